@@ -1,0 +1,490 @@
+//! What may stand on the command line: a contract that scripts and tests rely on.
+
+use crate::compare::Tolerance;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use drift_bundle::manifest::Target;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const COMPILE_EXAMPLES: &str = "\
+Examples:
+  driftc model.onnx --target vulkan -o model.drift
+  driftc model.onnx --target vulkan,metal --dim batch=1 --dim seq=1..512 --precision f16 -o model.drift
+  driftc model.onnx --target webgpu --emit shaders:shaders
+  driftc run model.drift --input image=cat.npy --output-dir out
+  driftc verify model.onnx --target vulkan --per-node
+
+A model whose name is also a command's is written with its folder: ./run
+
+Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input";
+
+/// Compiles an ONNX model into a bundle of GPU shaders, and replays, checks and explains bundles.
+#[derive(Debug, Parser)]
+#[command(
+    name = "driftc",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    after_help = COMPILE_EXAMPLES,
+    override_usage = "driftc MODEL.onnx --target T[,T...] [-o OUT.drift] [OPTIONS]\n       driftc COMMAND ..."
+)]
+pub struct Cli {
+    /// What to do; compiling needs no name.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The form without a command's name.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+}
+
+/// Everything but compiling.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Replay a bundle once; inputs that are not given are random
+    Run(RunArgs),
+    /// Compile, replay, and compare every output with stored ones or with the reference evaluator
+    Verify(VerifyArgs),
+    /// Measure load, first run and replay
+    Bench(BenchArgs),
+    /// What is inside a bundle, who made it, and its memory plan
+    Inspect(InspectArgs),
+    /// Per dispatch: which ONNX nodes, kernel, layouts, why; and what was declined and why
+    Explain(ExplainArgs),
+    /// What can replay here, with limits
+    Devices(DevicesArgs),
+}
+
+/// `driftc MODEL.onnx`
+#[derive(Args, Debug)]
+pub struct CompileArgs {
+    /// The model
+    // Always there without a command: clap asks for it, unless a command takes its place.
+    #[arg(value_name = "MODEL.onnx", required = true)]
+    pub model: Option<PathBuf>,
+    /// GPU APIs to compile for
+    #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
+    pub target: Vec<TargetArg>,
+    /// Bundle to write [default: the model's name with .drift, in the current folder]
+    #[arg(short, long, value_name = "OUT.drift")]
+    pub output: Option<PathBuf>,
+    /// Write stage times and memory use to a file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Print a stage instead of writing a bundle: graph, layout, program, memory, or shaders:DIR for one file each
+    #[arg(long, value_name = "STAGE")]
+    pub emit: Option<Emit>,
+    /// Flags that shape the result.
+    #[command(flatten)]
+    pub flags: CompileFlags,
+}
+
+/// Flags that shape what is compiled, the same wherever a model is compiled.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Compile flags")]
+pub struct CompileFlags {
+    /// Device profiles to make variants for [default: each target's portable variant and the tuned ones it has]
+    #[arg(long, value_name = "P[,P...]", value_delimiter = ',')]
+    pub profile: Vec<String>,
+    /// Bind a free dimension to a size, or bound it; may be repeated
+    #[arg(long, value_name = "NAME=N|LO..HI")]
+    pub dim: Vec<DimArg>,
+    /// Arithmetic and activations [default: the model's own]
+    #[arg(long, value_name = "TYPE")]
+    pub precision: Option<PrecisionArg>,
+    /// Storage of weights [default: the model's own]
+    #[arg(long, value_name = "TYPE")]
+    pub weights: Option<WeightsArg>,
+    /// Where activations live
+    #[arg(long, value_name = "LAYOUT", default_value = "auto")]
+    pub layout: LayoutArg,
+    /// Leave a rewrite rule out; may be repeated
+    #[arg(long, value_name = "RULE")]
+    pub disable: Vec<String>,
+}
+
+/// `driftc run`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  driftc run model.drift --input image=cat.npy --output-dir out")]
+pub struct RunArgs {
+    /// The bundle
+    #[arg(value_name = "OUT.drift")]
+    pub bundle: PathBuf,
+    /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
+    #[arg(long, value_name = "D")]
+    pub device: Option<String>,
+    /// An input's data; may be repeated
+    #[arg(long, value_name = "NAME=FILE.npy|.pb")]
+    pub input: Vec<InputArg>,
+    /// Write each output there as NAME.npy
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+}
+
+/// `driftc verify`
+#[derive(Args, Debug)]
+#[command(
+    after_help = "A folder holds model.onnx beside test_data_set_N/{input,output}_J.pb, or such folders. Without data, \
+                  inputs are\nrandom with a fixed seed and the reference evaluator says what is expected.\n\n\
+                  A float passes when |got - expected| <= atol + rtol * |expected|; integers and bools must be equal.\n\n\
+                  Example:\n  driftc verify tests/models/tiny_bert_dynamo18 --target vulkan"
+)]
+pub struct VerifyArgs {
+    /// Models, or folders in the ONNX backend-test layout
+    #[arg(value_name = "MODEL.onnx|DIR", required = true)]
+    pub models: Vec<PathBuf>,
+    /// GPU APIs to compile for and replay on
+    #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
+    pub target: Vec<TargetArg>,
+    /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
+    #[arg(long, value_name = "D")]
+    pub device: Option<String>,
+    /// Relative tolerance [default: 1e-3; 2e-2 where f16 is involved]
+    #[arg(long, value_name = "R", value_parser = tolerance)]
+    pub rtol: Option<f64>,
+    /// Absolute tolerance [default: 1e-4; 2e-2 where f16 is involved]
+    #[arg(long, value_name = "A", value_parser = tolerance)]
+    pub atol: Option<f64>,
+    /// Compare every intermediate value with the reference evaluator, and name the first wrong node
+    #[arg(long)]
+    pub per_node: bool,
+    /// Write the results to a file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Flags that shape the result.
+    #[command(flatten)]
+    pub flags: CompileFlags,
+}
+
+impl VerifyArgs {
+    /// The tolerance asked for, filled up with the default for the types at hand.
+    pub fn tolerance(&self, half_precision: bool) -> Tolerance {
+        let default = if half_precision { Tolerance::F16 } else { Tolerance::F32 };
+        Tolerance {
+            relative: self.rtol.unwrap_or(default.relative),
+            absolute: self.atol.unwrap_or(default.absolute),
+        }
+    }
+}
+
+/// `driftc bench`
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  driftc bench model.onnx --target vulkan --dim batch=1 --iterations 100 --ablate"
+)]
+pub struct BenchArgs {
+    /// A bundle, or a model to compile first
+    #[arg(value_name = "OUT.drift|MODEL.onnx")]
+    pub model: PathBuf,
+    /// GPU API to compile for, where a model is given; which target of a bundle to replay
+    #[arg(long, value_name = "T")]
+    pub target: Option<TargetArg>,
+    /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
+    #[arg(long, value_name = "D")]
+    pub device: Option<String>,
+    /// Measured replays
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Replays before measuring starts
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub warm_up: u32,
+    /// Print where the time goes, longest first
+    #[arg(long)]
+    pub per_dispatch: bool,
+    /// Compile again without each rule that fired, and compare (models only)
+    #[arg(long)]
+    pub ablate: bool,
+    /// Write one replay as a trace for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
+    /// Write the results to a file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Flags that shape the result.
+    #[command(flatten)]
+    pub flags: CompileFlags,
+}
+
+/// `driftc inspect`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  driftc inspect model.drift --html model.html")]
+pub struct InspectArgs {
+    /// The bundle
+    #[arg(value_name = "OUT.drift")]
+    pub bundle: PathBuf,
+    /// Write a page with the memory picture
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `driftc explain`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  driftc explain model.onnx --target vulkan --profile adreno")]
+pub struct ExplainArgs {
+    /// The model
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// GPU APIs to explain
+    #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
+    pub target: Vec<TargetArg>,
+    /// Flags that shape the result.
+    #[command(flatten)]
+    pub flags: CompileFlags,
+}
+
+/// `driftc devices`
+#[derive(Args, Debug)]
+pub struct DevicesArgs {}
+
+/// A GPU API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TargetArg {
+    /// SPIR-V
+    Vulkan,
+    /// Metal Shading Language
+    Metal,
+    /// WGSL
+    Webgpu,
+    /// OpenCL C
+    Opencl,
+}
+
+impl From<TargetArg> for Target {
+    fn from(target: TargetArg) -> Self {
+        match target {
+            TargetArg::Vulkan => Self::Vulkan,
+            TargetArg::Metal => Self::Metal,
+            TargetArg::Webgpu => Self::WebGpu,
+            TargetArg::Opencl => Self::OpenCl,
+        }
+    }
+}
+
+/// Type of arithmetic and activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// Single
+    F32,
+    /// Half; sums stay in single
+    F16,
+}
+
+/// Type of stored weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WeightsArg {
+    /// Single
+    F32,
+    /// Half
+    F16,
+    /// 8 bits, scaled per channel
+    Q8,
+    /// 8 bits in attention, 4 bits in the embedding and feed-forward layers
+    #[value(name = "844")]
+    Q844,
+}
+
+/// Where activations live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// By cost
+    #[default]
+    Auto,
+    /// Storage buffers
+    Buffer,
+    /// 2D textures
+    Texture2d,
+    /// Texel buffers
+    ImageBuffer,
+}
+
+/// The size of a free dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DimSize {
+    /// One size.
+    Fixed(u64),
+    /// Any size from the first to the second, both included.
+    Range(u64, u64),
+}
+
+/// `NAME=N` or `NAME=LO..HI`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DimArg {
+    /// Name as the model writes it.
+    pub name: String,
+    /// Its size.
+    pub size: DimSize,
+}
+
+impl FromStr for DimArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The name may itself hold an equals sign or be an expression; a size never does.
+        let (name, size) = text
+            .rsplit_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| "expected NAME=N or NAME=LO..HI, such as batch=1 or sequence=1..512".to_owned())?;
+        let number = |digits: &str| match digits.parse::<u64>() {
+            Ok(0) => Err(format!("a size of `{name}` must be at least 1")),
+            Ok(number) => Ok(number),
+            Err(_) => Err(format!("`{digits}` is not a size; expected NAME=N or NAME=LO..HI")),
+        };
+        let size = match size.split_once("..") {
+            None => DimSize::Fixed(number(size)?),
+            Some((low, high)) => match (number(low)?, number(high)?) {
+                (low, high) if low > high => return Err(format!("the range {low}..{high} is empty")),
+                (low, high) if low == high => DimSize::Fixed(low),
+                (low, high) => DimSize::Range(low, high),
+            },
+        };
+        Ok(Self { name: name.to_owned(), size })
+    }
+}
+
+/// `NAME=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputArg {
+    /// The input's name as the model writes it.
+    pub name: String,
+    /// Its data.
+    pub file: PathBuf,
+}
+
+impl FromStr for InputArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+                Ok(Self { name: name.to_owned(), file: PathBuf::from(file) })
+            }
+            _ => Err("expected NAME=FILE, such as image=cat.npy".to_owned()),
+        }
+    }
+}
+
+/// A stage to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// The graph after simplification and fusion.
+    Graph,
+    /// Layouts of all values.
+    Layout,
+    /// Dispatches in order.
+    Program,
+    /// The memory plan.
+    Memory,
+    /// Every shader as a file in a folder.
+    Shaders(PathBuf),
+}
+
+impl FromStr for Emit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.split_once(':')) {
+            ("graph", _) => Ok(Self::Graph),
+            ("layout", _) => Ok(Self::Layout),
+            ("program", _) => Ok(Self::Program),
+            ("memory", _) => Ok(Self::Memory),
+            (_, Some(("shaders", folder))) if !folder.is_empty() => Ok(Self::Shaders(PathBuf::from(folder))),
+            _ => Err("expected graph, layout, program, memory or shaders:DIR".to_owned()),
+        }
+    }
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("a tolerance is a number that is not negative, such as 1e-3".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("driftc").chain(line.split(' ')))
+    }
+
+    fn compile(line: &str) -> CompileArgs {
+        parse(line).unwrap().compile
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn compiling_needs_no_command_name() {
+        let args =
+            compile("m.onnx --target vulkan,metal --dim seq=1..512 --dim batch=2 -o m.drift --weights 844");
+        assert_eq!(args.model, Some(PathBuf::from("m.onnx")));
+        assert_eq!(args.target, [TargetArg::Vulkan, TargetArg::Metal]);
+        assert_eq!(args.flags.dim[0], DimArg { name: "seq".to_owned(), size: DimSize::Range(1, 512) });
+        assert_eq!(args.flags.dim[1], DimArg { name: "batch".to_owned(), size: DimSize::Fixed(2) });
+        assert_eq!(args.flags.weights, Some(WeightsArg::Q844));
+        assert_eq!(args.flags.layout, LayoutArg::Auto);
+    }
+
+    #[test]
+    fn commands_stand_alone() {
+        for line in [
+            "run m.drift --input x=x.npy --input y=y.pb --output-dir out",
+            "verify a b/ --target vulkan --rtol 1e-3 --per-node --precision f16",
+            "bench m.drift --iterations 10 --per-dispatch --trace t.json --json b.json",
+            "bench m.onnx --target opencl --ablate",
+            "inspect m.drift --json",
+            "explain m.onnx --target vulkan --profile adreno,mali --disable conv-absorbs-bias",
+            "devices",
+        ] {
+            assert!(parse(line).unwrap().command.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn bad_usage_is_refused() {
+        for line in [
+            "m.onnx",
+            "m.onnx --target vulcan",
+            "m.onnx --target vulkan --dim batch",
+            "m.onnx --target vulkan --dim batch=0",
+            "m.onnx --target vulkan --dim batch=-1",
+            "m.onnx --target vulkan --dim batch=5..2",
+            "m.onnx --target vulkan --dim =3",
+            "m.onnx --target vulkan --emit shader",
+            "m.onnx --target vulkan --emit shaders:",
+            "m.onnx --target vulkan --precision f64",
+            "run m.drift --input x",
+            "verify --target vulkan",
+            "verify m.onnx --target vulkan --rtol -1",
+            "verify m.onnx --target vulkan --rtol nan",
+            "bench m.drift --iterations 0",
+            "inspect",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_dim_name_may_be_an_expression() {
+        let arg: DimArg = "past + new=7".parse().unwrap();
+        assert_eq!(arg, DimArg { name: "past + new".to_owned(), size: DimSize::Fixed(7) });
+    }
+
+    #[test]
+    fn a_range_of_one_size_is_that_size() {
+        assert_eq!("n=4..4".parse::<DimArg>().unwrap().size, DimSize::Fixed(4));
+    }
+
+    #[test]
+    fn shaders_name_their_folder() {
+        assert_eq!("shaders:a:b".parse(), Ok(Emit::Shaders(PathBuf::from("a:b"))));
+    }
+}

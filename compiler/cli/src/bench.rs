@@ -1,0 +1,313 @@
+//! `driftc bench`: how long loading, the first run and a replay take, and where the time goes.
+
+use crate::args::{BenchArgs, CompileFlags};
+use crate::error::CliError;
+use crate::progress::Progress;
+use crate::report::{self, AblationJson, BenchJson, DispatchJson};
+use crate::stats::{Statistics, median};
+use crate::trace::{self, Span};
+use crate::units::{bytes, milliseconds};
+use crate::{Console, Outcome, files, model, random, replay};
+use drift_bundle::manifest::{Dispatch, IoTensor, Target};
+use drift_bundle::{Bundle, MAGIC};
+use drift_runtime::{Device, LoadOptions, LoadReport, Session, Timings};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Runs `driftc bench`.
+pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    if is_bundle(&args.model)? {
+        refuse_model_flags(args)?;
+        let bundle = Bundle::open(&args.model)?;
+        let device = match args.target {
+            Some(target) => replay::open(target.into(), args.device.as_deref())?,
+            None => replay::open_for(&bundle, args.device.as_deref())?,
+        };
+        let measured = measure(&bundle, &device, args)?;
+        return finish(args, measured.report(args), &measured, console);
+    }
+    let target = args.target.map_or(Target::Vulkan, Target::from);
+    let device = replay::open(target, args.device.as_deref())?;
+    let (bundle, fired) = compile(args, target, &args.flags, console)?;
+    let measured = measure(&bundle, &device, args)?;
+    let mut report = measured.report(args);
+    if args.ablate {
+        report.ablation = ablate(args, target, &device, fired, console)?;
+    }
+    finish(args, report, &measured, console)
+}
+
+/// A bundle says so in its first bytes; everything else is taken for a model.
+fn is_bundle(path: &Path) -> Result<bool, CliError> {
+    let unreadable = |source| CliError::Read { path: path.to_owned(), source };
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(unreadable)?;
+    Ok(start == MAGIC)
+}
+
+fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
+    let usage =
+        |what: &str| Err(CliError::Usage(format!("{what} needs a model; a bundle is compiled already")));
+    if args.ablate {
+        return usage("--ablate");
+    }
+    if args.flags != CompileFlags::default() { usage("a compile flag") } else { Ok(()) }
+}
+
+/// A bundle of the model, and the rules that fired.
+fn compile(
+    args: &BenchArgs,
+    target: Target,
+    flags: &CompileFlags,
+    console: &mut Console<'_>,
+) -> Result<(Bundle, BTreeSet<String>), CliError> {
+    let _progress = Progress::spinner("compiling");
+    let source = model::open(&args.model)?;
+    let model =
+        model::import(&source, model::dims(flags)).map_err(|source| CliError::model(&args.model, source))?;
+    model.notes.iter().try_for_each(|note| console.note(note))?;
+    let compiled = drift_compiler::compile(model.graph, model.identity, &model::options(flags, vec![target]))
+        .map_err(|source| CliError::compile(&args.model, source))?;
+    let applied = compiled.report.rules.iter().filter(|rule| rule.outcome == "applied");
+    let fired = applied.map(|rule| rule.rule.clone()).collect();
+    Ok((Bundle::from_bytes(compiled.bundle.to_bytes()?)?, fired))
+}
+
+/// What was measured on one bundle.
+struct Measured {
+    device: String,
+    variant: String,
+    load_ms: f64,
+    first_run_ms: f64,
+    /// Whole replays, as the caller sees them.
+    runs_ms: Vec<f64>,
+    /// What the GPU measured in other replays; empty where it cannot.
+    timings: Vec<Timings>,
+    /// The dispatches of a replay.
+    program: Vec<Dispatch>,
+    peak_device_bytes: u64,
+}
+
+fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
+    let progress = Progress::steps(2 * args.iterations as usize, "measuring");
+    let started = Instant::now();
+    let mut session = device.load(bundle)?;
+    let load_ms = elapsed_ms(started);
+    write_random(&mut session)?;
+    let first_run_ms = timed(&mut session)?;
+    for _ in 0..args.warm_up {
+        timed(&mut session)?;
+    }
+    let mut runs_ms = Vec::new();
+    for _ in 0..args.iterations {
+        runs_ms.push(timed(&mut session)?);
+        progress.step();
+    }
+    let report = session.report().clone();
+    let program = program(bundle, device.info().kind.target(), &report);
+    drop(session);
+    Ok(Measured {
+        device: device.info().name.clone(),
+        variant: report.variant,
+        load_ms,
+        first_run_ms,
+        runs_ms,
+        timings: gpu_timings(bundle, device, args, &progress)?,
+        program,
+        peak_device_bytes: report.bytes.peak,
+    })
+}
+
+/// GPU times come from a session of their own, since a timestamp around each dispatch slows the replay down.
+fn gpu_timings(
+    bundle: &Bundle,
+    device: &Device,
+    args: &BenchArgs,
+    progress: &Progress,
+) -> Result<Vec<Timings>, CliError> {
+    if !device.info().features.timestamps {
+        return Ok(Vec::new());
+    }
+    let mut session =
+        device.load_with(bundle, &LoadOptions { timestamps: true, ..LoadOptions::default() })?;
+    write_random(&mut session)?;
+    let mut timings = Vec::new();
+    for _ in 0..args.iterations {
+        session.run()?;
+        timings.push(session.timings()?);
+        progress.step();
+    }
+    Ok(timings)
+}
+
+fn write_random(session: &mut Session) -> Result<(), CliError> {
+    let random = |tensor: &IoTensor| {
+        random::tensor(&tensor.name, tensor.element, &tensor.shape)
+            .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
+    };
+    let inputs = session.inputs().iter().map(random).collect::<Result<Vec<_>, _>>()?;
+    replay::write_all(session, &inputs)
+}
+
+fn timed(session: &mut Session) -> Result<f64, CliError> {
+    let started = Instant::now();
+    session.run()?;
+    Ok(elapsed_ms(started))
+}
+
+fn elapsed_ms(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1e3
+}
+
+/// The dispatches of the variant that was loaded.
+fn program(bundle: &Bundle, target: Target, report: &LoadReport) -> Vec<Dispatch> {
+    let entries = bundle.manifest().entries.iter();
+    let entry = entries.filter(|entry| entry.target == target).find(|entry| entry.name == report.entry);
+    let variant =
+        entry.and_then(|entry| entry.variants.iter().find(|variant| variant.name == report.variant));
+    variant.map(|variant| variant.dispatches.clone()).unwrap_or_default()
+}
+
+impl Measured {
+    fn report(&self, args: &BenchArgs) -> BenchJson {
+        let runs = Statistics::of(&self.runs_ms).expect("at least one iteration is measured");
+        let totals: Vec<f64> = self.timings.iter().map(|timings| milliseconds_of(timings.total)).collect();
+        BenchJson {
+            device: self.device.clone(),
+            variant: self.variant.clone(),
+            load_ms: self.load_ms,
+            first_run_ms: self.first_run_ms,
+            median_ms: runs.median,
+            min_ms: runs.min,
+            p95_ms: runs.p95,
+            gpu_median_ms: median(&totals),
+            peak_device_bytes: self.peak_device_bytes,
+            iterations: args.iterations,
+            dispatches: if args.per_dispatch { self.dispatches() } else { Vec::new() },
+            ablation: Vec::new(),
+        }
+    }
+
+    /// The middle GPU time of each dispatch over all replays, in order; empty where the device does not measure.
+    fn dispatches(&self) -> Vec<DispatchJson> {
+        let one = |(index, dispatch): (usize, &Dispatch)| {
+            let times = self.timings.iter().filter_map(|timings| timings.dispatches.get(index));
+            let sample: Vec<f64> = times.map(|timing| milliseconds_of(timing.time)).collect();
+            median(&sample).map(|gpu_median_ms| DispatchJson {
+                name: dispatch.name.clone(),
+                gpu_median_ms,
+                bytes_read: dispatch.bytes_read,
+                bytes_written: dispatch.bytes_written,
+                flops: dispatch.flops,
+            })
+        };
+        self.program.iter().enumerate().filter_map(one).collect()
+    }
+}
+
+fn milliseconds_of(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The same model without each rule that fired, one at a time.
+fn ablate(
+    args: &BenchArgs,
+    target: Target,
+    device: &Device,
+    fired: BTreeSet<String>,
+    console: &mut Console<'_>,
+) -> Result<Vec<AblationJson>, CliError> {
+    let mut ablation = Vec::new();
+    for rule in fired {
+        let mut flags = args.flags.clone();
+        flags.disable.push(rule.clone());
+        let (bundle, _) = compile(args, target, &flags, console)?;
+        let measured = measure(&bundle, device, args)?;
+        let median_ms = measured.report(args).median_ms;
+        ablation.push(AblationJson { rule, median_ms, dispatches: measured.program.len() });
+    }
+    Ok(ablation)
+}
+
+fn finish(
+    args: &BenchArgs,
+    report: BenchJson,
+    measured: &Measured,
+    console: &mut Console<'_>,
+) -> Result<Outcome, CliError> {
+    print(&report, measured.program.len(), console.out)?;
+    if args.per_dispatch {
+        match report.dispatches.as_slice() {
+            [] => console.note("this device does not measure dispatches")?,
+            dispatches => print_dispatches(dispatches, console.out)?,
+        }
+    }
+    if let Some(path) = &args.trace {
+        let spans: Vec<Span> = measured.dispatches().into_iter().map(span).collect();
+        if spans.is_empty() {
+            console.note("this device does not measure dispatches; the trace is empty")?;
+        }
+        files::write(path, format!("{:#}\n", trace::json(&report.device, &spans)).as_bytes())?;
+    }
+    report::write_json(args.json.as_deref(), &report)?;
+    Ok(Outcome::Fine)
+}
+
+fn span(dispatch: DispatchJson) -> Span {
+    Span {
+        milliseconds: dispatch.gpu_median_ms,
+        bytes: dispatch.bytes_read + dispatch.bytes_written,
+        flops: dispatch.flops,
+        name: dispatch.name,
+    }
+}
+
+fn print(report: &BenchJson, dispatches: usize, out: &mut dyn Write) -> std::io::Result<()> {
+    let ms = milliseconds;
+    writeln!(out, "device     {}", report.device)?;
+    writeln!(out, "variant    {}, {dispatches} dispatches", report.variant)?;
+    writeln!(out, "load       {}", ms(report.load_ms))?;
+    writeln!(out, "first run  {}", ms(report.first_run_ms))?;
+    writeln!(
+        out,
+        "replay     median {}, min {}, p95 {} of {}",
+        ms(report.median_ms),
+        ms(report.min_ms),
+        ms(report.p95_ms),
+        report.iterations
+    )?;
+    if let Some(gpu) = report.gpu_median_ms {
+        writeln!(out, "on the GPU median {}", ms(gpu))?;
+    }
+    writeln!(out, "memory     {} on the device", bytes(report.peak_device_bytes))?;
+    if !report.ablation.is_empty() {
+        writeln!(out, "\nwithout a rule")?;
+    }
+    for AblationJson { rule, median_ms, dispatches } in &report.ablation {
+        let factor = median_ms / report.median_ms;
+        writeln!(out, "  {rule}: {} ({factor:.2} x), {dispatches} dispatches", ms(*median_ms))?;
+    }
+    Ok(())
+}
+
+/// Longest first, each with what it achieves.
+fn print_dispatches(dispatches: &[DispatchJson], out: &mut dyn Write) -> std::io::Result<()> {
+    let total: f64 = dispatches.iter().map(|dispatch| dispatch.gpu_median_ms).sum();
+    let mut sorted: Vec<&DispatchJson> = dispatches.iter().collect();
+    sorted.sort_by(|a, b| b.gpu_median_ms.total_cmp(&a.gpu_median_ms));
+    writeln!(out, "\n share        time      GB/s    GFLOP/s  dispatch")?;
+    for dispatch in sorted {
+        let DispatchJson { name, gpu_median_ms, bytes_read, bytes_written, flops } = dispatch;
+        // A timer with coarse ticks reads zero for short dispatches, which gives no rate.
+        let rate = |count: u64| if *gpu_median_ms > 0.0 { count as f64 / gpu_median_ms / 1e6 } else { 0.0 };
+        let share = if total > 0.0 { 100.0 * gpu_median_ms / total } else { 0.0 };
+        let (bandwidth, arithmetic) = (rate(bytes_read + bytes_written), rate(*flops));
+        let time = milliseconds(*gpu_median_ms);
+        writeln!(out, "{share:5.1}%  {time:>10}  {bandwidth:>8.1}  {arithmetic:>9.1}  {name}")?;
+    }
+    Ok(())
+}

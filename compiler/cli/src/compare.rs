@@ -1,0 +1,164 @@
+//! Compares what a device computed with what was expected.
+
+use crate::host::{HostTensor, element_name, shape_text};
+use drift_bundle::manifest::HostElement;
+
+/// A float passes when `|got - expected| <= absolute + relative * |expected|`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Counts for values near zero.
+    pub absolute: f64,
+    /// Counts for all others.
+    pub relative: f64,
+}
+
+impl Tolerance {
+    /// For whole models in single precision: sums run in another order than the reference's.
+    pub const F32: Self = Self { absolute: 1e-4, relative: 1e-3 };
+    /// For whole models with halves in them: each stored value has 11 bits.
+    pub const F16: Self = Self { absolute: 2e-2, relative: 2e-2 };
+}
+
+/// How far two tensors are apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// Largest absolute difference; infinite where only one side is finite or a number.
+    pub max_abs: f64,
+    /// Largest difference relative to the expected value; differences at an expected zero do not count.
+    pub max_rel: f64,
+    /// Elements outside the tolerance.
+    pub wrong: usize,
+    /// Index of the first of them, row-major.
+    pub first_wrong: Option<usize>,
+}
+
+impl Difference {
+    /// No difference at all.
+    pub const NONE: Self = Self { max_abs: 0.0, max_rel: 0.0, wrong: 0, first_wrong: None };
+
+    /// Whether every element is within the tolerance.
+    pub fn passes(&self) -> bool {
+        self.wrong == 0
+    }
+
+    /// The larger of both in each respect, for one output over several data sets.
+    pub fn worst(self, other: Self) -> Self {
+        Self {
+            max_abs: self.max_abs.max(other.max_abs),
+            max_rel: self.max_rel.max(other.max_rel),
+            wrong: self.wrong + other.wrong,
+            first_wrong: self.first_wrong.or(other.first_wrong),
+        }
+    }
+}
+
+/// Tensors that cannot be compared element by element.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("got {got}, expected {expected}")]
+pub struct Mismatch {
+    /// Type and shape that came.
+    got: String,
+    /// Type and shape that should have come.
+    expected: String,
+}
+
+/// Compares two tensors of one type and shape.
+pub fn compare(
+    got: &HostTensor,
+    expected: &HostTensor,
+    tolerance: Tolerance,
+) -> Result<Difference, Mismatch> {
+    if got.element() != expected.element() || got.shape() != expected.shape() {
+        let text = |tensor: &HostTensor| {
+            format!("{} {}", element_name(tensor.element()), shape_text(tensor.shape()))
+        };
+        return Err(Mismatch { got: text(got), expected: text(expected) });
+    }
+    let exact = Tolerance { absolute: 0.0, relative: 0.0 };
+    let is_float = matches!(got.element(), HostElement::F32 | HostElement::F16);
+    Ok(compare_values(&got.to_f64(), &expected.to_f64(), if is_float { tolerance } else { exact }))
+}
+
+/// Compares element by element. Two NaNs agree, and so do two infinities of one sign.
+pub fn compare_values(got: &[f64], expected: &[f64], tolerance: Tolerance) -> Difference {
+    let mut difference = Difference::NONE;
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        if got == expected || got.is_nan() && expected.is_nan() {
+            continue;
+        }
+        // An infinity or a NaN on one side only is as wrong as can be, and NaN must not hide in a maximum.
+        let absolute =
+            if got.is_finite() && expected.is_finite() { (got - expected).abs() } else { f64::INFINITY };
+        difference.max_abs = difference.max_abs.max(absolute);
+        if *expected != 0.0 {
+            let relative = if absolute.is_finite() { absolute / expected.abs() } else { f64::INFINITY };
+            difference.max_rel = difference.max_rel.max(relative);
+        }
+        let bound = tolerance.absolute + tolerance.relative * expected.abs();
+        if absolute.is_infinite() || absolute > bound {
+            difference.wrong += 1;
+            difference.first_wrong.get_or_insert(index);
+        }
+    }
+    difference
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const INF: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+
+    fn check(got: &[f64], expected: &[f64], wrong: usize, max_abs: f64, max_rel: f64) {
+        let tolerance = Tolerance { absolute: 0.1, relative: 0.01 };
+        let found = compare_values(got, expected, tolerance);
+        assert_eq!(
+            (found.wrong, found.max_abs, found.max_rel),
+            (wrong, max_abs, max_rel),
+            "{got:?} {expected:?}"
+        );
+    }
+
+    #[test]
+    fn values_within_the_bound_pass() {
+        check(&[1.0, 0.0, -2.0], &[1.0, 0.0, -2.0], 0, 0.0, 0.0);
+        check(&[0.0625], &[0.0], 0, 0.0625, 0.0);
+        check(&[101.0], &[100.0], 0, 1.0, 0.01);
+        check(&[102.0], &[100.0], 1, 2.0, 0.02);
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_agree_with_themselves_only() {
+        check(&[NAN, INF, -INF], &[NAN, INF, -INF], 0, 0.0, 0.0);
+        check(&[NAN], &[1.0], 1, INF, INF);
+        check(&[1.0], &[NAN], 1, INF, INF);
+        check(&[INF], &[-INF], 1, INF, INF);
+        check(&[1.0], &[INF], 1, INF, INF);
+        check(&[INF], &[0.0], 1, INF, 0.0);
+    }
+
+    #[test]
+    fn the_first_wrong_element_is_named() {
+        let found = compare_values(&[1.0, 5.0, 6.0], &[1.0, 1.0, 1.0], Tolerance::F32);
+        assert_eq!((found.wrong, found.first_wrong), (2, Some(1)));
+    }
+
+    #[test]
+    fn integers_must_be_equal() {
+        let tensor =
+            |value: i64| HostTensor::new(HostElement::I64, vec![1], value.to_le_bytes().to_vec()).unwrap();
+        let loose = Tolerance { absolute: 10.0, relative: 10.0 };
+        assert!(compare(&tensor(3), &tensor(3), loose).unwrap().passes());
+        assert!(!compare(&tensor(4), &tensor(3), loose).unwrap().passes());
+    }
+
+    #[test]
+    fn other_shapes_cannot_be_compared() {
+        let a = HostTensor::new(HostElement::U8, vec![2, 1], vec![0; 2]).unwrap();
+        let b = HostTensor::new(HostElement::U8, vec![1, 2], vec![0; 2]).unwrap();
+        assert_eq!(
+            compare(&a, &b, Tolerance::F32).unwrap_err().to_string(),
+            "got u8 [2, 1], expected u8 [1, 2]"
+        );
+    }
+}

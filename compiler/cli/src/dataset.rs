@@ -1,0 +1,162 @@
+//! Finds models and their data in the ONNX backend-test layout.
+//!
+//! A folder holds `model.onnx` beside `test_data_set_N/{input,output}_J.pb`. A folder without a model of its own stands
+//! for the model folders in it. A model file stands for itself, with the data beside it.
+
+use crate::error::CliError;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A model with its data sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Name of the folder, or of the file where it is not called `model.onnx`.
+    pub name: String,
+    /// The model.
+    pub model: PathBuf,
+    /// In numeric order; empty where there is no data.
+    pub data_sets: Vec<DataSet>,
+}
+
+/// One folder of inputs and the outputs expected for them, both in numeric order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSet {
+    /// The folder.
+    pub folder: PathBuf,
+    /// `input_J.pb`.
+    pub inputs: Vec<PathBuf>,
+    /// `output_J.pb`.
+    pub outputs: Vec<PathBuf>,
+}
+
+/// The models that `path` stands for, in the order of their names.
+pub fn find(path: &Path) -> Result<Vec<Case>, CliError> {
+    if !path.is_dir() {
+        let unreadable = |source| CliError::Read { path: path.to_owned(), source };
+        fs::metadata(path).map_err(unreadable)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        return Ok(vec![case(folder, path)?]);
+    }
+    let own = path.join("model.onnx");
+    if own.is_file() {
+        return Ok(vec![case(path, &own)?]);
+    }
+    let mut cases = Vec::new();
+    for folder in list(path)? {
+        let model = folder.join("model.onnx");
+        if model.is_file() {
+            cases.push(case(&folder, &model)?);
+        }
+    }
+    if cases.is_empty() { Err(CliError::NoModel(path.to_owned())) } else { Ok(cases) }
+}
+
+fn case(folder: &Path, model: &Path) -> Result<Case, CliError> {
+    let is_layout = model.file_name().is_some_and(|name| name == "model.onnx");
+    // `.` has no name of its own, but the folder that it stands for has.
+    let named = if is_layout { fs::canonicalize(folder).ok().as_deref().and_then(last) } else { None };
+    let name = named.or_else(|| last(model)).unwrap_or_default();
+    let mut data_sets = Vec::new();
+    if is_layout {
+        for (_, folder) in numbered(folder, "test_data_set_", "")? {
+            data_sets.push(data_set(folder)?);
+        }
+    }
+    Ok(Case { name, model: model.to_owned(), data_sets })
+}
+
+fn data_set(folder: PathBuf) -> Result<DataSet, CliError> {
+    let files = |prefix| {
+        let files = numbered(&folder, prefix, ".pb")?;
+        match files.iter().zip(0..).find(|((number, _), index)| number != index) {
+            None => Ok(files.into_iter().map(|(_, path)| path).collect()),
+            Some((_, index)) => {
+                Err(CliError::DataGap { folder: folder.clone(), file: format!("{prefix}{index}.pb") })
+            }
+        }
+    };
+    let (inputs, outputs) = (files("input_")?, files("output_")?);
+    Ok(DataSet { inputs, outputs, folder })
+}
+
+/// What is called `PREFIX N SUFFIX` in a folder, by N.
+fn numbered(folder: &Path, prefix: &str, suffix: &str) -> Result<Vec<(u64, PathBuf)>, CliError> {
+    let number = |path: &PathBuf| last(path)?.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u64>().ok();
+    let mut found: Vec<(u64, PathBuf)> =
+        list(folder)?.into_iter().filter_map(|path| number(&path).map(|number| (number, path))).collect();
+    found.sort();
+    Ok(found)
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let unreadable = |source| CliError::Read { path: folder.to_owned(), source };
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn last(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make(files: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        root
+    }
+
+    fn names(cases: &[Case]) -> Vec<&str> {
+        cases.iter().map(|case| case.name.as_str()).collect()
+    }
+
+    #[test]
+    fn numbers_are_ordered_as_numbers() {
+        let files: Vec<String> = (0..12).map(|index| format!("m/test_data_set_0/input_{index}.pb")).collect();
+        let mut files: Vec<&str> = files.iter().map(String::as_str).collect();
+        files.extend(["m/model.onnx", "m/test_data_set_0/output_0.pb", "m/test_data_set_10/input_0.pb"]);
+        files.extend(["m/test_data_set_2/input_0.pb", "m/test_data_set_x/input_0.pb"]);
+        let root = make(&files);
+        let cases = find(&root.path().join("m")).unwrap();
+        assert_eq!(names(&cases), ["m"]);
+        let sets: Vec<_> = cases[0].data_sets.iter().map(|set| last(&set.folder).unwrap()).collect();
+        assert_eq!(sets, ["test_data_set_0", "test_data_set_2", "test_data_set_10"]);
+        assert_eq!(last(&cases[0].data_sets[0].inputs[11]).unwrap(), "input_11.pb");
+        assert_eq!(cases[0].data_sets[0].outputs.len(), 1);
+    }
+
+    #[test]
+    fn a_folder_of_folders_is_all_its_models() {
+        let root = make(&["b/model.onnx", "a/model.onnx", "c/readme.md"]);
+        assert_eq!(names(&find(root.path()).unwrap()), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_file_of_another_name_has_no_data() {
+        let root = make(&["net.onnx", "test_data_set_0/input_0.pb"]);
+        let cases = find(&root.path().join("net.onnx")).unwrap();
+        assert_eq!(names(&cases), ["net.onnx"]);
+        assert!(cases[0].data_sets.is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let root = make(&["m/model.onnx", "m/test_data_set_0/input_1.pb", "empty/readme.md"]);
+        let message = |path: &str| find(&root.path().join(path)).unwrap_err().to_string();
+        assert!(message("m").contains("input_0.pb"), "{}", message("m"));
+        assert!(message("empty").contains("model.onnx"), "{}", message("empty"));
+        assert!(message("nowhere.onnx").contains("cannot read"));
+    }
+}

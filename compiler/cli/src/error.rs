@@ -1,0 +1,244 @@
+//! Everything that stops a command: bad usage and bad input, each with its cause. All of it ends in exit code 2.
+
+use crate::compare::Mismatch;
+use crate::host::HostTensorError;
+use crate::npy::NpyError;
+use drift_bundle::BundleError;
+use drift_compiler::CompileError;
+use drift_ir::eval::EvalError;
+use drift_onnx::{ImportError, NodeError, TensorError};
+use drift_runtime::RuntimeError;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// Why a command stopped before it could say whether anything is right or wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A file that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file or folder that cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Standard output or error that cannot be written.
+    #[error("cannot write the report")]
+    Output(#[from] std::io::Error),
+    /// A model that cannot be imported.
+    #[error("cannot import {}", path.display())]
+    Model {
+        /// The model.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<ImportError>,
+    },
+    /// A model that cannot be compiled.
+    #[error("cannot compile {}", path.display())]
+    Compile {
+        /// The model.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<CompileError>,
+    },
+    /// A folder without models.
+    #[error("{} holds no model.onnx, and no folder in it does", .0.display())]
+    NoModel(PathBuf),
+    /// A data set that skips a number.
+    #[error("{} skips {file}", folder.display())]
+    DataGap {
+        /// The data set.
+        folder: PathBuf,
+        /// The file that should be there.
+        file: String,
+    },
+    /// A data set with more tensors than the model has.
+    #[error("{} holds {found} {what}s, the model has {expected}", folder.display())]
+    DataCount {
+        /// The data set.
+        folder: PathBuf,
+        /// `input` or `output`.
+        what: &'static str,
+        /// Tensors stored.
+        found: usize,
+        /// Tensors that the model has.
+        expected: usize,
+    },
+    /// A bundle that cannot be opened.
+    #[error("cannot use the bundle")]
+    Bundle(#[from] BundleError),
+    /// A device that cannot be opened, or that fails.
+    #[error("cannot replay")]
+    Runtime(#[from] RuntimeError),
+    /// The reference evaluator cannot say what is expected.
+    #[error("the reference evaluator cannot run {}", path.display())]
+    Reference {
+        /// The model.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<EvalError>,
+    },
+    /// A target that nothing can replay.
+    #[error("bundles for {wanted} cannot be replayed by this build, only those for: {}", known.join(", "))]
+    NoDeviceFor {
+        /// The target.
+        wanted: &'static str,
+        /// Targets that can be replayed.
+        known: Vec<&'static str>,
+    },
+    /// An input that the bundle does not have.
+    #[error("there is no input `{name}`; the bundle has {}", known.join("; "))]
+    UnknownInput {
+        /// The name given.
+        name: String,
+        /// Inputs that it has.
+        known: Vec<String>,
+    },
+    /// An input given twice.
+    #[error("input `{0}` is given twice")]
+    InputTwice(String),
+    /// Data of another type or shape than the input.
+    #[error("input `{name}` is {expected}, but its data are {found}")]
+    WrongInput {
+        /// The input.
+        name: String,
+        /// Its type and shape.
+        expected: String,
+        /// Those of the data.
+        found: String,
+    },
+    /// An input or output whose data cannot be made.
+    #[error("tensor `{name}` cannot be made")]
+    Tensor {
+        /// The input or output.
+        name: String,
+        /// Why.
+        #[source]
+        source: HostTensorError,
+    },
+    /// A `.npy` file that cannot be used.
+    #[error("cannot use {}", path.display())]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: NpyError,
+    },
+    /// A `.pb` file that cannot be used.
+    #[error("cannot use {}", path.display())]
+    TensorPb {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TensorError,
+    },
+    /// Data in a file of an unknown kind.
+    #[error("{} has no known extension; data are read from .npy or .pb files", .0.display())]
+    TensorFile(PathBuf),
+    /// A tensor of a type that bundles do not take.
+    #[error("tensors of {0} do not cross a bundle's boundary")]
+    HostType(&'static str),
+    /// A tensor that the graph language cannot hold.
+    #[error(transparent)]
+    IrTensor(#[from] drift_ir::tensor::TensorError),
+    /// An output of another type or shape than expected.
+    #[error("output `{name}` is not what is expected")]
+    WrongOutput {
+        /// The output.
+        name: String,
+        /// Both types and shapes.
+        #[source]
+        source: Mismatch,
+    },
+    /// A value whose size is not known before a run.
+    #[error("`{0}` has a free dimension; bind it with --dim NAME=N")]
+    FreeShape(String),
+    /// A flag that does not go with the file given.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl CliError {
+    /// A model that cannot be imported.
+    pub fn model(path: &Path, source: ImportError) -> Self {
+        Self::Model { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    /// A model that cannot be compiled.
+    pub fn compile(path: &Path, source: CompileError) -> Self {
+        Self::Compile { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    /// A model that the reference evaluator cannot run.
+    pub fn reference(path: &Path, source: EvalError) -> Self {
+        Self::Reference { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    /// The error and its causes, one after another.
+    pub fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let first: &(dyn Error + 'static) = self;
+        std::iter::successors(Some(first), |error| (*error).source())
+    }
+
+    /// Why, as one line: the causes of the error, or the error itself where it has none.
+    pub fn in_one_line(&self) -> String {
+        let mut causes: Vec<String> = self.chain().map(ToString::to_string).collect();
+        if causes.len() > 1 {
+            causes.remove(0);
+        }
+        causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The reason, where the model is sound and only asks for more than this version or this device can do.
+    pub fn unsupported(&self) -> Option<String> {
+        let unsupported = match self {
+            Self::Model { source, .. } => match &**source {
+                ImportError::Unsupported { .. }
+                | ImportError::Opset { .. }
+                | ImportError::Interface { .. }
+                | ImportError::SparseInitializer { .. } => true,
+                ImportError::Node { reason, .. } => matches!(**reason, NodeError::Unsupported(_)),
+                _ => false,
+            },
+            Self::Compile { source, .. } => {
+                matches!(
+                    **source,
+                    CompileError::Unsupported(_) | CompileError::Layout(_) | CompileError::Select(_)
+                )
+            }
+            Self::Runtime(source) => matches!(source, RuntimeError::NoVariant { .. }),
+            Self::HostType(_) | Self::FreeShape(_) => true,
+            _ => false,
+        };
+        unsupported.then(|| self.in_one_line())
+    }
+
+    /// Whether the model was read and is sound, so that failing to compile or replay it is a failed check.
+    pub fn is_failed_check(&self) -> bool {
+        match self {
+            Self::Compile { source, .. } => {
+                matches!(
+                    **source,
+                    CompileError::Shader(_) | CompileError::Memory(_) | CompileError::Bundle(_)
+                )
+            }
+            Self::Bundle(_) | Self::Runtime(_) | Self::Reference { .. } | Self::WrongOutput { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `driftc explain`: per dispatch which ONNX nodes it computes, with which kernel and layouts, and why; and what was
+//! declined and why.
+
+use crate::args::ExplainArgs;
+use crate::error::CliError;
+use crate::model;
+use crate::progress::Progress;
+use crate::units::{bytes, flops};
+use crate::{Console, Outcome};
+use drift_bundle::manifest::Target;
+use drift_compiler::{CompileReport, DispatchReport, RuleReport, VariantReport};
+use std::io::Write;
+
+/// Runs `driftc explain`.
+pub fn run(args: &ExplainArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    let progress = Progress::spinner("compiling");
+    let source = model::open(&args.model)?;
+    let model = model::import(&source, model::dims(&args.flags))
+        .map_err(|source| CliError::model(&args.model, source))?;
+    progress.suspend(|| model.notes.iter().try_for_each(|note| console.note(note)))?;
+    let targets = args.target.iter().map(|target| Target::from(*target)).collect();
+    let compiled =
+        drift_compiler::compile(model.graph, model.identity, &model::options(&args.flags, targets))
+            .map_err(|source| CliError::compile(&args.model, source))?;
+    drop(progress);
+    print(&compiled.report, console.out)?;
+    Ok(Outcome::Fine)
+}
+
+fn print(report: &CompileReport, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "rules")?;
+    for RuleReport { rule, node, outcome } in &report.rules {
+        writeln!(out, "  {rule}  {node}: {outcome}")?;
+    }
+    for VariantReport { target, variant, profile, dispatches } in &report.variants {
+        writeln!(
+            out,
+            "\n{} / {variant} for profile {profile}: {} dispatches",
+            target.name(),
+            dispatches.len()
+        )?;
+        for (index, dispatch) in dispatches.iter().enumerate() {
+            print_dispatch(index, dispatch, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_dispatch(index: usize, dispatch: &DispatchReport, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "{index:4}  {}", dispatch.name)?;
+    writeln!(out, "      computes {}", dispatch.origins.join(", "))?;
+    writeln!(out, "      kernel   {}: {}", dispatch.kernel, dispatch.why)?;
+    writeln!(out, "      layouts  {}", dispatch.layouts)?;
+    dispatch.declined.iter().try_for_each(|declined| writeln!(out, "      declined {declined}"))?;
+    writeln!(
+        out,
+        "      reads {}, writes {}, {}",
+        bytes(dispatch.bytes_read),
+        bytes(dispatch.bytes_written),
+        flops(dispatch.flops)
+    )
+}

@@ -1,0 +1,384 @@
+//! `driftc inspect`: what is inside a bundle, who made it, and how its memory is planned.
+
+use crate::args::InspectArgs;
+use crate::error::CliError;
+use crate::host::io_text;
+use crate::picture;
+use crate::units::{bytes, flops};
+use crate::{Console, Outcome, files, html, report};
+use drift_bundle::Bundle;
+use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Variant};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::io::Write;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+pub struct BundleReport {
+    /// `driftc` and its version.
+    pub compiler: String,
+    /// Name of the model.
+    pub model: String,
+    /// BLAKE3 of the model, hex.
+    pub model_hash: String,
+    /// Flags that shaped the bundle.
+    pub flags: Vec<String>,
+    /// Profiles that it was compiled for.
+    pub profiles: Vec<String>,
+    /// Size of the file.
+    pub file_bytes: u64,
+    /// Shaders stored, over all targets.
+    pub shaders: usize,
+    /// Weights stored, over all targets.
+    pub weights_bytes: u64,
+    /// What can be run.
+    pub entries: Vec<EntryReport>,
+}
+
+/// One entry for one target.
+#[derive(Debug, Serialize)]
+pub struct EntryReport {
+    /// Name of the entry.
+    pub name: String,
+    /// API of its shaders.
+    pub target: &'static str,
+    /// Inputs as text.
+    pub inputs: Vec<String>,
+    /// Outputs as text.
+    pub outputs: Vec<String>,
+    /// In the order in which they are tried.
+    pub variants: Vec<VariantReport>,
+}
+
+/// One way to run an entry.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct VariantReport {
+    /// Name of the variant.
+    pub name: String,
+    /// Device profile that it was made for.
+    pub profile: String,
+    /// What a device must have.
+    pub requires: Vec<String>,
+    /// Launches per run.
+    pub dispatches: usize,
+    /// Launches once at load.
+    pub init_dispatches: usize,
+    /// Different shaders among them.
+    pub kernels: usize,
+    /// Weight blobs that it reads, each counted once.
+    pub weights_bytes: u64,
+    /// Sum over all activation tensors.
+    pub activations_naive_bytes: u64,
+    /// What the plan takes.
+    pub activations_planned_bytes: u64,
+    /// Largest sum of tensors alive at once.
+    pub activations_lower_bound_bytes: u64,
+    /// The strategy that won.
+    pub memory_strategy: &'static str,
+    /// Bytes that a run must read at least.
+    pub bytes_read: u64,
+    /// Bytes that a run must write at least.
+    pub bytes_written: u64,
+    /// Arithmetic of a run.
+    pub flops: u64,
+}
+
+/// Runs `driftc inspect`.
+pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    let bundle = Bundle::open(&args.bundle)?;
+    bundle.verify_weights()?;
+    let report = report(&bundle);
+    if let Some(path) = &args.html {
+        files::write(path, html::page(bundle.manifest(), &report).as_bytes())?;
+    }
+    if args.json {
+        writeln!(console.out, "{}", report::json(&report))?;
+    } else {
+        print(bundle.manifest(), &report, console.out)?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// Counts and sums over a bundle.
+pub fn report(bundle: &Bundle) -> BundleReport {
+    let manifest = bundle.manifest();
+    let provenance = &manifest.provenance;
+    BundleReport {
+        compiler: provenance.compiler.clone(),
+        model: provenance.model.clone(),
+        model_hash: provenance.model_hash.clone(),
+        flags: provenance.flags.clone(),
+        profiles: provenance.profiles.clone(),
+        file_bytes: bundle.file_bytes(),
+        shaders: manifest.shaders.len(),
+        weights_bytes: manifest.weights.iter().map(|blob| blob.size).sum(),
+        entries: manifest.entries.iter().map(|entry| entry_report(manifest, entry)).collect(),
+    }
+}
+
+fn entry_report(manifest: &Manifest, entry: &Entry) -> EntryReport {
+    EntryReport {
+        name: entry.name.clone(),
+        target: entry.target.name(),
+        inputs: entry.inputs.iter().map(io_text).collect(),
+        outputs: entry.outputs.iter().map(io_text).collect(),
+        variants: entry.variants.iter().map(|variant| variant_report(manifest, variant)).collect(),
+    }
+}
+
+fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
+    let all = || variant.init.iter().chain(&variant.dispatches);
+    let kernels: BTreeSet<u32> = all().map(|dispatch| dispatch.shader).collect();
+    let blobs: BTreeSet<u32> = all()
+        .flat_map(|dispatch| &dispatch.bindings)
+        .filter_map(|resource| match resource {
+            Resource::Weights { blob, .. } | Resource::WeightTexels { blob, .. } => Some(*blob),
+            Resource::Arena { .. } | Resource::Texture(_) | Resource::ArenaTexels { .. } => None,
+        })
+        .collect();
+    let blob_bytes = |blob: &u32| manifest.weights.get(*blob as usize).map_or(0, |blob| blob.size);
+    VariantReport {
+        name: variant.name.clone(),
+        profile: variant.profile.clone(),
+        requires: variant.requires.iter().map(requirement_text).collect(),
+        dispatches: variant.dispatches.len(),
+        init_dispatches: variant.init.len(),
+        kernels: kernels.len(),
+        weights_bytes: blobs.iter().map(blob_bytes).sum(),
+        activations_naive_bytes: variant.memory.naive_bytes,
+        activations_planned_bytes: variant.memory.planned_bytes,
+        activations_lower_bound_bytes: variant.memory.lower_bound_bytes,
+        memory_strategy: strategy_text(variant.memory.strategy),
+        bytes_read: variant.dispatches.iter().map(|dispatch| dispatch.bytes_read).sum(),
+        bytes_written: variant.dispatches.iter().map(|dispatch| dispatch.bytes_written).sum(),
+        flops: variant.dispatches.iter().map(|dispatch| dispatch.flops).sum(),
+    }
+}
+
+fn print(manifest: &Manifest, report: &BundleReport, out: &mut dyn Write) -> Result<(), CliError> {
+    writeln!(out, "model     {} (blake3 {})", report.model, report.model_hash)?;
+    writeln!(out, "made by   {} {}", report.compiler, report.flags.join(" "))?;
+    writeln!(out, "profiles  {}", report.profiles.join(", "))?;
+    writeln!(
+        out,
+        "file      {}: {} shaders, {} of weights",
+        bytes(report.file_bytes),
+        report.shaders,
+        bytes(report.weights_bytes)
+    )?;
+    for (entry, entry_report) in manifest.entries.iter().zip(&report.entries) {
+        writeln!(out, "\nentry {} for {}", entry_report.name, entry_report.target)?;
+        entry_report.inputs.iter().try_for_each(|input| writeln!(out, "  in   {input}"))?;
+        entry_report.outputs.iter().try_for_each(|output| writeln!(out, "  out  {output}"))?;
+        for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
+            print_variant(variant_report, out)?;
+            let blocks = picture::blocks(manifest, entry, variant);
+            let drawing = picture::text(&blocks, variant.dispatches.len(), variant.arena_bytes);
+            drawing.lines().try_for_each(|line| writeln!(out, "      {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), CliError> {
+    writeln!(out, "\n  variant {} for profile {}", variant.name, variant.profile)?;
+    let requires =
+        if variant.requires.is_empty() { "nothing".to_owned() } else { variant.requires.join(", ") };
+    writeln!(out, "    requires     {requires}")?;
+    writeln!(
+        out,
+        "    dispatches   {} of {} kernels, {} more at load",
+        variant.dispatches, variant.kernels, variant.init_dispatches
+    )?;
+    writeln!(out, "    weights      {}", bytes(variant.weights_bytes))?;
+    writeln!(
+        out,
+        "    activations  {} planned ({}), {} without sharing, {} at least",
+        bytes(variant.activations_planned_bytes),
+        variant.memory_strategy,
+        bytes(variant.activations_naive_bytes),
+        bytes(variant.activations_lower_bound_bytes)
+    )?;
+    writeln!(
+        out,
+        "    a run        reads {}, writes {}, computes {}",
+        bytes(variant.bytes_read),
+        bytes(variant.bytes_written),
+        flops(variant.flops)
+    )?;
+    writeln!(out, "    the arena, dispatch by dispatch:")?;
+    Ok(())
+}
+
+fn strategy_text(strategy: MemoryStrategy) -> &'static str {
+    match strategy {
+        MemoryStrategy::GreedyBySize => "greedy by size",
+        MemoryStrategy::GreedyByBreadth => "greedy by breadth",
+        MemoryStrategy::Search => "search",
+    }
+}
+
+/// A predicate on a device, in words.
+pub fn requirement_text(requirement: &Requirement) -> String {
+    match requirement {
+        Requirement::F16 => "f16".to_owned(),
+        Requirement::Subgroups => "subgroups".to_owned(),
+        Requirement::SubgroupSize(size) => format!("subgroups of {size}"),
+        Requirement::CooperativeMatrix { m, n, k, ab, c } => {
+            format!("cooperative matrices {m}x{n}x{k} of {ab:?} into {c:?}")
+        }
+        Requirement::SharedBytes(size) => format!("{} of workgroup memory", bytes(u64::from(*size))),
+        Requirement::WorkgroupInvocations(count) => format!("{count} invocations per workgroup"),
+        Requirement::StorageBindingBytes(size) => format!("{} in a binding", bytes(*size)),
+        Requirement::BufferBytes(size) => format!("{} in a buffer", bytes(*size)),
+        Requirement::Texture2dSize(size) => format!("2D textures of {size}x{size}"),
+        Requirement::ImageBufferTexels(count) => format!("{count} texels in an image buffer"),
+        Requirement::StorageBuffers(count) => format!("{count} storage buffers in a dispatch"),
+        Requirement::Vendor(ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| format!("{id:#06x}")).collect();
+            format!("vendor {}", ids.join(" or "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drift_bundle::BundleWriter;
+    use drift_bundle::manifest::{
+        BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport,
+        Provenance, Shader, Target,
+    };
+
+    /// `y = x + w`, twice over: two dispatches of one shader, and a weight that both read.
+    fn bundle() -> Bundle {
+        let slot = |group, binding, writable| BindingSlot {
+            group,
+            binding,
+            kind: BindingKind::StorageBuffer { min_bytes: 64 },
+            writable,
+        };
+        let provenance = Provenance {
+            compiler: "driftc 0.0.0".to_owned(),
+            flags: vec!["--target vulkan".to_owned()],
+            model: "two <adds>".to_owned(),
+            model_hash: "00".to_owned(),
+            profiles: vec!["generic".to_owned()],
+        };
+        let mut writer = BundleWriter::new(provenance);
+        let blob = writer.add_weight("w", [0; 64]).unwrap();
+        let shader = Shader {
+            name: "add".to_owned(),
+            target: Target::WebGpu,
+            entry_point: "main".to_owned(),
+            offset: 0,
+            size: 0,
+            workgroup_size: [16, 1, 1],
+            shared_bytes: 0,
+            subgroup_size: None,
+            bindings: vec![slot(0, 0, false), slot(0, 1, true), slot(1, 0, false)],
+        };
+        let shader = writer.add_shader(shader, b"// nothing is run here");
+        let dispatch = |from, to| Dispatch {
+            name: format!("add_{to}: add"),
+            shader,
+            bindings: vec![
+                Resource::Arena { offset: from, size: 64 },
+                Resource::Arena { offset: to, size: 64 },
+                Resource::Weights { blob, offset: 0, size: 64 },
+            ],
+            workgroups: [1, 1, 1],
+            barrier: true,
+            origins: vec!["Add_0".to_owned()],
+            bytes_read: 128,
+            bytes_written: 64,
+            flops: 16,
+        };
+        let place = |offset| IoBinding { offset, element: DeviceElement::F32 };
+        let tensor =
+            |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4, 4] };
+        let variant = Variant {
+            name: "generic".to_owned(),
+            profile: "generic".to_owned(),
+            requires: vec![Requirement::StorageBuffers(3)],
+            arena_bytes: 768,
+            textures: Vec::new(),
+            inputs: vec![place(0)],
+            outputs: vec![place(512)],
+            init: Vec::new(),
+            dispatches: vec![dispatch(0, 256), dispatch(256, 512)],
+            memory: MemoryReport {
+                naive_bytes: 768,
+                planned_bytes: 768,
+                lower_bound_bytes: 512,
+                strategy: MemoryStrategy::default(),
+            },
+        };
+        writer.add_entry(Entry {
+            name: "main".to_owned(),
+            target: Target::WebGpu,
+            inputs: vec![tensor("x")],
+            outputs: vec![tensor("y")],
+            variants: vec![variant],
+        });
+        Bundle::from_bytes(writer.to_bytes().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn counts_and_sums_are_over_the_variant() {
+        let report = report(&bundle());
+        let variant = &report.entries[0].variants[0];
+        assert_eq!((variant.dispatches, variant.kernels, variant.weights_bytes), (2, 1, 64));
+        assert_eq!((variant.bytes_read, variant.bytes_written, variant.flops), (256, 128, 32));
+    }
+
+    #[test]
+    fn json_has_the_keys_that_scripts_rely_on() {
+        let json = serde_json::to_value(report(&bundle())).unwrap();
+        let entry = &json["entries"][0];
+        assert_eq!((&entry["name"], &entry["target"]), (&"main".into(), &"webgpu".into()));
+        for key in [
+            "dispatches",
+            "kernels",
+            "weights_bytes",
+            "activations_naive_bytes",
+            "activations_planned_bytes",
+            "activations_lower_bound_bytes",
+            "bytes_read",
+            "bytes_written",
+            "flops",
+        ] {
+            assert!(entry["variants"][0][key].is_u64(), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_text_names_everything_and_draws_the_arena() {
+        let bundle = bundle();
+        let mut out = Vec::new();
+        print(bundle.manifest(), &report(&bundle), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for part in
+            ["two <adds>", "x: f32 [4, 4]", "y: f32 [4, 4]", "3 storage buffers in a dispatch", "      #."]
+        {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_live_from_their_write_to_their_last_read() {
+        let bundle = bundle();
+        let manifest = bundle.manifest();
+        let blocks = picture::blocks(manifest, &manifest.entries[0], &manifest.entries[0].variants[0]);
+        let lives: Vec<_> = blocks.iter().map(|block| (block.offset, block.first, block.last)).collect();
+        assert_eq!(lives, [(0, 0, 0), (256, 0, 1), (512, 1, 1)]);
+    }
+
+    #[test]
+    fn the_page_escapes_what_the_model_says() {
+        let bundle = bundle();
+        let page = html::page(bundle.manifest(), &report(&bundle));
+        assert!(page.contains("two &lt;adds&gt;") && !page.contains("<adds>"));
+        assert!(page.contains("add_256: add"));
+    }
+}

@@ -1,0 +1,95 @@
+//! From a path and flags to a graph, and to the options that the compiler takes.
+
+use crate::args::{CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg};
+use crate::error::CliError;
+use drift_bundle::manifest::Target;
+use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsPrecision};
+use drift_ir::Graph;
+use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+
+/// Sizes of free dimensions, by name.
+pub type Dims = BTreeMap<String, DimBinding>;
+
+/// An imported model.
+pub struct Model {
+    /// Its graph.
+    pub graph: Graph,
+    /// What a bundle says about where it comes from.
+    pub identity: ModelIdentity,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Maps a model file and its external data.
+pub fn open(path: &Path) -> Result<ModelSource, CliError> {
+    ModelSource::open(path).map_err(|error| CliError::model(path, error.into()))
+}
+
+/// Imports an opened model. Free dimensions that nothing binds become 1, with a note.
+pub fn import(source: &ModelSource, mut dims: Dims) -> Result<Model, ImportError> {
+    let mut notes = Vec::new();
+    for name in drift_onnx::free_dims(&drift_onnx::inputs(source)?) {
+        if let Entry::Vacant(free) = dims.entry(name) {
+            let name = free.key();
+            notes
+                .push(format!("the free dimension `{name}` becomes 1; --dim {name}=N gives it another size"));
+            free.insert(DimBinding::Fixed(1));
+        }
+    }
+    let imported = drift_onnx::import(source, &ImportOptions { dims })?;
+    notes.extend(imported.warnings.iter().map(ToString::to_string));
+    let identity = identity(source, &imported.graph);
+    Ok(Model { graph: imported.graph, identity, notes })
+}
+
+/// What a bundle says about where it comes from.
+pub fn identity(source: &ModelSource, graph: &Graph) -> ModelIdentity {
+    ModelIdentity { name: graph.name.clone(), hash: hash(source) }
+}
+
+/// The sizes given on the command line; a later one for the same name wins.
+pub fn dims(flags: &CompileFlags) -> Dims {
+    let binding = |size| match size {
+        DimSize::Fixed(size) => DimBinding::Fixed(size),
+        DimSize::Range(low, high) => DimBinding::Range(low, high),
+    };
+    flags.dim.iter().map(|dim| (dim.name.clone(), binding(dim.size))).collect()
+}
+
+/// The compiler's options for these flags.
+pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
+    CompileOptions {
+        targets,
+        profiles: flags.profile.clone(),
+        precision: flags.precision.map(|precision| match precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::F16 => Precision::F16,
+        }),
+        weights: flags.weights.map(|weights| match weights {
+            WeightsArg::F32 => WeightsPrecision::F32,
+            WeightsArg::F16 => WeightsPrecision::F16,
+            WeightsArg::Q8 => WeightsPrecision::Q8,
+            WeightsArg::Q844 => WeightsPrecision::Q844,
+        }),
+        layout: match flags.layout {
+            LayoutArg::Auto => LayoutChoice::Auto,
+            LayoutArg::Buffer => LayoutChoice::Buffer,
+            LayoutArg::Texture2d => LayoutChoice::Texture2d,
+            LayoutArg::ImageBuffer => LayoutChoice::ImageBuffer,
+        },
+        disabled: flags.disable.clone(),
+        optimize: true,
+    }
+}
+
+/// BLAKE3 over the model file, then its external data; without such data it is the hash of the file.
+fn hash(source: &ModelSource) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (_, bytes) in source.parts() {
+        hasher.update(bytes);
+    }
+    hasher.finalize().to_hex().to_string()
+}

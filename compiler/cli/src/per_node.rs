@@ -1,0 +1,71 @@
+//! Finds the first node whose result is wrong: every intermediate value becomes an output and is compared.
+//!
+//! A model compiled like this fuses less, since each value has one more user. Where it is right and the model is not,
+//! the fault lies in a fusion.
+
+use crate::compare::{self, Tolerance};
+use crate::error::CliError;
+use crate::host::{HostTensor, host_element};
+use crate::replay;
+use drift_ir::eval::EvalError;
+use drift_ir::graph::EditError;
+use drift_ir::{Graph, Tensor, ValueId};
+use drift_runtime::Session;
+use std::collections::BTreeMap;
+
+/// What the reference evaluator computed for each value.
+pub(crate) type Observed = BTreeMap<ValueId, Tensor>;
+
+/// Evaluates a graph and keeps the results of its nodes that can leave a device.
+pub(crate) fn observe(graph: &Graph, inputs: &[Tensor]) -> Result<Observed, EvalError> {
+    let mut observed = Observed::new();
+    drift_ir::eval::run_observed(graph, inputs, |node, results| {
+        for (value, tensor) in graph.node(node).outputs.iter().zip(results) {
+            if !tensor.is_empty() && host_element(tensor.element()).is_ok() {
+                observed.insert(*value, tensor.clone());
+            }
+        }
+    })?;
+    Ok(observed)
+}
+
+/// The same graph with every observed value as an output, after its own.
+pub(crate) fn with_all_outputs(graph: &Graph, observed: &Observed) -> Result<Graph, EditError> {
+    let mut all = graph.clone();
+    let own = graph.outputs().to_vec();
+    let more = observed.keys().copied().filter(|value| !own.contains(value));
+    all.set_outputs(&own.iter().copied().chain(more).collect::<Vec<_>>())?;
+    Ok(all)
+}
+
+/// Compares all values after a run, in execution order, and describes the first that is wrong.
+pub(crate) fn first_wrong(
+    graph: &Graph,
+    observed: &Observed,
+    session: &mut Session,
+    tolerance: Tolerance,
+) -> Result<Option<String>, CliError> {
+    let outputs = session.outputs().to_vec();
+    for node in graph.nodes().map(|node| graph.node(node)) {
+        for value in &node.outputs {
+            let name = &graph.value(*value).name;
+            let (Some(expected), Some(tensor)) =
+                (observed.get(value), outputs.iter().find(|tensor| tensor.name == *name))
+            else {
+                continue;
+            };
+            let (got, expected) = (replay::read(session, tensor)?, HostTensor::from_ir(expected)?);
+            let difference = compare::compare(&got, &expected, tolerance)
+                .map_err(|source| CliError::WrongOutput { name: name.clone(), source })?;
+            if let Some(index) = difference.first_wrong {
+                let (got, expected) = (got.to_f64()[index], expected.to_f64()[index]);
+                let count = difference.wrong;
+                return Ok(Some(format!(
+                    "node `{}`: value `{name}` has {count} wrong elements, first {index}: got {got}, expected {expected}",
+                    node.name
+                )));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,197 @@
+//! What commands write for scripts: JSON whose keys are a contract, and the process's own memory use.
+
+use crate::compare::Difference;
+use crate::error::CliError;
+use crate::files;
+use serde::{Serialize, Serializer};
+use std::path::Path;
+
+/// What `driftc MODEL.onnx --json FILE` writes.
+#[derive(Debug, Serialize)]
+pub struct CompileJson {
+    /// Milliseconds of each stage, in the order in which they ran.
+    #[serde(serialize_with = "in_order")]
+    pub compile_ms: Vec<(&'static str, f64)>,
+    /// Sum over the stages.
+    pub total_ms: f64,
+    /// Most memory that the process held; `null` where the system does not say.
+    pub peak_rss_bytes: Option<u64>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// What `driftc verify --json FILE` writes.
+#[derive(Debug, Default, Serialize)]
+pub struct VerifyJson {
+    /// One for each model and target.
+    pub models: Vec<ModelJson>,
+    /// Models that passed.
+    pub passed: usize,
+    /// Models with an output that is wrong.
+    pub failed: usize,
+    /// Models that cannot be compiled or replayed.
+    pub unsupported: usize,
+}
+
+/// How one model did on one target.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelJson {
+    /// Name of its folder or file.
+    pub name: String,
+    /// API that it was compiled for.
+    pub target: &'static str,
+    /// Whether it passed.
+    pub status: Status,
+    /// Every output compared.
+    pub outputs: Vec<OutputJson>,
+    /// Why it is unsupported, or what is wrong beside numbers.
+    pub reason: Option<String>,
+    /// With `--per-node`: the first node whose result is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_wrong_node: Option<String>,
+}
+
+/// How one output did, the worst over all data sets.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OutputJson {
+    /// Name of the output.
+    pub name: String,
+    /// Whether it passed.
+    pub status: Status,
+    /// Largest absolute difference; `null` where one side is not finite.
+    pub max_abs: f64,
+    /// Largest relative difference; `null` where one side is not finite.
+    pub max_rel: f64,
+}
+
+impl OutputJson {
+    /// An output with its verdict.
+    pub fn new(name: &str, difference: Difference) -> Self {
+        let status = if difference.passes() { Status::Pass } else { Status::Fail };
+        Self { name: name.to_owned(), status, max_abs: difference.max_abs, max_rel: difference.max_rel }
+    }
+}
+
+/// A verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Within the tolerance.
+    Pass,
+    /// Outside.
+    Fail,
+    /// Not compiled, or not replayed, for a stated reason.
+    Unsupported,
+}
+
+impl Status {
+    /// As lines and JSON write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Unsupported => "UNSUPPORTED",
+        }
+    }
+}
+
+/// What `driftc bench --json FILE` writes.
+#[derive(Debug, Serialize)]
+pub struct BenchJson {
+    /// Device that replayed.
+    pub device: String,
+    /// Variant that it chose.
+    pub variant: String,
+    /// From the opened bundle to a session that can run.
+    pub load_ms: f64,
+    /// The first replay.
+    pub first_run_ms: f64,
+    /// Middle of the measured replays.
+    pub median_ms: f64,
+    /// Fastest of them.
+    pub min_ms: f64,
+    /// 95 of 100 were not slower.
+    pub p95_ms: f64,
+    /// Middle of the times that the GPU itself measured; `null` where it cannot.
+    pub gpu_median_ms: Option<f64>,
+    /// Most device memory held.
+    pub peak_device_bytes: u64,
+    /// Replays measured.
+    pub iterations: u32,
+    /// With `--per-dispatch`: the middle GPU time of each, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dispatches: Vec<DispatchJson>,
+    /// With `--ablate`: each rule that fired, and the replay without it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ablation: Vec<AblationJson>,
+}
+
+/// One dispatch of a replay.
+#[derive(Clone, Debug, Serialize)]
+pub struct DispatchJson {
+    /// Its name.
+    pub name: String,
+    /// Middle GPU time.
+    pub gpu_median_ms: f64,
+    /// Bytes that it must read at least.
+    pub bytes_read: u64,
+    /// Bytes that it must write at least.
+    pub bytes_written: u64,
+    /// Its arithmetic.
+    pub flops: u64,
+}
+
+/// A model compiled without one rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct AblationJson {
+    /// The rule left out.
+    pub rule: String,
+    /// Middle of the replays without it.
+    pub median_ms: f64,
+    /// Dispatches without it.
+    pub dispatches: usize,
+}
+
+/// Pairs as a JSON object whose keys keep their order.
+fn in_order<S: Serializer>(pairs: &[(&'static str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
+}
+
+/// A report as indented JSON. Numbers that JSON cannot hold become `null`.
+pub fn json(report: &impl Serialize) -> String {
+    serde_json::to_string_pretty(report).expect("reports hold strings and numbers only")
+}
+
+/// Writes a report where the user asked for one.
+pub fn write_json(path: Option<&Path>, report: &impl Serialize) -> Result<(), CliError> {
+    path.map_or(Ok(()), |path| files::write(path, (json(report) + "\n").as_bytes()))
+}
+
+/// Most memory that this process held, as Linux counts it.
+pub fn peak_rss_bytes() -> Option<u64> {
+    peak_rss_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn peak_rss_in(status: &str) -> Option<u64> {
+    let kibibytes =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+    kibibytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peak_memory_is_read_in_bytes() {
+        assert_eq!(peak_rss_in("Name:\tdriftc\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
+        assert_eq!(peak_rss_in("Name:\tdriftc\n"), None);
+    }
+
+    #[test]
+    fn an_infinite_difference_is_null() {
+        let difference = Difference { max_abs: f64::INFINITY, max_rel: 0.5, wrong: 1, first_wrong: Some(0) };
+        let text = json(&OutputJson::new("y", difference));
+        assert!(text.contains("\"max_abs\": null") && text.contains("\"status\": \"FAIL\""), "{text}");
+    }
+}

@@ -1,0 +1,336 @@
+//! Turns a program with a memory plan into a variant of a bundle: resources, dispatches, barriers and requirements.
+
+mod hazards;
+mod shaders;
+
+pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
+
+use crate::kernel::{Binding, Source};
+use crate::memory::{self, MemoryError};
+use crate::physical::{Element, Object};
+use crate::profile::Profile;
+use crate::program::{Port, Program, ProgramStep, StorageKind};
+use drift_bundle::BundleError;
+use drift_bundle::manifest::{
+    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport, MemoryStrategy,
+    Requirement, Resource, Shader, Target, TextureObject, Variant,
+};
+use drift_ir::ElementType;
+use hazards::Hazards;
+
+/// Where every storage of a program lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryPlan {
+    /// Arena offset or texture index of each storage.
+    pub places: Vec<Place>,
+    /// Bytes of the arena.
+    pub arena_bytes: u64,
+    /// Pooled textures.
+    pub textures: Vec<TextureObject>,
+    /// What planning achieved.
+    pub report: MemoryReport,
+}
+
+/// Place of one storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Byte offset in the arena.
+    Arena(u64),
+    /// Index of the texture.
+    Texture(u32),
+}
+
+/// First and last step that touches each storage. Inputs live throughout, so that a run can be repeated without writing
+/// them again; outputs live from their first write to the end.
+fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
+    let end = program.steps.len();
+    let mut lives = vec![(usize::MAX, 0); program.storages.len()];
+    for (task, step) in program.steps.iter().enumerate() {
+        for slot in &step.call.slots {
+            if let Source::Activation(storage) = slot.source {
+                let life = &mut lives[storage as usize];
+                *life = (life.0.min(task), life.1.max(task));
+            }
+        }
+    }
+    for port in &program.inputs {
+        lives[port.storage as usize] = (0, end);
+    }
+    for port in &program.outputs {
+        lives[port.storage as usize].1 = end;
+    }
+    // A storage that nothing touches still needs a place, since a port may name it.
+    lives.into_iter().map(|(first, last)| if first == usize::MAX { (0, last) } else { (first, last) }).collect()
+}
+
+/// Places every storage of a program.
+pub fn plan_memory(program: &Program) -> Result<MemoryPlan, MemoryError> {
+    let lives = lifetimes(program);
+    let (mut buffers, mut buffer_of) = (Vec::new(), Vec::new());
+    let (mut textures, mut texture_of) = (Vec::new(), Vec::new());
+    for (index, (storage, &(first, last))) in program.storages.iter().zip(&lives).enumerate() {
+        match storage.kind {
+            StorageKind::Buffer { size_bytes } => {
+                buffers.push(memory::Tensor { size_bytes, first, last, align: memory::BINDING_ALIGN_BYTES });
+                buffer_of.push(index);
+            }
+            StorageKind::Texture { element, width_px, height_px } => {
+                textures.push(memory::Texture { format: element, width_px, height_px, first, last });
+                texture_of.push(index);
+            }
+        }
+    }
+    let plan = memory::plan(&buffers)?;
+    let objects = memory::shared_objects(&textures)?;
+    let mut places = vec![Place::Arena(0); program.storages.len()];
+    for (&index, &offset) in buffer_of.iter().zip(&plan.offsets) {
+        places[index] = Place::Arena(offset);
+    }
+    for (&index, &object) in texture_of.iter().zip(&objects.object_of) {
+        places[index] = Place::Texture(object as u32);
+    }
+    let texture_objects: Vec<TextureObject> = objects
+        .objects
+        .iter()
+        .map(|object| TextureObject {
+            element: device_element(object.format),
+            width_px: object.width_px as u32,
+            height_px: object.height_px as u32,
+        })
+        .collect();
+    let pooled: u64 =
+        objects.objects.iter().map(|o| o.width_px * o.height_px * 4 * o.format.size_bytes()).sum();
+    let report = MemoryReport {
+        naive_bytes: program.storages.iter().map(|storage| storage.kind.size_bytes()).sum(),
+        planned_bytes: plan.peak_bytes + pooled,
+        lower_bound_bytes: lower_bound(program, &lives),
+        strategy: match plan.strategy {
+            memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
+            memory::Strategy::ByBreadth => MemoryStrategy::GreedyByBreadth,
+            memory::Strategy::Search => MemoryStrategy::Search,
+        },
+    };
+    Ok(MemoryPlan { places, arena_bytes: plan.peak_bytes, textures: texture_objects, report })
+}
+
+/// The largest sum of storages alive at one step.
+fn lower_bound(program: &Program, lives: &[(usize, usize)]) -> u64 {
+    (0..=program.steps.len())
+        .map(|task| {
+            let alive = lives.iter().zip(&program.storages).filter(|((first, last), _)| (first..=last).contains(&&task));
+            alive.map(|(_, storage)| storage.kind.size_bytes()).sum()
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+/// Everything that a variant refers to in the bundle being written.
+pub struct Sink<'a> {
+    /// The bundle.
+    pub bundle: &'a mut drift_bundle::BundleWriter,
+    /// Shaders of this variant's steps, one for each.
+    pub kernels: Vec<&'a EmittedKernel>,
+}
+
+/// Makes the variant of `program` for `profile`.
+pub fn variant(
+    program: &Program,
+    plan: &MemoryPlan,
+    profile: &Profile,
+    target: Target,
+    sink: Sink<'_>,
+) -> Result<Variant, BundleError> {
+    let Sink { bundle, kernels } = sink;
+    let mut blobs = vec![None; program.constants.len()];
+    let mut hazards = Hazards::default();
+    let mut dispatches = Vec::new();
+    let mut requires: Vec<Requirement> = Vec::new();
+    for (step, kernel) in program.steps.iter().zip(kernels) {
+        let bindings = step.call.bindings();
+        for binding in &bindings {
+            if let Source::Constant(index) = binding.source {
+                let blob = &mut blobs[index as usize];
+                if blob.is_none() {
+                    let constant = &program.constants[index as usize];
+                    *blob = Some(bundle.add_weight(&constant.name, &constant.bytes)?);
+                }
+            }
+        }
+        let resources: Vec<Resource> =
+            bindings.iter().map(|binding| resource(binding, plan, &blobs)).collect();
+        let barrier = hazards.step(bindings.iter().map(|b| b.writable).zip(&resources));
+        let shader = bundle.add_shader(shader_entry(step, kernel, &bindings, target), &kernel.code);
+        merge_requirements(&mut requires, kernel, step, &bindings, plan);
+        dispatches.push(Dispatch {
+            name: format!("{}: {}", step.name, step.call.kernel.name),
+            shader,
+            bindings: resources,
+            workgroups: step.call.workgroups,
+            barrier,
+            origins: step.origins.clone(),
+            bytes_read: step.bytes_read,
+            bytes_written: step.bytes_written,
+            flops: step.flops,
+        });
+    }
+    let tuned = requires.iter().any(|r| {
+        matches!(r, Requirement::SubgroupSize(_) | Requirement::CooperativeMatrix { .. } | Requirement::Subgroups)
+    });
+    if tuned && !profile.vendors.is_empty() {
+        requires.push(Requirement::Vendor(profile.vendors.to_vec()));
+    }
+    for texture in &plan.textures {
+        raise(&mut requires, Requirement::Texture2dSize(texture.width_px.max(texture.height_px)));
+    }
+    raise(&mut requires, Requirement::BufferBytes(plan.arena_bytes));
+    let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
+    Ok(Variant {
+        name: profile.name.to_owned(),
+        profile: profile.name.to_owned(),
+        requires,
+        arena_bytes: plan.arena_bytes,
+        textures: plan.textures.clone(),
+        inputs: io(&program.inputs),
+        outputs: io(&program.outputs),
+        init: Vec::new(),
+        dispatches,
+        memory: plan.report,
+    })
+}
+
+fn io_binding(port: &Port, plan: &MemoryPlan) -> IoBinding {
+    match plan.places[port.storage as usize] {
+        Place::Arena(offset) => IoBinding { offset, element: device_element(port.device) },
+        Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
+    }
+}
+
+/// The caller's view of inputs or outputs.
+pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
+    ports
+        .iter()
+        .map(|port| IoTensor {
+            name: port.name.clone(),
+            element: host_element(port.element),
+            shape: port.shape.clone(),
+        })
+        .collect()
+}
+
+fn resource(binding: &Binding, plan: &MemoryPlan, blobs: &[Option<u32>]) -> Resource {
+    let element = device_element(binding.element);
+    let size = binding.size_bytes;
+    match (binding.source, binding.object) {
+        (Source::Constant(index), object) => {
+            let blob = blobs[index as usize].unwrap_or_else(|| unreachable!("added above"));
+            match object {
+                Object::ImageBuffer => Resource::WeightTexels { element, blob, offset: 0, size },
+                Object::Buffer | Object::Texture2d => Resource::Weights { blob, offset: 0, size },
+            }
+        }
+        (Source::Activation(storage), object) => match (plan.places[storage as usize], object) {
+            (Place::Texture(index), _) => Resource::Texture(index),
+            (Place::Arena(offset), Object::ImageBuffer) => Resource::ArenaTexels { element, offset, size },
+            (Place::Arena(offset), Object::Buffer | Object::Texture2d) => Resource::Arena { offset, size },
+        },
+    }
+}
+
+fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding], target: Target) -> Shader {
+    let slots = bindings.iter().map(|binding| BindingSlot {
+        group: binding.group,
+        binding: binding.index,
+        kind: match binding.object {
+            Object::Buffer => BindingKind::StorageBuffer { min_bytes: binding.size_bytes },
+            Object::ImageBuffer => BindingKind::ImageBuffer { element: device_element(binding.element) },
+            Object::Texture2d => BindingKind::Texture2d { element: device_element(binding.element) },
+        },
+        writable: binding.writable,
+    });
+    Shader {
+        name: format!("{}_{}", step.call.kernel.name, kernel.index),
+        target,
+        entry_point: kernel.entry_point.clone(),
+        offset: 0,
+        size: 0,
+        workgroup_size: kernel.workgroup_size,
+        shared_bytes: kernel.shared_bytes,
+        subgroup_size: kernel.subgroup_size,
+        bindings: slots.collect(),
+    }
+}
+
+/// Adds what one step needs to the variant's predicates.
+fn merge_requirements(
+    requires: &mut Vec<Requirement>,
+    kernel: &EmittedKernel,
+    step: &ProgramStep,
+    bindings: &[Binding],
+    plan: &MemoryPlan,
+) {
+    for requirement in &kernel.requires {
+        raise(requires, requirement.clone());
+    }
+    let [x, y, z] = kernel.workgroup_size;
+    raise(requires, Requirement::WorkgroupInvocations(x * y * z));
+    let buffers = bindings.iter().filter(|binding| binding.object == Object::Buffer);
+    raise(requires, Requirement::StorageBuffers(buffers.clone().count() as u32));
+    for binding in bindings {
+        match binding.object {
+            Object::Buffer => raise(requires, Requirement::StorageBindingBytes(binding.size_bytes)),
+            Object::ImageBuffer => {
+                let texels = binding.size_bytes / (4 * binding.element.size_bytes());
+                raise(requires, Requirement::ImageBufferTexels(texels as u32));
+            }
+            Object::Texture2d => {}
+        }
+    }
+    debug_assert!(step.call.workgroups.iter().all(|&count| count > 0) && !plan.places.is_empty());
+}
+
+/// Adds a requirement, or raises the limit of one of its kind.
+fn raise(requires: &mut Vec<Requirement>, new: Requirement) {
+    use Requirement as R;
+    for old in requires.iter_mut() {
+        match (old, &new) {
+            (R::SharedBytes(old), R::SharedBytes(new))
+            | (R::WorkgroupInvocations(old), R::WorkgroupInvocations(new))
+            | (R::Texture2dSize(old), R::Texture2dSize(new))
+            | (R::ImageBufferTexels(old), R::ImageBufferTexels(new))
+            | (R::StorageBuffers(old), R::StorageBuffers(new)) => {
+                *old = (*old).max(*new);
+                return;
+            }
+            (R::StorageBindingBytes(old), R::StorageBindingBytes(new)) | (R::BufferBytes(old), R::BufferBytes(new)) => {
+                *old = (*old).max(*new);
+                return;
+            }
+            (old, new) if old == new => return,
+            _ => {}
+        }
+    }
+    requires.push(new);
+}
+
+/// The manifest's word for a stored element.
+pub fn device_element(element: Element) -> DeviceElement {
+    match element {
+        Element::F32 => DeviceElement::F32,
+        Element::F16 => DeviceElement::F16,
+        Element::I32 => DeviceElement::I32,
+        Element::U32 => DeviceElement::U32,
+    }
+}
+
+fn host_element(element: ElementType) -> HostElement {
+    match element {
+        ElementType::F32 => HostElement::F32,
+        ElementType::F16 => HostElement::F16,
+        ElementType::I64 => HostElement::I64,
+        ElementType::I32 => HostElement::I32,
+        ElementType::I8 => HostElement::I8,
+        ElementType::U8 => HostElement::U8,
+        ElementType::Bool => HostElement::Bool,
+        ElementType::F64 => unreachable!("placement refuses f64"),
+    }
+}

@@ -1,0 +1,250 @@
+//! Makes each distinct kernel once: text to module, passes, lowering for the target, code. In parallel, in a fixed order.
+
+use crate::kernel::KernelCall;
+use crate::module::{self, ModuleError, Specialized};
+use crate::profile::Profile;
+use crate::program::Program;
+use drift_bundle::manifest::{DeviceElement, Requirement, Target};
+use drift_targets::Feature;
+use indexmap::IndexMap;
+use naga::{AddressSpace, StorageAccess};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Why a kernel could not be made. Always a bug of driftc or a limit of a target, never the model's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ShaderError {
+    /// The module does not pass.
+    #[error("kernel `{kernel}`")]
+    Module {
+        /// Name of the algorithm.
+        kernel: &'static str,
+        /// Why.
+        #[source]
+        source: Box<ModuleError>,
+    },
+    /// The target cannot say it.
+    #[error("kernel `{kernel}` for {target}")]
+    Emit {
+        /// Name of the algorithm.
+        kernel: &'static str,
+        /// The target.
+        target: drift_targets::Target,
+        /// Why.
+        #[source]
+        source: Box<drift_targets::EmitError>,
+    },
+}
+
+/// A kernel in a target's language, and what it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmittedKernel {
+    /// Position among the distinct kernels of the bundle.
+    pub index: usize,
+    /// Name of the entry point in the code.
+    pub entry_point: String,
+    /// What a bundle stores.
+    pub code: Vec<u8>,
+    /// Invocations per workgroup.
+    pub workgroup_size: [u32; 3],
+    /// Workgroup memory in bytes.
+    pub shared_bytes: u32,
+    /// Subgroup size that the code relies on.
+    pub subgroup_size: Option<u32>,
+    /// Predicates on the device.
+    pub requires: Vec<Requirement>,
+}
+
+/// The distinct kernels of a bundle, by target and text.
+#[derive(Default)]
+pub struct KernelModules {
+    made: IndexMap<(Target, String), EmittedKernel>,
+    optimize: bool,
+}
+
+impl KernelModules {
+    /// An empty collection; `optimize` runs the SPIR-V optimiser.
+    pub fn new(optimize: bool) -> Self {
+        Self { made: IndexMap::new(), optimize }
+    }
+
+    /// Makes what `program` needs on `target` and is not there yet.
+    pub fn make(&mut self, program: &Program, target: Target, profile: &Profile) -> Result<(), ShaderError> {
+        let mut missing: IndexMap<String, &KernelCall> = IndexMap::new();
+        for step in &program.steps {
+            let text = step.call.module_text();
+            if !self.made.contains_key(&(target, text.clone())) {
+                missing.entry(text).or_insert(&step.call);
+            }
+        }
+        let optimize = self.optimize;
+        let results = in_parallel(missing.len(), |n| {
+            let (text, call) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
+            emit(text, call, target, profile, optimize)
+        });
+        for ((text, _), result) in missing.into_iter().zip(results) {
+            let index = self.made.len();
+            self.made.insert((target, text), EmittedKernel { index, ..result? });
+        }
+        Ok(())
+    }
+
+    /// The kernels of a program's steps.
+    pub fn of<'a>(&'a self, program: &Program, target: Target) -> Vec<&'a EmittedKernel> {
+        program.steps.iter().map(|step| &self.made[&(target, step.call.module_text())]).collect()
+    }
+}
+
+/// `work` for `0..count` on as many threads as there are cores; results in order.
+fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(count);
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(count));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= count {
+                        break;
+                    }
+                    let result = work(n);
+                    results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((n, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    results.sort_by_key(|(n, _)| *n);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The naga module of a call after all passes.
+pub fn specialized(call: &KernelCall) -> Result<Specialized, ShaderError> {
+    specialized_text(&call.module_text(), call)
+}
+
+fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, ShaderError> {
+    let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
+    module::specialize(module::parse(text).map_err(failed)?).map_err(failed)
+}
+
+fn emit(
+    text: &str,
+    call: &KernelCall,
+    target: Target,
+    profile: &Profile,
+    optimize: bool,
+) -> Result<EmittedKernel, ShaderError> {
+    let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
+    let mut kernel = specialized_text(text, call)?;
+    if profile.cooperative_as_loops {
+        kernel = module::lower::coop_to_loops(kernel, profile.subgroup_size.unwrap_or(1)).map_err(failed)?;
+    }
+    let mut native_f16 = drift_targets::features(&kernel.module).contains(&Feature::F16);
+    if native_f16 && matches!(target, Target::WebGpu | Target::OpenCl) {
+        // A kernel that cannot be lowered keeps its halves, and its variant says so.
+        if let Ok(lowered) = module::lower::f16_storage_only(kernel.clone()) {
+            kernel = lowered;
+            native_f16 = false;
+        }
+    }
+    if target == Target::WebGpu {
+        share_activations(&mut kernel);
+    }
+    let options = drift_targets::Options {
+        optimize,
+        opencl: drift_targets::opencl::Options { fp16: native_f16, ..Default::default() },
+    };
+    let to = emission_target(target);
+    let emitted = drift_targets::emit(to, &kernel.module, &kernel.info, &options)
+        .map_err(|source| ShaderError::Emit { kernel: call.kernel.name, target: to, source: Box::new(source) })?;
+    let shared_bytes = shared_bytes(&kernel.module);
+    let mut requires = vec![Requirement::SharedBytes(shared_bytes)];
+    requires.extend(emitted.features.iter().filter_map(requirement));
+    let subgroup_size = call.constants.iter().find_map(|(name, value)| match (*name, value) {
+        ("SUBGROUP_SIZE", crate::kernel::Constant::U32(size)) => Some(*size),
+        _ => None,
+    });
+    // Loops need no subgroup, whatever width they imitate.
+    let subgroup_size = subgroup_size.filter(|_| !profile.cooperative_as_loops);
+    requires.extend(subgroup_size.map(Requirement::SubgroupSize));
+    Ok(EmittedKernel {
+        index: 0,
+        entry_point: emitted.entry_point,
+        code: emitted.code.bytes().into_owned(),
+        workgroup_size: kernel.module.entry_points[0].workgroup_size,
+        shared_bytes,
+        subgroup_size,
+        requires,
+    })
+}
+
+/// The predicate that a feature asks of a device, where the target's least device has it not.
+fn requirement(feature: &Feature) -> Option<Requirement> {
+    match *feature {
+        Feature::F16 => Some(Requirement::F16),
+        Feature::Subgroups => Some(Requirement::Subgroups),
+        // The kernels multiply halves into f32 sums, in square pieces.
+        Feature::CooperativeMatrix { columns, rows } => Some(Requirement::CooperativeMatrix {
+            m: rows,
+            n: columns,
+            k: columns,
+            ab: DeviceElement::F16,
+            c: DeviceElement::F32,
+        }),
+        Feature::F64
+        | Feature::Int16
+        | Feature::Int64
+        | Feature::CooperativeVectorMemory
+        | Feature::ImageBuffer
+        | Feature::PackedDot
+        | Feature::RuntimeSizedArray => None,
+    }
+}
+
+/// Bytes of workgroup memory that a module declares.
+fn shared_bytes(module: &naga::Module) -> u32 {
+    let mut layouter = naga::proc::Layouter::default();
+    if layouter.update(module.to_ctx()).is_err() {
+        unreachable!("a validated module has a layout");
+    }
+    let workgroup = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+    workgroup.map(|(_, variable)| layouter[variable.ty].size).sum()
+}
+
+/// On WebGPU the arena is one buffer, which cannot be read-only and writable in one dispatch.
+fn share_activations(kernel: &mut Specialized) {
+    for (_, variable) in kernel.module.global_variables.iter_mut() {
+        let activations = variable.binding.as_ref().is_some_and(|binding| binding.group == 0);
+        if let AddressSpace::Storage { access } = &mut variable.space
+            && activations
+        {
+            *access = StorageAccess::LOAD | StorageAccess::STORE;
+        }
+    }
+}
+
+/// The manifest's target as the emitters name it.
+pub fn emission_target(target: Target) -> drift_targets::Target {
+    match target {
+        Target::Vulkan => drift_targets::Target::Vulkan,
+        Target::Metal => drift_targets::Target::Metal,
+        Target::WebGpu => drift_targets::Target::WebGpu,
+        Target::OpenCl => drift_targets::Target::OpenCl,
+    }
+}
+
+/// A kernel's code as text: SPIR-V disassembled where the tools are built in, as hexadecimal words otherwise.
+pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
+    if target != Target::Vulkan {
+        return String::from_utf8_lossy(&kernel.code).into_owned();
+    }
+    let words: Vec<u32> =
+        kernel.code.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+    #[cfg(feature = "spirv-tools")]
+    if let Ok(text) = drift_targets::disassemble(&words) {
+        return text;
+    }
+    words.iter().map(|word| format!("{word:08x}\n")).collect()
+}

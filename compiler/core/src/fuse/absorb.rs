@@ -1,0 +1,169 @@
+//! The one fusion step: an element-wise node becomes the last steps of its producer's epilogue.
+//!
+//! Types. Epilogue values are f32 for float types, whatever the storage; so a cast between floats inside an epilogue
+//! does not round. i32, i64 and bool values keep their device form. An element-wise producer may carry any of these; any
+//! other producer computes floats and has to write floats, though a step between may give a bool. f64 exists only in
+//! constants, and i8 and u8 wrap around, which i32 arithmetic on a device would not: they are never fused.
+
+use crate::simplify::edit;
+use crate::simplify::pattern::{only_user, producer_id, uniform};
+use crate::simplify::rule::{Declined, Outcome};
+use drift_ir::op::infer::infer_node;
+use drift_ir::op::{Epilogue, Operand, Step, StepArg};
+use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
+
+/// Most values that an epilogue reads beside the result. With three operands and a result of its own, a dispatch then
+/// binds the eight storage buffers that every device has.
+pub const MAX_EXTRA_OPERANDS: usize = 4;
+
+/// Whether kernels of this op run an epilogue.
+pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
+    match op {
+        Op::Elementwise(_)
+        | Op::MatMul(_)
+        | Op::Conv(_)
+        | Op::Reduce(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::Gather(_) => Ok(()),
+        // These copy elements as they are, of any type; several become views that need no dispatch at all.
+        Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::GatherNd(_) => Err(Declined::NoEpilogue { op: op.name() }),
+        // These make shapes, a few integers each.
+        Op::ShapeOf(_) | Op::Range(_) => Err(Declined::NoEpilogue { op: op.name() }),
+    }
+}
+
+/// Absorbs `consumer` into the latest of its operands' producers that `is_producer` selects and that can take it. With
+/// `diamond`, only into one whose result it reads in several places, without, only into one that it reads once.
+pub(super) fn into_producer(
+    graph: &mut Graph,
+    consumer: NodeId,
+    is_producer: fn(&Op) -> bool,
+    diamond: bool,
+) -> Outcome {
+    let node = graph.node(consumer);
+    if !matches!(node.op, Op::Elementwise(_)) {
+        return Ok(false);
+    }
+    let mut first_refusal = None;
+    for producer in candidates(graph, node, is_producer, diamond) {
+        match fused(graph, producer, consumer) {
+            Ok(epilogue) => return edit::absorb(graph, producer, consumer, epilogue),
+            Err(reason) => first_refusal = first_refusal.or(Some(reason)),
+        }
+    }
+    first_refusal.map_or(Ok(false), Err)
+}
+
+/// Everything that a node reads, each value once.
+fn reads(node: &Node) -> Vec<ValueId> {
+    let mut reads = node.inputs.clone();
+    reads.extend(&node.epilogue.operands);
+    reads
+}
+
+/// Producers of the values that a node reads, latest first.
+fn candidates(graph: &Graph, node: &Node, is_producer: fn(&Op) -> bool, diamond: bool) -> Vec<NodeId> {
+    let reads = reads(node);
+    let producers: Vec<NodeId> = reads
+        .iter()
+        .filter(|&&value| (reads.iter().filter(|&&other| other == value).count() > 1) == diamond)
+        .filter_map(|&value| producer_id(graph, value))
+        .filter(|&producer| is_producer(&graph.node(producer).op))
+        .collect();
+    if producers.len() < 2 {
+        return producers;
+    }
+    graph.nodes().rev().filter(|node| producers.contains(node)).collect()
+}
+
+/// The producer's epilogue with the consumer's steps behind its own.
+fn fused(graph: &Graph, producer: NodeId, consumer: NodeId) -> Result<Epilogue, Declined> {
+    let (first, second) = (graph.node(producer), graph.node(consumer));
+    takes_epilogue(&first.op)?;
+    let (made, result) = (first.outputs[0], second.outputs[0]);
+    only_user(graph, made, consumer)?;
+    let (made_ty, result_ty) = (&graph.value(made).ty, &graph.value(result).ty);
+    if made_ty.shape != result_ty.shape {
+        return Err(Declined::shape(graph, result, made));
+    }
+    check_types(graph, first, second)?;
+    let epilogue = joined_epilogue(graph, first, second);
+    if epilogue.operands.len() > MAX_EXTRA_OPERANDS {
+        return Err(Declined::TooManyOperands {
+            operands: epilogue.operands.len(),
+            limit: MAX_EXTRA_OPERANDS,
+        });
+    }
+    let operands: Vec<Operand<'_>> =
+        first.inputs.iter().chain(&epilogue.operands).map(|&value| graph.operand(value)).collect();
+    let inferred = infer_node(&first.op, &epilogue, &operands, &graph.symbols);
+    if inferred.is_ok_and(|types| &types[0] == result_ty) {
+        Ok(epilogue)
+    } else {
+        Err(Declined::element(result_ty.element))
+    }
+}
+
+/// Proves the type rules at the head of this file.
+fn check_types(graph: &Graph, producer: &Node, consumer: &Node) -> Result<(), Declined> {
+    let element = |value: ValueId| graph.value(value).ty.element;
+    let ends = [element(producer.outputs[0]), element(consumer.outputs[0])];
+    for element in reads(consumer).into_iter().map(element).chain(ends) {
+        match element {
+            ElementType::F32 | ElementType::F16 | ElementType::I64 | ElementType::I32 | ElementType::Bool => {
+            }
+            ElementType::F64 | ElementType::I8 | ElementType::U8 => return Err(Declined::element(element)),
+        }
+    }
+    if !matches!(producer.op, Op::Elementwise(_))
+        && let Some(&other) = ends.iter().find(|element| !element.is_float())
+    {
+        return Err(Declined::element(other));
+    }
+    Ok(())
+}
+
+/// The producer's steps, the consumer's op as a step, and the consumer's steps.
+fn joined_epilogue(graph: &Graph, producer: &Node, consumer: &Node) -> Epilogue {
+    let made = producer.outputs[0];
+    let mut fused = producer.epilogue.clone();
+    let made_arg = fused.current();
+    let arg = |value: ValueId, epilogue: &mut Epilogue| {
+        if value == made {
+            return made_arg;
+        }
+        match step_constant(graph, value) {
+            Some(constant) => StepArg::Const(constant),
+            None => StepArg::Operand(epilogue.operand_index(value)),
+        }
+    };
+    let Op::Elementwise(op) = consumer.op else { unreachable!("only element-wise nodes are absorbed") };
+    let args = consumer.inputs.iter().map(|&input| arg(input, &mut fused)).collect();
+    fused.steps.push(Step { op, args });
+    let base = fused.current();
+    let shift = fused.steps.len() as u32;
+    for step in &consumer.epilogue.steps {
+        let args = step.args.iter().map(|&old| match old {
+            StepArg::Result => base,
+            StepArg::Step(at) => StepArg::Step(shift + at),
+            StepArg::Operand(at) => arg(consumer.epilogue.operands[at as usize], &mut fused),
+            StepArg::Const(value) => StepArg::Const(value),
+        });
+        let args = args.collect();
+        fused.steps.push(Step { op: step.op, args });
+    }
+    fused
+}
+
+/// A constant that a step can hold itself. Bools stay operands, because a step's constant takes its type from its
+/// neighbours.
+fn step_constant(graph: &Graph, value: ValueId) -> Option<f64> {
+    let constant = uniform(graph, value).filter(|constant| !constant.is_nan())?;
+    (graph.value(value).ty.element != ElementType::Bool).then_some(constant)
+}

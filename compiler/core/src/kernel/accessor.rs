@@ -1,0 +1,329 @@
+//! Generates bindings and accessors: the only place that turns logical coordinates into addresses.
+//!
+//! For a slot `src` a kernel may call
+//! `src_read(b, y, x, s) -> vec4<f32|i32|u32>` (halves widened; dead lanes read as zero),
+//! `src_load(b, y, x, s) -> vec4<STORED>` (as stored),
+//! `src_scalar(b, y, x, c) -> f32|i32|u32` (one channel), and for a written slot
+//! `dst_write(b, y, x, s, value)`. Coordinates must be within the slot's sizes, except that those of an axis of size
+//! one are ignored: that is how operands broadcast.
+
+use super::scalar::{self, Kind};
+use super::{Access, Binding, KernelCall, Slot, line};
+use crate::physical::{Element, LANES, Object, Order};
+
+/// Declares a binding.
+pub(super) fn write_binding(text: &mut String, binding: &Binding) {
+    let Binding { group, index, name, element, .. } = binding;
+    let access = if binding.writable { "read_write" } else { "read" };
+    let declared = match binding.object {
+        Object::Buffer => {
+            let (ty, bytes) = match binding.vectors {
+                true => (format!("vec4<{}>", element.name()), element.size_bytes() * LANES),
+                false => (element.name().to_owned(), element.size_bytes()),
+            };
+            let count = (binding.size_bytes / bytes).max(1);
+            format!("var<storage, {access}> {name}: array<{ty}, {count}>;")
+        }
+        Object::ImageBuffer => format!("var {name}: texture_1d<{}>;", element.compute_name()),
+        Object::Texture2d if binding.writable => {
+            let format = match element {
+                Element::F16 => "rgba16float",
+                Element::F32 => "rgba32float",
+                Element::I32 => "rgba32sint",
+                Element::U32 => "rgba32uint",
+            };
+            format!("var {name}: texture_storage_2d<{format}, write>;")
+        }
+        Object::Texture2d => format!("var {name}: texture_2d<{}>;", element.compute_name()),
+    };
+    line(text, format_args!("@group({group}) @binding({index}) {declared}"));
+}
+
+/// The accessors of one call.
+pub(super) struct Accessors<'a> {
+    pub(super) call: &'a KernelCall,
+    pub(super) bindings: &'a [Binding],
+    pub(super) body: &'a str,
+}
+
+impl Accessors<'_> {
+    /// Writes the accessors that the kernel, its prologue and its epilogue call.
+    pub(super) fn write(&self, text: &mut String) {
+        let programs = self.call.prologue.iter().chain(&self.call.epilogue);
+        let operands: Vec<&str> =
+            programs.clone().flat_map(|p| &p.operands).map(|operand| operand.slot.as_str()).collect();
+        let mut uses_erf = false;
+        for program in programs {
+            uses_erf |= program.uses_erf();
+        }
+        if uses_erf {
+            text.push_str(scalar::ERF);
+        }
+        for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
+            let calls = |suffix: &str| self.body.contains(&format!("{}_{suffix}(", slot.name));
+            if calls("read") || operands.contains(&slot.name.as_str()) {
+                self.write_read(text, slot, "read", slot.layout.element.compute_name());
+            }
+            if calls("load") {
+                self.write_read(text, slot, "load", slot.layout.element.name());
+            }
+            if calls("scalar") {
+                self.write_scalar(text, slot);
+            }
+        }
+        if let Some(prologue) = &self.call.prologue {
+            let ty = prologue.result.parameter();
+            line(text, format_args!("fn value_read(b: u32, y: u32, x: u32, s: u32) -> {ty} {{"));
+            let value = prologue.write(text, None);
+            line(text, format_args!("    return {value};\n}}"));
+        }
+        for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Write) {
+            self.write_write(text, slot);
+        }
+    }
+
+    fn binding(&self, slot: &Slot) -> &Binding {
+        let written = slot.access == Access::Write;
+        self.bindings
+            .iter()
+            .find(|b| b.source == slot.source && (b.writable || !written || b.object == slot.layout.object))
+            .unwrap_or_else(|| unreachable!("every slot has a binding"))
+    }
+
+    /// `slot_read` or `slot_load`: four channels as `scalar`.
+    fn write_read(&self, text: &mut String, slot: &Slot, suffix: &str, scalar: &str) {
+        let name = &slot.name;
+        line(text, format_args!("fn {name}_{suffix}(b: u32, y: u32, x: u32, s: u32) -> vec4<{scalar}> {{"));
+        let binding = self.binding(slot);
+        let e = slot.extents();
+        match slot.layout.order {
+            Order::Slices | Order::TextureRows => {
+                let s = if slot.splat || e.channels <= LANES { "0u" } else { "s" };
+                let texel = texel(slot, binding, s);
+                let swizzle = if slot.splat { ".xxxx" } else { "" };
+                line(text, format_args!("    return vec4<{scalar}>({texel}{swizzle});"));
+            }
+            Order::RowMajor => self.write_dense_read(text, slot, binding, scalar),
+        }
+        text.push_str("}\n");
+    }
+
+    fn write_dense_read(&self, text: &mut String, slot: &Slot, binding: &Binding, scalar: &str) {
+        let e = slot.extents();
+        if let Some(index) = contiguous(slot, binding) {
+            let texel = match binding.object {
+                Object::ImageBuffer => format!("textureLoad({}, i32({index}), 0)", binding.name),
+                Object::Buffer | Object::Texture2d => format!("{}[{index}]", binding.name),
+            };
+            line(text, format_args!("    return vec4<{scalar}>({texel});"));
+            return;
+        }
+        line(text, format_args!("    let base = {};", dense_base(slot)));
+        let stride = slot.layout.axes.strides(&slot.shape)[3];
+        if e.channels == 1 {
+            let value = format!("{scalar}({})", element(binding, "base"));
+            match slot.splat {
+                true => line(text, format_args!("    return vec4<{scalar}>({value});")),
+                false => line(
+                    text,
+                    format_args!("    return vec4<{scalar}>({value}, {scalar}(0), {scalar}(0), {scalar}(0));"),
+                ),
+            }
+            return;
+        }
+        let last = e.channels - 1;
+        let lanes: Vec<String> = (0..LANES)
+            .map(|lane| {
+                let channel = format!("(s * 4u + {lane}u)");
+                if e.channels.is_multiple_of(LANES) {
+                    return format!("{scalar}({})", element(binding, &offset("base", &channel, stride)));
+                }
+                let clamped = format!("min({channel}, {last}u)");
+                let value = format!("{scalar}({})", element(binding, &offset("base", &clamped, stride)));
+                format!("select({scalar}(0), {value}, {channel} < {}u)", e.channels)
+            })
+            .collect();
+        line(text, format_args!("    return vec4<{scalar}>({});", lanes.join(", ")));
+    }
+
+    /// `slot_scalar`: one channel.
+    fn write_scalar(&self, text: &mut String, slot: &Slot) {
+        let name = &slot.name;
+        let ty = slot.layout.element.compute_name();
+        let binding = self.binding(slot);
+        line(text, format_args!("fn {name}_scalar(b: u32, y: u32, x: u32, c: u32) -> {ty} {{"));
+        let c = if slot.extents().channels == 1 { "0u" } else { "c" };
+        let value = match slot.layout.order {
+            Order::RowMajor => {
+                let stride = slot.layout.axes.strides(&slot.shape)[3];
+                line(text, format_args!("    let index = {};", offset(&dense_base(slot), c, stride)));
+                element(binding, "index")
+            }
+            Order::Slices | Order::TextureRows => {
+                format!("{}[{c} % 4u]", texel(slot, binding, &format!("({c} / 4u)")))
+            }
+        };
+        line(text, format_args!("    return {ty}({value});\n}}"));
+    }
+
+    /// `slot_write`: applies the epilogue, converts, keeps dead lanes zero.
+    fn write_write(&self, text: &mut String, slot: &Slot) {
+        let name = &slot.name;
+        // Textures take f32 whatever their format.
+        let stored = match (slot.layout.object, slot.layout.element) {
+            (Object::Texture2d, Element::F16) => Element::F32,
+            (_, element) => element,
+        };
+        let epilogue = self.call.epilogue.as_ref().filter(|_| name == "dst");
+        let kind = epilogue.map_or(Kind::of(stored), |e| e.input);
+        let ty = kind.parameter();
+        line(text, format_args!("fn {name}_write(b: u32, y: u32, x: u32, s: u32, result: {ty}) {{"));
+        let (mut value, mut kind) = ("result".to_owned(), kind);
+        if let Some(epilogue) = epilogue {
+            value = epilogue.write(text, Some("result"));
+            kind = epilogue.result;
+        }
+        let value = scalar::store(&value, kind, stored);
+        line(text, format_args!("    let stored = {value};"));
+        let binding = self.binding(slot);
+        match slot.layout.order {
+            Order::RowMajor => write_dense_store(text, slot, binding),
+            Order::Slices | Order::TextureRows => write_slice_store(text, slot, binding, stored.name()),
+        }
+        text.push_str("}\n");
+    }
+}
+
+/// Stores `stored` where whole slices are kept.
+fn write_slice_store(text: &mut String, slot: &Slot, binding: &Binding, ty: &str) {
+    let e = slot.extents();
+    let mut value = "stored".to_owned();
+    if !e.channels.is_multiple_of(LANES) {
+        let live = e.channels;
+        line(
+            text,
+            format_args!("    let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u);"),
+        );
+        value = format!("select(vec4<{ty}>(), {value}, live)");
+    }
+    let name = &binding.name;
+    match slot.layout.object {
+        Object::Texture2d => {
+            let (x, y) = texture_coordinates(slot, "s");
+            line(text, format_args!("    textureStore({name}, vec2<i32>(i32({x}), i32({y})), {value});"));
+        }
+        Object::Buffer | Object::ImageBuffer => {
+            line(text, format_args!("    {name}[{}] = {value};", slice_index(slot, "s")));
+        }
+    }
+}
+
+/// Stores `stored` into a dense tensor, live lanes only.
+fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
+    if let Some(index) = contiguous(slot, binding) {
+        line(text, format_args!("    {}[{index}] = stored;", binding.name));
+        return;
+    }
+    let e = slot.extents();
+    let stride = slot.layout.axes.strides(&slot.shape)[3];
+    line(text, format_args!("    let base = {};", dense_base(slot)));
+    for lane in 0..LANES.min(e.channels) {
+        let channel = format!("(s * 4u + {lane}u)");
+        let target = element(binding, &offset("base", &channel, stride));
+        let always = lane == 0 || e.channels.is_multiple_of(LANES) || e.channels <= LANES;
+        match always {
+            true => line(text, format_args!("    {target} = stored[{lane}];")),
+            false => line(text, format_args!("    if {channel} < {}u {{ {target} = stored[{lane}]; }}", e.channels)),
+        }
+    }
+}
+
+/// Index of a dense tensor's vector `(b, y, x, s)`, if its channels lie side by side in whole vectors.
+fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
+    let [batch, height, width, channels] = slot.layout.axes.strides(&slot.shape);
+    let e = slot.extents();
+    let whole = channels == 1 && e.channels.is_multiple_of(LANES) && binding.vectors;
+    let aligned = [batch, height, width].iter().all(|stride| stride % LANES == 0);
+    (whole && aligned && !slot.splat).then(|| {
+        let s = if e.channels == LANES { "0u" } else { "s" };
+        sum(&[
+            term("b", e.batch, batch / LANES),
+            term("y", e.height, height / LANES),
+            term("x", e.width, width / LANES),
+            term(s, e.slices(), 1),
+        ])
+    })
+}
+
+/// Element index of channel 0 at `(b, y, x)` in a dense tensor.
+fn dense_base(slot: &Slot) -> String {
+    let [batch, height, width, _] = slot.layout.axes.strides(&slot.shape);
+    let e = slot.extents();
+    sum(&[term("b", e.batch, batch), term("y", e.height, height), term("x", e.width, width)])
+}
+
+/// The slice `(b, y, x, s)` as stored.
+fn texel(slot: &Slot, binding: &Binding, s: &str) -> String {
+    let name = &binding.name;
+    match slot.layout.object {
+        Object::Texture2d => {
+            let (x, y) = texture_coordinates(slot, s);
+            format!("textureLoad({name}, vec2<i32>(i32({x}), i32({y})), 0)")
+        }
+        Object::ImageBuffer => format!("textureLoad({name}, i32({}), 0)", slice_index(slot, s)),
+        Object::Buffer => format!("{name}[{}]", slice_index(slot, s)),
+    }
+}
+
+/// `((s*H + y)*W + x)*B + b`.
+fn slice_index(slot: &Slot, s: &str) -> String {
+    let e = slot.extents();
+    sum(&[
+        term(s, e.slices(), e.height * e.width * e.batch),
+        term("y", e.height, e.width * e.batch),
+        term("x", e.width, e.batch),
+        term("b", e.batch, 1),
+    ])
+}
+
+/// `(x*B + b, y*S + s)`.
+fn texture_coordinates(slot: &Slot, s: &str) -> (String, String) {
+    let e = slot.extents();
+    let x = sum(&[term("x", e.width, e.batch), term("b", e.batch, 1)]);
+    let y = sum(&[term("y", e.height, e.slices()), term(s, e.slices(), 1)]);
+    (x, y)
+}
+
+/// Element `index` of a buffer.
+fn element(binding: &Binding, index: &str) -> String {
+    let name = &binding.name;
+    match binding.object {
+        Object::ImageBuffer => format!("textureLoad({name}, i32(({index}) / 4u), 0)[({index}) % 4u]"),
+        Object::Buffer | Object::Texture2d if binding.vectors => {
+            format!("{name}[({index}) / 4u][({index}) % 4u]")
+        }
+        Object::Buffer | Object::Texture2d => format!("{name}[{index}]"),
+    }
+}
+
+/// `coordinate * stride`, or nothing where the axis has one element.
+fn term(coordinate: &str, extent: u64, stride: u64) -> Option<String> {
+    match (extent, stride) {
+        (0 | 1, _) | (_, 0) => None,
+        (_, 1) => Some(coordinate.to_owned()),
+        (_, stride) => Some(format!("{coordinate} * {stride}u")),
+    }
+}
+
+fn sum(terms: &[Option<String>]) -> String {
+    let terms: Vec<&str> = terms.iter().flatten().map(String::as_str).collect();
+    if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
+}
+
+fn offset(base: &str, coordinate: &str, stride: u64) -> String {
+    match stride {
+        0 => base.to_owned(),
+        1 => format!("{base} + {coordinate}"),
+        stride => format!("{base} + {coordinate} * {stride}u"),
+    }
+}

@@ -1,0 +1,230 @@
+//! Kernels: plain WGSL files in a fenced dialect, and what stands before them to make a whole module.
+//!
+//! A file in `wgsl/` is an algorithm over logical coordinates. [`KernelCall::module_text`] puts a prelude before it:
+//! constants, bindings and accessors ([`accessor`]), with fused element-wise steps inside the accessors ([`scalar`]).
+//! Which kernel an op gets is decided in `select`; the passes over the parsed module are in `module`.
+
+pub mod accessor;
+pub mod scalar;
+mod sources;
+
+pub use sources::{ALL, KernelSource, source};
+
+use crate::physical::{Element, Extents, Layout, Object};
+use accessor::Accessors;
+use scalar::ScalarProgram;
+use std::fmt::Write;
+
+/// What a slot refers to: slots of one source share a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// A storage of the variant, planned in the arena or a texture pool.
+    Activation(u32),
+    /// A packed constant of the program.
+    Constant(u32),
+}
+
+/// How a kernel uses a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it.
+    Write,
+}
+
+/// A tensor argument of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Prefix of its accessors and constants in the kernel's text: `src`, `weights`, `operand_0`.
+    pub name: String,
+    /// Read or write.
+    pub access: Access,
+    /// Which binding it lives in.
+    pub source: Source,
+    /// Logical sizes.
+    pub shape: Vec<u64>,
+    /// Layout under the axis map that this kernel uses.
+    pub layout: Layout,
+    /// One channel stands for all: reads return it in every lane.
+    pub splat: bool,
+}
+
+impl Slot {
+    /// Sizes of the coordinates.
+    pub fn extents(&self) -> Extents {
+        self.layout.axes.extents(&self.shape)
+    }
+
+    /// Whether the binding can be an array of vectors: whole slices, or a dense last axis of whole slices.
+    fn vectors(&self) -> bool {
+        match self.layout.order {
+            crate::physical::Order::RowMajor => self.shape.last().is_some_and(|last| last % 4 == 0),
+            crate::physical::Order::Slices | crate::physical::Order::TextureRows => true,
+        }
+    }
+}
+
+/// A constant of the prelude.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constant {
+    /// `u32`.
+    U32(u32),
+    /// `i32`.
+    I32(i32),
+    /// `f32`, finite.
+    F32(f32),
+    /// `bool`.
+    Bool(bool),
+}
+
+/// A kernel with all that varies bound: enough to make a module and a dispatch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelCall {
+    /// The algorithm.
+    pub kernel: &'static KernelSource,
+    /// Constants of the prelude, beside those of the slots and the workgroup size.
+    pub constants: Vec<(&'static str, Constant)>,
+    /// Tensor arguments.
+    pub slots: Vec<Slot>,
+    /// Element-wise function that computes `value_read` from operands, for kernels that call it.
+    pub prologue: Option<ScalarProgram>,
+    /// Element-wise steps inside `dst_write`.
+    pub epilogue: Option<ScalarProgram>,
+    /// Invocations per workgroup.
+    pub workgroup_size: [u32; 3],
+    /// Workgroups launched.
+    pub workgroups: [u32; 3],
+}
+
+/// A binding of a kernel's module, in order of group and index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// 0 activations, 1 constants.
+    pub group: u32,
+    /// Index in the group.
+    pub index: u32,
+    /// What it holds.
+    pub source: Source,
+    /// Name of the global variable.
+    pub name: String,
+    /// The object bound.
+    pub object: Object,
+    /// Stored element.
+    pub element: Element,
+    /// Bytes the shader may touch (for textures: all texels).
+    pub size_bytes: u64,
+    /// Whether the kernel writes it.
+    pub writable: bool,
+    /// Declared as an array of vectors.
+    pub vectors: bool,
+}
+
+impl KernelCall {
+    /// The bindings, one for each distinct source and object.
+    pub fn bindings(&self) -> Vec<Binding> {
+        let mut bindings: Vec<Binding> = Vec::new();
+        for slot in &self.slots {
+            // A written image buffer is a plain buffer: only reads go through the texture units.
+            let object = match (slot.layout.object, slot.access) {
+                (Object::ImageBuffer, Access::Write) => Object::Buffer,
+                (object, _) => object,
+            };
+            let writable = slot.access == Access::Write;
+            let size_bytes = slot.layout.size_bytes(&slot.shape);
+            match bindings.iter_mut().find(|b| b.source == slot.source && b.object == object) {
+                Some(binding) => {
+                    binding.writable |= writable;
+                    binding.vectors &= slot.vectors();
+                    binding.size_bytes = binding.size_bytes.max(size_bytes);
+                }
+                None => bindings.push(Binding {
+                    group: u32::from(matches!(slot.source, Source::Constant(_))),
+                    index: 0,
+                    source: slot.source,
+                    name: format!("{}_data", slot.name),
+                    object,
+                    element: slot.layout.element,
+                    size_bytes,
+                    writable,
+                    vectors: slot.vectors(),
+                }),
+            }
+        }
+        bindings.sort_by_key(|b| b.group);
+        let mut next = [0; 2];
+        for binding in &mut bindings {
+            binding.index = next[binding.group as usize];
+            next[binding.group as usize] += 1;
+        }
+        bindings
+    }
+
+    /// The whole WGSL module: directives, constants, bindings, accessors, then the kernel's own text.
+    pub fn module_text(&self) -> String {
+        let bindings = self.bindings();
+        let (directives, body) = split_directives(self.kernel.text);
+        let mut text = String::new();
+        let loads = body.contains("_load(");
+        let uses_f16 = bindings.iter().any(|b| b.element == Element::F16 && (loads || b.object == Object::Buffer));
+        if uses_f16 && !directives.contains("enable f16;") {
+            text.push_str("enable f16;\n");
+        }
+        text.push_str(&directives);
+        text.push('\n');
+        self.write_constants(&mut text);
+        if let Some(src) = self.slots.iter().find(|slot| slot.name == "src" && body.contains("SCALAR")) {
+            line(&mut text, format_args!("alias SCALAR = {};", src.layout.element.compute_name()));
+        }
+        for binding in &bindings {
+            accessor::write_binding(&mut text, binding);
+        }
+        Accessors { call: self, bindings: &bindings, body: &body }.write(&mut text);
+        text.push_str(&body);
+        text
+    }
+
+    fn write_constants(&self, text: &mut String) {
+        for (axis, size) in ["X", "Y", "Z"].iter().zip(self.workgroup_size) {
+            line(text, format_args!("const WORKGROUP_{axis}: u32 = {size}u;"));
+        }
+        for (axis, count) in ["X", "Y", "Z"].iter().zip(self.workgroups) {
+            line(text, format_args!("const GRID_{axis}: u32 = {count}u;"));
+        }
+        for (name, constant) in &self.constants {
+            match constant {
+                Constant::U32(v) => line(text, format_args!("const {name}: u32 = {v}u;")),
+                Constant::I32(v) => line(text, format_args!("const {name}: i32 = {v}i;")),
+                Constant::F32(v) => line(text, format_args!("const {name}: f32 = {};", scalar::float(*v))),
+                Constant::Bool(v) => line(text, format_args!("const {name}: bool = {v};")),
+            }
+        }
+        for slot in &self.slots {
+            let name = slot.name.to_uppercase();
+            let e = slot.extents();
+            for (what, size) in [
+                ("BATCH", e.batch),
+                ("HEIGHT", e.height),
+                ("WIDTH", e.width),
+                ("CHANNELS", e.channels),
+                ("SLICES", e.slices()),
+            ] {
+                line(text, format_args!("const {name}_{what}: u32 = {size}u;"));
+            }
+        }
+    }
+}
+
+/// The kernel's `enable` lines, which WGSL wants before all else, and the rest.
+fn split_directives(text: &str) -> (String, String) {
+    let (directives, body): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("enable "));
+    let join = |lines: Vec<&str>| lines.iter().map(|line| format!("{line}\n")).collect();
+    (join(directives), join(body))
+}
+
+/// Appends a line.
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{arguments}");
+}

@@ -1,0 +1,41 @@
+//! The kernel files, by name.
+
+/// A kernel's text and name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KernelSource {
+    /// Name of the algorithm, also of its file.
+    pub name: &'static str,
+    /// The file.
+    pub text: &'static str,
+}
+
+macro_rules! kernels {
+    ($($name:literal),* $(,)?) => {
+        /// Every kernel, in alphabetical order.
+        pub const ALL: &[KernelSource] =
+            &[$(KernelSource { name: $name, text: include_str!(concat!("wgsl/", $name, ".wgsl")) }),*];
+    };
+}
+
+kernels!(
+    "conv_depthwise",
+    "conv_generic",
+    "copy",
+    "elementwise",
+    "gather",
+    "gather_nd",
+    "layer_norm",
+    "matmul_cooperative",
+    "matmul_tiled",
+    "matvec",
+    "matvec_subgroup",
+    "reduce",
+    "reshape",
+    "softmax",
+    "softmax_subgroup",
+);
+
+/// The kernel called `name`.
+pub fn source(name: &'static str) -> &'static KernelSource {
+    ALL.iter().find(|kernel| kernel.name == name).unwrap_or_else(|| unreachable!("`{name}` is in the list"))
+}

@@ -1,0 +1,204 @@
+//! Chooses where each value lives. Every activation gets exactly one layout; kernels never see this module.
+//!
+//! Graph inputs and outputs are dense row-major buffers: that is the caller's side of the contract, and kernels read and
+//! write them in place of a conversion. Integers and truth values are dense buffers too. What remains follows the
+//! consumer's needs: images around convolutions are kept as slices with channels first, everything else with channels
+//! last, in the object that the caller or the profile prefers.
+
+use crate::physical::{AxisMap, Element, Layout, Object, Order};
+use crate::profile::Profile;
+use drift_ir::{ElementType, Graph, Node, Op, ValueDef, ValueId};
+use std::collections::BTreeMap;
+
+/// What the caller asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LayoutChoice {
+    /// What the profile prefers.
+    #[default]
+    Auto,
+    /// Storage buffers.
+    Buffer,
+    /// 2D textures where a value can be one.
+    Texture2d,
+    /// Image buffers where a value can be one.
+    ImageBuffer,
+}
+
+impl LayoutChoice {
+    /// Name for `--layout`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Buffer => "buffer",
+            Self::Texture2d => "texture2d",
+            Self::ImageBuffer => "image-buffer",
+        }
+    }
+}
+
+/// Precision of float activations and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Stored as f32.
+    F32,
+    /// Stored as f16; arithmetic stays f32.
+    F16,
+}
+
+/// A layout for every activation.
+pub type LayoutMap = BTreeMap<ValueId, Layout>;
+
+/// The device form of a value's elements.
+pub fn device_element(element: ElementType, precision: Option<Precision>) -> Option<Element> {
+    match (Element::of(element)?, precision) {
+        (Element::F32 | Element::F16, Some(Precision::F32)) => Some(Element::F32),
+        (Element::F32 | Element::F16, Some(Precision::F16)) => Some(Element::F16),
+        (element, _) => Some(element),
+    }
+}
+
+/// Why no layout could be given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// A free dimension reached the kernels.
+    #[error("value `{value}` has a free size {shape}; pass --dim NAME=SIZE for each free dimension")]
+    FreeDimension {
+        /// The value.
+        value: String,
+        /// Its shape.
+        shape: String,
+    },
+    /// An element type without a device form.
+    #[error("value `{value}` is {element}, which has no form on a device")]
+    Element {
+        /// The value.
+        value: String,
+        /// Its element type.
+        element: &'static str,
+    },
+}
+
+/// Gives every activation its layout.
+pub fn assign(
+    graph: &Graph,
+    profile: &Profile,
+    choice: LayoutChoice,
+    precision: Option<Precision>,
+) -> Result<LayoutMap, LayoutError> {
+    let mut layouts = LayoutMap::new();
+    let dense = |value: ValueId| -> Result<Layout, LayoutError> {
+        let (element, shape) = device_type(graph, value, precision)?;
+        Ok(Layout::row_major(element, shape.len()))
+    };
+    for &input in graph.inputs() {
+        layouts.insert(input, dense(input)?);
+    }
+    for id in graph.nodes() {
+        let node = graph.node(id);
+        for &output in &node.outputs {
+            let mut layout = dense(output)?;
+            if !graph.outputs().contains(&output) && layout.element.is_float() {
+                let (_, shape) = device_type(graph, output, precision)?;
+                layout = activation(graph, node, &layouts, layout, &shape, profile, choice);
+            }
+            layouts.insert(output, layout);
+        }
+    }
+    Ok(layouts)
+}
+
+/// The static shape and device element of a value.
+pub fn device_type(
+    graph: &Graph,
+    value: ValueId,
+    precision: Option<Precision>,
+) -> Result<(Element, Vec<u64>), LayoutError> {
+    let value = graph.value(value);
+    let name = || value.name.clone();
+    let shape = value.ty.static_shape().ok_or_else(|| LayoutError::FreeDimension {
+        value: name(),
+        shape: value.ty.display(&graph.symbols).to_string(),
+    })?;
+    let element = device_element(value.ty.element, precision)
+        .ok_or_else(|| LayoutError::Element { value: name(), element: value.ty.element.name() })?;
+    Ok((element, shape))
+}
+
+/// The layout of a float result inside of the graph.
+fn activation(
+    graph: &Graph,
+    node: &Node,
+    layouts: &LayoutMap,
+    dense: Layout,
+    shape: &[u64],
+    profile: &Profile,
+    choice: LayoutChoice,
+) -> Layout {
+    let images = is_image(graph, node, layouts, shape.len());
+    let axes = match (images, &node.op, shape.len()) {
+        (true, Op::Conv(_), 3) => AxisMap::signal(),
+        (true, _, 3) if follows_signal(node, layouts) => AxisMap::signal(),
+        (true, _, rank) => AxisMap::channels_first(rank),
+        (false, _, rank) => AxisMap::channels_last(rank),
+    };
+    let slices = |object, order| Layout { object, order, element: dense.element, axes: axes.clone() };
+    let viewed = matches!(node.op, Op::Reshape(_)) || read_by_view(graph, node);
+    let fits_rank = shape.len() <= 4;
+    match choice {
+        LayoutChoice::Texture2d if fits_rank => {
+            let texture = slices(Object::Texture2d, Order::TextureRows);
+            let (width, height) = texture.texture_extent(shape);
+            if width <= profile.texture_2d_px && height <= profile.texture_2d_px { texture } else { dense }
+        }
+        LayoutChoice::ImageBuffer if fits_rank => {
+            let image = slices(Object::ImageBuffer, Order::Slices);
+            let texels = image.size_bytes(shape) / (4 * image.element.size_bytes());
+            if texels <= profile.image_buffer_texels { image } else { dense }
+        }
+        // Around convolutions, whole slices keep reads of four channels together.
+        LayoutChoice::Auto | LayoutChoice::Buffer if images && fits_rank && !viewed => {
+            slices(Object::Buffer, Order::Slices)
+        }
+        LayoutChoice::Auto | LayoutChoice::Buffer | LayoutChoice::Texture2d | LayoutChoice::ImageBuffer => dense,
+    }
+}
+
+/// Whether a node's result is an image with channels first: made by a convolution, or element-wise from such.
+fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> bool {
+    match &node.op {
+        Op::Conv(_) => true,
+        Op::Elementwise(_) | Op::Reduce(_) => node.inputs.iter().any(|input| {
+            let first = AxisMap::channels_first(rank);
+            let produced = !matches!(graph.value(*input).def, ValueDef::Constant(_));
+            produced
+                && layouts.get(input).is_some_and(|layout| {
+                    layout.order != Order::RowMajor && (layout.axes == first || layout.axes == AxisMap::signal())
+                })
+        }),
+        Op::MatMul(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => false,
+    }
+}
+
+fn follows_signal(node: &Node, layouts: &LayoutMap) -> bool {
+    node.inputs.iter().any(|input| {
+        layouts.get(input).is_some_and(|l| l.order != Order::RowMajor && l.axes == AxisMap::signal())
+    })
+}
+
+/// Whether a reshape reads the node's result: then a dense buffer makes the reshape free.
+fn read_by_view(graph: &Graph, node: &Node) -> bool {
+    node.outputs.iter().any(|output| {
+        graph.users(*output).iter().any(|(user, _)| matches!(graph.node(*user).op, Op::Reshape(_)))
+    })
+}

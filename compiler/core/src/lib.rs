@@ -1,0 +1,23 @@
+//! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
+//!
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > layout > select >
+//! kernel > module > memory > emit`, over the shared data of [`physical`], [`profile`] and [`program`].
+
+pub mod emit;
+pub mod fuse;
+pub mod kernel;
+pub mod layout;
+pub mod memory;
+pub mod module;
+pub mod physical;
+pub mod pipeline;
+pub mod profile;
+pub mod program;
+pub mod select;
+pub mod simplify;
+
+pub use layout::{LayoutChoice, Precision};
+pub use pipeline::{
+    CompileError, CompileOptions, CompileReport, Compiled, DispatchReport, ModelIdentity, RuleReport, Stage,
+    VariantReport, WeightsPrecision, compile, emit_stage,
+};

@@ -1,0 +1,130 @@
+//! Greedy placement: an order of tensors, and the smallest gap that fits for each in turn.
+//!
+//! The two orders are Greedy by Size and Greedy by Breadth of Pisarchyk and Lee 2020 (arXiv 2001.03288).
+
+use super::Tensor;
+use std::cmp::Reverse;
+
+/// Largest first; equal sizes keep the order given.
+pub(super) fn size_order(tensors: &[Tensor]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&i| Reverse(tensors[i].size_bytes));
+    order
+}
+
+/// Tasks by live bytes, largest first; the tensors of each task largest first, each tensor at its first mention.
+pub(super) fn breadth_order(tensors: &[Tensor]) -> Vec<usize> {
+    let (births, breadths) = breadths(tensors);
+    let mut tasks: Vec<usize> = (0..births.len()).collect();
+    tasks.sort_by_key(|&t| Reverse(breadths[t]));
+    let mut waiting = size_order(tensors);
+    let mut order = Vec::with_capacity(tensors.len());
+    for task in tasks {
+        let now = births[task];
+        waiting.retain(|&i| {
+            let live = tensors[i].first <= now && now <= tensors[i].last;
+            if live {
+                order.push(i);
+            }
+            !live
+        });
+    }
+    order
+}
+
+/// The tasks in which some tensor is born, ascending, and the bytes live in each. A maximum is always at a birth.
+pub(super) fn breadths(tensors: &[Tensor]) -> (Vec<usize>, Vec<u64>) {
+    let mut births: Vec<usize> = tensors.iter().map(|t| t.first).collect();
+    births.sort_unstable();
+    births.dedup();
+    let mut born = vec![0_u64; births.len() + 1];
+    let mut died = vec![0_u64; births.len() + 1];
+    for tensor in tensors {
+        born[births.partition_point(|&task| task < tensor.first)] += tensor.size_bytes;
+        died[births.partition_point(|&task| task <= tensor.last)] += tensor.size_bytes;
+    }
+    let mut live = 0;
+    let breadths = (0..births.len())
+        .map(|at| {
+            live += born[at];
+            live -= died[at];
+            live
+        })
+        .collect();
+    (births, breadths)
+}
+
+/// Which free gap a tensor takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// The smallest that is large enough, the lowest of them on a tie.
+    Smallest,
+    /// The lowest that is large enough.
+    Lowest,
+}
+
+/// Tensors that have a place, by offset.
+pub(super) struct Placed<'a> {
+    tensors: &'a [Tensor],
+    fit: Fit,
+    offsets: Vec<u64>,
+    by_offset: Vec<usize>,
+}
+
+impl<'a> Placed<'a> {
+    pub(super) fn new(tensors: &'a [Tensor], fit: Fit) -> Self {
+        Self { tensors, fit, offsets: vec![0; tensors.len()], by_offset: Vec::with_capacity(tensors.len()) }
+    }
+
+    /// Puts a tensor into a gap between those that are live with it, else behind the last of them.
+    /// Returns where it ends.
+    pub(super) fn place(&mut self, index: usize) -> u64 {
+        let tensor = &self.tensors[index];
+        if tensor.size_bytes == 0 {
+            return 0;
+        }
+        let mut free_from = 0;
+        let mut best: Option<(u64, u64)> = None;
+        for &other in &self.by_offset {
+            if !tensor.meets(&self.tensors[other]) {
+                continue;
+            }
+            let (begin, end) = (self.offsets[other], self.offsets[other] + self.tensors[other].size_bytes);
+            let start = align_up(free_from, tensor.align);
+            if start + tensor.size_bytes <= begin {
+                let gap = begin - free_from;
+                if best.is_none_or(|(smallest, _)| gap < smallest) {
+                    best = Some((gap, start));
+                    if self.fit == Fit::Lowest {
+                        break;
+                    }
+                }
+            }
+            free_from = free_from.max(end);
+        }
+        let offset = best.map_or(align_up(free_from, tensor.align), |(_, start)| start);
+        self.offsets[index] = offset;
+        let at = self.by_offset.partition_point(|&other| self.offsets[other] <= offset);
+        self.by_offset.insert(at, index);
+        offset + tensor.size_bytes
+    }
+
+    /// Offsets of all tensors; 0 for those that were never placed.
+    pub(super) fn into_offsets(self) -> Vec<u64> {
+        self.offsets
+    }
+}
+
+/// Places every tensor in the order given, each into the smallest gap that fits; returns the offsets.
+pub(super) fn place_in_order(tensors: &[Tensor], order: &[usize]) -> Vec<u64> {
+    let mut placed = Placed::new(tensors, Fit::Smallest);
+    for &index in order {
+        placed.place(index);
+    }
+    placed.into_offsets()
+}
+
+/// The next multiple of `align`, a power of two.
+fn align_up(bytes: u64, align: u64) -> u64 {
+    (bytes + (align - 1)) & !(align - 1)
+}

@@ -1,0 +1,249 @@
+//! Chooses where every activation lives: byte offsets in one arena, or shared objects for textures.
+//!
+//! The input is sizes and lives, nothing else: this module knows no graph, no kernel and no device. A life is a range of
+//! task indices, both ends inclusive, and two tensors whose lives meet never share a byte. [`plan`] runs every strategy
+//! and keeps the smallest result; [`check`] proves a plan right and runs on every plan in debug builds.
+
+mod greedy;
+pub mod minimalloc;
+pub mod objects;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use objects::{Object, ObjectPlan, Texture, check_objects, shared_objects};
+
+use thiserror::Error;
+
+/// Every range that a dispatch binds starts at a multiple of this many bytes.
+pub const BINDING_ALIGN_BYTES: u64 = 256;
+
+/// A tensor to place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Bytes that it needs; zero needs no place and gets offset 0.
+    pub size_bytes: u64,
+    /// Task that first writes it.
+    pub first: usize,
+    /// Task that last touches it, inclusive.
+    pub last: usize,
+    /// Its offset is a multiple of this power of two.
+    pub align: u64,
+}
+
+impl Tensor {
+    /// Whether some task needs both tensors at once.
+    fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// How a plan was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strategy {
+    /// Largest tensor first, each into the smallest gap that fits.
+    BySize,
+    /// Tasks by the bytes live in them, largest first; the tensors of a task largest first.
+    ByBreadth,
+    /// Bounded search over placement orders, from the better greedy order.
+    Search,
+}
+
+impl Strategy {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BySize => "by-size",
+            Self::ByBreadth => "by-breadth",
+            Self::Search => "search",
+        }
+    }
+}
+
+/// Offsets of all tensors in one arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Byte offset of each tensor, in the order given.
+    pub offsets: Vec<u64>,
+    /// Bytes that the arena needs.
+    pub peak_bytes: u64,
+    /// Bytes without any sharing: the sum of all sizes.
+    pub naive_bytes: u64,
+    /// Bytes that no plan can go below: the most that one task needs.
+    pub lower_bound_bytes: u64,
+    /// Strategy that gave this plan.
+    pub strategy: Strategy,
+}
+
+/// Why tensors cannot be planned, or why a plan is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MemoryError {
+    /// A life that ends before it begins.
+    #[error("tensor {tensor} lives from task {first} to task {last}; a life must not end before it begins")]
+    ReversedLife {
+        /// Position in the list given.
+        tensor: usize,
+        /// First task.
+        first: usize,
+        /// Last task.
+        last: usize,
+    },
+    /// An alignment that is not a power of two.
+    #[error("tensor {tensor} has alignment {align}; an alignment must be a power of two")]
+    BadAlign {
+        /// Position in the list given.
+        tensor: usize,
+        /// The alignment.
+        align: u64,
+    },
+    /// The sizes do not fit into 64 bits.
+    #[error("the activations need more than 2^64 bytes together; bound the free dims with --dim NAME=LO..HI")]
+    TooLarge,
+    /// A plan with another number of entries than there are tensors.
+    #[error("the plan places {placed} tensors, expected {expected}")]
+    WrongLength {
+        /// Entries in the plan.
+        placed: usize,
+        /// Tensors given.
+        expected: usize,
+    },
+    /// An offset that breaks its tensor's alignment.
+    #[error("tensor {tensor} is placed at byte {offset}, which is not a multiple of {align}")]
+    Misaligned {
+        /// Position in the list given.
+        tensor: usize,
+        /// Its offset.
+        offset: u64,
+        /// Alignment asked for.
+        align: u64,
+    },
+    /// A tensor that ends behind the arena.
+    #[error("tensor {tensor} ends behind the arena of {peak_bytes} bytes")]
+    OutOfArena {
+        /// Position in the list given.
+        tensor: usize,
+        /// Size of the arena.
+        peak_bytes: u64,
+    },
+    /// Two tensors that are live together and share bytes (or an object).
+    #[error("tensors {a} and {b} are live in the same task and share memory")]
+    Overlap {
+        /// Position of one.
+        a: usize,
+        /// Position of the other.
+        b: usize,
+    },
+    /// A texture in an object of another format, or larger than its object.
+    #[error("texture {texture} does not fit object {object}: format or extents differ")]
+    WrongObject {
+        /// Position in the list given.
+        texture: usize,
+        /// The object.
+        object: usize,
+    },
+}
+
+/// Places all tensors in one arena: the smallest plan of all strategies, the first of them on a tie.
+pub fn plan(tensors: &[Tensor]) -> Result<Plan, MemoryError> {
+    let naive_bytes = total_bytes(tensors)?;
+    let lower_bound_bytes = lower_bound(tensors);
+    let as_plan = |strategy, offsets: Vec<u64>| Plan {
+        peak_bytes: peak(tensors, &offsets),
+        offsets,
+        naive_bytes,
+        lower_bound_bytes,
+        strategy,
+    };
+    let by_size = greedy::size_order(tensors);
+    let by_breadth = greedy::breadth_order(tensors);
+    let mut best = as_plan(Strategy::BySize, greedy::place_in_order(tensors, &by_size));
+    let mut best_order = by_size;
+    let other = as_plan(Strategy::ByBreadth, greedy::place_in_order(tensors, &by_breadth));
+    if other.peak_bytes < best.peak_bytes {
+        best = other;
+        best_order = by_breadth;
+    }
+    if best.peak_bytes > lower_bound_bytes {
+        let offsets = search::improve(tensors, best_order, best.offsets.clone(), lower_bound_bytes);
+        let other = as_plan(Strategy::Search, offsets);
+        if other.peak_bytes < best.peak_bytes {
+            best = other;
+        }
+    }
+    debug_assert_eq!(check(&best, tensors), Ok(()));
+    Ok(best)
+}
+
+/// Proves that a plan keeps tensors apart that are live together, aligned and inside the arena.
+pub fn check(plan: &Plan, tensors: &[Tensor]) -> Result<(), MemoryError> {
+    total_bytes(tensors)?;
+    if plan.offsets.len() != tensors.len() {
+        return Err(MemoryError::WrongLength { placed: plan.offsets.len(), expected: tensors.len() });
+    }
+    for (index, (tensor, &offset)) in tensors.iter().zip(&plan.offsets).enumerate() {
+        if !offset.is_multiple_of(tensor.align) {
+            return Err(MemoryError::Misaligned { tensor: index, offset, align: tensor.align });
+        }
+        if offset.checked_add(tensor.size_bytes).is_none_or(|end| end > plan.peak_bytes) {
+            return Err(MemoryError::OutOfArena { tensor: index, peak_bytes: plan.peak_bytes });
+        }
+    }
+    // In offset order a tensor can only collide with those that start before it ends.
+    let mut order: Vec<usize> = (0..tensors.len()).filter(|&i| tensors[i].size_bytes > 0).collect();
+    order.sort_by_key(|&i| (plan.offsets[i], i));
+    for (at, &a) in order.iter().enumerate() {
+        let end = plan.offsets[a] + tensors[a].size_bytes;
+        for &b in order[at + 1..].iter().take_while(|&&b| plan.offsets[b] < end) {
+            if tensors[a].meets(&tensors[b]) {
+                return Err(MemoryError::Overlap { a: a.min(b), b: a.max(b) });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sum of all sizes. Also proves that no placement can leave 64 bits: even side by side with padding, all tensors fit.
+fn total_bytes(tensors: &[Tensor]) -> Result<u64, MemoryError> {
+    let mut total: u64 = 0;
+    let mut padded: u64 = 0;
+    for (index, tensor) in tensors.iter().enumerate() {
+        let Tensor { size_bytes, first, last, align } = *tensor;
+        if first > last {
+            return Err(MemoryError::ReversedLife { tensor: index, first, last });
+        }
+        if !align.is_power_of_two() {
+            return Err(MemoryError::BadAlign { tensor: index, align });
+        }
+        padded = size_bytes
+            .checked_add(align)
+            .and_then(|slot| padded.checked_add(slot))
+            .ok_or(MemoryError::TooLarge)?;
+        total += size_bytes;
+    }
+    Ok(total)
+}
+
+/// The most bytes that one task needs. Tensors that are live together start at different multiples of the smallest
+/// alignment, so each but the topmost occupies its size rounded up.
+fn lower_bound(tensors: &[Tensor]) -> u64 {
+    let placed = || tensors.iter().filter(|t| t.size_bytes > 0);
+    let align = placed().map(|t| t.align).min().unwrap_or(1);
+    let mut births: Vec<usize> = placed().map(|t| t.first).collect();
+    births.sort_unstable();
+    births.dedup();
+    let needed_in = |task: usize| {
+        let (mut rounded, mut slack) = (0, 0);
+        for tensor in placed().filter(|t| t.first <= task && task <= t.last) {
+            let slot = tensor.size_bytes.next_multiple_of(align);
+            rounded += slot;
+            slack = slack.max(slot - tensor.size_bytes);
+        }
+        rounded - slack
+    };
+    births.into_iter().map(needed_in).max().unwrap_or(0)
+}
+
+/// End of the last tensor.
+fn peak(tensors: &[Tensor], offsets: &[u64]) -> u64 {
+    tensors.iter().zip(offsets).map(|(tensor, offset)| offset + tensor.size_bytes).max().unwrap_or(0)
+}

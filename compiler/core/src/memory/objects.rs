@@ -1,0 +1,250 @@
+//! Pools textures: objects of one format that textures with disjoint lives share.
+//!
+//! A texture may use any object of its format; the object grows to the largest width and height of its users. Two greedy
+//! strategies compete and the smaller total area wins: by size, and by size improved (Pisarchyk and Lee 2020), which
+//! takes textures in bands of the sizes that no plan can avoid and inside a band prefers the object that idles least.
+
+use super::MemoryError;
+use std::cmp::Reverse;
+
+/// A texture to pool. `F` names its format; only textures of one format share an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Texture<F> {
+    /// Format of a texel.
+    pub format: F,
+    /// Texels in a row.
+    pub width_px: u64,
+    /// Rows.
+    pub height_px: u64,
+    /// Task that first writes it.
+    pub first: usize,
+    /// Task that last touches it, inclusive.
+    pub last: usize,
+}
+
+/// A shared object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object<F> {
+    /// Format of a texel.
+    pub format: F,
+    /// Texels in a row: the most that a user needs.
+    pub width_px: u64,
+    /// Rows: the most that a user needs.
+    pub height_px: u64,
+}
+
+/// Which object each texture uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPlan<F> {
+    /// Index into `objects` of each texture, in the order given.
+    pub object_of: Vec<usize>,
+    /// The objects.
+    pub objects: Vec<Object<F>>,
+}
+
+impl<F> ObjectPlan<F> {
+    /// Texels of all objects together.
+    pub fn total_area_px(&self) -> u128 {
+        self.objects.iter().map(|o| area(o.width_px, o.height_px)).sum()
+    }
+}
+
+/// Pools all textures: the smaller total area of the strategies, plain by-size on a tie.
+pub fn shared_objects<F: Copy + PartialEq>(textures: &[Texture<F>]) -> Result<ObjectPlan<F>, MemoryError> {
+    for (tensor, &Texture { first, last, .. }) in textures.iter().enumerate() {
+        if first > last {
+            return Err(MemoryError::ReversedLife { tensor, first, last });
+        }
+    }
+    let by_size = size_order(textures);
+    let bands = bands(textures, &by_size);
+    let plain = assign(textures, by_size.iter().map(|&i| vec![i]));
+    let improved = assign(textures, bands);
+    let best = if improved.total_area_px() < plain.total_area_px() { improved } else { plain };
+    debug_assert_eq!(check_objects(&best, textures), Ok(()));
+    Ok(best)
+}
+
+/// Proves that textures in one object are never live together, have its format and fit into it.
+pub fn check_objects<F: Copy + PartialEq>(
+    plan: &ObjectPlan<F>,
+    textures: &[Texture<F>],
+) -> Result<(), MemoryError> {
+    if plan.object_of.len() != textures.len() {
+        return Err(MemoryError::WrongLength { placed: plan.object_of.len(), expected: textures.len() });
+    }
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); plan.objects.len()];
+    for (index, (texture, &at)) in textures.iter().zip(&plan.object_of).enumerate() {
+        let fits = plan.objects.get(at).is_some_and(|object| {
+            object.format == texture.format
+                && object.width_px >= texture.width_px
+                && object.height_px >= texture.height_px
+        });
+        if !fits {
+            return Err(MemoryError::WrongObject { texture: index, object: at });
+        }
+        users[at].push(index);
+    }
+    for users in &mut users {
+        users.sort_by_key(|&i| textures[i].first);
+        for pair in users.windows(2) {
+            if textures[pair[1]].first <= textures[pair[0]].last {
+                return Err(MemoryError::Overlap { a: pair[0].min(pair[1]), b: pair[0].max(pair[1]) });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Largest area first; equal areas keep the order given.
+fn size_order<F>(textures: &[Texture<F>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..textures.len()).collect();
+    order.sort_by_key(|&i| Reverse(area(textures[i].width_px, textures[i].height_px)));
+    order
+}
+
+/// Cuts the order into bands. The `k`th positional maximum is the largest `k`th-largest area live in any task: any plan
+/// has a `k`th object of at least that area, so the textures between two maxima compete for the same objects.
+fn bands<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<Vec<usize>> {
+    let maxima = positional_maxima(textures, by_size);
+    let mut bands: Vec<Vec<usize>> = vec![Vec::new(); maxima.len() + 1];
+    for &index in by_size {
+        let size = area(textures[index].width_px, textures[index].height_px);
+        bands[maxima.partition_point(|&maximum| maximum > size)].push(index);
+    }
+    bands.retain(|band| !band.is_empty());
+    bands
+}
+
+/// For each rank, the largest area that has this rank among the textures of one format in one task; descending.
+fn positional_maxima<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<u128> {
+    // Every set of textures that no other one contains is live at somebody's birth.
+    let mut births: Vec<usize> = textures.iter().map(|t| t.first).collect();
+    births.sort_unstable();
+    births.dedup();
+    let mut maxima: Vec<u128> = Vec::new();
+    for task in births {
+        let mut live_of_format: Vec<(F, usize)> = Vec::new();
+        for texture in by_size.iter().map(|&i| &textures[i]).filter(|t| t.first <= task && task <= t.last) {
+            let size = area(texture.width_px, texture.height_px);
+            let rank = match live_of_format.iter_mut().find(|(format, _)| *format == texture.format) {
+                Some((_, live)) => {
+                    *live += 1;
+                    *live
+                }
+                None => {
+                    live_of_format.push((texture.format, 0));
+                    0
+                }
+            };
+            match maxima.get_mut(rank) {
+                Some(maximum) => *maximum = size.max(*maximum),
+                None => maxima.push(size),
+            }
+        }
+    }
+    maxima
+}
+
+/// An object while it is filled: its lives, ascending.
+struct Filling<F> {
+    object: Object<F>,
+    lives: Vec<(usize, usize)>,
+}
+
+/// What it costs a texture to use an object; smaller is better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Cost {
+    growth_px: u128,
+    idle_tasks: usize,
+    object: usize,
+}
+
+impl<F: Copy + PartialEq> Filling<F> {
+    /// The cost of taking `texture` in; `None` if a user is live with it, the format differs, or a new object is cheaper.
+    fn cost(&self, texture: &Texture<F>, object: usize) -> Option<Cost> {
+        if self.object.format != texture.format {
+            return None;
+        }
+        let at = self.lives.partition_point(|life| life.0 <= texture.first);
+        let before = at.checked_sub(1).map(|at| self.lives[at]);
+        let after = self.lives.get(at);
+        if before.is_some_and(|life| life.1 >= texture.first)
+            || after.is_some_and(|life| life.0 <= texture.last)
+        {
+            return None;
+        }
+        let idle_before = before.map_or(usize::MAX, |life| texture.first - life.1);
+        let idle_after = after.map_or(usize::MAX, |life| life.0 - texture.last);
+        let grown = self.grown(texture);
+        let growth_px =
+            area(grown.width_px, grown.height_px) - area(self.object.width_px, self.object.height_px);
+        (growth_px <= area(texture.width_px, texture.height_px)).then(|| Cost {
+            growth_px,
+            idle_tasks: idle_before.min(idle_after),
+            object,
+        })
+    }
+
+    fn grown(&self, texture: &Texture<F>) -> Object<F> {
+        Object {
+            format: self.object.format,
+            width_px: self.object.width_px.max(texture.width_px),
+            height_px: self.object.height_px.max(texture.height_px),
+        }
+    }
+
+    fn take(&mut self, texture: &Texture<F>) {
+        self.object = self.grown(texture);
+        let at = self.lives.partition_point(|life| life.0 <= texture.first);
+        self.lives.insert(at, (texture.first, texture.last));
+    }
+}
+
+/// Assigns band by band. Inside a band the cheapest pair of texture and object goes first; when none fits, the largest
+/// texture that is left opens an object.
+fn assign<F: Copy + PartialEq>(
+    textures: &[Texture<F>],
+    bands: impl IntoIterator<Item = Vec<usize>>,
+) -> ObjectPlan<F> {
+    let mut fillings: Vec<Filling<F>> = Vec::new();
+    let mut object_of = vec![usize::MAX; textures.len()];
+    for mut band in bands {
+        let mut costs: Vec<Option<Cost>> = band.iter().map(|&i| cheapest(&fillings, &textures[i])).collect();
+        while !band.is_empty() {
+            let best = (0..band.len()).filter_map(|at| costs[at].map(|cost| (cost, at))).min();
+            let (at, object) = match best {
+                Some((cost, at)) => (at, cost.object),
+                None => (0, fillings.len()),
+            };
+            let index = band.remove(at);
+            costs.remove(at);
+            let texture = &textures[index];
+            if object == fillings.len() {
+                let Texture { format, width_px, height_px, .. } = *texture;
+                fillings.push(Filling { object: Object { format, width_px, height_px }, lives: Vec::new() });
+            }
+            fillings[object].take(texture);
+            object_of[index] = object;
+            // Only this object changed: costs that name it are stale, and it may now suit others better.
+            for (cost, &i) in costs.iter_mut().zip(&band) {
+                if cost.is_some_and(|cost| cost.object == object) {
+                    *cost = cheapest(&fillings, &textures[i]);
+                } else if let Some(new) = fillings[object].cost(&textures[i], object) {
+                    *cost = Some(cost.map_or(new, |old| old.min(new)));
+                }
+            }
+        }
+    }
+    ObjectPlan { object_of, objects: fillings.into_iter().map(|filling| filling.object).collect() }
+}
+
+/// The cheapest object for a texture.
+fn cheapest<F: Copy + PartialEq>(fillings: &[Filling<F>], texture: &Texture<F>) -> Option<Cost> {
+    fillings.iter().enumerate().filter_map(|(at, filling)| filling.cost(texture, at)).min()
+}
+
+/// Texels of a rectangle.
+fn area(width_px: u64, height_px: u64) -> u128 {
+    u128::from(width_px) * u128::from(height_px)
+}

@@ -1,0 +1,9 @@
+//! Lowerings: the same kernel for devices that lack a feature.
+
+mod arguments;
+mod coop_to_loops;
+mod f16_storage;
+mod matrix;
+
+pub use coop_to_loops::coop_to_loops;
+pub use f16_storage::f16_storage_only;

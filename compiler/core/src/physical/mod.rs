@@ -1,0 +1,156 @@
+//! Physical layouts: which GPU object holds a tensor, in which order, with which element type.
+//!
+//! A kernel names logical coordinates `(b, y, x, s)`, `s` a slice of four channels; everything below that line is here:
+//! the map from a tensor's axes to those coordinates ([`AxisMap`]), the formula from coordinates to an address
+//! ([`Layout`]), and the packing of constants ([`pack`]). Which layout a value gets is decided in `layout`.
+//!
+//! Invariant: in layouts made of whole slices, the dead lanes of the last slice hold zeros.
+
+mod axes;
+mod pack;
+
+pub use axes::{AxisMap, Extents};
+pub use pack::{PackError, pack, unpack};
+
+use drift_ir::ElementType;
+
+/// Channels in a slice; the width of a vector in kernels.
+pub const LANES: u64 = 4;
+
+/// The kind of GPU object that holds a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Object {
+    /// A range of a storage buffer.
+    Buffer,
+    /// A texel buffer: a buffer read through the texture units.
+    ImageBuffer,
+    /// A 2D texture of four channels.
+    Texture2d,
+}
+
+impl Object {
+    /// Name in the text forms.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Buffer => "buffer",
+            Self::ImageBuffer => "image-buffer",
+            Self::Texture2d => "texture2d",
+        }
+    }
+}
+
+/// The order of elements in the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Order {
+    /// Dense, the tensor's own axes, last axis fastest. Any rank.
+    RowMajor,
+    /// Slices outermost, batch fastest: `((s*H + y)*W + x)*B + b` (the paper's DSHWBC4; PHWC4 when B = 1).
+    Slices,
+    /// Textures: `(x*B + b, y*S + s)` (the paper's HSWBDC4).
+    TextureRows,
+}
+
+/// Type of one stored element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Element {
+    /// IEEE single.
+    F32,
+    /// IEEE half.
+    F16,
+    /// Signed 32-bit: i32, and i64 checked at the boundary.
+    I32,
+    /// Unsigned 32-bit: bool as 0 or 1.
+    U32,
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub const fn size_bytes(self) -> u64 {
+        match self {
+            Self::F16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+        }
+    }
+
+    /// WGSL name of the stored scalar, also its name in text forms.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::I32 => "i32",
+            Self::U32 => "u32",
+        }
+    }
+
+    /// WGSL name of the scalar that kernels compute with: halves widen to f32.
+    pub const fn compute_name(self) -> &'static str {
+        match self {
+            Self::F32 | Self::F16 => "f32",
+            Self::I32 => "i32",
+            Self::U32 => "u32",
+        }
+    }
+
+    /// Whether the element is a float.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16)
+    }
+
+    /// The device form of a graph element type; `None` where a device has none.
+    pub const fn of(element: ElementType) -> Option<Self> {
+        match element {
+            ElementType::F32 => Some(Self::F32),
+            ElementType::F16 => Some(Self::F16),
+            ElementType::I64 | ElementType::I32 => Some(Self::I32),
+            ElementType::Bool => Some(Self::U32),
+            ElementType::F64 | ElementType::I8 | ElementType::U8 => None,
+        }
+    }
+}
+
+/// Where a tensor lives and in which order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// The object.
+    pub object: Object,
+    /// The order in it.
+    pub order: Order,
+    /// The stored element.
+    pub element: Element,
+    /// Which logical axes are batch, height, width and channels.
+    pub axes: AxisMap,
+}
+
+impl Layout {
+    /// Dense row-major in a buffer, channels last.
+    pub fn row_major(element: Element, rank: usize) -> Self {
+        Self { object: Object::Buffer, order: Order::RowMajor, element, axes: AxisMap::channels_last(rank) }
+    }
+
+    /// Bytes that a tensor of `shape` takes in this layout, or the texel count times texel size for textures.
+    pub fn size_bytes(&self, shape: &[u64]) -> u64 {
+        let extents = self.axes.extents(shape);
+        let elements = match self.order {
+            Order::RowMajor => extents.elements(),
+            Order::Slices | Order::TextureRows => extents.pixels() * extents.slices() * LANES,
+        };
+        elements * self.element.size_bytes()
+    }
+
+    /// Width and height in texels of a texture that holds a tensor of `shape`.
+    pub fn texture_extent(&self, shape: &[u64]) -> (u64, u64) {
+        let e = self.axes.extents(shape);
+        (e.width * e.batch, e.height * e.slices())
+    }
+
+    /// One line for people: `f16 texture2d texel(x = X*B + b, y = Y*S + s)`.
+    pub fn describe(&self) -> String {
+        let element = self.element.name();
+        let object = self.object.name();
+        match self.order {
+            Order::RowMajor => format!("{element} {object} row-major {}", self.axes),
+            Order::Slices => format!("{element} {object} slices {}", self.axes),
+            Order::TextureRows => format!("{element} {object} {}", self.axes),
+        }
+    }
+}

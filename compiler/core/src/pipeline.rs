@@ -1,0 +1,452 @@
+//! The compiler from a graph to a bundle: each pass by name, in order.
+
+use crate::emit::{self, KernelModules, MemoryPlan, ShaderError};
+use crate::fuse;
+use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
+use crate::memory::MemoryError;
+use crate::profile::{self, Profile};
+use crate::program::Program;
+use crate::select::{self, SelectError};
+use crate::simplify::{self, Rules, UnknownRule};
+use drift_bundle::manifest::{Entry, Provenance, Target};
+use drift_bundle::{BundleError, BundleWriter};
+use drift_ir::Graph;
+use std::time::Instant;
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightsPrecision {
+    /// As f32.
+    F32,
+    /// As f16.
+    F16,
+    /// Eight bits per weight, scaled per channel.
+    Q8,
+    /// Eight bits for attention, four elsewhere.
+    Q844,
+}
+
+/// What to compile for, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompileOptions {
+    /// Targets in the order wanted.
+    pub targets: Vec<Target>,
+    /// Profiles by name; empty for each target's own.
+    pub profiles: Vec<String>,
+    /// Precision of floats; `None` keeps the model's types.
+    pub precision: Option<Precision>,
+    /// Precision of weights; `None` keeps that of activations.
+    pub weights: Option<WeightsPrecision>,
+    /// Objects that hold activations.
+    pub layout: LayoutChoice,
+    /// Rules switched off.
+    pub disabled: Vec<String>,
+    /// Run the SPIR-V optimiser.
+    pub optimize: bool,
+}
+
+/// What a bundle says about its model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelIdentity {
+    /// The graph's name.
+    pub name: String,
+    /// BLAKE3 of the model's bytes, hex.
+    pub hash: String,
+}
+
+/// A finished bundle, ready to be written, and what was decided on the way.
+pub struct Compiled {
+    /// The bundle.
+    pub bundle: BundleWriter,
+    /// The decisions.
+    pub report: CompileReport,
+}
+
+/// What was decided, and how long it took.
+#[derive(Clone, Debug, Default)]
+pub struct CompileReport {
+    /// Milliseconds by stage.
+    pub stages: Vec<(&'static str, f64)>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Each variant made.
+    pub variants: Vec<VariantReport>,
+    /// What the rules did, and why they did not.
+    pub rules: Vec<RuleReport>,
+}
+
+/// One variant.
+#[derive(Clone, Debug)]
+pub struct VariantReport {
+    /// Its target.
+    pub target: Target,
+    /// Its name.
+    pub variant: String,
+    /// Its profile.
+    pub profile: String,
+    /// Its launches.
+    pub dispatches: Vec<DispatchReport>,
+}
+
+/// One launch.
+#[derive(Clone, Debug)]
+pub struct DispatchReport {
+    /// Name.
+    pub name: String,
+    /// Model nodes that it computes.
+    pub origins: Vec<String>,
+    /// Kernel chosen.
+    pub kernel: String,
+    /// Layouts of its arguments.
+    pub layouts: String,
+    /// Why this kernel.
+    pub why: String,
+    /// Kernels declined before it.
+    pub declined: Vec<String>,
+    /// Bytes read at least.
+    pub bytes_read: u64,
+    /// Bytes written at least.
+    pub bytes_written: u64,
+    /// Arithmetic.
+    pub flops: u64,
+}
+
+/// What a rule did at a node.
+#[derive(Clone, Debug)]
+pub struct RuleReport {
+    /// The rule.
+    pub rule: String,
+    /// The node.
+    pub node: String,
+    /// `applied`, or why not.
+    pub outcome: String,
+}
+
+/// Why a model does not compile.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// No target.
+    #[error("no target was given; pass --target vulkan, metal, webgpu or opencl")]
+    NoTarget,
+    /// A profile that is not known.
+    #[error("there is no profile `{name}`; the profiles are {known}")]
+    UnknownProfile {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A rule that is not known.
+    #[error(transparent)]
+    UnknownRule(#[from] UnknownRule),
+    /// Something that this version cannot do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// No layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// No kernel.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A kernel could not be made.
+    #[error(transparent)]
+    Shader(#[from] ShaderError),
+    /// Memory could not be planned.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The bundle could not be made.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+/// A stage that can be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The graph after simplification and fusion.
+    Graph,
+    /// A layout for each activation.
+    Layout,
+    /// The launches.
+    Program,
+    /// The memory plan.
+    Memory,
+    /// Each launch's shader.
+    Shaders,
+}
+
+/// A variant on its way: what `select` and `memory` decided.
+struct Draft {
+    target: Target,
+    profile: &'static Profile,
+    program: Program,
+    plan: MemoryPlan,
+}
+
+/// Compiles `graph` for every target and profile asked for.
+pub fn compile(graph: Graph, identity: ModelIdentity, options: &CompileOptions) -> Result<Compiled, CompileError> {
+    check(options)?;
+    let mut clock = Clock::default();
+    let (graph, rules) = clock.time("rewrite", || rewrite(graph, options))?;
+    let mut kernels = KernelModules::new(options.optimize);
+    let mut drafts = Vec::new();
+    for (target, profile) in wanted(options)? {
+        let layouts = clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
+        let program = clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
+        let plan = clock.time("memory", || emit::plan_memory(&program))?;
+        clock.time("shaders", || kernels.make(&program, target, profile))?;
+        drafts.push(Draft { target, profile, program, plan });
+    }
+    let drafts = without_duplicates(drafts);
+    let bundle = clock.time("emit", || bundle(&drafts, &kernels, identity, options))?;
+    let variants = drafts.iter().map(report).collect();
+    Ok(Compiled { bundle, report: CompileReport { stages: clock.stages, warnings: Vec::new(), variants, rules } })
+}
+
+fn check(options: &CompileOptions) -> Result<(), CompileError> {
+    if options.targets.is_empty() {
+        return Err(CompileError::NoTarget);
+    }
+    let activations = options.precision;
+    match (options.weights, activations) {
+        (None, _)
+        | (Some(WeightsPrecision::F32), Some(Precision::F32))
+        | (Some(WeightsPrecision::F16), Some(Precision::F16)) => Ok(()),
+        (Some(weights), _) => Err(CompileError::Unsupported(format!(
+            "weights stored as {weights:?} beside other activations are not supported yet; leave --weights out, or give \
+             --precision the same type"
+        ))),
+    }
+}
+
+/// Simplifies and fuses.
+fn rewrite(graph: Graph, options: &CompileOptions) -> Result<(Graph, Vec<RuleReport>), CompileError> {
+    let rules = Rules::disabling(options.disabled.iter().cloned())?;
+    let (graph, simplified) = simplify::simplify(graph, &rules);
+    let (graph, fused) = fuse::fuse(graph, &rules);
+    Ok((graph, rule_reports(simplified).chain(rule_reports(fused)).collect()))
+}
+
+fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
+    let entry = |rule: &'static str, node, outcome| RuleReport { rule: rule.to_owned(), node, outcome };
+    let applied = report.applied.into_iter().map(move |a| entry(a.rule, a.node, "applied".to_owned()));
+    let declined = report.declined.into_iter().map(move |d| entry(d.rule, d.node, format!("declined: {}", d.reason)));
+    applied.chain(declined)
+}
+
+/// Targets and profiles to make: tuned ones first, since a device takes the first that it can run.
+fn wanted(options: &CompileOptions) -> Result<Vec<(Target, &'static Profile)>, CompileError> {
+    let named: Vec<&'static Profile> = options
+        .profiles
+        .iter()
+        .map(|name| {
+            profile::find(name).ok_or_else(|| CompileError::UnknownProfile {
+                name: name.clone(),
+                known: profile::ALL.iter().map(|p| p.name).collect::<Vec<_>>().join(", "),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let mut wanted = Vec::new();
+    for &target in &options.targets {
+        match (named.is_empty(), target) {
+            (false, _) => wanted.extend(named.iter().map(|profile| (target, *profile))),
+            (true, Target::Vulkan) => wanted.extend(profile::VULKAN.iter().map(|profile| (target, *profile))),
+            (true, Target::Metal | Target::WebGpu | Target::OpenCl) => wanted.push((target, &profile::GENERIC)),
+        }
+    }
+    Ok(wanted)
+}
+
+/// Leaves out a tuned variant whose program is that of a later one for the same target.
+fn without_duplicates(drafts: Vec<Draft>) -> Vec<Draft> {
+    let same = |a: &Draft, b: &Draft| a.target == b.target && a.program == b.program;
+    let keep: Vec<bool> =
+        (0..drafts.len()).map(|n| !drafts[n + 1..].iter().any(|later| same(&drafts[n], later))).collect();
+    drafts.into_iter().zip(keep).filter_map(|(draft, keep)| keep.then_some(draft)).collect()
+}
+
+fn bundle(
+    drafts: &[Draft],
+    kernels: &KernelModules,
+    identity: ModelIdentity,
+    options: &CompileOptions,
+) -> Result<BundleWriter, CompileError> {
+    let mut profiles: Vec<String> = drafts.iter().map(|draft| draft.profile.name.to_owned()).collect();
+    profiles.sort();
+    profiles.dedup();
+    let mut bundle = BundleWriter::new(Provenance {
+        compiler: format!("driftc {}", env!("CARGO_PKG_VERSION")),
+        flags: flags(options),
+        model: identity.name,
+        model_hash: identity.hash,
+        profiles,
+    });
+    for &target in &options.targets {
+        let mut variants = Vec::new();
+        let of_target: Vec<&Draft> = drafts.iter().filter(|draft| draft.target == target).collect();
+        for draft in &of_target {
+            let sink = emit::Sink { bundle: &mut bundle, kernels: kernels.of(&draft.program, target) };
+            variants.push(emit::variant(&draft.program, &draft.plan, draft.profile, target, sink)?);
+        }
+        if let Some(first) = of_target.first() {
+            bundle.add_entry(Entry {
+                name: "main".to_owned(),
+                target,
+                inputs: emit::io_tensors(&first.program.inputs),
+                outputs: emit::io_tensors(&first.program.outputs),
+                variants,
+            });
+        }
+    }
+    Ok(bundle)
+}
+
+/// Flags that change the output, in a canonical order.
+fn flags(options: &CompileOptions) -> Vec<String> {
+    let mut flags = Vec::new();
+    if let Some(precision) = options.precision {
+        flags.push(format!("--precision {precision:?}").to_lowercase());
+    }
+    if options.layout != LayoutChoice::Auto {
+        flags.push(format!("--layout {}", options.layout.name()));
+    }
+    let mut disabled = options.disabled.clone();
+    disabled.sort();
+    flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));
+    flags
+}
+
+fn report(draft: &Draft) -> VariantReport {
+    let dispatches = draft.program.steps.iter().map(|step| DispatchReport {
+        name: step.name.clone(),
+        origins: step.origins.clone(),
+        kernel: step.call.kernel.name.to_owned(),
+        layouts: layouts_of(step),
+        why: step.why.clone(),
+        declined: step.declined.clone(),
+        bytes_read: step.bytes_read,
+        bytes_written: step.bytes_written,
+        flops: step.flops,
+    });
+    VariantReport {
+        target: draft.target,
+        variant: draft.profile.name.to_owned(),
+        profile: draft.profile.name.to_owned(),
+        dispatches: dispatches.collect(),
+    }
+}
+
+fn layouts_of(step: &crate::program::ProgramStep) -> String {
+    let slots = step.call.slots.iter().map(|slot| format!("{} {:?} {}", slot.name, slot.shape, slot.layout.describe()));
+    slots.collect::<Vec<_>>().join("; ")
+}
+
+/// Prints a stage as text: one for each target and profile where they differ.
+pub fn emit_stage(
+    graph: Graph,
+    options: &CompileOptions,
+    stage: Stage,
+) -> Result<Vec<(String, String)>, CompileError> {
+    check(options)?;
+    let (graph, _) = rewrite(graph, options)?;
+    if stage == Stage::Graph {
+        return Ok(vec![("graph.txt".to_owned(), drift_ir::text::print_with(&graph, drift_ir::text::PrintOptions { elide_above: Some(16) }))]);
+    }
+    let mut files = Vec::new();
+    for (target, profile) in wanted(options)? {
+        let name = format!("{}-{}", emit::emission_target(target), profile.name);
+        let layouts = layout::assign(&graph, profile, options.layout, options.precision)?;
+        if stage == Stage::Layout {
+            files.push((format!("{name}.layout.txt"), layouts_text(&graph, &layouts)));
+            continue;
+        }
+        let program = select::choose(&graph, &layouts, profile, options.precision)?;
+        let plan = emit::plan_memory(&program)?;
+        match stage {
+            Stage::Graph | Stage::Layout => {}
+            Stage::Program => files.push((format!("{name}.program.txt"), program_text(&program))),
+            Stage::Memory => files.push((format!("{name}.memory.txt"), memory_text(&program, &plan))),
+            Stage::Shaders => files.extend(shader_files(&name, &program, (target, profile), options)?),
+        }
+    }
+    Ok(files)
+}
+
+fn layouts_text(graph: &Graph, layouts: &LayoutMap) -> String {
+    layouts.iter().map(|(value, layout)| format!("{}: {}\n", graph.value(*value).name, layout.describe())).collect()
+}
+
+/// One line a launch.
+pub fn program_text(program: &Program) -> String {
+    let mut text = String::new();
+    for (index, step) in program.steps.iter().enumerate() {
+        let [x, y, z] = step.call.workgroups;
+        let [a, b, c] = step.call.workgroup_size;
+        text.push_str(&format!(
+            "{index:4} {} {} workgroups {x}x{y}x{z} of {a}x{b}x{c}: {}\n",
+            step.call.kernel.name,
+            step.name,
+            layouts_of(step)
+        ));
+    }
+    text
+}
+
+/// Totals, then one line a storage.
+pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
+    let report = &plan.report;
+    let mut text = format!(
+        "naive {} B, planned {} B, lower bound {} B, {:?}\n",
+        report.naive_bytes, report.planned_bytes, report.lower_bound_bytes, report.strategy
+    );
+    for (storage, place) in program.storages.iter().zip(&plan.places) {
+        let place = match place {
+            emit::Place::Arena(offset) => format!("arena +{offset}"),
+            emit::Place::Texture(index) => format!("texture {index}"),
+        };
+        text.push_str(&format!("{place:>16} {:>10} B {}\n", storage.kind.size_bytes(), storage.name));
+    }
+    text
+}
+
+fn shader_files(
+    name: &str,
+    program: &Program,
+    (target, profile): (Target, &Profile),
+    options: &CompileOptions,
+) -> Result<Vec<(String, String)>, CompileError> {
+    let mut kernels = KernelModules::new(options.optimize);
+    kernels.make(program, target, profile)?;
+    let mut files: Vec<(String, String)> = Vec::new();
+    for (step, kernel) in program.steps.iter().zip(kernels.of(program, target)) {
+        let extension = match target {
+            Target::Vulkan => "spvasm",
+            Target::Metal => "metal",
+            Target::WebGpu => "wgsl",
+            Target::OpenCl => "cl",
+        };
+        let file = format!("{name}.{}_{}.{extension}", step.call.kernel.name, kernel.index);
+        if files.iter().all(|(known, _)| *known != file) {
+            files.push((file, emit::shader_text(kernel, target)));
+        }
+    }
+    Ok(files)
+}
+
+/// Wall time by stage, in order of first use.
+#[derive(Default)]
+struct Clock {
+    stages: Vec<(&'static str, f64)>,
+}
+
+impl Clock {
+    fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        let ms = start.elapsed().as_secs_f64() * 1e3;
+        match self.stages.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, total)) => *total += ms,
+            None => self.stages.push((stage, ms)),
+        }
+        result
+    }
+}

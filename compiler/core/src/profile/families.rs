@@ -1,0 +1,65 @@
+//! The families that driftc knows.
+
+use super::{CooperativeShape, Profile};
+
+/// Every profile; the first is the portable one.
+pub const ALL: &[Profile] = &[GENERIC, NVIDIA, SUBGROUPS, COOPERATIVE_LOOPS];
+
+/// What a bundle for Vulkan holds unless told otherwise, tuned first.
+pub const VULKAN: &[&Profile] = &[&NVIDIA, &GENERIC];
+
+/// What WebGPU guarantees everywhere.
+pub const GENERIC: Profile = Profile {
+    name: "generic",
+    source: "WebGPU's default limits (W3C candidate recommendation, section 3.6.2); run on lavapipe",
+    vendors: &[],
+    subgroups: false,
+    subgroup_size: None,
+    cooperative: None,
+    cooperative_as_loops: false,
+    shared_bytes: 16_384,
+    workgroup_invocations: 256,
+    busy_workgroups: 64,
+    texture_2d_px: 8_192,
+    // Vulkan's least maxTexelBufferElements is 65,536; every desktop and current phone driver has 2^27 or more. The
+    // variant states what it needs.
+    image_buffer_texels: 1 << 27,
+    grid_axis: 65_535,
+};
+
+/// NVIDIA from Volta on.
+const NVIDIA: Profile = Profile {
+    name: "nvidia",
+    source: "vulkaninfo of an H200, driver 580; cooperative matrices from VK_KHR_cooperative_matrix",
+    vendors: &[0x10de],
+    subgroups: true,
+    subgroup_size: Some(32),
+    cooperative: Some(CooperativeShape { m: 16, n: 16, k: 16 }),
+    cooperative_as_loops: false,
+    shared_bytes: 49_152,
+    workgroup_invocations: 1_024,
+    busy_workgroups: 264,
+    texture_2d_px: 32_768,
+    image_buffer_texels: 1 << 27,
+    grid_axis: 65_535,
+};
+
+/// Any device with subgroups of whatever width.
+const SUBGROUPS: Profile = Profile {
+    name: "subgroups",
+    source: "the generic profile and Vulkan 1.1's subgroup arithmetic; run on lavapipe",
+    subgroups: true,
+    ..GENERIC
+};
+
+/// The tuned kernels of a family with cooperative matrices, with these as loops.
+const COOPERATIVE_LOOPS: Profile = Profile {
+    name: "cooperative-loops",
+    source: "for tests: the nvidia profile on devices without cooperative matrices; run on lavapipe",
+    vendors: &[],
+    subgroups: false,
+    subgroup_size: Some(32),
+    cooperative: Some(CooperativeShape { m: 16, n: 16, k: 16 }),
+    cooperative_as_loops: true,
+    ..NVIDIA
+};

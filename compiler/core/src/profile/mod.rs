@@ -1,0 +1,53 @@
+//! Device profiles: what a family of GPUs can do and prefers. Data only; vendor names appear here and nowhere else.
+
+mod families;
+
+pub use families::{ALL, GENERIC, VULKAN};
+
+/// Element types of a cooperative matrix product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CooperativeShape {
+    /// Rows of the result.
+    pub m: u32,
+    /// Columns of the result.
+    pub n: u32,
+    /// Depth.
+    pub k: u32,
+}
+
+/// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
+/// a profile is a promise about speed, never about correctness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Name for `--profile`.
+    pub name: &'static str,
+    /// Where the figures come from, and whether we ran it.
+    pub source: &'static str,
+    /// PCI vendor ids that tuned kernels are allowed on; empty for every vendor.
+    pub vendors: &'static [u32],
+    /// Subgroup operations may be used.
+    pub subgroups: bool,
+    /// Width of a subgroup, where kernels may rely on one.
+    pub subgroup_size: Option<u32>,
+    /// Cooperative matrices of halves with f32 accumulators.
+    pub cooperative: Option<CooperativeShape>,
+    /// Rewrite cooperative matrices as loops: for running such kernels where there are none.
+    pub cooperative_as_loops: bool,
+    /// Workgroup memory that a kernel may use, bytes.
+    pub shared_bytes: u32,
+    /// Invocations in a workgroup.
+    pub workgroup_invocations: u32,
+    /// Workgroups that keep the device busy: below this, kernels split their work finer.
+    pub busy_workgroups: u32,
+    /// Largest side of a 2D texture.
+    pub texture_2d_px: u64,
+    /// Texels in an image buffer.
+    pub image_buffer_texels: u64,
+    /// Workgroups along one axis of a dispatch.
+    pub grid_axis: u32,
+}
+
+/// The profile called `name`.
+pub fn find(name: &str) -> Option<&'static Profile> {
+    ALL.iter().find(|profile| profile.name == name)
+}

@@ -1,0 +1,112 @@
+//! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
+
+use crate::kernel::KernelCall;
+use crate::physical::{Element, Layout};
+use drift_ir::ElementType;
+
+/// Something that activations live in: one object, shared by a value and its views.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storage {
+    /// Name of the value that it was made for.
+    pub name: String,
+    /// What it is.
+    pub kind: StorageKind,
+}
+
+/// Kinds of storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageKind {
+    /// A range of the arena.
+    Buffer {
+        /// Length.
+        size_bytes: u64,
+    },
+    /// A 2D texture of four channels.
+    Texture {
+        /// Channel type.
+        element: Element,
+        /// Width in texels.
+        width_px: u64,
+        /// Height in texels.
+        height_px: u64,
+    },
+}
+
+impl StorageKind {
+    /// Bytes that it takes.
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Buffer { size_bytes } => *size_bytes,
+            Self::Texture { element, width_px, height_px } => width_px * height_px * 4 * element.size_bytes(),
+        }
+    }
+}
+
+/// A value's storage and layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// Index in [`Program::storages`].
+    pub storage: u32,
+    /// How the value lies in it.
+    pub layout: Layout,
+}
+
+/// A constant, packed for a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedConstant {
+    /// Model's tensor and packing.
+    pub name: String,
+    /// Contents.
+    pub bytes: Vec<u8>,
+}
+
+/// An input or output of the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Name as the model writes it.
+    pub name: String,
+    /// Type on the host.
+    pub element: ElementType,
+    /// Sizes.
+    pub shape: Vec<u64>,
+    /// Type on the device.
+    pub device: Element,
+    /// Where it lies, dense row-major.
+    pub storage: u32,
+}
+
+/// One kernel launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgramStep {
+    /// First model node that it stands for.
+    pub name: String,
+    /// All model nodes that it stands for.
+    pub origins: Vec<String>,
+    /// The kernel and its arguments.
+    pub call: KernelCall,
+    /// Why this kernel.
+    pub why: String,
+    /// Kernels that were considered before it, and why not.
+    pub declined: Vec<String>,
+    /// Bytes read at least.
+    pub bytes_read: u64,
+    /// Bytes written at least.
+    pub bytes_written: u64,
+    /// Arithmetic, a multiply-add counting two.
+    pub flops: u64,
+}
+
+/// A variant before memory planning.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// Storages of activations.
+    pub storages: Vec<Storage>,
+    /// Packed constants.
+    pub constants: Vec<PackedConstant>,
+    /// Launches in order.
+    pub steps: Vec<ProgramStep>,
+    /// Inputs in the model's order.
+    pub inputs: Vec<Port>,
+    /// Outputs in the model's order.
+    pub outputs: Vec<Port>,
+}

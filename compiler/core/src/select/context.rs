@@ -1,0 +1,387 @@
+//! What candidates share: slots for values and constants, epilogues, grids, and the program being built.
+
+use super::{Declined, SelectError};
+use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
+use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
+use crate::layout::Precision;
+use crate::physical::{AxisMap, Element, Extents, Layout, Object, Order, pack};
+use crate::profile::Profile;
+use crate::program::{PackedConstant, Placement, Program, ProgramStep, Storage};
+use drift_ir::op::StepArg;
+use drift_ir::{Graph, Node, NodeId, Tensor, ValueId};
+use indexmap::IndexMap;
+use std::collections::BTreeMap;
+
+/// A kernel call and its reasons.
+pub struct Chosen {
+    /// The call.
+    pub call: KernelCall,
+    /// Why this kernel.
+    pub why: String,
+    /// What was considered before it.
+    pub declined: Vec<String>,
+    /// Arithmetic, a multiply-add counting two.
+    pub flops: u64,
+}
+
+/// The program being built.
+pub struct Context<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// What the kernels are made for.
+    pub profile: &'static Profile,
+    /// Precision of floats.
+    pub precision: Option<Precision>,
+    /// Where each activation lives.
+    pub placements: BTreeMap<ValueId, Placement>,
+    /// What has been chosen.
+    pub program: Program,
+    packed: IndexMap<(ValueId, String), u32>,
+    error: Option<SelectError>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(graph: &'a Graph, profile: &'static Profile, precision: Option<Precision>) -> Self {
+        Self {
+            graph,
+            profile,
+            precision,
+            placements: BTreeMap::new(),
+            program: Program::default(),
+            packed: IndexMap::new(),
+            error: None,
+        }
+    }
+
+    /// Fails if a constant could not be packed since the last call.
+    pub(super) fn take_error(&mut self) -> Result<(), SelectError> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// A slot for `value` under `axes`. A stored layout with other axes asks for a conversion; constants are packed.
+    pub fn slot(
+        &mut self,
+        name: &str,
+        access: Access,
+        value: ValueId,
+        axes: &AxisMap,
+    ) -> Result<Slot, Declined> {
+        let shape = self.shape(value);
+        if self.constant_tensor(value).is_some() {
+            return self.constant_slot(name, value, axes);
+        }
+        let placement = self.placements[&value].clone();
+        let extents_agree = placement.layout.axes.extents(&shape) == axes.extents(&shape);
+        let same_axes = placement.layout.axes == *axes || (extents_agree && single_axes_agree(&placement.layout.axes, axes, &shape));
+        // Runs of pixels are one run in slice order, so merged axes address the same texels.
+        let merged = placement.layout.order == Order::Slices && merges_pixels(&placement.layout.axes, axes, &shape);
+        if placement.layout.order != Order::RowMajor && !same_axes && !merged {
+            let name = self.graph.value(value).name.clone();
+            return Err(match access {
+                Access::Read => Declined::Convert { value, name },
+                Access::Write => Declined::Unsupported(format!("`{name}` is stored with other axes")),
+            });
+        }
+        let layout = Layout { axes: axes.clone(), ..placement.layout };
+        Ok(Slot {
+            name: name.to_owned(),
+            access,
+            source: Source::Activation(placement.storage),
+            shape,
+            layout,
+            splat: false,
+        })
+    }
+
+    /// A slot for a constant: dense if its channels are whole vectors side by side, otherwise padded slices.
+    fn constant_slot(&mut self, name: &str, value: ValueId, axes: &AxisMap) -> Result<Slot, Declined> {
+        let element = self.element(value)?;
+        let shape = self.shape(value);
+        let dense = axes.strides(&shape)[3] == 1 && shape.last().is_some_and(|last| last % 4 == 0)
+            || !element.is_float();
+        let order = if dense { Order::RowMajor } else { Order::Slices };
+        let layout = Layout { object: Object::Buffer, order, element, axes: axes.clone() };
+        let tensor = self.constant_tensor(value).cloned().unwrap_or_else(|| unreachable!("asked for a constant"));
+        let label = self.graph.value(value).name.clone();
+        Ok(self.packed_slot(name, value, label, &tensor, layout))
+    }
+
+    /// A slot for `tensor`, derived from the constant `value` and called `label` among its packings.
+    pub fn packed_slot(
+        &mut self,
+        name: &str,
+        value: ValueId,
+        label: String,
+        tensor: &Tensor,
+        layout: Layout,
+    ) -> Slot {
+        let key = (value, format!("{label}:{}", layout.describe()));
+        let shape = tensor.shape().to_vec();
+        let index = match self.packed.get(&key) {
+            Some(index) => *index,
+            None => {
+                let bytes = pack(tensor, &layout).unwrap_or_else(|source| {
+                    self.error.get_or_insert(SelectError::Pack { name: label.clone(), source });
+                    Vec::new()
+                });
+                let index = self.program.constants.len() as u32;
+                self.program.constants.push(PackedConstant { name: key.1.clone(), bytes });
+                self.packed.insert(key, index);
+                index
+            }
+        };
+        Slot { name: name.to_owned(), access: Access::Read, source: Source::Constant(index), shape, layout, splat: false }
+    }
+
+    /// The slot of a bias, zeros if there is none: one value per channel of `dst`.
+    pub fn bias_slot(
+        &mut self,
+        name: &str,
+        value: Option<ValueId>,
+        owner: ValueId,
+        channels: u64,
+        element: Element,
+    ) -> Result<Slot, Declined> {
+        if let Some(value) = value {
+            return self.slot(name, Access::Read, value, &AxisMap::channels_last(1));
+        }
+        let zeros = Tensor::from_f32(&[channels], &vec![0.0; channels as usize])
+            .unwrap_or_else(|_| unreachable!("a vector of zeros is a tensor"));
+        let layout = Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(1) };
+        Ok(self.packed_slot(name, owner, format!("zeros[{channels}]"), &zeros, layout))
+    }
+
+    /// The epilogue of `node` and its operand slots, for a result written under `dst`.
+    pub fn epilogue(&mut self, node: &Node, dst: &Slot) -> Result<(Option<ScalarProgram>, Vec<Slot>), Declined> {
+        if node.epilogue.steps.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        let mut slots = Vec::new();
+        let mut operands = Vec::new();
+        for (n, &value) in node.epilogue.operands.iter().enumerate() {
+            let (slot, operand) = self.operand(&format!("operand_{n}"), value, dst)?;
+            slots.push(slot);
+            operands.push(operand);
+        }
+        let input = Kind::of(self.result_element(node, dst)?);
+        let program = ScalarProgram::new(input, node.epilogue.steps.clone(), operands);
+        if program.has_integral_power() {
+            return Err(Declined::Unsupported("powers of integers".to_owned()));
+        }
+        Ok((Some(program), slots))
+    }
+
+    /// Element of what a node's op computes before its epilogue.
+    fn result_element(&self, node: &Node, dst: &Slot) -> Result<Element, Declined> {
+        use drift_ir::op::{BinaryOp, ScalarOp};
+        Ok(match &node.op {
+            drift_ir::Op::Elementwise(ScalarOp::Binary(
+                BinaryOp::Equal
+                | BinaryOp::Less
+                | BinaryOp::LessOrEqual
+                | BinaryOp::Greater
+                | BinaryOp::GreaterOrEqual
+                | BinaryOp::And
+                | BinaryOp::Or
+                | BinaryOp::Xor,
+            )) => Element::U32,
+            drift_ir::Op::Elementwise(ScalarOp::Cast(to)) => {
+                Element::of(*to).ok_or_else(|| Declined::Unsupported(format!("{} on a device", to.name())))?
+            }
+            drift_ir::Op::Elementwise(ScalarOp::Select) => self.element(node.inputs[1])?,
+            _ => match node.inputs.first() {
+                Some(&input) => self.element(input)?,
+                None => dst.layout.element,
+            },
+        })
+    }
+
+    /// A broadcast operand of a result written under `dst`.
+    pub fn operand(&mut self, name: &str, value: ValueId, dst: &Slot) -> Result<(Slot, Operand), Declined> {
+        let shape = self.shape(value);
+        let axes = operand_axes(&shape, dst)
+            .ok_or_else(|| Declined::Unsupported(format!("broadcast of {shape:?} to {:?} over merged axes", dst.shape)))?;
+        let mut slot = self.slot(name, Access::Read, value, &axes)?;
+        slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+        let kind = Kind::of(slot.layout.element);
+        Ok((slot, Operand { slot: name.to_owned(), kind }))
+    }
+
+    /// Appends a step for `node`.
+    pub(super) fn push(&mut self, id: NodeId, chosen: Chosen) {
+        let node = self.graph.node(id);
+        let Chosen { call, why, declined, flops } = chosen;
+        let elements = call.slots.iter().filter(|s| s.access == Access::Write).map(|s| s.extents().elements());
+        let epilogue = call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements.sum::<u64>();
+        self.push_step(node.name.clone(), node.origins.clone(), call, why, declined, flops + epilogue);
+    }
+
+    fn push_step(
+        &mut self,
+        name: String,
+        origins: Vec<String>,
+        call: KernelCall,
+        why: String,
+        declined: Vec<String>,
+        flops: u64,
+    ) {
+        let bytes = |access| {
+            call.slots
+                .iter()
+                .filter(|slot| slot.access == access)
+                .map(|slot| slot.extents().elements() * slot.layout.element.size_bytes())
+                .sum()
+        };
+        let (bytes_read, bytes_written) = (bytes(Access::Read), bytes(Access::Write));
+        self.program.steps.push(ProgramStep { name, origins, call, why, declined, bytes_read, bytes_written, flops });
+    }
+
+    /// Appends a change of layout.
+    pub(super) fn push_conversion(&mut self, value: ValueId, from: &Placement, to: &Placement) {
+        let shape = self.shape(value);
+        let name = self.graph.value(value).name.clone();
+        let slot = |name: &str, access, placement: &Placement| Slot {
+            name: name.to_owned(),
+            access,
+            source: Source::Activation(placement.storage),
+            shape: shape.clone(),
+            layout: placement.layout.clone(),
+            splat: false,
+        };
+        let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
+        let call = self.identity_copy(src, dst);
+        self.push_step(format!("convert {name}"), Vec::new(), call, "readers need other axes".to_owned(), Vec::new(), 0);
+    }
+
+    /// Appends the copy of a constant that is a graph output.
+    pub(super) fn push_constant_copy(&mut self, value: ValueId, to: &Placement) -> Result<(), SelectError> {
+        let name = self.graph.value(value).name.clone();
+        let src = self.slot("src", Access::Read, value, &to.layout.axes).map_err(|reason| {
+            SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] }
+        })?;
+        let dst = Slot {
+            name: "dst".to_owned(),
+            access: Access::Write,
+            source: Source::Activation(to.storage),
+            shape: src.shape.clone(),
+            layout: to.layout.clone(),
+            splat: false,
+        };
+        let call = self.identity_copy(src, dst);
+        self.push_step(format!("constant {name}"), Vec::new(), call, "a constant output".to_owned(), Vec::new(), 0);
+        self.take_error()
+    }
+
+    fn identity_copy(&self, src: Slot, dst: Slot) -> KernelCall {
+        let (workgroup_size, workgroups) = self.linear(dst.extents().pixels() * dst.extents().slices());
+        let mut constants = Vec::new();
+        for (n, [pick, start, step]) in COPY_CONSTANTS.iter().enumerate() {
+            constants.push((*pick, Constant::U32(n as u32)));
+            constants.push((*start, Constant::I32(0)));
+            constants.push((*step, Constant::I32(1)));
+        }
+        KernelCall {
+            kernel: source("copy"),
+            constants,
+            slots: vec![src, dst],
+            prologue: None,
+            epilogue: None,
+            workgroup_size,
+            workgroups,
+        }
+    }
+
+    /// A one-dimensional launch of `invocations`, folded into rows where one axis is not enough.
+    pub fn linear(&self, invocations: u64) -> ([u32; 3], [u32; 3]) {
+        let size = 64;
+        let groups = invocations.div_ceil(size).max(1);
+        let [x, y] = grid(groups, u64::from(self.profile.grid_axis));
+        ([size as u32, 1, 1], [x, y, 1])
+    }
+
+    /// A call with the result's epilogue attached.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a call, each once")]
+    pub fn call(
+        &mut self,
+        node: &Node,
+        kernel: &'static str,
+        constants: Vec<(&'static str, Constant)>,
+        mut slots: Vec<Slot>,
+        dst: Slot,
+        workgroup_size: [u32; 3],
+        workgroups: [u32; 3],
+    ) -> Result<KernelCall, Declined> {
+        let (epilogue, operands) = self.epilogue(node, &dst)?;
+        slots.extend(operands);
+        slots.push(dst);
+        Ok(KernelCall { kernel: source(kernel), constants, slots, prologue: None, epilogue, workgroup_size, workgroups })
+    }
+
+    /// Replaces one-element float constants by literals in a prologue's arguments.
+    pub fn literal(&self, value: ValueId) -> Option<StepArg> {
+        let tensor = self.constant_tensor(value)?;
+        (tensor.len() == 1 && tensor.element().is_float()).then(|| StepArg::Const(f64::from(tensor.to_f32_vec()[0])))
+    }
+
+    /// The storage being written, for reports.
+    pub fn storage(&self, index: u32) -> &Storage {
+        &self.program.storages[index as usize]
+    }
+}
+
+/// Names of the copy kernel's constants for each coordinate.
+pub(super) const COPY_CONSTANTS: [[&str; 3]; 4] = [
+    ["PICK_B", "START_B", "STEP_B"],
+    ["PICK_Y", "START_Y", "STEP_Y"],
+    ["PICK_X", "START_X", "STEP_X"],
+    ["PICK_C", "START_C", "STEP_C"],
+];
+
+/// `groups` as x and y within `limit` each.
+pub fn grid(groups: u64, limit: u64) -> [u32; 2] {
+    let rows = groups.div_ceil(limit);
+    [groups.div_ceil(rows) as u32, rows as u32]
+}
+
+/// Whether two maps differ only in axes of size one.
+fn single_axes_agree(a: &AxisMap, b: &AxisMap, shape: &[u64]) -> bool {
+    let significant = |run: &std::ops::Range<usize>| -> Vec<usize> { run.clone().filter(|&axis| shape[axis] > 1).collect() };
+    significant(&a.batch) == significant(&b.batch)
+        && significant(&a.height) == significant(&b.height)
+        && significant(&a.width) == significant(&b.width)
+        && significant(&a.channels) == significant(&b.channels)
+}
+
+/// Whether `view` is `stored` with rows and columns merged into one run of pixels.
+fn merges_pixels(stored: &AxisMap, view: &AxisMap, shape: &[u64]) -> bool {
+    let Extents { batch, height, width, channels } = stored.extents(shape);
+    let merged = view.extents(shape);
+    stored.channels == view.channels
+        && stored.batch == view.batch
+        && stored.height.end == stored.width.start
+        && view.width == (stored.height.start..stored.width.end)
+        && merged == Extents { batch, height: 1, width: height * width, channels }
+}
+
+/// The axes of an operand of `shape` that line up with `dst` when shapes are aligned at their ends.
+pub(super) fn operand_axes(shape: &[u64], dst: &Slot) -> Option<AxisMap> {
+    let rank = dst.shape.len();
+    let shift = rank.checked_sub(shape.len())?;
+    let lower = |run: &std::ops::Range<usize>| run.start.saturating_sub(shift)..run.end.saturating_sub(shift);
+    let axes = &dst.layout.axes;
+    let mapped = AxisMap {
+        batch: lower(&axes.batch),
+        height: lower(&axes.height),
+        width: lower(&axes.width),
+        channels: lower(&axes.channels),
+    };
+    // Each coordinate must be whole or of size one: a merged run cannot broadcast in part.
+    let own = mapped.extents(shape);
+    let full = dst.extents();
+    let fits = |own: u64, full: u64| own == full || own == 1;
+    (fits(own.batch, full.batch)
+        && fits(own.height, full.height)
+        && fits(own.width, full.width)
+        && fits(own.channels, full.channels))
+    .then_some(mapped)
+}

@@ -1,0 +1,268 @@
+//! Convolutions: depthwise, or direct over blocks of pixels and slices.
+
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order};
+use drift_ir::op::Conv;
+use drift_ir::{Node, Tensor};
+
+/// A convolution over rows and columns; a signal has one row.
+struct Sizes {
+    kernel: [u64; 2],
+    strides: [u64; 2],
+    dilations: [u64; 2],
+    /// Zeros before the first row and column.
+    pads: [u64; 2],
+    padded: bool,
+    groups: u64,
+    src_channels: u64,
+    dst_channels: u64,
+}
+
+impl Sizes {
+    fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.strides == [1, 1] && !self.padded
+    }
+
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.src_channels && self.groups == self.dst_channels
+    }
+}
+
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Conv) -> Result<Chosen, Declined> {
+    let sizes = sizes(context, node, op)?;
+    let mut declined = Vec::new();
+    let dst_elements: u64 = context.shape(node.outputs[0]).iter().product();
+    let per_output = sizes.kernel[0] * sizes.kernel[1] * sizes.src_channels / sizes.groups;
+    let flops = 2 * dst_elements * per_output;
+    let candidates: [(&str, Candidate); 2] = [("conv_depthwise", depthwise), ("conv_generic", generic)];
+    for (name, candidate) in candidates {
+        match candidate(context, node, &sizes) {
+            Ok((call, why)) => return Ok(Chosen { call, why, declined, flops }),
+            Err(convert @ Declined::Convert { .. }) => return Err(convert),
+            Err(reason) => declined.push(format!("{name}: {reason}")),
+        }
+    }
+    Err(Declined::Unsupported(declined.join("; ")))
+}
+
+type Candidate = fn(&mut Context<'_>, &Node, &Sizes) -> Result<(KernelCall, String), Declined>;
+
+fn sizes(context: &Context<'_>, node: &Node, op: &Conv) -> Result<Sizes, Declined> {
+    let weights = context.shape(node.inputs[1]);
+    let spatial = op.strides.len();
+    let two = |values: &[u64], missing: u64| -> [u64; 2] {
+        if spatial == 1 { [missing, values[0]] } else { [values[0], values[1]] }
+    };
+    if !(1..=2).contains(&spatial) {
+        return Err(Declined::Unsupported(format!("convolution over {spatial} spatial axes")));
+    }
+    Ok(Sizes {
+        kernel: two(&weights[2..], 1),
+        strides: two(&op.strides, 1),
+        dilations: two(&op.dilations, 1),
+        pads: two(&op.pads[..spatial], 0),
+        padded: op.pads.iter().any(|&pad| pad > 0),
+        groups: op.groups,
+        src_channels: context.shape(node.inputs[0])[1],
+        dst_channels: weights[0],
+    })
+}
+
+/// Source and result under the same kind of axes; rows merge into one where neither cares.
+fn image_slots(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<(Slot, Slot), Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let rank = context.shape(y).len();
+    let axes = if rank == 3 { AxisMap::signal() } else { AxisMap::channels_first(rank) };
+    let buffer = |value| {
+        let placed: Option<&crate::program::Placement> = context.placements.get(&value);
+        placed.is_some_and(|p| p.layout.object != Object::Texture2d)
+    };
+    let plain = node.epilogue.operands.iter().all(|&operand| {
+        let shape = context.shape(operand);
+        let texture = context.placements.get(&operand).is_some_and(|p| p.layout.object == Object::Texture2d);
+        !texture && (shape == context.shape(y) || shape.iter().product::<u64>() == 1)
+    });
+    let merge = rank == 4 && sizes.is_pointwise() && buffer(x) && buffer(y) && plain;
+    let axes = match merge {
+        true => AxisMap { batch: 0..1, height: 2..2, width: 2..4, channels: 1..2 },
+        false => axes,
+    };
+    let src = context.slot("src", Access::Read, x, &axes)?;
+    let dst = context.slot("dst", Access::Write, y, &axes)?;
+    Ok((src, dst))
+}
+
+fn spatial_constants(sizes: &Sizes) -> Vec<(&'static str, Constant)> {
+    vec![
+        ("KERNEL_Y", Constant::U32(sizes.kernel[0] as u32)),
+        ("KERNEL_X", Constant::U32(sizes.kernel[1] as u32)),
+        ("STRIDE_Y", Constant::U32(sizes.strides[0] as u32)),
+        ("STRIDE_X", Constant::U32(sizes.strides[1] as u32)),
+        ("DILATION_Y", Constant::U32(sizes.dilations[0] as u32)),
+        ("DILATION_X", Constant::U32(sizes.dilations[1] as u32)),
+        ("PAD_Y", Constant::I32(sizes.pads[0] as i32)),
+        ("PAD_X", Constant::I32(sizes.pads[1] as i32)),
+    ]
+}
+
+fn depthwise(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+) -> Result<(KernelCall, String), Declined> {
+    /// Taps beyond which unrolling makes the shader larger than it makes it faster.
+    const MOST_TAPS: u64 = 49;
+    if !sizes.is_depthwise() {
+        return Err(Declined::Shape(format!(
+            "needs one group per channel, has {} groups of {} and {} channels",
+            sizes.groups, sizes.src_channels, sizes.dst_channels
+        )));
+    }
+    let taps = sizes.kernel[0] * sizes.kernel[1];
+    if taps > MOST_TAPS {
+        return Err(Declined::Shape(format!("needs at most {MOST_TAPS} taps, has {taps}")));
+    }
+    let (src, dst) = image_slots(context, node, sizes)?;
+    let weights = pack_weights(context, node, "taps", |values| {
+        let (channels, taps) = (sizes.dst_channels as usize, taps as usize);
+        let turned = (0..taps * channels).map(|at| values[at % channels * taps + at / channels]).collect();
+        ([taps as u64, sizes.dst_channels], turned)
+    })?;
+    let bias = context.bias_slot(
+        "bias",
+        node.inputs.get(2).copied(),
+        node.inputs[1],
+        sizes.dst_channels,
+        weights.layout.element,
+    )?;
+    let e = dst.extents();
+    let (x, y) = pixel_workgroup(e.width, e.height * e.batch, 64);
+    let workgroups = [
+        e.width.div_ceil(x) as u32,
+        (e.height * e.batch).div_ceil(y) as u32,
+        e.slices() as u32,
+    ];
+    let call = context.call(
+        node,
+        "conv_depthwise",
+        spatial_constants(sizes),
+        vec![src, weights, bias],
+        dst,
+        [x as u32, y as u32, 1],
+        workgroups,
+    )?;
+    Ok((call, "one filter per channel".to_owned()))
+}
+
+fn generic(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<(KernelCall, String), Declined> {
+    let (src, dst) = image_slots(context, node, sizes)?;
+    let e = dst.extents();
+    let rows = e.height * e.batch;
+    // Channels of a group that are not whole slices become one dense filter bank with zeros between groups.
+    let (src_group, dst_group) = (sizes.src_channels / sizes.groups, sizes.dst_channels / sizes.groups);
+    let whole = src_group.is_multiple_of(LANES) && dst_group.is_multiple_of(LANES);
+    let groups = if whole { sizes.groups } else { 1 };
+    let (group_src_slices, group_dst_slices) =
+        ((sizes.src_channels / groups).div_ceil(LANES), (sizes.dst_channels / groups).div_ceil(LANES));
+    let weights = pack_weights(context, node, "o4i4", |values| block_weights(values, sizes, groups))?;
+    let bias = context.bias_slot(
+        "bias",
+        node.inputs.get(2).copied(),
+        node.inputs[1],
+        sizes.dst_channels,
+        weights.layout.element,
+    )?;
+
+    let busy = u64::from(context.profile.busy_workgroups) * 64;
+    let block_s = if e.slices() >= 2 && group_dst_slices.is_multiple_of(2) { 2 } else { 1 };
+    let blocks = |x: u64, s: u64| e.width.div_ceil(x) * rows * e.slices().div_ceil(s);
+    let (block_x, block_s) = [(4, block_s), (2, block_s), (2, 1), (1, 1)]
+        .into_iter()
+        .find(|&(x, s)| blocks(x, s) >= busy && e.width >= x)
+        .unwrap_or((if e.width >= 2 { 2 } else { 1 }, 1));
+    let mut split = 1;
+    while split < 16 && split * 2 <= group_src_slices && blocks(block_x, block_s) * split < busy {
+        split *= 2;
+    }
+    let (x, y) = pixel_workgroup(e.width.div_ceil(block_x), rows, 64 / split);
+    let mut constants = spatial_constants(sizes);
+    constants.extend([
+        ("PADDED", Constant::Bool(sizes.padded)),
+        ("BLOCK_X", Constant::U32(block_x as u32)),
+        ("BLOCK_S", Constant::U32(block_s as u32)),
+        ("SPLIT", Constant::U32(split as u32)),
+        ("GROUP_SRC_SLICES", Constant::U32(group_src_slices as u32)),
+        ("GROUP_DST_SLICES", Constant::U32(group_dst_slices as u32)),
+    ]);
+    let workgroups = [
+        e.width.div_ceil(block_x).div_ceil(x) as u32,
+        rows.div_ceil(y) as u32,
+        e.slices().div_ceil(block_s) as u32,
+    ];
+    let why = format!("{block_x} pixels x {block_s} slices an invocation, input slices split {split} ways");
+    let call = context.call(
+        node,
+        "conv_generic",
+        constants,
+        vec![src, weights, bias],
+        dst,
+        [x as u32, y as u32, split as u32],
+        workgroups,
+    )?;
+    Ok((call, why))
+}
+
+/// A workgroup of about `invocations` over a `width` x `height` image.
+fn pixel_workgroup(width: u64, height: u64, invocations: u64) -> (u64, u64) {
+    let x = width.next_power_of_two().min(if height > 1 { 8 } else { invocations }).min(invocations);
+    let y = (invocations / x).min(height.next_power_of_two());
+    (x, y)
+}
+
+/// The weights as rows of four, arranged by `arrange`.
+fn pack_weights(
+    context: &mut Context<'_>,
+    node: &Node,
+    packing: &str,
+    arrange: impl FnOnce(&[f32]) -> ([u64; 2], Vec<f32>),
+) -> Result<Slot, Declined> {
+    let value = node.inputs[1];
+    let Some(tensor) = context.constant_tensor(value) else {
+        return Err(Declined::Unsupported("weights that are not constant".to_owned()));
+    };
+    let (shape, values) = arrange(&tensor.to_f32_vec());
+    let element = context.element(value)?;
+    let tensor = Tensor::from_f32(&shape, &values).map_err(|error| Declined::Unsupported(error.to_string()))?;
+    let layout = weight_layout(element);
+    let label = format!("{}:{packing}", context.graph.value(value).name);
+    Ok(context.packed_slot("weights", value, label, &tensor, layout))
+}
+
+fn weight_layout(element: Element) -> Layout {
+    Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(2) }
+}
+
+/// `[o, i / groups, y, x]` as rows of four output channels: (output slice, y, x, input slice of the group, input lane).
+fn block_weights(values: &[f32], sizes: &Sizes, groups: u64) -> ([u64; 2], Vec<f32>) {
+    let [kernel_y, kernel_x] = sizes.kernel.map(|size| size as usize);
+    let (src, dst) = (sizes.src_channels as usize, sizes.dst_channels as usize);
+    let own_groups = sizes.groups as usize;
+    let (src_group, dst_group) = (src / own_groups, dst / own_groups);
+    let lanes = LANES as usize;
+    let group_src_slices = (src / groups as usize).div_ceil(lanes);
+    let rows = dst.div_ceil(lanes) * kernel_y * kernel_x * group_src_slices * lanes;
+    let mut packed = vec![0.0; rows * lanes];
+    for o in 0..dst {
+        for i in 0..src_group {
+            // Where the group's channel lies in the bank that this output reads.
+            let channel = if groups as usize == own_groups { i } else { o / dst_group * src_group + i };
+            for tap in 0..kernel_y * kernel_x {
+                let row = ((o / lanes * kernel_y * kernel_x + tap) * group_src_slices + channel / lanes) * lanes
+                    + channel % lanes;
+                packed[row * lanes + o % lanes] = values[(o * src_group + i) * kernel_y * kernel_x + tap];
+            }
+        }
+    }
+    ([rows as u64, LANES], packed)
+}

@@ -1,0 +1,161 @@
+//! Ops that move data.
+
+use super::context::COPY_CONSTANTS;
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant, Slot};
+use crate::physical::{AxisMap, Element, Order};
+use drift_ir::op::{Gather, GatherNd, Slice, Transpose};
+use drift_ir::{Node, ValueId};
+
+/// Axes that address `value` one logical axis at a time: as stored, or any for a dense tensor.
+fn single_axes(context: &Context<'_>, value: ValueId) -> Result<AxisMap, Declined> {
+    let rank = context.shape(value).len();
+    let placement = context.placements.get(&value);
+    match placement {
+        Some(placement) if placement.layout.order != Order::RowMajor => Ok(placement.layout.axes.clone()),
+        _ if rank <= 4 => Ok(AxisMap::channels_last(rank)),
+        _ => Err(Declined::Unsupported(format!("moving elements of rank {rank}, above four"))),
+    }
+}
+
+/// A `copy` whose source coordinate of each axis is `start + step * (result coordinate of the axis it comes from)`.
+fn copy(
+    context: &mut Context<'_>,
+    node: &Node,
+    from: impl Fn(usize) -> (usize, i64, i64),
+    why: &str,
+) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let (src_axes, dst_axes) = (single_axes(context, x)?, single_axes(context, y)?);
+    let src = context.slot("src", Access::Read, x, &src_axes)?;
+    let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
+    let runs = [&src_axes.batch, &src_axes.height, &src_axes.width, &src_axes.channels];
+    let mut constants = Vec::new();
+    for (run, [pick, start, step]) in runs.into_iter().zip(COPY_CONSTANTS) {
+        let (axis, first, stride) = match run.len() {
+            0 => (None, 0, 0),
+            1 => {
+                let (axis, first, stride) = from(run.start);
+                (Some(axis), first, stride)
+            }
+            _ => return Err(Declined::Unsupported("moving elements over merged axes".to_owned())),
+        };
+        let coordinate = axis.and_then(|axis| dst_axes.coordinate_of(axis)).unwrap_or(4);
+        constants.push((pick, Constant::U32(coordinate as u32)));
+        constants.push((start, Constant::I32(first as i32)));
+        constants.push((step, Constant::I32(stride as i32)));
+    }
+    finish(context, node, "copy", constants, src, dst, why)
+}
+
+fn finish(
+    context: &mut Context<'_>,
+    node: &Node,
+    kernel: &'static str,
+    constants: Vec<(&'static str, Constant)>,
+    src: Slot,
+    dst: Slot,
+    why: &str,
+) -> Result<Chosen, Declined> {
+    let e = dst.extents();
+    let (workgroup_size, workgroups) = context.linear(e.pixels() * e.slices());
+    let call = context.call(node, kernel, constants, vec![src], dst, workgroup_size, workgroups)?;
+    Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
+}
+
+pub(super) fn select_transpose(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: &Transpose,
+) -> Result<Chosen, Declined> {
+    // Result axis i is source axis perm[i], so source axis j is found at the i with perm[i] = j.
+    let place = |axis: usize| op.perm.iter().position(|&from| from == axis).unwrap_or(0);
+    copy(context, node, |axis| (place(axis), 0, 1), "element by element")
+}
+
+pub(super) fn select_slice(context: &mut Context<'_>, node: &Node, op: &Slice) -> Result<Chosen, Declined> {
+    let cut = |axis: usize| match op.axes.iter().find(|cut| cut.axis == axis) {
+        Some(cut) => (axis, cut.start as i64, cut.step),
+        None => (axis, 0, 1),
+    };
+    copy(context, node, cut, "element by element")
+}
+
+pub(super) fn select_reshape(context: &mut Context<'_>, node: &Node) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let (src_axes, dst_axes) = (context.axes(x), context.axes(y));
+    let src = context.slot("src", Access::Read, x, &src_axes)?;
+    let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
+    let names = [
+        ["SRC_STRIDE_B", "SRC_STRIDE_Y", "SRC_STRIDE_X", "SRC_STRIDE_C"],
+        ["DST_STRIDE_B", "DST_STRIDE_Y", "DST_STRIDE_X", "DST_STRIDE_C"],
+    ];
+    let mut constants = Vec::new();
+    for (names, (slot, axes)) in names.iter().zip([(&src, &src_axes), (&dst, &dst_axes)]) {
+        for (name, stride) in names.iter().zip(axes.strides(&slot.shape)) {
+            // An axis of one element has no distance; one keeps the division defined.
+            constants.push((*name, Constant::U32(stride.max(1) as u32)));
+        }
+    }
+    finish(context, node, "reshape", constants, src, dst, "layouts differ, so elements move")
+}
+
+pub(super) fn select_gather(context: &mut Context<'_>, node: &Node, op: Gather) -> Result<Chosen, Declined> {
+    let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    let (rank, index_rank) = (context.shape(x).len(), context.shape(indices).len());
+    let src_axes = AxisMap { batch: 0..0, height: 0..op.axis, width: op.axis..op.axis + 1, channels: op.axis + 1..rank };
+    let src = context.slot("src", Access::Read, x, &src_axes)?;
+    let all = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..index_rank };
+    let indices = context.slot("indices", Access::Read, indices, &all)?;
+    // The last index axis has a coordinate to itself, so that operands of the epilogue can broadcast along the others.
+    let (end, last) = (op.axis + index_rank, (op.axis + index_rank).max(op.axis + 1) - 1);
+    let dst_axes =
+        AxisMap { batch: 0..op.axis, height: op.axis..last, width: last..end, channels: end..rank + index_rank - 1 };
+    let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
+    gather(context, node, "gather", Vec::new(), [src, indices], dst)
+}
+
+pub(super) fn select_gather_nd(context: &mut Context<'_>, node: &Node, op: GatherNd) -> Result<Chosen, Declined> {
+    const MOST: usize = 4;
+    let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    let (shape, index_shape) = (context.shape(x), context.shape(indices));
+    let (rank, index_rank) = (shape.len(), index_shape.len());
+    let tuple = index_shape.last().copied().unwrap_or(0) as usize;
+    if !(1..=MOST).contains(&tuple) {
+        return Err(Declined::Unsupported(format!("index tuples of {tuple}, above {MOST}")));
+    }
+    let batch = op.batch_dims;
+    let indexed = batch + tuple;
+    let rows = |from: usize, to: usize| AxisMap { batch: 0..0, height: 0..batch, width: batch..from, channels: from..to };
+    let src = context.slot("src", Access::Read, x, &rows(indexed, rank))?;
+    let indices = context.slot("indices", Access::Read, indices, &rows(index_rank - 1, index_rank))?;
+    let dst_rank = context.shape(y).len();
+    let dst = context.slot("dst", Access::Write, y, &rows(index_rank - 1, dst_rank))?;
+    const NAMES: [[&str; 2]; MOST] =
+        [["LIMIT_0", "STRIDE_0"], ["LIMIT_1", "STRIDE_1"], ["LIMIT_2", "STRIDE_2"], ["LIMIT_3", "STRIDE_3"]];
+    let mut constants = Vec::new();
+    for (n, [limit, stride]) in NAMES.into_iter().enumerate() {
+        let size = if n < tuple { shape[batch + n] } else { 1 };
+        let distance: u64 = shape[(batch + n + 1).min(indexed)..indexed].iter().product();
+        constants.push((limit, Constant::U32(size as u32)));
+        constants.push((stride, Constant::U32(distance as u32)));
+    }
+    gather(context, node, "gather_nd", constants, [src, indices], dst)
+}
+
+fn gather(
+    context: &mut Context<'_>,
+    node: &Node,
+    kernel: &'static str,
+    constants: Vec<(&'static str, Constant)>,
+    slots: [Slot; 2],
+    dst: Slot,
+) -> Result<Chosen, Declined> {
+    if slots[1].layout.element != Element::I32 {
+        return Err(Declined::Element { needed: "integer", found: slots[1].layout.element.name() });
+    }
+    let e = dst.extents();
+    let (workgroup_size, workgroups) = context.linear(e.pixels() * e.slices());
+    let call = context.call(node, kernel, constants, slots.to_vec(), dst, workgroup_size, workgroups)?;
+    Ok(Chosen { call, why: "one invocation per slice".to_owned(), declined: Vec::new(), flops: 0 })
+}

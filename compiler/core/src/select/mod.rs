@@ -1,0 +1,339 @@
+//! Chooses a kernel for every node, or says why there is none.
+//!
+//! Each op has an ordered list of candidates; a candidate returns a [`KernelCall`] or a typed [`Declined`], and the first
+//! call wins. `driftc explain` prints both. Values keep the layouts that `layout` gave them; where a kernel needs other
+//! axes than a stored layout has, a conversion is inserted before it.
+
+mod context;
+mod conv;
+mod data;
+mod elementwise;
+mod matmul;
+mod rows;
+
+pub use context::{Chosen, Context, grid};
+
+use crate::layout::{LayoutError, LayoutMap, Precision, device_type};
+use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order, PackError};
+use crate::profile::Profile;
+use crate::program::{Placement, Port, Program, Storage, StorageKind};
+use drift_ir::{Graph, Node, NodeId, Op, Tensor, ValueDef, ValueId};
+use std::collections::BTreeMap;
+
+/// Why a kernel does not serve a node.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Declined {
+    /// The profile has no such feature.
+    #[error("needs {feature}, which profile {profile} has not")]
+    Feature {
+        /// What is missing.
+        feature: &'static str,
+        /// The profile.
+        profile: &'static str,
+    },
+    /// Sizes do not suit.
+    #[error("{0}")]
+    Shape(String),
+    /// The element type does not suit.
+    #[error("needs {needed} elements, has {found}")]
+    Element {
+        /// What the kernel takes.
+        needed: &'static str,
+        /// What the tensor has.
+        found: &'static str,
+    },
+    /// A tensor has to be brought to another layout first; the caller does that and asks again.
+    #[error("`{name}` has to be converted first")]
+    Convert {
+        /// The value.
+        value: ValueId,
+        /// Its name.
+        name: String,
+    },
+    /// Nothing in this version computes this.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Why a program could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// Nodes without a kernel, all of them.
+    #[error("no kernel for {}:\n{}", count(nodes.len()), nodes.iter().map(|n| format!("  {n}")).collect::<Vec<_>>().join("\n"))]
+    NoKernel {
+        /// `node (op): reason` for each.
+        nodes: Vec<String>,
+    },
+    /// A value without a layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A constant that cannot be packed.
+    #[error("constant `{name}`")]
+    Pack {
+        /// The constant.
+        name: String,
+        /// Why.
+        #[source]
+        source: PackError,
+    },
+}
+
+fn count(nodes: usize) -> String {
+    if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") }
+}
+
+/// Makes the program of one variant.
+pub fn choose(
+    graph: &Graph,
+    layouts: &LayoutMap,
+    profile: &'static Profile,
+    precision: Option<Precision>,
+) -> Result<Program, SelectError> {
+    let mut builder = Builder {
+        context: Context::new(graph, profile, precision),
+        layouts,
+        failures: Vec::new(),
+    };
+    builder.place_inputs()?;
+    for id in graph.nodes() {
+        match &graph.node(id).op {
+            Op::Reshape(_) if builder.view(id) => {}
+            _ => builder.select(id)?,
+        }
+    }
+    if !builder.failures.is_empty() {
+        return Err(SelectError::NoKernel { nodes: builder.failures });
+    }
+    builder.finish()
+}
+
+struct Builder<'a> {
+    context: Context<'a>,
+    layouts: &'a LayoutMap,
+    failures: Vec<String>,
+}
+
+impl Builder<'_> {
+    fn place_inputs(&mut self) -> Result<(), SelectError> {
+        for index in 0..self.context.graph.inputs().len() {
+            let value = self.context.graph.inputs()[index];
+            self.place(value);
+            let port = self.port(value)?;
+            self.context.program.inputs.push(port);
+        }
+        Ok(())
+    }
+
+    /// Gives `value` a storage of its own.
+    fn place(&mut self, value: ValueId) {
+        let layout = self.layouts[&value].clone();
+        self.place_as(value, layout);
+    }
+
+    fn place_as(&mut self, value: ValueId, layout: Layout) {
+        let graph = self.context.graph;
+        let shape = graph.value(value).ty.static_shape().unwrap_or_default();
+        let name = graph.value(value).name.clone();
+        let storage = self.context.program.storages.len() as u32;
+        self.context.program.storages.push(Storage { name, kind: storage_kind(&layout, &shape) });
+        self.context.placements.insert(value, Placement { storage, layout });
+    }
+
+    fn port(&self, value: ValueId) -> Result<Port, SelectError> {
+        let (device, shape) = device_type(self.context.graph, value, self.context.precision)?;
+        let v = self.context.graph.value(value);
+        let storage = self.context.placements[&value].storage;
+        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, device, storage })
+    }
+
+    /// Makes a reshape of a dense value a view of its storage; false if it has to move elements.
+    fn view(&mut self, node: NodeId) -> bool {
+        let node = self.context.graph.node(node);
+        let (source, target) = (node.inputs[0], node.outputs[0]);
+        let plain = |layout: &Layout| layout.object == Object::Buffer && layout.order == Order::RowMajor;
+        let is_output = self.context.graph.outputs().contains(&target);
+        let Some(placement) = self.context.placements.get(&source).cloned() else { return false };
+        let from_input = self.context.graph.inputs().contains(&source);
+        let target_layout = &self.layouts[&target];
+        if !plain(&placement.layout)
+            || !plain(target_layout)
+            || !node.epilogue.steps.is_empty()
+            || placement.layout.element != target_layout.element
+            || (is_output && from_input)
+        {
+            return false;
+        }
+        self.context.placements.insert(target, Placement { layout: target_layout.clone(), ..placement });
+        true
+    }
+
+    /// Picks a kernel, inserting conversions that it asks for.
+    fn select(&mut self, id: NodeId) -> Result<(), SelectError> {
+        let graph = self.context.graph;
+        let node = graph.node(id);
+        for &output in &node.outputs {
+            self.place(output);
+        }
+        if node.outputs.iter().all(|&output| self.context.is_empty(output)) {
+            return Ok(());
+        }
+        let originals: BTreeMap<ValueId, Placement> = self.context.placements.clone();
+        let mut failure = None;
+        // Every retry converts one more operand, so there are at most as many as operands.
+        for _ in 0..=node.operands().count() {
+            match self.context.candidates(id) {
+                Ok(chosen) => {
+                    self.context.push(id, chosen);
+                    failure = None;
+                    break;
+                }
+                Err(Declined::Convert { value, .. }) => {
+                    let converted = self.convert(value)?;
+                    self.context.placements.insert(value, converted);
+                    failure = Some(Declined::Unsupported("layouts do not meet".to_owned()));
+                }
+                Err(reason) => {
+                    failure = Some(reason);
+                    break;
+                }
+            }
+        }
+        for (value, placement) in originals {
+            self.context.placements.insert(value, placement);
+        }
+        if let Some(reason) = failure {
+            self.failures.push(format!("`{}` ({}): {reason}", node.name, node.op.name()));
+        }
+        self.context.take_error()
+    }
+
+    /// Copies `value` into a dense buffer, which any axis map can read.
+    fn convert(&mut self, value: ValueId) -> Result<Placement, SelectError> {
+        let graph = self.context.graph;
+        let shape = graph.value(value).ty.static_shape().unwrap_or_default();
+        let from = self.context.placements[&value].clone();
+        let layout = Layout {
+            object: Object::Buffer,
+            order: Order::RowMajor,
+            element: from.layout.element,
+            axes: from.layout.axes.clone(),
+        };
+        let storage = self.context.program.storages.len() as u32;
+        let name = format!("{} (dense)", graph.value(value).name);
+        self.context.program.storages.push(Storage { name, kind: storage_kind(&layout, &shape) });
+        let to = Placement { storage, layout };
+        self.context.push_conversion(value, &from, &to);
+        Ok(to)
+    }
+
+    fn finish(mut self) -> Result<Program, SelectError> {
+        for index in 0..self.context.graph.outputs().len() {
+            let value = self.context.graph.outputs()[index];
+            if !self.context.placements.contains_key(&value) {
+                self.materialise(value)?;
+            }
+            let port = self.port(value)?;
+            self.context.program.outputs.push(port);
+        }
+        Ok(self.context.program)
+    }
+
+    /// A constant that is a graph output: copied at each run.
+    fn materialise(&mut self, value: ValueId) -> Result<(), SelectError> {
+        let (element, shape) = device_type(self.context.graph, value, self.context.precision)?;
+        let name = self.context.graph.value(value).name.clone();
+        if shape.len() > 4 {
+            let reason = format!("`{name}`: a constant output of rank {} has no copy kernel", shape.len());
+            return Err(SelectError::NoKernel { nodes: vec![reason] });
+        }
+        self.place_as(value, Layout::row_major(element, shape.len()));
+        let to = self.context.placements[&value].clone();
+        self.context.push_constant_copy(value, &to)
+    }
+}
+
+/// The storage that a tensor of `shape` needs.
+fn storage_kind(layout: &Layout, shape: &[u64]) -> StorageKind {
+    match layout.object {
+        Object::Texture2d => {
+            let (width_px, height_px) = layout.texture_extent(shape);
+            StorageKind::Texture { element: layout.element, width_px, height_px }
+        }
+        // Whole vectors, so that a dense tensor can be bound as an array of vec4 and as texels.
+        Object::Buffer | Object::ImageBuffer => StorageKind::Buffer {
+            size_bytes: layout.size_bytes(shape).next_multiple_of(LANES * layout.element.size_bytes()),
+        },
+    }
+}
+
+impl Context<'_> {
+    /// The candidates of a node's op, in order of preference.
+    fn candidates(&mut self, id: NodeId) -> Result<Chosen, Declined> {
+        let node = self.graph.node(id);
+        if let Some(empty) = node.operands().find(|&operand| self.is_empty(operand)) {
+            let name = &self.graph.value(empty).name;
+            return Err(Declined::Unsupported(format!("`{name}` has no elements")));
+        }
+        match &node.op {
+            Op::Elementwise(op) => elementwise::select(self, node, *op),
+            Op::Expand(_) => elementwise::select_expand(self, node),
+            Op::MatMul(op) => self.floats_only(node).and_then(|()| matmul::select(self, node, *op)),
+            Op::Conv(op) => self.floats_only(node).and_then(|()| conv::select(self, node, op)),
+            Op::Reduce(op) => self.floats_only(node).and_then(|()| rows::select_reduce(self, node, op)),
+            Op::Softmax(op) => self.floats_only(node).and_then(|()| rows::select_softmax(self, node, *op)),
+            Op::LayerNorm(op) => self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op)),
+            Op::Reshape(_) => data::select_reshape(self, node),
+            Op::Transpose(op) => data::select_transpose(self, node, op),
+            Op::Slice(op) => data::select_slice(self, node, op),
+            Op::Gather(op) => data::select_gather(self, node, *op),
+            Op::GatherNd(op) => data::select_gather_nd(self, node, *op),
+            Op::Concat(_) | Op::ShapeOf(_) | Op::Range(_) => {
+                Err(Declined::Unsupported(format!("no kernel computes {} on a device yet", node.op.name())))
+            }
+        }
+    }
+
+    /// The constant that a value is.
+    pub(crate) fn constant_tensor(&self, value: ValueId) -> Option<&Tensor> {
+        match &self.graph.value(value).def {
+            ValueDef::Constant(tensor) => Some(tensor),
+            ValueDef::Input(_) | ValueDef::Node { .. } => None,
+        }
+    }
+
+    /// Whether a value has no elements.
+    fn is_empty(&self, value: ValueId) -> bool {
+        self.shape(value).contains(&0)
+    }
+
+    /// Fails unless a node's operands are floats, for kernels that only compute with those.
+    fn floats_only(&self, node: &Node) -> Result<(), Declined> {
+        for &input in &node.inputs {
+            let element = self.element(input)?;
+            if !element.is_float() {
+                return Err(Declined::Element { needed: "f32 or f16", found: element.name() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Element type of a placed value or of a constant, on the device.
+    pub(crate) fn element(&self, value: ValueId) -> Result<Element, Declined> {
+        device_type(self.graph, value, self.precision)
+            .map(|(element, _)| element)
+            .map_err(|error| Declined::Unsupported(error.to_string()))
+    }
+
+    /// Static shape of a value.
+    pub(crate) fn shape(&self, value: ValueId) -> Vec<u64> {
+        self.graph.value(value).ty.static_shape().unwrap_or_default()
+    }
+
+    /// Axes under which a value is stored; a constant is packed under whichever its reader wants.
+    pub(crate) fn axes(&self, value: ValueId) -> AxisMap {
+        match self.placements.get(&value) {
+            Some(placement) => placement.layout.axes.clone(),
+            None => AxisMap::channels_last(self.shape(value).len()),
+        }
+    }
+}

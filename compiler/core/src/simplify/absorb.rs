@@ -1,0 +1,171 @@
+//! Arithmetic with constants that moves into the weights of the node before it.
+//!
+//! The product is computed here, once, instead of on every run. Rules that only save a bias operand belong to `fuse`.
+
+use super::edit;
+use super::pattern::{binary, keeps_type, only_user, producer, same_type};
+use super::rule::{Apply, Declined, Outcome, Rule};
+use drift_ir::op::{BinaryOp, MatMul, Transpose};
+use drift_ir::{Graph, Node, NodeId, Op, Tensor, TensorType, ValueId};
+
+/// `conv(x, w, b) * c   =>   conv(x, w * c, b * c)` when c has one value per output channel
+pub(super) const CONV_ABSORBS_SCALE: Rule = Rule {
+    name: "conv-absorbs-scale",
+    picture: "conv(x, w, b) * c => conv(x, w * c, b * c), also / c, when c has one value per output channel",
+    apply: Apply::Node(|graph, node| conv_absorbs(graph, node, &[BinaryOp::Mul, BinaryOp::Div])),
+};
+
+/// `conv(x, w, b) + c   =>   conv(x, w, b + c)` when c has one value per output channel
+pub(super) const CONV_ABSORBS_BIAS: Rule = Rule {
+    name: "conv-absorbs-bias",
+    picture: "conv(x, w, b) + c => conv(x, w, b + c), also - c, when c has one value per output channel",
+    apply: Apply::Node(|graph, node| conv_absorbs(graph, node, &[BinaryOp::Add, BinaryOp::Sub])),
+};
+
+/// `matmul(a, transpose b)   =>   matmul(a, b, transpose_b)` when the last two axes are swapped
+pub(super) const MATMUL_ABSORBS_TRANSPOSE: Rule = Rule {
+    name: "matmul-absorbs-transpose",
+    picture: "matmul(a, transpose b) => matmul(a, b) read as [.., n, k], when the last two axes are swapped",
+    apply: Apply::Node(matmul_absorbs_transpose),
+};
+
+/// `expand(x) + y   =>   x + y` when the result keeps its shape
+pub(super) const ELEMENTWISE_ABSORBS_EXPAND: Rule = Rule {
+    name: "elementwise-absorbs-expand",
+    picture: "f(expand x, y) => f(x, y), when the result keeps its shape",
+    apply: Apply::Node(elementwise_absorbs_expand),
+};
+
+/// A convolution and the constant that follows it.
+struct ConvThen<'g> {
+    conv: &'g Node,
+    op: BinaryOp,
+    parameter: ValueId,
+}
+
+/// A plain convolution followed by one of `ops` with a constant as the other operand.
+fn match_conv_then<'g>(graph: &'g Graph, node: &Node, ops: &[BinaryOp]) -> Option<ConvThen<'g>> {
+    ops.iter().find_map(|&op| {
+        let (a, b) = binary(node, op)?;
+        let is_conv = |value| producer(graph, value).filter(|n| matches!(n.op, Op::Conv(_)));
+        let swaps = matches!(op, BinaryOp::Add | BinaryOp::Mul);
+        [(a, b), (b, a)].into_iter().take(if swaps { 2 } else { 1 }).find_map(|(x, parameter)| {
+            graph.constant(parameter)?;
+            let conv = is_conv(x).filter(|_| same_type(graph, x, node.outputs[0]))?;
+            Some(ConvThen { conv, op, parameter })
+        })
+    })
+}
+
+fn conv_absorbs(graph: &mut Graph, node: NodeId, ops: &[BinaryOp]) -> Outcome {
+    let Some(ConvThen { conv, op, parameter }) = match_conv_then(graph, graph.node(node), ops) else {
+        return Ok(false);
+    };
+    let Some((parameter, weights)) = graph.constant(parameter).zip(graph.constant(conv.inputs[1])) else {
+        return Ok(false);
+    };
+    let bias = conv.inputs.get(2).map(|&bias| graph.constant(bias));
+    let Some(per_channel) = per_channel(parameter, weights.shape()) else { return Ok(false) };
+    if bias == Some(None) {
+        return Ok(false);
+    }
+    only_user(graph, conv.outputs[0], node)?;
+    let Some(conv_id) = graph.producer(conv.outputs[0]) else { return Ok(false) };
+    let scales = matches!(op, BinaryOp::Mul | BinaryOp::Div);
+    let new_weights = if scales {
+        // Weights that another node reads would be there twice.
+        only_user(graph, conv.inputs[1], conv_id)?;
+        Some(combined_rows(op, weights, &per_channel)?)
+    } else {
+        None
+    };
+    let new_bias = match bias.flatten() {
+        Some(bias) => Some(combined_rows(op, bias, &per_channel)?),
+        None if scales => None,
+        None => Some(combined_rows(
+            op,
+            &edit::filled(weights.element(), &[weights.shape()[0]], 0.0)?,
+            &per_channel,
+        )?),
+    };
+    let (conv_op, mut inputs, name) = (conv.op.clone(), conv.inputs.clone(), conv.name.clone());
+    inputs.truncate(2);
+    if let Some(weights) = new_weights {
+        inputs[1] = edit::add_constant(graph, &format!("{name}.weights"), weights)?;
+    }
+    if let Some(bias) = new_bias {
+        inputs.push(edit::add_constant(graph, &format!("{name}.bias"), bias)?);
+    }
+    edit::set_op(graph, node, conv_op, &inputs)
+}
+
+/// The constant's values, one per output channel; `None` if it varies along another axis.
+fn per_channel(parameter: &Tensor, weights_shape: &[u64]) -> Option<Vec<f64>> {
+    let channels = weights_shape[0];
+    let spatial_rank = weights_shape.len() - 2;
+    // Of the result [n, o, spatial..] the constant may span o only, which is the axis before the spatial ones.
+    let spans_channels_only = parameter
+        .shape()
+        .iter()
+        .rev()
+        .enumerate()
+        .all(|(from_end, &size)| size == 1 || (from_end == spatial_rank && size == channels));
+    if !spans_channels_only {
+        return None;
+    }
+    let values = parameter.to_f64_vec();
+    if values.len() == 1 { Some(vec![values[0]; channels as usize]) } else { Some(values) }
+}
+
+/// `op` between each outermost row of a tensor and its own parameter, in f64, rounded once.
+fn combined_rows(op: BinaryOp, tensor: &Tensor, parameters: &[f64]) -> Result<Tensor, Declined> {
+    let row = tensor.len() / parameters.len().max(1);
+    let combine = |value: f64, parameter: f64| match op {
+        BinaryOp::Mul => value * parameter,
+        BinaryOp::Div => value / parameter,
+        BinaryOp::Sub => value - parameter,
+        _ => value + parameter,
+    };
+    let mut values = tensor.to_f64_vec();
+    for (row, &parameter) in values.chunks_mut(row.max(1)).zip(parameters) {
+        row.iter_mut().for_each(|value| *value = combine(*value, parameter));
+    }
+    let combined = Tensor::from_f64_as(tensor.element(), tensor.shape(), &values)?;
+    // A half overflows soon, and 1 / 0 or an infinity would turn zeros into NaN.
+    if combined.to_f32_vec().iter().any(|value| !value.is_finite()) {
+        return Err(Declined::OutOfRange { element: tensor.element().name() });
+    }
+    Ok(combined)
+}
+
+fn matmul_absorbs_transpose(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let Op::MatMul(MatMul { transpose_b }) = subject.op else { return Ok(false) };
+    let Some(moved) = producer(graph, subject.inputs[1]) else { return Ok(false) };
+    let Op::Transpose(Transpose { perm }) = &moved.op else { return Ok(false) };
+    let Some(outer) = perm.len().checked_sub(2) else { return Ok(false) };
+    if !perm.iter().copied().eq((0..outer).chain([outer + 1, outer])) {
+        return Ok(false);
+    }
+    let op = Op::MatMul(MatMul { transpose_b: !transpose_b });
+    let inputs = vec![subject.inputs[0], moved.inputs[0]];
+    edit::set_op(graph, node, op, &inputs)
+}
+
+fn elementwise_absorbs_expand(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let Op::Elementwise(op) = subject.op else { return Ok(false) };
+    let inputs: Vec<ValueId> = subject
+        .inputs
+        .iter()
+        .map(|&input| match producer(graph, input) {
+            Some(expand) if matches!(expand.op, Op::Expand(_)) => expand.inputs[0],
+            Some(_) | None => input,
+        })
+        .collect();
+    let types: Vec<&TensorType> = inputs.iter().map(|&input| &graph.value(input).ty).collect();
+    if inputs == subject.inputs || !keeps_type(graph, subject, &types) {
+        return Ok(false);
+    }
+    edit::set_op(graph, node, Op::Elementwise(op), &inputs)
+}

@@ -1,0 +1,131 @@
+//! Edits that rules make. What a rewrite leaves unread goes at once, and the node that takes over inherits its origins.
+
+use super::rule::{Declined, Outcome};
+use drift_ir::op::{Epilogue, ScalarOp, Step, StepArg};
+use drift_ir::{ElementType, Graph, NodeId, Op, Tensor, ValueDef, ValueId};
+
+/// Turns a node into another op on other operands; the types of its results stay.
+pub(crate) fn set_op(graph: &mut Graph, node: NodeId, op: Op, inputs: &[ValueId]) -> Outcome {
+    let before: Vec<ValueId> = graph.node(node).operands().collect();
+    graph.set_op_and_inputs(node, op, inputs)?;
+    bury_all(graph, before, node);
+    Ok(true)
+}
+
+/// Makes `epilogue` the whole of what `consumer` did with the result of `producer`, and removes the consumer. Its place, its result's name and its origins go to the producer. The caller has
+/// inferred that the result keeps its type.
+pub(crate) fn absorb(graph: &mut Graph, producer: NodeId, consumer: NodeId, epilogue: Epilogue) -> Outcome {
+    let (made, result) = (graph.node(producer).outputs[0], graph.node(consumer).outputs[0]);
+    let element = graph.value(result).ty.element;
+    graph.move_before(producer, consumer)?;
+    // A cast fits whatever type the producer gives, so the consumer stays well typed while the producer changes.
+    let cast = ScalarOp::Cast(element);
+    let to_result = Step { op: cast, args: vec![StepArg::Result] };
+    graph.set_epilogue(consumer, Epilogue { steps: vec![to_result], operands: Vec::new() })?;
+    graph.set_op_and_inputs(consumer, Op::Elementwise(cast), &[made])?;
+    graph.set_epilogue(consumer, Epilogue::default())?;
+    graph.set_epilogue(producer, epilogue)?;
+    // The graph itself swaps the names of an output.
+    if !graph.is_output(result) {
+        graph.swap_names(made, result);
+    }
+    graph.replace_uses(result, made)?;
+    graph.merge_origins(producer, consumer);
+    graph.remove_node(consumer)?;
+    Ok(true)
+}
+
+/// Lets the users of a node's only result read `value` instead, and removes the node.
+pub(crate) fn forward(graph: &mut Graph, node: NodeId, value: ValueId) -> Outcome {
+    let result = graph.node(node).outputs[0];
+    let producer = graph.producer(value);
+    if graph.is_output(result) && (producer.is_none() || graph.is_output(value)) {
+        // The output needs a buffer and a name of its own, so the copy is real.
+        return Err(Declined::GraphOutput { value: graph.value(result).name.clone() });
+    }
+    graph.replace_uses(result, value)?;
+    if let Some(producer) = producer {
+        graph.merge_origins(producer, node);
+    }
+    let read: Vec<ValueId> = graph.node(node).operands().collect();
+    graph.remove_node(node)?;
+    for value in read {
+        bury(graph, value, &mut Vec::new());
+    }
+    Ok(true)
+}
+
+/// Replaces the results of a node by constants of the same names.
+pub(crate) fn become_constants(graph: &mut Graph, node: NodeId, tensors: Vec<Tensor>) -> Outcome {
+    let results = graph.node(node).outputs.clone();
+    let mut constants = Vec::new();
+    for (result, tensor) in results.into_iter().zip(tensors) {
+        let name = graph.value(result).name.clone();
+        if graph.is_output(result) {
+            return Err(Declined::GraphOutput { value: name });
+        }
+        let constant = add_constant(graph, &name, tensor)?;
+        graph.replace_uses(result, constant)?;
+        constants.push((constant, name));
+    }
+    graph.remove_node(node)?;
+    for (constant, name) in constants {
+        graph.rename_value(constant, name)?;
+    }
+    Ok(true)
+}
+
+/// Adds a constant; its name begins with `name`.
+pub(crate) fn add_constant(graph: &mut Graph, name: &str, tensor: Tensor) -> Result<ValueId, Declined> {
+    let name = graph.unique_name(name);
+    Ok(graph.add_constant(name, tensor)?)
+}
+
+/// A tensor with the same value everywhere.
+pub(crate) fn filled(element: ElementType, shape: &[u64], value: f64) -> Result<Tensor, Declined> {
+    let count = shape.iter().product::<u64>() as usize;
+    Ok(Tensor::from_f64_as(element, shape, &vec![value; count])?)
+}
+
+/// Removes what no output needs; gives the names of the nodes that went.
+pub(crate) fn remove_unread(graph: &mut Graph) -> Vec<String> {
+    let before: Vec<(NodeId, String)> = graph.nodes().map(|id| (id, graph.node(id).name.clone())).collect();
+    graph.remove_dead();
+    before.into_iter().filter(|&(id, _)| graph.get_node(id).is_none()).map(|(_, name)| name).collect()
+}
+
+/// Removes the producers of values that nobody reads any more; `heir` stands for what they did.
+fn bury_all(graph: &mut Graph, values: Vec<ValueId>, heir: NodeId) {
+    let mut origins = Vec::new();
+    for value in values {
+        bury(graph, value, &mut origins);
+    }
+    for origin in graph.node(heir).origins.clone() {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    graph.set_origins(heir, origins);
+}
+
+/// Removes the producer of a value if nobody reads its results, then what only it read; collects their origins, operands
+/// first. Recursion is as deep as the pattern that a rule replaced.
+fn bury(graph: &mut Graph, value: ValueId, origins: &mut Vec<String>) {
+    let Some(producer) = graph.producer(value) else { return };
+    // The graph refuses to remove what is still read.
+    let Ok(node) = graph.remove_node(producer) else { return };
+    for operand in node.operands() {
+        bury(graph, operand, origins);
+    }
+    for origin in node.origins {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+}
+
+/// All constants, in the order in which they were added.
+pub(crate) fn constants(graph: &Graph) -> Vec<ValueId> {
+    let is_constant = |def: &ValueDef| matches!(def, ValueDef::Constant(_));
+    graph.values().filter(|(_, value)| is_constant(&value.def)).map(|(id, _)| id).collect()
+}

@@ -1,0 +1,93 @@
+//! Constant folding through the reference evaluator, and constants that need fewer bytes.
+
+use super::edit;
+use super::pattern::{keeps_type, uniform};
+use super::rule::{Apply, Declined, Outcome, Rule};
+use drift_ir::dim::IntExpr;
+use drift_ir::eval::{self, Limits};
+use drift_ir::{Graph, NodeId, Op, Tensor, TensorType, ValueId};
+
+/// `f(constants)   =>   constant` unless it would take more than twice the bytes of its operands
+pub(super) const FOLD_CONSTANTS: Rule = Rule {
+    name: "fold-constants",
+    picture: "f(constants) => constant, unless it would take more than twice the bytes of its operands",
+    apply: Apply::Node(fold_constants),
+};
+
+/// `f(x, [c, c, ..])   =>   f(x, c)` when the result keeps its shape
+pub(super) const SCALAR_CONSTANT: Rule = Rule {
+    name: "scalar-constant",
+    picture: "f(x, [c, c, ..]) => f(x, c), when the result keeps its shape",
+    apply: Apply::Node(scalar_constant),
+};
+
+/// `arithmetic on shapes   =>   constant` when no free dim is left in it
+pub(super) const STATIC_SHAPE: Rule = Rule {
+    name: "static-shape",
+    picture: "integers computed from shapes => constant, when no free dim is left in them",
+    apply: Apply::Node(static_shape),
+};
+
+/// Constants up to this size may come out of anything: they cost nothing in a bundle.
+const TINY_BYTES: u64 = 4096;
+
+fn fold_constants(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let Some(operands) =
+        subject.operands().map(|value| graph.constant(value)).collect::<Option<Vec<&Tensor>>>()
+    else {
+        return Ok(false);
+    };
+    let result = graph.value(subject.outputs[0]);
+    let Some(elements) = result.ty.static_element_count() else {
+        return Err(Declined::FreeDim { value: result.name.clone() });
+    };
+    if graph.outputs().iter().any(|output| subject.outputs.contains(output)) {
+        return Err(Declined::GraphOutput { value: result.name.clone() });
+    }
+    let bytes = elements.saturating_mul(result.ty.element.size_bytes() as u64);
+    let operand_bytes: usize = operands.iter().map(|operand| operand.bytes().len()).sum();
+    let limit = TINY_BYTES.max(operand_bytes as u64 * 2);
+    if bytes > limit {
+        return Err(Declined::WouldGrow { bytes, limit });
+    }
+    let results = eval::eval_node(subject, &operands, Limits::STANDARD)
+        .map_err(|error| Declined::CannotEvaluate { why: error.to_string() })?;
+    edit::become_constants(graph, node, results)
+}
+
+fn scalar_constant(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let Op::Elementwise(op) = subject.op else { return Ok(false) };
+    let repeats = |value: ValueId| {
+        graph.constant(value).is_some_and(|tensor| tensor.len() > 1) && uniform(graph, value).is_some()
+    };
+    for (at, &input) in subject.inputs.iter().enumerate().filter(|&(_, &input)| repeats(input)) {
+        let Some(tensor) = graph.constant(input) else { continue };
+        let element = tensor.bytes().slice(..tensor.element().size_bytes());
+        let scalar = Tensor::new(tensor.element(), [], element)?;
+        let ty = scalar.ty();
+        let mut types: Vec<&TensorType> =
+            subject.inputs.iter().map(|&input| &graph.value(input).ty).collect();
+        types[at] = &ty;
+        if keeps_type(graph, subject, &types) {
+            let name = format!("{}.scalar", graph.value(input).name);
+            let mut inputs = subject.inputs.clone();
+            inputs[at] = edit::add_constant(graph, &name, scalar)?;
+            return edit::set_op(graph, node, Op::Elementwise(op), &inputs);
+        }
+    }
+    Ok(false)
+}
+
+fn static_shape(graph: &mut Graph, node: NodeId) -> Outcome {
+    let result = graph.node(node).outputs[0];
+    let Some(elements) = graph.known_ints(result) else { return Ok(false) };
+    let Some(elements) = elements.iter().map(IntExpr::as_const).collect::<Option<Vec<i64>>>() else {
+        return Ok(false);
+    };
+    let ty = &graph.value(result).ty;
+    let Some(shape) = ty.static_shape() else { return Ok(false) };
+    let tensor = Tensor::from_i64_as(ty.element, shape, &elements)?;
+    edit::become_constants(graph, node, vec![tensor])
+}

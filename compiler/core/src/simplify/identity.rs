@@ -1,0 +1,143 @@
+//! Ops that change nothing, and pairs of data movements that are one.
+
+use super::edit;
+use super::pattern::{beside_uniform, plain_scalar_op, producer, same_type, uniform};
+use super::rule::{Apply, Outcome, Rule};
+use drift_ir::op::{BinaryOp, ReduceKind, Reshape, ScalarOp, Transpose, UnaryOp};
+use drift_ir::{Graph, Node, NodeId, Op, ValueId};
+
+/// `x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, c ? x : x   =>   x`
+pub(super) const IDENTITY_ARITHMETIC: Rule = Rule {
+    name: "identity-arithmetic",
+    picture: "x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, select c x x => x",
+    apply: Apply::Node(|graph, node| forward_if(graph, node, identity_arithmetic)),
+};
+
+/// `reshape, transpose, cast, slice, expand, concat, reduce that keep all as it is   =>   x`
+pub(super) const IDENTITY_MOVE: Rule = Rule {
+    name: "identity-move",
+    picture: "reshape to the same shape, transpose by identity, cast to the same type, slice of everything, expand to \
+              the same shape, concat of one, reduction over axes of size 1 => x",
+    apply: Apply::Node(|graph, node| forward_if(graph, node, identity_move)),
+};
+
+/// `select true a b   =>   a`, `select false a b   =>   b`
+pub(super) const SELECT_KNOWN: Rule = Rule {
+    name: "select-known",
+    picture: "select true a b => a, select false a b => b",
+    apply: Apply::Node(|graph, node| forward_if(graph, node, select_known)),
+};
+
+/// `reshape (reshape x)   =>   reshape x`
+pub(super) const RESHAPE_RESHAPE: Rule = Rule {
+    name: "reshape-reshape",
+    picture: "reshape (reshape x) => reshape x",
+    apply: Apply::Node(reshape_reshape),
+};
+
+/// `transpose (transpose x)   =>   transpose x`
+pub(super) const TRANSPOSE_TRANSPOSE: Rule = Rule {
+    name: "transpose-transpose",
+    picture: "transpose (transpose x) => transpose x by the composed permutation",
+    apply: Apply::Node(transpose_transpose),
+};
+
+/// `transpose x   =>   reshape x` when only axes of size 1 move
+pub(super) const TRANSPOSE_TO_RESHAPE: Rule = Rule {
+    name: "transpose-to-reshape",
+    picture: "transpose x => reshape x, when only axes of size 1 change places",
+    apply: Apply::Node(transpose_to_reshape),
+};
+
+/// Forwards a node's operand to its users when `of` names one of the result's own type.
+fn forward_if(graph: &mut Graph, node: NodeId, of: fn(&Graph, &Node) -> Option<ValueId>) -> Outcome {
+    let subject = graph.node(node);
+    if !subject.epilogue.steps.is_empty() {
+        return Ok(false);
+    }
+    match of(graph, subject) {
+        Some(value) if same_type(graph, value, subject.outputs[0]) => edit::forward(graph, node, value),
+        Some(_) | None => Ok(false),
+    }
+}
+
+fn identity_arithmetic(graph: &Graph, node: &Node) -> Option<ValueId> {
+    let right = |neutral: f64| (uniform(graph, node.inputs[1])? == neutral).then_some(node.inputs[0]);
+    let either = |neutral: f64| {
+        let (x, value) = beside_uniform(graph, (node.inputs[0], node.inputs[1]))?;
+        (value == neutral).then_some(x)
+    };
+    match plain_scalar_op(node)? {
+        ScalarOp::Binary(BinaryOp::Add | BinaryOp::Or) => either(0.0),
+        ScalarOp::Binary(BinaryOp::Mul | BinaryOp::And) => either(1.0),
+        ScalarOp::Binary(BinaryOp::Sub) => right(0.0),
+        ScalarOp::Binary(BinaryOp::Div | BinaryOp::Pow) => right(1.0),
+        ScalarOp::Select => (node.inputs[1] == node.inputs[2]).then_some(node.inputs[1]),
+        ScalarOp::Unary(UnaryOp::Not) => {
+            let inner = producer(graph, node.inputs[0])?;
+            (plain_scalar_op(inner)? == ScalarOp::Unary(UnaryOp::Not)).then(|| inner.inputs[0])
+        }
+        _ => None,
+    }
+}
+
+fn identity_move(graph: &Graph, node: &Node) -> Option<ValueId> {
+    let input = *node.inputs.first()?;
+    let same_as_input = match &node.op {
+        Op::Reshape(_) | Op::Expand(_) | Op::Elementwise(ScalarOp::Cast(_)) => true,
+        Op::Concat(_) => node.inputs.len() == 1,
+        // A negative step over everything reverses.
+        Op::Slice(slice) => slice.axes.iter().all(|axis| axis.step > 0),
+        Op::Transpose(transpose) => transpose.perm.iter().copied().eq(0..transpose.perm.len()),
+        Op::Reduce(reduce) => {
+            reduce.kind != ReduceKind::L2 && {
+                let shape = &graph.value(input).ty.shape;
+                reduce.axes.iter().all(|&axis| shape[axis] == drift_ir::Dim::Const(1))
+            }
+        }
+        _ => false,
+    };
+    same_as_input.then_some(input)
+}
+
+fn select_known(graph: &Graph, node: &Node) -> Option<ValueId> {
+    if plain_scalar_op(node)? != ScalarOp::Select {
+        return None;
+    }
+    Some(if uniform(graph, node.inputs[0])? != 0.0 { node.inputs[1] } else { node.inputs[2] })
+}
+
+fn reshape_reshape(graph: &mut Graph, node: NodeId) -> Outcome {
+    let outer = graph.node(node);
+    let Op::Reshape(Reshape { shape }) = &outer.op else { return Ok(false) };
+    let Some(inner) = producer(graph, outer.inputs[0]) else { return Ok(false) };
+    if !matches!(inner.op, Op::Reshape(_)) {
+        return Ok(false);
+    }
+    let (op, x) = (Op::Reshape(Reshape { shape: shape.clone() }), inner.inputs[0]);
+    edit::set_op(graph, node, op, &[x])
+}
+
+fn transpose_transpose(graph: &mut Graph, node: NodeId) -> Outcome {
+    let outer = graph.node(node);
+    let Op::Transpose(Transpose { perm: outer_perm }) = &outer.op else { return Ok(false) };
+    let Some(inner) = producer(graph, outer.inputs[0]) else { return Ok(false) };
+    let Op::Transpose(Transpose { perm: inner_perm }) = &inner.op else { return Ok(false) };
+    let perm = outer_perm.iter().map(|&axis| inner_perm[axis]).collect();
+    let x = inner.inputs[0];
+    edit::set_op(graph, node, Op::Transpose(Transpose { perm }), &[x])
+}
+
+fn transpose_to_reshape(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let Op::Transpose(Transpose { perm }) = &subject.op else { return Ok(false) };
+    let input = &graph.value(subject.inputs[0]).ty.shape;
+    let long_axes: Vec<usize> =
+        perm.iter().copied().filter(|&axis| input[axis] != drift_ir::Dim::Const(1)).collect();
+    if perm.is_empty() || !long_axes.is_sorted() {
+        return Ok(false);
+    }
+    let shape = perm.iter().map(|&axis| input[axis].clone()).collect();
+    let x = subject.inputs[0];
+    edit::set_op(graph, node, Op::Reshape(Reshape { shape }), &[x])
+}

@@ -1,0 +1,431 @@
+//! Edits. Each one either leaves a consistent graph (order, types, names) or changes nothing and says why.
+
+use super::build::{Staged, infer_error};
+use super::{Graph, Node, NodeId, ValueDef, ValueId};
+use crate::dim::{DimError, SymbolId};
+use crate::op::infer::InferError;
+use crate::op::{Epilogue, Op, ScalarOp, Step, StepArg};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why an edit was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// Two values would have one name.
+    #[error("the name `{0}` is taken by another value; ask the graph for a unique one")]
+    NameTaken(String),
+    /// An id of a removed value, or of another graph.
+    #[error("{0:?} is not a value of this graph")]
+    UnknownValue(ValueId),
+    /// A type could not be addressed.
+    #[error("`{name}` ({ty}) is too large to address")]
+    TooLarge {
+        /// The value.
+        name: String,
+        /// Its type.
+        ty: String,
+    },
+    /// A node would no longer be well typed.
+    #[error(transparent)]
+    Infer(#[from] InferError),
+    /// A dim would leave its bounds, or become negative.
+    #[error(transparent)]
+    Dim(#[from] DimError),
+    /// A result of the node is read by another node or is a graph output.
+    #[error("node `{node}` cannot be removed: `{value}` is still used")]
+    StillUsed {
+        /// The node.
+        node: String,
+        /// Its result.
+        value: String,
+    },
+    /// A node would run after one of its users.
+    #[error("node `{node}` cannot move before `{anchor}`: `{value}` is computed later or read earlier")]
+    Order {
+        /// The node.
+        node: String,
+        /// Where it was to go.
+        anchor: String,
+        /// The value in the way.
+        value: String,
+    },
+    /// The value is not a graph input.
+    #[error("`{0}` is not a graph input, so it cannot hold state")]
+    NotAnInput(String),
+    /// The value is not a graph output.
+    #[error("`{0}` is not a graph output, so it cannot update state")]
+    NotAnOutput(String),
+    /// An output that updates a state cannot be dropped.
+    #[error("output `{output}` updates a state and must stay an output")]
+    StateOutput {
+        /// The output.
+        output: String,
+    },
+    /// A state's two values differ in type, or one is in a pair already.
+    #[error(
+        "input `{input}` ({input_type}) and output `{output}` ({output_type}) cannot be one state; types must be equal, and each is in one pair at most"
+    )]
+    StatePair {
+        /// The input.
+        input: String,
+        /// Its type.
+        input_type: String,
+        /// The output.
+        output: String,
+        /// Its type.
+        output_type: String,
+    },
+}
+
+/// Argument of a step that [`Graph::push_epilogue`] appends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EpilogueArg {
+    /// The value so far: the last step, or the op's result.
+    Current,
+    /// An element of a value that broadcasts to the result.
+    Value(ValueId),
+    /// A constant.
+    Const(f64),
+}
+
+impl Graph {
+    /// Replaces a node's op. Types follow; a node that no longer fits refuses the edit.
+    pub fn set_op(&mut self, id: NodeId, op: Op) -> Result<(), InferError> {
+        let mut node = self.node(id).clone();
+        node.op = op;
+        self.replace_nodes(BTreeMap::from([(id, node)]))
+    }
+
+    /// Replaces a node's inputs. They must be computed before the node.
+    pub fn set_inputs(&mut self, id: NodeId, inputs: &[ValueId]) -> Result<(), InferError> {
+        let mut node = self.node(id).clone();
+        node.inputs = inputs.to_vec();
+        self.replace_nodes(BTreeMap::from([(id, node)]))
+    }
+
+    /// Replaces op and inputs at once, for rewrites that change both.
+    pub fn set_op_and_inputs(&mut self, id: NodeId, op: Op, inputs: &[ValueId]) -> Result<(), InferError> {
+        let mut node = self.node(id).clone();
+        node.op = op;
+        node.inputs = inputs.to_vec();
+        self.replace_nodes(BTreeMap::from([(id, node)]))
+    }
+
+    /// Replaces a node's epilogue.
+    pub fn set_epilogue(&mut self, id: NodeId, epilogue: Epilogue) -> Result<(), InferError> {
+        let mut node = self.node(id).clone();
+        node.epilogue = epilogue;
+        self.replace_nodes(BTreeMap::from([(id, node)]))
+    }
+
+    /// Appends a step to a node's epilogue. A value that the epilogue reads already keeps its place.
+    pub fn push_epilogue(
+        &mut self,
+        id: NodeId,
+        op: ScalarOp,
+        args: &[EpilogueArg],
+    ) -> Result<(), InferError> {
+        let mut epilogue = self.node(id).epilogue.clone();
+        let current = epilogue.current();
+        let args = args
+            .iter()
+            .map(|&arg| match arg {
+                EpilogueArg::Current => current,
+                EpilogueArg::Const(value) => StepArg::Const(value),
+                EpilogueArg::Value(value) => StepArg::Operand(epilogue.operand_index(value)),
+            })
+            .collect();
+        epilogue.steps.push(Step { op, args });
+        self.set_epilogue(id, epilogue)
+    }
+
+    /// Sets the model's own nodes that a node stands for.
+    pub fn set_origins(&mut self, id: NodeId, origins: Vec<String>) {
+        if let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) {
+            node.origins = origins;
+        }
+    }
+
+    /// Appends the origins of `from` to those of `into`, for a node that takes over another's work.
+    pub fn merge_origins(&mut self, into: NodeId, from: NodeId) {
+        let added = self.node(from).origins.clone();
+        let mut origins = self.node(into).origins.clone();
+        origins.extend(added.into_iter().filter(|origin| !self.node(into).origins.contains(origin)));
+        self.set_origins(into, origins);
+    }
+
+    /// Makes every reader of `old` read `new`, graph outputs included. An output keeps its name: `new` takes it over
+    /// from `old`. Where it cannot, because `new` is itself an input or an output, the graph goes on giving out `old`.
+    pub fn replace_uses(&mut self, old: ValueId, new: ValueId) -> Result<(), EditError> {
+        for value in [old, new] {
+            if self.get_value(value).is_none() {
+                return Err(EditError::UnknownValue(value));
+            }
+        }
+        if old == new {
+            return Ok(());
+        }
+        let replace = |value: &mut ValueId| {
+            if *value == old {
+                *value = new;
+            }
+        };
+        let users: BTreeSet<NodeId> = self.users(old).into_iter().map(|(id, _)| id).collect();
+        let edits = users.into_iter().map(|id| {
+            let mut node = self.node(id).clone();
+            node.inputs.iter_mut().for_each(replace);
+            node.epilogue.operands.iter_mut().for_each(replace);
+            (id, node)
+        });
+        self.replace_nodes(edits.collect())?;
+        let keeps_name = self.is_output(new) || self.inputs.contains(&new);
+        if self.is_output(old) && !keeps_name {
+            self.outputs.iter_mut().for_each(replace);
+            self.states.iter_mut().for_each(|state| replace(&mut state.output));
+            self.swap_names(old, new);
+        }
+        Ok(())
+    }
+
+    /// Commits changed nodes together with the types that follow from them.
+    fn replace_nodes(&mut self, edits: BTreeMap<NodeId, Node>) -> Result<(), InferError> {
+        let Some(first) = edits.keys().map(|&id| self.position(id)).min() else {
+            return Ok(());
+        };
+        let mut staged = Staged::new();
+        let mut pending = edits.len();
+        for (position, id) in self.order.iter().enumerate().skip(first) {
+            let edited = edits.get(id);
+            let node = edited.unwrap_or_else(|| self.node(*id));
+            if edited.is_some() {
+                pending -= 1;
+                self.check_order(node, position).map_err(|kind| infer_error(node, kind))?;
+            } else if !node.operands().any(|value| staged.contains_key(&value)) {
+                continue;
+            }
+            for (&output, (ty, known)) in node.outputs.iter().zip(self.infer_results(node, &staged)?) {
+                if self.value(output).ty != ty || self.known[output.0 as usize] != known {
+                    staged.insert(output, (ty, known));
+                }
+            }
+            if pending == 0 && staged.is_empty() {
+                break;
+            }
+        }
+        for (id, node) in edits {
+            self.nodes[id.0 as usize] = Some(node);
+        }
+        self.commit(staged);
+        Ok(())
+    }
+
+    fn commit(&mut self, staged: Staged) {
+        for (id, (ty, known)) in staged {
+            if let Some(value) = &mut self.values[id.0 as usize] {
+                value.ty = ty;
+            }
+            self.known[id.0 as usize] = known;
+        }
+    }
+
+    /// Renames a value.
+    pub fn rename_value(&mut self, id: ValueId, name: impl Into<String>) -> Result<(), EditError> {
+        let name = name.into();
+        match self.value_by_name(&name) {
+            Some(owner) if owner == id => return Ok(()),
+            Some(_) => return Err(EditError::NameTaken(name)),
+            None => {}
+        }
+        let Some(Some(value)) = self.values.get_mut(id.0 as usize) else {
+            return Err(EditError::UnknownValue(id));
+        };
+        let old = std::mem::replace(&mut value.name, name.clone());
+        self.value_names.remove(&old);
+        self.value_names.insert(name, id);
+        Ok(())
+    }
+
+    /// Gives two values each other's names.
+    pub fn swap_names(&mut self, a: ValueId, b: ValueId) {
+        let (name_a, name_b) = (self.value(a).name.clone(), self.value(b).name.clone());
+        for (id, name) in [(a, name_b), (b, name_a)] {
+            self.value_names.insert(name.clone(), id);
+            if let Some(value) = &mut self.values[id.0 as usize] {
+                value.name = name;
+            }
+        }
+    }
+
+    /// Moves a node earlier or later, to just before `anchor`; everything it reads must be computed by then, and nothing
+    /// may read it sooner.
+    pub fn move_before(&mut self, id: NodeId, anchor: NodeId) -> Result<(), EditError> {
+        if id == anchor {
+            return Ok(());
+        }
+        let target = self.position(anchor);
+        let node = self.node(id);
+        let read_earlier = node
+            .outputs
+            .iter()
+            .copied()
+            .find(|&value| self.users(value).into_iter().any(|(user, _)| self.position(user) < target));
+        let computed_later = node
+            .operands()
+            .find(|&value| self.producer(value).is_some_and(|producer| self.position(producer) >= target));
+        if let Some(value) = read_earlier.or(computed_later) {
+            return Err(EditError::Order {
+                node: node.name.clone(),
+                anchor: self.node(anchor).name.clone(),
+                value: self.value(value).name.clone(),
+            });
+        }
+        self.order.retain(|&other| other != id);
+        let target = self.position(anchor);
+        self.order.insert(target, id);
+        Ok(())
+    }
+
+    /// Removes a node whose results nobody reads, and gives it back.
+    pub fn remove_node(&mut self, id: NodeId) -> Result<Node, EditError> {
+        let node = self.node(id);
+        let is_used = |value: &&ValueId| self.is_output(**value) || !self.users(**value).is_empty();
+        if let Some(&value) = node.outputs.iter().find(is_used) {
+            return Err(EditError::StillUsed {
+                node: node.name.clone(),
+                value: self.value(value).name.clone(),
+            });
+        }
+        let node = node.clone();
+        self.order.retain(|&other| other != id);
+        self.drop_node(id);
+        Ok(node)
+    }
+
+    fn drop_node(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes[id.0 as usize].take() {
+            self.node_names.remove(&node.name);
+            node.outputs.iter().for_each(|&value| self.drop_value(value));
+        }
+    }
+
+    fn drop_value(&mut self, id: ValueId) {
+        if let Some(value) = self.values[id.0 as usize].take() {
+            self.value_names.remove(&value.name);
+            self.known[id.0 as usize] = None;
+        }
+    }
+
+    /// Removes nodes and constants that no output needs; says how many.
+    pub fn remove_dead(&mut self) -> usize {
+        let mut needed = vec![false; self.values.len()];
+        self.outputs.iter().for_each(|value| needed[value.0 as usize] = true);
+        let mut dead = Vec::new();
+        for &id in self.order.iter().rev() {
+            let node = self.node(id);
+            if node.outputs.iter().any(|value| needed[value.0 as usize]) {
+                node.operands().for_each(|value| needed[value.0 as usize] = true);
+            } else {
+                dead.push(id);
+            }
+        }
+        for &id in &dead {
+            self.drop_node(id);
+        }
+        self.order.retain(|id| self.nodes[id.0 as usize].is_some());
+        let constants: Vec<ValueId> = self
+            .values()
+            .filter(|(id, value)| matches!(value.def, ValueDef::Constant(_)) && !needed[id.0 as usize])
+            .map(|(id, _)| id)
+            .collect();
+        constants.iter().for_each(|&id| self.drop_value(id));
+        dead.len() + constants.len()
+    }
+
+    /// Renumbers nodes in execution order and values in the order of their arena, without gaps. Ids taken before are
+    /// void after.
+    pub fn compact(&mut self) {
+        let mut new_values = vec![ValueId(u32::MAX); self.values.len()];
+        for (new, (old, _)) in (0u32..).zip(self.values()) {
+            new_values[old.0 as usize] = ValueId(new);
+        }
+        let renumber = |value: &mut ValueId| *value = new_values[value.0 as usize];
+        let mut new_nodes = vec![NodeId(u32::MAX); self.nodes.len()];
+        let mut nodes = Vec::with_capacity(self.order.len());
+        for (new, &old) in (0u32..).zip(&self.order) {
+            new_nodes[old.0 as usize] = NodeId(new);
+            nodes.push(self.nodes[old.0 as usize].take());
+        }
+        for node in nodes.iter_mut().flatten() {
+            node.inputs.iter_mut().for_each(renumber);
+            node.epilogue.operands.iter_mut().for_each(renumber);
+            node.outputs.iter_mut().for_each(renumber);
+        }
+        let is_live: Vec<bool> = self.values.iter().map(Option::is_some).collect();
+        let mut live = is_live.iter();
+        self.known.retain(|_| live.next().is_some_and(|&live| live));
+        self.values.retain(Option::is_some);
+        for value in self.values.iter_mut().flatten() {
+            if let ValueDef::Node { node, .. } = &mut value.def {
+                *node = new_nodes[node.0 as usize];
+            }
+        }
+        self.nodes = nodes;
+        self.order = (0u32..).map(NodeId).take(self.nodes.len()).collect();
+        self.inputs.iter_mut().chain(&mut self.outputs).for_each(renumber);
+        for state in &mut self.states {
+            renumber(&mut state.input);
+            renumber(&mut state.output);
+        }
+        self.value_names.values_mut().for_each(renumber);
+    }
+
+    /// Fixes a free dim: replaces it in every type and attribute, and infers every node again.
+    pub fn bind_symbol(&mut self, symbol: SymbolId, size: u64) -> Result<(), EditError> {
+        let (low, high) = self.symbols.bounds(symbol);
+        if size < low || high.is_some_and(|high| size > high) {
+            return Err(EditError::Dim(DimError::OutOfBounds {
+                name: self.symbols.name(symbol),
+                low,
+                high,
+                value: size,
+            }));
+        }
+        let mut bound = self.clone();
+        bound.symbols.set_bounds(symbol, size, Some(size))?;
+        for &input in &self.inputs {
+            if let Some(value) = &mut bound.values[input.0 as usize] {
+                for dim in &mut value.ty.shape {
+                    *dim = dim.substitute(symbol, size)?;
+                }
+            }
+        }
+        for node in bound.nodes.iter_mut().flatten() {
+            node.op.substitute(symbol, size)?;
+        }
+        bound.infer_all()?;
+        *self = bound;
+        Ok(())
+    }
+
+    /// Infers every node again after input types or attributes changed.
+    fn infer_all(&mut self) -> Result<(), InferError> {
+        for position in 0..self.order.len() {
+            let node = self.node(self.order[position]);
+            let results = self.infer_results(node, &Staged::new())?;
+            let staged = node.outputs.iter().copied().zip(results).collect();
+            self.commit(staged);
+        }
+        Ok(())
+    }
+}
+
+impl Epilogue {
+    /// Place of a value among the operands; appends it where it is new.
+    pub fn operand_index(&mut self, value: ValueId) -> u32 {
+        let known = self.operands.iter().position(|&operand| operand == value);
+        let index = known.unwrap_or_else(|| {
+            self.operands.push(value);
+            self.operands.len() - 1
+        });
+        u32::try_from(index).expect("fewer than 2^32 operands")
+    }
+}

@@ -1,0 +1,149 @@
+//! Scalar functions: as nodes of their own, and as the steps of another node's epilogue.
+
+mod epilogue;
+pub(crate) mod eval;
+mod infer;
+mod names;
+pub(crate) mod special;
+
+use crate::graph::ValueId;
+use crate::tensor::ElementType;
+
+/// Functions of one scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// Absolute value.
+    Abs,
+    /// Smallest integer not below.
+    Ceil,
+    /// Cosine.
+    Cos,
+    /// Gauss error function.
+    Erf,
+    /// Exponential.
+    Exp,
+    /// Largest integer not above.
+    Floor,
+    /// Gaussian error linear unit.
+    Gelu(GeluKind),
+    /// Natural logarithm.
+    Log,
+    /// Negation.
+    Neg,
+    /// Logical not of a bool.
+    Not,
+    /// Reciprocal.
+    Reciprocal,
+    /// max(x, 0).
+    Relu,
+    /// To nearest, ties to even.
+    Round,
+    /// 1 / (1 + exp(-x)).
+    Sigmoid,
+    /// -1, 0 or 1.
+    Sign,
+    /// x * sigmoid(x).
+    Silu,
+    /// Sine.
+    Sin,
+    /// Square root.
+    Sqrt,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// Which GELU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GeluKind {
+    /// `0.5 x (1 + erf(x / sqrt 2))`.
+    Erf,
+    /// `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
+    Tanh,
+}
+
+/// Functions of two scalars. Comparisons and logic give bool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product.
+    Mul,
+    /// Quotient; integers truncate.
+    Div,
+    /// Larger.
+    Max,
+    /// Smaller.
+    Min,
+    /// First to the power of second.
+    Pow,
+    /// Equal.
+    Equal,
+    /// Less.
+    Less,
+    /// Less or equal.
+    LessOrEqual,
+    /// Greater.
+    Greater,
+    /// Greater or equal.
+    GreaterOrEqual,
+    /// Both.
+    And,
+    /// Either.
+    Or,
+    /// Exactly one.
+    Xor,
+}
+
+/// A scalar function with its attributes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScalarOp {
+    /// One operand.
+    Unary(UnaryOp),
+    /// Two operands.
+    Binary(BinaryOp),
+    /// One operand, limited to `min..=max`. Bounds are finite or infinite, never NaN.
+    Clip {
+        /// Lower bound.
+        min: f64,
+        /// Upper bound.
+        max: f64,
+    },
+    /// Operands condition (bool), a, b: `condition ? a : b`.
+    Select,
+    /// One operand converted; float to integer truncates, anything to bool is `!= 0`.
+    Cast(ElementType),
+}
+
+/// Operand of an epilogue step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepArg {
+    /// What the node's op computed for this element (in f32 for float types, whatever the storage).
+    Result,
+    /// Result of an earlier step.
+    Step(u32),
+    /// Element of `Epilogue::operands[n]`, broadcast to the node's result.
+    Operand(u32),
+    /// A constant.
+    Const(f64),
+}
+
+/// One scalar step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What it computes.
+    pub op: ScalarOp,
+    /// Its operands; as many as `op` has.
+    pub args: Vec<StepArg>,
+}
+
+/// Element-wise program applied to a node's result 0 before it is written; empty when nothing was fused.
+/// The last step's value is written. The value named by `outputs[0]` has the type after the epilogue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Epilogue {
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// Extra values that steps read; each broadcasts to the shape of result 0.
+    pub operands: Vec<ValueId>,
+}

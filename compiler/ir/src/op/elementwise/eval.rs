@@ -1,0 +1,267 @@
+//! Reference evaluation of scalar functions, one whole buffer at a time.
+
+use super::special::erf;
+use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
+use crate::eval::{
+    Buffer,
+    buffer::{Real, wrap},
+};
+use crate::eval::{EvalErrorKind, Raw};
+use crate::tensor::{ElementType, Tensor};
+use std::borrow::Cow;
+
+/// One operand: as many elements as the result, or one for all.
+pub(crate) struct Arg<'a> {
+    pub(crate) buffer: Cow<'a, Buffer>,
+    pub(crate) element: ElementType,
+}
+
+type Computed = Result<Buffer, EvalErrorKind>;
+
+impl ScalarOp {
+    pub(crate) fn compute(&self, operands: &[&Tensor], shape: &[u64]) -> Result<Raw, EvalErrorKind> {
+        let args: Vec<Arg<'_>> = operands
+            .iter()
+            .map(|operand| Arg { buffer: Cow::Owned(spread(operand, shape)), element: operand.element() })
+            .collect();
+        let count = shape.iter().product::<u64>() as usize;
+        apply(*self, &args, count).map(Raw::Buffer)
+    }
+}
+
+/// An operand's elements at the result's shape; a single element stays one.
+pub(crate) fn spread(operand: &Tensor, shape: &[u64]) -> Buffer {
+    let buffer = Buffer::from_tensor(operand);
+    if buffer.len() == 1 || operand.shape() == shape {
+        buffer
+    } else {
+        buffer.broadcast(operand.shape(), shape)
+    }
+}
+
+/// Applies a function to `count` elements. Element types are what inference accepted.
+pub(crate) fn apply(op: ScalarOp, args: &[Arg<'_>], count: usize) -> Computed {
+    let element = args[0].element;
+    match (op, args) {
+        (ScalarOp::Unary(op), [a]) => Ok(unary(op, a, element, count)),
+        (ScalarOp::Binary(op), [a, b]) => binary(op, &a.buffer, &b.buffer, element, count),
+        (ScalarOp::Clip { min, max }, [a]) => Ok(clip(&a.buffer, min, max, count)),
+        (ScalarOp::Select, [condition, a, b]) => Ok(select(&condition.buffer, &a.buffer, &b.buffer, count)),
+        (ScalarOp::Cast(to), [a]) => Ok(full(a.buffer.cast(to), count)),
+        _ => unreachable!("inferred: the function has its number of operands"),
+    }
+}
+
+fn full(buffer: Buffer, count: usize) -> Buffer {
+    match buffer {
+        Buffer::F32(values) if values.len() == 1 => Buffer::F32(vec![values[0]; count]),
+        Buffer::F64(values) if values.len() == 1 => Buffer::F64(vec![values[0]; count]),
+        Buffer::Int(values) if values.len() == 1 => Buffer::Int(vec![values[0]; count]),
+        full => full,
+    }
+}
+
+fn map<T: Copy, R: Copy>(a: &[T], count: usize, f: impl Fn(T) -> R) -> Vec<R> {
+    match a {
+        [one] => vec![f(*one); count],
+        all => all.iter().map(|&value| f(value)).collect(),
+    }
+}
+
+fn zip<T: Copy, U: Copy, R: Copy>(a: &[T], b: &[U], count: usize, f: impl Fn(T, U) -> R) -> Vec<R> {
+    match (a, b) {
+        ([a], [b]) => vec![f(*a, *b); count],
+        (all, [b]) => all.iter().map(|&a| f(a, *b)).collect(),
+        ([a], all) => all.iter().map(|&b| f(*a, b)).collect(),
+        (a, b) => a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect(),
+    }
+}
+
+fn unary(op: UnaryOp, arg: &Arg<'_>, element: ElementType, count: usize) -> Buffer {
+    match arg.buffer.as_ref() {
+        Buffer::F32(values) => Buffer::F32(unary_real(op, values, count)),
+        Buffer::F64(values) => Buffer::F64(unary_real(op, values, count)),
+        Buffer::Int(values) => Buffer::Int(map(values, count, |value| wrap(unary_int(op, value), element))),
+    }
+}
+
+fn unary_real<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Vec<T> {
+    fn each<T: Real>(values: &[T], count: usize, f: impl Fn(f64) -> f64) -> Vec<T> {
+        map(values, count, |value| T::narrow(f(value.wide())))
+    }
+    match op {
+        UnaryOp::Abs => each(values, count, f64::abs),
+        UnaryOp::Ceil => each(values, count, f64::ceil),
+        UnaryOp::Cos => each(values, count, f64::cos),
+        UnaryOp::Erf => each(values, count, erf),
+        UnaryOp::Exp => each(values, count, f64::exp),
+        UnaryOp::Floor => each(values, count, f64::floor),
+        UnaryOp::Gelu(GeluKind::Erf) => {
+            each(values, count, |x| 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)))
+        }
+        UnaryOp::Gelu(GeluKind::Tanh) => each(values, count, |x| {
+            // sqrt(2 / pi)
+            let scale = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+            0.5 * x * (1.0 + (scale * (x + 0.044_715 * x * x * x)).tanh())
+        }),
+        UnaryOp::Log => each(values, count, f64::ln),
+        UnaryOp::Neg => each(values, count, |x| -x),
+        UnaryOp::Not => each(values, count, |x| f64::from(u8::from(x == 0.0))),
+        UnaryOp::Reciprocal => each(values, count, f64::recip),
+        // Not `max`, which would drop a NaN.
+        UnaryOp::Relu => each(values, count, |x| if x <= 0.0 { 0.0 } else { x }),
+        UnaryOp::Round => each(values, count, f64::round_ties_even),
+        UnaryOp::Sigmoid => each(values, count, |x| 1.0 / (1.0 + (-x).exp())),
+        UnaryOp::Sign => each(values, count, |x| if x == 0.0 || x.is_nan() { x } else { 1f64.copysign(x) }),
+        UnaryOp::Silu => each(values, count, |x| x / (1.0 + (-x).exp())),
+        UnaryOp::Sin => each(values, count, f64::sin),
+        UnaryOp::Sqrt => each(values, count, f64::sqrt),
+        UnaryOp::Tanh => each(values, count, f64::tanh),
+    }
+}
+
+fn unary_int(op: UnaryOp, value: i64) -> i64 {
+    match op {
+        UnaryOp::Abs => value.wrapping_abs(),
+        UnaryOp::Neg => value.wrapping_neg(),
+        UnaryOp::Not => i64::from(value == 0),
+        UnaryOp::Relu => value.max(0),
+        UnaryOp::Sign => value.signum(),
+        UnaryOp::Ceil
+        | UnaryOp::Cos
+        | UnaryOp::Erf
+        | UnaryOp::Exp
+        | UnaryOp::Floor
+        | UnaryOp::Gelu(_)
+        | UnaryOp::Log
+        | UnaryOp::Reciprocal
+        | UnaryOp::Round
+        | UnaryOp::Sigmoid
+        | UnaryOp::Silu
+        | UnaryOp::Sin
+        | UnaryOp::Sqrt
+        | UnaryOp::Tanh => unreachable!("inferred: the function takes floats only"),
+    }
+}
+
+fn binary(op: BinaryOp, a: &Buffer, b: &Buffer, element: ElementType, count: usize) -> Computed {
+    match (a, b) {
+        (Buffer::F32(a), Buffer::F32(b)) => Ok(binary_real(op, a, b, count, Buffer::F32)),
+        (Buffer::F64(a), Buffer::F64(b)) => Ok(binary_real(op, a, b, count, Buffer::F64)),
+        (Buffer::Int(a), Buffer::Int(b)) => binary_int(op, a, b, element, count).map(Buffer::Int),
+        _ => unreachable!("inferred: both operands have one type"),
+    }
+}
+
+fn binary_real<T: Real>(op: BinaryOp, a: &[T], b: &[T], count: usize, wrap: fn(Vec<T>) -> Buffer) -> Buffer {
+    let compute = |f: fn(f64, f64) -> f64| wrap(zip(a, b, count, |a, b| T::narrow(f(a.wide(), b.wide()))));
+    let compare =
+        |f: fn(&f64, &f64) -> bool| Buffer::Int(zip(a, b, count, |a, b| i64::from(f(&a.wide(), &b.wide()))));
+    match op {
+        // The three that dominate real models are spelled out, so that each becomes a loop of its own.
+        BinaryOp::Add => wrap(zip(a, b, count, |a, b| T::narrow(a.wide() + b.wide()))),
+        BinaryOp::Sub => wrap(zip(a, b, count, |a, b| T::narrow(a.wide() - b.wide()))),
+        BinaryOp::Mul => wrap(zip(a, b, count, |a, b| T::narrow(a.wide() * b.wide()))),
+        BinaryOp::Div => compute(|a, b| a / b),
+        BinaryOp::Max => compute(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }),
+        BinaryOp::Min => compute(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }),
+        BinaryOp::Pow => compute(f64::powf),
+        BinaryOp::Equal => compare(f64::eq),
+        BinaryOp::Less => compare(f64::lt),
+        BinaryOp::LessOrEqual => compare(f64::le),
+        BinaryOp::Greater => compare(f64::gt),
+        BinaryOp::GreaterOrEqual => compare(f64::ge),
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => unreachable!("inferred: logic takes bools only"),
+    }
+}
+
+fn binary_int(
+    op: BinaryOp,
+    a: &[i64],
+    b: &[i64],
+    element: ElementType,
+    count: usize,
+) -> Result<Vec<i64>, EvalErrorKind> {
+    let compute = |f: fn(i64, i64) -> i64| Ok(zip(a, b, count, |a, b| wrap(f(a, b), element)));
+    match op {
+        BinaryOp::Add => compute(i64::wrapping_add),
+        BinaryOp::Sub => compute(i64::wrapping_sub),
+        BinaryOp::Mul => compute(i64::wrapping_mul),
+        BinaryOp::Div if b.contains(&0) => Err(EvalErrorKind::DivisionByZero),
+        BinaryOp::Div => compute(i64::wrapping_div),
+        BinaryOp::Max => compute(i64::max),
+        BinaryOp::Min => compute(i64::min),
+        BinaryOp::Pow => {
+            let divides_by_zero = zip(a, b, count, |a, b| a == 0 && b < 0).contains(&true);
+            if divides_by_zero { Err(EvalErrorKind::DivisionByZero) } else { compute(int_power) }
+        }
+        BinaryOp::Equal => compute(|a, b| i64::from(a == b)),
+        BinaryOp::Less => compute(|a, b| i64::from(a < b)),
+        BinaryOp::LessOrEqual => compute(|a, b| i64::from(a <= b)),
+        BinaryOp::Greater => compute(|a, b| i64::from(a > b)),
+        BinaryOp::GreaterOrEqual => compute(|a, b| i64::from(a >= b)),
+        BinaryOp::And => compute(|a, b| a & b),
+        BinaryOp::Or => compute(|a, b| a | b),
+        BinaryOp::Xor => compute(|a, b| a ^ b),
+    }
+}
+
+/// Wraps like repeated multiplication; a negative exponent truncates the reciprocal.
+fn int_power(base: i64, exponent: i64) -> i64 {
+    match u64::try_from(exponent) {
+        Err(_) => match base {
+            1 => 1,
+            -1 => 1 - 2 * (exponent & 1),
+            _ => 0,
+        },
+        Ok(mut exponent) => {
+            let (mut result, mut square) = (1i64, base);
+            while exponent > 0 {
+                if exponent & 1 == 1 {
+                    result = result.wrapping_mul(square);
+                }
+                square = square.wrapping_mul(square);
+                exponent >>= 1;
+            }
+            result
+        }
+    }
+}
+
+fn clip(a: &Buffer, min: f64, max: f64, count: usize) -> Buffer {
+    // Like ONNX, `max` wins where the bounds cross; a NaN stays.
+    fn limit<T: Real>(values: &[T], count: usize, min: f64, max: f64) -> Vec<T> {
+        map(values, count, |value| {
+            let value = value.wide();
+            let raised = if value < min { min } else { value };
+            T::narrow(if raised > max { max } else { raised })
+        })
+    }
+    match a {
+        Buffer::F32(values) => Buffer::F32(limit(values, count, min, max)),
+        Buffer::F64(values) => Buffer::F64(limit(values, count, min, max)),
+        Buffer::Int(values) => {
+            let (min, max) = (min.ceil() as i64, max.floor() as i64);
+            Buffer::Int(map(values, count, |value| value.max(min).min(max)))
+        }
+    }
+}
+
+fn select(condition: &Buffer, a: &Buffer, b: &Buffer, count: usize) -> Buffer {
+    let Buffer::Int(condition) = condition else { unreachable!("inferred: the condition is bool") };
+    fn pick<T: Copy>(condition: &[i64], a: &[T], b: &[T], count: usize) -> Vec<T> {
+        let at = |values: &[T], index: usize| if values.len() == 1 { values[0] } else { values[index] };
+        (0..count)
+            .map(|index| {
+                let holds = if condition.len() == 1 { condition[0] } else { condition[index] } != 0;
+                if holds { at(a, index) } else { at(b, index) }
+            })
+            .collect()
+    }
+    match (a, b) {
+        (Buffer::F32(a), Buffer::F32(b)) => Buffer::F32(pick(condition, a, b, count)),
+        (Buffer::F64(a), Buffer::F64(b)) => Buffer::F64(pick(condition, a, b, count)),
+        (Buffer::Int(a), Buffer::Int(b)) => Buffer::Int(pick(condition, a, b, count)),
+        _ => unreachable!("inferred: both choices have one type"),
+    }
+}

@@ -1,0 +1,172 @@
+//! Integers that are known before the model runs, as expressions over free dims.
+//!
+//! Exporters compute shapes with ordinary ops (shape, gather, concat, reshape). Following those element by element lets
+//! an importer resolve them even where a size is symbolic.
+
+use super::{BinaryOp, Op, Operand, ScalarOp};
+use crate::dim::{DimTerm, IntExpr, Symbols};
+use crate::tensor::{ElementType, Tensor, TensorType, checked_product};
+
+/// Values with more elements than this are not followed.
+pub const MAX_KNOWN: usize = 64;
+
+/// The elements of a small integer or bool constant.
+pub fn of_constant(tensor: &Tensor) -> Option<Vec<IntExpr>> {
+    if tensor.element().is_float() || tensor.len() > MAX_KNOWN {
+        return None;
+    }
+    Some(tensor.to_i64_vec().into_iter().map(IntExpr::Const).collect())
+}
+
+/// The elements of an op's single result, where its operands determine them. `result` is the inferred type.
+pub fn of_result(
+    op: &Op,
+    operands: &[Operand<'_>],
+    result: &TensorType,
+    symbols: &Symbols,
+) -> Option<Vec<IntExpr>> {
+    if result.element.is_float() {
+        return None;
+    }
+    let shape = result.static_shape()?;
+    let count = usize::try_from(checked_product(&shape)?).ok()?;
+    if count > MAX_KNOWN {
+        return None;
+    }
+    match op {
+        Op::ShapeOf(op) => {
+            let sizes = operands.first()?.ty.shape.get(op.start..op.end)?;
+            sizes.iter().map(|size| size.to_int().ok()).collect()
+        }
+        Op::Reshape(_) => operands.first()?.ints().map(|ints| ints.into_owned()),
+        Op::Elementwise(op) => elementwise(*op, operands, &shape, symbols),
+        Op::Range(_) => range(operands, count),
+        Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) | Op::Transpose(_) | Op::GatherNd(_) => {
+            moved(op, operands)
+        }
+        Op::MatMul(_) | Op::Conv(_) | Op::Reduce(_) | Op::Softmax(_) | Op::LayerNorm(_) => None,
+    }
+}
+
+/// Ops that only move elements move their positions: the evaluator runs on the numbers 0, 1, .. instead of the data.
+fn moved(op: &Op, operands: &[Operand<'_>]) -> Option<Vec<IntExpr>> {
+    let index_operand = matches!(op, Op::Gather(_) | Op::GatherNd(_)).then_some(1);
+    let mut pool: Vec<IntExpr> = Vec::new();
+    let mut positions: Vec<Tensor> = Vec::new();
+    for (operand, given) in operands.iter().enumerate() {
+        let ints = given.ints()?;
+        let shape = given.ty.static_shape()?;
+        let numbers: Vec<i64> = if index_operand == Some(operand) {
+            ints.iter().map(IntExpr::as_const).collect::<Option<_>>()?
+        } else {
+            let first = i64::try_from(pool.len()).ok()?;
+            pool.extend(ints.iter().cloned());
+            (first..).take(ints.len()).collect()
+        };
+        positions.push(Tensor::from_i64(shape, &numbers).ok()?);
+    }
+    let positions: Vec<&Tensor> = positions.iter().collect();
+    let moved = op.eval(&positions).ok()?;
+    let picked = moved.first()?.to_i64_vec();
+    picked.into_iter().map(|position| pool.get(usize::try_from(position).ok()?).cloned()).collect()
+}
+
+fn elementwise(
+    op: ScalarOp,
+    operands: &[Operand<'_>],
+    shape: &[u64],
+    symbols: &Symbols,
+) -> Option<Vec<IntExpr>> {
+    let columns: Vec<Vec<IntExpr>> =
+        operands.iter().map(|operand| broadcast_ints(operand, shape)).collect::<Option<_>>()?;
+    let count = columns.first()?.len();
+    (0..count)
+        .map(|index| match (op, columns.as_slice()) {
+            (ScalarOp::Binary(op), [a, b]) => binary(op, &a[index], &b[index], symbols),
+            (ScalarOp::Cast(element), [a]) => cast(element, operands[0].ty.element, &a[index]),
+            (ScalarOp::Select, [condition, a, b]) => {
+                let taken = if condition[index].as_const()? != 0 { a } else { b };
+                Some(taken[index].clone())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn broadcast_ints(operand: &Operand<'_>, shape: &[u64]) -> Option<Vec<IntExpr>> {
+    let ints = operand.ints()?;
+    let from = operand.ty.static_shape()?;
+    let positions: Vec<usize> = crate::op::strided::broadcast_positions(&from, shape)?;
+    positions.into_iter().map(|position| ints.get(position).cloned()).collect()
+}
+
+fn binary(op: BinaryOp, a: &IntExpr, b: &IntExpr, symbols: &Symbols) -> Option<IntExpr> {
+    let truth = |value: bool| Some(IntExpr::Const(i64::from(value)));
+    match op {
+        BinaryOp::Add => a.add(b).ok(),
+        BinaryOp::Sub => a.sub(b).ok(),
+        BinaryOp::Mul => a.mul(b).ok(),
+        BinaryOp::Max => a.max(b).ok(),
+        BinaryOp::Min => a.min(b).ok(),
+        BinaryOp::Div => divide(a, b, symbols),
+        BinaryOp::Equal => match a.sub(b).ok()?.range(symbols) {
+            (Some(0), Some(0)) => truth(true),
+            (Some(low), _) if low > 0 => truth(false),
+            (_, Some(high)) if high < 0 => truth(false),
+            _ => None,
+        },
+        BinaryOp::Less => truth(a.as_const()? < b.as_const()?),
+        BinaryOp::LessOrEqual => truth(a.as_const()? <= b.as_const()?),
+        BinaryOp::Greater => truth(a.as_const()? > b.as_const()?),
+        BinaryOp::GreaterOrEqual => truth(a.as_const()? >= b.as_const()?),
+        BinaryOp::And => truth(a.as_const()? != 0 && b.as_const()? != 0),
+        BinaryOp::Or => truth(a.as_const()? != 0 || b.as_const()? != 0),
+        BinaryOp::Xor => truth((a.as_const()? != 0) != (b.as_const()? != 0)),
+        BinaryOp::Pow => None,
+    }
+}
+
+/// Integer division truncates; that is a floor only where both are known not to be negative.
+fn divide(a: &IntExpr, b: &IntExpr, symbols: &Symbols) -> Option<IntExpr> {
+    if let (Some(a), Some(b)) = (a.as_const(), b.as_const()) {
+        return a.checked_div(b).map(IntExpr::Const);
+    }
+    let not_negative = |value: &IntExpr| value.range(symbols).0.is_some_and(|low| low >= 0);
+    if not_negative(a) && not_negative(b) { a.floor_div(b).ok() } else { None }
+}
+
+fn cast(to: ElementType, from: ElementType, value: &IntExpr) -> Option<IntExpr> {
+    match (to, value.as_const()) {
+        (ElementType::I64, _) => Some(value.clone()),
+        (ElementType::I32, _) if from != ElementType::Bool => match value.as_const() {
+            Some(known) => i32::try_from(known).ok().map(|known| IntExpr::Const(i64::from(known))),
+            None => Some(value.clone()),
+        },
+        (ElementType::Bool, Some(known)) => Some(IntExpr::Const(i64::from(known != 0))),
+        _ => None,
+    }
+}
+
+fn range(operands: &[Operand<'_>], count: usize) -> Option<Vec<IntExpr>> {
+    let [start, _, delta] = operands else { return None };
+    let (start, delta) = (start.ints()?, delta.ints()?);
+    let (start, delta) = (start.first()?, delta.first()?);
+    (0..count)
+        .map(|index| {
+            let index = IntExpr::Const(i64::try_from(index).ok()?);
+            start.add(&delta.mul(&index).ok()?).ok()
+        })
+        .collect()
+}
+
+/// How many elements `start, start + delta, ..` has below `limit` (above it for a negative delta).
+pub(crate) fn range_count(
+    start: &IntExpr,
+    limit: &IntExpr,
+    delta: i64,
+) -> Result<IntExpr, crate::dim::DimError> {
+    let distance = if delta < 0 { start.sub(limit)? } else { limit.sub(start)? };
+    let step = delta.checked_abs().ok_or(crate::dim::DimError::Overflow)?;
+    let rounded = distance.combine_with(step - 1, DimTerm::Add)?;
+    rounded.combine_with(step, DimTerm::FloorDiv)?.combine_with(0, DimTerm::Max)
+}

@@ -1,0 +1,197 @@
+//! The closed set of operations, one attribute struct per op, grouped in files by family.
+//!
+//! An op is added here first; the compiler's exhaustive matches then list every place that has to learn it.
+
+pub mod conv;
+pub mod data;
+pub mod elementwise;
+pub mod infer;
+pub mod known;
+pub mod matmul;
+pub mod reduce;
+pub(crate) mod strided;
+
+pub use conv::Conv;
+pub use data::{Concat, Expand, Gather, GatherNd, Range, Reshape, ShapeOf, Slice, Transpose};
+pub use elementwise::{BinaryOp, Epilogue, GeluKind, ScalarOp, Step, StepArg, UnaryOp};
+pub use infer::{InferError, InferErrorKind, Operand};
+pub use matmul::MatMul;
+pub use reduce::{LayerNorm, Reduce, ReduceKind, Softmax};
+
+use crate::dim::{Dim, DimError, SymbolId, Symbols};
+use crate::eval::{EvalErrorKind, Raw};
+use crate::tensor::{Tensor, TensorType};
+use infer::Check;
+use std::ops::RangeInclusive;
+
+/// What a node computes. Shapes below are logical, outermost axis first, ONNX's order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Scalar function of up to three broadcast operands.
+    Elementwise(ScalarOp),
+    /// Batched matrix product `a[.., m, k] x b[.., k, n]`, batch axes broadcast; rank >= 2 each.
+    MatMul(MatMul),
+    /// Convolution of `x[n, c, spatial..]` with `w[o, c/groups, spatial..]` and an optional bias `[o]`.
+    Conv(Conv),
+    /// Reduction over axes.
+    Reduce(Reduce),
+    /// Softmax over one axis.
+    Softmax(Softmax),
+    /// Layer normalisation over the axes from `axis` on: operands x, scale, optional bias.
+    LayerNorm(LayerNorm),
+    /// Same elements, another shape.
+    Reshape(Reshape),
+    /// Permutes axes.
+    Transpose(Transpose),
+    /// Broadcasts to a larger shape.
+    Expand(Expand),
+    /// Joins operands along an axis.
+    Concat(Concat),
+    /// Strided sub-range with constant bounds.
+    Slice(Slice),
+    /// Takes indices along one axis.
+    Gather(Gather),
+    /// Takes slices at index tuples.
+    GatherNd(GatherNd),
+    /// The shape of the operand as an i64 vector.
+    ShapeOf(ShapeOf),
+    /// `start, start + delta, ..` below `limit`.
+    Range(Range),
+}
+
+impl Op {
+    /// Name in the text form, in errors and in `explain`: `conv`, `add`, `reduce_sum`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Elementwise(op) => op.name(),
+            Self::MatMul(_) => "matmul",
+            Self::Conv(_) => "conv",
+            Self::Reduce(op) => op.kind.name(),
+            Self::Softmax(_) => "softmax",
+            Self::LayerNorm(_) => "layer_norm",
+            Self::Reshape(_) => "reshape",
+            Self::Transpose(_) => "transpose",
+            Self::Expand(_) => "expand",
+            Self::Concat(_) => "concat",
+            Self::Slice(_) => "slice",
+            Self::Gather(_) => "gather",
+            Self::GatherNd(_) => "gather_nd",
+            Self::ShapeOf(_) => "shape_of",
+            Self::Range(_) => "range",
+        }
+    }
+
+    /// How many operands the op takes, epilogue operands not counted.
+    pub const fn arity(&self) -> RangeInclusive<usize> {
+        match self {
+            Self::Elementwise(op) => op.arity()..=op.arity(),
+            Self::MatMul(_) | Self::Gather(_) | Self::GatherNd(_) => 2..=2,
+            Self::Conv(_) | Self::LayerNorm(_) => 2..=3,
+            Self::Reduce(_)
+            | Self::Softmax(_)
+            | Self::Reshape(_)
+            | Self::Transpose(_)
+            | Self::Expand(_)
+            | Self::Slice(_)
+            | Self::ShapeOf(_) => 1..=1,
+            Self::Concat(_) => 1..=usize::MAX,
+            Self::Range(_) => 3..=3,
+        }
+    }
+
+    /// Types of the results before any epilogue, or what is wrong with the operands.
+    pub fn infer(
+        &self,
+        operands: &[Operand<'_>],
+        symbols: &Symbols,
+    ) -> Result<Vec<TensorType>, InferErrorKind> {
+        let arity = self.arity();
+        if !arity.contains(&operands.len()) {
+            return Err(InferErrorKind::OperandCount {
+                expected: show_arity(&arity),
+                actual: operands.len(),
+            });
+        }
+        let check = Check { operands, symbols };
+        let ty = match self {
+            Self::Elementwise(op) => op.infer(&check),
+            Self::MatMul(op) => op.infer(&check),
+            Self::Conv(op) => op.infer(&check),
+            Self::Reduce(op) => op.infer(&check),
+            Self::Softmax(op) => op.infer(&check),
+            Self::LayerNorm(op) => op.infer(&check),
+            Self::Reshape(op) => op.infer(&check),
+            Self::Transpose(op) => op.infer(&check),
+            Self::Expand(op) => op.infer(&check),
+            Self::Concat(op) => op.infer(&check),
+            Self::Slice(op) => op.infer(&check),
+            Self::Gather(op) => op.infer(&check),
+            Self::GatherNd(op) => op.infer(&check),
+            Self::ShapeOf(op) => op.infer(&check),
+            Self::Range(op) => op.infer(&check),
+        }?;
+        Ok(vec![ty])
+    }
+
+    /// Computes the results of constant operands, without an epilogue, under the standard limits.
+    pub fn eval(&self, operands: &[&Tensor]) -> Result<Vec<Tensor>, EvalErrorKind> {
+        crate::eval::eval_op(self, operands, crate::eval::Limits::STANDARD)
+    }
+
+    /// Computes result 0 for operands that inference accepted; `shape` is the inferred one.
+    pub(crate) fn compute(&self, operands: &[&Tensor], shape: &[u64]) -> Result<Raw, EvalErrorKind> {
+        match self {
+            Self::Elementwise(op) => op.compute(operands, shape),
+            Self::MatMul(op) => op.compute(operands, shape),
+            Self::Conv(op) => op.compute(operands, shape),
+            Self::Reduce(op) => op.compute(operands, shape),
+            Self::Softmax(op) => op.compute(operands),
+            Self::LayerNorm(op) => op.compute(operands),
+            Self::Reshape(_) => data::compute_reshape(operands, shape),
+            Self::Transpose(op) => op.compute(operands, shape),
+            Self::Expand(_) => data::compute_expand(operands, shape),
+            Self::Concat(op) => op.compute(operands, shape),
+            Self::Slice(op) => op.compute(operands, shape),
+            Self::Gather(op) => op.compute(operands, shape),
+            Self::GatherNd(op) => op.compute(operands, shape),
+            Self::ShapeOf(op) => op.compute(operands, shape),
+            Self::Range(op) => op.compute(operands, shape),
+        }
+    }
+
+    /// Replaces a symbol by its size in every attribute.
+    pub(crate) fn substitute(&mut self, symbol: SymbolId, value: u64) -> Result<(), DimError> {
+        let replace = |dim: &mut Dim| -> Result<(), DimError> {
+            *dim = dim.substitute(symbol, value)?;
+            Ok(())
+        };
+        match self {
+            Self::Reshape(op) => op.shape.iter_mut().try_for_each(replace),
+            Self::Expand(op) => op.shape.iter_mut().try_for_each(replace),
+            Self::Slice(op) => op.axes.iter_mut().try_for_each(|axis| replace(&mut axis.count)),
+            Self::Elementwise(_)
+            | Self::MatMul(_)
+            | Self::Conv(_)
+            | Self::Reduce(_)
+            | Self::Softmax(_)
+            | Self::LayerNorm(_)
+            | Self::Transpose(_)
+            | Self::Concat(_)
+            | Self::Gather(_)
+            | Self::GatherNd(_)
+            | Self::ShapeOf(_)
+            | Self::Range(_) => Ok(()),
+        }
+    }
+}
+
+fn show_arity(arity: &RangeInclusive<usize>) -> String {
+    match (*arity.start(), *arity.end()) {
+        (low, high) if low == high => low.to_string(),
+        (low, usize::MAX) => format!("at least {low}"),
+        (low, high) => format!("{low} to {high}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Element types, tensor types and constant tensors.
+
+mod convert;
+
+use crate::dim::{Dim, DimError, Symbols};
+use bytes::Bytes;
+use std::fmt;
+
+/// Element types that a graph value can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ElementType {
+    /// IEEE single.
+    F32,
+    /// IEEE half.
+    F16,
+    /// IEEE double; constants and folding only, never on a device.
+    F64,
+    /// Signed 64-bit; i32 on the device, range-checked at the boundary.
+    I64,
+    /// Signed 32-bit.
+    I32,
+    /// Signed 8-bit.
+    I8,
+    /// Unsigned 8-bit.
+    U8,
+    /// Truth value, one byte of 0 or 1 on the host; u32 on the device.
+    Bool,
+}
+
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ElementType {
+    /// Bytes of one element on the host.
+    pub const fn size_bytes(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+
+    /// Name in the text form: `f32`, `bool`, ...
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::F64 => "f64",
+            Self::I64 => "i64",
+            Self::I32 => "i32",
+            Self::I8 => "i8",
+            Self::U8 => "u8",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// Every type, in the order of the enum.
+    pub const ALL: [Self; 8] =
+        [Self::F32, Self::F16, Self::F64, Self::I64, Self::I32, Self::I8, Self::U8, Self::Bool];
+
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|element| element.name() == name)
+    }
+
+    /// Whether this is a number; only `bool` is not.
+    pub const fn is_number(self) -> bool {
+        !matches!(self, Self::Bool)
+    }
+
+    /// Whether this is an integer type; `bool` is not.
+    pub const fn is_integer(self) -> bool {
+        self.is_number() && !self.is_float()
+    }
+
+    /// Whether this is a floating-point type.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::F64)
+    }
+}
+
+/// Element type and shape of a value. Rank 0 is a scalar.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    /// Type of one element.
+    pub element: ElementType,
+    /// Size of each axis, outermost first.
+    pub shape: Vec<Dim>,
+}
+
+/// A constant: element type, static shape and little-endian row-major bytes (possibly a slice of a mapped file).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    element: ElementType,
+    shape: Vec<u64>,
+    bytes: Bytes,
+}
+
+/// Why bytes and a shape do not make a tensor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TensorError {
+    /// The number of bytes does not fit in the address space.
+    #[error("a tensor of shape {shape:?} is too large to address")]
+    TooLarge {
+        /// Its shape.
+        shape: Vec<u64>,
+    },
+    /// The data is longer or shorter than the shape says.
+    #[error(
+        "a tensor {element}{shape:?} holds {expected} elements' bytes, its data has {actual} (in units of {unit} bytes)"
+    )]
+    Length {
+        /// Element type.
+        element: ElementType,
+        /// Its shape.
+        shape: Vec<u64>,
+        /// Units that the shape asks for.
+        expected: u64,
+        /// Units given.
+        actual: u64,
+        /// Bytes in a unit.
+        unit: usize,
+    },
+}
+
+/// Product of sizes, when it fits.
+pub fn checked_product(shape: &[u64]) -> Option<u64> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))
+}
+
+/// Bytes of a row-major tensor, when an allocation could have that size.
+fn byte_length(element: ElementType, shape: &[u64]) -> Option<usize> {
+    let bytes = checked_product(shape)?.checked_mul(element.size_bytes() as u64)?;
+    isize::try_from(bytes).ok().map(isize::unsigned_abs)
+}
+
+impl TensorType {
+    /// A type from its element and sizes.
+    pub fn new(element: ElementType, shape: impl Into<Vec<Dim>>) -> Self {
+        Self { element, shape: shape.into() }
+    }
+
+    /// A type whose sizes are all known.
+    pub fn fixed(element: ElementType, shape: &[u64]) -> Self {
+        Self { element, shape: shape.iter().map(|&size| Dim::Const(size)).collect() }
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The sizes, when all of them are known.
+    pub fn static_shape(&self) -> Option<Vec<u64>> {
+        self.shape.iter().map(Dim::as_const).collect()
+    }
+
+    /// Number of elements.
+    pub fn element_count(&self) -> Result<Dim, DimError> {
+        product(&self.shape)
+    }
+
+    /// Number of elements, when all sizes are known and the product fits.
+    pub fn static_element_count(&self) -> Option<u64> {
+        checked_product(&self.static_shape()?)
+    }
+
+    /// Writes the type as the text form does, such as `f32[batch,3,224,224]`.
+    pub fn display<'a>(&'a self, symbols: &'a Symbols) -> impl fmt::Display + 'a {
+        DisplayType { ty: self, symbols }
+    }
+}
+
+/// Product of sizes.
+pub fn product(shape: &[Dim]) -> Result<Dim, DimError> {
+    shape.iter().try_fold(Dim::Const(1), |count, size| count.mul(size))
+}
+
+struct DisplayType<'a> {
+    ty: &'a TensorType,
+    symbols: &'a Symbols,
+}
+
+impl fmt::Display for DisplayType<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.ty.element, show_shape(&self.ty.shape, self.symbols))
+    }
+}
+
+/// A shape as text: `[batch,3]`.
+pub(crate) fn show_shape(shape: &[Dim], symbols: &Symbols) -> String {
+    let sizes: Vec<String> = shape.iter().map(|size| size.display(symbols).to_string()).collect();
+    format!("[{}]", sizes.join(","))
+}
+
+impl Tensor {
+    /// A tensor over existing bytes, which are shared, not copied, and need no alignment.
+    pub fn new(element: ElementType, shape: impl Into<Vec<u64>>, bytes: Bytes) -> Result<Self, TensorError> {
+        let shape = shape.into();
+        let Some(expected) = byte_length(element, &shape) else {
+            return Err(TensorError::TooLarge { shape });
+        };
+        if bytes.len() != expected {
+            return Err(TensorError::Length {
+                element,
+                shape,
+                expected: expected as u64,
+                actual: bytes.len() as u64,
+                unit: 1,
+            });
+        }
+        Ok(Self { element, shape, bytes })
+    }
+
+    /// Type of one element.
+    pub const fn element(&self) -> ElementType {
+        self.element
+    }
+
+    /// Size of each axis.
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The little-endian row-major bytes.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.bytes.len() / self.element.size_bytes()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Element type and shape.
+    pub fn ty(&self) -> TensorType {
+        TensorType::fixed(self.element, &self.shape)
+    }
+
+    /// The same elements under another shape; shares the bytes.
+    pub fn reshaped(&self, shape: impl Into<Vec<u64>>) -> Result<Self, TensorError> {
+        Self::new(self.element, shape, self.bytes.clone())
+    }
+
+    /// The value that every element has, as bytes, when they are all the same and there is one.
+    pub fn splat_bytes(&self) -> Option<&[u8]> {
+        let mut elements = self.bytes.chunks_exact(self.element.size_bytes());
+        let first = elements.next()?;
+        elements.all(|element| element == first).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests;

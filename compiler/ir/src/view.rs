@@ -1,0 +1,91 @@
+//! The graph as petgraph sees it: for algorithms and pictures, not for storage.
+//!
+//! Edges lose operand order, so nothing is ever read back from a view.
+
+use crate::graph::{Graph, NodeId, ValueId};
+use petgraph::algo::toposort;
+use petgraph::dot::{Config, Dot};
+use petgraph::graph::DiGraph;
+use std::fmt::Write;
+
+/// One vertex per node in execution order, one edge per operand that another node computes.
+pub fn view(graph: &Graph) -> DiGraph<NodeId, ValueId> {
+    let mut view = DiGraph::new();
+    let mut vertex = vec![None; graph.node_capacity()];
+    for id in graph.nodes() {
+        vertex[id.0 as usize] = Some(view.add_node(id));
+    }
+    for id in graph.nodes() {
+        for value in graph.node(id).operands() {
+            let producer = graph.producer(value).and_then(|producer| vertex[producer.0 as usize]);
+            if let (Some(from), Some(to)) = (producer, vertex[id.0 as usize]) {
+                view.add_edge(from, to, value);
+            }
+        }
+    }
+    view
+}
+
+/// A topological order, computed from the operands alone; the error is a node on a cycle.
+pub fn execution_order(graph: &Graph) -> Result<Vec<NodeId>, NodeId> {
+    let view = view(graph);
+    match toposort(&view, None) {
+        Ok(order) => Ok(order.into_iter().map(|vertex| view[vertex]).collect()),
+        Err(cycle) => Err(view[cycle.node_id()]),
+    }
+}
+
+/// The nodes as a Graphviz picture; edges carry names and types.
+pub fn dot(graph: &Graph) -> String {
+    let view = view(graph);
+    let edge_label = |_: &DiGraph<NodeId, ValueId>, edge: petgraph::graph::EdgeReference<'_, ValueId>| {
+        let value = graph.value(*edge.weight());
+        let text = format!("{} {}", value.name, value.ty.display(&graph.symbols));
+        format!("label = \"{}\" ", escape(&text))
+    };
+    let node_label = |_: &DiGraph<NodeId, ValueId>, (_, id): (petgraph::graph::NodeIndex, &NodeId)| {
+        let node = graph.node(*id);
+        let mut text = format!("{}\n{}", node.name, node.op.name());
+        for step in &node.epilogue.steps {
+            write!(text, " + {}", step.op.name()).expect("a string takes every write");
+        }
+        format!("shape = box label = \"{}\" ", escape(&text))
+    };
+    let config = [Config::NodeNoLabel, Config::EdgeNoLabel];
+    let dot = Dot::with_attr_getters(&view, &config, &edge_label, &node_label);
+    format!("{dot:?}")
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => escaped.extend(['\\', character]),
+            '\n' => escaped.push_str("\\n"),
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::parse;
+
+    #[test]
+    fn the_picture_names_nodes_ops_and_types() {
+        let text = "%x: f32[2,3]\n%\"a\\\"b\" = relu %x\n%2 = neg %\"a\\\"b\" epilogue(exp)\nreturn %2";
+        let picture = dot(&parse(text).unwrap());
+        assert!(picture.contains(r#"a\"b\nrelu"#), "{picture}");
+        assert!(picture.contains("2\\nneg + exp"), "{picture}");
+        assert!(picture.contains("f32[2,3]"), "{picture}");
+    }
+
+    #[test]
+    fn the_order_follows_operands() {
+        let graph = parse("%x: f32[2]\n%1 = relu %x\n%2 = neg %1\n%3 = add %2, %1\nreturn %3").unwrap();
+        assert_eq!(execution_order(&graph).unwrap(), graph.nodes().collect::<Vec<_>>());
+        assert_eq!(view(&graph).edge_count(), 3);
+    }
+}

@@ -1,0 +1,129 @@
+//! ONNX element types and what they become.
+//!
+//! drift-ir has fewer element types than ONNX. The missing integers and bfloat16 widen to the next type that holds all
+//! their values; types that none of ours holds are refused by name.
+
+use drift_ir::ElementType;
+
+/// ONNX element types whose values drift-ir can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DataType {
+    Float,
+    Uint8,
+    Int8,
+    Uint16,
+    Int16,
+    Int32,
+    Int64,
+    Bool,
+    Float16,
+    Double,
+    Uint32,
+    Uint64,
+    Bfloat16,
+}
+
+impl DataType {
+    /// From `TensorProto.DataType`; the error is the name of the type.
+    pub(crate) fn from_proto(code: i32) -> Result<Self, String> {
+        Ok(match code {
+            1 => Self::Float,
+            2 => Self::Uint8,
+            3 => Self::Int8,
+            4 => Self::Uint16,
+            5 => Self::Int16,
+            6 => Self::Int32,
+            7 => Self::Int64,
+            9 => Self::Bool,
+            10 => Self::Float16,
+            11 => Self::Double,
+            12 => Self::Uint32,
+            13 => Self::Uint64,
+            16 => Self::Bfloat16,
+            _ => return Err(unsupported_name(code)),
+        })
+    }
+
+    /// The code that a file uses for one of our types.
+    pub(crate) fn code_of(element: ElementType) -> i32 {
+        match element {
+            ElementType::F32 => 1,
+            ElementType::U8 => 2,
+            ElementType::I8 => 3,
+            ElementType::I32 => 6,
+            ElementType::I64 => 7,
+            ElementType::Bool => 9,
+            ElementType::F16 => 10,
+            ElementType::F64 => 11,
+        }
+    }
+
+    /// The type that holds its values in the graph.
+    pub(crate) fn element(self) -> ElementType {
+        match self {
+            Self::Float | Self::Bfloat16 => ElementType::F32,
+            Self::Uint8 => ElementType::U8,
+            Self::Int8 => ElementType::I8,
+            Self::Uint16 | Self::Int16 | Self::Int32 => ElementType::I32,
+            Self::Int64 | Self::Uint32 | Self::Uint64 => ElementType::I64,
+            Self::Bool => ElementType::Bool,
+            Self::Float16 => ElementType::F16,
+            Self::Double => ElementType::F64,
+        }
+    }
+
+    /// Whether the graph's type is the same as the file's.
+    pub(crate) fn is_exact(self) -> bool {
+        !matches!(self, Self::Uint16 | Self::Int16 | Self::Uint32 | Self::Uint64 | Self::Bfloat16)
+    }
+
+    /// Bytes of one element in `raw_data`.
+    pub(crate) fn size_bytes(self) -> u64 {
+        match self {
+            Self::Uint8 | Self::Int8 | Self::Bool => 1,
+            Self::Uint16 | Self::Int16 | Self::Float16 | Self::Bfloat16 => 2,
+            Self::Float | Self::Int32 | Self::Uint32 => 4,
+            Self::Int64 | Self::Double | Self::Uint64 => 8,
+        }
+    }
+
+    /// ONNX's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Uint8 => "uint8",
+            Self::Int8 => "int8",
+            Self::Uint16 => "uint16",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Bool => "bool",
+            Self::Float16 => "float16",
+            Self::Double => "double",
+            Self::Uint32 => "uint32",
+            Self::Uint64 => "uint64",
+            Self::Bfloat16 => "bfloat16",
+        }
+    }
+}
+
+fn unsupported_name(code: i32) -> String {
+    let name = match code {
+        0 => "undefined",
+        8 => "string",
+        14 => "complex64",
+        15 => "complex128",
+        17 => "float8e4m3fn",
+        18 => "float8e4m3fnuz",
+        19 => "float8e5m2",
+        20 => "float8e5m2fnuz",
+        21 => "uint4",
+        22 => "int4",
+        23 => "float4e2m1",
+        24 => "float8e8m0",
+        25 => "uint2",
+        26 => "int2",
+        _ => return format!("number {code}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,285 @@
+//! Why a model could not be imported, in the model's own words.
+
+use crate::source::SourceError;
+use crate::tensor::TensorError;
+use drift_ir::graph::EditError;
+use drift_ir::op::infer::InferErrorKind;
+use std::fmt;
+use thiserror::Error;
+
+/// Why a model could not be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// An initializer could not be read.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// No graph.
+    #[error("the file has no graph; it is empty, or not an ONNX model")]
+    NoGraph,
+    /// The model says nothing about a domain that it uses.
+    #[error("the model imports no operator set for domain `{domain}`, which node `{node}` uses")]
+    NoOpset {
+        /// The domain; empty is ONNX's own.
+        domain: String,
+        /// A node that uses it.
+        node: String,
+    },
+    /// An operator set outside what this version knows.
+    #[error(
+        "operator set {version} is not supported, only {oldest} to {newest}; export or convert the model to one of those"
+    )]
+    Opset {
+        /// The model's version.
+        version: i64,
+        /// Oldest supported.
+        oldest: i64,
+        /// Newest supported.
+        newest: i64,
+    },
+    /// A binding for a dimension that the model does not have.
+    #[error("the model has no free dimension `{name}`; {}", known_dims(known))]
+    UnknownDim {
+        /// The name given.
+        name: String,
+        /// The model's free dimensions.
+        known: Vec<String>,
+    },
+    /// A binding whose lower bound is above its upper bound.
+    #[error("dimension `{name}` is bound to {low}..{high}, which is empty")]
+    EmptyRange {
+        /// The dimension.
+        name: String,
+        /// Lower bound.
+        low: u64,
+        /// Upper bound.
+        high: u64,
+    },
+    /// Data whose shapes cannot be those of the model's inputs.
+    #[error("input `{input}`: {reason}")]
+    InputData {
+        /// The input.
+        input: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A graph input or output of a kind that cannot be compiled.
+    #[error("graph {what} `{name}`: {reason}")]
+    Interface {
+        /// `input` or `output`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two values with one name.
+    #[error("the name `{name}` is given to more than one value")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// An initializer stored sparsely.
+    #[error("initializer `{name}` is sparse, which is not supported; store it dense")]
+    SparseInitializer {
+        /// Its name.
+        name: String,
+    },
+    /// A value that nothing makes.
+    #[error("node `{node}` reads `{value}`, which no input, initializer or node provides")]
+    Undefined {
+        /// The reader.
+        node: String,
+        /// The name.
+        value: String,
+    },
+    /// A node before the producer of its operand.
+    #[error(
+        "node `{node}` reads `{value}` before node `{producer}` makes it; ONNX wants nodes in execution order"
+    )]
+    OutOfOrder {
+        /// The reader.
+        node: String,
+        /// The name.
+        value: String,
+        /// The producer.
+        producer: String,
+    },
+    /// Nodes that wait for each other.
+    #[error("node `{node}` depends on its own result `{value}`")]
+    Cycle {
+        /// A node of the cycle.
+        node: String,
+        /// The value that closes it.
+        value: String,
+    },
+    /// A graph output that nothing makes.
+    #[error("graph output `{name}` is made by no node")]
+    MissingOutput {
+        /// Its name.
+        name: String,
+    },
+    /// A node that contradicts the ONNX specification.
+    #[error("node `{node}` ({op}): {reason}")]
+    Node {
+        /// Its name.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// What is wrong.
+        reason: Box<NodeError>,
+    },
+    /// Nodes that are valid, but that this version cannot compile.
+    #[error("{} of the model's nodes cannot be compiled:{}", nodes.len(), UnsupportedList(nodes))]
+    Unsupported {
+        /// All of them, in model order.
+        nodes: Vec<UnsupportedNode>,
+    },
+    /// Functions that call each other too deeply, or in a circle.
+    #[error("function `{function}` is called more than {limit} levels deep")]
+    FunctionDepth {
+        /// The function.
+        function: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// Functions that expand to too many nodes.
+    #[error("the model has more than {limit} nodes after its functions are expanded")]
+    TooManyNodes {
+        /// The limit.
+        limit: usize,
+    },
+    /// The graph that results is not consistent.
+    #[error("the model does not describe a valid graph")]
+    Graph(#[from] Box<EditError>),
+}
+
+/// A valid node that this version cannot compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// Its name.
+    pub node: String,
+    /// Its operator, with the domain where that is not ONNX's own.
+    pub op: String,
+    /// Why, and what would help.
+    pub reason: String,
+}
+
+/// What is wrong with one node.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// An operand that the operator cannot do without.
+    #[error("operand {0} is missing")]
+    MissingOperand(usize),
+    /// More or fewer operands than the operator has.
+    #[error("{found} operands are given, {expected} expected")]
+    OperandCount {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        expected: String,
+    },
+    /// More or fewer results than the operator has.
+    #[error("{found} results are named, {expected} expected")]
+    ResultCount {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        expected: String,
+    },
+    /// An attribute that the operator cannot do without.
+    #[error("attribute `{0}` is missing")]
+    MissingAttribute(&'static str),
+    /// An attribute given twice.
+    #[error("attribute `{0}` stands twice")]
+    DuplicateAttribute(String),
+    /// An attribute of another type than the operator's.
+    #[error("attribute `{name}` is not {expected}")]
+    AttributeType {
+        /// Its name.
+        name: String,
+        /// The type in words.
+        expected: &'static str,
+    },
+    /// An attribute or a constant operand with a value that makes no sense.
+    #[error("`{name}` is {value}, expected {expected}")]
+    Value {
+        /// Name of the attribute or operand.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// An axis outside the operand's rank.
+    #[error("axis {axis} is outside rank {rank}")]
+    Axis {
+        /// The axis as given.
+        axis: i64,
+        /// The rank.
+        rank: usize,
+    },
+    /// Operand shapes or types that do not fit each other.
+    #[error("{0}")]
+    Operands(String),
+    /// Valid, but not something that this version compiles.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A tensor in an attribute could not be read.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A constant is too large.
+    #[error(transparent)]
+    Constant(#[from] drift_ir::tensor::TensorError),
+    /// A size has no value, or one that is too large.
+    #[error(transparent)]
+    Dim(#[from] drift_ir::dim::DimError),
+    /// The operands do not fit the operation.
+    #[error(transparent)]
+    Infer(Box<InferErrorKind>),
+    /// The graph refused a value.
+    #[error(transparent)]
+    Graph(Box<EditError>),
+}
+
+impl NodeError {
+    /// A refusal by the graph. What ONNX allows and the graph does not is unsupported, everything else a mistake of the
+    /// model; shapes with free sizes may turn out to fit, so they count as the former.
+    pub(crate) fn of_infer(kind: InferErrorKind, has_free_sizes: bool) -> Self {
+        match kind {
+            InferErrorKind::DataDependent { .. } | InferErrorKind::Element { .. } => {
+                Self::Unsupported(kind.to_string())
+            }
+            InferErrorKind::Broadcast { .. } | InferErrorKind::Shape { .. } if has_free_sizes => {
+                Self::Unsupported(kind.to_string())
+            }
+            _ => Self::Infer(Box::new(kind)),
+        }
+    }
+}
+
+impl From<EditError> for NodeError {
+    fn from(error: EditError) -> Self {
+        Self::Graph(Box::new(error))
+    }
+}
+
+fn known_dims(known: &[String]) -> String {
+    match known {
+        [] => "all its sizes are fixed".to_owned(),
+        _ => format!("it has `{}`", known.join("`, `")),
+    }
+}
+
+/// Prints nodes line by line, operators that are missing for the same reason together.
+struct UnsupportedList<'a>(&'a [UnsupportedNode]);
+
+impl fmt::Display for UnsupportedList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|UnsupportedNode { node, op, reason }| write!(f, "\n  `{node}` ({op}): {reason}"))
+    }
+}

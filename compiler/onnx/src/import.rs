@@ -1,0 +1,295 @@
+//! A model becomes a graph.
+//!
+//! Inputs and initializers come first, then the nodes in the file's order, then the outputs. Every value keeps its name
+//! from the file; names that the importer adds are made unique. Nodes that this version cannot compile do not stop the
+//! walk: their results are marked as unavailable, so that one error lists all of them.
+
+use crate::error::{ImportError, UnsupportedNode};
+use crate::interface::{self, DeclaredDim, Port};
+use crate::names::Names;
+use crate::proto::{FunctionProto, GraphProto};
+use crate::source::ModelSource;
+use crate::tensor;
+use crate::walk::{Scope, Slot};
+use drift_ir::dim::IntExpr;
+use drift_ir::graph::EditError;
+use drift_ir::op::Reshape;
+use drift_ir::{Dim, Graph, Op, SymbolId, TensorType, ValueDef, ValueId};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+/// What the size of a free dimension is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DimBinding {
+    /// One size.
+    Fixed(u64),
+    /// Any size from the first to the second, inclusive.
+    Range(u64, u64),
+}
+
+/// What the caller decides about an import.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Bindings of free dimensions by name. Others stay free and unbounded.
+    pub dims: BTreeMap<String, DimBinding>,
+}
+
+/// An imported model.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The graph.
+    pub graph: Graph,
+    /// What the caller should tell the user.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that was imported, but not exactly as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A cast to a type that the graph holds in a wider one: values out of range do not wrap, bfloat16 does not round.
+    WidenedCast {
+        /// The node.
+        node: String,
+        /// The file's type.
+        from: &'static str,
+        /// The graph's.
+        to: &'static str,
+    },
+    /// The branch of an `If` that can never be taken.
+    DroppedBranch {
+        /// The node.
+        node: String,
+        /// Which condition leads there.
+        condition: bool,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WidenedCast { node, from, to } => {
+                write!(
+                    f,
+                    "node `{node}` casts to {from}, which is held as {to}: out-of-range values do not wrap"
+                )
+            }
+            Self::DroppedBranch { node, condition } => {
+                write!(f, "node `{node}` has a constant condition; its branch for {condition} is dropped")
+            }
+        }
+    }
+}
+
+/// Turns a model into a graph.
+pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let model = source.model();
+    let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
+    let inputs = interface::inputs(source)?;
+    check_bindings(&inputs, options)?;
+    let mut importer = Importer::new(source);
+    let mut scope = Scope::of_model(&model.opset_import);
+    importer.reserve_names(proto)?;
+    importer.add_inputs(&inputs, options, &mut scope)?;
+    importer.add_initializers(proto, &mut scope)?;
+    importer.add_nodes(&proto.node, &mut scope)?;
+    if !importer.unsupported.is_empty() {
+        return Err(ImportError::Unsupported { nodes: importer.unsupported });
+    }
+    importer.set_outputs(proto, &scope)?;
+    Ok(Imported { graph: importer.graph, warnings: importer.warnings })
+}
+
+fn check_bindings(inputs: &[Port], options: &ImportOptions) -> Result<(), ImportError> {
+    let known = interface::free_dims(inputs);
+    for (name, binding) in &options.dims {
+        if !known.contains(name) {
+            return Err(ImportError::UnknownDim { name: name.clone(), known });
+        }
+        match *binding {
+            DimBinding::Range(low, high) if low > high => {
+                return Err(ImportError::EmptyRange { name: name.clone(), low, high });
+            }
+            DimBinding::Range(..) | DimBinding::Fixed(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A graph under construction.
+pub(crate) struct Importer<'m> {
+    pub(crate) source: &'m ModelSource,
+    pub(crate) graph: Graph,
+    /// Names of values.
+    pub(crate) names: Names,
+    /// Names of nodes, which the file may give more than once.
+    pub(crate) node_names: Names,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) unsupported: Vec<UnsupportedNode>,
+    /// The model's functions by domain, name and overload.
+    pub(crate) functions: HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>,
+    /// Nodes imported so far, those inside functions at each call.
+    pub(crate) node_count: usize,
+}
+
+impl<'m> Importer<'m> {
+    fn new(source: &'m ModelSource) -> Self {
+        let functions = source.model().functions.iter();
+        let key = |f: &'m FunctionProto| (f.domain.as_str(), f.name.as_str(), f.overload.as_str());
+        let mut graph = Graph::default();
+        source.name().clone_into(&mut graph.name);
+        Self {
+            source,
+            graph,
+            names: Names::default(),
+            node_names: Names::default(),
+            warnings: Vec::new(),
+            unsupported: Vec::new(),
+            functions: functions.map(|function| (key(function), function)).collect(),
+            node_count: 0,
+        }
+    }
+
+    /// Keeps the names that the file gives to values of the main graph, each of which may be given once.
+    fn reserve_names(&mut self, proto: &'m GraphProto) -> Result<(), ImportError> {
+        let inputs = interface::runtime_inputs(proto).map(|info| &info.name);
+        let stored = proto.initializer.iter().map(|tensor| &tensor.name);
+        let made = proto.node.iter().flat_map(|node| &node.output).filter(|name| !name.is_empty());
+        for name in inputs.chain(stored).chain(made) {
+            if !self.names.reserve(name) {
+                return Err(ImportError::DuplicateName { name: name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn add_inputs(
+        &mut self,
+        inputs: &[Port],
+        options: &ImportOptions,
+        scope: &mut Scope<'m, '_>,
+    ) -> Result<(), ImportError> {
+        let mut symbols: HashMap<&str, SymbolId> = HashMap::new();
+        for port in inputs {
+            let mut shape = Vec::new();
+            for dim in port.dims.iter().flatten() {
+                shape.push(match dim {
+                    DeclaredDim::Fixed(size) => Dim::Const(*size),
+                    DeclaredDim::Free(name) => match options.dims.get(name) {
+                        Some(DimBinding::Fixed(size)) => Dim::Const(*size),
+                        bounds => {
+                            let known = symbols.get(name.as_str()).copied();
+                            let symbol = known.unwrap_or_else(|| self.add_symbol(name, bounds));
+                            symbols.insert(name, symbol);
+                            Dim::symbol(symbol)
+                        }
+                    },
+                });
+            }
+            let ty = TensorType { element: port.element, shape };
+            let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+            scope.insert(port.name.clone(), Slot::Value(value));
+        }
+        Ok(())
+    }
+
+    /// A dimension that stays free. Without bounds it has at least one element, as every real batch or sequence does.
+    fn add_symbol(&mut self, name: &str, bounds: Option<&DimBinding>) -> SymbolId {
+        let (low, high) = match bounds {
+            Some(&DimBinding::Range(low, high)) => (low, Some(high)),
+            Some(&DimBinding::Fixed(size)) => (size, Some(size)),
+            None => (1, None),
+        };
+        let symbol = self.graph.symbols.intern(name);
+        let set = self.graph.symbols.set_bounds(symbol, low, high);
+        set.unwrap_or_else(|_| unreachable!("checked: the range is not empty and the symbol new"));
+        symbol
+    }
+
+    /// Adds the constants that a graph stores.
+    pub(crate) fn add_initializers(
+        &mut self,
+        proto: &'m GraphProto,
+        scope: &mut Scope<'m, '_>,
+    ) -> Result<(), ImportError> {
+        if let Some(sparse) = proto.sparse_initializer.first() {
+            let name = sparse.values.as_ref().map(|values| values.name.clone()).unwrap_or_default();
+            return Err(ImportError::SparseInitializer { name });
+        }
+        for stored in &proto.initializer {
+            let value = tensor::read(stored, Some(self.source))?;
+            let name = if scope.is_model() { stored.name.clone() } else { self.names.unique(&stored.name) };
+            let value = self.graph.add_constant(name, value).map_err(Box::new)?;
+            if !scope.insert(stored.name.clone(), Slot::Value(value)) {
+                return Err(ImportError::DuplicateName { name: stored.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects the results under the names that the file gives them.
+    fn set_outputs(&mut self, proto: &'m GraphProto, scope: &Scope<'m, '_>) -> Result<(), ImportError> {
+        let mut names = HashSet::new();
+        if let Some(twice) = proto.output.iter().find(|info| !names.insert(info.name.as_str())) {
+            return Err(ImportError::DuplicateName { name: twice.name.clone() });
+        }
+        let mut outputs = Vec::with_capacity(names.len());
+        for name in proto.output.iter().map(|info| info.name.as_str()) {
+            let Some(Slot::Value(value)) = scope.find(name) else {
+                return Err(ImportError::MissingOutput { name: name.to_owned() });
+            };
+            outputs.push(self.named(value, name, &names)?);
+        }
+        Ok(self.graph.set_outputs(&outputs).map_err(Box::new)?)
+    }
+
+    /// The value under the name of an output. Operators that do nothing give a value a second name: a value that only
+    /// the graph itself knows takes it, while inputs, constants and other outputs are copied.
+    fn named(&mut self, value: ValueId, name: &str, outputs: &HashSet<&str>) -> Result<ValueId, ImportError> {
+        let known = self.graph.value(value);
+        let (is_named, is_output) = (known.name == name, outputs.contains(known.name.as_str()));
+        let copy = Op::Reshape(Reshape { shape: known.ty.shape.clone() });
+        match known.def {
+            ValueDef::Input(_) | ValueDef::Node { .. } if is_named => return Ok(value),
+            ValueDef::Node { .. } if !is_output => {
+                self.rename(value, name);
+                return Ok(value);
+            }
+            ValueDef::Constant(_) if is_named => {
+                let source = self.names.unique(&format!("{name}.constant"));
+                self.rename(value, &source);
+            }
+            ValueDef::Constant(_) | ValueDef::Input(_) | ValueDef::Node { .. } => {}
+        }
+        let node = self.node_names.unique(name);
+        let added = self.graph.add_node(node, copy, &[value], [name]);
+        let added = added.map_err(|error| Box::new(EditError::from(error)))?;
+        Ok(self.graph.node(added).outputs[0])
+    }
+
+    /// Renames a value; the new name was taken from `names` before.
+    pub(crate) fn rename(&mut self, value: ValueId, name: &str) {
+        let renamed = self.graph.rename_value(value, name);
+        renamed.unwrap_or_else(|error| unreachable!("reserved: {error}"));
+    }
+
+    /// The integers that a value holds, as far as shapes and constants determine them.
+    pub(crate) fn ints(&self, value: ValueId) -> Option<Vec<IntExpr>> {
+        if let ValueDef::Constant(tensor) = &self.graph.value(value).def {
+            let integers = !tensor.element().is_float();
+            return integers.then(|| tensor.to_i64_vec().into_iter().map(IntExpr::Const).collect());
+        }
+        self.graph.known_ints(value).map(<[IntExpr]>::to_vec)
+    }
+
+    /// The value of a constant of one element, or of what shapes determine to be one.
+    pub(crate) fn constant_scalar(&self, value: ValueId) -> Option<f64> {
+        match &self.graph.value(value).def {
+            ValueDef::Constant(tensor) if tensor.len() == 1 => tensor.to_f64_vec().first().copied(),
+            ValueDef::Constant(_) => None,
+            ValueDef::Input(_) | ValueDef::Node { .. } => match self.graph.known_ints(value)? {
+                [only] => only.as_const().map(|only| only as f64),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The inputs and outputs of a model as its file declares them, and free dimensions bound from data.
+
+use crate::data_type::DataType;
+use crate::error::ImportError;
+use crate::import::DimBinding;
+use crate::proto::{DimensionProto, DimensionValue, GraphProto, TypeValue, ValueInfoProto};
+use crate::source::ModelSource;
+use crate::tensor::MAX_RANK;
+use drift_ir::ElementType;
+use std::collections::{BTreeMap, HashSet};
+
+/// Size of an axis as the file declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeclaredDim {
+    /// A number, or a name that is a number.
+    Fixed(u64),
+    /// A free dimension. One without a name is called after its input and axis, such as `image.0`.
+    Free(String),
+}
+
+/// An input or output as the file declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Element type in the graph.
+    pub element: ElementType,
+    /// Sizes; `None` where the file says nothing, which only outputs may.
+    pub dims: Option<Vec<DeclaredDim>>,
+}
+
+/// The inputs of a model, in order, without those that are initializers.
+pub fn inputs(source: &ModelSource) -> Result<Vec<Port>, ImportError> {
+    let graph = source.model().graph.as_ref().ok_or(ImportError::NoGraph)?;
+    runtime_inputs(graph).map(|info| port(info, "input")).collect()
+}
+
+/// The outputs of a model, in order.
+pub fn outputs(source: &ModelSource) -> Result<Vec<Port>, ImportError> {
+    let graph = source.model().graph.as_ref().ok_or(ImportError::NoGraph)?;
+    graph.output.iter().map(|info| port(info, "output")).collect()
+}
+
+/// The free dimensions of a model, in the order in which its inputs name them.
+pub fn free_dims(inputs: &[Port]) -> Vec<String> {
+    let dims = inputs.iter().flat_map(|port| port.dims.iter().flatten());
+    let mut seen = HashSet::new();
+    let free = dims.filter_map(|dim| match dim {
+        DeclaredDim::Free(name) => seen.insert(name).then(|| name.clone()),
+        DeclaredDim::Fixed(_) => None,
+    });
+    free.collect()
+}
+
+/// Binds free dimensions to the shapes of data for some or all inputs, given as (input name, shape).
+pub fn infer_dims_from_inputs(
+    source: &ModelSource,
+    data: &[(&str, &[u64])],
+) -> Result<BTreeMap<String, DimBinding>, ImportError> {
+    let ports = inputs(source)?;
+    let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+    for &(name, shape) in data {
+        let error = |reason: String| ImportError::InputData { input: name.to_owned(), reason };
+        let port = ports.iter().find(|port| port.name == name);
+        let port =
+            port.ok_or_else(|| error(format!("the model has no such input, only {}", names(&ports))))?;
+        let dims = port.dims.as_deref().unwrap_or_default();
+        if dims.len() != shape.len() {
+            return Err(error(format!("the data have rank {}, the model wants {}", shape.len(), dims.len())));
+        }
+        for (axis, (dim, &size)) in dims.iter().zip(shape).enumerate() {
+            let wanted = match dim {
+                DeclaredDim::Fixed(wanted) => *wanted,
+                DeclaredDim::Free(name) => *sizes.entry(name.clone()).or_insert(size),
+            };
+            if wanted != size {
+                return Err(error(format!(
+                    "axis {axis} of the data has size {size}, the model wants {wanted}"
+                )));
+            }
+        }
+    }
+    Ok(sizes.into_iter().map(|(name, size)| (name, DimBinding::Fixed(size))).collect())
+}
+
+fn names(ports: &[Port]) -> String {
+    let names: Vec<_> = ports.iter().map(|port| format!("`{}`", port.name)).collect();
+    names.join(", ")
+}
+
+/// Graph inputs that have no initializer. Files of IR version 3 and before list initializers among the inputs.
+pub(crate) fn runtime_inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfoProto> {
+    let stored: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    graph.input.iter().filter(move |info| !stored.contains(info.name.as_str()))
+}
+
+/// Reads a declaration; inputs must have a shape and an element type that the graph holds exactly.
+pub(crate) fn port(info: &ValueInfoProto, what: &'static str) -> Result<Port, ImportError> {
+    let error = |reason: String| ImportError::Interface { what, name: info.name.clone(), reason };
+    let tensor = match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
+        Some(TypeValue::Tensor(tensor)) => tensor,
+        Some(other) => return Err(error(format!("it is {}; only dense tensors are supported", kind(other)))),
+        None => return Err(error("its type is missing".to_owned())),
+    };
+    let ty = DataType::from_proto(tensor.elem_type)
+        .map_err(|name| error(format!("element type {name} is not supported")))?;
+    if !ty.is_exact() {
+        let reason = format!("element type {} is not supported at the model's boundary; cast it", ty.name());
+        return Err(error(reason));
+    }
+    let dims = match &tensor.shape {
+        Some(shape) if shape.dim.len() > MAX_RANK => {
+            return Err(error(format!("it has {} axes; at most {MAX_RANK} are supported", shape.dim.len())));
+        }
+        Some(shape) => {
+            let dim = |(axis, dim)| declared(dim, &info.name, axis).map_err(error);
+            Some(shape.dim.iter().enumerate().map(dim).collect::<Result<_, _>>()?)
+        }
+        None if what == "input" => {
+            return Err(error("its rank is not declared; declare its shape".to_owned()));
+        }
+        None => None,
+    };
+    Ok(Port { name: info.name.clone(), element: ty.element(), dims })
+}
+
+fn kind(ty: &TypeValue) -> &'static str {
+    match ty {
+        TypeValue::Tensor(_) => "a tensor",
+        TypeValue::Sequence(_) => "a sequence",
+        TypeValue::Map(_) => "a map",
+        TypeValue::Opaque(_) => "of an opaque type",
+        TypeValue::SparseTensor(_) => "a sparse tensor",
+        TypeValue::Optional(_) => "an optional",
+    }
+}
+
+fn declared(dim: &DimensionProto, owner: &str, axis: usize) -> Result<DeclaredDim, String> {
+    match &dim.value {
+        Some(DimensionValue::Value(size)) => {
+            let size =
+                u64::try_from(*size).map_err(|_| format!("axis {axis} has the negative size {size}"))?;
+            Ok(DeclaredDim::Fixed(size))
+        }
+        Some(DimensionValue::Param(name)) if !name.is_empty() => {
+            // Some exporters write sizes as text.
+            Ok(name.parse().map_or_else(|_| DeclaredDim::Free(name.clone()), DeclaredDim::Fixed))
+        }
+        Some(DimensionValue::Param(_)) | None => Ok(DeclaredDim::Free(format!("{owner}.{axis}"))),
+    }
+}

@@ -1,0 +1,338 @@
+//! What the importer of one operator works with: its operands, attributes and results, and the graph to add to.
+
+use crate::attributes::Attributes;
+use crate::dims;
+use crate::error::NodeError;
+use crate::import::{Importer, Warning};
+use crate::proto::{NodeProto, TensorProto};
+use crate::tensor::{self, MAX_RANK};
+use crate::walk::Scope;
+use drift_ir::dim::{IntExpr, Symbols};
+use drift_ir::eval::{Limits, eval_op};
+use drift_ir::op::infer::broadcast;
+use drift_ir::op::{BinaryOp, Expand, Reshape, ScalarOp, Transpose, UnaryOp};
+use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
+use std::collections::HashSet;
+
+/// Constants up to this size are computed with at once: scales per channel, shapes, flags.
+const FOLDED: Limits = Limits { elements: 4096 };
+
+/// The values of an operator's results, in order; later ones may be missing when nothing names them.
+pub(crate) type Results = Result<Vec<ValueId>, NodeError>;
+
+/// One node on its way into the graph.
+pub(crate) struct NodeCx<'x, 'm> {
+    importer: &'x mut Importer<'m>,
+    /// Its attributes.
+    pub(crate) attributes: Attributes<'m>,
+    node: &'m NodeProto,
+    name: String,
+    /// What its results are called, one per name in the file.
+    results: Vec<String>,
+    operands: Vec<Option<ValueId>>,
+    opset: i64,
+    /// Values added on the way, which have temporary names.
+    added: HashSet<ValueId>,
+}
+
+impl<'x, 'm> NodeCx<'x, 'm> {
+    /// Takes a node whose operands are known.
+    pub(crate) fn new(
+        importer: &'x mut Importer<'m>,
+        node: &'m NodeProto,
+        scope: &Scope<'m, '_>,
+        operands: Vec<Option<ValueId>>,
+        attributes: Attributes<'m>,
+        opset: i64,
+    ) -> Self {
+        let results = node.output.iter().map(|name| match name.is_empty() {
+            true => String::new(),
+            false if scope.is_model() => name.clone(),
+            false => importer.names.unique(&scope.qualified(name)),
+        });
+        let results = results.collect();
+        Self {
+            importer,
+            attributes,
+            node,
+            name: scope.label(node),
+            results,
+            operands,
+            opset,
+            added: HashSet::new(),
+        }
+    }
+
+    /// Checks how many operands and results the file names.
+    pub(crate) fn check_counts(
+        &self,
+        (low, high): (usize, usize),
+        results: (usize, usize),
+    ) -> Result<(), NodeError> {
+        let found = self.operands.len();
+        if !(low..=high).contains(&found) {
+            return Err(NodeError::OperandCount { found, expected: range_text(low, high) });
+        }
+        let found = self.node.output.len();
+        if !(results.0..=results.1).contains(&found) {
+            return Err(NodeError::ResultCount { found, expected: range_text(results.0, results.1) });
+        }
+        Ok(())
+    }
+
+    /// The node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Version of ONNX's operators.
+    pub(crate) fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// Notes something for the user.
+    pub(crate) fn warn(&mut self, warning: Warning) {
+        self.importer.warnings.push(warning);
+    }
+
+    /// How many operands the file names, absent ones included.
+    pub(crate) fn operand_count(&self) -> usize {
+        self.operands.len()
+    }
+
+    /// An operand that must be there.
+    pub(crate) fn operand(&self, index: usize) -> Result<ValueId, NodeError> {
+        self.optional(index).ok_or(NodeError::MissingOperand(index))
+    }
+
+    /// An operand that may be absent.
+    pub(crate) fn optional(&self, index: usize) -> Option<ValueId> {
+        self.operands.get(index).copied().flatten()
+    }
+
+    /// How many results the file names.
+    pub(crate) fn result_count(&self) -> usize {
+        self.node.output.len()
+    }
+
+    /// Whether the file names this result.
+    pub(crate) fn wants_result(&self, index: usize) -> bool {
+        self.node.output.get(index).is_some_and(|name| !name.is_empty())
+    }
+
+    /// Refuses nodes that name more than the first result.
+    pub(crate) fn only_first_result(&self, reason: &str) -> Result<(), NodeError> {
+        match (1..self.result_count()).any(|index| self.wants_result(index)) {
+            true => Err(NodeError::Unsupported(reason.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// Shape of a value.
+    pub(crate) fn shape(&self, value: ValueId) -> Vec<Dim> {
+        self.importer.graph.value(value).ty.shape.clone()
+    }
+
+    /// Number of axes of a value.
+    pub(crate) fn rank(&self, value: ValueId) -> usize {
+        self.importer.graph.value(value).ty.shape.len()
+    }
+
+    /// Element type of a value.
+    pub(crate) fn element(&self, value: ValueId) -> ElementType {
+        self.importer.graph.value(value).ty.element
+    }
+
+    /// The free dimensions.
+    pub(crate) fn symbols(&self) -> &Symbols {
+        &self.importer.graph.symbols
+    }
+
+    /// Product of sizes.
+    pub(crate) fn product(&self, dims: &[Dim]) -> Result<Dim, NodeError> {
+        Ok(drift_ir::tensor::product(dims)?)
+    }
+
+    /// The integers that an operand holds, as far as shapes determine them.
+    pub(crate) fn ints(&self, value: ValueId, name: &'static str) -> Result<Vec<IntExpr>, NodeError> {
+        self.importer.ints(value).ok_or_else(|| {
+            NodeError::Unsupported(format!(
+                "operand `{name}` depends on data; only constants and shapes are supported"
+            ))
+        })
+    }
+
+    /// The integers of an operand that must be constant.
+    pub(crate) fn constant_ints(&self, value: ValueId, name: &'static str) -> Result<Vec<i64>, NodeError> {
+        let all: Option<Vec<i64>> = self.ints(value, name)?.iter().map(IntExpr::as_const).collect();
+        all.ok_or_else(|| {
+            NodeError::Unsupported(format!(
+                "operand `{name}` depends on free dimensions; fix them with --dim"
+            ))
+        })
+    }
+
+    /// The sizes that an operand holds.
+    pub(crate) fn sizes(&self, value: ValueId, name: &'static str) -> Result<Vec<Dim>, NodeError> {
+        let size = |int: IntExpr| {
+            let value = int.as_const();
+            Dim::try_from(int).map_err(|error| match value {
+                Some(value) => {
+                    NodeError::Value { name, value: value.to_string(), expected: "sizes".to_owned() }
+                }
+                None => NodeError::Dim(error),
+            })
+        };
+        self.ints(value, name)?.into_iter().map(size).collect()
+    }
+
+    /// The value of a constant of one element.
+    pub(crate) fn constant_scalar(&self, value: ValueId) -> Option<f64> {
+        self.importer.constant_scalar(value)
+    }
+
+    /// Reads a tensor of an attribute.
+    pub(crate) fn read_tensor(&self, proto: &TensorProto) -> Result<Tensor, NodeError> {
+        Ok(tensor::read(proto, Some(self.importer.source))?)
+    }
+
+    /// Adds a node with one result, or that result itself where small constants determine it.
+    pub(crate) fn emit(&mut self, op: Op, operands: &[ValueId]) -> Result<ValueId, NodeError> {
+        if let Some(folded) = self.folded(&op, operands) {
+            return self.constant(folded);
+        }
+        let has_free_sizes = operands.iter().any(|&operand| dims::has_free_sizes(&self.shape(operand)));
+        let (node_name, name) = (self.importer.node_names.unique(&self.name), self.temporary_name());
+        let graph = &mut self.importer.graph;
+        let node = graph.add_node(node_name, op, operands, [name]);
+        let node = node.map_err(|error| NodeError::of_infer(error.kind, has_free_sizes))?;
+        graph.set_origins(node, vec![self.name.clone()]);
+        let value = graph.node(node).outputs[0];
+        self.added.insert(value);
+        match self.rank(value) {
+            0..=MAX_RANK => Ok(value),
+            rank => Err(NodeError::Unsupported(format!(
+                "the result has {rank} axes; at most {MAX_RANK} are supported"
+            ))),
+        }
+    }
+
+    /// What the operation gives on small constants. Larger ones are the compiler's to fold.
+    fn folded(&self, op: &Op, operands: &[ValueId]) -> Option<Tensor> {
+        let constant = |&operand: &ValueId| self.importer.graph.constant(operand);
+        let small = |operand| constant(operand).filter(|tensor| tensor.len() as u64 <= FOLDED.elements);
+        let constants: Vec<&Tensor> = operands.iter().map(small).collect::<Option<_>>()?;
+        // An operation that cannot be evaluated becomes a node, and adding that says what is wrong with it.
+        eval_op(op, &constants, FOLDED).ok()?.pop()
+    }
+
+    /// Adds a constant.
+    pub(crate) fn constant(&mut self, tensor: Tensor) -> Result<ValueId, NodeError> {
+        let name = self.temporary_name();
+        let value = self.importer.graph.add_constant(name, tensor)?;
+        self.added.insert(value);
+        Ok(value)
+    }
+
+    /// A name for a value until [`Self::name_results`] gives the results theirs.
+    fn temporary_name(&mut self) -> String {
+        let base = self.results.iter().find(|name| !name.is_empty()).unwrap_or(&self.name);
+        self.importer.names.unique(&format!("{base}.part"))
+    }
+
+    /// Gives results that this node added their names in the file. Others are values that had a name before.
+    pub(crate) fn name_results(&mut self, values: &[ValueId]) {
+        for (&value, name) in values.iter().zip(&self.results).filter(|(_, name)| !name.is_empty()) {
+            if self.added.remove(&value) {
+                self.importer.rename(value, name);
+            }
+        }
+    }
+
+    /// Adds a constant of i64 elements; the shape fits the values.
+    pub(crate) fn constant_i64(&mut self, shape: &[u64], values: &[i64]) -> Result<ValueId, NodeError> {
+        self.constant(Tensor::from_i64(shape, values)?)
+    }
+
+    /// Adds a scalar constant of the element type of `like`.
+    pub(crate) fn scalar_like(&mut self, like: ValueId, value: f64) -> Result<ValueId, NodeError> {
+        let element = self.element(like);
+        if !element.is_float() && value.fract() != 0.0 {
+            let reason = format!("the factor {value} is no {}", element.name());
+            return Err(NodeError::Unsupported(reason));
+        }
+        self.constant(Tensor::from_f64_as(element, [], &[value])?)
+    }
+
+    /// A function of one operand.
+    pub(crate) fn unary(&mut self, op: UnaryOp, x: ValueId) -> Result<ValueId, NodeError> {
+        self.emit(Op::Elementwise(ScalarOp::Unary(op)), &[x])
+    }
+
+    /// A function of two operands, which broadcast.
+    pub(crate) fn binary(&mut self, op: BinaryOp, a: ValueId, b: ValueId) -> Result<ValueId, NodeError> {
+        self.emit(Op::Elementwise(ScalarOp::Binary(op)), &[a, b])
+    }
+
+    /// Converts elements; nothing where they have that type.
+    pub(crate) fn cast(&mut self, x: ValueId, to: ElementType) -> Result<ValueId, NodeError> {
+        if self.element(x) == to {
+            return Ok(x);
+        }
+        self.emit(Op::Elementwise(ScalarOp::Cast(to)), &[x])
+    }
+
+    /// Gives another shape; nothing where the value has it.
+    pub(crate) fn reshape(&mut self, x: ValueId, shape: Vec<Dim>) -> Result<ValueId, NodeError> {
+        if self.shape(x) == shape {
+            return Ok(x);
+        }
+        self.emit(Op::Reshape(Reshape { shape }), &[x])
+    }
+
+    /// Adds an axis of size one.
+    pub(crate) fn insert_axis(&mut self, x: ValueId, axis: usize) -> Result<ValueId, NodeError> {
+        let mut shape = self.shape(x);
+        shape.insert(axis, Dim::Const(1));
+        self.reshape(x, shape)
+    }
+
+    /// Permutes axes; nothing where they stay.
+    pub(crate) fn transpose(&mut self, x: ValueId, perm: Vec<usize>) -> Result<ValueId, NodeError> {
+        if perm.is_sorted() {
+            return Ok(x);
+        }
+        self.emit(Op::Transpose(Transpose { perm }), &[x])
+    }
+
+    /// Broadcasts to a shape; nothing where the value has it.
+    pub(crate) fn expand(&mut self, x: ValueId, shape: Vec<Dim>) -> Result<ValueId, NodeError> {
+        if self.shape(x) == shape {
+            return Ok(x);
+        }
+        self.emit(Op::Expand(Expand { shape }), &[x])
+    }
+
+    /// The shape to which two shapes broadcast.
+    pub(crate) fn broadcast(&self, a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, NodeError> {
+        let has_free_sizes = dims::has_free_sizes(a) || dims::has_free_sizes(b);
+        broadcast(a, b, self.symbols()).map_err(|kind| NodeError::of_infer(kind, has_free_sizes))
+    }
+
+    /// Broadcasts to exactly this shape, or refuses.
+    pub(crate) fn expand_to(&mut self, x: ValueId, shape: &[Dim]) -> Result<ValueId, NodeError> {
+        if self.broadcast(&self.shape(x), shape)? != shape {
+            let reason = "a parameter has a larger shape than what it applies to";
+            return Err(NodeError::Operands(reason.to_owned()));
+        }
+        self.expand(x, shape.to_vec())
+    }
+}
+
+fn range_text(low: usize, high: usize) -> String {
+    match high {
+        usize::MAX => format!("at least {low}"),
+        _ if low == high => low.to_string(),
+        _ => format!("{low} to {high}"),
+    }
+}

@@ -1,0 +1,154 @@
+//! The operators that can be imported: one function each, in files by family, listed in one table.
+//!
+//! A function's doc says what differs between operator sets 7 to 26; forms that are valid but not supported are refused
+//! with a reason, so that all of a model's are reported together.
+
+mod constant;
+mod data;
+mod elementwise;
+mod linear;
+mod reduce;
+mod shape;
+
+use crate::error::NodeError;
+use crate::node::{NodeCx, Results};
+
+/// One operator: its domain and name, how many operands and results it has, and how it is imported.
+pub(crate) struct Operator {
+    domain: &'static str,
+    name: &'static str,
+    pub(crate) operands: (usize, usize),
+    pub(crate) results: (usize, usize),
+    pub(crate) convert: Convert,
+}
+
+/// Emits one node; gives a value for each of the operator's results that this version supports.
+pub(crate) type Convert = fn(&mut NodeCx<'_, '_>) -> Results;
+
+/// Any number from the first on.
+const MANY: usize = usize::MAX;
+
+/// An operator of ONNX's own domain with one result.
+const fn onnx(name: &'static str, operands: (usize, usize), convert: Convert) -> Operator {
+    Operator { domain: "", name, operands, results: (1, 1), convert }
+}
+
+impl Operator {
+    const fn results(mut self, low: usize, high: usize) -> Self {
+        self.results = (low, high);
+        self
+    }
+}
+
+/// All operators, by domain, then name.
+const OPERATORS: &[Operator] = &[
+    onnx("Abs", (1, 1), elementwise::abs),
+    onnx("Add", (2, 2), elementwise::add),
+    onnx("And", (2, 2), elementwise::and),
+    onnx("BatchNormalization", (5, 5), reduce::batch_normalization).results(1, 5),
+    onnx("Cast", (1, 1), elementwise::cast),
+    onnx("CastLike", (2, 2), elementwise::cast_like),
+    onnx("Ceil", (1, 1), elementwise::ceil),
+    onnx("Clip", (1, 3), elementwise::clip),
+    onnx("Concat", (1, MANY), data::concat),
+    onnx("Constant", (0, 0), constant::constant),
+    onnx("ConstantOfShape", (1, 1), constant::constant_of_shape),
+    onnx("Conv", (2, 3), linear::conv),
+    onnx("Cos", (1, 1), elementwise::cos),
+    onnx("Div", (2, 2), elementwise::div),
+    onnx("Dropout", (1, 3), constant::dropout).results(1, 2),
+    onnx("Equal", (2, 2), elementwise::equal),
+    onnx("Erf", (1, 1), elementwise::erf),
+    onnx("Exp", (1, 1), elementwise::exp),
+    onnx("Expand", (2, 2), shape::expand),
+    onnx("Flatten", (1, 1), shape::flatten),
+    onnx("Floor", (1, 1), elementwise::floor),
+    onnx("Gather", (2, 2), data::gather),
+    onnx("GatherND", (2, 2), data::gather_nd),
+    onnx("Gelu", (1, 1), elementwise::gelu),
+    onnx("Gemm", (2, 3), linear::gemm),
+    onnx("GlobalAveragePool", (1, 1), reduce::global_average_pool),
+    onnx("GlobalMaxPool", (1, 1), reduce::global_max_pool),
+    onnx("Greater", (2, 2), elementwise::greater),
+    onnx("GreaterOrEqual", (2, 2), elementwise::greater_or_equal),
+    onnx("HardSigmoid", (1, 1), elementwise::hard_sigmoid),
+    onnx("HardSwish", (1, 1), elementwise::hard_swish),
+    onnx("Identity", (1, 1), constant::identity),
+    onnx("LayerNormalization", (2, 3), reduce::layer_normalization).results(1, 3),
+    onnx("LeakyRelu", (1, 1), elementwise::leaky_relu),
+    onnx("Less", (2, 2), elementwise::less),
+    onnx("LessOrEqual", (2, 2), elementwise::less_or_equal),
+    onnx("Log", (1, 1), elementwise::log),
+    onnx("MatMul", (2, 2), linear::matmul),
+    onnx("Max", (1, MANY), elementwise::max),
+    onnx("Mean", (1, MANY), elementwise::mean),
+    onnx("Min", (1, MANY), elementwise::min),
+    onnx("Mul", (2, 2), elementwise::mul),
+    onnx("Neg", (1, 1), elementwise::neg),
+    onnx("Not", (1, 1), elementwise::not),
+    onnx("Or", (2, 2), elementwise::or),
+    onnx("PRelu", (2, 2), elementwise::prelu),
+    onnx("Pow", (2, 2), elementwise::pow),
+    onnx("Range", (3, 3), shape::range),
+    onnx("Reciprocal", (1, 1), elementwise::reciprocal),
+    onnx("ReduceL1", (1, 2), reduce::reduce_l1),
+    onnx("ReduceL2", (1, 2), reduce::reduce_l2),
+    onnx("ReduceMax", (1, 2), reduce::reduce_max),
+    onnx("ReduceMean", (1, 2), reduce::reduce_mean),
+    onnx("ReduceMin", (1, 2), reduce::reduce_min),
+    onnx("ReduceProd", (1, 2), reduce::reduce_prod),
+    onnx("ReduceSum", (1, 2), reduce::reduce_sum),
+    onnx("ReduceSumSquare", (1, 2), reduce::reduce_sum_square),
+    onnx("Relu", (1, 1), elementwise::relu),
+    onnx("Reshape", (2, 2), shape::reshape),
+    onnx("Round", (1, 1), elementwise::round),
+    onnx("Shape", (1, 1), shape::shape),
+    onnx("Sigmoid", (1, 1), elementwise::sigmoid),
+    onnx("Sign", (1, 1), elementwise::sign),
+    onnx("Sin", (1, 1), elementwise::sin),
+    onnx("Size", (1, 1), shape::size),
+    onnx("Slice", (1, 5), data::slice),
+    onnx("Softmax", (1, 1), reduce::softmax),
+    onnx("Split", (1, 2), data::split).results(1, MANY),
+    onnx("Sqrt", (1, 1), elementwise::sqrt),
+    onnx("Squeeze", (1, 2), shape::squeeze),
+    onnx("Sub", (2, 2), elementwise::sub),
+    onnx("Sum", (1, MANY), elementwise::sum),
+    onnx("Swish", (1, 1), elementwise::swish),
+    onnx("Tanh", (1, 1), elementwise::tanh),
+    onnx("Transpose", (1, 1), shape::transpose),
+    onnx("Unsqueeze", (1, 2), shape::unsqueeze),
+    onnx("Where", (3, 3), elementwise::select),
+    onnx("Xor", (2, 2), elementwise::xor),
+];
+
+/// Finds an operator.
+pub(crate) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
+    OPERATORS.iter().find(|operator| operator.domain == domain && operator.name == name)
+}
+
+/// Resolves an axis that may count from the end.
+fn axis(given: i64, rank: usize) -> Result<usize, NodeError> {
+    let from_start = if given < 0 { given.saturating_add(rank as i64) } else { given };
+    let axis = usize::try_from(from_start).ok().filter(|&axis| axis < rank);
+    axis.ok_or(NodeError::Axis { axis: given, rank })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_names_each_operator_once() {
+        let keys: Vec<_> = OPERATORS.iter().map(|operator| (operator.domain, operator.name)).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
+    }
+
+    #[test]
+    fn axes_count_from_either_end() {
+        assert_eq!(axis(-1, 3).unwrap(), 2);
+        assert!(
+            axis(3, 3).is_err() && axis(-4, 3).is_err() && axis(i64::MIN, 3).is_err() && axis(0, 0).is_err()
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Reductions, pooling over whole images, and normalisations.
+
+use super::axis;
+use crate::error::NodeError;
+use crate::node::{NodeCx, Results};
+use drift_ir::op::{BinaryOp, LayerNorm, Reduce, ReduceKind, Softmax, UnaryOp};
+use drift_ir::{Dim, Op, ValueId};
+
+/// What a reduction reduces, as its node says.
+struct Over {
+    x: ValueId,
+    axes: Vec<usize>,
+    keep_dims: bool,
+    /// There is nothing to do but to hand `x` on.
+    noop: bool,
+}
+
+/// Reads a reduction's axes: an attribute before operator set `operand_since`, a constant operand from then on.
+fn over(cx: &mut NodeCx<'_, '_>, operand_since: i64) -> Result<Over, NodeError> {
+    let x = cx.operand(0)?;
+    let rank = cx.rank(x);
+    let keep_dims = cx.attributes.flag("keepdims", true)?;
+    let (given, noop) = if cx.opset() < operand_since {
+        (cx.attributes.ints("axes")?.map(<[i64]>::to_vec), false)
+    } else {
+        let noop = cx.attributes.flag("noop_with_empty_axes", false)?;
+        (cx.optional(1).map(|axes| cx.constant_ints(axes, "axes")).transpose()?, noop)
+    };
+    let mut axes =
+        given.unwrap_or_default().into_iter().map(|a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+    if axes.is_empty() {
+        return Ok(Over { x, axes: (0..rank).collect(), keep_dims, noop });
+    }
+    axes.sort_unstable();
+    if axes.windows(2).any(|pair| pair[0] == pair[1]) {
+        let expected = "different axes".to_owned();
+        return Err(NodeError::Value { name: "axes", value: format!("{axes:?}"), expected });
+    }
+    Ok(Over { x, axes, keep_dims, noop: false })
+}
+
+impl Over {
+    /// Emits the reduction of `x`, which has the shape of `self.x`.
+    fn reduce(&self, cx: &mut NodeCx<'_, '_>, kind: ReduceKind, x: ValueId) -> Result<ValueId, NodeError> {
+        if self.noop || self.axes.is_empty() {
+            // Over a single element every kind is the element itself, but for a norm.
+            return if kind == ReduceKind::L2 { cx.unary(UnaryOp::Abs, x) } else { Ok(x) };
+        }
+        let op = Reduce { kind, axes: self.axes.clone(), keep_dims: self.keep_dims };
+        cx.emit(Op::Reduce(op), &[x])
+    }
+}
+
+fn reduce(cx: &mut NodeCx<'_, '_>, kind: ReduceKind, operand_since: i64) -> Results {
+    let over = over(cx, operand_since)?;
+    Ok(vec![over.reduce(cx, kind, over.x)?])
+}
+
+/// ReduceL1. Axes are an operand since 18.
+pub(super) fn reduce_l1(cx: &mut NodeCx<'_, '_>) -> Results {
+    let over = over(cx, 18)?;
+    let magnitude = cx.unary(UnaryOp::Abs, over.x)?;
+    Ok(vec![over.reduce(cx, ReduceKind::Sum, magnitude)?])
+}
+
+/// ReduceL2. Axes are an operand since 18.
+pub(super) fn reduce_l2(cx: &mut NodeCx<'_, '_>) -> Results {
+    reduce(cx, ReduceKind::L2, 18)
+}
+
+/// ReduceMax. Axes are an operand since 18, bool since 20.
+pub(super) fn reduce_max(cx: &mut NodeCx<'_, '_>) -> Results {
+    reduce(cx, ReduceKind::Max, 18)
+}
+
+/// ReduceMean. Axes are an operand since 18.
+pub(super) fn reduce_mean(cx: &mut NodeCx<'_, '_>) -> Results {
+    reduce(cx, ReduceKind::Mean, 18)
+}
+
+/// ReduceMin. Axes are an operand since 18, bool since 20.
+pub(super) fn reduce_min(cx: &mut NodeCx<'_, '_>) -> Results {
+    reduce(cx, ReduceKind::Min, 18)
+}
+
+/// ReduceProd. Axes are an operand since 18.
+pub(super) fn reduce_prod(cx: &mut NodeCx<'_, '_>) -> Results {
+    reduce(cx, ReduceKind::Prod, 18)
+}
+
+/// ReduceSum. Axes are an operand since 13, five operator sets before the other reductions.
+pub(super) fn reduce_sum(cx: &mut NodeCx<'_, '_>) -> Results {
+    reduce(cx, ReduceKind::Sum, 13)
+}
+
+/// ReduceSumSquare. Axes are an operand since 18.
+pub(super) fn reduce_sum_square(cx: &mut NodeCx<'_, '_>) -> Results {
+    let over = over(cx, 18)?;
+    let square = cx.binary(BinaryOp::Mul, over.x, over.x)?;
+    Ok(vec![over.reduce(cx, ReduceKind::Sum, square)?])
+}
+
+/// Reduces all axes after batch and channel to one element.
+fn global_pool(cx: &mut NodeCx<'_, '_>, kind: ReduceKind) -> Results {
+    let x = cx.operand(0)?;
+    let rank = cx.rank(x);
+    if rank < 3 {
+        return Err(NodeError::Operands(format!("the input has rank {rank}, expected at least 3")));
+    }
+    Ok(vec![cx.emit(Op::Reduce(Reduce { kind, axes: (2..rank).collect(), keep_dims: true }), &[x])?])
+}
+
+/// GlobalAveragePool.
+pub(super) fn global_average_pool(cx: &mut NodeCx<'_, '_>) -> Results {
+    global_pool(cx, ReduceKind::Mean)
+}
+
+/// GlobalMaxPool.
+pub(super) fn global_max_pool(cx: &mut NodeCx<'_, '_>) -> Results {
+    global_pool(cx, ReduceKind::Max)
+}
+
+/// Softmax. Since 13 over one axis, the last by default; before, over all axes from `axis` (default 1) on together.
+pub(super) fn softmax(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let shape = cx.shape(x);
+    let coerces = cx.opset() < 13;
+    let given = cx.attributes.int("axis")?.unwrap_or(if coerces { 1 } else { -1 });
+    let axis = axis(given, shape.len())?;
+    if !coerces || axis + 1 == shape.len() {
+        return Ok(vec![cx.emit(Op::Softmax(Softmax { axis }), &[x])?]);
+    }
+    let matrix = vec![cx.product(&shape[..axis])?, cx.product(&shape[axis..])?];
+    let matrix = cx.reshape(x, matrix)?;
+    let normalised = cx.emit(Op::Softmax(Softmax { axis: 1 }), &[matrix])?;
+    Ok(vec![cx.reshape(normalised, shape)?])
+}
+
+/// LayerNormalization, since 17. The mean and deviation results are for training and refused; statistics are always
+/// computed in f32, which is what `stash_type` 1 asks for.
+pub(super) fn layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, scale) = (cx.operand(0)?, cx.operand(1)?);
+    let axis = axis(cx.attributes.int("axis")?.unwrap_or(-1), cx.rank(x))?;
+    let epsilon = f64::from(cx.attributes.float("epsilon")?.unwrap_or(1e-5));
+    if let Some(other) = cx.attributes.int("stash_type")?.filter(|&ty| ty != 1) {
+        return Err(NodeError::Unsupported(format!("`stash_type` {other} is not supported, only 1 (float)")));
+    }
+    cx.only_first_result("mean and deviation are results for training")?;
+    let normalised = cx.shape(x)[axis..].to_vec();
+    let mut operands = vec![x, cx.expand_to(scale, &normalised)?];
+    if let Some(bias) = cx.optional(2) {
+        operands.push(cx.expand_to(bias, &normalised)?);
+    }
+    Ok(vec![cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &operands)?])
+}
+
+/// BatchNormalization at inference: `x s + (bias - mean s)` with `s = scale / sqrt(variance + epsilon)`, per channel.
+/// Before 9 `spatial` may be 0, which is refused; before 14 training is asked for by naming more results, since then by
+/// `training_mode`.
+pub(super) fn batch_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
+    cx.attributes.ignore(&["momentum"]);
+    if !cx.attributes.flag("spatial", true)? || cx.attributes.flag("training_mode", false)? {
+        let reason =
+            "only the inference form over channels is supported; export the model in evaluation mode";
+        return Err(NodeError::Unsupported(reason.to_owned()));
+    }
+    cx.only_first_result("running statistics are results for training")?;
+    let epsilon = f64::from(cx.attributes.float("epsilon")?.unwrap_or(1e-5));
+    let x = cx.operand(0)?;
+    let (scale, bias, mean, variance) = (cx.operand(1)?, cx.operand(2)?, cx.operand(3)?, cx.operand(4)?);
+    let rank = cx.rank(x);
+    if rank < 2 {
+        return Err(NodeError::Operands(format!("the input has rank {rank}, expected at least 2")));
+    }
+    let epsilon = cx.scalar_like(variance, epsilon)?;
+    let variance = cx.binary(BinaryOp::Add, variance, epsilon)?;
+    let deviation = cx.unary(UnaryOp::Sqrt, variance)?;
+    let factor = cx.binary(BinaryOp::Div, scale, deviation)?;
+    let moved = cx.binary(BinaryOp::Mul, mean, factor)?;
+    let offset = cx.binary(BinaryOp::Sub, bias, moved)?;
+    let channels = cx.shape(x)[1].clone();
+    let per_channel: Vec<Dim> = std::iter::once(channels).chain(vec![Dim::Const(1); rank - 2]).collect();
+    let element = cx.element(x);
+    let mut y = x;
+    for (op, operand) in [(BinaryOp::Mul, factor), (BinaryOp::Add, offset)] {
+        let operand = cx.reshape(operand, per_channel.clone())?;
+        let operand = cx.cast(operand, element)?;
+        y = cx.binary(op, y, operand)?;
+    }
+    Ok(vec![y])
+}

@@ -1,0 +1,187 @@
+//! Operators that give the same elements another shape, and those that read shapes.
+
+use super::axis;
+use crate::dims;
+use crate::error::NodeError;
+use crate::node::{NodeCx, Results};
+use drift_ir::dim::IntExpr;
+use drift_ir::op::{Reduce, ReduceKind, ShapeOf};
+use drift_ir::{Dim, Op};
+use std::collections::BTreeSet;
+
+/// Reshape. A 0 copies the operand's size and one -1 is inferred; since 14 `allowzero` makes a 0 mean zero.
+pub(super) fn reshape(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, target) = (cx.operand(0)?, cx.operand(1)?);
+    let allow_zero = cx.attributes.flag("allowzero", false)?;
+    let sizes = cx.ints(target, "shape")?;
+    let from = cx.shape(x);
+    let bad = |expected: &str| NodeError::Value {
+        name: "shape",
+        value: format!("{sizes:?}"),
+        expected: expected.to_owned(),
+    };
+    let (mut shape, mut inferred) = (Vec::with_capacity(sizes.len()), None);
+    for (at, size) in sizes.iter().enumerate() {
+        shape.push(match size {
+            IntExpr::Expr(_) => Dim::try_from(size.clone())?,
+            IntExpr::Const(0) if !allow_zero => {
+                from.get(at).cloned().ok_or_else(|| bad("zeros only where the input has an axis"))?
+            }
+            IntExpr::Const(-1) if inferred.replace(at).is_some() => return Err(bad("at most one -1")),
+            IntExpr::Const(-1) => Dim::Const(1),
+            IntExpr::Const(size) => {
+                Dim::Const(u64::try_from(*size).map_err(|_| bad("sizes of -1 and above"))?)
+            }
+        });
+    }
+    if let Some(at) = inferred {
+        shape[at] = dims::quotient(&from, &shape)?;
+    }
+    Ok(vec![cx.reshape(x, shape)?])
+}
+
+/// Flatten to a matrix whose rows are the axes before `axis` (default 1). Since 11 `axis` may be negative.
+pub(super) fn flatten(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let shape = cx.shape(x);
+    let given = cx.attributes.int("axis")?.unwrap_or(1);
+    // The axis may also be the rank itself: then there is one column.
+    let split =
+        if usize::try_from(given) == Ok(shape.len()) { shape.len() } else { axis(given, shape.len())? };
+    let matrix = vec![cx.product(&shape[..split])?, cx.product(&shape[split..])?];
+    Ok(vec![cx.reshape(x, matrix)?])
+}
+
+/// Transpose; without `perm` the axes are reversed.
+pub(super) fn transpose(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let rank = cx.rank(x);
+    let perm: Vec<usize> = match cx.attributes.ints("perm")? {
+        None => (0..rank).rev().collect(),
+        Some(given) => {
+            let perm: Vec<usize> = given.iter().filter_map(|&axis| usize::try_from(axis).ok()).collect();
+            let mut sorted = perm.clone();
+            sorted.sort_unstable();
+            if given.len() != rank || !sorted.into_iter().eq(0..rank) {
+                let expected = format!("each axis of rank {rank} once");
+                return Err(NodeError::Value { name: "perm", value: format!("{given:?}"), expected });
+            }
+            perm
+        }
+    };
+    Ok(vec![cx.transpose(x, perm)?])
+}
+
+/// The `axes` of Squeeze and Unsqueeze: an attribute before 13, a constant operand from then on.
+fn axes(cx: &mut NodeCx<'_, '_>, rank: usize) -> Result<Option<BTreeSet<usize>>, NodeError> {
+    let given = if cx.opset() < 13 {
+        cx.attributes.ints("axes")?.map(<[i64]>::to_vec)
+    } else {
+        cx.optional(1).map(|axes| cx.constant_ints(axes, "axes")).transpose()?
+    };
+    let Some(given) = given else { return Ok(None) };
+    let axes = given.iter().map(|&a| axis(a, rank)).collect::<Result<BTreeSet<_>, _>>()?;
+    if axes.len() != given.len() {
+        let expected = "different axes".to_owned();
+        return Err(NodeError::Value { name: "axes", value: format!("{given:?}"), expected });
+    }
+    Ok(Some(axes))
+}
+
+/// Squeeze. Axes are an operand since 13; without them every axis of size one goes, which needs all sizes known.
+pub(super) fn squeeze(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let shape = cx.shape(x);
+    let Some(axes) = axes(cx, shape.len())? else {
+        if dims::has_free_sizes(&shape) {
+            let reason = "without `axes` the result's rank depends on free dimensions; fix them with --dim";
+            return Err(NodeError::Unsupported(reason.to_owned()));
+        }
+        let kept = shape.into_iter().filter(|dim| *dim != Dim::Const(1)).collect();
+        return Ok(vec![cx.reshape(x, kept)?]);
+    };
+    let mut kept = Vec::new();
+    for (at, dim) in shape.into_iter().enumerate() {
+        match dim {
+            dim if !axes.contains(&at) => kept.push(dim),
+            Dim::Const(1) => {}
+            Dim::Const(size) => return Err(NodeError::Operands(format!("axis {at} has size {size}, not 1"))),
+            Dim::Expr(_) => {
+                let reason = format!("axis {at} is free, so it may not have size 1; fix it with --dim");
+                return Err(NodeError::Unsupported(reason));
+            }
+        }
+    }
+    Ok(vec![cx.reshape(x, kept)?])
+}
+
+/// Unsqueeze. Axes are an operand since 13, and may be negative since 11; they count in the result.
+pub(super) fn unsqueeze(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let shape = cx.shape(x);
+    let added = if cx.opset() < 13 {
+        cx.attributes
+            .has("axes")
+            .then(|| cx.attributes.ints("axes"))
+            .transpose()?
+            .flatten()
+            .map_or(0, <[i64]>::len)
+    } else {
+        let axes = cx.operand(1)?;
+        cx.constant_ints(axes, "axes")?.len()
+    };
+    let rank = shape.len() + added;
+    let axes = axes(cx, rank)?.ok_or(NodeError::MissingAttribute("axes"))?;
+    let mut old = shape.into_iter();
+    let new = (0..rank)
+        .filter_map(|at| if axes.contains(&at) { Some(Dim::Const(1)) } else { old.next() })
+        .collect();
+    Ok(vec![cx.reshape(x, new)?])
+}
+
+/// Expand, since 8. The shape broadcasts with the operand's, so it may be smaller.
+pub(super) fn expand(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, target) = (cx.operand(0)?, cx.operand(1)?);
+    let target = cx.sizes(target, "shape")?;
+    let shape = cx.broadcast(&cx.shape(x), &target)?;
+    Ok(vec![cx.expand(x, shape)?])
+}
+
+/// Shape. Since 15 `start` and `end` cut it; they clamp to the rank.
+pub(super) fn shape(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let rank = cx.rank(x);
+    let clamp = |at: i64| {
+        let at = if at < 0 { at.saturating_add(rank as i64) } else { at };
+        usize::try_from(at.max(0)).map_or(rank, |at| at.min(rank))
+    };
+    let start = cx.attributes.int("start")?.map_or(0, clamp);
+    let end = cx.attributes.int("end")?.map_or(rank, clamp).max(start);
+    let sizes = &cx.shape(x)[start..end];
+    match dims::all_known(sizes) {
+        Some(sizes) => Ok(vec![cx.constant_i64(&[sizes.len() as u64], &sizes)?]),
+        None => Ok(vec![cx.emit(Op::ShapeOf(ShapeOf { start, end }), &[x])?]),
+    }
+}
+
+/// Size: how many elements there are.
+pub(super) fn size(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let shape = cx.shape(x);
+    if let Some(sizes) = dims::all_known(&[cx.product(&shape)?]) {
+        return Ok(vec![cx.constant_i64(&[], &sizes)?]);
+    }
+    let sizes = cx.emit(Op::ShapeOf(ShapeOf { start: 0, end: shape.len() }), &[x])?;
+    let product = Reduce { kind: ReduceKind::Prod, axes: vec![0], keep_dims: false };
+    Ok(vec![cx.emit(Op::Reduce(product), &[sizes])?])
+}
+
+/// Range from `start` to below `limit` by `delta`, since 11.
+pub(super) fn range(cx: &mut NodeCx<'_, '_>) -> Results {
+    let mut operands = Vec::with_capacity(3);
+    for index in 0..3 {
+        let scalar = cx.operand(index)?;
+        operands.push(cx.reshape(scalar, Vec::new())?);
+    }
+    Ok(vec![cx.emit(Op::Range(drift_ir::op::Range), &operands)?])
+}

@@ -1,0 +1,270 @@
+//! ONNX tensors to constants and back.
+//!
+//! Reading takes the data from `raw_data` or another file without a copy where the graph's type is the file's, and
+//! from the typed fields or by widening otherwise. Whatever a file says, the result has exactly as many bytes as its
+//! type and shape need, or there is an error that names the tensor. [`read_tensor_pb`] and [`write_tensor_pb`] serve
+//! the `.pb` files of the ONNX backend-test layout.
+
+use crate::data_type::DataType;
+use crate::proto::{TensorProto, data_location};
+use crate::source::{ExternalError, ModelSource, SourceError, external_error};
+use crate::wire::{self, WireError};
+use bytes::Bytes;
+use drift_ir::Tensor;
+use half::bf16;
+use prost::Message;
+use thiserror::Error;
+
+/// Axes that a value may have. Real models have six at most; a limit keeps work per axis small.
+pub(crate) const MAX_RANK: usize = 64;
+
+/// Why a tensor could not be read.
+#[derive(Debug, Error)]
+pub enum TensorError {
+    /// The bytes are no tensor message.
+    #[error("not a readable ONNX tensor file")]
+    Wire(#[from] WireError),
+    /// The structure is protobuf, but not that of a tensor.
+    #[error("not a readable ONNX tensor file")]
+    Decode(#[from] prost::DecodeError),
+    /// Its data file was refused.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The tensor contradicts itself, or holds what the graph cannot.
+    #[error("tensor `{name}`: {reason}")]
+    Invalid {
+        /// The tensor.
+        name: String,
+        /// What is wrong.
+        reason: TensorReason,
+    },
+}
+
+/// What is wrong with a tensor.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum TensorReason {
+    /// An element type that the graph has no place for.
+    #[error("element type {0} is not supported")]
+    ElementType(String),
+    /// A negative size.
+    #[error("axis {axis} has the negative size {size}")]
+    NegativeSize {
+        /// Which axis.
+        axis: usize,
+        /// Its size.
+        size: i64,
+    },
+    /// More axes than any model needs.
+    #[error("it has {0} axes; at most {MAX_RANK} are supported")]
+    TooManyAxes(usize),
+    /// More bytes than can be addressed.
+    #[error("shape {0:?} needs more bytes than can be addressed")]
+    TooLarge(Vec<i64>),
+    /// The data do not fill the shape, or overflow it.
+    #[error("shape {shape:?} of {ty} needs {expected} bytes, {found} are given")]
+    WrongLength {
+        /// The shape.
+        shape: Vec<u64>,
+        /// Element type.
+        ty: &'static str,
+        /// Bytes that type and shape need.
+        expected: u64,
+        /// Bytes in the file.
+        found: u64,
+    },
+    /// A value that its own type or the graph's cannot hold.
+    #[error("value {value} does not fit {ty}")]
+    OutOfRange {
+        /// The value.
+        value: i128,
+        /// The type.
+        ty: &'static str,
+    },
+    /// Data in more than one place.
+    #[error("the data are given in more than one field")]
+    SeveralFields,
+    /// `data_location` is neither default nor external.
+    #[error("data location {0} is unknown")]
+    UnknownLocation(i32),
+    /// A piece of a larger tensor.
+    #[error("it is a segment of a larger tensor; store it whole")]
+    Segment,
+}
+
+/// Reads the tensor of a `.pb` file: its name, which may be empty, and its value.
+pub fn read_tensor_pb(bytes: impl Into<Bytes>) -> Result<(String, Tensor), TensorError> {
+    let bytes = bytes.into();
+    wire::check(&bytes, wire::Kind::Tensor)?;
+    let proto = TensorProto::decode(bytes)?;
+    let tensor = read(&proto, None)?;
+    Ok((proto.name, tensor))
+}
+
+/// The content of a `.pb` file with this tensor.
+pub fn write_tensor_pb(name: &str, tensor: &Tensor) -> Vec<u8> {
+    let proto = TensorProto {
+        // Sizes come from data in memory, so they are far below the sign bit.
+        dims: tensor.shape().iter().map(|&size| size as i64).collect(),
+        data_type: DataType::code_of(tensor.element()),
+        name: name.to_owned(),
+        raw_data: Some(tensor.bytes().clone()),
+        ..TensorProto::default()
+    };
+    proto.encode_to_vec()
+}
+
+/// Reads a tensor of a model; without a source, external data are refused.
+pub(crate) fn read(proto: &TensorProto, source: Option<&ModelSource>) -> Result<Tensor, TensorError> {
+    let invalid = |reason| TensorError::Invalid { name: proto.name.clone(), reason };
+    if proto.segment.is_some() {
+        return Err(invalid(TensorReason::Segment));
+    }
+    let ty = DataType::from_proto(proto.data_type).map_err(TensorReason::ElementType).map_err(invalid)?;
+    let shape = shape(&proto.dims).map_err(invalid)?;
+    let expected =
+        size_bytes(&shape, ty).ok_or_else(|| invalid(TensorReason::TooLarge(proto.dims.clone())))?;
+    let bytes = match proto.data_location {
+        data_location::DEFAULT => inline_data(proto, ty).map_err(invalid)?,
+        data_location::EXTERNAL => {
+            no_inline_data(proto).map_err(invalid)?;
+            external_data(proto, source, expected)?
+        }
+        other => return Err(invalid(TensorReason::UnknownLocation(other))),
+    };
+    let found = bytes.len() as u64;
+    if found != expected {
+        return Err(invalid(TensorReason::WrongLength { shape, ty: ty.name(), expected, found }));
+    }
+    let bytes = widen(bytes, ty).map_err(invalid)?;
+    let built = Tensor::new(ty.element(), shape, bytes);
+    Ok(built.unwrap_or_else(|_| unreachable!("checked: the bytes fill type and shape")))
+}
+
+fn shape(dims: &[i64]) -> Result<Vec<u64>, TensorReason> {
+    let size = |(axis, &size): (usize, &i64)| {
+        u64::try_from(size).map_err(|_| TensorReason::NegativeSize { axis, size })
+    };
+    match dims.len() {
+        0..=MAX_RANK => dims.iter().enumerate().map(size).collect(),
+        rank => Err(TensorReason::TooManyAxes(rank)),
+    }
+}
+
+/// Bytes in the file, `None` beyond what can be addressed. Axes of size zero do not excuse the others from the limit,
+/// so that strides never overflow. Eight bytes leave room for every widening.
+fn size_bytes(shape: &[u64], ty: DataType) -> Option<u64> {
+    let whole =
+        shape.iter().filter(|&&size| size != 0).try_fold(8u64, |bytes, &size| bytes.checked_mul(size))?;
+    isize::try_from(whole).ok()?;
+    Some(shape.iter().product::<u64>() * ty.size_bytes())
+}
+
+fn external_data(
+    proto: &TensorProto,
+    source: Option<&ModelSource>,
+    expected: u64,
+) -> Result<Bytes, TensorError> {
+    let bytes = source
+        .map_or_else(|| Err(external_error(proto, ExternalError::NoFolder)), |s| s.external(proto, expected));
+    Ok(bytes?)
+}
+
+fn no_inline_data(proto: &TensorProto) -> Result<(), TensorReason> {
+    match typed_fields(proto) + usize::from(proto.raw_data.as_ref().is_some_and(|raw| !raw.is_empty())) {
+        0 => Ok(()),
+        _ => Err(TensorReason::SeveralFields),
+    }
+}
+
+fn typed_fields(proto: &TensorProto) -> usize {
+    [
+        proto.float_data.is_empty(),
+        proto.int32_data.is_empty(),
+        proto.string_data.is_empty(),
+        proto.int64_data.is_empty(),
+        proto.double_data.is_empty(),
+        proto.uint64_data.is_empty(),
+    ]
+    .iter()
+    .filter(|&&empty| !empty)
+    .count()
+}
+
+/// The data as `raw_data` would hold them. A tensor without any data has no bytes, which fits an empty shape only.
+fn inline_data(proto: &TensorProto, ty: DataType) -> Result<Bytes, TensorReason> {
+    if let Some(raw) = proto.raw_data.as_ref().filter(|raw| !raw.is_empty()) {
+        return if typed_fields(proto) == 0 { Ok(raw.clone()) } else { Err(TensorReason::SeveralFields) };
+    }
+    if typed_fields(proto) > 1 {
+        return Err(TensorReason::SeveralFields);
+    }
+    Ok(match ty {
+        DataType::Float => gather_le(&proto.float_data, |v| v.to_le_bytes()),
+        DataType::Double => gather_le(&proto.double_data, |v| v.to_le_bytes()),
+        DataType::Int64 => gather_le(&proto.int64_data, |v| v.to_le_bytes()),
+        DataType::Uint64 => gather_le(&proto.uint64_data, |v| v.to_le_bytes()),
+        DataType::Int32 => gather_le(&proto.int32_data, |v| v.to_le_bytes()),
+        DataType::Uint32 => {
+            try_gather_le(&proto.uint64_data, ty, |v| u32::try_from(v).map(u32::to_le_bytes))?
+        }
+        DataType::Int16 => try_gather_le(&proto.int32_data, ty, |v| i16::try_from(v).map(i16::to_le_bytes))?,
+        DataType::Int8 => try_gather_le(&proto.int32_data, ty, |v| i8::try_from(v).map(i8::to_le_bytes))?,
+        DataType::Uint8 | DataType::Bool => {
+            try_gather_le(&proto.int32_data, ty, |v| u8::try_from(v).map(u8::to_le_bytes))?
+        }
+        DataType::Uint16 | DataType::Float16 | DataType::Bfloat16 => {
+            try_gather_le(&proto.int32_data, ty, |v| u16::try_from(v).map(u16::to_le_bytes))?
+        }
+    })
+}
+
+fn gather_le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Bytes {
+    values.iter().flat_map(|&value| bytes(value)).collect()
+}
+
+fn try_gather_le<T: Copy + Into<i128>, E, const N: usize>(
+    values: &[T],
+    ty: DataType,
+    bytes: impl Fn(T) -> Result<[u8; N], E>,
+) -> Result<Bytes, TensorReason> {
+    let mut out = Vec::with_capacity(values.len() * N);
+    for &value in values {
+        let out_of_range = |_| TensorReason::OutOfRange { value: value.into(), ty: ty.name() };
+        out.extend(bytes(value).map_err(out_of_range)?);
+    }
+    Ok(out.into())
+}
+
+/// From the file's type to the graph's.
+fn widen(bytes: Bytes, ty: DataType) -> Result<Bytes, TensorReason> {
+    Ok(match ty {
+        DataType::Bool => {
+            let wrong = bytes.iter().find(|&&byte| byte > 1);
+            wrong.map_or(Ok(()), |&byte| Err(TensorReason::OutOfRange { value: byte.into(), ty: "bool" }))?;
+            bytes
+        }
+        DataType::Bfloat16 => gather_le(&words(&bytes, bf16::from_le_bytes), |v| v.to_f32().to_le_bytes()),
+        DataType::Uint16 => gather_le(&words(&bytes, u16::from_le_bytes), |v| i32::from(v).to_le_bytes()),
+        DataType::Int16 => gather_le(&words(&bytes, i16::from_le_bytes), |v| i32::from(v).to_le_bytes()),
+        DataType::Uint32 => gather_le(&words(&bytes, u32::from_le_bytes), |v| i64::from(v).to_le_bytes()),
+        DataType::Uint64 => {
+            let values = words(&bytes, u64::from_le_bytes);
+            let name = "int64, which holds uint64 values here";
+            if let Some(&value) = values.iter().find(|&&value| i64::try_from(value).is_err()) {
+                return Err(TensorReason::OutOfRange { value: value.into(), ty: name });
+            }
+            bytes
+        }
+        DataType::Float
+        | DataType::Uint8
+        | DataType::Int8
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float16
+        | DataType::Double => bytes,
+    })
+}
+
+fn words<T, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|&chunk| word(chunk)).collect()
+}

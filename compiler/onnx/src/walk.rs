@@ -1,0 +1,325 @@
+//! The walk over nodes: names are looked up, functions and constant branches are expanded, operators emitted.
+
+use crate::attributes::Attributes;
+use crate::error::{ImportError, NodeError, UnsupportedNode};
+use crate::import::{Importer, Warning};
+use crate::node::NodeCx;
+use crate::ops;
+use crate::order;
+use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
+use drift_ir::ValueId;
+use std::collections::HashMap;
+
+/// Oldest operator set that is read.
+const OLDEST_OPSET: i64 = 7;
+/// Newest operator set that is read.
+const NEWEST_OPSET: i64 = 26;
+/// Functions and branches within each other.
+const MAX_DEPTH: usize = 32;
+/// Nodes after functions are expanded. Functions that call each other can multiply, so the file's size is no bound.
+const MAX_NODES: usize = 1 << 18;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// A value of the graph.
+    Value(ValueId),
+    /// An optional parameter that the caller of a function left out.
+    Absent,
+    /// The result of a node that cannot be compiled.
+    Unavailable,
+}
+
+/// The names that nodes see: those of their own graph, then those of the graphs around it.
+pub(crate) struct Scope<'m, 'p> {
+    parent: Option<&'p Scope<'m, 'p>>,
+    values: HashMap<String, Slot>,
+    /// The call or branch, as the beginning of the names inside; empty for the model's own graph.
+    prefix: String,
+    opsets: &'m [OperatorSetIdProto],
+    /// Values of the parameters that attributes inside a function may refer to.
+    parameters: HashMap<&'m str, &'m AttributeProto>,
+    depth: usize,
+}
+
+impl<'m, 'p> Scope<'m, 'p> {
+    /// The model's own graph.
+    pub(crate) fn of_model(opsets: &'m [OperatorSetIdProto]) -> Self {
+        Self {
+            parent: None,
+            values: HashMap::new(),
+            prefix: String::new(),
+            opsets,
+            parameters: HashMap::new(),
+            depth: 0,
+        }
+    }
+
+    /// Whether this is the model's own graph.
+    pub(crate) fn is_model(&self) -> bool {
+        self.depth == 0
+    }
+
+    /// Looks a name up.
+    pub(crate) fn find(&self, name: &str) -> Option<Slot> {
+        let mut scope = Some(self);
+        while let Some(at) = scope {
+            if let Some(&slot) = at.values.get(name) {
+                return Some(slot);
+            }
+            scope = at.parent;
+        }
+        None
+    }
+
+    /// Adds a name; false when this graph has it already.
+    pub(crate) fn insert(&mut self, name: String, slot: Slot) -> bool {
+        self.values.insert(name, slot).is_none()
+    }
+
+    /// A name from this graph as the whole model knows it.
+    pub(crate) fn qualified(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", self.prefix) }
+    }
+
+    /// The node's name; its first result's where it has none.
+    pub(crate) fn label(&self, node: &NodeProto) -> String {
+        let first_result = node.output.iter().find(|name| !name.is_empty());
+        let name = Some(&node.name).filter(|name| !name.is_empty()).or(first_result).unwrap_or(&node.op_type);
+        self.qualified(name)
+    }
+
+    /// Version of ONNX's own operators here.
+    fn opset(&self, node: &str) -> Result<i64, ImportError> {
+        let own = self.opsets.iter().find(|opset| domain_of(&opset.domain).is_empty());
+        let missing = || ImportError::NoOpset { domain: String::new(), node: node.to_owned() };
+        match own.ok_or_else(missing)?.version {
+            version @ OLDEST_OPSET..=NEWEST_OPSET => Ok(version),
+            version => Err(ImportError::Opset { version, oldest: OLDEST_OPSET, newest: NEWEST_OPSET }),
+        }
+    }
+
+    /// The attributes of a node; references to parameters that the caller left out are left out too.
+    fn attributes(&self, node: &'m NodeProto) -> Result<Attributes<'m>, NodeError> {
+        let resolve = |attribute: &'m AttributeProto| match attribute.ref_attr_name.as_str() {
+            "" => Some((attribute.name.as_str(), attribute)),
+            parameter => Some((attribute.name.as_str(), *self.parameters.get(parameter)?)),
+        };
+        Attributes::new(node.attribute.iter().filter_map(resolve).collect())
+    }
+}
+
+/// ONNX's own domain has two names.
+fn domain_of(name: &str) -> &str {
+    if name == "ai.onnx" { "" } else { name }
+}
+
+impl<'m> Importer<'m> {
+    /// Imports nodes in order.
+    pub(crate) fn add_nodes(
+        &mut self,
+        nodes: &'m [NodeProto],
+        scope: &mut Scope<'m, '_>,
+    ) -> Result<(), ImportError> {
+        for (index, node) in nodes.iter().enumerate() {
+            self.node_count += 1;
+            if self.node_count > MAX_NODES {
+                return Err(ImportError::TooManyNodes { limit: MAX_NODES });
+            }
+            let mut operands = Vec::with_capacity(node.input.len());
+            for name in &node.input {
+                let slot = if name.is_empty() { Some(Slot::Absent) } else { scope.find(name) };
+                let unknown = || order::explain(nodes, index, name, |node| scope.label(node));
+                operands.push(slot.ok_or_else(unknown)?);
+            }
+            let results = self.add_node(node, &operands, scope)?;
+            for (at, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+                let slot = results.get(at).copied().unwrap_or(Slot::Unavailable);
+                if !scope.insert(name.clone(), slot) {
+                    return Err(ImportError::DuplicateName { name: scope.qualified(name) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Imports one node; what it cannot compile it notes, and gives no results.
+    fn add_node(
+        &mut self,
+        node: &'m NodeProto,
+        operands: &[Slot],
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        match self.dispatch(node, operands, scope) {
+            Err(ImportError::Node { node, op, reason }) => match *reason {
+                NodeError::Unsupported(reason) => {
+                    self.unsupported.push(UnsupportedNode { node, op, reason });
+                    Ok(Vec::new())
+                }
+                other => Err(ImportError::Node { node, op, reason: Box::new(other) }),
+            },
+            outcome => outcome,
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        node: &'m NodeProto,
+        operands: &[Slot],
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let domain = domain_of(&node.domain);
+        let error = |reason| ImportError::Node {
+            node: scope.label(node),
+            op: operator_name(node),
+            reason: Box::new(reason),
+        };
+        let key = (node.domain.as_str(), node.op_type.as_str(), node.overload.as_str());
+        if let Some(&function) = self.functions.get(&key) {
+            return self.call(function, node, operands, scope);
+        }
+        let unavailable = operands.contains(&Slot::Unavailable);
+        if (domain, node.op_type.as_str()) == ("", "If") {
+            return if unavailable { Ok(Vec::new()) } else { self.take_branch(node, operands, scope) };
+        }
+        let Some(operator) = ops::find(domain, &node.op_type) else {
+            return Err(error(NodeError::Unsupported(missing_operator(domain, &node.op_type))));
+        };
+        if unavailable {
+            return Ok(Vec::new());
+        }
+        let opset = scope.opset(&scope.label(node))?;
+        let attributes = scope.attributes(node).map_err(error)?;
+        let value = |slot: &Slot| if let Slot::Value(value) = slot { Some(*value) } else { None };
+        let operands = operands.iter().map(value).collect();
+        let mut cx = NodeCx::new(self, node, scope, operands, attributes, opset);
+        cx.check_counts(operator.operands, operator.results).map_err(error)?;
+        let values = (operator.convert)(&mut cx).map_err(error)?;
+        if let Some(name) = cx.attributes.unread() {
+            let reason = format!("attribute `{name}` is not known for operator set {opset}");
+            return Err(error(NodeError::Unsupported(reason)));
+        }
+        cx.name_results(&values);
+        Ok(values.into_iter().map(Slot::Value).collect())
+    }
+
+    /// Expands a call of one of the model's own functions.
+    fn call(
+        &mut self,
+        function: &'m FunctionProto,
+        node: &'m NodeProto,
+        operands: &[Slot],
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let error = |reason| ImportError::Node {
+            node: scope.label(node),
+            op: operator_name(node),
+            reason: Box::new(reason),
+        };
+        if scope.depth == MAX_DEPTH {
+            return Err(ImportError::FunctionDepth { function: function.name.clone(), limit: MAX_DEPTH });
+        }
+        if operands.len() > function.input.len() {
+            let expected = format!("at most {}", function.input.len());
+            return Err(error(NodeError::OperandCount { found: operands.len(), expected }));
+        }
+        let mut inner = Scope {
+            parent: None,
+            values: HashMap::new(),
+            prefix: scope.label(node),
+            opsets: &function.opset_import,
+            parameters: parameters(function, scope.attributes(node).map_err(error)?).map_err(error)?,
+            depth: scope.depth + 1,
+        };
+        for (at, name) in function.input.iter().enumerate() {
+            inner.insert(name.clone(), operands.get(at).copied().unwrap_or(Slot::Absent));
+        }
+        self.add_nodes(&function.node, &mut inner)?;
+        results(&function.output, &inner)
+    }
+
+    /// Replaces an `If` by the branch that its constant condition takes.
+    fn take_branch(
+        &mut self,
+        node: &'m NodeProto,
+        operands: &[Slot],
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let label = scope.label(node);
+        let error = |reason| ImportError::Node {
+            node: label.clone(),
+            op: operator_name(node),
+            reason: Box::new(reason),
+        };
+        let &[Slot::Value(condition)] = operands else {
+            return Err(error(NodeError::OperandCount { found: operands.len(), expected: "1".to_owned() }));
+        };
+        let Some(condition) = self.constant_scalar(condition) else {
+            let reason = "its condition is not constant; fixing free dimensions with --dim may make it so";
+            return Err(error(NodeError::Unsupported(reason.to_owned())));
+        };
+        let condition = condition != 0.0;
+        let mut attributes = scope.attributes(node).map_err(error)?;
+        let name = if condition { "then_branch" } else { "else_branch" };
+        let branch = attributes.graph(name).map_err(error)?;
+        let branch: &'m GraphProto = branch.ok_or(NodeError::MissingAttribute(name)).map_err(error)?;
+        if scope.depth == MAX_DEPTH {
+            return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
+        }
+        self.warnings.push(Warning::DroppedBranch { node: label.clone(), condition: !condition });
+        let mut inner = Scope {
+            parent: Some(scope),
+            values: HashMap::new(),
+            prefix: label,
+            opsets: scope.opsets,
+            parameters: scope.parameters.clone(),
+            depth: scope.depth + 1,
+        };
+        self.add_initializers(branch, &mut inner)?;
+        self.add_nodes(&branch.node, &mut inner)?;
+        let names: Vec<String> = branch.output.iter().map(|info| info.name.clone()).collect();
+        results(&names, &inner)
+    }
+}
+
+fn results(names: &[String], inner: &Scope<'_, '_>) -> Result<Vec<Slot>, ImportError> {
+    let find = |name: &String| {
+        inner.find(name).ok_or_else(|| ImportError::MissingOutput { name: inner.qualified(name) })
+    };
+    names.iter().map(find).collect()
+}
+
+/// What a function's parameters stand for in one call: the call's attributes, then the function's defaults.
+fn parameters<'m>(
+    function: &'m FunctionProto,
+    given: Attributes<'m>,
+) -> Result<HashMap<&'m str, &'m AttributeProto>, NodeError> {
+    let mut parameters: HashMap<_, _> =
+        function.attribute_proto.iter().map(|default| (default.name.as_str(), default)).collect();
+    for (name, attribute) in given.into_all() {
+        if !parameters.contains_key(name) && !function.attribute.iter().any(|known| known == name) {
+            return Err(NodeError::Unsupported(format!("the function has no parameter `{name}`")));
+        }
+        parameters.insert(name, attribute);
+    }
+    Ok(parameters)
+}
+
+fn operator_name(node: &NodeProto) -> String {
+    match domain_of(&node.domain) {
+        "" => node.op_type.clone(),
+        domain => format!("{domain}.{}", node.op_type),
+    }
+}
+
+fn missing_operator(domain: &str, name: &str) -> String {
+    match (domain, name) {
+        ("", "Loop" | "Scan") => {
+            "loops are not supported; export the model with the loop unrolled".to_owned()
+        }
+        ("", "NonZero" | "Unique" | "Compress") => {
+            "its result's size depends on data, which is not supported".to_owned()
+        }
+        _ => "the operator is not supported".to_owned(),
+    }
+}

@@ -1,0 +1,143 @@
+//! Models in the ONNX backend-test layout, imported, evaluated by `drift_ir::eval` and compared with onnxruntime.
+
+use drift_ir::{ElementType, Tensor};
+use drift_onnx::{
+    DimBinding, ImportOptions, ModelSource, free_dims, import, infer_dims_from_inputs, inputs, read_tensor_pb,
+};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models")
+}
+
+/// The tensors `KIND_0.pb`, `KIND_1.pb`, ... of a data set.
+fn read_all(data: &Path, kind: &str) -> Vec<(String, Tensor)> {
+    let path = |index: usize| data.join(format!("{kind}_{index}.pb"));
+    let files = (0..).map(path).take_while(|path| path.exists());
+    files.map(|path| read_tensor_pb(fs::read(path).unwrap()).unwrap()).collect()
+}
+
+/// Largest distance allowed: relative to the larger of the expected value and one.
+fn tolerance(element: ElementType) -> f64 {
+    match element {
+        ElementType::F32 | ElementType::F64 => 1e-5,
+        ElementType::F16 => 1e-3,
+        ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => 0.0,
+    }
+}
+
+fn compare(found: &Tensor, expected: &Tensor) -> Result<(), String> {
+    if (found.element(), found.shape()) != (expected.element(), expected.shape()) {
+        let of = |tensor: &Tensor| format!("{}{:?}", tensor.element().name(), tensor.shape());
+        return Err(format!("is {}, expected {}", of(found), of(expected)));
+    }
+    let allowed = tolerance(expected.element());
+    for (at, (x, y)) in found.to_f64_vec().into_iter().zip(expected.to_f64_vec()).enumerate() {
+        let close = x == y || (x - y).abs() <= allowed * y.abs().max(1.0) || (x.is_nan() && y.is_nan());
+        if !close {
+            return Err(format!("element {at} is {x}, expected {y}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether free dimensions are bound to the data before the import, or stay free until evaluation, bounded or not.
+#[derive(Clone, Copy)]
+enum Dims {
+    Bound,
+    UpTo(u64),
+    Free,
+}
+
+/// Runs one data set of a model.
+fn run(folder: &Path, data: &Path, dims: Dims) -> Result<(), String> {
+    let source = ModelSource::open(folder.join("model.onnx")).map_err(|error| error.to_string())?;
+    let given = read_all(data, "input");
+    let ports = inputs(&source).map_err(|error| error.to_string())?;
+    let shapes: Vec<(&str, &[u64])> =
+        ports.iter().zip(&given).map(|(port, (_, tensor))| (port.name.as_str(), tensor.shape())).collect();
+    let dims = match dims {
+        Dims::Bound => infer_dims_from_inputs(&source, &shapes).map_err(|error| error.to_string())?,
+        Dims::UpTo(high) => {
+            free_dims(&ports).into_iter().map(|name| (name, DimBinding::Range(1, high))).collect()
+        }
+        Dims::Free => BTreeMap::new(),
+    };
+    let imported = import(&source, &ImportOptions { dims }).map_err(|error| error.to_string())?;
+    drift_ir::verify::verify(&imported.graph).map_err(|error| format!("verify: {error}"))?;
+    let given: Vec<Tensor> = given.into_iter().map(|(_, tensor)| tensor).collect();
+    let found = drift_ir::eval::run(&imported.graph, &given).map_err(|error| format!("eval: {error}"))?;
+    let expected = read_all(data, "output");
+    if found.len() != expected.len() {
+        return Err(format!("{} outputs, expected {}", found.len(), expected.len()));
+    }
+    for (at, ((name, expected), found)) in expected.iter().zip(&found).enumerate() {
+        let output = imported.graph.outputs()[at];
+        if imported.graph.value(output).name != *name {
+            return Err(format!("output {at} is called {}", imported.graph.value(output).name));
+        }
+        compare(found, expected).map_err(|reason| format!("output `{name}` {reason}"))?;
+    }
+    Ok(())
+}
+
+/// Runs all data sets of a model, and says how many there are.
+fn check(folder: &Path, dims: Dims) -> Result<usize, String> {
+    let sets =
+        (0..).map(|index| folder.join(format!("test_data_set_{index}"))).take_while(|path| path.exists());
+    let mut count = 0;
+    for data in sets {
+        run(folder, &data, dims)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn check_operators(dims: Dims) {
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(models().join("ops")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 200, "only {} cases; run make_op_cases.py", folders.len());
+    let fails = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap().to_string_lossy();
+        check(folder, dims).map_err(|error| format!("{name}: {error}")).map(|sets| assert_eq!(sets, 1)).err()
+    };
+    let failures: Vec<String> = folders.iter().filter_map(fails).collect();
+    assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), folders.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_operator_case_gives_what_onnxruntime_gives() {
+    check_operators(Dims::Bound);
+}
+
+#[test]
+fn operator_cases_need_no_more_than_bounds_for_their_free_dims() {
+    check_operators(Dims::UpTo(8));
+}
+
+#[test]
+fn a_bert_gives_what_onnxruntime_gives() {
+    let model = models().join("tiny_bert_dynamo18");
+    assert_eq!(check(&model, Dims::Bound), Ok(2));
+    // Its table of positions has 32 rows.
+    assert_eq!(check(&model, Dims::UpTo(32)), Ok(2));
+}
+
+#[test]
+fn a_sequence_that_may_outgrow_the_table_of_positions_asks_for_a_bound() {
+    let error = check(&models().join("tiny_bert_dynamo18"), Dims::Free).unwrap_err();
+    assert!(
+        error.contains("`node_add_1` (Add): shapes [batch,sequence,64] and [1,min(32,sequence),64]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_mobilenet_gives_what_onnxruntime_gives() {
+    let model = models().join("tiny_mobilenetv2_legacy17");
+    assert_eq!(check(&model, Dims::Bound), Ok(2));
+    assert_eq!(check(&model, Dims::Free), Ok(2));
+}

@@ -1,0 +1,127 @@
+//! Free dimensions: bound, bounded, left open, inferred from data.
+
+use crate::build::{Model, int64s, model, node, with};
+use drift_ir::Dim;
+use drift_onnx::{DeclaredDim, free_dims};
+use drift_onnx::{
+    DimBinding, ImportError, ImportOptions, ModelSource, import, infer_dims_from_inputs, inputs, outputs,
+};
+use std::collections::BTreeMap;
+
+fn source(model: &Model) -> ModelSource {
+    ModelSource::from_bytes("dims", model.bytes()).unwrap()
+}
+
+fn options(dims: &[(&str, DimBinding)]) -> ImportOptions {
+    ImportOptions { dims: dims.iter().map(|&(name, binding)| (name.to_owned(), binding)).collect() }
+}
+
+fn flat() -> Model {
+    model(13)
+        .input("x", &["batch", "length", "'64", ""])
+        .constant("s", int64s(&[2], &[0, -1]))
+        .node(node("Reshape", &["x", "s"], &["y"]))
+        .output("y")
+}
+
+#[test]
+fn interfaces_are_listed_as_declared() {
+    let source = source(&flat());
+    let ports = inputs(&source).unwrap();
+    let free = |name: &str| DeclaredDim::Free(name.to_owned());
+    assert_eq!(ports[0].dims, Some(vec![free("batch"), free("length"), DeclaredDim::Fixed(64), free("x.3")]));
+    assert_eq!(free_dims(&ports), ["batch", "length", "x.3"]);
+    assert_eq!(
+        (outputs(&source).unwrap()[0].name.as_str(), &outputs(&source).unwrap()[0].dims),
+        ("y", &None)
+    );
+}
+
+#[test]
+fn bindings_replace_names_and_ranges_become_bounds() {
+    let bound = [
+        ("batch", DimBinding::Fixed(2)),
+        ("length", DimBinding::Range(1, 128)),
+        ("x.3", DimBinding::Fixed(3)),
+    ];
+    let graph = import(&source(&flat()), &options(&bound)).unwrap().graph;
+    let input = &graph.value(graph.inputs()[0]).ty;
+    assert_eq!((&input.shape[0], &input.shape[2]), (&Dim::Const(2), &Dim::Const(64)));
+    let length = input.shape[1].as_symbol().unwrap();
+    assert_eq!(graph.symbols.bounds(length), (1, Some(128)));
+    let output = &graph.value(graph.outputs()[0]).ty;
+    assert_eq!(output.shape, [Dim::Const(2), Dim::symbol(length).mul(&Dim::Const(192)).unwrap()]);
+}
+
+#[test]
+fn open_dims_have_at_least_one_element() {
+    let graph = import(&source(&flat()), &ImportOptions::default()).unwrap().graph;
+    let bounds: Vec<_> =
+        graph.symbols.iter().map(|(_, symbol)| (symbol.name.as_str(), symbol.low, symbol.high)).collect();
+    assert_eq!(bounds, [("batch", 1, None), ("length", 1, None), ("x.3", 1, None)]);
+}
+
+#[test]
+fn unknown_and_empty_bindings_are_refused() {
+    let error = import(&source(&flat()), &options(&[("bach", DimBinding::Fixed(1))])).unwrap_err();
+    assert_eq!(error.to_string(), "the model has no free dimension `bach`; it has `batch`, `length`, `x.3`");
+    let empty = import(&source(&flat()), &options(&[("batch", DimBinding::Range(3, 2))])).unwrap_err();
+    assert!(matches!(empty, ImportError::EmptyRange { low: 3, high: 2, .. }));
+}
+
+#[test]
+fn data_bind_free_dims() {
+    let source = source(&flat());
+    let dims = infer_dims_from_inputs(&source, &[("x", &[2, 5, 64, 1])]).unwrap();
+    let expected = [("batch", 2), ("length", 5), ("x.3", 1)]
+        .map(|(name, size)| (name.to_owned(), DimBinding::Fixed(size)));
+    assert_eq!(dims, BTreeMap::from(expected));
+    let wrong = |data: &[(&str, &[u64])]| infer_dims_from_inputs(&source, data).unwrap_err().to_string();
+    assert_eq!(
+        wrong(&[("x", &[2, 5, 63, 1])]),
+        "input `x`: axis 2 of the data has size 63, the model wants 64"
+    );
+    assert_eq!(wrong(&[("x", &[2, 5])]), "input `x`: the data have rank 2, the model wants 4");
+    assert_eq!(wrong(&[("z", &[2])]), "input `z`: the model has no such input, only `x`");
+}
+
+#[test]
+fn one_name_has_one_size() {
+    let model =
+        model(13).input("a", &["n"]).input("b", &["n"]).node(node("Add", &["a", "b"], &["y"])).output("y");
+    let error = infer_dims_from_inputs(&source(&model), &[("a", &[2]), ("b", &[3])]).unwrap_err();
+    assert_eq!(error.to_string(), "input `b`: axis 0 of the data has size 3, the model wants 2");
+    let graph = import(&source(&model), &ImportOptions::default()).unwrap().graph;
+    assert_eq!(graph.value(graph.outputs()[0]).ty.shape, graph.value(graph.inputs()[0]).ty.shape);
+}
+
+#[test]
+fn initializers_that_are_also_inputs_are_constants() {
+    let model = model(13)
+        .input("x", &["2"])
+        .input("w", &["2"])
+        .constant("w", crate::build::floats(&[2], &[1.0, 2.0]))
+        .node(node("Add", &["x", "w"], &["y"]))
+        .output("y");
+    let graph = import(&source(&model), &ImportOptions::default()).unwrap().graph;
+    assert_eq!(graph.inputs().len(), 1);
+}
+
+#[test]
+fn a_free_size_survives_shape_arithmetic() {
+    let model = model(13)
+        .input("x", &["batch", "length", "6"])
+        .constant("one", int64s(&[], &[1]))
+        .constant("axis", int64s(&[1], &[0]))
+        .constant("head", int64s(&[2], &[2, -1]))
+        .node(node("Shape", &["x"], &["shape"]))
+        .node(node("Gather", &["shape", "one"], &["length"]))
+        .node(node("Unsqueeze", &["length", "axis"], &["tail"]))
+        .node(with(node("Concat", &["tail", "head"], &["target"]), crate::build::int("axis", 0)))
+        .node(node("Reshape", &["x", "target"], &["y"]))
+        .output("y");
+    let graph = import(&source(&model), &ImportOptions::default()).unwrap().graph;
+    let [batch, length] = [0, 1].map(|axis| graph.value(graph.inputs()[0]).ty.shape[axis].clone());
+    let shape = &graph.value(graph.outputs()[0]).ty.shape;
+    assert_eq!(*shape, [length, Dim::Const(2), batch.mul(&Dim::Const(3)).unwrap()]);
+}

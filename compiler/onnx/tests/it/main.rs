@@ -1,0 +1,14 @@
+//! What drift-onnx promises, tested from outside.
+//!
+//! `onnx-protobuf`, which shares no code with our decoder, writes the models of these tests. Helpers beside the tests
+//! unwrap freely, which clippy allows below `cfg(test)` only.
+#![cfg(test)]
+
+mod build;
+mod cases;
+mod dims;
+mod external;
+mod hostile;
+mod names;
+mod refusals;
+mod tensors;

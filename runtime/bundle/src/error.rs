@@ -1,0 +1,319 @@
+//! Everything that can be wrong with a bundle, in the bundle's own words.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::manifest::{DeviceElement, HostElement, Target};
+
+/// A part of the file with its own hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// The encoded [`crate::manifest::Manifest`].
+    Manifest,
+    /// Shader code.
+    Shaders,
+    /// Weight blobs.
+    Weights,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Manifest => "manifest",
+            Self::Shaders => "shader",
+            Self::Weights => "weights",
+        })
+    }
+}
+
+/// Why a bundle could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The file system refused.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried: `open`, `map`, `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file does not begin as a bundle does.
+    #[error("not a bundle: the file does not begin with the magic bytes `DRIFT`")]
+    Magic,
+    /// Another version of the format.
+    #[error(
+        "bundle format {found} is not {expected}, the one this build reads; compile the model again with a driftc of the \
+         same release"
+    )]
+    Version {
+        /// In the file.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+    /// The file is shorter than its header or than what its header says.
+    #[error("bundle is cut short: {found} bytes where {expected} are expected; copy or download it again")]
+    Truncated {
+        /// Bytes that there must be.
+        expected: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// The header contradicts itself.
+    #[error("bundle header is damaged: {problem}")]
+    Header {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A section's bytes are not those that were written.
+    #[error(
+        "{section} section is damaged: its BLAKE3 hash is not the one in the header; copy or download the bundle again"
+    )]
+    Hash {
+        /// Which.
+        section: Section,
+    },
+    /// The manifest's bytes are not a manifest.
+    #[error("manifest cannot be decoded: {reason}")]
+    Decode {
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The manifest cannot be encoded, or is larger than a reader would take.
+    #[error("manifest cannot be encoded: {reason}")]
+    Encode {
+        /// The encoder's words.
+        reason: String,
+    },
+    /// The manifest says something that does not hold.
+    #[error("{place}: {flaw}")]
+    Invalid {
+        /// Entry, variant and dispatch, as far as they apply.
+        place: String,
+        /// What does not hold.
+        #[source]
+        flaw: Flaw,
+    },
+}
+
+/// One thing in a manifest that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// A list longer than its cap.
+    #[error("{count} {what} where at most {most} are accepted")]
+    TooMany {
+        /// Plural name of the list.
+        what: &'static str,
+        /// Found.
+        count: usize,
+        /// Cap.
+        most: usize,
+    },
+    /// A list that must hold something is empty.
+    #[error("no {what}")]
+    Empty {
+        /// Plural name of the list.
+        what: &'static str,
+    },
+    /// A string longer than its cap.
+    #[error("{what} is {bytes} bytes long where at most {most} are accepted")]
+    TooLong {
+        /// Which string.
+        what: &'static str,
+        /// Found.
+        bytes: usize,
+        /// Cap.
+        most: usize,
+    },
+    /// A name that must be there is empty.
+    #[error("{what} is empty")]
+    Unnamed {
+        /// Which string.
+        what: &'static str,
+    },
+    /// Two things of one list share a name.
+    #[error("two {what} are named `{name}`")]
+    Duplicate {
+        /// Plural name of the list.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An index past the end of its list.
+    #[error("{what} {index} does not exist, there are {count}")]
+    Index {
+        /// What is indexed.
+        what: &'static str,
+        /// Found.
+        index: u32,
+        /// Length of the list.
+        count: usize,
+    },
+    /// A range that leaves what it lies in.
+    #[error("bytes {offset} + {size} leave the {within} of {available} bytes")]
+    Range {
+        /// Start.
+        offset: u64,
+        /// Length.
+        size: u64,
+        /// What it must lie in.
+        within: &'static str,
+        /// Its size.
+        available: u64,
+    },
+    /// A number that must be a multiple of another.
+    #[error("{what} is {value}, not a multiple of {of}")]
+    Alignment {
+        /// Which number.
+        what: &'static str,
+        /// Found.
+        value: u64,
+        /// Needed factor.
+        of: u64,
+    },
+    /// A number that must not be zero.
+    #[error("{what} is zero")]
+    Zero {
+        /// Which number.
+        what: &'static str,
+    },
+    /// A number over its cap, or one that overflows.
+    #[error("{what} is too large, at most {most} is accepted")]
+    TooLarge {
+        /// Which number.
+        what: &'static str,
+        /// Cap.
+        most: u64,
+    },
+    /// Binary shader code that is not SPIR-V.
+    #[error("code is not SPIR-V: it must be whole 32-bit words that begin with 0x07230203")]
+    NotSpirv,
+    /// Text shader code that is not text.
+    #[error("code is not UTF-8 text")]
+    NotText,
+    /// Two slots of a shader at one place.
+    #[error("group {group} binding {binding} is declared twice")]
+    SlotTwice {
+        /// Group.
+        group: u32,
+        /// Binding.
+        binding: u32,
+    },
+    /// A dispatch that binds more or fewer resources than its shader declares.
+    #[error("{found} resources are bound, shader `{shader}` declares {expected}")]
+    BindingCount {
+        /// The shader.
+        shader: String,
+        /// Bound.
+        found: usize,
+        /// Declared.
+        expected: usize,
+    },
+    /// A dispatch of an entry for one target that uses a shader of another.
+    #[error("shader `{shader}` is for {found:?}, the entry is for {expected:?}")]
+    ShaderTarget {
+        /// The shader.
+        shader: String,
+        /// Its target.
+        found: Target,
+        /// The entry's.
+        expected: Target,
+    },
+    /// A resource of a kind that its slot does not take.
+    #[error("slot {slot} takes a {expected}, a {found} is bound")]
+    Kind {
+        /// Position in the shader's list.
+        slot: usize,
+        /// What it takes.
+        expected: &'static str,
+        /// What it is given.
+        found: &'static str,
+    },
+    /// A texture or texel buffer of another channel type.
+    #[error("slot {slot} takes {expected:?} channels, {found:?} is bound")]
+    Element {
+        /// Position in the shader's list.
+        slot: usize,
+        /// What it takes.
+        expected: DeviceElement,
+        /// What it is given.
+        found: DeviceElement,
+    },
+    /// A range smaller than what the shader may touch.
+    #[error("slot {slot} needs {needed} bytes, {size} are bound")]
+    TooSmall {
+        /// Position in the shader's list.
+        slot: usize,
+        /// Needed.
+        needed: u64,
+        /// Bound.
+        size: u64,
+    },
+    /// A writable slot bound to something that must not change.
+    #[error("slot {slot} is writable and bound to weights, which are read-only")]
+    WritesWeights {
+        /// Position in the shader's list.
+        slot: usize,
+    },
+    /// A writable uniform buffer slot.
+    #[error("slot {slot} is a uniform buffer and cannot be writable")]
+    WritableUniform {
+        /// Position in the shader's list.
+        slot: usize,
+    },
+    /// Two slots of a dispatch share memory and one of them writes.
+    #[error("slots {first} and {second} share memory and one of them writes; an in-place pair is one slot")]
+    Overlap {
+        /// Position in the shader's list.
+        first: usize,
+        /// Position in the shader's list.
+        second: usize,
+    },
+    /// A dispatch that may run at the same time as an earlier one that it depends on.
+    #[error("slot {slot} touches memory that an earlier dispatch {earlier}, with no barrier between them")]
+    NoBarrier {
+        /// Position in the shader's list.
+        slot: usize,
+        /// `reads` or `writes`.
+        earlier: &'static str,
+    },
+    /// Two inputs share memory.
+    #[error("inputs `{first}` and `{second}` share memory")]
+    InputsOverlap {
+        /// Name.
+        first: String,
+        /// Name.
+        second: String,
+    },
+    /// A variant that places more or fewer tensors than its entry declares.
+    #[error("{found} {what} are placed, the entry declares {expected}")]
+    IoCount {
+        /// `inputs` or `outputs`.
+        what: &'static str,
+        /// Placed.
+        found: usize,
+        /// Declared.
+        expected: usize,
+    },
+    /// A device type that does not hold a host type.
+    #[error("tensor `{tensor}` is {host:?} for the caller and cannot be {device:?} on the device")]
+    IoElement {
+        /// The input or output.
+        tensor: String,
+        /// Caller's type.
+        host: HostElement,
+        /// Device type.
+        device: DeviceElement,
+    },
+    /// Two weights of one name and different bytes.
+    #[error("weight `{name}` is added twice with different bytes")]
+    WeightTwice {
+        /// The name.
+        name: String,
+    },
+}

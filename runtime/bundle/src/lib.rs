@@ -1,0 +1,20 @@
+//! The shipped format: types, writer, validating reader. No GPU, no naga.
+//!
+//! [`BundleWriter`] makes a bundle and refuses to write an invalid one; [`Bundle`] opens one and refuses to
+//! read an invalid one. Both call the same [`validate`], so whoever holds a [`Bundle`] may index with what
+//! its manifest says. The bytes are described in `docs/bundle-format.md`. What a *device* can do is checked
+//! by the runtime.
+
+mod error;
+mod format;
+pub mod manifest;
+mod map;
+mod reader;
+mod validate;
+mod writer;
+
+pub use error::{BundleError, Flaw, Section};
+pub use format::{ALIGNMENT_BYTES, FORMAT_VERSION, MAGIC};
+pub use reader::Bundle;
+pub use validate::{SectionBytes, limits, validate};
+pub use writer::BundleWriter;

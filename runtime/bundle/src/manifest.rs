@@ -1,0 +1,408 @@
+//! What a bundle says about itself: plain data, no recursive types, every index checked by the reader.
+//!
+//! Offsets and sizes are bytes. Indices point into the lists of the same [`Manifest`] or [`Variant`].
+
+use serde::{Deserialize, Serialize};
+
+/// GPU APIs that a bundle can hold shaders for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Target {
+    /// SPIR-V for Vulkan 1.1 and later.
+    Vulkan,
+    /// Metal Shading Language.
+    Metal,
+    /// WGSL.
+    WebGpu,
+    /// OpenCL C 1.2 and later.
+    OpenCl,
+}
+
+/// Element type of a tensor or a texture channel as the device sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DeviceElement {
+    /// IEEE single.
+    F32,
+    /// IEEE half.
+    F16,
+    /// Signed 32-bit.
+    I32,
+    /// Unsigned 32-bit; also the device form of bool (0 or 1).
+    U32,
+}
+
+/// Element type of an input or output as the caller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HostElement {
+    /// IEEE single.
+    F32,
+    /// IEEE half.
+    F16,
+    /// Signed 64-bit; range-checked to i32 at the boundary.
+    I64,
+    /// Signed 32-bit.
+    I32,
+    /// Signed 8-bit.
+    I8,
+    /// Unsigned 8-bit.
+    U8,
+    /// One byte, 0 or 1.
+    Bool,
+}
+
+/// The whole manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Who made this bundle, from what.
+    pub provenance: Provenance,
+    /// Weight blobs in the weights section; stored once, shared by entries, targets and variants.
+    pub weights: Vec<WeightBlob>,
+    /// Shaders in the shader section.
+    pub shaders: Vec<Shader>,
+    /// What can be run, for each target.
+    pub entries: Vec<Entry>,
+}
+
+/// Who made the bundle, with what, from what. No date, no path: same input, same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// `driftc` and its version.
+    pub compiler: String,
+    /// Flags that change the output, in a canonical order.
+    pub flags: Vec<String>,
+    /// Name of the model (its graph name).
+    pub model: String,
+    /// BLAKE3 of the model file and its external data, hex.
+    pub model_hash: String,
+    /// Profiles compiled for.
+    pub profiles: Vec<String>,
+}
+
+/// A packed weight (or constant) in the weights section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WeightBlob {
+    /// Name of the model's tensor, and its packing: `conv1.weight:o4i4`.
+    pub name: String,
+    /// Offset in the weights section, 256-byte aligned.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// One shader in the shader section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shader {
+    /// Name for people: `conv_tiled_3`.
+    pub name: String,
+    /// What it is written for.
+    pub target: Target,
+    /// Entry point's name in the code.
+    pub entry_point: String,
+    /// Offset in the shader section, 4-byte aligned.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Invocations per workgroup.
+    pub workgroup_size: [u32; 3],
+    /// Workgroup memory in bytes.
+    pub shared_bytes: u32,
+    /// Subgroup size that the code needs, if it does.
+    pub subgroup_size: Option<u32>,
+    /// Resources, in the order of `Dispatch::bindings`.
+    pub bindings: Vec<BindingSlot>,
+}
+
+/// A resource slot of a shader.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BindingSlot {
+    /// 0 activations, 1 weights and constants, 2 parameters.
+    pub group: u32,
+    /// Index in the group.
+    pub binding: u32,
+    /// What it expects.
+    pub kind: BindingKind,
+    /// Whether the shader writes it.
+    pub writable: bool,
+}
+
+/// What a slot expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BindingKind {
+    /// Storage buffer of at least `min_bytes`.
+    StorageBuffer {
+        /// Bytes that the shader may touch.
+        min_bytes: u64,
+    },
+    /// Uniform buffer.
+    UniformBuffer {
+        /// Bytes that the shader may touch.
+        min_bytes: u64,
+    },
+    /// Sampled 2D texture read without a sampler, or storage 2D texture when writable; four channels.
+    Texture2d {
+        /// Channel type.
+        element: DeviceElement,
+    },
+    /// Texel buffer of four-channel texels: uniform when read, storage when writable.
+    ImageBuffer {
+        /// Channel type.
+        element: DeviceElement,
+    },
+}
+
+/// Something that can be run: one function of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Name; `main` where a model has one.
+    pub name: String,
+    /// Target of its variants.
+    pub target: Target,
+    /// Inputs by name.
+    pub inputs: Vec<IoTensor>,
+    /// Outputs by name.
+    pub outputs: Vec<IoTensor>,
+    /// Tried in order; the first whose predicates hold is used.
+    pub variants: Vec<Variant>,
+}
+
+/// A named input or output: dense row-major on the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IoTensor {
+    /// Name as the model writes it.
+    pub name: String,
+    /// Type that the caller gives or gets.
+    pub element: HostElement,
+    /// Sizes, outermost first.
+    pub shape: Vec<u64>,
+}
+
+/// One way to run an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Name for people: `generic`, `nvidia-coop`.
+    pub name: String,
+    /// Device profile that it was made for.
+    pub profile: String,
+    /// All must hold on the device.
+    pub requires: Vec<Requirement>,
+    /// Bytes of the activation arena (one device buffer; all `Resource::Arena` ranges lie in it).
+    pub arena_bytes: u64,
+    /// Textures, each a pooled object that several tensors may share over time.
+    pub textures: Vec<TextureObject>,
+    /// Where each input of the entry lies, same order; dense row-major in `element`.
+    pub inputs: Vec<IoBinding>,
+    /// Where each output of the entry lies, same order.
+    pub outputs: Vec<IoBinding>,
+    /// Run once at load, in order (weight repacking).
+    pub init: Vec<Dispatch>,
+    /// Run at each replay, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// What memory planning achieved.
+    pub memory: MemoryReport,
+}
+
+/// Where an input or output lies in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoBinding {
+    /// Offset in the arena, 256-byte aligned.
+    pub offset: u64,
+    /// Type on the device.
+    pub element: DeviceElement,
+}
+
+/// A pooled texture: four channels of `element`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextureObject {
+    /// Channel type.
+    pub element: DeviceElement,
+    /// Width in texels.
+    pub width_px: u32,
+    /// Height in texels.
+    pub height_px: u32,
+}
+
+/// A predicate on the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Requirement {
+    /// 16-bit floats in arithmetic and in storage buffers.
+    F16,
+    /// Subgroup operations (basic, arithmetic, shuffle) in compute.
+    Subgroups,
+    /// Exactly this subgroup size (or it can be asked for).
+    SubgroupSize(u32),
+    /// A cooperative matrix shape, all operands at subgroup scope.
+    CooperativeMatrix {
+        /// Rows of the result.
+        m: u32,
+        /// Columns of the result.
+        n: u32,
+        /// Depth.
+        k: u32,
+        /// Type of A and B.
+        ab: DeviceElement,
+        /// Type of C and of the result.
+        c: DeviceElement,
+    },
+    /// Workgroup memory per workgroup, bytes.
+    SharedBytes(u32),
+    /// Invocations per workgroup.
+    WorkgroupInvocations(u32),
+    /// Bytes in one storage buffer binding.
+    StorageBindingBytes(u64),
+    /// Bytes in one buffer.
+    BufferBytes(u64),
+    /// Width and height of a 2D texture.
+    Texture2dSize(u32),
+    /// Texels in an image buffer.
+    ImageBufferTexels(u32),
+    /// Storage buffers in one dispatch.
+    StorageBuffers(u32),
+    /// PCI vendor id is one of these.
+    Vendor(Vec<u32>),
+}
+
+/// One kernel launch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// Name for people and errors: first model node it stands for, and its kernel: `conv_1: conv_tiled`.
+    pub name: String,
+    /// Index in `Manifest::shaders`.
+    pub shader: u32,
+    /// One for each `Shader::bindings`, in order.
+    pub bindings: Vec<Resource>,
+    /// Workgroups launched in each axis; none is zero.
+    pub workgroups: [u32; 3],
+    /// Whether earlier writes must be visible (or earlier reads finished) before this one starts.
+    pub barrier: bool,
+    /// Names of the model's nodes that this dispatch computes.
+    pub origins: Vec<String>,
+    /// Bytes that it must read at least.
+    pub bytes_read: u64,
+    /// Bytes that it must write at least.
+    pub bytes_written: u64,
+    /// Arithmetic, a multiply-add counting two.
+    pub flops: u64,
+}
+
+/// What a slot is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// A range of the activation arena, 256-byte aligned.
+    Arena {
+        /// Start.
+        offset: u64,
+        /// Length.
+        size: u64,
+    },
+    /// A range of a weight blob.
+    Weights {
+        /// Index in `Manifest::weights`.
+        blob: u32,
+        /// Start in the blob, 256-byte aligned.
+        offset: u64,
+        /// Length.
+        size: u64,
+    },
+    /// Index in `Variant::textures`.
+    Texture(u32),
+    /// Texels over a range of the arena.
+    ArenaTexels {
+        /// Channel type.
+        element: DeviceElement,
+        /// Start, 256-byte aligned.
+        offset: u64,
+        /// Length in bytes.
+        size: u64,
+    },
+    /// Texels over a weight blob.
+    WeightTexels {
+        /// Channel type.
+        element: DeviceElement,
+        /// Index in `Manifest::weights`.
+        blob: u32,
+        /// Start in the blob, 256-byte aligned.
+        offset: u64,
+        /// Length in bytes.
+        size: u64,
+    },
+}
+
+/// Memory of activations, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryReport {
+    /// Sum over all activation tensors.
+    pub naive_bytes: u64,
+    /// What the plan takes: arena and textures.
+    pub planned_bytes: u64,
+    /// Largest sum of tensors alive at once.
+    pub lower_bound_bytes: u64,
+    /// The strategy that won.
+    pub strategy: MemoryStrategy,
+}
+
+/// How offsets were chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemoryStrategy {
+    /// Largest tensor first, smallest gap that fits.
+    #[default]
+    GreedyBySize,
+    /// Widest task first.
+    GreedyByBreadth,
+    /// Bounded search over placement orders.
+    Search,
+}
+
+impl Target {
+    /// The name that the command line uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::WebGpu => "webgpu",
+            Self::OpenCl => "opencl",
+        }
+    }
+}
+
+impl DeviceElement {
+    /// Size of one element.
+    pub const fn size_bytes(self) -> u64 {
+        match self {
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    /// Size of a texel: four channels.
+    pub const fn texel_bytes(self) -> u64 {
+        4 * self.size_bytes()
+    }
+}
+
+impl HostElement {
+    /// Size of one element.
+    pub const fn size_bytes(self) -> u64 {
+        match self {
+            Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+
+    /// Whether a device can hold a tensor of this type as `device`; the runtime converts at the boundary.
+    pub const fn fits(self, device: DeviceElement) -> bool {
+        match self {
+            Self::F32 | Self::F16 => matches!(device, DeviceElement::F32 | DeviceElement::F16),
+            Self::I64 | Self::I32 | Self::I8 => matches!(device, DeviceElement::I32),
+            Self::U8 => matches!(device, DeviceElement::I32 | DeviceElement::U32),
+            Self::Bool => matches!(device, DeviceElement::U32),
+        }
+    }
+}
+
+impl IoTensor {
+    /// Number of elements, unless it overflows.
+    pub fn elements(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size))
+    }
+}

@@ -1,0 +1,146 @@
+//! Rules of one dispatch: each slot gets what it takes, and nothing is written that another slot touches.
+
+use crate::error::Flaw;
+use crate::format::ALIGNMENT_BYTES;
+use crate::manifest::{
+    BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, Resource, Target, Variant,
+};
+
+use super::{aligned, nonzero, range};
+
+/// Returns the slots of the dispatch's shader.
+pub(super) fn dispatch<'a>(
+    manifest: &'a Manifest,
+    target: Target,
+    variant: &Variant,
+    dispatch: &Dispatch,
+) -> Result<&'a [BindingSlot], Flaw> {
+    let shader = indexed("shader", &manifest.shaders, dispatch.shader)?;
+    if shader.target != target {
+        return Err(Flaw::ShaderTarget {
+            shader: shader.name.clone(),
+            found: shader.target,
+            expected: target,
+        });
+    }
+    nonzero("workgroup count", dispatch.workgroups)?;
+    let (found, expected) = (dispatch.bindings.len(), shader.bindings.len());
+    if found != expected {
+        return Err(Flaw::BindingCount { shader: shader.name.clone(), found, expected });
+    }
+    for (slot, (declared, resource)) in shader.bindings.iter().zip(&dispatch.bindings).enumerate() {
+        exists(manifest, variant, resource)?;
+        accepts(variant, slot, declared, resource)?;
+    }
+    no_overlap(&shader.bindings, &dispatch.bindings)?;
+    Ok(&shader.bindings)
+}
+
+fn indexed<'a, T>(what: &'static str, list: &'a [T], index: u32) -> Result<&'a T, Flaw> {
+    list.get(index as usize).ok_or(Flaw::Index { what, index, count: list.len() })
+}
+
+/// The resource lies in what it points into.
+fn exists(manifest: &Manifest, variant: &Variant, resource: &Resource) -> Result<(), Flaw> {
+    match *resource {
+        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
+            aligned("arena offset", offset, ALIGNMENT_BYTES)?;
+            range(offset, size, "arena", variant.arena_bytes)
+        }
+        Resource::Weights { blob, offset, size } | Resource::WeightTexels { blob, offset, size, .. } => {
+            let blob = indexed("weight", &manifest.weights, blob)?;
+            aligned("offset in a weight", offset, ALIGNMENT_BYTES)?;
+            range(offset, size, "weight", blob.size)
+        }
+        Resource::Texture(index) => indexed("texture", &variant.textures, index).map(|_| ()),
+    }
+}
+
+/// The slot takes this resource.
+fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Resource) -> Result<(), Flaw> {
+    let weights = matches!(resource, Resource::Weights { .. } | Resource::WeightTexels { .. });
+    if declared.writable && weights {
+        return Err(Flaw::WritesWeights { slot });
+    }
+    match (declared.kind, *resource) {
+        (
+            BindingKind::StorageBuffer { min_bytes } | BindingKind::UniformBuffer { min_bytes },
+            Resource::Arena { size, .. } | Resource::Weights { size, .. },
+        ) => {
+            if size < min_bytes {
+                Err(Flaw::TooSmall { slot, needed: min_bytes, size })
+            } else {
+                Ok(())
+            }
+        }
+        (BindingKind::Texture2d { element }, Resource::Texture(index)) => {
+            let texture = indexed("texture", &variant.textures, index)?;
+            same_element(slot, element, texture.element)
+        }
+        (
+            BindingKind::ImageBuffer { element },
+            Resource::ArenaTexels { element: bound, size, .. }
+            | Resource::WeightTexels { element: bound, size, .. },
+        ) => {
+            same_element(slot, element, bound)?;
+            aligned("size of a texel range", size, element.texel_bytes())
+        }
+        (kind, resource) => {
+            Err(Flaw::Kind { slot, expected: kind_name(kind), found: resource_name(resource) })
+        }
+    }
+}
+
+fn same_element(slot: usize, expected: DeviceElement, found: DeviceElement) -> Result<(), Flaw> {
+    if expected == found { Ok(()) } else { Err(Flaw::Element { slot, expected, found }) }
+}
+
+fn no_overlap(slots: &[BindingSlot], resources: &[Resource]) -> Result<(), Flaw> {
+    for second in 1..resources.len() {
+        for first in 0..second {
+            let written = slots[first].writable || slots[second].writable;
+            if written && share_memory(&resources[first], &resources[second]) {
+                return Err(Flaw::Overlap { first, second });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Weights are never written, so only the arena and textures matter. [`exists`] has shown that sums do not
+/// overflow.
+fn share_memory(a: &Resource, b: &Resource) -> bool {
+    if let (Resource::Texture(a), Resource::Texture(b)) = (a, b) {
+        return a == b;
+    }
+    match (arena_range(a), arena_range(b)) {
+        (Some((a, a_size)), Some((b, b_size))) => a < b + b_size && b < a + a_size,
+        _ => false,
+    }
+}
+
+fn arena_range(resource: &Resource) -> Option<(u64, u64)> {
+    match *resource {
+        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => Some((offset, size)),
+        Resource::Weights { .. } | Resource::Texture(_) | Resource::WeightTexels { .. } => None,
+    }
+}
+
+const fn kind_name(kind: BindingKind) -> &'static str {
+    match kind {
+        BindingKind::StorageBuffer { .. } => "storage buffer",
+        BindingKind::UniformBuffer { .. } => "uniform buffer",
+        BindingKind::Texture2d { .. } => "texture",
+        BindingKind::ImageBuffer { .. } => "texel buffer",
+    }
+}
+
+const fn resource_name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Arena { .. } => "range of the arena",
+        Resource::Weights { .. } => "range of a weight",
+        Resource::Texture(_) => "texture",
+        Resource::ArenaTexels { .. } => "texel range of the arena",
+        Resource::WeightTexels { .. } => "texel range of a weight",
+    }
+}

@@ -1,0 +1,67 @@
+//! Caps on what a reader accepts. Each is far above what a model needs and low enough that a hostile file can
+//! neither exhaust memory nor keep the validator busy.
+
+/// Encoded manifest: a thousand times what a vision model needs. Bounds what a forged length can make the
+/// decoder claim, and with it the decoded form, which takes up to ten times as much.
+pub const MANIFEST_BYTES: usize = 128 << 20;
+
+/// Any string: exporters write module paths of some hundreds of bytes as node names.
+pub const NAME_BYTES: usize = 4096;
+
+/// Flags, and profiles, in the provenance.
+pub const FLAGS: usize = 4096;
+
+/// Weight blobs: a mixture-of-experts model with every expert in its own tensors has tens of thousands.
+pub const WEIGHTS: usize = 1 << 20;
+
+/// Shaders over all targets.
+pub const SHADERS: usize = 1 << 16;
+
+/// Entries over all targets; a model has a handful.
+pub const ENTRIES: usize = 1 << 10;
+
+/// Variants of one entry: about one per device profile.
+pub const VARIANTS: usize = 1 << 8;
+
+/// Inputs, and outputs, of one entry: a KV cache of a hundred layers passes two each way per layer.
+pub const TENSORS: usize = 1 << 12;
+
+/// Axes of an input or output: models use up to eight.
+pub const RANK: usize = 16;
+
+/// Elements of an input or output: eight bytes each must still be addressable.
+pub const ELEMENTS: u64 = 1 << 48;
+
+/// Predicates of one variant, and vendors in one predicate.
+pub const REQUIREMENTS: usize = 1 << 8;
+
+/// Pooled textures of one variant.
+pub const TEXTURES: usize = 1 << 16;
+
+/// Width and height of a texture: twice the largest limit that a device reports today.
+pub const TEXTURE_PX: u32 = 1 << 16;
+
+/// Dispatches of one program: the largest models have tens of thousands.
+pub const DISPATCHES: usize = 1 << 20;
+
+/// Nodes that one dispatch stands for.
+pub const ORIGINS: usize = 1 << 16;
+
+/// Resources of one dispatch. The overlap check compares pairs.
+pub const BINDINGS: usize = 64;
+
+/// Groups: activations, weights and parameters.
+pub const GROUPS: u32 = 3;
+
+/// Index of a binding in its group; descriptor layouts have an entry for each up to the highest on some
+/// drivers.
+pub const BINDING: u32 = 256;
+
+/// Invocations of a workgroup: what any device reports today is at most 2048.
+pub const INVOCATIONS: u32 = 1 << 14;
+
+/// Lanes of a subgroup: the most that Vulkan's ballots can express.
+pub const SUBGROUP: u32 = 128;
+
+/// Bytes of an arena: no device has as much, and sums of a few such numbers stay in 64 bits.
+pub const ARENA_BYTES: u64 = 1 << 48;

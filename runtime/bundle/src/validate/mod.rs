@@ -1,0 +1,228 @@
+//! Every rule that a manifest must keep, checked in release builds and before any GPU call.
+//!
+//! After [`validate`] all indices exist, all ranges lie in what they index, no arithmetic on them overflows,
+//! and no dispatch writes what it also reads through another slot, or what it should wait for. Nothing here
+//! knows a device.
+
+mod dispatch;
+mod hazard;
+pub mod limits;
+mod variant;
+
+use std::collections::HashSet;
+
+use crate::error::{BundleError, Flaw};
+use crate::format::ALIGNMENT_BYTES;
+use crate::manifest::{BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob};
+
+/// What lies in the sections that the manifest points into.
+#[derive(Clone, Copy, Debug)]
+pub struct SectionBytes<'a> {
+    /// The shader section.
+    pub shaders: &'a [u8],
+    /// Size of the weights section.
+    pub weights: u64,
+}
+
+/// Checks `manifest` against the sections it points into.
+pub fn validate(manifest: &Manifest, sections: SectionBytes<'_>) -> Result<(), BundleError> {
+    provenance(&manifest.provenance).map_err(|flaw| invalid("provenance", flaw))?;
+    weights(&manifest.weights, sections.weights)?;
+    shaders(&manifest.shaders, sections.shaders)?;
+    entries(manifest)
+}
+
+/// Puts a place before a flaw.
+fn invalid(place: impl Into<String>, flaw: Flaw) -> BundleError {
+    BundleError::Invalid { place: place.into(), flaw }
+}
+
+fn provenance(provenance: &Provenance) -> Result<(), Flaw> {
+    let Provenance { compiler, flags, model, model_hash, profiles } = provenance;
+    for (what, text) in [("compiler", compiler), ("model name", model), ("model hash", model_hash)] {
+        length(what, text)?;
+    }
+    count("flags", flags.len(), limits::FLAGS)?;
+    count("profiles", profiles.len(), limits::FLAGS)?;
+    flags.iter().try_for_each(|flag| length("flag", flag))?;
+    profiles.iter().try_for_each(|profile| length("profile", profile))
+}
+
+fn weights(blobs: &[WeightBlob], section_bytes: u64) -> Result<(), BundleError> {
+    count("weights", blobs.len(), limits::WEIGHTS).map_err(|flaw| invalid("weights", flaw))?;
+    unique("weights", blobs.iter().map(|blob| blob.name.as_str()))
+        .map_err(|flaw| invalid("weights", flaw))?;
+    for (index, blob) in blobs.iter().enumerate() {
+        weight(blob, section_bytes)
+            .map_err(|flaw| invalid(format!("weight {index} `{}`", shown(&blob.name)), flaw))?;
+    }
+    Ok(())
+}
+
+fn weight(blob: &WeightBlob, section_bytes: u64) -> Result<(), Flaw> {
+    name("name", &blob.name)?;
+    aligned("offset", blob.offset, ALIGNMENT_BYTES)?;
+    range(blob.offset, blob.size, "weights section", section_bytes)
+}
+
+fn shaders(shaders: &[Shader], section: &[u8]) -> Result<(), BundleError> {
+    count("shaders", shaders.len(), limits::SHADERS).map_err(|flaw| invalid("shaders", flaw))?;
+    for (index, item) in shaders.iter().enumerate() {
+        shader(item, section)
+            .map_err(|flaw| invalid(format!("shader {index} `{}`", shown(&item.name)), flaw))?;
+    }
+    Ok(())
+}
+
+fn shader(shader: &Shader, section: &[u8]) -> Result<(), Flaw> {
+    name("name", &shader.name)?;
+    name("entry point", &shader.entry_point)?;
+    aligned("offset", shader.offset, 4)?;
+    range(shader.offset, shader.size, "shader section", section.len() as u64)?;
+    code(shader.target, &section[shader.offset as usize..][..shader.size as usize])?;
+    nonzero("workgroup size", shader.workgroup_size)?;
+    let invocations =
+        shader.workgroup_size.iter().try_fold(1_u32, |product, size| product.checked_mul(*size));
+    if invocations.is_none_or(|invocations| invocations > limits::INVOCATIONS) {
+        return Err(Flaw::TooLarge { what: "workgroup", most: limits::INVOCATIONS.into() });
+    }
+    if shader.subgroup_size.is_some_and(|size| !size.is_power_of_two() || size > limits::SUBGROUP) {
+        return Err(Flaw::TooLarge { what: "subgroup size, a power of two,", most: limits::SUBGROUP.into() });
+    }
+    slots(shader)
+}
+
+fn code(target: Target, code: &[u8]) -> Result<(), Flaw> {
+    match target {
+        Target::Vulkan => {
+            let begins_right = code.get(..4) == Some(&0x0723_0203_u32.to_le_bytes());
+            // Magic, version, generator, bound and schema: a module cannot be shorter.
+            if begins_right && code.len().is_multiple_of(4) && code.len() >= 20 {
+                Ok(())
+            } else {
+                Err(Flaw::NotSpirv)
+            }
+        }
+        Target::Metal | Target::WebGpu | Target::OpenCl => {
+            str::from_utf8(code).map(|_| ()).map_err(|_| Flaw::NotText)
+        }
+    }
+}
+
+fn slots(shader: &Shader) -> Result<(), Flaw> {
+    count("bindings", shader.bindings.len(), limits::BINDINGS)?;
+    let mut seen = HashSet::new();
+    for (slot, binding) in shader.bindings.iter().enumerate() {
+        let (group, index) = (binding.group, binding.binding);
+        if group >= limits::GROUPS {
+            return Err(Flaw::TooLarge { what: "group", most: (limits::GROUPS - 1).into() });
+        }
+        if index >= limits::BINDING {
+            return Err(Flaw::TooLarge { what: "binding", most: (limits::BINDING - 1).into() });
+        }
+        if !seen.insert((group, index)) {
+            return Err(Flaw::SlotTwice { group, binding: index });
+        }
+        if binding.writable && matches!(binding.kind, BindingKind::UniformBuffer { .. }) {
+            return Err(Flaw::WritableUniform { slot });
+        }
+    }
+    Ok(())
+}
+
+fn entries(manifest: &Manifest) -> Result<(), BundleError> {
+    count("entries", manifest.entries.len(), limits::ENTRIES).map_err(|flaw| invalid("entries", flaw))?;
+    let mut seen = HashSet::new();
+    for entry in &manifest.entries {
+        let place = format!("entry `{}` for {}", shown(&entry.name), entry.target.name());
+        if !seen.insert((&entry.name, entry.target)) {
+            return Err(invalid(
+                place,
+                Flaw::Duplicate { what: "entries of one target", name: shown(&entry.name) },
+            ));
+        }
+        interface(entry).map_err(|flaw| invalid(&*place, flaw))?;
+        for item in &entry.variants {
+            variant::variant(manifest, entry, item, &format!("{place}, variant `{}`", shown(&item.name)))?;
+        }
+    }
+    Ok(())
+}
+
+fn interface(entry: &Entry) -> Result<(), Flaw> {
+    name("name", &entry.name)?;
+    for (what, tensors) in [("inputs", &entry.inputs), ("outputs", &entry.outputs)] {
+        count(what, tensors.len(), limits::TENSORS)?;
+        unique(what, tensors.iter().map(|tensor| tensor.name.as_str()))?;
+        tensors.iter().try_for_each(tensor)?;
+    }
+    if entry.variants.is_empty() {
+        return Err(Flaw::Empty { what: "variants" });
+    }
+    count("variants", entry.variants.len(), limits::VARIANTS)?;
+    unique("variants", entry.variants.iter().map(|variant| variant.name.as_str()))
+}
+
+fn tensor(tensor: &IoTensor) -> Result<(), Flaw> {
+    name("name of an input or output", &tensor.name)?;
+    count("axes", tensor.shape.len(), limits::RANK)?;
+    match tensor.elements() {
+        // The caller's array of the widest type must be addressable as well.
+        Some(elements) if elements <= limits::ELEMENTS => Ok(()),
+        _ => Err(Flaw::TooLarge { what: "element count", most: limits::ELEMENTS }),
+    }
+}
+
+fn count(what: &'static str, count: usize, most: usize) -> Result<(), Flaw> {
+    if count > most { Err(Flaw::TooMany { what, count, most }) } else { Ok(()) }
+}
+
+fn length(what: &'static str, text: &str) -> Result<(), Flaw> {
+    let (bytes, most) = (text.len(), limits::NAME_BYTES);
+    if bytes > most { Err(Flaw::TooLong { what, bytes, most }) } else { Ok(()) }
+}
+
+fn name(what: &'static str, text: &str) -> Result<(), Flaw> {
+    if text.is_empty() { Err(Flaw::Unnamed { what }) } else { length(what, text) }
+}
+
+fn unique<'a>(what: &'static str, mut names: impl Iterator<Item = &'a str>) -> Result<(), Flaw> {
+    let mut seen = HashSet::new();
+    match names.find(|name| !seen.insert(*name)) {
+        Some(name) => Err(Flaw::Duplicate { what, name: shown(name) }),
+        None => Ok(()),
+    }
+}
+
+fn aligned(what: &'static str, value: u64, of: u64) -> Result<(), Flaw> {
+    if value.is_multiple_of(of) { Ok(()) } else { Err(Flaw::Alignment { what, value, of }) }
+}
+
+fn nonzero(what: &'static str, sizes: [u32; 3]) -> Result<(), Flaw> {
+    if sizes.contains(&0) { Err(Flaw::Zero { what }) } else { Ok(()) }
+}
+
+/// Ranges hold at least one byte: no API binds an empty one.
+fn range(offset: u64, size: u64, within: &'static str, available: u64) -> Result<(), Flaw> {
+    if size == 0 {
+        return Err(Flaw::Zero { what: "size" });
+    }
+    span(offset, size, within, available)
+}
+
+/// Like [`range`], for tensors that may have no elements.
+fn span(offset: u64, size: u64, within: &'static str, available: u64) -> Result<(), Flaw> {
+    match offset.checked_add(size) {
+        Some(end) if end <= available => Ok(()),
+        _ => Err(Flaw::Range { offset, size, within, available }),
+    }
+}
+
+/// A name short enough for a message, whatever the file says.
+fn shown(name: &str) -> String {
+    const MOST: usize = 120;
+    match name.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Rules of one variant: its predicates, its memory, where inputs and outputs lie, its programs.
+
+use crate::error::{BundleError, Flaw};
+use crate::format::ALIGNMENT_BYTES;
+use crate::manifest::{Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, TextureObject, Variant};
+
+use super::hazard::Hazards;
+use super::{aligned, count, dispatch, invalid, length, limits, name, shown, span};
+
+pub(super) fn variant(
+    manifest: &Manifest,
+    entry: &Entry,
+    variant: &Variant,
+    place: &str,
+) -> Result<(), BundleError> {
+    outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
+    for (program, dispatches) in [("init dispatch", &variant.init), ("dispatch", &variant.dispatches)] {
+        let mut hazards = Hazards::default();
+        for (index, item) in dispatches.iter().enumerate() {
+            described(item)
+                .and_then(|()| dispatch::dispatch(manifest, entry.target, variant, item))
+                .and_then(|slots| hazards.add(slots, item))
+                .map_err(|flaw| {
+                    invalid(format!("{place}, {program} {index} `{}`", shown(&item.name)), flaw)
+                })?;
+        }
+    }
+    Ok(())
+}
+
+fn outline(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
+    name("name", &variant.name)?;
+    length("profile", &variant.profile)?;
+    count("requirements", variant.requires.len(), limits::REQUIREMENTS)?;
+    variant.requires.iter().try_for_each(requirement)?;
+    if variant.arena_bytes > limits::ARENA_BYTES {
+        return Err(Flaw::TooLarge { what: "arena", most: limits::ARENA_BYTES });
+    }
+    count("textures", variant.textures.len(), limits::TEXTURES)?;
+    variant.textures.iter().try_for_each(texture)?;
+    placed("inputs", &entry.inputs, &variant.inputs, variant.arena_bytes)?;
+    placed("outputs", &entry.outputs, &variant.outputs, variant.arena_bytes)?;
+    inputs_are_disjoint(entry, variant)?;
+    count("init dispatches", variant.init.len(), limits::DISPATCHES)?;
+    count("dispatches", variant.dispatches.len(), limits::DISPATCHES)
+}
+
+fn requirement(requirement: &Requirement) -> Result<(), Flaw> {
+    match requirement {
+        Requirement::Vendor(ids) => count("vendor ids", ids.len(), limits::REQUIREMENTS),
+        Requirement::F16
+        | Requirement::Subgroups
+        | Requirement::SubgroupSize(_)
+        | Requirement::CooperativeMatrix { .. }
+        | Requirement::SharedBytes(_)
+        | Requirement::WorkgroupInvocations(_)
+        | Requirement::StorageBindingBytes(_)
+        | Requirement::BufferBytes(_)
+        | Requirement::Texture2dSize(_)
+        | Requirement::ImageBufferTexels(_)
+        | Requirement::StorageBuffers(_) => Ok(()),
+    }
+}
+
+fn texture(texture: &TextureObject) -> Result<(), Flaw> {
+    for (what, size) in [("texture width", texture.width_px), ("texture height", texture.height_px)] {
+        if size == 0 {
+            return Err(Flaw::Zero { what });
+        }
+        if size > limits::TEXTURE_PX {
+            return Err(Flaw::TooLarge { what, most: limits::TEXTURE_PX.into() });
+        }
+    }
+    Ok(())
+}
+
+fn placed(
+    what: &'static str,
+    tensors: &[IoTensor],
+    bindings: &[IoBinding],
+    arena_bytes: u64,
+) -> Result<(), Flaw> {
+    if tensors.len() != bindings.len() {
+        return Err(Flaw::IoCount { what, found: bindings.len(), expected: tensors.len() });
+    }
+    for (tensor, binding) in tensors.iter().zip(bindings) {
+        if !tensor.element.fits(binding.element) {
+            let (host, device) = (tensor.element, binding.element);
+            return Err(Flaw::IoElement { tensor: shown(&tensor.name), host, device });
+        }
+        aligned("offset of an input or output", binding.offset, ALIGNMENT_BYTES)?;
+        span(binding.offset, size_bytes(tensor, binding), "arena", arena_bytes)?;
+    }
+    Ok(())
+}
+
+/// Inputs are all written before a run starts. Outputs may share memory with inputs (state) and with each
+/// other.
+fn inputs_are_disjoint(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
+    let mut ranges: Vec<(u64, u64, &str)> = entry
+        .inputs
+        .iter()
+        .zip(&variant.inputs)
+        .map(|(tensor, binding)| (binding.offset, size_bytes(tensor, binding), tensor.name.as_str()))
+        .filter(|(_, size, _)| *size > 0)
+        .collect();
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        let ((offset, size, first), (next, _, second)) = (pair[0], pair[1]);
+        if next < offset + size {
+            return Err(Flaw::InputsOverlap { first: shown(first), second: shown(second) });
+        }
+    }
+    Ok(())
+}
+
+/// Cannot overflow: the element count is capped.
+fn size_bytes(tensor: &IoTensor, binding: &IoBinding) -> u64 {
+    tensor.elements().map_or(u64::MAX, |elements| elements * binding.element.size_bytes())
+}
+
+fn described(dispatch: &Dispatch) -> Result<(), Flaw> {
+    name("name", &dispatch.name)?;
+    count("origins", dispatch.origins.len(), limits::ORIGINS)?;
+    dispatch.origins.iter().try_for_each(|origin| length("origin", origin))
+}

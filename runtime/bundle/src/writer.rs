@@ -1,0 +1,260 @@
+//! Writes bundles: weights first and as they come, then shaders, then the manifest, and the header last.
+//!
+//! Equal weights and equal shaders are stored once. What is written has passed [`validate`], and a file
+//! appears under its name only when it is whole. The same calls in the same order give the same bytes.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{BundleError, Flaw};
+use crate::format::{ALIGNMENT_BYTES, Hash, Header, PAGE_BYTES};
+use crate::manifest::{Entry, Manifest, Provenance, Shader, WeightBlob};
+use crate::reader::encode_manifest;
+use crate::validate::{SectionBytes, validate};
+
+/// Collects a bundle's parts, then writes it.
+#[derive(Debug)]
+pub struct BundleWriter {
+    manifest: Manifest,
+    shader_code: Vec<u8>,
+    weights: Spool,
+    weights_bytes: u64,
+    weights_hash: blake3::Hasher,
+    // Looked up, never iterated: the order of output is the order of calls.
+    blobs: HashMap<Hash, u32>,
+    blob_names: HashMap<String, Hash>,
+    codes: HashMap<Hash, u64>,
+}
+
+/// Where weights wait until the bundle is whole. Both kinds hold the file from its first byte, header page
+/// included.
+#[derive(Debug)]
+enum Spool {
+    Memory(Vec<u8>),
+    File(PartialFile),
+}
+
+impl BundleWriter {
+    /// Keeps weights in memory until [`BundleWriter::finish`] or [`BundleWriter::to_bytes`].
+    pub fn new(provenance: Provenance) -> Self {
+        Self::with_spool(provenance, Spool::Memory(vec![0; PAGE_BYTES as usize]))
+    }
+
+    /// Writes weights straight to a temporary file beside `path`, so that memory holds one blob at a time.
+    /// The file gets its name in [`BundleWriter::finish`], which must be given a path on the same file
+    /// system, and is removed if the writer is dropped before.
+    pub fn streaming(provenance: Provenance, path: &Path) -> Result<Self, BundleError> {
+        let mut file = PartialFile::create(path)?;
+        file.write(&[0; PAGE_BYTES as usize])?;
+        Ok(Self::with_spool(provenance, Spool::File(file)))
+    }
+
+    fn with_spool(provenance: Provenance, weights: Spool) -> Self {
+        Self {
+            manifest: Manifest { provenance, weights: Vec::new(), shaders: Vec::new(), entries: Vec::new() },
+            shader_code: Vec::new(),
+            weights,
+            weights_bytes: 0,
+            weights_hash: blake3::Hasher::new(),
+            blobs: HashMap::new(),
+            blob_names: HashMap::new(),
+            codes: HashMap::new(),
+        }
+    }
+
+    /// What was added so far.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Adds a blob and returns its index in [`Manifest::weights`]. Bytes that are already there are not
+    /// stored again: their index is returned, and they keep their first name.
+    pub fn add_weight(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> Result<u32, BundleError> {
+        let bytes = bytes.as_ref();
+        let hash = *blake3::hash(bytes).as_bytes();
+        let named = self.blob_names.entry(name.to_owned()).or_insert(hash);
+        if *named != hash {
+            return Err(BundleError::Invalid {
+                place: "weights".to_owned(),
+                flaw: Flaw::WeightTwice { name: name.to_owned() },
+            });
+        }
+        if let Some(index) = self.blobs.get(&hash) {
+            return Ok(*index);
+        }
+        let offset = self.weights_bytes.next_multiple_of(ALIGNMENT_BYTES);
+        let padding = [0; ALIGNMENT_BYTES as usize];
+        self.append_weights(&padding[..(offset - self.weights_bytes) as usize])?;
+        self.append_weights(bytes)?;
+        let index = self.manifest.weights.len() as u32;
+        self.manifest.weights.push(WeightBlob { name: name.to_owned(), offset, size: bytes.len() as u64 });
+        self.blobs.insert(hash, index);
+        Ok(index)
+    }
+
+    /// Adds a shader and returns its index in [`Manifest::shaders`]. `shader.offset` and `shader.size` are
+    /// set here. A shader that differs from an earlier one by name only gets that one's index; equal code is
+    /// stored once.
+    pub fn add_shader(&mut self, mut shader: Shader, code: &[u8]) -> u32 {
+        let end = self.shader_code.len() as u64;
+        let offset = *self.codes.entry(*blake3::hash(code).as_bytes()).or_insert(end);
+        if offset == end {
+            self.shader_code.extend_from_slice(code);
+            // Shaders start at whole words, because SPIR-V is read in words.
+            self.shader_code.resize(self.shader_code.len().next_multiple_of(4), 0);
+        }
+        shader.offset = offset;
+        shader.size = code.len() as u64;
+        let shaders = &mut self.manifest.shaders;
+        if let Some(index) = shaders.iter().position(|known| same_but_name(known, &shader)) {
+            return index as u32;
+        }
+        shaders.push(shader);
+        (shaders.len() - 1) as u32
+    }
+
+    /// Adds an entry; entries keep their order.
+    pub fn add_entry(&mut self, entry: Entry) {
+        self.manifest.entries.push(entry);
+    }
+
+    /// Validates the bundle and gives it its name. On failure nothing is left behind and a file that was
+    /// there before is untouched.
+    pub fn finish(mut self, path: &Path) -> Result<(), BundleError> {
+        let (header, tail) = self.seal()?;
+        let mut file = match self.weights {
+            Spool::File(file) => file,
+            Spool::Memory(bytes) => {
+                let mut file = PartialFile::create(path)?;
+                file.write(&bytes)?;
+                file
+            }
+        };
+        file.write(&tail)?;
+        file.write_at_start(&header.encode())?;
+        file.rename_to(path)
+    }
+
+    /// Validates the bundle and returns its bytes.
+    pub fn to_bytes(mut self) -> Result<Vec<u8>, BundleError> {
+        let (header, tail) = self.seal()?;
+        let mut bytes = match self.weights {
+            Spool::Memory(bytes) => bytes,
+            Spool::File(file) => fs::read(&file.path).map_err(|source| file.error("read", source))?,
+        };
+        bytes.extend_from_slice(&tail);
+        bytes[..PAGE_BYTES as usize].copy_from_slice(&header.encode());
+        Ok(bytes)
+    }
+
+    /// Validates, and returns the header and everything that follows the weights.
+    fn seal(&mut self) -> Result<(Header, Vec<u8>), BundleError> {
+        validate(&self.manifest, SectionBytes { shaders: &self.shader_code, weights: self.weights_bytes })?;
+        let manifest = encode_manifest(&self.manifest)?;
+        let header = Header::new(
+            (manifest.len() as u64, *blake3::hash(&manifest).as_bytes()),
+            (self.shader_code.len() as u64, *blake3::hash(&self.shader_code).as_bytes()),
+            (self.weights_bytes, *self.weights_hash.finalize().as_bytes()),
+        )
+        .ok_or_else(|| BundleError::Encode { reason: "the file would exceed 64-bit offsets".to_owned() })?;
+        let tail_start = header.weights.offset + header.weights.size;
+        let mut tail = vec![0; (header.file_bytes() - tail_start) as usize];
+        for (entry, bytes) in [(&header.shaders, &self.shader_code), (&header.manifest, &manifest)] {
+            let start = (entry.offset - tail_start) as usize;
+            tail[start..start + bytes.len()].copy_from_slice(bytes);
+        }
+        Ok((header, tail))
+    }
+
+    fn append_weights(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
+        self.weights_hash.update(bytes);
+        self.weights_bytes += bytes.len() as u64;
+        match &mut self.weights {
+            Spool::Memory(memory) => memory.extend_from_slice(bytes),
+            Spool::File(file) => file.write(bytes)?,
+        }
+        Ok(())
+    }
+}
+
+fn same_but_name(a: &Shader, b: &Shader) -> bool {
+    a.offset == b.offset && a.size == b.size && {
+        let Shader {
+            name: _,
+            target,
+            entry_point,
+            offset: _,
+            size: _,
+            workgroup_size,
+            shared_bytes,
+            subgroup_size,
+            bindings,
+        } = a;
+        (target, entry_point, workgroup_size, shared_bytes, subgroup_size, bindings)
+            == (&b.target, &b.entry_point, &b.workgroup_size, &b.shared_bytes, &b.subgroup_size, &b.bindings)
+    }
+}
+
+/// A file under a temporary name, removed on drop unless it was renamed.
+#[derive(Debug)]
+struct PartialFile {
+    path: PathBuf,
+    file: File,
+    renamed: bool,
+}
+
+impl PartialFile {
+    /// Creates a file beside `target`, so that a rename stays on one file system.
+    fn create(target: &Path) -> Result<Self, BundleError> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        for attempt in 0..1000 {
+            let path = target.with_file_name(format!(".{name}.{}.{attempt}.partial", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file, renamed: false }),
+                Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(BundleError::Io { action: "create", path, source }),
+            }
+        }
+        Err(BundleError::Io {
+            action: "create a temporary file beside",
+            path: target.to_owned(),
+            source: std::io::ErrorKind::AlreadyExists.into(),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
+        self.file.write_all(bytes).map_err(|source| self.error("write", source))
+    }
+
+    fn write_at_start(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
+        self.file.seek(SeekFrom::Start(0)).map_err(|source| self.error("seek in", source))?;
+        self.write(bytes)
+    }
+
+    fn rename_to(mut self, path: &Path) -> Result<(), BundleError> {
+        // Without this a crash of the machine could leave the new name on an empty file.
+        self.file.sync_all().map_err(|source| self.error("write", source))?;
+        fs::rename(&self.path, path).map_err(|source| BundleError::Io {
+            action: "replace",
+            path: path.to_owned(),
+            source,
+        })?;
+        self.renamed = true;
+        Ok(())
+    }
+
+    fn error(&self, action: &'static str, source: std::io::Error) -> BundleError {
+        BundleError::Io { action, path: self.path.clone(), source }
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // Nothing can be done about a failure here, and the error that led here is already on its way.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

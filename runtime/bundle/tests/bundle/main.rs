@@ -1,0 +1,6 @@
+//! What a bundle promises: what was written is what is read, and what is damaged or false is refused by name.
+
+mod hostile;
+mod round_trip;
+mod rules;
+mod sample;

@@ -1,0 +1,219 @@
+//! One test a rule of the validator: a change to a valid manifest, and what is said about it.
+
+use drift_bundle::manifest::*;
+use drift_bundle::{SectionBytes, limits, validate};
+
+use crate::sample;
+
+/// Applies `change` to the sample's manifest and returns what the validator says, empty when it accepts.
+fn verdict(change: impl FnOnce(&mut Manifest)) -> String {
+    let bytes = sample::bytes();
+    let mut manifest = sample::bundle().manifest().clone();
+    change(&mut manifest);
+    let sections = SectionBytes {
+        shaders: &bytes[sample::section(&bytes, 1)],
+        weights: sample::section(&bytes, 2).len() as u64,
+    };
+    match validate(&manifest, sections) {
+        Ok(()) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn check(expected: &str, change: impl FnOnce(&mut Manifest)) {
+    let found = verdict(change);
+    assert!(found.contains(expected), "expected `{expected}`, found `{found}`");
+}
+
+fn variant(manifest: &mut Manifest) -> &mut Variant {
+    &mut manifest.entries[0].variants[0]
+}
+
+fn bound(manifest: &mut Manifest) -> &mut Vec<Resource> {
+    &mut variant(manifest).dispatches[1].bindings
+}
+
+#[test]
+fn the_sample_is_valid() {
+    assert_eq!(verdict(|_| ()), "");
+}
+
+#[test]
+fn a_message_names_entry_variant_and_dispatch() {
+    let place = "entry `main` for vulkan, variant `generic`, dispatch 1 `add_2: eltwise`: ";
+    check(&format!("{place}shader 99 does not exist, there are 2"), |m| variant(m).dispatches[1].shader = 99);
+    check("variant `generic`, init dispatch 0 `repack`: ", |m| variant(m).init[0].shader = 99);
+}
+
+#[test]
+fn ranges_lie_in_what_they_index() {
+    check("leave the arena of 1024 bytes", |m| bound(m)[0] = Resource::Arena { offset: 768, size: 257 });
+    check("leave the arena", |m| bound(m)[0] = Resource::Arena { offset: u64::MAX - 255, size: 256 });
+    check("leave the weight of 700", |m| bound(m)[4] = Resource::Weights { blob: 0, offset: 512, size: 300 });
+    check("weight 2 does not exist", |m| bound(m)[4] = Resource::Weights { blob: 2, offset: 0, size: 300 });
+    check("texture 1 does not exist", |m| bound(m)[2] = Resource::Texture(1));
+    check("leave the weights section", |m| m.weights[1].size = 100_000);
+    check("leave the shader section", |m| m.shaders[1].size = 100_000);
+    check("leave the arena", |m| variant(m).outputs[0].offset = 1024);
+    check("leave the arena", |m| variant(m).arena_bytes = 0);
+    check("size is zero", |m| bound(m)[0] = Resource::Arena { offset: 0, size: 0 });
+}
+
+#[test]
+fn offsets_are_aligned() {
+    check("arena offset is 4, not a multiple of 256", |m| {
+        bound(m)[0] = Resource::Arena { offset: 4, size: 60 }
+    });
+    check("offset in a weight is 128", |m| {
+        bound(m)[4] = Resource::Weights { blob: 0, offset: 128, size: 400 }
+    });
+    check("offset is 100, not a multiple of 256", |m| m.weights[1].offset = 100);
+    check("offset is 2, not a multiple of 4", |m| m.shaders[1].offset = 2);
+}
+
+#[test]
+fn slots_get_what_they_take() {
+    check("slot 0 takes a storage buffer, a texture is bound", |m| bound(m)[0] = Resource::Texture(0));
+    check("slot 2 takes a texture, a range of the arena is bound", |m| {
+        bound(m)[2] = Resource::Arena { offset: 768, size: 16 };
+    });
+    check("slot 0 needs 60 bytes, 59 are bound", |m| bound(m)[0] = Resource::Arena { offset: 0, size: 59 });
+    check("slot 1 is writable and bound to weights", |m| {
+        bound(m)[1] = Resource::Weights { blob: 0, offset: 0, size: 300 };
+    });
+    check("slot 2 takes F16 channels, F32 is bound", |m| variant(m).textures[0].element = DeviceElement::F32);
+    check("slot 5 takes F16 channels, F32 is bound", |m| {
+        bound(m)[5] = Resource::WeightTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 32 };
+    });
+    check("size of a texel range is 24, not a multiple of 16", |m| {
+        bound(m)[3] = Resource::ArenaTexels { element: DeviceElement::F32, offset: 512, size: 24 };
+    });
+    check("6 resources are bound, shader `conv_tiled_0` declares 7", |m| {
+        bound(m).pop();
+    });
+    check("is for Metal, the entry is for Vulkan", |m| variant(m).dispatches[0].shader = 1);
+}
+
+#[test]
+fn what_is_written_is_bound_once() {
+    check("slots 0 and 1 share memory", |m| bound(m)[0] = Resource::Arena { offset: 256, size: 60 });
+    check("slots 0 and 3 share memory", |m| bound(m)[0] = Resource::Arena { offset: 512, size: 60 });
+    let two_readers = verdict(|m| {
+        m.shaders[0].bindings[1].writable = false;
+        bound(m)[1] = Resource::Arena { offset: 0, size: 60 };
+        bound(m)[0] = Resource::Arena { offset: 0, size: 60 };
+    });
+    assert_eq!(two_readers, "", "reading twice is fine");
+    check("slots 2 and 3 share memory", |m| {
+        m.shaders[0].bindings[3].kind = BindingKind::Texture2d { element: DeviceElement::F16 };
+        for dispatch in variant(m).init.iter_mut() {
+            dispatch.bindings[3] = Resource::Texture(0);
+        }
+    });
+}
+
+#[test]
+fn dispatches_wait_for_what_they_depend_on() {
+    check("dispatch 1 `add_2: eltwise`: slot 1 touches memory that an earlier dispatch writes", |m| {
+        variant(m).dispatches[1].barrier = false;
+    });
+    check("slot 1 touches memory that an earlier dispatch reads, with no barrier", |m| {
+        variant(m).dispatches[1].barrier = false;
+        bound(m)[0] = Resource::Arena { offset: 768, size: 60 };
+        bound(m)[1] = Resource::Arena { offset: 0, size: 30 };
+    });
+    check("slot 2 touches memory that an earlier dispatch writes", |m| {
+        variant(m).dispatches[1].barrier = false;
+        bound(m)[1] = Resource::Arena { offset: 768, size: 30 };
+    });
+    let apart = verdict(|m| {
+        let texture = variant(m).textures[0];
+        variant(m).textures.push(texture);
+        variant(m).arena_bytes = 2048;
+        variant(m).dispatches[1].barrier = false;
+        bound(m)[1] = Resource::Arena { offset: 1024, size: 30 };
+        bound(m)[2] = Resource::Texture(1);
+        bound(m)[3] = Resource::ArenaTexels { element: DeviceElement::F32, offset: 1280, size: 64 };
+    });
+    assert_eq!(apart, "", "two that only share what they read may run at once");
+    assert_eq!(
+        verdict(|m| variant(m).dispatches[0].barrier = false),
+        "",
+        "the first has nothing to wait for"
+    );
+}
+
+#[test]
+fn names_are_there_unique_and_short() {
+    check("two weights are named `conv1.bias`", |m| m.weights[0].name = "conv1.bias".to_owned());
+    check("two inputs are named `ids`", |m| m.entries[0].inputs[0].name = "ids".to_owned());
+    check("name is empty", |m| m.shaders[0].name.clear());
+    check("entry `main` for vulkan: two entries", |m| {
+        let entry = m.entries[0].clone();
+        m.entries.push(entry);
+    });
+    check("two variants are named `generic`", |m| {
+        let again = variant(m).clone();
+        m.entries[0].variants.push(again);
+    });
+    check("origin is 4097 bytes long", |m| variant(m).dispatches[0].origins[0] = "x".repeat(4097));
+    check("flag is 5000 bytes long", |m| m.provenance.flags.push("é".repeat(2500)));
+}
+
+#[test]
+fn lists_are_capped() {
+    check("17 axes", |m| m.entries[0].inputs[0].shape = vec![1; 17]);
+    check("textures where at most 65536", |m| {
+        let texture = variant(m).textures[0];
+        variant(m).textures = vec![texture; limits::TEXTURES + 1];
+    });
+    check("no variants", |m| m.entries[0].variants.clear());
+    check("1 inputs are placed, the entry declares 2", |m| {
+        variant(m).inputs.pop();
+    });
+}
+
+#[test]
+fn shapes_do_not_overflow() {
+    check("element count is too large", |m| m.entries[0].inputs[0].shape = vec![u64::MAX, 2]);
+    check("element count is too large", |m| m.entries[0].inputs[0].shape = vec![1 << 49]);
+    let empty = verdict(|m| m.entries[0].inputs[0].shape = vec![0, 3]);
+    assert_eq!(empty, "", "a tensor may have no elements");
+}
+
+#[test]
+fn inputs_lie_apart_and_in_a_type_that_holds_them() {
+    check("inputs `ids` and `image` share memory", |m| variant(m).inputs[1].offset = 0);
+    check("tensor `ids` is I64 for the caller and cannot be F32", |m| {
+        variant(m).inputs[1].element = DeviceElement::F32;
+    });
+    let in_place = verdict(|m| variant(m).outputs[0].offset = 0);
+    assert_eq!(in_place, "", "state is an output in an input's place");
+}
+
+#[test]
+fn sizes_are_not_zero_or_absurd() {
+    check("workgroup count is zero", |m| variant(m).dispatches[0].workgroups[2] = 0);
+    check("workgroup size is zero", |m| m.shaders[0].workgroup_size[1] = 0);
+    check("workgroup is too large", |m| m.shaders[0].workgroup_size = [u32::MAX, u32::MAX, 1]);
+    check("texture width is zero", |m| variant(m).textures[0].width_px = 0);
+    check("texture height is too large", |m| variant(m).textures[0].height_px = u32::MAX);
+    check("subgroup size, a power of two, is too large", |m| m.shaders[0].subgroup_size = Some(33));
+    check("arena is too large", |m| variant(m).arena_bytes = u64::MAX);
+}
+
+#[test]
+fn slots_are_declared_once_and_in_range() {
+    check("group 0 binding 0 is declared twice", |m| m.shaders[0].bindings[1].binding = 0);
+    check("group is too large", |m| m.shaders[0].bindings[1].group = 3);
+    check("binding is too large", |m| m.shaders[0].bindings[1].binding = u32::MAX);
+    check("slot 6 is a uniform buffer and cannot be writable", |m| m.shaders[0].bindings[6].writable = true);
+}
+
+#[test]
+fn code_is_of_its_target() {
+    check("code is not SPIR-V", |m| m.shaders[0].size = 23);
+    check("code is not SPIR-V", |m| m.shaders[1].target = Target::Vulkan);
+    check("code is not UTF-8", |m| m.shaders[1].size -= 1);
+}

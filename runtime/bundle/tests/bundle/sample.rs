@@ -1,0 +1,174 @@
+//! A small bundle that has one of everything, and tools to damage it.
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
+use drift_bundle::manifest::*;
+use drift_bundle::{Bundle, BundleWriter};
+
+pub(crate) const SPIRV: [u32; 6] = [0x0723_0203, 0x0001_0300, 0, 8, 0, 0x0002_0011];
+
+pub(crate) fn provenance() -> Provenance {
+    Provenance {
+        compiler: "driftc 0.1.0".to_owned(),
+        flags: vec!["--precision=f16".to_owned()],
+        model: "sample".to_owned(),
+        model_hash: "00ff".to_owned(),
+        profiles: vec!["generic".to_owned()],
+    }
+}
+
+pub(crate) fn spirv() -> Vec<u8> {
+    SPIRV.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn slot(group: u32, binding: u32, kind: BindingKind, writable: bool) -> BindingSlot {
+    BindingSlot { group, binding, kind, writable }
+}
+
+/// Takes a source and a weight and a uniform, and writes one range, a texture and a texel range.
+pub(crate) fn shader(target: Target, name: &str) -> Shader {
+    Shader {
+        name: name.to_owned(),
+        target,
+        entry_point: "main".to_owned(),
+        offset: 0,
+        size: 0,
+        workgroup_size: [8, 8, 1],
+        shared_bytes: 1024,
+        subgroup_size: Some(32),
+        bindings: vec![
+            slot(0, 0, BindingKind::StorageBuffer { min_bytes: 60 }, false),
+            slot(0, 1, BindingKind::StorageBuffer { min_bytes: 30 }, true),
+            slot(0, 2, BindingKind::Texture2d { element: DeviceElement::F16 }, true),
+            slot(0, 3, BindingKind::ImageBuffer { element: DeviceElement::F32 }, true),
+            slot(1, 0, BindingKind::StorageBuffer { min_bytes: 300 }, false),
+            slot(1, 1, BindingKind::ImageBuffer { element: DeviceElement::F16 }, false),
+            slot(2, 0, BindingKind::UniformBuffer { min_bytes: 16 }, false),
+        ],
+    }
+}
+
+fn dispatch(name: &str, shader: u32) -> Dispatch {
+    Dispatch {
+        name: name.to_owned(),
+        shader,
+        bindings: vec![
+            Resource::Arena { offset: 0, size: 60 },
+            Resource::Arena { offset: 256, size: 30 },
+            Resource::Texture(0),
+            Resource::ArenaTexels { element: DeviceElement::F32, offset: 512, size: 64 },
+            Resource::Weights { blob: 0, offset: 256, size: 400 },
+            Resource::WeightTexels { element: DeviceElement::F16, blob: 1, offset: 0, size: 32 },
+            Resource::Weights { blob: 1, offset: 0, size: 16 },
+        ],
+        workgroups: [3, 2, 1],
+        barrier: true,
+        origins: vec!["conv_1".to_owned(), "relu_1".to_owned()],
+        bytes_read: 460,
+        bytes_written: 30,
+        flops: 1234,
+    }
+}
+
+fn variant(shader: u32) -> Variant {
+    Variant {
+        name: "generic".to_owned(),
+        profile: "generic".to_owned(),
+        requires: vec![
+            Requirement::F16,
+            Requirement::SharedBytes(1024),
+            Requirement::Vendor(vec![0x10de, 0x8086]),
+        ],
+        arena_bytes: 1024,
+        textures: vec![TextureObject { element: DeviceElement::F16, width_px: 5, height_px: 3 }],
+        inputs: vec![
+            IoBinding { offset: 0, element: DeviceElement::F32 },
+            IoBinding { offset: 768, element: DeviceElement::I32 },
+        ],
+        outputs: vec![IoBinding { offset: 256, element: DeviceElement::F16 }],
+        init: vec![dispatch("repack", shader)],
+        dispatches: vec![dispatch("conv_1: conv_tiled", shader), dispatch("add_2: eltwise", shader)],
+        memory: MemoryReport {
+            naive_bytes: 4096,
+            planned_bytes: 1024,
+            lower_bound_bytes: 900,
+            strategy: MemoryStrategy::GreedyByBreadth,
+        },
+    }
+}
+
+fn entry(target: Target, shader: u32) -> Entry {
+    let tensor = |name: &str, element, shape: &[u64]| IoTensor {
+        name: name.to_owned(),
+        element,
+        shape: shape.to_vec(),
+    };
+    Entry {
+        name: "main".to_owned(),
+        target,
+        inputs: vec![tensor("image", HostElement::F32, &[1, 3, 1, 5]), tensor("ids", HostElement::I64, &[])],
+        outputs: vec![tensor("logits", HostElement::F32, &[3, 5])],
+        variants: vec![variant(shader)],
+    }
+}
+
+pub(crate) fn weights() -> [Vec<u8>; 2] {
+    [(0..=255).cycle().take(700).collect(), (0..40).rev().collect()]
+}
+
+pub(crate) fn fill(writer: &mut BundleWriter) {
+    let [first, second] = weights();
+    writer.add_weight("conv1.weight:o4i4", &first).unwrap();
+    writer.add_weight("conv1.bias", second).unwrap();
+    let vulkan = writer.add_shader(shader(Target::Vulkan, "conv_tiled_0"), &spirv());
+    let metal =
+        writer.add_shader(shader(Target::Metal, "conv_tiled_0"), b"kernel void conv() {} // \xc3\xa9");
+    writer.add_entry(entry(Target::Vulkan, vulkan));
+    writer.add_entry(entry(Target::Metal, metal));
+}
+
+pub(crate) fn writer() -> BundleWriter {
+    let mut writer = BundleWriter::new(provenance());
+    fill(&mut writer);
+    writer
+}
+
+pub(crate) fn bytes() -> Vec<u8> {
+    writer().to_bytes().unwrap()
+}
+
+pub(crate) fn bundle() -> Bundle {
+    Bundle::from_bytes(bytes()).unwrap()
+}
+
+/// Offset, size and hash of section `index` in the header.
+pub(crate) fn section(file: &[u8], index: usize) -> std::ops::Range<usize> {
+    let at = 16 + 48 * index;
+    let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+    word(at)..word(at) + word(at + 8)
+}
+
+/// Makes the hashes fit whatever the sections hold now.
+pub(crate) fn reseal(file: &mut [u8]) {
+    for index in 0..3 {
+        let hash = blake3::hash(&file[section(file, index)]);
+        let at = 16 + 48 * index + 16;
+        file[at..at + 32].copy_from_slice(hash.as_bytes());
+    }
+}
+
+/// SplitMix64: enough randomness for tests, the same on every machine.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}

@@ -1,0 +1,169 @@
+//! The few verbs that a replay needs of a GPU API. Each API is a folder that implements them; everything else
+//! is here once.
+
+use drift_bundle::Bundle;
+use drift_bundle::manifest::{Dispatch, Entry, Resource, Shader, Variant};
+
+use crate::error::RuntimeError;
+use crate::info::DeviceInfo;
+use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
+use crate::session::{LoadOptions, SubmitLimits};
+use crate::vulkan::ValidationLog;
+
+/// An opened device.
+pub(crate) trait Backend: Send + Sync {
+    fn info(&self) -> &DeviceInfo;
+
+    /// Messages of the API's validation layer, where one was asked for.
+    fn validation_log(&self) -> ValidationLog;
+
+    /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init program. The
+    /// program's limits have been checked against [`Backend::info`].
+    fn load(&self, program: &Program<'_>, options: &LoadOptions) -> Result<Loaded, RuntimeError>;
+}
+
+/// A recorded program, ready to be submitted any number of times.
+pub(crate) trait Replay: Send {
+    /// Host memory from which input `index` is uploaded, in device form.
+    fn input(&mut self, index: usize) -> &mut [u8];
+
+    /// Uploads the inputs that `uploads` marks, runs the program and waits for it.
+    fn run(&mut self, uploads: &[bool]) -> Result<(), RuntimeError>;
+
+    /// Copies output `index` to where the host sees it.
+    fn fetch(&mut self, index: usize) -> Result<(), RuntimeError>;
+
+    /// Output `index` as it was fetched last, in device form.
+    fn output(&self, index: usize) -> &[u8];
+
+    /// GPU times of the last run.
+    fn timings(&mut self) -> Result<Timings, RuntimeError>;
+}
+
+/// What a backend returns from loading.
+pub(crate) struct Loaded {
+    pub(crate) replay: Box<dyn Replay>,
+    pub(crate) pipelines: usize,
+    pub(crate) submissions: usize,
+    pub(crate) cache: CacheUse,
+    pub(crate) times: LoadTimes,
+    pub(crate) bytes: DeviceBytes,
+}
+
+/// The variant that was chosen, in its bundle.
+#[derive(Clone, Copy)]
+pub(crate) struct Program<'a> {
+    pub(crate) bundle: &'a Bundle,
+    pub(crate) entry: &'a Entry,
+    pub(crate) variant: &'a Variant,
+}
+
+impl<'a> Program<'a> {
+    /// Init dispatches, then those of each run.
+    pub(crate) fn all_dispatches(&self) -> impl Iterator<Item = &'a Dispatch> + use<'a> {
+        self.variant.init.iter().chain(&self.variant.dispatches)
+    }
+
+    pub(crate) fn shader(&self, dispatch: &Dispatch) -> &'a Shader {
+        &self.bundle.manifest().shaders[dispatch.shader as usize]
+    }
+
+    /// Indices of the shaders in use, ascending.
+    pub(crate) fn used_shaders(&self) -> Vec<usize> {
+        let mut used: Vec<usize> = self.all_dispatches().map(|dispatch| dispatch.shader as usize).collect();
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
+    /// Indices of the weights in use, ascending.
+    pub(crate) fn used_weights(&self) -> Vec<usize> {
+        let bound = self.all_dispatches().flat_map(|dispatch| &dispatch.bindings);
+        let mut used: Vec<usize> = bound
+            .filter_map(|resource| match resource {
+                Resource::Weights { blob, .. } | Resource::WeightTexels { blob, .. } => Some(*blob as usize),
+                Resource::Arena { .. } | Resource::Texture(_) | Resource::ArenaTexels { .. } => None,
+            })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
+    /// Offset and size in the arena of each input.
+    pub(crate) fn input_ranges(&self) -> Vec<(u64, u64)> {
+        let pairs = self.entry.inputs.iter().zip(&self.variant.inputs);
+        pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
+    }
+
+    /// Offset and size in the arena of each output.
+    pub(crate) fn output_ranges(&self) -> Vec<(u64, u64)> {
+        let pairs = self.entry.outputs.iter().zip(&self.variant.outputs);
+        pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
+    }
+}
+
+fn device_bytes(
+    tensor: &drift_bundle::manifest::IoTensor,
+    binding: &drift_bundle::manifest::IoBinding,
+) -> u64 {
+    let elements = tensor.elements().unwrap_or_else(|| unreachable!("verified: shapes do not overflow"));
+    elements * binding.element.size_bytes()
+}
+
+/// Splits a program into submissions, none of which exceeds `limits` unless a single dispatch does.
+pub(crate) fn submissions(dispatches: &[Dispatch], limits: &SubmitLimits) -> Vec<std::ops::Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut flops) = (0, 0_u64);
+    for (index, dispatch) in dispatches.iter().enumerate() {
+        let with_this = flops.saturating_add(dispatch.flops);
+        let full = index - start >= limits.dispatches.max(1) || with_this > limits.flops;
+        if full && index > start {
+            parts.push(start..index);
+            (start, flops) = (index, dispatch.flops);
+        } else {
+            flops = with_this;
+        }
+    }
+    if start < dispatches.len() {
+        parts.push(start..dispatches.len());
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(flops: &[u64], limits: SubmitLimits, expected: &[(usize, usize)]) {
+        let dispatches: Vec<Dispatch> = flops
+            .iter()
+            .map(|flops| Dispatch {
+                name: String::new(),
+                shader: 0,
+                bindings: Vec::new(),
+                workgroups: [1; 3],
+                barrier: false,
+                origins: Vec::new(),
+                bytes_read: 0,
+                bytes_written: 0,
+                flops: *flops,
+            })
+            .collect();
+        let parts: Vec<_> =
+            submissions(&dispatches, &limits).into_iter().map(|part| (part.start, part.end)).collect();
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn a_program_is_split_where_a_limit_is_reached() {
+        let limits = |dispatches, flops| SubmitLimits { dispatches, flops };
+        check(&[], limits(4, 100), &[]);
+        check(&[1, 1, 1], limits(4, 100), &[(0, 3)]);
+        check(&[1, 1, 1, 1, 1], limits(2, 100), &[(0, 2), (2, 4), (4, 5)]);
+        check(&[60, 60, 30, 10], limits(9, 100), &[(0, 1), (1, 4)]);
+        check(&[500, 1, 500], limits(9, 100), &[(0, 1), (1, 2), (2, 3)]);
+        check(&[u64::MAX, u64::MAX], limits(9, u64::MAX), &[(0, 2)]);
+        check(&[1, 1], limits(0, 0), &[(0, 1), (1, 2)]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Picks an entry, and the first of its variants whose predicates hold and whose needs the device meets.
+
+use drift_bundle::Bundle;
+use drift_bundle::manifest::{Entry, Requirement, Target};
+
+use crate::backend::Program;
+use crate::error::RuntimeError;
+use crate::info::DeviceInfo;
+use crate::limits;
+use crate::report::{DeclineReason, DeclinedVariant};
+
+/// Name of the entry that is meant when none is named.
+const DEFAULT_ENTRY: &str = "main";
+
+/// The variant that will run, and those that were passed over.
+pub(crate) fn choose<'a>(
+    bundle: &'a Bundle,
+    info: &DeviceInfo,
+    entry: Option<&str>,
+    variant: Option<&str>,
+) -> Result<(Program<'a>, Vec<DeclinedVariant>), RuntimeError> {
+    let entry = find_entry(bundle, info.kind.target(), entry)?;
+    if let Some(wanted) = variant
+        && !entry.variants.iter().any(|variant| variant.name == wanted)
+    {
+        let held = entry.variants.iter().map(|variant| variant.name.clone()).collect();
+        return Err(RuntimeError::NoSuchVariant {
+            entry: entry.name.clone(),
+            wanted: wanted.to_owned(),
+            held,
+        });
+    }
+    let mut declined = Vec::new();
+    for candidate in &entry.variants {
+        if variant.is_some_and(|wanted| candidate.name != wanted) {
+            continue;
+        }
+        let program = Program { bundle, entry, variant: candidate };
+        let reasons = reasons_against(&program, info);
+        if reasons.is_empty() {
+            return Ok((program, declined));
+        }
+        declined.push(DeclinedVariant { variant: candidate.name.clone(), reasons });
+    }
+    Err(RuntimeError::NoVariant { entry: entry.name.clone(), device: info.name.clone(), declined })
+}
+
+fn find_entry<'a>(
+    bundle: &'a Bundle,
+    target: Target,
+    wanted: Option<&str>,
+) -> Result<&'a Entry, RuntimeError> {
+    let entries = &bundle.manifest().entries;
+    let ours: Vec<&Entry> = entries.iter().filter(|entry| entry.target == target).collect();
+    let Some(first) = ours.first() else {
+        let held =
+            entries.iter().map(|entry| format!("`{}` for {}", entry.name, entry.target.name())).collect();
+        return Err(RuntimeError::NoTarget { wanted: target, held });
+    };
+    let found = ours.iter().find(|entry| entry.name == wanted.unwrap_or(DEFAULT_ENTRY));
+    match (found, wanted) {
+        (Some(entry), _) => Ok(entry),
+        (None, None) => Ok(first),
+        (None, Some(wanted)) => {
+            let held = ours.iter().map(|entry| entry.name.clone()).collect();
+            Err(RuntimeError::NoEntry { wanted: wanted.to_owned(), target, held })
+        }
+    }
+}
+
+fn reasons_against(program: &Program<'_>, info: &DeviceInfo) -> Vec<DeclineReason> {
+    let unmet = program.variant.requires.iter().filter_map(|requirement| {
+        let available = lacking(requirement, info)?;
+        Some(DeclineReason::Requires { requirement: requirement.clone(), available })
+    });
+    unmet.chain(limits::first_exceeded(program, &info.limits, &info.features)).collect()
+}
+
+/// What the device has where it does not meet `requirement`.
+fn lacking(requirement: &Requirement, info: &DeviceInfo) -> Option<String> {
+    let (features, limits) = (&info.features, &info.limits);
+    let at_least = |has: u64, needs: u64| (has < needs).then(|| has.to_string());
+    match requirement {
+        Requirement::F16 => (!features.f16).then(|| "no 16-bit floats".to_owned()),
+        Requirement::Subgroups => (!features.subgroups.operations).then(|| "no such operations".to_owned()),
+        Requirement::SubgroupSize(size) => {
+            (!features.subgroups.offers(*size)).then(|| match features.subgroups.selectable {
+                Some((least, most)) => format!("{least} to {most}"),
+                None => features.subgroups.size.to_string(),
+            })
+        }
+        Requirement::CooperativeMatrix { m, n, k, ab, c } => {
+            let listed = features
+                .cooperative_matrices
+                .iter()
+                .any(|matrix| (matrix.m, matrix.n, matrix.k, matrix.ab, matrix.c) == (*m, *n, *k, *ab, *c));
+            (!listed).then(|| match features.cooperative_matrices.len() {
+                0 => "none".to_owned(),
+                count => format!("{count} other shapes"),
+            })
+        }
+        Requirement::SharedBytes(bytes) => at_least(limits.shared_bytes.into(), (*bytes).into()),
+        Requirement::WorkgroupInvocations(count) => {
+            at_least(limits.workgroup_invocations.into(), (*count).into())
+        }
+        Requirement::StorageBindingBytes(bytes) => at_least(limits.storage_binding_bytes, *bytes),
+        Requirement::BufferBytes(bytes) => at_least(limits.buffer_bytes, *bytes),
+        Requirement::Texture2dSize(size) => at_least(limits.texture_2d_px.into(), (*size).into()),
+        Requirement::ImageBufferTexels(texels) => {
+            at_least(limits.image_buffer_texels.into(), (*texels).into())
+        }
+        Requirement::StorageBuffers(count) => at_least(limits.storage_buffers.into(), (*count).into()),
+        Requirement::Vendor(ids) => {
+            (!ids.contains(&info.vendor_id)).then(|| format!("{:#06x}", info.vendor_id))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drift_bundle::manifest::DeviceElement;
+
+    use super::*;
+    use crate::info::{
+        CooperativeMatrix, DeviceFeatures, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
+    };
+
+    fn device() -> DeviceInfo {
+        DeviceInfo {
+            kind: DeviceKind::Vulkan,
+            index: 0,
+            name: "test".to_owned(),
+            driver: String::new(),
+            api_version: "1.3.0".to_owned(),
+            vendor_id: 0x10de,
+            device_id: 1,
+            device_type: DeviceType::Discrete,
+            features: DeviceFeatures {
+                f16: false,
+                subgroups: SubgroupFeatures { operations: true, size: 32, selectable: Some((8, 32)) },
+                cooperative_matrices: vec![CooperativeMatrix {
+                    m: 16,
+                    n: 16,
+                    k: 16,
+                    ab: DeviceElement::F16,
+                    c: DeviceElement::F32,
+                }],
+                timestamps: true,
+            },
+            limits: DeviceLimits { shared_bytes: 32768, storage_buffers: 8, ..DeviceLimits::default() },
+        }
+    }
+
+    #[track_caller]
+    fn check(requirement: Requirement, expected: Option<&str>) {
+        assert_eq!(lacking(&requirement, &device()).as_deref(), expected, "{requirement:?}");
+    }
+
+    #[test]
+    fn predicates_are_held_against_the_device() {
+        check(Requirement::F16, Some("no 16-bit floats"));
+        check(Requirement::Subgroups, None);
+        check(Requirement::SubgroupSize(16), None);
+        check(Requirement::SubgroupSize(64), Some("8 to 32"));
+        check(Requirement::SharedBytes(32768), None);
+        check(Requirement::SharedBytes(32769), Some("32768"));
+        check(Requirement::StorageBuffers(9), Some("8"));
+        check(Requirement::Vendor(vec![0x8086, 0x10de]), None);
+        check(Requirement::Vendor(vec![0x8086]), Some("0x10de"));
+    }
+
+    #[test]
+    fn matrix_shapes_match_in_size_and_types() {
+        let shape = |k, c| Requirement::CooperativeMatrix { m: 16, n: 16, k, ab: DeviceElement::F16, c };
+        check(shape(16, DeviceElement::F32), None);
+        check(shape(8, DeviceElement::F32), Some("1 other shapes"));
+        check(shape(16, DeviceElement::F16), Some("1 other shapes"));
+    }
+
+    #[test]
+    fn a_fixed_subgroup_size_is_offered_alone() {
+        let fixed = SubgroupFeatures { operations: true, size: 32, selectable: None };
+        assert!(fixed.offers(32) && !fixed.offers(16));
+    }
+}

@@ -1,0 +1,177 @@
+//! Everything that can go wrong between a bundle and its results.
+
+use std::time::Duration;
+
+use drift_bundle::BundleError;
+use drift_bundle::manifest::{HostElement, Target};
+
+use crate::report::DeclinedVariant;
+
+/// Why something could not be opened, loaded, written, run or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The bundle itself is damaged or invalid.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Nothing on this machine can replay.
+    #[error(
+        "no Vulkan driver was found ({reason}); install the driver of the GPU's vendor, or Mesa's for a software device \
+         (Debian and Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers`), then list what is found with `driftc devices`"
+    )]
+    NoDriver {
+        /// What the loader said.
+        reason: String,
+    },
+    /// A device was asked for by an index or a name that none has.
+    #[error("no device matches `{wanted}`; there are: {}", available.join(", "))]
+    NoSuchDevice {
+        /// What was asked for.
+        wanted: String,
+        /// Index and name of each device.
+        available: Vec<String>,
+    },
+    /// The bundle was not compiled for this kind of device.
+    #[error(
+        "the bundle holds nothing for `{}`, only: {}; compile it with `--target {}`", wanted.name(), held.join(", "), wanted.name()
+    )]
+    NoTarget {
+        /// What the device replays.
+        wanted: Target,
+        /// `entry for target`, each.
+        held: Vec<String>,
+    },
+    /// The bundle has no entry of this name for this target.
+    #[error("the bundle has no entry `{wanted}` for `{}`, only: {}", target.name(), held.join(", "))]
+    NoEntry {
+        /// What was asked for.
+        wanted: String,
+        /// The device's target.
+        target: Target,
+        /// Names of the entries for it.
+        held: Vec<String>,
+    },
+    /// The entry has no variant of this name.
+    #[error("entry `{entry}` has no variant `{wanted}`, only: {}", held.join(", "))]
+    NoSuchVariant {
+        /// The entry.
+        entry: String,
+        /// What was asked for.
+        wanted: String,
+        /// Names of its variants.
+        held: Vec<String>,
+    },
+    /// None of the variants that were tried runs on this device.
+    #[error("no variant of entry `{entry}` runs on `{device}`: {}", in_words(declined))]
+    NoVariant {
+        /// The entry.
+        entry: String,
+        /// Name of the device.
+        device: String,
+        /// Each variant that was tried, with why not.
+        declined: Vec<DeclinedVariant>,
+    },
+    /// An input or output of a name that the entry does not have.
+    #[error("entry `{entry}` has no {what} `{wanted}`, only: {}", held.join(", "))]
+    NoSuchTensor {
+        /// The entry.
+        entry: String,
+        /// `input` or `output`.
+        what: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// Names that there are.
+        held: Vec<String>,
+    },
+    /// Values of another type than the model declares.
+    #[error("`{tensor}` holds {expected:?} values, {found:?} were given or asked for")]
+    ElementType {
+        /// The input or output.
+        tensor: String,
+        /// The model's type.
+        expected: HostElement,
+        /// The caller's.
+        found: HostElement,
+    },
+    /// More or fewer values than the shape takes.
+    #[error("`{tensor}` has shape {shape:?}, which is {expected} {unit}; {found} were given")]
+    Length {
+        /// The input.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<u64>,
+        /// `values`, or `bytes` of raw data.
+        unit: &'static str,
+        /// What the shape takes.
+        expected: u64,
+        /// What was given.
+        found: u64,
+    },
+    /// A 64-bit value that a device, which computes with 32 bits, cannot hold.
+    #[error("`{tensor}`: element {index} is {value}, outside the 32-bit range that devices compute with")]
+    OutOfRange {
+        /// The input.
+        tensor: String,
+        /// Position in row-major order.
+        index: usize,
+        /// The value.
+        value: i64,
+    },
+    /// A run without all inputs.
+    #[error("input `{tensor}` was never written; call `write` before `run`")]
+    NotWritten {
+        /// The input.
+        tensor: String,
+    },
+    /// Results were asked for before the first run.
+    #[error("there are no results yet; call `run` first")]
+    NotRun,
+    /// Timings of a session that takes none.
+    #[error("there are no timings: {reason}")]
+    NoTimings {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The device or the host has not enough memory.
+    #[error("out of memory while {doing}{}; close other users of the GPU, or compile a smaller model", of_bytes(*bytes))]
+    OutOfMemory {
+        /// What needed it.
+        doing: &'static str,
+        /// How much, where known.
+        bytes: Option<u64>,
+    },
+    /// The driver gave up on the device.
+    #[error(
+        "the device was lost while {doing}: a kernel ran into a watchdog or the driver failed; open the device again, with \
+         smaller `SubmitLimits`"
+    )]
+    DeviceLost {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The device did not finish in time.
+    #[error("the device did not finish within {} s; allow more with `LoadOptions::timeout`", after.as_secs_f32())]
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The session cannot go on after an earlier failure.
+    #[error("an earlier run of this session failed; load the bundle again")]
+    Failed,
+    /// The driver refused something that the device's limits allow.
+    #[error("the driver failed while {doing}: {code}")]
+    Driver {
+        /// What was being done.
+        doing: &'static str,
+        /// The API's own code.
+        code: String,
+    },
+}
+
+fn in_words(declined: &[DeclinedVariant]) -> String {
+    declined.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn of_bytes(bytes: Option<u64>) -> String {
+    bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default()
+}

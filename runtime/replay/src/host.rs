@@ -1,0 +1,184 @@
+//! Values of the caller: which Rust types stand for which elements, and how they become what a device
+//! computes with.
+
+use drift_bundle::manifest::{DeviceElement, HostElement};
+use half::f16;
+
+/// A Rust type that a tensor's elements can have: `f32`, [`half::f16`], `i64`, `i32`, `i8`, `u8` and `bool`.
+pub trait HostScalar: sealed::Convert {
+    /// The element that it stands for.
+    const ELEMENT: HostElement;
+}
+
+/// Conversions between callers' values and devices' bytes.
+pub(crate) mod sealed {
+    use drift_bundle::manifest::DeviceElement;
+
+    /// Kept apart from [`super::HostScalar`], so that the set of types stays closed.
+    pub trait Convert: Copy {
+        /// Writes `values` as `device` elements. `Err` holds the position of a value that does not fit.
+        fn to_device(values: &[Self], device: DeviceElement, out: &mut [u8]) -> Result<(), usize>;
+        /// Reads `device` elements.
+        fn from_device(bytes: &[u8], device: DeviceElement) -> Vec<Self>;
+        /// Reads little-endian values.
+        fn from_host(bytes: &[u8]) -> Vec<Self>;
+        /// Appends little-endian values.
+        fn to_host(values: &[Self], out: &mut Vec<u8>);
+        /// The value as an integer, for messages about those that do not fit.
+        fn as_i64(self) -> i64;
+    }
+}
+
+fn write<const N: usize, T: Copy>(values: &[T], out: &mut [u8], bytes: impl Fn(T) -> [u8; N]) {
+    for (value, place) in values.iter().zip(out.as_chunks_mut::<N>().0) {
+        *place = bytes(*value);
+    }
+}
+
+fn read<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|bytes| value(*bytes)).collect()
+}
+
+fn mismatch(host: HostElement, device: DeviceElement) -> ! {
+    unreachable!("verified: {host:?} is never {device:?} on a device")
+}
+
+macro_rules! host_scalar {
+    ($type:ty, $element:ident, $size:literal, $as_i64:expr,
+     { $($to:ident => $encode:expr),+ }, { $($from:ident => $decode:expr),+ },
+     $from_bytes:expr, $to_bytes:expr) => {
+        impl HostScalar for $type {
+            const ELEMENT: HostElement = HostElement::$element;
+        }
+
+        impl sealed::Convert for $type {
+            fn to_device(values: &[Self], device: DeviceElement, out: &mut [u8]) -> Result<(), usize> {
+                match device {
+                    $(DeviceElement::$to => write(values, out, $encode),)+
+                    other => mismatch(Self::ELEMENT, other),
+                }
+                Ok(())
+            }
+
+            fn from_device(bytes: &[u8], device: DeviceElement) -> Vec<Self> {
+                match device {
+                    $(DeviceElement::$from => read(bytes, $decode),)+
+                    other => mismatch(Self::ELEMENT, other),
+                }
+            }
+
+            fn from_host(bytes: &[u8]) -> Vec<Self> {
+                read::<$size, _>(bytes, $from_bytes)
+            }
+
+            fn to_host(values: &[Self], out: &mut Vec<u8>) {
+                out.extend(values.iter().flat_map(|value| $to_bytes(*value)));
+            }
+
+            fn as_i64(self) -> i64 {
+                $as_i64(self)
+            }
+        }
+    };
+}
+
+host_scalar!(f32, F32, 4, |value| value as i64,
+    { F32 => f32::to_le_bytes, F16 => |value| f16::from_f32(value).to_le_bytes() },
+    { F32 => f32::from_le_bytes, F16 => |bytes| f16::from_le_bytes(bytes).to_f32() },
+    f32::from_le_bytes, f32::to_le_bytes);
+host_scalar!(f16, F16, 2, |value: f16| value.to_f32() as i64,
+    { F16 => f16::to_le_bytes, F32 => |value| value.to_f32().to_le_bytes() },
+    { F16 => f16::from_le_bytes, F32 => |bytes| f16::from_f32(f32::from_le_bytes(bytes)) },
+    f16::from_le_bytes, f16::to_le_bytes);
+host_scalar!(i32, I32, 4, i64::from,
+    { I32 => i32::to_le_bytes }, { I32 => i32::from_le_bytes }, i32::from_le_bytes, i32::to_le_bytes);
+// The low byte is what 8-bit arithmetic leaves, and devices compute with 32 bits.
+host_scalar!(i8, I8, 1, i64::from,
+    { I32 => |value| i32::from(value).to_le_bytes() }, { I32 => |bytes: [u8; 4]| bytes[0].cast_signed() },
+    i8::from_le_bytes, i8::to_le_bytes);
+host_scalar!(u8, U8, 1, i64::from,
+    { I32 => |value| i32::from(value).to_le_bytes(), U32 => |value| u32::from(value).to_le_bytes() },
+    { I32 => |bytes: [u8; 4]| bytes[0], U32 => |bytes: [u8; 4]| bytes[0] },
+    u8::from_le_bytes, u8::to_le_bytes);
+host_scalar!(bool, Bool, 1, i64::from,
+    { U32 => |value| u32::from(value).to_le_bytes() }, { U32 => |bytes: [u8; 4]| bytes != [0; 4] },
+    |bytes: [u8; 1]| bytes != [0], |value| [u8::from(value)]);
+
+impl HostScalar for i64 {
+    const ELEMENT: HostElement = HostElement::I64;
+}
+
+impl sealed::Convert for i64 {
+    fn to_device(values: &[Self], device: DeviceElement, out: &mut [u8]) -> Result<(), usize> {
+        if device != DeviceElement::I32 {
+            mismatch(Self::ELEMENT, device)
+        }
+        if let Some(index) = values.iter().position(|value| i32::try_from(*value).is_err()) {
+            return Err(index);
+        }
+        write(values, out, |value| (value as i32).to_le_bytes());
+        Ok(())
+    }
+
+    fn from_device(bytes: &[u8], device: DeviceElement) -> Vec<Self> {
+        if device != DeviceElement::I32 {
+            mismatch(Self::ELEMENT, device)
+        }
+        read(bytes, |bytes| i64::from(i32::from_le_bytes(bytes)))
+    }
+
+    fn from_host(bytes: &[u8]) -> Vec<Self> {
+        read(bytes, i64::from_le_bytes)
+    }
+
+    fn to_host(values: &[Self], out: &mut Vec<u8>) {
+        out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+
+    fn as_i64(self) -> i64 {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sealed::Convert;
+    use super::*;
+
+    #[track_caller]
+    fn round_trip<T: HostScalar + PartialEq + std::fmt::Debug>(values: &[T], device: DeviceElement) {
+        let mut bytes = vec![0; values.len() * device.size_bytes() as usize];
+        T::to_device(values, device, &mut bytes).unwrap();
+        assert_eq!(T::from_device(&bytes, device), values);
+        let mut raw = Vec::new();
+        T::to_host(values, &mut raw);
+        assert_eq!(raw.len() as u64, values.len() as u64 * T::ELEMENT.size_bytes());
+        assert_eq!(T::from_host(&raw), values);
+    }
+
+    #[test]
+    fn values_survive_the_way_to_a_device_and_back() {
+        round_trip(&[0.0, -1.5, 3.0e30, f32::MIN_POSITIVE], DeviceElement::F32);
+        round_trip(&[0.0_f32, -1.5, 65504.0], DeviceElement::F16);
+        round_trip(&[f16::from_f32(-0.25), f16::MAX], DeviceElement::F16);
+        round_trip(&[f16::from_f32(-0.25), f16::MAX], DeviceElement::F32);
+        round_trip(&[i64::from(i32::MIN), -1, 0, i64::from(i32::MAX)], DeviceElement::I32);
+        round_trip(&[i32::MIN, i32::MAX], DeviceElement::I32);
+        round_trip(&[i8::MIN, -1, i8::MAX], DeviceElement::I32);
+        round_trip(&[0_u8, 255], DeviceElement::I32);
+        round_trip(&[0_u8, 255], DeviceElement::U32);
+        round_trip(&[true, false], DeviceElement::U32);
+    }
+
+    #[test]
+    fn a_64_bit_value_that_does_not_fit_is_pointed_at() {
+        let values = [1, i64::from(i32::MAX) + 1, i64::MIN];
+        assert_eq!(i64::to_device(&values, DeviceElement::I32, &mut [0; 12]), Err(1));
+    }
+
+    #[test]
+    fn results_of_8_bit_arithmetic_wrap() {
+        assert_eq!(i8::from_device(&300_i32.to_le_bytes(), DeviceElement::I32), [44]);
+        assert_eq!(u8::from_device(&(-1_i32).to_le_bytes(), DeviceElement::I32), [255]);
+    }
+}

@@ -1,0 +1,146 @@
+//! What a device is and can do, in the words of the bundle's predicates and in no API's types.
+
+use drift_bundle::manifest::{DeviceElement, Target};
+
+/// An API that can replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// Vulkan 1.1 and later.
+    Vulkan,
+}
+
+impl DeviceKind {
+    /// The target whose shaders such a device runs.
+    pub const fn target(self) -> Target {
+        match self {
+            Self::Vulkan => Target::Vulkan,
+        }
+    }
+}
+
+/// What kind of hardware a device is, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceType {
+    /// A card with its own memory.
+    Discrete,
+    /// Shares memory with the processor.
+    Integrated,
+    /// Behind a hypervisor.
+    Virtual,
+    /// Software.
+    Cpu,
+    /// The driver does not say.
+    Other,
+}
+
+/// A device that can replay, with its limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceInfo {
+    /// API.
+    pub kind: DeviceKind,
+    /// Position in [`crate::devices`]; accepted by [`crate::OpenOptions::device`].
+    pub index: usize,
+    /// The driver's name for it.
+    pub name: String,
+    /// Driver and its version, in the driver's words.
+    pub driver: String,
+    /// Version of the API that it offers: `1.3.230`.
+    pub api_version: String,
+    /// PCI vendor id.
+    pub vendor_id: u32,
+    /// Device id of that vendor.
+    pub device_id: u32,
+    /// Kind of hardware.
+    pub device_type: DeviceType,
+    /// What it can do.
+    pub features: DeviceFeatures,
+    /// How much of it.
+    pub limits: DeviceLimits,
+}
+
+/// What a device can do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceFeatures {
+    /// 16-bit floats in arithmetic and in storage buffers.
+    pub f16: bool,
+    /// Subgroups of compute kernels.
+    pub subgroups: SubgroupFeatures,
+    /// Matrix shapes with all operands at subgroup scope.
+    pub cooperative_matrices: Vec<CooperativeMatrix>,
+    /// GPU timestamps.
+    pub timestamps: bool,
+}
+
+/// What subgroups of a compute kernel can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubgroupFeatures {
+    /// Basic, arithmetic and shuffle operations.
+    pub operations: bool,
+    /// Size that a kernel gets when it asks for none; 0 where there are no subgroups.
+    pub size: u32,
+    /// Smallest and largest size that a kernel may ask for, where it may.
+    pub selectable: Option<(u32, u32)>,
+}
+
+impl SubgroupFeatures {
+    /// Whether a kernel can rely on subgroups of exactly this size.
+    pub fn offers(&self, size: u32) -> bool {
+        match self.selectable {
+            Some((least, most)) => size.is_power_of_two() && (least..=most).contains(&size),
+            None => self.size == size,
+        }
+    }
+}
+
+/// A supported matrix multiply-add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CooperativeMatrix {
+    /// Rows of the result.
+    pub m: u32,
+    /// Columns of the result.
+    pub n: u32,
+    /// Depth.
+    pub k: u32,
+    /// Type of A and B.
+    pub ab: DeviceElement,
+    /// Type of C and of the result.
+    pub c: DeviceElement,
+}
+
+/// How much a device can do; all bytes are bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Workgroups of a dispatch, by axis.
+    pub workgroups: [u32; 3],
+    /// Invocations of a workgroup, by axis.
+    pub workgroup_size: [u32; 3],
+    /// Invocations of a workgroup.
+    pub workgroup_invocations: u32,
+    /// Subgroups of a workgroup whose kernel asks for a subgroup size; 0 where none can ask.
+    pub workgroup_subgroups: u32,
+    /// Workgroup memory of a workgroup.
+    pub shared_bytes: u32,
+    /// One storage buffer binding.
+    pub storage_binding_bytes: u64,
+    /// One uniform buffer binding.
+    pub uniform_binding_bytes: u64,
+    /// One buffer with its memory.
+    pub buffer_bytes: u64,
+    /// Width and height of a 2D texture.
+    pub texture_2d_px: u32,
+    /// Texels of a texel buffer.
+    pub image_buffer_texels: u32,
+    /// Storage buffers of a dispatch.
+    pub storage_buffers: u32,
+    /// Uniform buffers of a dispatch.
+    pub uniform_buffers: u32,
+    /// Sampled textures and uniform texel buffers of a dispatch.
+    pub sampled_images: u32,
+    /// Storage textures and storage texel buffers of a dispatch.
+    pub storage_images: u32,
+    /// All resources of a dispatch together.
+    pub resources: u32,
+    /// Memory of the device.
+    pub memory_bytes: u64,
+}

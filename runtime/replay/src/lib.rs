@@ -1,0 +1,45 @@
+//! Loads a bundle and replays it on a GPU. It picks a prepared variant by stated predicates and decides
+//! nothing else.
+//!
+//! ```no_run
+//! use drift_runtime::{Bundle, Device, DeviceKind};
+//!
+//! # fn main() -> Result<(), drift_runtime::RuntimeError> {
+//! # let pixels = vec![0.0_f32; 3 * 224 * 224];
+//! let bundle = Bundle::open("model.drift")?;
+//! let device = Device::open(DeviceKind::Vulkan)?;
+//! let mut session = device.load(&bundle)?;
+//! session.write("image", &pixels)?;
+//! session.run()?;
+//! let logits: Vec<f32> = session.read("logits")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a bundle promises is checked when it is opened, what a device can do is checked in [`Device::load`],
+//! before the first GPU call. Session logic knows no GPU API: a device is a folder that implements the few
+//! verbs of `backend`.
+
+mod backend;
+mod choose;
+mod device;
+mod error;
+mod host;
+mod info;
+mod limits;
+mod report;
+mod session;
+mod vulkan;
+
+pub use device::{Device, OpenOptions, devices};
+pub use drift_bundle::Bundle;
+pub use error::RuntimeError;
+pub use host::HostScalar;
+pub use info::{
+    CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
+};
+pub use report::{
+    CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
+};
+pub use session::{LoadOptions, Session, SubmitLimits};
+pub use vulkan::ValidationLog;

@@ -1,0 +1,153 @@
+//! What a session tells about itself: which variant and why, what loading cost, what dispatches took.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use drift_bundle::manifest::Requirement;
+
+/// Why a variant does not run on a device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclineReason {
+    /// A predicate of the variant does not hold.
+    #[error("needs {requirement:?}, the device has {available}")]
+    Requires {
+        /// The predicate.
+        requirement: Requirement,
+        /// What the device has instead.
+        available: String,
+    },
+    /// A limit of the device is exceeded.
+    #[error("{place} needs {needed} {what}, the device allows {available}")]
+    Limit {
+        /// The dispatch, texture or buffer.
+        place: String,
+        /// What is limited.
+        what: &'static str,
+        /// Needed.
+        needed: u64,
+        /// Limit.
+        available: u64,
+    },
+}
+
+/// A variant that was passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclinedVariant {
+    /// Its name.
+    pub variant: String,
+    /// Why; never empty. Only the first exceeded limit is listed.
+    pub reasons: Vec<DeclineReason>,
+}
+
+impl fmt::Display for DeclinedVariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` declined (", self.variant)?;
+        for (index, reason) in self.reasons.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{reason}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// What [`crate::Device::load`] did.
+#[derive(Clone, Debug)]
+pub struct LoadReport {
+    /// The entry.
+    pub entry: String,
+    /// The variant that was chosen.
+    pub variant: String,
+    /// Variants before it, in the bundle's order.
+    pub declined: Vec<DeclinedVariant>,
+    /// Pipelines that were created: one for each shader in use.
+    pub pipelines: usize,
+    /// Dispatches of one run.
+    pub dispatches: usize,
+    /// Submissions of one run.
+    pub submissions: usize,
+    /// How the pipeline cache was used.
+    pub cache: CacheUse,
+    /// How long each stage took.
+    pub times: LoadTimes,
+    /// Memory that was taken.
+    pub bytes: DeviceBytes,
+}
+
+/// How the pipeline cache was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// No folder was given.
+    Off,
+    /// There was none for this device, driver and bundle; one was written.
+    Created(PathBuf),
+    /// It was read.
+    Used(PathBuf),
+    /// It was damaged and was replaced.
+    Replaced(PathBuf),
+    /// It could not be written; loading went on without.
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+}
+
+/// How long each stage of loading took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadTimes {
+    /// Buffers and textures.
+    pub allocate: Duration,
+    /// Weights, from the file to the device.
+    pub upload: Duration,
+    /// Pipelines, their cache included.
+    pub pipelines: Duration,
+    /// Descriptors and command buffers.
+    pub record: Duration,
+    /// The variant's init program.
+    pub init: Duration,
+    /// Everything.
+    pub total: Duration,
+}
+
+/// Memory that a session took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceBytes {
+    /// Activations in buffers.
+    pub arena: u64,
+    /// Activations in textures.
+    pub textures: u64,
+    /// Weights and constants.
+    pub weights: u64,
+    /// Visible to the host: inputs, outputs.
+    pub staging: u64,
+    /// Most that was allocated at once, the buffer through which weights pass included.
+    pub peak: u64,
+}
+
+impl DeviceBytes {
+    /// What stays allocated while the session lives.
+    pub fn total(&self) -> u64 {
+        self.arena + self.textures + self.weights + self.staging
+    }
+}
+
+/// GPU times of the last run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// In the order of the program.
+    pub dispatches: Vec<DispatchTiming>,
+    /// From the first dispatch's start to the last one's end, gaps between submissions included.
+    pub total: Duration,
+}
+
+/// GPU time of one dispatch: from the end of all before it to its own end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DispatchTiming {
+    /// The dispatch's name.
+    pub name: String,
+    /// How long it took.
+    pub time: Duration,
+}

@@ -1,0 +1,348 @@
+//! A loaded entry: named inputs in, run, named outputs out. Checks names, types and lengths; knows no GPU
+//! API.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use drift_bundle::manifest::{HostElement, IoBinding, IoTensor, Resource};
+use half::f16;
+
+use crate::backend::{Loaded, Program, Replay};
+use crate::error::RuntimeError;
+use crate::host::HostScalar;
+use crate::report::{DeclinedVariant, LoadReport, Timings};
+
+/// How to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Entry to load; `main`, or else the first, where none is named.
+    pub entry: Option<String>,
+    /// Variant to load, if its predicates hold; otherwise the first whose predicates hold.
+    pub variant: Option<String>,
+    /// Folder in which compiled pipelines are kept for the next load.
+    pub cache_dir: Option<PathBuf>,
+    /// Whether to take a GPU timestamp around each dispatch.
+    pub timestamps: bool,
+    /// Whether to read all weights first and compare their hash. Off by default: it reads the whole file.
+    pub verify_weights: bool,
+    /// How long to wait for the device in one run.
+    pub timeout: Duration,
+    /// How much to submit at once.
+    pub submit: SubmitLimits,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            entry: None,
+            variant: None,
+            cache_dir: None,
+            timestamps: false,
+            verify_weights: false,
+            // Software devices take minutes for large models.
+            timeout: Duration::from_secs(600),
+            submit: SubmitLimits::default(),
+        }
+    }
+}
+
+/// How much goes into one submission. Watchdogs, which reset a GPU after some seconds, count per submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubmitLimits {
+    /// Dispatches.
+    pub dispatches: usize,
+    /// Arithmetic, as the bundle states it.
+    pub flops: u64,
+}
+
+impl Default for SubmitLimits {
+    fn default() -> Self {
+        // Half a second at 400 GFLOP/s, which a phone of the last years reaches.
+        Self { dispatches: 1024, flops: 200_000_000_000 }
+    }
+}
+
+/// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
+/// goes on from the last run's result, and starts as zeros.
+pub struct Session {
+    replay: Box<dyn Replay>,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    input_tensors: Vec<IoTensor>,
+    output_tensors: Vec<IoTensor>,
+    progress: Progress,
+    /// Which inputs a run uploads; kept, so that a run allocates nothing.
+    uploads: Vec<bool>,
+    report: LoadReport,
+}
+
+struct Input {
+    binding: IoBinding,
+    /// Written since the last run.
+    fresh: bool,
+    /// Written at all.
+    known: bool,
+    /// An output lies exactly here, so that the device's copy is the newer one after a run.
+    state: bool,
+    /// The program writes over it, so that it must be uploaded again for each run.
+    overwritten: bool,
+}
+
+struct Output {
+    binding: IoBinding,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Loaded,
+    Run,
+    Failed,
+}
+
+impl Session {
+    pub(crate) fn new(
+        program: &Program<'_>,
+        loaded: Loaded,
+        declined: Vec<DeclinedVariant>,
+        total: Duration,
+    ) -> Self {
+        let report = LoadReport {
+            entry: program.entry.name.clone(),
+            variant: program.variant.name.clone(),
+            declined,
+            pipelines: loaded.pipelines,
+            dispatches: program.variant.dispatches.len(),
+            submissions: loaded.submissions,
+            cache: loaded.cache,
+            times: crate::report::LoadTimes { total, ..loaded.times },
+            bytes: loaded.bytes,
+        };
+        Self {
+            replay: loaded.replay,
+            inputs: inputs(program),
+            outputs: program.variant.outputs.iter().map(|binding| Output { binding: *binding }).collect(),
+            input_tensors: program.entry.inputs.clone(),
+            output_tensors: program.entry.outputs.clone(),
+            progress: Progress::Loaded,
+            uploads: Vec::with_capacity(program.entry.inputs.len()),
+            report,
+        }
+    }
+
+    /// Inputs of the entry.
+    pub fn inputs(&self) -> &[IoTensor] {
+        &self.input_tensors
+    }
+
+    /// Outputs of the entry.
+    pub fn outputs(&self) -> &[IoTensor] {
+        &self.output_tensors
+    }
+
+    /// What loading did.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// Sets an input, row-major. The values are used by every run until they are set again.
+    pub fn write<T: HostScalar>(&mut self, name: &str, values: &[T]) -> Result<(), RuntimeError> {
+        let index = self.find("input", name)?;
+        let tensor = &self.input_tensors[index];
+        same_element(tensor, T::ELEMENT)?;
+        let expected = elements(tensor);
+        if expected != values.len() as u64 {
+            return Err(wrong_length(tensor, "values", expected, values.len()));
+        }
+        let input = &mut self.inputs[index];
+        // A value that does not fit leaves the staged bytes as they were.
+        T::to_device(values, input.binding.element, self.replay.input(index)).map_err(|position| {
+            RuntimeError::OutOfRange {
+                tensor: name.to_owned(),
+                index: position,
+                value: values[position].as_i64(),
+            }
+        })?;
+        (input.fresh, input.known) = (true, true);
+        Ok(())
+    }
+
+    /// Sets an input from little-endian bytes of the model's own type.
+    pub fn write_raw(&mut self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
+        let index = self.find("input", name)?;
+        let tensor = &self.input_tensors[index];
+        let expected = elements(tensor) * tensor.element.size_bytes();
+        if expected != bytes.len() as u64 {
+            return Err(wrong_length(tensor, "bytes", expected, bytes.len()));
+        }
+        match tensor.element {
+            HostElement::F32 => self.write_as::<f32>(name, bytes),
+            HostElement::F16 => self.write_as::<f16>(name, bytes),
+            HostElement::I64 => self.write_as::<i64>(name, bytes),
+            HostElement::I32 => self.write_as::<i32>(name, bytes),
+            HostElement::I8 => self.write_as::<i8>(name, bytes),
+            HostElement::U8 => self.write_as::<u8>(name, bytes),
+            HostElement::Bool => self.write_as::<bool>(name, bytes),
+        }
+    }
+
+    fn write_as<T: HostScalar>(&mut self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
+        self.write(name, &T::from_host(bytes))
+    }
+
+    /// Runs the program once and waits for it.
+    pub fn run(&mut self) -> Result<(), RuntimeError> {
+        if self.progress == Progress::Failed {
+            return Err(RuntimeError::Failed);
+        }
+        if let Some(index) = self.inputs.iter().position(|input| !input.known && !input.state) {
+            return Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() });
+        }
+        self.uploads.clear();
+        self.uploads.extend(self.inputs.iter().map(Input::must_be_uploaded));
+        self.progress = Progress::Failed;
+        self.replay.run(&self.uploads)?;
+        self.progress = Progress::Run;
+        self.inputs.iter_mut().for_each(|input| input.fresh = false);
+        Ok(())
+    }
+
+    /// Values of an output after the last run, row-major.
+    pub fn read<T: HostScalar>(&mut self, name: &str) -> Result<Vec<T>, RuntimeError> {
+        let index = self.find("output", name)?;
+        same_element(&self.output_tensors[index], T::ELEMENT)?;
+        let element = self.outputs[index].binding.element;
+        Ok(T::from_device(self.fetch(index)?, element))
+    }
+
+    /// An output after the last run, as little-endian bytes of the model's own type.
+    pub fn read_raw(&mut self, name: &str) -> Result<Vec<u8>, RuntimeError> {
+        let index = self.find("output", name)?;
+        match self.output_tensors[index].element {
+            HostElement::F32 => self.read_as::<f32>(name),
+            HostElement::F16 => self.read_as::<f16>(name),
+            HostElement::I64 => self.read_as::<i64>(name),
+            HostElement::I32 => self.read_as::<i32>(name),
+            HostElement::I8 => self.read_as::<i8>(name),
+            HostElement::U8 => self.read_as::<u8>(name),
+            HostElement::Bool => self.read_as::<bool>(name),
+        }
+    }
+
+    fn read_as<T: HostScalar>(&mut self, name: &str) -> Result<Vec<u8>, RuntimeError> {
+        let values = self.read::<T>(name)?;
+        let mut bytes = Vec::with_capacity(values.len() * T::ELEMENT.size_bytes() as usize);
+        T::to_host(&values, &mut bytes);
+        Ok(bytes)
+    }
+
+    /// GPU times of the last run, where [`LoadOptions::timestamps`] asked for them.
+    pub fn timings(&mut self) -> Result<Timings, RuntimeError> {
+        match self.progress {
+            Progress::Loaded => Err(RuntimeError::NotRun),
+            Progress::Failed => Err(RuntimeError::Failed),
+            Progress::Run => self.replay.timings(),
+        }
+    }
+
+    fn fetch(&mut self, index: usize) -> Result<&[u8], RuntimeError> {
+        match self.progress {
+            Progress::Loaded => return Err(RuntimeError::NotRun),
+            Progress::Failed => return Err(RuntimeError::Failed),
+            Progress::Run => {}
+        }
+        // Where this fails, the device may still be busy with the copy.
+        self.progress = Progress::Failed;
+        self.replay.fetch(index)?;
+        self.progress = Progress::Run;
+        Ok(self.replay.output(index))
+    }
+
+    fn find(&self, what: &'static str, name: &str) -> Result<usize, RuntimeError> {
+        let tensors = if what == "input" { &self.input_tensors } else { &self.output_tensors };
+        tensors.iter().position(|tensor| tensor.name == name).ok_or_else(|| RuntimeError::NoSuchTensor {
+            entry: self.report.entry.clone(),
+            what,
+            wanted: name.to_owned(),
+            held: tensors.iter().map(|tensor| tensor.name.clone()).collect(),
+        })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+impl Input {
+    fn must_be_uploaded(&self) -> bool {
+        self.fresh || (self.known && self.overwritten && !self.state)
+    }
+}
+
+/// Finds out what the program does to the memory of each input.
+fn inputs(program: &Program<'_>) -> Vec<Input> {
+    let outputs = program.output_ranges();
+    let written = written_ranges(program);
+    let ranges = program.input_ranges();
+    let pairs = program.variant.inputs.iter().zip(ranges);
+    pairs
+        .map(|(binding, range)| Input {
+            binding: *binding,
+            fresh: false,
+            known: range.1 == 0,
+            state: range.1 > 0 && outputs.contains(&range),
+            overwritten: written.iter().any(|other| overlap(*other, range)),
+        })
+        .collect()
+}
+
+/// Ranges of the arena that a run writes.
+fn written_ranges(program: &Program<'_>) -> Vec<(u64, u64)> {
+    let mut ranges = Vec::new();
+    for dispatch in &program.variant.dispatches {
+        for (slot, resource) in program.shader(dispatch).bindings.iter().zip(&dispatch.bindings) {
+            match *resource {
+                Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. }
+                    if slot.writable =>
+                {
+                    ranges.push((offset, size));
+                }
+                Resource::Arena { .. }
+                | Resource::ArenaTexels { .. }
+                | Resource::Weights { .. }
+                | Resource::WeightTexels { .. }
+                | Resource::Texture(_) => {}
+            }
+        }
+    }
+    ranges.sort_unstable();
+    ranges.dedup();
+    ranges
+}
+
+fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
+    a.0 < b.0 + b.1 && b.0 < a.0 + a.1
+}
+
+fn elements(tensor: &IoTensor) -> u64 {
+    tensor.elements().unwrap_or_else(|| unreachable!("verified: shapes do not overflow"))
+}
+
+fn same_element(tensor: &IoTensor, found: HostElement) -> Result<(), RuntimeError> {
+    if tensor.element == found {
+        return Ok(());
+    }
+    Err(RuntimeError::ElementType { tensor: tensor.name.clone(), expected: tensor.element, found })
+}
+
+fn wrong_length(tensor: &IoTensor, unit: &'static str, expected: u64, found: usize) -> RuntimeError {
+    RuntimeError::Length {
+        tensor: tensor.name.clone(),
+        shape: tensor.shape.clone(),
+        unit,
+        expected,
+        found: found as u64,
+    }
+}

@@ -1,0 +1,201 @@
+//! Descriptor sets: what each slot of each dispatch is bound to.
+#![expect(unsafe_code, reason = "calls Vulkan")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ash::vk;
+use drift_bundle::manifest::{DeviceElement, Dispatch, Resource};
+
+use super::context::Context;
+use super::failed;
+use super::memory::Buffer;
+use super::pipeline::{Pipelines, descriptor_type};
+use super::texture::{self, Textures};
+use super::upload::Weights;
+use crate::backend::Program;
+use crate::error::RuntimeError;
+
+/// The memory that resources lie in.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory<'a> {
+    pub(crate) arena: &'a Buffer,
+    pub(crate) weights: &'a Weights,
+    pub(crate) textures: &'a Textures,
+}
+
+/// Descriptor sets of all dispatches: those of init first, then those of each run.
+pub(crate) struct Bindings {
+    context: Arc<Context>,
+    pool: vk::DescriptorPool,
+    views: BTreeMap<(vk::Buffer, vk::Format, u64, u64), vk::BufferView>,
+    sets: Vec<Vec<vk::DescriptorSet>>,
+}
+
+impl Bindings {
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        program: &Program<'_>,
+        pipelines: &Pipelines,
+        memory: Memory<'_>,
+    ) -> Result<Self, RuntimeError> {
+        let pool = create_pool(context, program, pipelines)?;
+        let mut bindings =
+            Self { context: Arc::clone(context), pool, views: BTreeMap::new(), sets: Vec::new() };
+        for dispatch in program.all_dispatches() {
+            bindings.bind(program, dispatch, pipelines, memory)?;
+        }
+        Ok(bindings)
+    }
+
+    /// Sets of dispatch `index`, init dispatches counted first.
+    pub(crate) fn of(&self, index: usize) -> &[vk::DescriptorSet] {
+        &self.sets[index]
+    }
+
+    fn bind(
+        &mut self,
+        program: &Program<'_>,
+        dispatch: &Dispatch,
+        pipelines: &Pipelines,
+        memory: Memory<'_>,
+    ) -> Result<(), RuntimeError> {
+        let layouts = &pipelines.of(dispatch.shader).set_layouts;
+        let sets = self.allocate(layouts)?;
+        for (slot, resource) in program.shader(dispatch).bindings.iter().zip(&dispatch.bindings) {
+            let buffer = buffer_range(resource, memory);
+            let image = image(resource, memory);
+            let view = self.texel_view(resource, memory)?;
+            let mut write = vk::WriteDescriptorSet::default()
+                .dst_set(sets[slot.group as usize])
+                .dst_binding(slot.binding)
+                .descriptor_count(1)
+                .descriptor_type(descriptor_type(slot));
+            match resource {
+                Resource::Arena { .. } | Resource::Weights { .. } => write = write.buffer_info(&buffer),
+                Resource::Texture(_) => write = write.image_info(&image),
+                Resource::ArenaTexels { .. } | Resource::WeightTexels { .. } => {
+                    write = write.texel_buffer_view(&view);
+                }
+            }
+            // SAFETY: no set is in use yet, and the bundle's validator has matched slots with resources.
+            unsafe { self.context.device.update_descriptor_sets(&[write], &[]) };
+        }
+        self.sets.push(sets);
+        Ok(())
+    }
+
+    fn allocate(&self, layouts: &[vk::DescriptorSetLayout]) -> Result<Vec<vk::DescriptorSet>, RuntimeError> {
+        if layouts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let info = vk::DescriptorSetAllocateInfo::default().descriptor_pool(self.pool).set_layouts(layouts);
+        // SAFETY: the pool was sized for all dispatches.
+        unsafe { self.context.device.allocate_descriptor_sets(&info) }
+            .map_err(failed("allocating descriptor sets"))
+    }
+
+    /// The view of a texel range, made once for each range; null where the resource is none.
+    fn texel_view(
+        &mut self,
+        resource: &Resource,
+        memory: Memory<'_>,
+    ) -> Result<[vk::BufferView; 1], RuntimeError> {
+        let Some((buffer, element, offset, size)) = texel_range(resource, memory) else {
+            return Ok([vk::BufferView::null()]);
+        };
+        let key = (buffer, texture::format(element), offset, size);
+        if let Some(view) = self.views.get(&key) {
+            return Ok([*view]);
+        }
+        let info =
+            vk::BufferViewCreateInfo::default().buffer(buffer).format(key.1).offset(offset).range(size);
+        // SAFETY: the range is whole texels inside the buffer, aligned to 256 bytes, which is the coarsest
+        // that is asked for.
+        let view = unsafe { self.context.device.create_buffer_view(&info, None) }
+            .map_err(failed("creating a texel buffer view"))?;
+        self.views.insert(key, view);
+        Ok([view])
+    }
+}
+
+impl Drop for Bindings {
+    fn drop(&mut self) {
+        let device = &self.context.device;
+        // SAFETY: owners wait for the device first; destroying the pool frees its sets.
+        unsafe {
+            device.destroy_descriptor_pool(self.pool, None);
+            self.views.values().for_each(|view| device.destroy_buffer_view(*view, None));
+        }
+    }
+}
+
+/// A pool with room for exactly the sets of `program`.
+fn create_pool(
+    context: &Context,
+    program: &Program<'_>,
+    pipelines: &Pipelines,
+) -> Result<vk::DescriptorPool, RuntimeError> {
+    let mut counts: BTreeMap<vk::DescriptorType, u32> = BTreeMap::new();
+    let mut sets = 0;
+    for dispatch in program.all_dispatches() {
+        sets += pipelines.of(dispatch.shader).set_layouts.len() as u32;
+        for slot in &program.shader(dispatch).bindings {
+            *counts.entry(descriptor_type(slot)).or_default() += 1;
+        }
+    }
+    let mut sizes: Vec<_> = counts
+        .into_iter()
+        .map(|(kind, count)| vk::DescriptorPoolSize::default().ty(kind).descriptor_count(count))
+        .collect();
+    if sizes.is_empty() {
+        // A pool must be able to hold something.
+        sizes.push(
+            vk::DescriptorPoolSize::default().ty(vk::DescriptorType::STORAGE_BUFFER).descriptor_count(1),
+        );
+    }
+    let info = vk::DescriptorPoolCreateInfo::default().max_sets(sets.max(1)).pool_sizes(&sizes);
+    // SAFETY: the device is alive and no count is zero.
+    unsafe { context.device.create_descriptor_pool(&info, None) }
+        .map_err(failed("creating a descriptor pool"))
+}
+
+fn buffer_range(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorBufferInfo; 1] {
+    let (buffer, offset, range) = match *resource {
+        Resource::Arena { offset, size } => (memory.arena.raw, offset, size),
+        Resource::Weights { blob, offset, size } => {
+            let (buffer, start) = memory.weights.place(blob as usize);
+            (buffer, start + offset, size)
+        }
+        Resource::Texture(_) | Resource::ArenaTexels { .. } | Resource::WeightTexels { .. } => {
+            (vk::Buffer::null(), 0, 0)
+        }
+    };
+    [vk::DescriptorBufferInfo { buffer, offset, range }]
+}
+
+fn texel_range(resource: &Resource, memory: Memory<'_>) -> Option<(vk::Buffer, DeviceElement, u64, u64)> {
+    match *resource {
+        Resource::ArenaTexels { element, offset, size } => Some((memory.arena.raw, element, offset, size)),
+        Resource::WeightTexels { element, blob, offset, size } => {
+            let (buffer, start) = memory.weights.place(blob as usize);
+            Some((buffer, element, start + offset, size))
+        }
+        Resource::Arena { .. } | Resource::Weights { .. } | Resource::Texture(_) => None,
+    }
+}
+
+fn image(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorImageInfo; 1] {
+    let image_view = match *resource {
+        Resource::Texture(index) => memory.textures.views[index as usize],
+        Resource::Arena { .. }
+        | Resource::Weights { .. }
+        | Resource::ArenaTexels { .. }
+        | Resource::WeightTexels { .. } => vk::ImageView::null(),
+    };
+    [vk::DescriptorImageInfo {
+        sampler: vk::Sampler::null(),
+        image_view,
+        image_layout: vk::ImageLayout::GENERAL,
+    }]
+}

@@ -1,0 +1,291 @@
+//! A program on a Vulkan device: loaded once, submitted many times.
+#![expect(unsafe_code, reason = "calls Vulkan")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ash::vk;
+use drift_bundle::ALIGNMENT_BYTES;
+
+use super::bind::{Bindings, Memory};
+use super::commands::{CommandPool, Fence, Work, barrier, copy};
+use super::context::Context;
+use super::memory::{Buffer, Purpose};
+use super::pipeline::Pipelines;
+use super::query::Queries;
+use super::record::Recorder;
+use super::texture::Textures;
+use super::upload::Weights;
+use crate::backend::{Loaded, Program, Replay, submissions};
+use crate::error::RuntimeError;
+use crate::report::{DeviceBytes, LoadTimes, Timings};
+use crate::session::LoadOptions;
+
+/// Everything that a run uses. Fields are dropped from the top: the commands first, which wait for the
+/// device.
+struct VulkanReplay {
+    recorded: Recorded,
+    _commands: CommandPool,
+    fence: Fence,
+    queries: Option<Queries>,
+    no_queries: &'static str,
+    _bindings: Bindings,
+    _pipelines: Pipelines,
+    inputs: Staged,
+    outputs: Staged,
+    _arena: Buffer,
+    _weights: Weights,
+    _textures: Textures,
+    timeout: Duration,
+    context: Arc<Context>,
+}
+
+/// Command buffers of a run.
+struct Recorded {
+    /// For each input.
+    uploads: Vec<vk::CommandBuffer>,
+    /// At least one.
+    program: Vec<vk::CommandBuffer>,
+    /// For each output.
+    downloads: Vec<vk::CommandBuffer>,
+    /// Reused by each run: its uploads, then the first part of the program.
+    first: Vec<vk::CommandBuffer>,
+}
+
+/// Host-visible copies of inputs or outputs.
+struct Staged {
+    buffer: Buffer,
+    /// Offset in `buffer`, offset in the arena, size.
+    ranges: Vec<(u64, u64, u64)>,
+}
+
+/// Loads `program`; see [`crate::backend::Backend::load`].
+pub(crate) fn load(
+    context: &Arc<Context>,
+    program: &Program<'_>,
+    options: &LoadOptions,
+) -> Result<Loaded, RuntimeError> {
+    let mut clock = Clock(Instant::now());
+    let arena = Buffer::new(context, program.variant.arena_bytes, Purpose::Device)?;
+    let textures = Textures::new(context, &program.variant.textures)?;
+    let inputs = Staged::new(context, &program.input_ranges(), Purpose::Upload)?;
+    let outputs = Staged::new(context, &program.output_ranges(), Purpose::Download)?;
+    let allocate = clock.lap();
+    let weights = Weights::load(context, program, options.timeout)?;
+    let upload = clock.lap();
+    let (pipelines, cache) = Pipelines::new(context, program, options.cache_dir.as_deref())?;
+    let compile = clock.lap();
+    let memory = Memory { arena: &arena, weights: &weights, textures: &textures };
+    let bindings = Bindings::new(context, program, &pipelines, memory)?;
+    let mut parts = submissions(&program.variant.dispatches, &options.submit);
+    if parts.is_empty() {
+        parts.push(0..0);
+    }
+    let (queries, no_queries) = queries(context, program, &parts, options.timestamps)?;
+    let fence = Fence::new(context)?;
+    let commands = CommandPool::new(context)?;
+    let recorder = Recorder {
+        context,
+        pipelines: &pipelines,
+        bindings: &bindings,
+        dispatches: &program.variant.dispatches,
+        first: program.variant.init.len(),
+        queries: queries.as_ref(),
+    };
+    let mut recorded = Recorded {
+        uploads: inputs.record_uploads(context, &commands, &arena)?,
+        program: Vec::with_capacity(parts.len()),
+        downloads: outputs.record_downloads(context, &commands, &arena)?,
+        first: Vec::with_capacity(inputs.ranges.len() + 1),
+    };
+    for (index, range) in parts.iter().enumerate() {
+        recorded.program.push(commands.record(|commands| recorder.record(commands, index, range.clone()))?);
+    }
+    let record = clock.lap();
+    let init = Recorder { dispatches: &program.variant.init, first: 0, queries: None, ..recorder };
+    run_once(&commands, &fence, &init, &arena, &textures, options)?;
+    let bytes = DeviceBytes {
+        arena: arena.size,
+        textures: textures.size,
+        weights: weights.bytes(),
+        staging: inputs.buffer.size + outputs.buffer.size,
+        peak: 0,
+    };
+    let bytes = DeviceBytes { peak: bytes.total() + weights.staging_bytes, ..bytes };
+    let times =
+        LoadTimes { allocate, upload, pipelines: compile, record, init: clock.lap(), total: Duration::ZERO };
+    let count = pipelines.count();
+    let replay = VulkanReplay {
+        recorded,
+        _commands: commands,
+        fence,
+        queries,
+        no_queries,
+        _bindings: bindings,
+        _pipelines: pipelines,
+        inputs,
+        outputs,
+        _arena: arena,
+        _weights: weights,
+        _textures: textures,
+        timeout: options.timeout,
+        context: Arc::clone(context),
+    };
+    Ok(Loaded { replay: Box::new(replay), pipelines: count, submissions: parts.len(), cache, times, bytes })
+}
+
+/// Timestamps where they are asked for and can be had, and otherwise why there are none.
+fn queries(
+    context: &Arc<Context>,
+    program: &Program<'_>,
+    parts: &[std::ops::Range<usize>],
+    wanted: bool,
+) -> Result<(Option<Queries>, &'static str), RuntimeError> {
+    if !wanted {
+        return Ok((None, "load with `LoadOptions::timestamps`"));
+    }
+    if !context.info.features.timestamps {
+        return Ok((None, "the device has no timestamps"));
+    }
+    let names = program.variant.dispatches.iter().map(|dispatch| dispatch.name.clone()).collect();
+    Ok((Some(Queries::new(context, parts, names)?), ""))
+}
+
+/// Zeros all activations, so that results never depend on what memory held before, then runs the init
+/// program.
+fn run_once(
+    commands: &CommandPool,
+    fence: &Fence,
+    init: &Recorder<'_>,
+    arena: &Buffer,
+    textures: &Textures,
+    options: &LoadOptions,
+) -> Result<(), RuntimeError> {
+    let context = init.context;
+    let clear = commands.record(|commands| {
+        // SAFETY: the command buffer is recording and the buffer is whole words.
+        unsafe { context.device.cmd_fill_buffer(commands, arena.raw, 0, vk::WHOLE_SIZE, 0) };
+        textures.record_clear(commands);
+    })?;
+    let mut parts = vec![clear];
+    for (index, range) in submissions(init.dispatches, &options.submit).into_iter().enumerate() {
+        parts.push(commands.record(|commands| init.record(commands, index, range))?);
+    }
+    submit_all(context, &parts, fence)?;
+    context.wait(fence.raw, options.timeout)
+}
+
+/// Submits one after another; the fence signals after the last.
+fn submit_all(context: &Context, parts: &[vk::CommandBuffer], fence: &Fence) -> Result<(), RuntimeError> {
+    for (index, part) in parts.iter().enumerate() {
+        let last = index + 1 == parts.len();
+        context.submit(&[*part], if last { fence.raw } else { vk::Fence::null() })?;
+    }
+    Ok(())
+}
+
+impl Replay for VulkanReplay {
+    fn input(&mut self, index: usize) -> &mut [u8] {
+        self.inputs.bytes_mut(index)
+    }
+
+    fn run(&mut self, uploads: &[bool]) -> Result<(), RuntimeError> {
+        let recorded = &mut self.recorded;
+        recorded.first.clear();
+        for (upload, wanted) in recorded.uploads.iter().zip(uploads) {
+            if *wanted {
+                recorded.first.push(*upload);
+            }
+        }
+        recorded.first.push(recorded.program[0]);
+        let rest = &recorded.program[1..];
+        let fence = if rest.is_empty() { self.fence.raw } else { vk::Fence::null() };
+        self.context.submit(&recorded.first, fence)?;
+        submit_all(&self.context, rest, &self.fence)?;
+        self.context.wait(self.fence.raw, self.timeout)
+    }
+
+    fn fetch(&mut self, index: usize) -> Result<(), RuntimeError> {
+        self.context.submit(&[self.recorded.downloads[index]], self.fence.raw)?;
+        self.context.wait(self.fence.raw, self.timeout)
+    }
+
+    fn output(&self, index: usize) -> &[u8] {
+        self.outputs.bytes(index)
+    }
+
+    fn timings(&mut self) -> Result<Timings, RuntimeError> {
+        match &self.queries {
+            Some(queries) => queries.read(),
+            None => Err(RuntimeError::NoTimings { reason: self.no_queries }),
+        }
+    }
+}
+
+impl Staged {
+    /// Lays out host-visible copies of these ranges of the arena.
+    fn new(context: &Arc<Context>, ranges: &[(u64, u64)], purpose: Purpose) -> Result<Self, RuntimeError> {
+        let mut end = 0_u64;
+        let mut placed = Vec::with_capacity(ranges.len());
+        for (arena_offset, size) in ranges {
+            placed.push((end, *arena_offset, *size));
+            end = (end + size).next_multiple_of(ALIGNMENT_BYTES);
+        }
+        Ok(Self { buffer: Buffer::new(context, end, purpose)?, ranges: placed })
+    }
+
+    fn record_uploads(
+        &self,
+        context: &Context,
+        commands: &CommandPool,
+        arena: &Buffer,
+    ) -> Result<Vec<vk::CommandBuffer>, RuntimeError> {
+        let one = |(here, there, size): &(u64, u64, u64)| {
+            commands.record(|commands| {
+                barrier(context, commands, Work::Any, Work::Transfer);
+                copy(context, commands, (self.buffer.raw, *here), (arena.raw, *there), *size);
+            })
+        };
+        self.ranges.iter().map(one).collect()
+    }
+
+    fn record_downloads(
+        &self,
+        context: &Context,
+        commands: &CommandPool,
+        arena: &Buffer,
+    ) -> Result<Vec<vk::CommandBuffer>, RuntimeError> {
+        let one = |(here, there, size): &(u64, u64, u64)| {
+            commands.record(|commands| {
+                barrier(context, commands, Work::Any, Work::Transfer);
+                copy(context, commands, (arena.raw, *there), (self.buffer.raw, *here), *size);
+                barrier(context, commands, Work::Transfer, Work::Host);
+            })
+        };
+        self.ranges.iter().map(one).collect()
+    }
+
+    fn bytes_mut(&mut self, index: usize) -> &mut [u8] {
+        let (offset, _, size) = self.ranges[index];
+        let all = self.buffer.bytes_mut().unwrap_or_else(|| unreachable!("verified: staging is mapped"));
+        &mut all[offset as usize..][..size as usize]
+    }
+
+    fn bytes(&self, index: usize) -> &[u8] {
+        let (offset, _, size) = self.ranges[index];
+        let all = self.buffer.bytes().unwrap_or_else(|| unreachable!("verified: staging is mapped"));
+        &all[offset as usize..][..size as usize]
+    }
+}
+
+/// Time since it was last asked.
+struct Clock(Instant);
+
+impl Clock {
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        let lap = now - self.0;
+        self.0 = now;
+        lap
+    }
+}

@@ -1,0 +1,173 @@
+//! Pooled textures: images in one layout for their whole life, with as few allocations as limits allow.
+#![expect(unsafe_code, reason = "calls Vulkan")]
+
+use std::sync::Arc;
+
+use ash::vk;
+use drift_bundle::manifest::{DeviceElement, TextureObject};
+
+use super::context::Context;
+use super::failed;
+use super::memory::{self, Purpose};
+use crate::error::RuntimeError;
+
+/// The textures of a variant.
+pub(crate) struct Textures {
+    context: Arc<Context>,
+    pub(crate) images: Vec<vk::Image>,
+    pub(crate) views: Vec<vk::ImageView>,
+    memories: Vec<vk::DeviceMemory>,
+    /// Sum of the allocations.
+    pub(crate) size: u64,
+}
+
+/// Format of a texel of four channels.
+pub(crate) const fn format(element: DeviceElement) -> vk::Format {
+    match element {
+        DeviceElement::F32 => vk::Format::R32G32B32A32_SFLOAT,
+        DeviceElement::F16 => vk::Format::R16G16B16A16_SFLOAT,
+        DeviceElement::I32 => vk::Format::R32G32B32A32_SINT,
+        DeviceElement::U32 => vk::Format::R32G32B32A32_UINT,
+    }
+}
+
+/// All levels and layers of a texture.
+pub(crate) const WHOLE: vk::ImageSubresourceRange = vk::ImageSubresourceRange {
+    aspect_mask: vk::ImageAspectFlags::COLOR,
+    base_mip_level: 0,
+    level_count: 1,
+    base_array_layer: 0,
+    layer_count: 1,
+};
+
+impl Textures {
+    pub(crate) fn new(context: &Arc<Context>, objects: &[TextureObject]) -> Result<Self, RuntimeError> {
+        let mut textures = Self {
+            context: Arc::clone(context),
+            images: Vec::with_capacity(objects.len()),
+            views: Vec::with_capacity(objects.len()),
+            memories: Vec::new(),
+            size: 0,
+        };
+        for object in objects {
+            textures.create_image(object)?;
+        }
+        textures.bind_memory()?;
+        for (index, object) in objects.iter().enumerate() {
+            textures.create_view(index, object)?;
+        }
+        Ok(textures)
+    }
+
+    fn create_image(&mut self, object: &TextureObject) -> Result<(), RuntimeError> {
+        let info = vk::ImageCreateInfo::default()
+            .image_type(vk::ImageType::TYPE_2D)
+            .format(format(object.element))
+            .extent(vk::Extent3D { width: object.width_px, height: object.height_px, depth: 1 })
+            .mip_levels(1)
+            .array_layers(1)
+            .samples(vk::SampleCountFlags::TYPE_1)
+            .tiling(vk::ImageTiling::OPTIMAL)
+            .usage(
+                vk::ImageUsageFlags::SAMPLED
+                    | vk::ImageUsageFlags::STORAGE
+                    | vk::ImageUsageFlags::TRANSFER_DST,
+            );
+        // SAFETY: Vulkan requires both usages of these formats, and the size is within the device's limits.
+        let image =
+            unsafe { self.context.device.create_image(&info, None) }.map_err(failed("creating a texture"))?;
+        self.images.push(image);
+        Ok(())
+    }
+
+    /// Places images one after another; a new allocation begins where the limit or the memory type demands
+    /// it.
+    fn bind_memory(&mut self) -> Result<(), RuntimeError> {
+        let context = Arc::clone(&self.context);
+        // SAFETY: the images belong to the device.
+        let needs: Vec<vk::MemoryRequirements> = self
+            .images
+            .iter()
+            .map(|image| unsafe { context.device.get_image_memory_requirements(*image) })
+            .collect();
+        let mut first = 0;
+        while first < needs.len() {
+            let mut types = needs[first].memory_type_bits;
+            let (mut offsets, mut end) = (vec![0], needs[first].size);
+            for need in &needs[first + 1..] {
+                let offset = end.next_multiple_of(need.alignment);
+                let common = types & need.memory_type_bits;
+                if common == 0 || offset + need.size > context.info.limits.buffer_bytes {
+                    break;
+                }
+                offsets.push(offset);
+                (types, end) = (common, offset + need.size);
+            }
+            let (index, _) = memory::memory_type(&context, types, Purpose::Device)?;
+            let memory = memory::allocate(&context, end, index)?;
+            self.memories.push(memory);
+            self.size += end;
+            for (image, offset) in self.images[first..].iter().zip(&offsets) {
+                // SAFETY: each image gets an aligned range of its own in memory of a type that it allows.
+                unsafe { context.device.bind_image_memory(*image, memory, *offset) }
+                    .map_err(failed("binding memory to a texture"))?;
+            }
+            first += offsets.len();
+        }
+        Ok(())
+    }
+
+    fn create_view(&mut self, index: usize, object: &TextureObject) -> Result<(), RuntimeError> {
+        let info = vk::ImageViewCreateInfo::default()
+            .image(self.images[index])
+            .view_type(vk::ImageViewType::TYPE_2D)
+            .format(format(object.element))
+            .subresource_range(WHOLE);
+        // SAFETY: the image has memory.
+        let view = unsafe { self.context.device.create_image_view(&info, None) }
+            .map_err(failed("creating a texture view"))?;
+        self.views.push(view);
+        Ok(())
+    }
+
+    /// Records the way from no contents to zeros in the one layout that all uses share.
+    pub(crate) fn record_clear(&self, commands: vk::CommandBuffer) {
+        let device = &self.context.device;
+        for image in &self.images {
+            let barrier = [vk::ImageMemoryBarrier::default()
+                .image(*image)
+                .subresource_range(WHOLE)
+                .old_layout(vk::ImageLayout::UNDEFINED)
+                .new_layout(vk::ImageLayout::GENERAL)
+                .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+                .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+                .dst_access_mask(vk::AccessFlags::TRANSFER_WRITE)];
+            let zero = vk::ClearColorValue { uint32: [0; 4] };
+            // SAFETY: the command buffer is recording; all formats are cleared by four zero words.
+            unsafe {
+                device.cmd_pipeline_barrier(
+                    commands,
+                    vk::PipelineStageFlags::TOP_OF_PIPE,
+                    vk::PipelineStageFlags::TRANSFER,
+                    vk::DependencyFlags::empty(),
+                    &[],
+                    &[],
+                    &barrier,
+                );
+                device.cmd_clear_color_image(commands, *image, vk::ImageLayout::GENERAL, &zero, &[WHOLE]);
+            }
+        }
+    }
+}
+
+impl Drop for Textures {
+    fn drop(&mut self) {
+        let device = &self.context.device;
+        // SAFETY: owners wait for the device before they drop their textures.
+        unsafe {
+            self.views.iter().for_each(|view| device.destroy_image_view(*view, None));
+            self.images.iter().for_each(|image| device.destroy_image(*image, None));
+            self.memories.iter().for_each(|memory| device.free_memory(*memory, None));
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Programs that compute, on every kind of resource.
+
+use drift_bundle::manifest::{DeviceElement, HostElement, Requirement, Resource};
+use drift_runtime::{LoadOptions, SubmitLimits};
+use half::f16;
+
+use crate::program::{Program, arena, dispatch, on_device};
+
+const ADD_WEIGHT: &str = "
+    @group(0) @binding(0) var<storage, read> x: array<f32, 7>;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32, 7>;
+    @group(1) @binding(0) var<storage, read> w: array<f32, 7>;
+    @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+        if (at.x < 7u) { y[at.x] = x[at.x] * 2.0 + w[at.x]; }
+    }";
+
+const INCREMENT: &str = "
+    @group(0) @binding(0) var<storage, read_write> x: array<f32, 3>;
+    @compute @workgroup_size(3) fn main(@builtin(global_invocation_id) at: vec3<u32>) { x[at.x] += 1.0; }";
+
+#[test]
+fn a_kernel_reads_inputs_and_weights() {
+    on_device(|device| {
+        // The first weight is there so that the used one does not lie at the start.
+        let bundle = Program::new(512)
+            .f32_weight("unused", &[9.0; 100])
+            .f32_weight("w", &[1.0, -1.0, 0.0, 0.5, 1e30, 3.0, 7.0])
+            .f32_input("x", &[1, 7], 0)
+            .f32_output("y", &[7], 256)
+            .dispatch(
+                ADD_WEIGHT,
+                &[arena(0, 28), arena(256, 28), Resource::Weights { blob: 1, offset: 0, size: 28 }],
+                [2, 1, 1],
+            )
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        session.write("x", &[0.0_f32, 1.0, -2.0, 3.5, 0.0, -6.0, 100.0]).unwrap();
+        session.run().unwrap();
+        let y: Vec<f32> = session.read("y").unwrap();
+        assert_eq!(y, [1.0, 1.0, -4.0, 7.5, 1e30, -9.0, 207.0]);
+        assert_eq!(session.report().bytes.weights, 28, "only what is used is loaded");
+    });
+}
+
+#[test]
+fn long_programs_are_submitted_in_parts_and_in_order() {
+    on_device(|device| {
+        let mut program = Program::new(256).f32_input("x", &[3], 0).f32_output("y", &[3], 0);
+        let shader = program.shader(INCREMENT, |_| ());
+        for step in 0..20 {
+            program.variant.dispatches.push(dispatch(
+                &format!("step {step}"),
+                shader,
+                &[arena(0, 12)],
+                [1, 1, 1],
+            ));
+        }
+        let submit = SubmitLimits { dispatches: 3, flops: u64::MAX };
+        let options = LoadOptions { timestamps: true, submit, ..LoadOptions::default() };
+        let mut session = device.load_with(&program.bundle(), &options).unwrap();
+        assert_eq!((session.report().submissions, session.report().pipelines), (7, 1));
+        session.write("x", &[0.0_f32, -5.0, 0.5]).unwrap();
+        session.run().unwrap();
+        assert_eq!(session.read::<f32>("y").unwrap(), [20.0, 15.0, 20.5]);
+        let timings = session.timings().unwrap();
+        assert_eq!(timings.dispatches.len(), 20);
+        assert_eq!(timings.dispatches[19].name, "step 19");
+        let sum: std::time::Duration = timings.dispatches.iter().map(|dispatch| dispatch.time).sum();
+        assert!(sum <= timings.total && !timings.total.is_zero(), "{sum:?} of {:?}", timings.total);
+    });
+}
+
+#[test]
+fn workgroup_memory_and_barriers_work() {
+    let reduce = "
+        var<workgroup> parts: array<f32, 8>;
+        @group(0) @binding(0) var<storage, read> x: array<f32, 8>;
+        @group(0) @binding(1) var<storage, read_write> y: array<f32, 1>;
+        @compute @workgroup_size(8) fn main(@builtin(local_invocation_index) at: u32) {
+            parts[at] = x[at];
+            workgroupBarrier();
+            for (var half = 4u; half > 0u; half /= 2u) {
+                if (at < half) { parts[at] += parts[at + half]; }
+                workgroupBarrier();
+            }
+            if (at == 0u) { y[0] = parts[0]; }
+        }";
+    on_device(|device| {
+        let mut program = Program::new(512).f32_input("x", &[8], 0).f32_output("y", &[], 256);
+        let shader = program.shader(reduce, |shader| shader.shared_bytes = 32);
+        program.variant.dispatches.push(dispatch("sum", shader, &[arena(0, 32), arena(256, 4)], [1, 1, 1]));
+        let mut session = device.load(&program.bundle()).unwrap();
+        session.write("x", &[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, -8.0]).unwrap();
+        session.run().unwrap();
+        assert_eq!(session.read::<f32>("y").unwrap(), [20.0]);
+    });
+}
+
+#[test]
+fn textures_are_written_and_read_in_f32_and_f16() {
+    for (element, format) in [(DeviceElement::F32, "rgba32float"), (DeviceElement::F16, "rgba16float")] {
+        let fill = format!(
+            "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>, 15>;
+            @group(0) @binding(1) var t: texture_storage_2d<{format}, write>;
+            @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {{
+                textureStore(t, at.xy, x[at.y * 5u + at.x]);
+            }}"
+        );
+        let transpose = "
+            @group(0) @binding(0) var t: texture_2d<f32>;
+            @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>, 15>;
+            @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+                y[at.x * 3u + at.y] = textureLoad(t, at.xy, 0) * 2.0;
+            }";
+        on_device(|device| {
+            let mut program = Program::new(512)
+                .f32_input("x", &[3, 5, 4], 0)
+                .f32_output("y", &[5, 3, 4], 256)
+                .texture(element, 1, 1)
+                .texture(element, 5, 3);
+            let fill = program.shader(&fill, |_| ());
+            let transpose = program.shader(transpose, |shader| {
+                shader.bindings[0].kind = drift_bundle::manifest::BindingKind::Texture2d { element };
+            });
+            let steps = [
+                dispatch("fill", fill, &[arena(0, 240), Resource::Texture(1)], [5, 3, 1]),
+                dispatch("transpose", transpose, &[Resource::Texture(1), arena(256, 240)], [5, 3, 1]),
+            ];
+            program.variant.dispatches.extend(steps);
+            let mut session = device.load(&program.bundle()).unwrap();
+            let x: Vec<f32> = (0..60).map(|value| value as f32 - 30.0).collect();
+            session.write("x", &x).unwrap();
+            session.run().unwrap();
+            let expected: Vec<f32> = (0..60)
+                .map(|at| (at / 12, at / 4 % 3, at % 4))
+                .map(|(x_px, y_px, c)| 2.0 * x[(y_px * 5 + x_px) * 4 + c])
+                .collect();
+            assert_eq!(session.read::<f32>("y").unwrap(), expected);
+        });
+    }
+}
+
+#[test]
+fn texel_buffers_are_written_and_read_from_arena_and_weights() {
+    let kernel = "
+        @group(0) @binding(0) var x: texture_1d<f32>;
+        @group(1) @binding(0) var w: texture_1d<f32>;
+        @group(0) @binding(1) var y: texture_storage_1d<rgba32float, write>;
+        @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+            textureStore(y, at.x, textureLoad(x, at.x, 0) + textureLoad(w, 2u - at.x, 0));
+        }";
+    on_device(|device| {
+        let element = DeviceElement::F32;
+        let w: Vec<f32> = (0..12).map(|value| value as f32 * 100.0).collect();
+        let bundle = Program::new(512)
+            .f32_weight("pad", &[0.0; 3])
+            .f32_weight("w", &w)
+            .f32_input("x", &[3, 4], 0)
+            .f32_output("y", &[3, 4], 256)
+            .dispatch(
+                kernel,
+                &[
+                    Resource::ArenaTexels { element, offset: 0, size: 48 },
+                    Resource::WeightTexels { element, blob: 1, offset: 0, size: 48 },
+                    Resource::ArenaTexels { element, offset: 256, size: 48 },
+                ],
+                [3, 1, 1],
+            )
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        let x: Vec<f32> = (0..12).map(|value| value as f32).collect();
+        session.write("x", &x).unwrap();
+        session.run().unwrap();
+        let y: Vec<f32> = session.read("y").unwrap();
+        let expected: Vec<f32> = (0..12).map(|at| x[at] + w[(2 - at / 4) * 4 + at % 4]).collect();
+        assert_eq!(y, expected);
+    });
+}
+
+#[test]
+fn f16_kernels_compute_in_f16() {
+    let kernel = "enable f16;
+        @group(0) @binding(0) var<storage, read_write> x: array<f16, 5>;
+        @compute @workgroup_size(5) fn main(@builtin(global_invocation_id) at: vec3<u32>) { x[at.x] = x[at.x] * 2.0h + 0.5h; }";
+    on_device(|device| {
+        let mut program = Program::new(256)
+            .input("x", HostElement::F16, &[5], 0, DeviceElement::F16)
+            .output("y", HostElement::F32, &[5], 0, DeviceElement::F16)
+            .dispatch(kernel, &[arena(0, 10)], [1, 1, 1]);
+        program.variant.requires.push(Requirement::F16);
+        let bundle = program.bundle();
+        if !device.info().features.f16 {
+            let error = device.load(&bundle).unwrap_err().to_string();
+            assert!(error.contains("needs F16, the device has no 16-bit floats"), "{error}");
+            return;
+        }
+        let mut session = device.load(&bundle).unwrap();
+        session.write("x", &[0.0, -0.25, 1000.0, 30000.0, 0.0001].map(f16::from_f32)).unwrap();
+        session.run().unwrap();
+        let y: Vec<f32> = session.read("y").unwrap();
+        assert_eq!(y[..4], [0.5, 0.0, 2000.0, 60000.0]);
+        assert!((y[4] - 0.5002).abs() < 1e-3);
+    });
+}
+
+#[test]
+fn uniform_buffers_hold_parameters() {
+    let kernel = "
+        @group(0) @binding(0) var<storage, read_write> x: array<f32, 3>;
+        @group(2) @binding(0) var<uniform> p: vec4<f32>;
+        @compute @workgroup_size(3) fn main(@builtin(global_invocation_id) at: vec3<u32>) { x[at.x] += p.y; }";
+    on_device(|device| {
+        // Group 1 is empty here.
+        let bundle = Program::new(256)
+            .f32_weight("p", &[0.0, 4.0, 0.0, 0.0])
+            .f32_input("x", &[3], 0)
+            .f32_output("y", &[3], 0)
+            .dispatch(kernel, &[arena(0, 12), Resource::Weights { blob: 0, offset: 0, size: 16 }], [1, 1, 1])
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        session.write("x", &[1.0_f32, 2.0, 3.0]).unwrap();
+        session.run().unwrap();
+        assert_eq!(session.read::<f32>("y").unwrap(), [5.0, 6.0, 7.0]);
+    });
+}
+
+#[test]
+fn init_runs_once_and_its_results_stay() {
+    let double = "
+        @group(1) @binding(0) var<storage, read> w: array<f32, 3>;
+        @group(0) @binding(0) var<storage, read_write> packed: array<f32, 3>;
+        @compute @workgroup_size(3) fn main(@builtin(global_invocation_id) at: vec3<u32>) { packed[at.x] += 2.0 * w[at.x]; }";
+    let add = "
+        @group(0) @binding(0) var<storage, read> packed: array<f32, 3>;
+        @group(0) @binding(1) var<storage, read> x: array<f32, 3>;
+        @group(0) @binding(2) var<storage, read_write> y: array<f32, 3>;
+        @compute @workgroup_size(3) fn main(@builtin(global_invocation_id) at: vec3<u32>) { y[at.x] = x[at.x] + packed[at.x]; }";
+    on_device(|device| {
+        let weights = Resource::Weights { blob: 0, offset: 0, size: 12 };
+        let bundle = Program::new(1024)
+            .f32_weight("w", &[1.0, 2.0, 3.0])
+            .f32_input("x", &[3], 0)
+            .f32_output("y", &[3], 256)
+            .init(double, &[weights, arena(512, 12)], [1, 1, 1])
+            .dispatch(add, &[arena(512, 12), arena(0, 12), arena(256, 12)], [1, 1, 1])
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        for _ in 0..3 {
+            session.write("x", &[0.5_f32, 0.0, -6.0]).unwrap();
+            session.run().unwrap();
+            assert_eq!(session.read::<f32>("y").unwrap(), [2.5, 4.0, 0.0]);
+        }
+    });
+}
+
+#[test]
+fn weights_larger_than_the_staging_buffer_arrive_whole() {
+    const COUNT: usize = 5_000_003;
+    let kernel = format!(
+        "@group(1) @binding(0) var<storage, read> w: array<u32, {COUNT}>;
+        @group(0) @binding(0) var<storage, read_write> sum: array<atomic<u32>, 1>;
+        @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) at: vec3<u32>) {{
+            var part = 0u;
+            for (var i = at.x; i < {COUNT}u; i += 4096u) {{ part += w[i] * (i + 1u); }}
+            atomicAdd(&sum[0], part);
+        }}"
+    );
+    on_device(|device| {
+        let w: Vec<u32> = (0..COUNT as u32).map(|at| at.wrapping_mul(2_654_435_761)).collect();
+        let bytes: Vec<u8> = w.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bundle = Program::new(256)
+            .weight("w", &bytes)
+            .output("sum", HostElement::U8, &[1], 0, DeviceElement::U32)
+            .dispatch(
+                &kernel,
+                &[Resource::Weights { blob: 0, offset: 0, size: bytes.len() as u64 }, arena(0, 4)],
+                [64, 1, 1],
+            )
+            .bundle();
+        let options = LoadOptions { verify_weights: true, ..LoadOptions::default() };
+        let mut session = device.load_with(&bundle, &options).unwrap();
+        session.run().unwrap();
+        let sum = (0..).zip(&w).fold(0_u32, |sum, (at, value)| sum.wrapping_add(value.wrapping_mul(at + 1)));
+        assert_eq!(session.read::<u8>("sum").unwrap(), [sum as u8]);
+    });
+}
+
+#[test]
+fn a_program_without_dispatches_passes_inputs_on() {
+    on_device(|device| {
+        let bundle = Program::new(256).f32_input("x", &[2], 0).f32_output("y", &[2], 0).bundle();
+        let mut session = device.load(&bundle).unwrap();
+        session.write("x", &[1.5_f32, f32::NEG_INFINITY]).unwrap();
+        session.run().unwrap();
+        assert_eq!(session.read::<f32>("y").unwrap(), [1.5, f32::NEG_INFINITY]);
+    });
+}
+
+#[test]
+fn sessions_of_one_device_run_at_once() {
+    on_device(|device| {
+        let bundle = Program::new(256)
+            .f32_input("x", &[3], 0)
+            .f32_output("y", &[3], 0)
+            .dispatch(INCREMENT, &[arena(0, 12)], [1, 1, 1])
+            .bundle();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (device, bundle) = (device.clone(), &bundle);
+                scope.spawn(move || {
+                    let mut session = device.load(bundle).unwrap();
+                    for round in 0..20 {
+                        let x = (thread * 100 + round) as f32;
+                        session.write("x", &[x; 3]).unwrap();
+                        session.run().unwrap();
+                        assert_eq!(session.read::<f32>("y").unwrap(), [x + 1.0; 3]);
+                    }
+                });
+            }
+        });
+    });
+}

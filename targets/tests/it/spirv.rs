@@ -1,0 +1,148 @@
+//! SPIR-V that SPIRV-Tools accepts, before and after optimisation, and what it asks of a device.
+
+use drift_targets::{Code, EmitError, Target};
+
+use crate::cases;
+
+#[test]
+fn every_construct_is_valid_as_written_and_optimised() {
+    for case in cases::all() {
+        for optimize in [false, true] {
+            match cases::emitted(&case.source, Target::Vulkan, optimize) {
+                Ok(emitted) => assert!(emitted.validated, "{}", case.name),
+                Err(error) => panic!("{}, optimize = {optimize}: {}", case.name, cases::reason(&error)),
+            }
+        }
+    }
+}
+
+#[test]
+fn optimising_keeps_the_entry_point_and_its_bindings() {
+    for case in cases::all() {
+        let written = cases::emitted(&case.source, Target::Vulkan, false).unwrap();
+        let optimized = cases::emitted(&case.source, Target::Vulkan, true).unwrap();
+        assert_eq!(written.entry_point, optimized.entry_point);
+        assert_eq!(written.bindings, optimized.bindings);
+        let text = cases::text(&optimized);
+        for index in &written.bindings {
+            assert!(text.contains(&format!("Binding {}", index.binding)), "{}: {index:?}", case.name);
+        }
+        assert!(text.contains(&format!("\"{}\"", written.entry_point)), "{}", case.name);
+    }
+}
+
+#[test]
+fn a_module_asks_for_the_lowest_vulkan_that_has_its_features() {
+    let version = |case: &str| {
+        let case = cases::all().into_iter().find(|one| one.name == case).unwrap();
+        match cases::emitted(&case.source, Target::Vulkan, true).unwrap().code {
+            Code::SpirV(words) => words[1],
+            Code::Text(_) => unreachable!("Vulkan takes SPIR-V"),
+        }
+    };
+    assert_eq!(version("select-min-max"), 0x1_03_00);
+    assert_eq!(version("subgroup-sum"), 0x1_03_00);
+    assert_eq!(version("cooperative-matrix"), 0x1_05_00);
+}
+
+#[test]
+fn half_values_in_registers_do_not_ask_for_half_storage() {
+    let text = assembly(
+        "enable f16;
+        @group(0) @binding(0) var<storage, read_write> dst: array<f32, 5>;
+        @compute @workgroup_size(5)
+        fn narrow(@builtin(local_invocation_index) i: u32) { dst[i] = f32(f16(dst[i]) * 0.5h); }",
+    );
+    assert!(text.contains("OpCapability Float16"), "{text}");
+    assert!(!text.contains("16BitAccess"), "{text}");
+}
+
+#[test]
+fn half_storage_buffers_do_not_ask_for_half_uniform_buffers() {
+    let text = assembly(
+        "enable f16;
+        @group(0) @binding(0) var<storage, read_write> dst: array<f16, 5>;
+        @compute @workgroup_size(5)
+        fn double(@builtin(local_invocation_index) i: u32) { dst[i] += dst[i]; }",
+    );
+    assert!(text.contains("OpCapability StorageBuffer16BitAccess"), "{text}");
+    assert!(!text.contains("UniformAndStorageBuffer16BitAccess"), "{text}");
+}
+
+#[test]
+fn workgroup_memory_is_not_zeroed_and_loops_are_not_bounded() {
+    let text = assembly(
+        "@group(0) @binding(0) var<storage, read_write> dst: array<f32, 64>;
+        var<workgroup> tile: array<f32, 64>;
+        @compute @workgroup_size(64)
+        fn reverse(@builtin(local_invocation_index) i: u32) {
+            tile[i] = dst[i];
+            workgroupBarrier();
+            for (var k = 0u; k < 2u; k += 1u) { dst[i] += tile[63u - i]; }
+        }",
+    );
+    assert_eq!(text.matches("OpControlBarrier").count(), 1, "{text}");
+    assert!(!text.contains("OpConstantNull"), "{text}");
+    assert!(!text.contains("loop_bound"), "{text}");
+}
+
+#[test]
+fn an_array_type_of_a_buffer_and_of_workgroup_memory_is_split() {
+    let text = assembly(
+        "@group(0) @binding(0) var<storage, read_write> dst: array<vec4<f32>, 8>;
+        var<workgroup> tile: array<vec4<f32>, 8>;
+        @compute @workgroup_size(8)
+        fn reverse(@builtin(local_invocation_index) i: u32) {
+            var kept: array<vec4<f32>, 8>;
+            tile[i] = dst[i];
+            workgroupBarrier();
+            kept = tile;
+            dst[i] = kept[7u - i];
+        }",
+    );
+    assert_eq!(text.matches("= OpTypeArray").count(), 2, "{text}");
+    assert_eq!(text.matches("ArrayStride").count(), 1, "{text}");
+}
+
+#[test]
+fn copying_a_whole_array_from_a_buffer_to_workgroup_memory_is_refused() {
+    let error = cases::emitted(
+        "@group(0) @binding(0) var<storage, read_write> dst: array<f32, 8>;
+        var<workgroup> tile: array<f32, 8>;
+        @compute @workgroup_size(1)
+        fn copy() { tile = dst; workgroupBarrier(); dst[0] = tile[7]; }",
+        Target::Vulkan,
+        false,
+    );
+    assert!(matches!(error, Err(EmitError::WholeArrayCopy)), "{error:?}");
+}
+
+#[test]
+fn image_buffers_answer_their_size() {
+    let text = assembly(
+        "@group(0) @binding(0) var src: texture_1d<f32>;
+        @group(0) @binding(1) var<storage, read_write> dst: array<u32, 1>;
+        @compute @workgroup_size(1)
+        fn size() { dst[0] = textureDimensions(src); }",
+    );
+    assert!(text.contains("OpImageQuerySize "), "{text}");
+    assert!(text.contains("OpCapability SampledBuffer"), "{text}");
+}
+
+#[test]
+fn barriers_of_cooperative_kernels_publish_what_was_stored() {
+    let case = cases::all().into_iter().find(|one| one.name == "cooperative-matrix").unwrap();
+    let text = cases::text(&cases::emitted(&case.source, Target::Vulkan, false).unwrap());
+    assert!(text.contains("OpMemoryModel Logical Vulkan"), "{text}");
+    for line in text.lines().filter(|line| line.contains("OpCooperativeMatrix")) {
+        let is_access = line.contains("LoadKHR") || line.contains("StoreKHR");
+        assert_eq!(line.contains("NonPrivatePointer"), is_access, "{line}");
+    }
+}
+
+fn assembly(source: &str) -> String {
+    match cases::emitted(source, Target::Vulkan, false) {
+        Ok(emitted) => cases::text(&emitted),
+        Err(error) => panic!("{}", cases::reason(&error)),
+    }
+}

@@ -1,0 +1,2 @@
+// Emitted MSL includes this header and uses nothing of it.
+#pragma once

@@ -1,0 +1,282 @@
+//! Runs a graph through the whole compiler and a device, and compares every output with the reference evaluator.
+
+use crate::opencl::{ClArg, ClDevice, Texels};
+use drift_bundle::Bundle;
+use drift_bundle::manifest::{DeviceElement, Requirement, Resource, Target, Variant};
+use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision};
+use drift_ir::{ElementType, Graph, Tensor, eval, text};
+use drift_runtime::{Device, DeviceKind, OpenOptions};
+use std::error::Error;
+use std::sync::OnceLock;
+
+/// How one case is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Objects for activations.
+    pub layout: LayoutChoice,
+    /// Precision of floats.
+    pub precision: Precision,
+    /// The profile.
+    pub profile: &'static str,
+}
+
+/// The largest error of a run: absolute, and relative to the larger of 1 and the expected value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worst {
+    /// Largest `|got - expected|`.
+    pub absolute: f64,
+    /// Largest `|got - expected| / max(1, |expected|)`.
+    pub relative: f64,
+}
+
+/// Compiles `graph` for `target` under `setting`.
+pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle, Box<dyn Error>> {
+    let options = CompileOptions {
+        targets: vec![target],
+        profiles: vec![setting.profile.to_owned()],
+        precision: Some(setting.precision),
+        layout: setting.layout,
+        optimize: true,
+        ..CompileOptions::default()
+    };
+    let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
+    let compiled = drift_compiler::compile(graph.clone(), identity, &options)?;
+    Ok(Bundle::from_bytes(compiled.bundle.to_bytes()?)?)
+}
+
+/// Seeded inputs: floats around zero with a few large ones, integers 0 to 2, alternating truth values.
+pub fn inputs(graph: &Graph, precision: Precision) -> Vec<Tensor> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 24) as f32
+    };
+    let tensors = graph.inputs().iter().map(|&input| {
+        let ty = &graph.value(input).ty;
+        let shape = ty.static_shape().expect("cases have static shapes");
+        let count = shape.iter().product::<u64>() as usize;
+        match ty.element {
+            ElementType::I64 => Tensor::from_i64(shape, &(0..count as i64).map(|n| n % 3).collect::<Vec<_>>()),
+            ElementType::Bool => Tensor::from_bool(shape, &(0..count).map(|n| n % 3 != 1).collect::<Vec<_>>()),
+            element => {
+                let values: Vec<f32> = (0..count)
+                    .map(|n| match n % 17 {
+                        3 => 0.0,
+                        11 => -20.0 * next(),
+                        _ => 4.0 * next() - 2.0,
+                    })
+                    .map(|value| if precision == Precision::F16 { half(value) } else { value })
+                    .collect();
+                Tensor::from_f32_as(element, shape, &values)
+            }
+        }
+    });
+    tensors.collect::<Result<_, _>>().expect("counts follow from shapes")
+}
+
+/// `value` as a half holds it, so that both sides start from the same numbers.
+fn half(value: f32) -> f32 {
+    let bits = value.to_bits() & !0x1fff;
+    f32::from_bits(bits)
+}
+
+/// Runs on lavapipe (or whatever Vulkan device comes first).
+pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    static DEVICE: OnceLock<Result<Device, String>> = OnceLock::new();
+    let options = OpenOptions { validation: true, ..OpenOptions::default() };
+    let device =
+        DEVICE.get_or_init(|| Device::open_with(DeviceKind::Vulkan, &options).map_err(|error| error.to_string()));
+    let device = device.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)"))?;
+    let earlier = device.validation_log().messages().len();
+    let bundle = compile(graph, Target::Vulkan, setting)?;
+    let mut session = device.load(&bundle)?;
+    let inputs = inputs(graph, setting.precision);
+    for (&id, tensor) in graph.inputs().iter().zip(&inputs) {
+        session.write_raw(&graph.value(id).name, tensor.bytes())?;
+    }
+    session.run()?;
+    let mut results = Vec::new();
+    for &id in graph.outputs() {
+        let value = graph.value(id);
+        results.push(tensor(value.ty.element, &value.ty.static_shape().unwrap_or_default(), session.read_raw(&value.name)?));
+    }
+    let worst = compare(graph, &inputs, &results);
+    match device.validation_log().messages().get(earlier) {
+        Some(message) => Err(format!("{worst:?}, and the validation layers complain: {message}").into()),
+        None => Ok(Some(worst)),
+    }
+}
+
+/// Replays the OpenCL variant on PoCL, dispatch by dispatch; `None` where the variant says that it needs halves, which
+/// PoCL has not.
+pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    let bundle = compile(graph, Target::OpenCl, setting)?;
+    if bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16) {
+        return Ok(None);
+    }
+    let inputs = inputs(graph, setting.precision);
+    let outputs = ClReplay::new(&bundle)?.run(&inputs)?;
+    Ok(Some(compare(graph, &inputs, &outputs)))
+}
+
+fn tensor(element: ElementType, shape: &[u64], bytes: Vec<u8>) -> Tensor {
+    Tensor::new(element, shape.to_vec(), bytes.into()).expect("the runtime returns whole tensors")
+}
+
+/// Largest errors of `got` against the evaluator.
+pub fn compare(graph: &Graph, inputs: &[Tensor], got: &[Tensor]) -> Worst {
+    let expected = eval::run(graph, inputs).expect("cases can be evaluated");
+    let mut worst = Worst { absolute: 0.0, relative: 0.0 };
+    for (expected, got) in expected.iter().zip(got) {
+        assert_eq!(expected.shape(), got.shape());
+        for (e, g) in expected.to_f64_vec().into_iter().zip(got.to_f64_vec()) {
+            let error = if e == g { 0.0 } else { (e - g).abs() };
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            worst.absolute = worst.absolute.max(error);
+            worst.relative = worst.relative.max(error / e.abs().max(1.0));
+        }
+    }
+    worst
+}
+
+/// A bundle's OpenCL variant and its memory on the host; each dispatch copies its ranges to the device and back.
+struct ClReplay<'a> {
+    bundle: &'a Bundle,
+    variant: &'a Variant,
+    arena: Vec<u8>,
+    textures: Vec<Vec<u8>>,
+}
+
+impl<'a> ClReplay<'a> {
+    fn new(bundle: &'a Bundle) -> Result<Self, Box<dyn Error>> {
+        let variant = &bundle.manifest().entries[0].variants[0];
+        let size = |t: &drift_bundle::manifest::TextureObject| {
+            t.width_px as usize * t.height_px as usize * 4 * element_bytes(t.element)
+        };
+        let textures = variant.textures.iter().map(|t| vec![0; size(t)]).collect();
+        Ok(Self { bundle, variant, arena: vec![0; variant.arena_bytes as usize], textures })
+    }
+
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error>> {
+        static DEVICE: OnceLock<Result<ClDevice, String>> = OnceLock::new();
+        let device = DEVICE.get_or_init(|| ClDevice::open().map_err(|error| error.to_string()));
+        let device = device.as_ref().map_err(String::clone)?;
+        let entry = &self.bundle.manifest().entries[0];
+        for (tensor, binding) in inputs.iter().zip(&self.variant.inputs) {
+            let bytes = to_device(tensor, binding.element);
+            let start = binding.offset as usize;
+            self.arena[start..start + bytes.len()].copy_from_slice(&bytes);
+        }
+        for dispatch in &self.variant.dispatches {
+            let shader = &self.bundle.manifest().shaders[dispatch.shader as usize];
+            let source = std::str::from_utf8(self.bundle.shader_code(shader))?;
+            let mut arguments: Vec<ClArg> = dispatch.bindings.iter().map(|r| self.load(r)).collect();
+            let (groups, size) = (dispatch.workgroups, shader.workgroup_size);
+            device
+                .run(source, &shader.entry_point, groups, size, &mut arguments)
+                .map_err(|error| format!("{}: {error}\n{source}", dispatch.name))?;
+            for (resource, argument) in dispatch.bindings.iter().zip(arguments) {
+                self.store(resource, argument);
+            }
+        }
+        let outputs = entry.outputs.iter().zip(&self.variant.outputs).map(|(io, binding)| {
+            let count = io.shape.iter().product::<u64>() as usize;
+            let start = binding.offset as usize;
+            let bytes = &self.arena[start..start + count * element_bytes(binding.element)];
+            let layout = drift_compiler::physical::Layout::row_major(element(binding.element), io.shape.len());
+            let values = drift_compiler::physical::unpack(bytes, &layout, &io.shape);
+            Tensor::from_f64_as(ElementType::F64, io.shape.clone(), &values).expect("counts follow from shapes")
+        });
+        Ok(outputs.collect())
+    }
+
+    fn load(&self, resource: &Resource) -> ClArg {
+        match *resource {
+            Resource::Arena { offset, size } => {
+                ClArg::Buffer(self.arena[offset as usize..(offset + size) as usize].to_vec())
+            }
+            Resource::ArenaTexels { element, offset, size } => ClArg::ImageBuffer {
+                texels: texels(element, &self.arena[offset as usize..(offset + size) as usize]),
+            },
+            Resource::Weights { blob, offset, size } => {
+                let bytes = self.weight(blob);
+                ClArg::Buffer(bytes[offset as usize..(offset + size) as usize].to_vec())
+            }
+            Resource::WeightTexels { element, blob, offset, size } => {
+                let bytes = self.weight(blob);
+                ClArg::ImageBuffer { texels: texels(element, &bytes[offset as usize..(offset + size) as usize]) }
+            }
+            Resource::Texture(index) => {
+                let object = self.variant.textures[index as usize];
+                ClArg::Image2d {
+                    width: object.width_px as usize,
+                    height: object.height_px as usize,
+                    texels: texels(object.element, &self.textures[index as usize]),
+                }
+            }
+        }
+    }
+
+    fn weight(&self, blob: u32) -> &[u8] {
+        self.bundle.weight_bytes(&self.bundle.manifest().weights[blob as usize])
+    }
+
+    fn store(&mut self, resource: &Resource, argument: ClArg) {
+        match (*resource, argument) {
+            (Resource::Arena { offset, size }, ClArg::Buffer(bytes)) => {
+                self.arena[offset as usize..(offset + size) as usize].copy_from_slice(&bytes);
+            }
+            (Resource::Texture(index), ClArg::Image2d { texels, .. }) => {
+                self.textures[index as usize] = texel_bytes(&texels);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn element(element: DeviceElement) -> drift_compiler::physical::Element {
+    use drift_compiler::physical::Element;
+    match element {
+        DeviceElement::F32 => Element::F32,
+        DeviceElement::F16 => Element::F16,
+        DeviceElement::I32 => Element::I32,
+        DeviceElement::U32 => Element::U32,
+    }
+}
+
+fn element_bytes(of: DeviceElement) -> usize {
+    element(of).size_bytes() as usize
+}
+
+fn to_device(tensor: &Tensor, to: DeviceElement) -> Vec<u8> {
+    let layout = drift_compiler::physical::Layout::row_major(element(to), tensor.shape().len());
+    drift_compiler::physical::pack(tensor, &layout).expect("case inputs are in range")
+}
+
+fn texels(element: DeviceElement, bytes: &[u8]) -> Texels {
+    let words = || bytes.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]));
+    match element {
+        DeviceElement::F32 => Texels::F32(words().map(f32::from_bits).collect()),
+        DeviceElement::F16 => {
+            Texels::F16(bytes.chunks_exact(2).map(|h| u16::from_le_bytes([h[0], h[1]])).collect())
+        }
+        DeviceElement::I32 => Texels::I32(words().map(u32::cast_signed).collect()),
+        DeviceElement::U32 => Texels::U32(words().collect()),
+    }
+}
+
+fn texel_bytes(texels: &Texels) -> Vec<u8> {
+    match texels {
+        Texels::F32(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Texels::F16(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Texels::I32(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Texels::U32(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+    }
+}
+
+/// Parses a case's graph.
+pub fn graph(source: &str) -> Graph {
+    text::parse(source).unwrap_or_else(|error| panic!("{error}\n{source}"))
+}

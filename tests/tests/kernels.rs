@@ -1,0 +1,76 @@
+//! Every kernel on every layout and precision, run on lavapipe (SPIR-V) and PoCL (OpenCL C) against the evaluator.
+
+use drift_compiler::{LayoutChoice, Precision};
+use drift_tests::cases::{CASES, Case};
+use drift_tests::conformance::{Setting, Worst, graph, on_opencl, on_vulkan};
+use std::error::Error;
+
+const LAYOUTS: [LayoutChoice; 3] = [LayoutChoice::Buffer, LayoutChoice::Texture2d, LayoutChoice::ImageBuffer];
+
+/// Error allowed, relative to the larger of 1 and the value. Halves round inputs, weights and every stored
+/// intermediate to 11 bits; the deepest case adds 64 products of magnitude 20.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::F16 => 3e-2,
+    }
+}
+
+type Run = fn(&drift_ir::Graph, Setting) -> Result<Option<Worst>, Box<dyn Error>>;
+
+/// Runs all cases whose names start with `prefix`; reports all failures at once. At least `least` runs must happen: a
+/// device may lack what a variant says it needs, but not quietly everything.
+fn prove(run: Run, profile: &'static str, prefix: &str, least: usize) {
+    let mut failures = Vec::new();
+    let mut runs = 0;
+    for Case { name, graph: text, .. } in CASES.iter().filter(|case| case.name.starts_with(prefix)) {
+        let Ok(graph) = std::panic::catch_unwind(|| graph(text)) else {
+            failures.push(format!("{name}: the graph does not parse"));
+            continue;
+        };
+        for layout in LAYOUTS {
+            for precision in [Precision::F32, Precision::F16] {
+                let setting = Setting { layout, precision, profile };
+                let outcome = std::panic::catch_unwind(|| run(&graph, setting).map_err(|error| chain(&*error)));
+                match outcome.unwrap_or_else(|_| Err("panicked".to_owned())) {
+                    Ok(None) => {}
+                    Ok(Some(worst)) if worst.relative <= tolerance(precision) => runs += 1,
+                    Ok(Some(worst)) => failures.push(format!("{name} {layout:?} {precision:?}: {worst:?}")),
+                    Err(error) => failures.push(format!("{name} {layout:?} {precision:?}: {error}")),
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failed, {runs} passed:\n{}", failures.len(), failures.join("\n"));
+    assert!(runs >= least, "only {runs} runs happened");
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+#[test]
+fn vulkan_agrees_with_the_evaluator() {
+    prove(on_vulkan, "generic", "", CASES.len() * 6);
+}
+
+#[test]
+fn opencl_agrees_with_the_evaluator() {
+    prove(on_opencl, "generic", "", CASES.len() * 3 + 20);
+}
+
+#[test]
+fn subgroup_kernels_agree_with_the_evaluator() {
+    prove(on_vulkan, "subgroups", "softmax/", 18);
+}
+
+#[test]
+fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
+    prove(on_vulkan, "cooperative-loops", "matmul_cooperative/", 6);
+}

@@ -1,0 +1,105 @@
+//! `cargo xtask demo`: the carried models from ONNX to numbers on a Vulkan device, one visible command after another.
+
+use crate::prerequisites::{self, CPP_COMPILER, VULKAN_DRIVER, VULKAN_LOADER};
+use crate::{Failure, shell};
+use serde_json::Value;
+use std::path::Path;
+
+/// A model under `tests/models`, and what its free dims are compiled for.
+struct Model {
+    /// Folder, in the ONNX backend-test layout: its expected outputs are onnxruntime's.
+    name: &'static str,
+    /// Flags that bind its free dims to the sizes of its first data set.
+    dims: &'static [&'static str],
+    /// Inputs, in the order of the data set's files.
+    inputs: &'static [&'static str],
+}
+
+const MODELS: &[Model] = &[
+    Model { name: "tiny_mobilenetv2_legacy17", dims: &["--dim", "batch=1"], inputs: &["pixel_values"] },
+    Model {
+        name: "tiny_bert_dynamo18",
+        dims: &["--dim", "batch=1", "--dim", "sequence=16"],
+        inputs: &["input_ids", "attention_mask", "token_type_ids"],
+    },
+];
+
+/// Verifies each model, then takes the first through compile, inspect and run.
+pub(crate) fn demo() -> Result<(), Failure> {
+    step("What this machine has");
+    prerequisites::ensure(&[&CPP_COMPILER, &VULKAN_LOADER, &VULKAN_DRIVER])?;
+
+    step("Building driftc (a first build takes a few minutes)");
+    shell::run("cargo", &["build", "--locked", "--package", "driftc"])?;
+
+    step("What can replay here");
+    driftc(&["devices"])?;
+
+    step("Every model against the outputs that onnxruntime computed for it");
+    let out = shell::root().join("target/demo");
+    std::fs::create_dir_all(&out)
+        .map_err(|error| Failure::Usage(format!("cannot create {}: {error}", out.display())))?;
+    let folders: Vec<String> = MODELS.iter().map(|model| format!("tests/models/{}", model.name)).collect();
+    let mut verify = vec!["verify"];
+    verify.extend(folders.iter().map(String::as_str));
+    verify.extend(["--target", "vulkan", "--json", "target/demo/verify.json"]);
+    driftc(&verify)?;
+    all_passed(&out.join("verify.json"))?;
+
+    for model in MODELS {
+        ship(model)?;
+    }
+
+    step("Done");
+    println!("The numbers above agree with onnxruntime's. The bundles and outputs are in target/demo.");
+    Ok(())
+}
+
+/// A model that is not supported fails no check of `driftc verify`, but here all must pass.
+fn all_passed(report: &Path) -> Result<(), Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| Failure::Check(format!("{}: {error}", report.display()));
+    let text = std::fs::read_to_string(report).map_err(|error| unreadable(&error))?;
+    let report: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    match report["passed"].as_u64() {
+        Some(passed) if passed == MODELS.len() as u64 => Ok(()),
+        _ => Err(Failure::Check(format!("not all {} models passed", MODELS.len()))),
+    }
+}
+
+/// Compiles one model into a bundle, shows what is inside, and replays it on the carried inputs.
+fn ship(model: &Model) -> Result<(), Failure> {
+    let source = format!("tests/models/{}/model.onnx", model.name);
+    let bundle = format!("target/demo/{}.drift", model.name);
+
+    step(&format!("{}: compile", model.name));
+    let mut compile = vec![source.as_str(), "--target", "vulkan", "-o", &bundle];
+    compile.extend(model.dims);
+    driftc(&compile)?;
+
+    step(&format!("{}: inspect", model.name));
+    driftc(&["inspect", &bundle])?;
+
+    step(&format!("{}: run", model.name));
+    let inputs: Vec<String> = (0..)
+        .zip(model.inputs)
+        .map(|(index, input): (u32, _)| {
+            format!("{input}=tests/models/{}/test_data_set_0/input_{index}.pb", model.name)
+        })
+        .collect();
+    let outputs = format!("target/demo/{}", model.name);
+    let mut run = vec!["run", bundle.as_str()];
+    for input in &inputs {
+        run.extend(["--input", input]);
+    }
+    run.extend(["--output-dir", &outputs]);
+    driftc(&run)
+}
+
+fn step(title: &str) {
+    println!("\n== {title}");
+}
+
+fn driftc(args: &[&str]) -> Result<(), Failure> {
+    let through_cargo = ["run", "--quiet", "--locked", "--package", "driftc", "--"];
+    shell::run("cargo", &[through_cargo.as_slice(), args].concat())
+}

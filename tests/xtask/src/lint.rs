@@ -1,0 +1,30 @@
+//! `cargo xtask lint`: formatting, clippy and the dependencies.
+
+use crate::{Failure, dependencies, shell};
+
+/// Runs every check, so that one report holds everything that is wrong.
+pub(crate) fn lint() -> Result<(), Failure> {
+    let results =
+        [("formatting", formatting()), ("clippy", clippy()), ("dependencies", dependencies::check())];
+    let mut failed = Vec::new();
+    for (name, result) in results {
+        if let Err(failure) = result {
+            println!("{name}: {failure}");
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        println!("lint: fine");
+        Ok(())
+    } else {
+        Err(Failure::Check(format!("lint failed: {}", failed.join(", "))))
+    }
+}
+
+fn formatting() -> Result<(), Failure> {
+    shell::run("cargo", &["fmt", "--all", "--check"])
+}
+
+fn clippy() -> Result<(), Failure> {
+    shell::run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
+}

@@ -1,0 +1,81 @@
+//! `cargo xtask`: the commands that a newcomer, a contributor and CI run.
+//!
+//! Every command prints each program that it starts, as one would type it. It knows the repository's layout and the
+//! system packages that tests need; it links none of our own crates, so that it builds within seconds anywhere.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool reports on the terminal")]
+
+mod demo;
+mod dependencies;
+mod lint;
+mod prerequisites;
+mod shell;
+mod spdx;
+mod summary;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  demo   Compile the carried models, replay them on a Vulkan device and compare with onnxruntime's numbers
+  test   Run every test of the workspace; the last line is `N passed, N failed`
+  lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
+
+On Debian as root, `demo` and `test` install the system packages that are missing; elsewhere they name them and exit 2.
+Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["demo"] => demo::demo(),
+        ["test"] => test::test(),
+        ["lint"] => lint::lint(),
+        ["--help" | "-h" | "help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        [] => Err(Failure::Usage(format!("no command given\n\n{HELP}"))),
+        other => Err(Failure::Usage(format!("unknown command `{}`\n\n{HELP}", other.join(" ")))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Reported) {
+                eprintln!("xtask: {failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// Wrong arguments, or something that the machine lacks.
+    Usage(String),
+    /// A check failed; its details are already on the terminal.
+    Check(String),
+    /// A check failed and everything is said: the command's own last line stays the last.
+    Reported,
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Check(_) | Self::Reported => ExitCode::from(1),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Check(message) => f.write_str(message),
+            Self::Reported => f.write_str("a check failed"),
+        }
+    }
+}

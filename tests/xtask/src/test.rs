@@ -1,0 +1,65 @@
+//! `cargo xtask test`: every test of the workspace, as CI runs them.
+
+use crate::prerequisites::{
+    self, CHROMIUM, CLANG, CPP_COMPILER, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER, VULKAN_LOADER,
+    VULKAN_VALIDATION,
+};
+use crate::summary::Summary;
+use crate::{Failure, shell};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+/// Runs all tests, even after some failed. The last line on standard output is the sum over all test binaries.
+pub(crate) fn test() -> Result<(), Failure> {
+    prerequisites::ensure(&[
+        &CPP_COMPILER,
+        &VULKAN_LOADER,
+        &VULKAN_DRIVER,
+        &VULKAN_VALIDATION,
+        &OPENCL_LOADER,
+        &OPENCL_DRIVER,
+        &CLANG,
+        &CHROMIUM,
+    ])?;
+    let mut summary = Summary::default();
+    let finished = run_tests(&mut summary);
+    if let Err(failure) = &finished {
+        println!("{failure}");
+        // A binary that crashes prints no closing line, and one that does not compile runs no test.
+        summary.failed = summary.failed.max(1);
+    }
+    println!("{summary}");
+    finished.map_err(|_| Failure::Reported)
+}
+
+fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
+    let args = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    shell::announce("cargo", &args);
+    let mut cargo = shell::command("cargo", &args)
+        .env("CI", "true")
+        // A snapshot that differs fails; it is never rewritten.
+        .env("INSTA_UPDATE", "no")
+        .env_remove("INSTA_FORCE_PASS")
+        .env("CARGO_TERM_COLOR", "never")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| shell::cannot_start("cargo", &error))?;
+    if let Some(output) = cargo.stdout.take() {
+        stream(BufReader::new(output), summary)
+            .map_err(|error| Failure::Check(format!("reading cargo: {error}")))?;
+    }
+    let status = cargo.wait().map_err(|error| Failure::Check(format!("waiting for cargo: {error}")))?;
+    if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
+}
+
+/// Shows each line as it comes. Tests may print bytes that are not UTF-8.
+fn stream(mut output: impl BufRead, summary: &mut Summary) -> std::io::Result<()> {
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        std::io::stdout().write_all(&line)?;
+        summary.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    std::io::stdout().flush()
+}
