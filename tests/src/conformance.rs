@@ -58,8 +58,12 @@ pub fn inputs(graph: &Graph, precision: Precision) -> Vec<Tensor> {
         let shape = ty.static_shape().expect("cases have static shapes");
         let count = shape.iter().product::<u64>() as usize;
         match ty.element {
-            ElementType::I64 => Tensor::from_i64(shape, &(0..count as i64).map(|n| n % 3).collect::<Vec<_>>()),
-            ElementType::Bool => Tensor::from_bool(shape, &(0..count).map(|n| n % 3 != 1).collect::<Vec<_>>()),
+            ElementType::I64 => {
+                Tensor::from_i64(shape, &(0..count as i64).map(|n| n % 3).collect::<Vec<_>>())
+            }
+            ElementType::Bool => {
+                Tensor::from_bool(shape, &(0..count).map(|n| n % 3 != 1).collect::<Vec<_>>())
+            }
             element => {
                 let values: Vec<f32> = (0..count)
                     .map(|n| match n % 17 {
@@ -86,8 +90,8 @@ fn half(value: f32) -> f32 {
 pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
     static DEVICE: OnceLock<Result<Device, String>> = OnceLock::new();
     let options = OpenOptions { validation: true, ..OpenOptions::default() };
-    let device =
-        DEVICE.get_or_init(|| Device::open_with(DeviceKind::Vulkan, &options).map_err(|error| error.to_string()));
+    let device = DEVICE
+        .get_or_init(|| Device::open_with(DeviceKind::Vulkan, &options).map_err(|error| error.to_string()));
     let device = device.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)"))?;
     let earlier = device.validation_log().messages().len();
     let bundle = compile(graph, Target::Vulkan, setting)?;
@@ -100,7 +104,11 @@ pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<d
     let mut results = Vec::new();
     for &id in graph.outputs() {
         let value = graph.value(id);
-        results.push(tensor(value.ty.element, &value.ty.static_shape().unwrap_or_default(), session.read_raw(&value.name)?));
+        results.push(tensor(
+            value.ty.element,
+            &value.ty.static_shape().unwrap_or_default(),
+            session.read_raw(&value.name)?,
+        ));
     }
     let worst = compare(graph, &inputs, &results);
     match device.validation_log().messages().get(earlier) {
@@ -185,9 +193,11 @@ impl<'a> ClReplay<'a> {
             let count = io.shape.iter().product::<u64>() as usize;
             let start = binding.offset as usize;
             let bytes = &self.arena[start..start + count * element_bytes(binding.element)];
-            let layout = drift_compiler::physical::Layout::row_major(element(binding.element), io.shape.len());
+            let layout =
+                drift_compiler::physical::Layout::row_major(element(binding.element), io.shape.len());
             let values = drift_compiler::physical::unpack(bytes, &layout, &io.shape);
-            Tensor::from_f64_as(ElementType::F64, io.shape.clone(), &values).expect("counts follow from shapes")
+            Tensor::from_f64_as(ElementType::F64, io.shape.clone(), &values)
+                .expect("counts follow from shapes")
         });
         Ok(outputs.collect())
     }
@@ -206,7 +216,9 @@ impl<'a> ClReplay<'a> {
             }
             Resource::WeightTexels { element, blob, offset, size } => {
                 let bytes = self.weight(blob);
-                ClArg::ImageBuffer { texels: texels(element, &bytes[offset as usize..(offset + size) as usize]) }
+                ClArg::ImageBuffer {
+                    texels: texels(element, &bytes[offset as usize..(offset + size) as usize]),
+                }
             }
             Resource::Texture(index) => {
                 let object = self.variant.textures[index as usize];

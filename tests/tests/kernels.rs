@@ -31,7 +31,8 @@ fn prove(run: Run, profile: &'static str, prefix: &str, least: usize) {
         for layout in LAYOUTS {
             for precision in [Precision::F32, Precision::F16] {
                 let setting = Setting { layout, precision, profile };
-                let outcome = std::panic::catch_unwind(|| run(&graph, setting).map_err(|error| chain(&*error)));
+                let outcome =
+                    std::panic::catch_unwind(|| run(&graph, setting).map_err(|error| chain(&*error)));
                 match outcome.unwrap_or_else(|_| Err("panicked".to_owned())) {
                     Ok(None) => {}
                     Ok(Some(worst)) if worst.relative <= tolerance(precision) => runs += 1,

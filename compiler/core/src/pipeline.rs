@@ -183,15 +183,21 @@ struct Draft {
 }
 
 /// Compiles `graph` for every target and profile asked for.
-pub fn compile(graph: Graph, identity: ModelIdentity, options: &CompileOptions) -> Result<Compiled, CompileError> {
+pub fn compile(
+    graph: Graph,
+    identity: ModelIdentity,
+    options: &CompileOptions,
+) -> Result<Compiled, CompileError> {
     check(options)?;
     let mut clock = Clock::default();
     let (graph, rules) = clock.time("rewrite", || rewrite(graph, options))?;
     let mut kernels = KernelModules::new(options.optimize);
     let mut drafts = Vec::new();
     for (target, profile) in wanted(options)? {
-        let layouts = clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
-        let program = clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
+        let layouts =
+            clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
+        let program =
+            clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
         let plan = clock.time("memory", || emit::plan_memory(&program))?;
         clock.time("shaders", || kernels.make(&program, target, profile))?;
         drafts.push(Draft { target, profile, program, plan });
@@ -199,7 +205,10 @@ pub fn compile(graph: Graph, identity: ModelIdentity, options: &CompileOptions) 
     let drafts = without_duplicates(drafts);
     let bundle = clock.time("emit", || bundle(&drafts, &kernels, identity, options))?;
     let variants = drafts.iter().map(report).collect();
-    Ok(Compiled { bundle, report: CompileReport { stages: clock.stages, warnings: Vec::new(), variants, rules } })
+    Ok(Compiled {
+        bundle,
+        report: CompileReport { stages: clock.stages, warnings: Vec::new(), variants, rules },
+    })
 }
 
 fn check(options: &CompileOptions) -> Result<(), CompileError> {
@@ -229,7 +238,8 @@ fn rewrite(graph: Graph, options: &CompileOptions) -> Result<(Graph, Vec<RuleRep
 fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
     let entry = |rule: &'static str, node, outcome| RuleReport { rule: rule.to_owned(), node, outcome };
     let applied = report.applied.into_iter().map(move |a| entry(a.rule, a.node, "applied".to_owned()));
-    let declined = report.declined.into_iter().map(move |d| entry(d.rule, d.node, format!("declined: {}", d.reason)));
+    let declined =
+        report.declined.into_iter().map(move |d| entry(d.rule, d.node, format!("declined: {}", d.reason)));
     applied.chain(declined)
 }
 
@@ -250,7 +260,9 @@ fn wanted(options: &CompileOptions) -> Result<Vec<(Target, &'static Profile)>, C
         match (named.is_empty(), target) {
             (false, _) => wanted.extend(named.iter().map(|profile| (target, *profile))),
             (true, Target::Vulkan) => wanted.extend(profile::VULKAN.iter().map(|profile| (target, *profile))),
-            (true, Target::Metal | Target::WebGpu | Target::OpenCl) => wanted.push((target, &profile::GENERIC)),
+            (true, Target::Metal | Target::WebGpu | Target::OpenCl) => {
+                wanted.push((target, &profile::GENERIC))
+            }
         }
     }
     Ok(wanted)
@@ -336,7 +348,11 @@ fn report(draft: &Draft) -> VariantReport {
 }
 
 fn layouts_of(step: &crate::program::ProgramStep) -> String {
-    let slots = step.call.slots.iter().map(|slot| format!("{} {:?} {}", slot.name, slot.shape, slot.layout.describe()));
+    let slots = step
+        .call
+        .slots
+        .iter()
+        .map(|slot| format!("{} {:?} {}", slot.name, slot.shape, slot.layout.describe()));
     slots.collect::<Vec<_>>().join("; ")
 }
 
@@ -349,7 +365,10 @@ pub fn emit_stage(
     check(options)?;
     let (graph, _) = rewrite(graph, options)?;
     if stage == Stage::Graph {
-        return Ok(vec![("graph.txt".to_owned(), drift_ir::text::print_with(&graph, drift_ir::text::PrintOptions { elide_above: Some(16) }))]);
+        return Ok(vec![(
+            "graph.txt".to_owned(),
+            drift_ir::text::print_with(&graph, drift_ir::text::PrintOptions { elide_above: Some(16) }),
+        )]);
     }
     let mut files = Vec::new();
     for (target, profile) in wanted(options)? {
@@ -372,7 +391,10 @@ pub fn emit_stage(
 }
 
 fn layouts_text(graph: &Graph, layouts: &LayoutMap) -> String {
-    layouts.iter().map(|(value, layout)| format!("{}: {}\n", graph.value(*value).name, layout.describe())).collect()
+    layouts
+        .iter()
+        .map(|(value, layout)| format!("{}: {}\n", graph.value(*value).name, layout.describe()))
+        .collect()
 }
 
 /// One line a launch.

@@ -156,7 +156,7 @@ mod tests {
     use super::keep_to_buffers;
 
     fn check(text: &str, expected: &str) {
-        let found = edited(text, |words| keep_to_buffers(words).unwrap());
+        let found = edited(text, |words| keep_to_buffers(words).expect("nothing is copied whole"));
         let lines =
             |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n");
         assert_eq!(lines(found.trim()), lines(expected.trim()));

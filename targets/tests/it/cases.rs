@@ -30,6 +30,11 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
+/// The case of that name.
+pub(crate) fn named(name: &str) -> Case {
+    all().into_iter().find(|case| case.name == name).expect("tests name cases that exist")
+}
+
 /// Parses and validates `source`.
 pub(crate) fn module(source: &str) -> (naga::Module, ModuleInfo) {
     let mut module = naga::front::wgsl::parse_str(source)

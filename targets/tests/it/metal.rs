@@ -30,8 +30,9 @@ fn every_golden_is_accepted() {
 
 /// The golden of `case` with `from` replaced by `to`, which must not pass.
 fn rejected(case: &str, from: &str, to: &str) {
-    let case = cases::all().into_iter().find(|one| one.name == case).unwrap();
-    let text = cases::text(&cases::emitted(&case.source, Target::Metal, false).unwrap());
+    let case = cases::named(case);
+    let emitted = cases::emitted(&case.source, Target::Metal, false).expect("Metal takes the case");
+    let text = cases::text(&emitted);
     assert!(text.contains(from), "`{from}` is not in {text}");
     let said = complaints(&text.replacen(from, to, 1));
     assert!(said.contains("error:"), "`{to}` passes for `{from}`: {said}");

@@ -5,7 +5,7 @@ use drift_targets::{BindingKind, EmitError, Feature, Target};
 use crate::cases;
 
 fn refused(case: &str, target: Target) -> EmitError {
-    let case = cases::all().into_iter().find(|one| one.name == case).unwrap();
+    let case = cases::named(case);
     match cases::emitted(&case.source, target, false) {
         Ok(_) => panic!("{} is not refused on {target}", case.name),
         Err(error) => error,

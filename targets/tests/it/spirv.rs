@@ -34,7 +34,7 @@ fn optimising_keeps_the_entry_point_and_its_bindings() {
 #[test]
 fn a_module_asks_for_the_lowest_vulkan_that_has_its_features() {
     let version = |case: &str| {
-        let case = cases::all().into_iter().find(|one| one.name == case).unwrap();
+        let case = cases::named(case);
         match cases::emitted(&case.source, Target::Vulkan, true).unwrap().code {
             Code::SpirV(words) => words[1],
             Code::Text(_) => unreachable!("Vulkan takes SPIR-V"),
@@ -131,7 +131,7 @@ fn image_buffers_answer_their_size() {
 
 #[test]
 fn barriers_of_cooperative_kernels_publish_what_was_stored() {
-    let case = cases::all().into_iter().find(|one| one.name == "cooperative-matrix").unwrap();
+    let case = cases::named("cooperative-matrix");
     let text = cases::text(&cases::emitted(&case.source, Target::Vulkan, false).unwrap());
     assert!(text.contains("OpMemoryModel Logical Vulkan"), "{text}");
     for line in text.lines().filter(|line| line.contains("OpCooperativeMatrix")) {

@@ -29,7 +29,9 @@ impl Touched {
 
     fn meets(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Bytes(start, end), Self::Bytes(other_start, other_end)) => start < other_end && other_start < end,
+            (Self::Bytes(start, end), Self::Bytes(other_start, other_end)) => {
+                start < other_end && other_start < end
+            }
             (Self::Texture(a), Self::Texture(b)) => a == b,
             (Self::Bytes(..), Self::Texture(_)) | (Self::Texture(_), Self::Bytes(..)) => false,
         }

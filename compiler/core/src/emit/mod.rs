@@ -12,8 +12,8 @@ use crate::profile::Profile;
 use crate::program::{Port, Program, ProgramStep, StorageKind};
 use drift_bundle::BundleError;
 use drift_bundle::manifest::{
-    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport, MemoryStrategy,
-    Requirement, Resource, Shader, Target, TextureObject, Variant,
+    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport,
+    MemoryStrategy, Requirement, Resource, Shader, Target, TextureObject, Variant,
 };
 use drift_ir::ElementType;
 use hazards::Hazards;
@@ -60,7 +60,10 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
         lives[port.storage as usize].1 = end;
     }
     // A storage that nothing touches still needs a place, since a port may name it.
-    lives.into_iter().map(|(first, last)| if first == usize::MAX { (0, last) } else { (first, last) }).collect()
+    lives
+        .into_iter()
+        .map(|(first, last)| if first == usize::MAX { (0, last) } else { (first, last) })
+        .collect()
 }
 
 /// Places every storage of a program.
@@ -117,7 +120,10 @@ pub fn plan_memory(program: &Program) -> Result<MemoryPlan, MemoryError> {
 fn lower_bound(program: &Program, lives: &[(usize, usize)]) -> u64 {
     (0..=program.steps.len())
         .map(|task| {
-            let alive = lives.iter().zip(&program.storages).filter(|((first, last), _)| (first..=last).contains(&&task));
+            let alive = lives
+                .iter()
+                .zip(&program.storages)
+                .filter(|((first, last), _)| (first..=last).contains(&&task));
             alive.map(|(_, storage)| storage.kind.size_bytes()).sum()
         })
         .max()
@@ -174,7 +180,10 @@ pub fn variant(
         });
     }
     let tuned = requires.iter().any(|r| {
-        matches!(r, Requirement::SubgroupSize(_) | Requirement::CooperativeMatrix { .. } | Requirement::Subgroups)
+        matches!(
+            r,
+            Requirement::SubgroupSize(_) | Requirement::CooperativeMatrix { .. } | Requirement::Subgroups
+        )
     });
     if tuned && !profile.vendors.is_empty() {
         requires.push(Requirement::Vendor(profile.vendors.to_vec()));
@@ -301,7 +310,8 @@ fn raise(requires: &mut Vec<Requirement>, new: Requirement) {
                 *old = (*old).max(*new);
                 return;
             }
-            (R::StorageBindingBytes(old), R::StorageBindingBytes(new)) | (R::BufferBytes(old), R::BufferBytes(new)) => {
+            (R::StorageBindingBytes(old), R::StorageBindingBytes(new))
+            | (R::BufferBytes(old), R::BufferBytes(new)) => {
                 *old = (*old).max(*new);
                 return;
             }

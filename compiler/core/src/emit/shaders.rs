@@ -157,8 +157,9 @@ fn emit(
         opencl: drift_targets::opencl::Options { fp16: native_f16, ..Default::default() },
     };
     let to = emission_target(target);
-    let emitted = drift_targets::emit(to, &kernel.module, &kernel.info, &options)
-        .map_err(|source| ShaderError::Emit { kernel: call.kernel.name, target: to, source: Box::new(source) })?;
+    let emitted = drift_targets::emit(to, &kernel.module, &kernel.info, &options).map_err(|source| {
+        ShaderError::Emit { kernel: call.kernel.name, target: to, source: Box::new(source) }
+    })?;
     let shared_bytes = shared_bytes(&kernel.module);
     let mut requires = vec![Requirement::SharedBytes(shared_bytes)];
     requires.extend(emitted.features.iter().filter_map(requirement));
@@ -240,8 +241,11 @@ pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
     if target != Target::Vulkan {
         return String::from_utf8_lossy(&kernel.code).into_owned();
     }
-    let words: Vec<u32> =
-        kernel.code.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+    let words: Vec<u32> = kernel
+        .code
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+        .collect();
     #[cfg(feature = "spirv-tools")]
     if let Ok(text) = drift_targets::disassemble(&words) {
         return text;

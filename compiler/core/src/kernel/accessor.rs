@@ -126,7 +126,9 @@ impl Accessors<'_> {
                 true => line(text, format_args!("    return vec4<{scalar}>({value});")),
                 false => line(
                     text,
-                    format_args!("    return vec4<{scalar}>({value}, {scalar}(0), {scalar}(0), {scalar}(0));"),
+                    format_args!(
+                        "    return vec4<{scalar}>({value}, {scalar}(0), {scalar}(0), {scalar}(0));"
+                    ),
                 ),
             }
             return;
@@ -202,7 +204,9 @@ fn write_slice_store(text: &mut String, slot: &Slot, binding: &Binding, ty: &str
         let live = e.channels;
         line(
             text,
-            format_args!("    let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u);"),
+            format_args!(
+                "    let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u);"
+            ),
         );
         value = format!("select(vec4<{ty}>(), {value}, live)");
     }
@@ -233,7 +237,10 @@ fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
         let always = lane == 0 || e.channels.is_multiple_of(LANES) || e.channels <= LANES;
         match always {
             true => line(text, format_args!("    {target} = stored[{lane}];")),
-            false => line(text, format_args!("    if {channel} < {}u {{ {target} = stored[{lane}]; }}", e.channels)),
+            false => line(
+                text,
+                format_args!("    if {channel} < {}u {{ {target} = stored[{lane}]; }}", e.channels),
+            ),
         }
     }
 }

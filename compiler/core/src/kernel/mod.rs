@@ -166,7 +166,8 @@ impl KernelCall {
         let (directives, body) = split_directives(self.kernel.text);
         let mut text = String::new();
         let loads = body.contains("_load(");
-        let uses_f16 = bindings.iter().any(|b| b.element == Element::F16 && (loads || b.object == Object::Buffer));
+        let uses_f16 =
+            bindings.iter().any(|b| b.element == Element::F16 && (loads || b.object == Object::Buffer));
         if uses_f16 && !directives.contains("enable f16;") {
             text.push_str("enable f16;\n");
         }

@@ -90,9 +90,9 @@ impl ScalarProgram {
 
     /// Whether the error function is called.
     pub(super) fn uses_erf(&self) -> bool {
-        self.steps.iter().any(|step| {
-            matches!(step.op, ScalarOp::Unary(UnaryOp::Erf | UnaryOp::Gelu(GeluKind::Erf)))
-        })
+        self.steps
+            .iter()
+            .any(|step| matches!(step.op, ScalarOp::Unary(UnaryOp::Erf | UnaryOp::Gelu(GeluKind::Erf))))
     }
 
     /// Whether a power of integers is taken, which WGSL has no exact function for.
@@ -158,8 +158,12 @@ impl ScalarProgram {
             let comparison = matches!(step.op, ScalarOp::Binary(op) if is_comparison(op));
             let from = match step.op {
                 ScalarOp::Select => kinds[n],
-                _ if comparison || matches!(step.op, ScalarOp::Cast(_)) => self.common_kind(&step.args, &kinds),
-                ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Cast(_) => kinds[n],
+                _ if comparison || matches!(step.op, ScalarOp::Cast(_)) => {
+                    self.common_kind(&step.args, &kinds)
+                }
+                ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Cast(_) => {
+                    kinds[n]
+                }
             };
             let args: Vec<String> = match step.op {
                 ScalarOp::Select => vec![
@@ -260,7 +264,9 @@ fn unary(op: UnaryOp, a: &str, kind: Kind) -> String {
         UnaryOp::Erf => format!("erf({a})"),
         UnaryOp::Exp => format!("exp({a})"),
         UnaryOp::Floor => format!("floor({a})"),
-        UnaryOp::Gelu(GeluKind::Erf) => format!("0.5f * {a} * (1.0f + erf({a} * {}))", float(std::f32::consts::FRAC_1_SQRT_2)),
+        UnaryOp::Gelu(GeluKind::Erf) => {
+            format!("0.5f * {a} * (1.0f + erf({a} * {}))", float(std::f32::consts::FRAC_1_SQRT_2))
+        }
         // sqrt(2 / pi); tanh is flat beyond 10, and some drivers overflow there.
         UnaryOp::Gelu(GeluKind::Tanh) => format!(
             "0.5f * {a} * (1.0f + tanh(clamp(0.7978846f * ({a} + 0.044715f * {a} * {a} * {a}), vec4<f32>(-10.0f), vec4<f32>(10.0f))))"

@@ -159,7 +159,9 @@ fn activation(
         LayoutChoice::Auto | LayoutChoice::Buffer if images && fits_rank && !viewed => {
             slices(Object::Buffer, Order::Slices)
         }
-        LayoutChoice::Auto | LayoutChoice::Buffer | LayoutChoice::Texture2d | LayoutChoice::ImageBuffer => dense,
+        LayoutChoice::Auto | LayoutChoice::Buffer | LayoutChoice::Texture2d | LayoutChoice::ImageBuffer => {
+            dense
+        }
     }
 }
 
@@ -172,7 +174,8 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
             let produced = !matches!(graph.value(*input).def, ValueDef::Constant(_));
             produced
                 && layouts.get(input).is_some_and(|layout| {
-                    layout.order != Order::RowMajor && (layout.axes == first || layout.axes == AxisMap::signal())
+                    layout.order != Order::RowMajor
+                        && (layout.axes == first || layout.axes == AxisMap::signal())
                 })
         }),
         Op::MatMul(_)

@@ -32,11 +32,9 @@ pub fn pack(tensor: &Tensor, layout: &Layout) -> Result<Vec<u8>, PackError> {
     };
     match layout.element {
         Element::F32 => tensor.to_f32_vec().iter().enumerate().for_each(|(i, v)| put(i, &v.to_le_bytes())),
-        Element::F16 => tensor
-            .to_f32_vec()
-            .iter()
-            .enumerate()
-            .for_each(|(i, v)| put(i, &f16::from_f32(*v).to_le_bytes())),
+        Element::F16 => {
+            tensor.to_f32_vec().iter().enumerate().for_each(|(i, v)| put(i, &f16::from_f32(*v).to_le_bytes()))
+        }
         Element::I32 => {
             for (index, value) in tensor.to_i64_vec().into_iter().enumerate() {
                 let narrow = i32::try_from(value).map_err(|_| PackError::OutOfRange { index, value })?;
@@ -90,9 +88,7 @@ fn position(layout: &Layout, shape: &[u64], extents: &Extents, index: usize) -> 
         Order::TextureRows => {
             (y * extents.slices() + s) * (extents.width * extents.batch) + x * extents.batch + b
         }
-        Order::Slices | Order::RowMajor => {
-            ((s * extents.height + y) * extents.width + x) * extents.batch + b
-        }
+        Order::Slices | Order::RowMajor => ((s * extents.height + y) * extents.width + x) * extents.batch + b,
     };
     texel * LANES + lane
 }

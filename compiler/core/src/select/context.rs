@@ -72,9 +72,11 @@ impl<'a> Context<'a> {
         }
         let placement = self.placements[&value].clone();
         let extents_agree = placement.layout.axes.extents(&shape) == axes.extents(&shape);
-        let same_axes = placement.layout.axes == *axes || (extents_agree && single_axes_agree(&placement.layout.axes, axes, &shape));
+        let same_axes = placement.layout.axes == *axes
+            || (extents_agree && single_axes_agree(&placement.layout.axes, axes, &shape));
         // Runs of pixels are one run in slice order, so merged axes address the same texels.
-        let merged = placement.layout.order == Order::Slices && merges_pixels(&placement.layout.axes, axes, &shape);
+        let merged =
+            placement.layout.order == Order::Slices && merges_pixels(&placement.layout.axes, axes, &shape);
         if placement.layout.order != Order::RowMajor && !same_axes && !merged {
             let name = self.graph.value(value).name.clone();
             return Err(match access {
@@ -101,7 +103,8 @@ impl<'a> Context<'a> {
             || !element.is_float();
         let order = if dense { Order::RowMajor } else { Order::Slices };
         let layout = Layout { object: Object::Buffer, order, element, axes: axes.clone() };
-        let tensor = self.constant_tensor(value).cloned().unwrap_or_else(|| unreachable!("asked for a constant"));
+        let tensor =
+            self.constant_tensor(value).cloned().unwrap_or_else(|| unreachable!("asked for a constant"));
         let label = self.graph.value(value).name.clone();
         Ok(self.packed_slot(name, value, label, &tensor, layout))
     }
@@ -130,7 +133,14 @@ impl<'a> Context<'a> {
                 index
             }
         };
-        Slot { name: name.to_owned(), access: Access::Read, source: Source::Constant(index), shape, layout, splat: false }
+        Slot {
+            name: name.to_owned(),
+            access: Access::Read,
+            source: Source::Constant(index),
+            shape,
+            layout,
+            splat: false,
+        }
     }
 
     /// The slot of a bias, zeros if there is none: one value per channel of `dst`.
@@ -145,14 +155,19 @@ impl<'a> Context<'a> {
         if let Some(value) = value {
             return self.slot(name, Access::Read, value, &AxisMap::channels_last(1));
         }
-        let zeros = Tensor::from_f32(&[channels], &vec![0.0; channels as usize])
+        let zeros = Tensor::from_f32([channels], &vec![0.0; channels as usize])
             .unwrap_or_else(|_| unreachable!("a vector of zeros is a tensor"));
-        let layout = Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(1) };
+        let layout =
+            Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(1) };
         Ok(self.packed_slot(name, owner, format!("zeros[{channels}]"), &zeros, layout))
     }
 
     /// The epilogue of `node` and its operand slots, for a result written under `dst`.
-    pub fn epilogue(&mut self, node: &Node, dst: &Slot) -> Result<(Option<ScalarProgram>, Vec<Slot>), Declined> {
+    pub fn epilogue(
+        &mut self,
+        node: &Node,
+        dst: &Slot,
+    ) -> Result<(Option<ScalarProgram>, Vec<Slot>), Declined> {
         if node.epilogue.steps.is_empty() {
             return Ok((None, Vec::new()));
         }
@@ -199,8 +214,9 @@ impl<'a> Context<'a> {
     /// A broadcast operand of a result written under `dst`.
     pub fn operand(&mut self, name: &str, value: ValueId, dst: &Slot) -> Result<(Slot, Operand), Declined> {
         let shape = self.shape(value);
-        let axes = operand_axes(&shape, dst)
-            .ok_or_else(|| Declined::Unsupported(format!("broadcast of {shape:?} to {:?} over merged axes", dst.shape)))?;
+        let axes = operand_axes(&shape, dst).ok_or_else(|| {
+            Declined::Unsupported(format!("broadcast of {shape:?} to {:?} over merged axes", dst.shape))
+        })?;
         let mut slot = self.slot(name, Access::Read, value, &axes)?;
         slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
         let kind = Kind::of(slot.layout.element);
@@ -211,7 +227,8 @@ impl<'a> Context<'a> {
     pub(super) fn push(&mut self, id: NodeId, chosen: Chosen) {
         let node = self.graph.node(id);
         let Chosen { call, why, declined, flops } = chosen;
-        let elements = call.slots.iter().filter(|s| s.access == Access::Write).map(|s| s.extents().elements());
+        let elements =
+            call.slots.iter().filter(|s| s.access == Access::Write).map(|s| s.extents().elements());
         let epilogue = call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements.sum::<u64>();
         self.push_step(node.name.clone(), node.origins.clone(), call, why, declined, flops + epilogue);
     }
@@ -233,7 +250,16 @@ impl<'a> Context<'a> {
                 .sum()
         };
         let (bytes_read, bytes_written) = (bytes(Access::Read), bytes(Access::Write));
-        self.program.steps.push(ProgramStep { name, origins, call, why, declined, bytes_read, bytes_written, flops });
+        self.program.steps.push(ProgramStep {
+            name,
+            origins,
+            call,
+            why,
+            declined,
+            bytes_read,
+            bytes_written,
+            flops,
+        });
     }
 
     /// Appends a change of layout.
@@ -250,15 +276,22 @@ impl<'a> Context<'a> {
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = self.identity_copy(src, dst);
-        self.push_step(format!("convert {name}"), Vec::new(), call, "readers need other axes".to_owned(), Vec::new(), 0);
+        self.push_step(
+            format!("convert {name}"),
+            Vec::new(),
+            call,
+            "readers need other axes".to_owned(),
+            Vec::new(),
+            0,
+        );
     }
 
     /// Appends the copy of a constant that is a graph output.
     pub(super) fn push_constant_copy(&mut self, value: ValueId, to: &Placement) -> Result<(), SelectError> {
         let name = self.graph.value(value).name.clone();
-        let src = self.slot("src", Access::Read, value, &to.layout.axes).map_err(|reason| {
-            SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] }
-        })?;
+        let src = self
+            .slot("src", Access::Read, value, &to.layout.axes)
+            .map_err(|reason| SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] })?;
         let dst = Slot {
             name: "dst".to_owned(),
             access: Access::Write,
@@ -268,7 +301,14 @@ impl<'a> Context<'a> {
             splat: false,
         };
         let call = self.identity_copy(src, dst);
-        self.push_step(format!("constant {name}"), Vec::new(), call, "a constant output".to_owned(), Vec::new(), 0);
+        self.push_step(
+            format!("constant {name}"),
+            Vec::new(),
+            call,
+            "a constant output".to_owned(),
+            Vec::new(),
+            0,
+        );
         self.take_error()
     }
 
@@ -314,13 +354,22 @@ impl<'a> Context<'a> {
         let (epilogue, operands) = self.epilogue(node, &dst)?;
         slots.extend(operands);
         slots.push(dst);
-        Ok(KernelCall { kernel: source(kernel), constants, slots, prologue: None, epilogue, workgroup_size, workgroups })
+        Ok(KernelCall {
+            kernel: source(kernel),
+            constants,
+            slots,
+            prologue: None,
+            epilogue,
+            workgroup_size,
+            workgroups,
+        })
     }
 
     /// Replaces one-element float constants by literals in a prologue's arguments.
     pub fn literal(&self, value: ValueId) -> Option<StepArg> {
         let tensor = self.constant_tensor(value)?;
-        (tensor.len() == 1 && tensor.element().is_float()).then(|| StepArg::Const(f64::from(tensor.to_f32_vec()[0])))
+        (tensor.len() == 1 && tensor.element().is_float())
+            .then(|| StepArg::Const(f64::from(tensor.to_f32_vec()[0])))
     }
 
     /// The storage being written, for reports.
@@ -345,7 +394,9 @@ pub fn grid(groups: u64, limit: u64) -> [u32; 2] {
 
 /// Whether two maps differ only in axes of size one.
 fn single_axes_agree(a: &AxisMap, b: &AxisMap, shape: &[u64]) -> bool {
-    let significant = |run: &std::ops::Range<usize>| -> Vec<usize> { run.clone().filter(|&axis| shape[axis] > 1).collect() };
+    let significant = |run: &std::ops::Range<usize>| -> Vec<usize> {
+        run.clone().filter(|&axis| shape[axis] > 1).collect()
+    };
     significant(&a.batch) == significant(&b.batch)
         && significant(&a.height) == significant(&b.height)
         && significant(&a.width) == significant(&b.width)

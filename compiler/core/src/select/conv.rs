@@ -138,11 +138,7 @@ fn depthwise(
     )?;
     let e = dst.extents();
     let (x, y) = pixel_workgroup(e.width, e.height * e.batch, 64);
-    let workgroups = [
-        e.width.div_ceil(x) as u32,
-        (e.height * e.batch).div_ceil(y) as u32,
-        e.slices() as u32,
-    ];
+    let workgroups = [e.width.div_ceil(x) as u32, (e.height * e.batch).div_ceil(y) as u32, e.slices() as u32];
     let call = context.call(
         node,
         "conv_depthwise",
@@ -233,7 +229,8 @@ fn pack_weights(
     };
     let (shape, values) = arrange(&tensor.to_f32_vec());
     let element = context.element(value)?;
-    let tensor = Tensor::from_f32(&shape, &values).map_err(|error| Declined::Unsupported(error.to_string()))?;
+    let tensor =
+        Tensor::from_f32(shape, &values).map_err(|error| Declined::Unsupported(error.to_string()))?;
     let layout = weight_layout(element);
     let label = format!("{}:{packing}", context.graph.value(value).name);
     Ok(context.packed_slot("weights", value, label, &tensor, layout))
@@ -258,7 +255,8 @@ fn block_weights(values: &[f32], sizes: &Sizes, groups: u64) -> ([u64; 2], Vec<f
             // Where the group's channel lies in the bank that this output reads.
             let channel = if groups as usize == own_groups { i } else { o / dst_group * src_group + i };
             for tap in 0..kernel_y * kernel_x {
-                let row = ((o / lanes * kernel_y * kernel_x + tap) * group_src_slices + channel / lanes) * lanes
+                let row = ((o / lanes * kernel_y * kernel_x + tap) * group_src_slices + channel / lanes)
+                    * lanes
                     + channel % lanes;
                 packed[row * lanes + o % lanes] = values[(o * src_group + i) * kernel_y * kernel_x + tap];
             }

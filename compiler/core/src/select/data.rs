@@ -103,19 +103,28 @@ pub(super) fn select_reshape(context: &mut Context<'_>, node: &Node) -> Result<C
 pub(super) fn select_gather(context: &mut Context<'_>, node: &Node, op: Gather) -> Result<Chosen, Declined> {
     let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let (rank, index_rank) = (context.shape(x).len(), context.shape(indices).len());
-    let src_axes = AxisMap { batch: 0..0, height: 0..op.axis, width: op.axis..op.axis + 1, channels: op.axis + 1..rank };
+    let src_axes =
+        AxisMap { batch: 0..0, height: 0..op.axis, width: op.axis..op.axis + 1, channels: op.axis + 1..rank };
     let src = context.slot("src", Access::Read, x, &src_axes)?;
     let all = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..index_rank };
     let indices = context.slot("indices", Access::Read, indices, &all)?;
     // The last index axis has a coordinate to itself, so that operands of the epilogue can broadcast along the others.
     let (end, last) = (op.axis + index_rank, (op.axis + index_rank).max(op.axis + 1) - 1);
-    let dst_axes =
-        AxisMap { batch: 0..op.axis, height: op.axis..last, width: last..end, channels: end..rank + index_rank - 1 };
+    let dst_axes = AxisMap {
+        batch: 0..op.axis,
+        height: op.axis..last,
+        width: last..end,
+        channels: end..rank + index_rank - 1,
+    };
     let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
     gather(context, node, "gather", Vec::new(), [src, indices], dst)
 }
 
-pub(super) fn select_gather_nd(context: &mut Context<'_>, node: &Node, op: GatherNd) -> Result<Chosen, Declined> {
+pub(super) fn select_gather_nd(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: GatherNd,
+) -> Result<Chosen, Declined> {
     const MOST: usize = 4;
     let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let (shape, index_shape) = (context.shape(x), context.shape(indices));
@@ -126,7 +135,12 @@ pub(super) fn select_gather_nd(context: &mut Context<'_>, node: &Node, op: Gathe
     }
     let batch = op.batch_dims;
     let indexed = batch + tuple;
-    let rows = |from: usize, to: usize| AxisMap { batch: 0..0, height: 0..batch, width: batch..from, channels: from..to };
+    let rows = |from: usize, to: usize| AxisMap {
+        batch: 0..0,
+        height: 0..batch,
+        width: batch..from,
+        channels: from..to,
+    };
     let src = context.slot("src", Access::Read, x, &rows(indexed, rank))?;
     let indices = context.slot("indices", Access::Read, indices, &rows(index_rank - 1, index_rank))?;
     let dst_rank = context.shape(y).len();

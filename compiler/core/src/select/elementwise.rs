@@ -1,6 +1,6 @@
 //! Element-wise nodes and broadcasts: one kernel, the function spliced into its read.
 
-use super::{Chosen, Context, Declined};
+use super::{Chosen, Context, Declined, grid};
 use crate::kernel::scalar::ScalarProgram;
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Order};
@@ -47,7 +47,8 @@ fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined>
         let shape = context.shape(operand);
         dense && (shape == dst.shape || shape.iter().all(|&size| size == 1))
     });
-    if dst.layout.order == Order::RowMajor && same_shape && dst.shape.last().is_some_and(|last| last % 4 == 0) {
+    if dst.layout.order == Order::RowMajor && same_shape && dst.shape.last().is_some_and(|last| last % 4 == 0)
+    {
         dst.layout.axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..rank };
     }
     Ok(dst)
@@ -66,21 +67,28 @@ fn finish(
     let (epilogue, operands) = context.epilogue(node, &dst)?;
     slots.extend(operands);
     let extents = dst.extents();
-    let (workgroup_size, workgroups) = context.linear(extents.pixels() * extents.slices());
+    // Long tensors keep several loads of each invocation in flight; short ones need every invocation they can get.
+    let slices = extents.pixels() * extents.slices();
+    let (threads, items): (u64, u64) =
+        if slices >= u64::from(context.profile.busy_workgroups) * 4096 { (256, 4) } else { (64, 1) };
+    let [x, y] = grid(slices.div_ceil(threads * items).max(1), u64::from(context.profile.grid_axis));
     let innermost = dst.layout.order == Order::RowMajor;
     let flops = prologue.flops() * extents.elements();
     slots.push(dst);
     Ok(Chosen {
         call: KernelCall {
             kernel: source("elementwise"),
-            constants: vec![("CHANNELS_INNERMOST", Constant::Bool(innermost))],
+            constants: vec![
+                ("CHANNELS_INNERMOST", Constant::Bool(innermost)),
+                ("ITEMS", Constant::U32(items as u32)),
+            ],
             slots,
             prologue: Some(prologue),
             epilogue,
-            workgroup_size,
-            workgroups,
+            workgroup_size: [threads as u32, 1, 1],
+            workgroups: [x, y, 1],
         },
-        why: "one invocation per slice".to_owned(),
+        why: format!("{items} slice(s) an invocation"),
         declined: Vec::new(),
         flops,
     })

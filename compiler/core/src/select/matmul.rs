@@ -58,7 +58,10 @@ fn slots(context: &mut Context<'_>, node: &Node, transpose_b: bool) -> Result<(S
     let y_axes = AxisMap::channels_last(context.shape(y).len());
     let dst = context.slot("dst", Access::Write, y, &y_axes)?;
     if dst.shape.len() > 4 {
-        return Err(Declined::Shape(format!("rank {} is beyond batch, height, rows and columns", dst.shape.len())));
+        return Err(Declined::Shape(format!(
+            "rank {} is beyond batch, height, rows and columns",
+            dst.shape.len()
+        )));
     }
     let a_slot = context.slot("a", Access::Read, a, &AxisMap::channels_last(context.shape(a).len()))?;
     let b_slot = match transpose_b {
@@ -78,12 +81,14 @@ fn transposed(context: &mut Context<'_>, b: ValueId) -> Result<Slot, Declined> {
 
 fn transpose_constant(context: &Context<'_>, b: ValueId) -> Result<Tensor, Declined> {
     let Some(tensor) = context.constant_tensor(b).filter(|t| t.shape().len() == 2) else {
-        return Err(Declined::Unsupported("a transposed right side that is not a constant matrix".to_owned()));
+        return Err(Declined::Unsupported(
+            "a transposed right side that is not a constant matrix".to_owned(),
+        ));
     };
     let (n, k) = (tensor.shape()[0] as usize, tensor.shape()[1] as usize);
     let values = tensor.to_f32_vec();
     let turned: Vec<f32> = (0..k * n).map(|at| values[at % n * k + at / n]).collect();
-    Tensor::from_f32(&[k as u64, n as u64], &turned).map_err(|error| Declined::Unsupported(error.to_string()))
+    Tensor::from_f32([k as u64, n as u64], &turned).map_err(|error| Declined::Unsupported(error.to_string()))
 }
 
 /// Dense rows, each padded to whole slices.
@@ -123,15 +128,8 @@ fn cooperative(
         ("SUBGROUP_SIZE", Constant::U32(subgroup)),
     ];
     let workgroups = [(sizes.n / TILE) as u32, (sizes.m / TILE) as u32, sizes.batches as u32];
-    let call = context.call(
-        node,
-        "matmul_cooperative",
-        constants,
-        vec![a, b],
-        dst,
-        [threads, 1, 1],
-        workgroups,
-    )?;
+    let call =
+        context.call(node, "matmul_cooperative", constants, vec![a, b], dst, [threads, 1, 1], workgroups)?;
     Ok((call, "whole tiles of halves on cooperative matrices".to_owned()))
 }
 
@@ -148,7 +146,10 @@ fn matvec_subgroup(
     }
     let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
     if sizes.m * sizes.batches > 1 || !sizes.k.is_multiple_of(8) {
-        return Err(Declined::Shape(format!("needs one row and a multiple of 8 for k, has {} and {}", sizes.m, sizes.k)));
+        return Err(Declined::Shape(format!(
+            "needs one row and a multiple of 8 for k, has {} and {}",
+            sizes.m, sizes.k
+        )));
     }
     let b = node.inputs[1];
     let element = context.element(b)?;
@@ -166,14 +167,17 @@ fn matvec_subgroup(
     let mut b_slot = context.packed_slot("b", b, label, &words, layout);
     // The words are read as unsigned; only packing knows signed 32-bit tensors.
     b_slot.layout.element = Element::U32;
-    let (a_axes, y_axes) =
-        (AxisMap::rows(context.shape(node.inputs[0]).len() - 1, context.shape(node.inputs[0]).len()), context.shape(node.outputs[0]).len());
+    let (a_axes, y_axes) = (
+        AxisMap::rows(context.shape(node.inputs[0]).len() - 1, context.shape(node.inputs[0]).len()),
+        context.shape(node.outputs[0]).len(),
+    );
     let a = context.slot("a", Access::Read, node.inputs[0], &a_axes)?;
     let dst = context.slot("dst", Access::Write, node.outputs[0], &AxisMap::rows(y_axes - 1, y_axes))?;
     const THREADS: u32 = 128;
     let slices = sizes.n.div_ceil(4).div_ceil(u64::from(THREADS / subgroup));
     let [x, y] = super::grid(slices, u64::from(profile.grid_axis));
-    let constants = vec![("SUBGROUP_SIZE", Constant::U32(subgroup))];
+    let steps = (sizes.k / 8).div_ceil(u64::from(subgroup)) as u32;
+    let constants = vec![("SUBGROUP_SIZE", Constant::U32(subgroup)), ("STEPS", Constant::U32(steps))];
     let call =
         context.call(node, "matvec_subgroup", constants, vec![a, b_slot], dst, [THREADS, 1, 1], [x, y, 1])?;
     Ok((call, "one row: a subgroup per four outputs, sixteen bytes a load".to_owned()))
@@ -187,7 +191,7 @@ fn half_words(tensor: &Tensor, sizes: &Sizes) -> Result<Tensor, Declined> {
         .chunks_exact(2)
         .map(|pair| (u32::from(pair[0]) | u32::from(pair[1]) << 16).cast_signed())
         .collect();
-    Tensor::from_i32(&[sizes.n, sizes.k / 2], &words).map_err(|error| Declined::Unsupported(error.to_string()))
+    Tensor::from_i32([sizes.n, sizes.k / 2], &words).map_err(|error| Declined::Unsupported(error.to_string()))
 }
 
 fn matvec(
@@ -246,11 +250,7 @@ fn tiled(
         ("B_TRANSPOSED", Constant::Bool(turned)),
         ("K_ALIGNED", Constant::Bool(sizes.k.is_multiple_of(tile.k))),
     ];
-    let workgroups = [
-        sizes.n.div_ceil(tile.n) as u32,
-        sizes.m.div_ceil(tile.m) as u32,
-        sizes.batches as u32,
-    ];
+    let workgroups = [sizes.n.div_ceil(tile.n) as u32, sizes.m.div_ceil(tile.m) as u32, sizes.batches as u32];
     let call =
         context.call(node, "matmul_tiled", constants, vec![a, b], dst, [threads as u32, 1, 1], workgroups)?;
     Ok((call, format!("{}x{} tiles", tile.m, tile.n)))

@@ -89,11 +89,8 @@ pub fn choose(
     profile: &'static Profile,
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
-    let mut builder = Builder {
-        context: Context::new(graph, profile, precision),
-        layouts,
-        failures: Vec::new(),
-    };
+    let mut builder =
+        Builder { context: Context::new(graph, profile, precision), layouts, failures: Vec::new() };
     builder.place_inputs()?;
     for id in graph.nodes() {
         match &graph.node(id).op {
@@ -281,7 +278,9 @@ impl Context<'_> {
             Op::Conv(op) => self.floats_only(node).and_then(|()| conv::select(self, node, op)),
             Op::Reduce(op) => self.floats_only(node).and_then(|()| rows::select_reduce(self, node, op)),
             Op::Softmax(op) => self.floats_only(node).and_then(|()| rows::select_softmax(self, node, *op)),
-            Op::LayerNorm(op) => self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op)),
+            Op::LayerNorm(op) => {
+                self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op))
+            }
             Op::Reshape(_) => data::select_reshape(self, node),
             Op::Transpose(op) => data::select_transpose(self, node, op),
             Op::Slice(op) => data::select_slice(self, node, op),

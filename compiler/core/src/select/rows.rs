@@ -25,10 +25,18 @@ fn row_grid(context: &Context<'_>, rows: u64) -> [u32; 3] {
     [x, y, 1]
 }
 
-pub(super) fn select_softmax(context: &mut Context<'_>, node: &Node, op: Softmax) -> Result<Chosen, Declined> {
+pub(super) fn select_softmax(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: Softmax,
+) -> Result<Chosen, Declined> {
     let shape = context.shape(node.inputs[0]);
     if op.axis + 1 != shape.len() {
-        return Err(Declined::Unsupported(format!("softmax over axis {} of {}, not the last", op.axis, shape.len())));
+        return Err(Declined::Unsupported(format!(
+            "softmax over axis {} of {}, not the last",
+            op.axis,
+            shape.len()
+        )));
     }
     let (src, dst) = row_slots_any(context, node, op.axis)?;
     let e = src.extents();
@@ -75,9 +83,21 @@ pub(super) fn select_layer_norm(
     let threads = row_threads(e.slices());
     let workgroups = row_grid(context, e.pixels());
     let constants = vec![("EPSILON", Constant::F32(op.epsilon as f32))];
-    let call =
-        context.call(node, "layer_norm", constants, vec![src, scale, bias], dst, [threads, 1, 1], workgroups)?;
-    Ok(Chosen { call, why: format!("{threads} invocations share a row"), declined: Vec::new(), flops: 8 * e.elements() })
+    let call = context.call(
+        node,
+        "layer_norm",
+        constants,
+        vec![src, scale, bias],
+        dst,
+        [threads, 1, 1],
+        workgroups,
+    )?;
+    Ok(Chosen {
+        call,
+        why: format!("{threads} invocations share a row"),
+        declined: Vec::new(),
+        flops: 8 * e.elements(),
+    })
 }
 
 pub(super) fn select_reduce(context: &mut Context<'_>, node: &Node, op: &Reduce) -> Result<Chosen, Declined> {
@@ -119,7 +139,12 @@ pub(super) fn select_reduce(context: &mut Context<'_>, node: &Node, op: &Reduce)
     let workgroups = row_grid(context, dst.extents().pixels() * dst.extents().slices());
     let threads = count.next_power_of_two().clamp(32, 128) as u32;
     let call = context.call(node, "reduce", constants, vec![src], dst, [threads, 1, 1], workgroups)?;
-    Ok(Chosen { call, why: format!("{threads} invocations a slice"), declined: Vec::new(), flops: e.elements() })
+    Ok(Chosen {
+        call,
+        why: format!("{threads} invocations a slice"),
+        declined: Vec::new(),
+        flops: e.elements(),
+    })
 }
 
 /// Axes under which the result can be written: its own, if the reduced axes are kept; a dense result takes any.

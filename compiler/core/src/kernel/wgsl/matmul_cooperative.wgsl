@@ -8,8 +8,11 @@ const THREADS: u32 = WORKGROUP_X;
 const PIECES_M: u32 = SUBGROUP_M / 16u;
 const PIECES_N: u32 = SUBGROUP_N / 16u;
 
-var<workgroup> a_tile: array<vec4<f16>, TILE_M * TILE_K / 4u>;
-var<workgroup> b_tile: array<vec4<f16>, TILE_K * TILE_N / 4u>;
+// Rows are sixteen bytes apart from a power of two, so that the rows of a piece lie in different banks.
+const A_STRIDE: u32 = TILE_K / 4u + 2u;
+const B_STRIDE: u32 = TILE_N / 4u + 2u;
+var<workgroup> a_tile: array<vec4<f16>, TILE_M * A_STRIDE>;
+var<workgroup> b_tile: array<vec4<f16>, TILE_K * B_STRIDE>;
 // One piece of every subgroup, on its way to the result.
 var<workgroup> piece: array<f32, THREADS / SUBGROUP_SIZE * 256u>;
 
@@ -34,22 +37,26 @@ fn matmul_cooperative(
     for (var k = 0u; k < A_CHANNELS; k += TILE_K) {
         for (var u_i = 0u; u_i < TILE_M * TILE_K / 4u; u_i += THREADS) {
             let at = u_i + local;
-            a_tile[at] = a_load(b, y, first_m + at / (TILE_K / 4u), k / 4u + at % (TILE_K / 4u));
+            let m = at / (TILE_K / 4u);
+            let slice = at % (TILE_K / 4u);
+            a_tile[m * A_STRIDE + slice] = a_load(b, y, first_m + m, k / 4u + slice);
         }
         for (var u_i = 0u; u_i < TILE_K * TILE_N / 4u; u_i += THREADS) {
             let at = u_i + local;
-            b_tile[at] = b_load(b, y, k + at / (TILE_N / 4u), first_slice + at % (TILE_N / 4u));
+            let row = at / (TILE_N / 4u);
+            let slice = at % (TILE_N / 4u);
+            b_tile[row * B_STRIDE + slice] = b_load(b, y, k + row, first_slice + slice);
         }
         workgroupBarrier();
         for (var u_k = 0u; u_k < TILE_K; u_k += 16u) {
             var rows: array<coop_mat16x16<f16, A>, PIECES_M>;
             for (var u_m = 0u; u_m < PIECES_M; u_m++) {
-                let at = ((subgroup_m + u_m * 16u) * TILE_K + u_k) / 4u;
-                rows[u_m] = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[at], TILE_K / 4u);
+                let at = (subgroup_m + u_m * 16u) * A_STRIDE + u_k / 4u;
+                rows[u_m] = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[at], A_STRIDE);
             }
             for (var u_n = 0u; u_n < PIECES_N; u_n++) {
-                let at = (u_k * TILE_N + subgroup_n + u_n * 16u) / 4u;
-                let columns = coopLoadT<coop_mat16x16<f16, B>>(&b_tile[at], TILE_N / 4u);
+                let at = u_k * B_STRIDE + (subgroup_n + u_n * 16u) / 4u;
+                let columns = coopLoadT<coop_mat16x16<f16, B>>(&b_tile[at], B_STRIDE);
                 for (var u_m = 0u; u_m < PIECES_M; u_m++) {
                     sums[u_m * PIECES_N + u_n] = coopMultiplyAdd(rows[u_m], columns, sums[u_m * PIECES_N + u_n]);
                 }

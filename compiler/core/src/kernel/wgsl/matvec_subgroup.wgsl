@@ -11,9 +11,12 @@ fn matvec_subgroup(
     let row = min(slice, DST_SLICES - 1u) * 4u;
     let m = group.z;
     var sum = vec4<f32>(0.0);
-    for (var k = lane; k < B_SLICES; k += SUBGROUP_SIZE) {
-        let first = a_read(0u, 0u, m, k * 2u);
-        let second = a_read(0u, 0u, m, k * 2u + 1u);
+    for (var step = 0u; step < STEPS; step++) {
+        let at = step * SUBGROUP_SIZE + lane;
+        let k = min(at, B_SLICES - 1u);
+        let live = STEPS * SUBGROUP_SIZE == B_SLICES || at < B_SLICES;
+        let first = select(vec4<f32>(0.0), a_read(0u, 0u, m, k * 2u), live);
+        let second = select(vec4<f32>(0.0), a_read(0u, 0u, m, k * 2u + 1u), live);
         for (var u_n = 0u; u_n < 4u; u_n++) {
             let words = b_read(0u, 0u, min(row + u_n, B_WIDTH - 1u), k);
             let low = vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));

@@ -1,0 +1,228 @@
+//! Every kernel as Metal and as WebGPU get it, on every layout and precision: clang reads the MSL, a browser compiles
+//! the WGSL. Neither runs anything: that these kernels compute what they should is proved in `kernels.rs`.
+
+#[expect(unreachable_pub, reason = "another crate shares the file")]
+#[path = "../../targets/tests/metal_stdlib/clang.rs"]
+mod clang;
+
+use drift_bundle::manifest::Target;
+use drift_compiler::{LayoutChoice, Precision};
+use drift_ir::Graph;
+use drift_onnx::{DimBinding, ImportOptions, ModelSource};
+use drift_tests::cases::CASES;
+use drift_tests::chromium::{Verdict, check_wgsl};
+use drift_tests::conformance::{Setting, compile, graph};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Kernels that a target rejects today, and why: `(target, kernel, part of the message)`. Each must still be rejected.
+const KNOWN: &[(Target, &str, &str)] = &[
+    // The lowest f32 is printed with its digits cut to what reads back, which rounds it beyond the range that WGSL allows.
+    (Target::WebGpu, "softmax", "value cannot be represented as 'f32'"),
+    (Target::WebGpu, "reduce", "value cannot be represented as 'f32'"),
+    (Target::WebGpu, "elementwise", "value cannot be represented as 'f32'"),
+];
+
+/// What has no kernel today when activations are 2D textures: rows of more than two axes, reductions that drop axes, and
+/// gathers along a middle axis write dense buffers only. Each must still be refused.
+const NO_KERNEL: [&str; 7] = [
+    "softmax/c5 among others",
+    "layer_norm/c10 among others",
+    "layer_norm/two-axes among others",
+    "reduce/sum-last-c7 among others",
+    "reduce/min-l2 among others",
+    "gather/middle-axis among others",
+    "tiny_bert_dynamo18",
+];
+
+/// What the browser's adapter may lack.
+const MAY_LACK: &str = "shader-f16";
+
+/// A shader and the first case that needs it.
+struct Shader {
+    /// Kernel and number: `softmax_0`.
+    kernel: String,
+    /// `softmax/c5 Buffer F32: softmax_0`.
+    name: String,
+    text: String,
+}
+
+/// The distinct shaders of all cases for `target`.
+fn shaders(target: Target) -> Vec<Shader> {
+    let (mut shaders, mut seen) = (Vec::new(), BTreeSet::new());
+    let alone = CASES.iter().map(|case| (case.name.to_owned(), graph(case.graph)));
+    let among = CASES.iter().map(|case| (format!("{} among others", case.name), graph(&inner(case.graph))));
+    for (case, graph) in alone.chain(among).chain(MODELS.map(model)) {
+        for setting in settings(&case) {
+            let known = setting.layout == LayoutChoice::Texture2d && NO_KERNEL.contains(&case.as_str());
+            let bundle = match compile(&graph, target, setting) {
+                Ok(_) if known => panic!("{case} {setting:?} compiles now; take it out of NO_KERNEL"),
+                Ok(bundle) => bundle,
+                Err(error) if known && error.to_string().contains("no kernel for") => continue,
+                Err(error) => panic!("{case} {setting:?} for {target:?}: {error}"),
+            };
+            for shader in &bundle.manifest().shaders {
+                let text =
+                    String::from_utf8(bundle.shader_code(shader).to_vec()).expect("MSL and WGSL are text");
+                if seen.insert(text.clone()) {
+                    let Setting { layout, precision, .. } = setting;
+                    let name = format!("{case} {layout:?} {precision:?}: {}", shader.name);
+                    shaders.push(Shader { kernel: shader.name.clone(), name, text });
+                }
+            }
+        }
+    }
+    shaders
+}
+
+/// `source` with a node before each float input and after each float output: what a graph takes and gives are dense
+/// buffers whatever the layout of the rest, so a lone node would show no other.
+fn inner(source: &str) -> String {
+    let outer = graph(source);
+    let is_float = |id| outer.value(id).ty.element.is_float() && outer.value(id).ty.rank() > 0;
+    let (mut declared, mut first, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+    for line in source.lines().filter(|line| !line.starts_with("return ")) {
+        match line.split_once(": ") {
+            Some((name, ty)) if ty.starts_with("f32[") && !line.contains(" = ") => {
+                declared.push(format!("{name}_in: {ty}"));
+                first.push(format!("{name} = tanh {name}_in"));
+            }
+            Some((name, _)) if !name.contains(" = ") => declared.push(line.to_owned()),
+            _ => nodes.push(line.to_owned()),
+        }
+    }
+    let mut returned = Vec::new();
+    for &output in outer.outputs() {
+        let name = format!("%{}", outer.value(output).name);
+        if is_float(output) {
+            nodes.push(format!("{name}_out = reduce_max {name} {{axes=[0], keep_dims=true}}"));
+            returned.push(format!("{name}_out"));
+        } else {
+            returned.push(name);
+        }
+    }
+    let lines = [declared, first, nodes, vec![format!("return {}", returned.join(", "))]];
+    lines.concat().join("\n")
+}
+
+const MODELS: [(&str, &[(&str, u64)]); 2] = [
+    ("tiny_bert_dynamo18", &[("batch", 1), ("sequence", 16)]),
+    ("tiny_mobilenetv2_legacy17", &[("batch", 1)]),
+];
+
+fn model((name, dims): (&str, &[(&str, u64)])) -> (String, Graph) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name).join("model.onnx");
+    let source = ModelSource::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let dims = dims.iter().map(|&(dim, size)| (dim.to_owned(), DimBinding::Fixed(size))).collect();
+    let imported = drift_onnx::import(&source, &ImportOptions { dims });
+    (name.to_owned(), imported.unwrap_or_else(|error| panic!("{name}: {error}")).graph)
+}
+
+/// Image buffers are left out: Metal and WebGPU have none, and get buffers.
+fn settings(case: &str) -> Vec<Setting> {
+    let by_subgroups = ["softmax/", "matvec/"].iter().any(|kernel| case.starts_with(kernel));
+    let mut settings = Vec::new();
+    let layouts = [LayoutChoice::Buffer, LayoutChoice::Texture2d];
+    // On buffers, a kernel among others differs little from one alone.
+    for &layout in &layouts[usize::from(case.ends_with("among others"))..] {
+        for precision in [Precision::F32, Precision::F16] {
+            settings.push(Setting { layout, precision, profile: "generic" });
+            if by_subgroups {
+                settings.push(Setting { layout, precision, profile: "subgroups" });
+            }
+        }
+    }
+    settings
+}
+
+/// Parts rejections into news and those of `KNOWN`; fails on news and on a `KNOWN` that did not happen.
+fn judge(target: Target, rejections: &[(&Shader, String)]) {
+    let known = |shader: &Shader, message: &str| {
+        KNOWN.iter().position(|&(t, kernel, part)| {
+            t == target && shader.kernel.starts_with(kernel) && message.contains(part)
+        })
+    };
+    let (mut news, mut happened) = (Vec::new(), BTreeSet::new());
+    for (shader, message) in rejections {
+        match known(shader, message) {
+            Some(index) => _ = happened.insert(index),
+            None => news.push(format!("{}:\n{message}\n{}", shader.name, shader.text)),
+        }
+    }
+    assert!(news.is_empty(), "{} shaders are rejected:\n{}", news.len(), news.join("\n"));
+    for (index, entry) in KNOWN.iter().enumerate().filter(|(_, entry)| entry.0 == target) {
+        assert!(happened.contains(&index), "{entry:?} is not rejected any more; take it out of KNOWN");
+    }
+}
+
+fn complaints(msl: &str) -> String {
+    let headers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../targets/tests/metal_stdlib");
+    clang::complaints(&headers, msl).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Many shaders as one text, each in a namespace, so that clang reads the headers once.
+fn together(shaders: &[Shader]) -> String {
+    let is_include = |line: &&str| line.starts_with("#include");
+    let includes: BTreeSet<&str> =
+        shaders.iter().flat_map(|shader| shader.text.lines().filter(is_include)).collect();
+    let mut text: String = includes.iter().map(|line| format!("{line}\n")).collect();
+    for (n, shader) in shaders.iter().enumerate() {
+        text.push_str(&format!("namespace shader_{n} {{\n"));
+        text.extend(shader.text.lines().filter(|line| !is_include(line)).flat_map(|line| [line, "\n"]));
+        text.push_str("}\n");
+    }
+    text
+}
+
+#[test]
+fn clang_accepts_every_kernel_for_metal() {
+    let shaders = shaders(Target::Metal);
+    eprintln!("COUNT metal {}", shaders.len());
+    assert!(shaders.len() >= 100, "only {} shaders", shaders.len());
+    let mut rejections = Vec::new();
+    for group in shaders.chunks(32) {
+        // A group that passes is done; in another, each shader answers for itself.
+        if !complaints(&together(group)).is_empty() {
+            let alone = group.iter().map(|shader| (shader, complaints(&shader.text)));
+            let before = rejections.len();
+            rejections.extend(alone.filter(|(_, said)| !said.is_empty()));
+            assert!(
+                rejections.len() > before,
+                "shaders disagree only together:\n{}",
+                complaints(&together(group))
+            );
+        }
+    }
+    judge(Target::Metal, &rejections);
+}
+
+#[test]
+fn a_shader_that_is_wrong_is_found_among_others() {
+    let shader = |text: &str| Shader { kernel: String::new(), name: String::new(), text: text.to_owned() };
+    let right =
+        "#include <metal_stdlib>\nusing metal::uint;\nuint twice(uint x) { return metal::max(x, x) * 2u; }\n";
+    let wrong = right.replace("metal::max(x, x)", "metal::largest(x, x)");
+    assert_eq!(complaints(&together(&[shader(right), shader(right)])), "");
+    assert!(complaints(&together(&[shader(right), shader(&wrong)])).contains("largest"));
+}
+
+#[test]
+fn a_browser_accepts_every_kernel_for_webgpu() {
+    let shaders = shaders(Target::WebGpu);
+    let named: Vec<(String, String)> = shaders.iter().map(|s| (s.name.clone(), s.text.clone())).collect();
+    let results = check_wgsl(&named).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(results.len(), shaders.len());
+    let (mut accepted, mut rejections, mut unchecked) = (0, Vec::new(), Vec::new());
+    for (shader, result) in shaders.iter().zip(results) {
+        match result.verdict {
+            Verdict::Accepted => accepted += 1,
+            Verdict::Rejected(message) => rejections.push((shader, message)),
+            Verdict::NotChecked(reason) if reason.contains(MAY_LACK) => {}
+            Verdict::NotChecked(reason) => unchecked.push(format!("{}: {reason}", shader.name)),
+        }
+    }
+    eprintln!("COUNT {} accepted {accepted} rejected {}", shaders.len(), rejections.len());
+    judge(Target::WebGpu, &rejections);
+    assert!(unchecked.is_empty(), "not checked:\n{}", unchecked.join("\n"));
+    assert!(accepted >= 100, "only {accepted} of {} shaders are accepted", shaders.len());
+}
