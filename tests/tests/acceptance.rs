@@ -15,9 +15,9 @@ use drift_tests::conformance::{Setting, compile, graph};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Kernels that a target rejects today, and why: `(target, kernel, part of the message)`. Each must still be rejected.
+/// Kernels that a target rejects today, and why: `(target, kernel, part of each message)`. Each must still be rejected.
 const KNOWN: &[(Target, &str, &str)] = &[
-    // The lowest f32 is printed with its digits cut to what reads back, which rounds it beyond the range that WGSL allows.
+    // The lowest f32 is printed with the fewest digits that read back, which is a value beyond those that WGSL allows.
     (Target::WebGpu, "softmax", "value cannot be represented as 'f32'"),
     (Target::WebGpu, "reduce", "value cannot be represented as 'f32'"),
     (Target::WebGpu, "elementwise", "value cannot be represented as 'f32'"),
@@ -120,17 +120,16 @@ fn model((name, dims): (&str, &[(&str, u64)])) -> (String, Graph) {
 
 /// Image buffers are left out: Metal and WebGPU have none, and get buffers.
 fn settings(case: &str) -> Vec<Setting> {
-    let by_subgroups = ["softmax/", "matvec/"].iter().any(|kernel| case.starts_with(kernel));
-    let mut settings = Vec::new();
     let layouts = [LayoutChoice::Buffer, LayoutChoice::Texture2d];
+    let mut settings = Vec::new();
     // On buffers, a kernel among others differs little from one alone.
     for &layout in &layouts[usize::from(case.ends_with("among others"))..] {
         for precision in [Precision::F32, Precision::F16] {
             settings.push(Setting { layout, precision, profile: "generic" });
-            if by_subgroups {
-                settings.push(Setting { layout, precision, profile: "subgroups" });
-            }
         }
+    }
+    if ["softmax/", "matvec/"].iter().any(|kernel| case.starts_with(kernel)) {
+        settings.push(Setting { profile: "subgroups", ..settings[0] });
     }
     settings
 }
@@ -139,7 +138,9 @@ fn settings(case: &str) -> Vec<Setting> {
 fn judge(target: Target, rejections: &[(&Shader, String)]) {
     let known = |shader: &Shader, message: &str| {
         KNOWN.iter().position(|&(t, kernel, part)| {
-            t == target && shader.kernel.starts_with(kernel) && message.contains(part)
+            t == target
+                && shader.kernel.starts_with(kernel)
+                && message.lines().all(|line| line.contains(part))
         })
     };
     let (mut news, mut happened) = (Vec::new(), BTreeSet::new());
@@ -177,8 +178,7 @@ fn together(shaders: &[Shader]) -> String {
 #[test]
 fn clang_accepts_every_kernel_for_metal() {
     let shaders = shaders(Target::Metal);
-    eprintln!("COUNT metal {}", shaders.len());
-    assert!(shaders.len() >= 100, "only {} shaders", shaders.len());
+    assert!(shaders.len() >= 400, "only {} shaders", shaders.len());
     let mut rejections = Vec::new();
     for group in shaders.chunks(32) {
         // A group that passes is done; in another, each shader answers for itself.
@@ -221,8 +221,7 @@ fn a_browser_accepts_every_kernel_for_webgpu() {
             Verdict::NotChecked(reason) => unchecked.push(format!("{}: {reason}", shader.name)),
         }
     }
-    eprintln!("COUNT {} accepted {accepted} rejected {}", shaders.len(), rejections.len());
     judge(Target::WebGpu, &rejections);
     assert!(unchecked.is_empty(), "not checked:\n{}", unchecked.join("\n"));
-    assert!(accepted >= 100, "only {accepted} of {} shaders are accepted", shaders.len());
+    assert!(accepted >= 300, "only {accepted} of {} shaders are accepted", shaders.len());
 }

@@ -1,7 +1,7 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
-//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > layout > select >
-//! kernel > module > memory > emit`, over the shared data of [`physical`], [`profile`] and [`program`].
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > emit > select >
+//! layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and [`profile`].
 
 pub mod emit;
 pub mod fuse;
