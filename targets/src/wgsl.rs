@@ -23,11 +23,17 @@ pub(crate) fn emit(
     Ok(Emitted {
         target: Target::WebGpu,
         entry_point: module.entry_points[0].name.clone(),
-        code: Code::Text(format!("{}{text}", enables(&features))),
+        code: Code::Text(format!("{}{}", enables(&features), exact_limits(&text))),
         bindings: bindings::as_declared(module),
         features,
         validated: false,
     })
+}
+
+/// naga prints the largest f32 in its fewest decimal digits, and those lie above it; browsers refuse them. In
+/// hexadecimal it is exact.
+fn exact_limits(text: &str) -> String {
+    text.replace("340282350000000000000000000000000000000f", "0x1.fffffep+127f")
 }
 
 /// The lines that naga leaves out. `enable f16;` is printed by naga.

@@ -292,3 +292,33 @@ fn texel_bytes(texels: &Texels) -> Vec<u8> {
 pub fn graph(source: &str) -> Graph {
     text::parse(source).unwrap_or_else(|error| panic!("{error}\n{source}"))
 }
+
+/// `source` with a node before each float input and after each float output: what a graph takes and gives are dense
+/// buffers whatever the layout of the rest, so a lone node would show no other.
+pub fn inner(source: &str) -> String {
+    let outer = graph(source);
+    let is_float = |id| outer.value(id).ty.element.is_float() && outer.value(id).ty.rank() > 0;
+    let (mut declared, mut first, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+    for line in source.lines().filter(|line| !line.starts_with("return ")) {
+        match line.split_once(": ") {
+            Some((name, ty)) if ty.starts_with("f32[") && !line.contains(" = ") => {
+                declared.push(format!("{name}_in: {ty}"));
+                first.push(format!("{name} = tanh {name}_in"));
+            }
+            Some((name, _)) if !name.contains(" = ") => declared.push(line.to_owned()),
+            _ => nodes.push(line.to_owned()),
+        }
+    }
+    let mut returned = Vec::new();
+    for &output in outer.outputs() {
+        let name = format!("%{}", outer.value(output).name);
+        if is_float(output) {
+            nodes.push(format!("{name}_out = reduce_max {name} {{axes=[0], keep_dims=true}}"));
+            returned.push(format!("{name}_out"));
+        } else {
+            returned.push(name);
+        }
+    }
+    let lines = [declared, first, nodes, vec![format!("return {}", returned.join(", "))]];
+    lines.concat().join("\n")
+}

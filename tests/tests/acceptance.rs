@@ -11,29 +11,9 @@ use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_tests::cases::CASES;
 use drift_tests::chromium::{Verdict, check_wgsl};
-use drift_tests::conformance::{Setting, compile, graph};
+use drift_tests::conformance::{Setting, compile, graph, inner};
 use std::collections::BTreeSet;
 use std::path::Path;
-
-/// Kernels that a target rejects today, and why: `(target, kernel, part of each message)`. Each must still be rejected.
-const KNOWN: &[(Target, &str, &str)] = &[
-    // The lowest f32 is printed with the fewest digits that read back, which is a value beyond those that WGSL allows.
-    (Target::WebGpu, "softmax", "value cannot be represented as 'f32'"),
-    (Target::WebGpu, "reduce", "value cannot be represented as 'f32'"),
-    (Target::WebGpu, "elementwise", "value cannot be represented as 'f32'"),
-];
-
-/// What has no kernel today when activations are 2D textures: rows of more than two axes, reductions that drop axes, and
-/// gathers along a middle axis write dense buffers only. Each must still be refused.
-const NO_KERNEL: [&str; 7] = [
-    "softmax/c5 among others",
-    "layer_norm/c10 among others",
-    "layer_norm/two-axes among others",
-    "reduce/sum-last-c7 among others",
-    "reduce/min-l2 among others",
-    "gather/middle-axis among others",
-    "tiny_bert_dynamo18",
-];
 
 /// What the browser's adapter may lack.
 const MAY_LACK: &str = "shader-f16";
@@ -54,13 +34,8 @@ fn shaders(target: Target) -> Vec<Shader> {
     let among = CASES.iter().map(|case| (format!("{} among others", case.name), graph(&inner(case.graph))));
     for (case, graph) in alone.chain(among).chain(MODELS.map(model)) {
         for setting in settings(&case) {
-            let known = setting.layout == LayoutChoice::Texture2d && NO_KERNEL.contains(&case.as_str());
-            let bundle = match compile(&graph, target, setting) {
-                Ok(_) if known => panic!("{case} {setting:?} compiles now; take it out of NO_KERNEL"),
-                Ok(bundle) => bundle,
-                Err(error) if known && error.to_string().contains("no kernel for") => continue,
-                Err(error) => panic!("{case} {setting:?} for {target:?}: {error}"),
-            };
+            let bundle = compile(&graph, target, setting)
+                .unwrap_or_else(|error| panic!("{case} {setting:?} for {target:?}: {error}"));
             for shader in &bundle.manifest().shaders {
                 let text =
                     String::from_utf8(bundle.shader_code(shader).to_vec()).expect("MSL and WGSL are text");
@@ -73,36 +48,6 @@ fn shaders(target: Target) -> Vec<Shader> {
         }
     }
     shaders
-}
-
-/// `source` with a node before each float input and after each float output: what a graph takes and gives are dense
-/// buffers whatever the layout of the rest, so a lone node would show no other.
-fn inner(source: &str) -> String {
-    let outer = graph(source);
-    let is_float = |id| outer.value(id).ty.element.is_float() && outer.value(id).ty.rank() > 0;
-    let (mut declared, mut first, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
-    for line in source.lines().filter(|line| !line.starts_with("return ")) {
-        match line.split_once(": ") {
-            Some((name, ty)) if ty.starts_with("f32[") && !line.contains(" = ") => {
-                declared.push(format!("{name}_in: {ty}"));
-                first.push(format!("{name} = tanh {name}_in"));
-            }
-            Some((name, _)) if !name.contains(" = ") => declared.push(line.to_owned()),
-            _ => nodes.push(line.to_owned()),
-        }
-    }
-    let mut returned = Vec::new();
-    for &output in outer.outputs() {
-        let name = format!("%{}", outer.value(output).name);
-        if is_float(output) {
-            nodes.push(format!("{name}_out = reduce_max {name} {{axes=[0], keep_dims=true}}"));
-            returned.push(format!("{name}_out"));
-        } else {
-            returned.push(name);
-        }
-    }
-    let lines = [declared, first, nodes, vec![format!("return {}", returned.join(", "))]];
-    lines.concat().join("\n")
 }
 
 const MODELS: [(&str, &[(&str, u64)]); 2] = [
@@ -134,26 +79,13 @@ fn settings(case: &str) -> Vec<Setting> {
     settings
 }
 
-/// Parts rejections into news and those of `KNOWN`; fails on news and on a `KNOWN` that did not happen.
-fn judge(target: Target, rejections: &[(&Shader, String)]) {
-    let known = |shader: &Shader, message: &str| {
-        KNOWN.iter().position(|&(t, kernel, part)| {
-            t == target
-                && shader.kernel.starts_with(kernel)
-                && message.lines().all(|line| line.contains(part))
-        })
-    };
-    let (mut news, mut happened) = (Vec::new(), BTreeSet::new());
-    for (shader, message) in rejections {
-        match known(shader, message) {
-            Some(index) => _ = happened.insert(index),
-            None => news.push(format!("{}:\n{message}\n{}", shader.name, shader.text)),
-        }
-    }
-    assert!(news.is_empty(), "{} shaders are rejected:\n{}", news.len(), news.join("\n"));
-    for (index, entry) in KNOWN.iter().enumerate().filter(|(_, entry)| entry.0 == target) {
-        assert!(happened.contains(&index), "{entry:?} is not rejected any more; take it out of KNOWN");
-    }
+/// Fails if anything was rejected, with the messages and the texts.
+fn judge(rejections: &[(&Shader, String)]) {
+    let news: Vec<String> = rejections
+        .iter()
+        .map(|(shader, message)| format!("{}:\n{message}\n{}", shader.name, shader.text))
+        .collect();
+    assert!(news.is_empty(), "{} rejected:\n{}", news.len(), news.join("\n"));
 }
 
 fn complaints(msl: &str) -> String {
@@ -193,7 +125,7 @@ fn clang_accepts_every_kernel_for_metal() {
             );
         }
     }
-    judge(Target::Metal, &rejections);
+    judge(&rejections);
 }
 
 #[test]
@@ -221,7 +153,7 @@ fn a_browser_accepts_every_kernel_for_webgpu() {
             Verdict::NotChecked(reason) => unchecked.push(format!("{}: {reason}", shader.name)),
         }
     }
-    judge(Target::WebGpu, &rejections);
+    judge(&rejections);
     assert!(unchecked.is_empty(), "not checked:\n{}", unchecked.join("\n"));
     assert!(accepted >= 300, "only {accepted} of {} shaders are accepted", shaders.len());
 }

@@ -59,7 +59,13 @@ impl Slot {
     /// Whether the binding can be an array of vectors: whole slices, or a dense last axis of whole slices.
     fn vectors(&self) -> bool {
         match self.layout.order {
-            crate::physical::Order::RowMajor => self.shape.last().is_some_and(|last| last % 4 == 0),
+            crate::physical::Order::RowMajor => {
+                let whole = self.shape.last().is_some_and(|last| last % 4 == 0);
+                // Two invocations must never write lanes of one vector: a compiler may store it whole.
+                let one_writer = self.layout.axes.strides(&self.shape)[3] == 1
+                    && self.extents().channels.is_multiple_of(4);
+                whole && (self.access == Access::Read || one_writer)
+            }
             crate::physical::Order::Slices | crate::physical::Order::TextureRows => true,
         }
     }

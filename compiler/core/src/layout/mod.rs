@@ -134,6 +134,9 @@ fn activation(
     profile: &Profile,
     choice: LayoutChoice,
 ) -> Layout {
+    if writes_rows(node, shape.len()) {
+        return dense;
+    }
     let images = is_image(graph, node, layouts, shape.len());
     let axes = match (images, &node.op, shape.len()) {
         (true, Op::Conv(_), 3) => AxisMap::signal(),
@@ -162,6 +165,27 @@ fn activation(
         LayoutChoice::Auto | LayoutChoice::Buffer | LayoutChoice::Texture2d | LayoutChoice::ImageBuffer => {
             dense
         }
+    }
+}
+
+/// Whether a kernel writes a node's result under axes of its own, which only a dense buffer takes.
+fn writes_rows(node: &Node, rank: usize) -> bool {
+    match &node.op {
+        Op::Softmax(_) => rank != 2,
+        Op::LayerNorm(op) => rank != 2 || op.axis != 1,
+        Op::Reduce(op) => !op.keep_dims,
+        Op::Gather(op) => op.axis > 0,
+        Op::GatherNd(_) => true,
+        Op::Elementwise(_)
+        | Op::MatMul(_)
+        | Op::Conv(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => false,
     }
 }
 

@@ -46,30 +46,45 @@ fn matmul_tiled(
         sums[u_i] = vec4<f32>(0.0);
     }
     for (var k = 0u; k < A_CHANNELS; k += TILE_K) {
-        for (var u_i = 0u; u_i < TILE_M * TILE_K / 4u; u_i += THREADS) {
+        // Four rows at a time, turned in registers, so that one invocation writes each vector.
+        for (var u_i = 0u; u_i < TILE_M * TILE_K / 16u; u_i += THREADS) {
             let at = u_i + local;
-            if (TILE_M * TILE_K / 4u) % THREADS == 0u || at < TILE_M * TILE_K / 4u {
-                let m = at / (TILE_K / 4u);
+            if (TILE_M * TILE_K / 16u) % THREADS == 0u || at < TILE_M * TILE_K / 16u {
+                let rows = at / (TILE_K / 4u);
                 let slice = at % (TILE_K / 4u);
-                let value = a_at(b, y, first_m + m, k / 4u + slice);
-                a_tile[(slice * 4u) * (TILE_M / 4u) + m / 4u][m % 4u] = value.x;
-                a_tile[(slice * 4u + 1u) * (TILE_M / 4u) + m / 4u][m % 4u] = value.y;
-                a_tile[(slice * 4u + 2u) * (TILE_M / 4u) + m / 4u][m % 4u] = value.z;
-                a_tile[(slice * 4u + 3u) * (TILE_M / 4u) + m / 4u][m % 4u] = value.w;
+                let row_0 = a_at(b, y, first_m + rows * 4u, k / 4u + slice);
+                let row_1 = a_at(b, y, first_m + rows * 4u + 1u, k / 4u + slice);
+                let row_2 = a_at(b, y, first_m + rows * 4u + 2u, k / 4u + slice);
+                let row_3 = a_at(b, y, first_m + rows * 4u + 3u, k / 4u + slice);
+                let first = slice * TILE_M + rows;
+                a_tile[first] = vec4<f32>(row_0.x, row_1.x, row_2.x, row_3.x);
+                a_tile[first + TILE_M / 4u] = vec4<f32>(row_0.y, row_1.y, row_2.y, row_3.y);
+                a_tile[first + TILE_M / 2u] = vec4<f32>(row_0.z, row_1.z, row_2.z, row_3.z);
+                a_tile[first + TILE_M / 4u * 3u] = vec4<f32>(row_0.w, row_1.w, row_2.w, row_3.w);
             }
         }
-        for (var u_i = 0u; u_i < TILE_K * TILE_N / 4u; u_i += THREADS) {
-            let at = u_i + local;
-            if (TILE_K * TILE_N / 4u) % THREADS == 0u || at < TILE_K * TILE_N / 4u {
-                if B_TRANSPOSED {
-                    let n = at / (TILE_K / 4u);
+        if B_TRANSPOSED {
+            for (var u_i = 0u; u_i < TILE_N * TILE_K / 16u; u_i += THREADS) {
+                let at = u_i + local;
+                if (TILE_N * TILE_K / 16u) % THREADS == 0u || at < TILE_N * TILE_K / 16u {
+                    let columns = at / (TILE_K / 4u);
                     let slice = at % (TILE_K / 4u);
-                    let value = b_turned(b, y, first_slice * 4u + n, k / 4u + slice);
-                    b_tile[(slice * 4u) * (TILE_N / 4u) + n / 4u][n % 4u] = value.x;
-                    b_tile[(slice * 4u + 1u) * (TILE_N / 4u) + n / 4u][n % 4u] = value.y;
-                    b_tile[(slice * 4u + 2u) * (TILE_N / 4u) + n / 4u][n % 4u] = value.z;
-                    b_tile[(slice * 4u + 3u) * (TILE_N / 4u) + n / 4u][n % 4u] = value.w;
-                } else {
+                    let n = (first_slice + columns) * 4u;
+                    let column_0 = b_turned(b, y, n, k / 4u + slice);
+                    let column_1 = b_turned(b, y, n + 1u, k / 4u + slice);
+                    let column_2 = b_turned(b, y, n + 2u, k / 4u + slice);
+                    let column_3 = b_turned(b, y, n + 3u, k / 4u + slice);
+                    let first = slice * TILE_N + columns;
+                    b_tile[first] = vec4<f32>(column_0.x, column_1.x, column_2.x, column_3.x);
+                    b_tile[first + TILE_N / 4u] = vec4<f32>(column_0.y, column_1.y, column_2.y, column_3.y);
+                    b_tile[first + TILE_N / 2u] = vec4<f32>(column_0.z, column_1.z, column_2.z, column_3.z);
+                    b_tile[first + TILE_N / 4u * 3u] = vec4<f32>(column_0.w, column_1.w, column_2.w, column_3.w);
+                }
+            }
+        } else {
+            for (var u_i = 0u; u_i < TILE_K * TILE_N / 4u; u_i += THREADS) {
+                let at = u_i + local;
+                if (TILE_K * TILE_N / 4u) % THREADS == 0u || at < TILE_K * TILE_N / 4u {
                     b_tile[at] = b_at(b, y, k + at / (TILE_N / 4u), first_slice + at % (TILE_N / 4u));
                 }
             }
