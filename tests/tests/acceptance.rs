@@ -20,8 +20,6 @@ const MAY_LACK: &str = "shader-f16";
 
 /// A shader and the first case that needs it.
 struct Shader {
-    /// Kernel and number: `softmax_0`.
-    kernel: String,
     /// `softmax/c5 Buffer F32: softmax_0`.
     name: String,
     text: String,
@@ -42,7 +40,7 @@ fn shaders(target: Target) -> Vec<Shader> {
                 if seen.insert(text.clone()) {
                     let Setting { layout, precision, .. } = setting;
                     let name = format!("{case} {layout:?} {precision:?}: {}", shader.name);
-                    shaders.push(Shader { kernel: shader.name.clone(), name, text });
+                    shaders.push(Shader { name, text });
                 }
             }
         }
