@@ -128,7 +128,7 @@ fn clang_accepts_every_kernel_for_metal() {
 
 #[test]
 fn a_shader_that_is_wrong_is_found_among_others() {
-    let shader = |text: &str| Shader { kernel: String::new(), name: String::new(), text: text.to_owned() };
+    let shader = |text: &str| Shader { name: String::new(), text: text.to_owned() };
     let right =
         "#include <metal_stdlib>\nusing metal::uint;\nuint twice(uint x) { return metal::max(x, x) * 2u; }\n";
     let wrong = right.replace("metal::max(x, x)", "metal::largest(x, x)");
