@@ -30,7 +30,8 @@ pub(crate) fn demo() -> Result<(), Failure> {
     prerequisites::ensure(&[&CPP_COMPILER, &VULKAN_LOADER, &VULKAN_DRIVER])?;
 
     step("Building driftc (a first build takes a few minutes)");
-    shell::run("cargo", &["build", "--locked", "--package", "driftc"])?;
+    // With the features of the whole workspace, so that the tests find the same libraries built.
+    shell::run("cargo", &["build", "--locked", "--workspace", "--bin", "driftc"])?;
 
     step("What can replay here");
     driftc(&["devices"])?;
