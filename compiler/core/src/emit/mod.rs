@@ -166,7 +166,7 @@ pub fn variant(
             bindings.iter().map(|binding| resource(binding, plan, &blobs)).collect();
         let barrier = hazards.step(bindings.iter().map(|b| b.writable).zip(&resources));
         let shader = bundle.add_shader(shader_entry(step, kernel, &bindings, target), &kernel.code);
-        merge_requirements(&mut requires, kernel, step, &bindings, plan);
+        merge_requirements(&mut requires, kernel, &bindings);
         dispatches.push(Dispatch {
             name: format!("{}: {}", step.name, step.call.kernel.name),
             shader,
@@ -270,13 +270,7 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
 }
 
 /// Adds what one step needs to the variant's predicates.
-fn merge_requirements(
-    requires: &mut Vec<Requirement>,
-    kernel: &EmittedKernel,
-    step: &ProgramStep,
-    bindings: &[Binding],
-    plan: &MemoryPlan,
-) {
+fn merge_requirements(requires: &mut Vec<Requirement>, kernel: &EmittedKernel, bindings: &[Binding]) {
     for requirement in &kernel.requires {
         raise(requires, requirement.clone());
     }
@@ -294,7 +288,6 @@ fn merge_requirements(
             Object::Texture2d => {}
         }
     }
-    debug_assert!(step.call.workgroups.iter().all(|&count| count > 0) && !plan.places.is_empty());
 }
 
 /// Adds a requirement, or raises the limit of one of its kind.

@@ -6,7 +6,7 @@ use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
 use crate::physical::{AxisMap, Element, Extents, Layout, Object, Order, pack};
 use crate::profile::Profile;
-use crate::program::{PackedConstant, Placement, Program, ProgramStep, Storage};
+use crate::program::{PackedConstant, Placement, Program, ProgramStep};
 use drift_ir::op::StepArg;
 use drift_ir::{Graph, Node, NodeId, Tensor, ValueId};
 use indexmap::IndexMap;
@@ -370,11 +370,6 @@ impl<'a> Context<'a> {
         let tensor = self.constant_tensor(value)?;
         (tensor.len() == 1 && tensor.element().is_float())
             .then(|| StepArg::Const(f64::from(tensor.to_f32_vec()[0])))
-    }
-
-    /// The storage being written, for reports.
-    pub fn storage(&self, index: u32) -> &Storage {
-        &self.program.storages[index as usize]
     }
 }
 
