@@ -8,6 +8,7 @@ no multiple of four, height other than width, batches of two, axes of size one. 
 group of cases, so the output is the same at each run.
 """
 import pathlib
+import runpy
 import shutil
 import sys
 import zlib
@@ -383,6 +384,8 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     for family in (elementwise, logic, linear, reduce, shapes, graphs):
         family()
+    for path in sorted((pathlib.Path(__file__).parent / "op_cases").glob("*.py")):
+        runpy.run_path(str(path))["cases"](write, node, Rand)
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     print(f"{len(written)} cases, {size} bytes")
 

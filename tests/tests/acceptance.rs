@@ -9,7 +9,7 @@ use drift_bundle::manifest::Target;
 use drift_compiler::{LayoutChoice, Precision};
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportOptions, ModelSource};
-use drift_tests::cases::CASES;
+use drift_tests::cases;
 use drift_tests::chromium::{Verdict, check_wgsl};
 use drift_tests::conformance::{Setting, compile, graph, inner};
 use std::collections::BTreeSet;
@@ -28,8 +28,8 @@ struct Shader {
 /// The distinct shaders of all cases for `target`.
 fn shaders(target: Target) -> Vec<Shader> {
     let (mut shaders, mut seen) = (Vec::new(), BTreeSet::new());
-    let alone = CASES.iter().map(|case| (case.name.to_owned(), graph(case.graph)));
-    let among = CASES.iter().map(|case| (format!("{} among others", case.name), graph(&inner(case.graph))));
+    let alone = cases::all().map(|case| (case.name.to_owned(), graph(case.graph)));
+    let among = cases::all().map(|case| (format!("{} among others", case.name), graph(&inner(case.graph))));
     for (case, graph) in alone.chain(among).chain(MODELS.map(model)) {
         for setting in settings(&case) {
             let bundle = compile(&graph, target, setting)

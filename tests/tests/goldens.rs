@@ -13,7 +13,7 @@ use drift_compiler::{
 use drift_ir::Graph;
 use drift_ir::op::{ScalarOp, Step, StepArg};
 use drift_onnx::{DimBinding, ImportOptions, ModelSource};
-use drift_tests::cases::{CASES, Case};
+use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{Setting, graph};
 use naga::back::wgsl;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ const GENERIC: Setting =
 
 #[test]
 fn each_kernel_reads_as_its_golden() {
-    for case in CASES.iter().filter(|case| case.golden) {
+    for case in cases::all().filter(|case| case.golden) {
         check_kernel(case, kernel_of(case), GENERIC);
     }
 }
@@ -106,7 +106,7 @@ fn golden() -> PathBuf {
 }
 
 fn named(name: &str) -> &'static Case {
-    CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"))
+    cases::all().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"))
 }
 
 fn kernel_of(case: &Case) -> &'static str {

@@ -1,26 +1,8 @@
-//! The kernels to be proved: graphs in text form, small and awkward, each named after what is hard about it.
+//! The first kernels: element-wise chains, products, convolutions, rows and moves.
 
-/// One graph.
-#[derive(Clone, Copy, Debug)]
-pub struct Case {
-    /// `kernel/what-is-hard`; also the folder of its golden.
-    pub name: &'static str,
-    /// The graph.
-    pub graph: &'static str,
-    /// Whether its kernel text is kept as a golden, under buffer layout and f32 unless the name says otherwise.
-    pub golden: bool,
-}
+use super::{Case, case, golden};
 
-const fn case(name: &'static str, graph: &'static str) -> Case {
-    Case { name, graph, golden: false }
-}
-
-const fn golden(name: &'static str, graph: &'static str) -> Case {
-    Case { name, graph, golden: true }
-}
-
-/// All cases.
-pub const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     // Element-wise chains.
     golden(
         "elementwise/chain-c5-b2",

@@ -1,0 +1,30 @@
+//! The kernels to be proved: graphs in text form, small and awkward, each named after what is hard about it.
+
+mod base;
+
+/// One graph.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// `kernel/what-is-hard`; also the folder of its golden.
+    pub name: &'static str,
+    /// The graph.
+    pub graph: &'static str,
+    /// Whether its kernel text is kept as a golden, under buffer layout and f32 unless the name says otherwise.
+    pub golden: bool,
+}
+
+const fn case(name: &'static str, graph: &'static str) -> Case {
+    Case { name, graph, golden: false }
+}
+
+const fn golden(name: &'static str, graph: &'static str) -> Case {
+    Case { name, graph, golden: true }
+}
+
+/// The cases of each family.
+const FAMILIES: &[&[Case]] = &[base::CASES];
+
+/// All cases.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    FAMILIES.iter().copied().flatten()
+}
