@@ -9,6 +9,7 @@ use crate::{Console, Outcome, files, model};
 use drift_bundle::manifest::Target;
 use drift_compiler::Stage;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Runs `driftc MODEL.onnx`.
@@ -35,7 +36,15 @@ pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     progress.message("writing");
     let started = Instant::now();
     let output = args.output.clone().unwrap_or_else(|| default_output(path));
-    compiled.bundle.finish(&output)?;
+    let released = AtomicU64::new(0);
+    compiled.bundle.finish_with(&output, &|written, total| {
+        progress.message(&format!("writing {} of {}", bytes(written), bytes(total)));
+        // What was packed from the model is not needed again.
+        if written - released.load(Ordering::Relaxed) >= model::RELEASE_BYTES as u64 {
+            released.store(written, Ordering::Relaxed);
+            source.release_pages();
+        }
+    })?;
     let write_ms = started.elapsed().as_secs_f64() * 1e3;
     drop(progress);
 

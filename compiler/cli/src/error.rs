@@ -232,10 +232,7 @@ impl CliError {
     pub fn is_failed_check(&self) -> bool {
         match self {
             Self::Compile { source, .. } => {
-                matches!(
-                    **source,
-                    CompileError::Shader(_) | CompileError::Memory(_) | CompileError::Bundle(_)
-                )
+                matches!(**source, CompileError::Shader(_) | CompileError::Memory(_))
             }
             Self::Bundle(_) | Self::Runtime(_) | Self::Reference { .. } | Self::WrongOutput { .. } => true,
             _ => false,

@@ -85,11 +85,18 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     }
 }
 
+/// Bytes that are hashed, or packed, before pages of the model are given back: resident memory stays far below the
+/// model's size.
+pub const RELEASE_BYTES: usize = 64 << 20;
+
 /// BLAKE3 over the model file, then its external data; without such data it is the hash of the file.
 fn hash(source: &ModelSource) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (_, bytes) in source.parts() {
-        hasher.update(bytes);
+    for piece in source.parts().flat_map(|(_, bytes)| bytes.chunks(RELEASE_BYTES)) {
+        hasher.update(piece);
+        if piece.len() == RELEASE_BYTES {
+            source.release_pages();
+        }
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -1,6 +1,6 @@
 //! The compiler from a graph to a bundle: each pass by name, in order.
 
-use crate::emit::{self, KernelModules, MemoryPlan, ShaderError};
+use crate::emit::{self, Blobs, KernelModules, MemoryPlan, ShaderError};
 use crate::fuse;
 use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
@@ -8,8 +8,8 @@ use crate::profile::{self, Profile};
 use crate::program::Program;
 use crate::select::{self, SelectError};
 use crate::simplify::{self, Rules, UnknownRule};
+use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Entry, Provenance, Target};
-use drift_bundle::{BundleError, BundleWriter};
 use drift_ir::Graph;
 use std::time::Instant;
 
@@ -154,9 +154,6 @@ pub enum CompileError {
     /// Memory could not be planned.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The bundle could not be made.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
 }
 
 /// A stage that can be printed.
@@ -180,6 +177,8 @@ struct Draft {
     profile: &'static Profile,
     program: Program,
     plan: MemoryPlan,
+    /// The kernel of each step.
+    kernels: Vec<usize>,
 }
 
 /// Compiles `graph` for every target and profile asked for.
@@ -199,11 +198,11 @@ pub fn compile(
         let program =
             clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
         let plan = clock.time("memory", || emit::plan_memory(&program))?;
-        clock.time("shaders", || kernels.make(&program, target, profile))?;
-        drafts.push(Draft { target, profile, program, plan });
+        let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
+        drafts.push(Draft { target, profile, program, plan, kernels: steps });
     }
     let drafts = without_duplicates(drafts);
-    let bundle = clock.time("emit", || bundle(&drafts, &kernels, identity, options))?;
+    let bundle = clock.time("emit", || bundle(&drafts, &kernels, identity, options));
     let variants = drafts.iter().map(report).collect();
     Ok(Compiled {
         bundle,
@@ -281,7 +280,7 @@ fn bundle(
     kernels: &KernelModules,
     identity: ModelIdentity,
     options: &CompileOptions,
-) -> Result<BundleWriter, CompileError> {
+) -> BundleWriter {
     let mut profiles: Vec<String> = drafts.iter().map(|draft| draft.profile.name.to_owned()).collect();
     profiles.sort();
     profiles.dedup();
@@ -292,12 +291,14 @@ fn bundle(
         model_hash: identity.hash,
         profiles,
     });
+    let mut blobs = Blobs::default();
     for &target in &options.targets {
         let mut variants = Vec::new();
         let of_target: Vec<&Draft> = drafts.iter().filter(|draft| draft.target == target).collect();
         for draft in &of_target {
-            let sink = emit::Sink { bundle: &mut bundle, kernels: kernels.of(&draft.program, target) };
-            variants.push(emit::variant(&draft.program, &draft.plan, draft.profile, target, sink)?);
+            let kernels = kernels.of(&draft.kernels);
+            let sink = emit::Sink { bundle: &mut bundle, blobs: &mut blobs, kernels };
+            variants.push(emit::variant(&draft.program, &draft.plan, draft.profile, target, sink));
         }
         if let Some(first) = of_target.first() {
             bundle.add_entry(Entry {
@@ -309,7 +310,7 @@ fn bundle(
             });
         }
     }
-    Ok(bundle)
+    bundle
 }
 
 /// Flags that change the output, in a canonical order.
@@ -437,9 +438,9 @@ fn shader_files(
     options: &CompileOptions,
 ) -> Result<Vec<(String, String)>, CompileError> {
     let mut kernels = KernelModules::new(options.optimize);
-    kernels.make(program, target, profile)?;
+    let numbers = kernels.make(program, target, profile)?;
     let mut files: Vec<(String, String)> = Vec::new();
-    for (step, kernel) in program.steps.iter().zip(kernels.of(program, target)) {
+    for (step, kernel) in program.steps.iter().zip(kernels.of(&numbers)) {
         let extension = match target {
             Target::Vulkan => "spvasm",
             Target::Metal => "metal",

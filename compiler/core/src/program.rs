@@ -1,8 +1,8 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::KernelCall;
-use crate::physical::{Element, Layout};
-use drift_ir::ElementType;
+use crate::physical::{Element, Layout, Recipe};
+use drift_ir::{ElementType, ValueId};
 
 /// Something that activations live in: one object, shared by a value and its views.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,13 +51,30 @@ pub struct Placement {
     pub layout: Layout,
 }
 
-/// A constant, packed for a kernel.
-#[derive(Clone, Debug, PartialEq)]
+/// What a packed constant is, within one graph: equal keys have equal bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PackedKey {
+    /// The graph's constant; none for zeros.
+    pub value: Option<ValueId>,
+    /// Packing and layout.
+    pub packing: String,
+}
+
+/// A constant, packed for a kernel when the bundle is written.
+#[derive(Clone, Debug)]
 pub struct PackedConstant {
     /// Model's tensor and packing.
     pub name: String,
-    /// Contents.
-    pub bytes: Vec<u8>,
+    /// What distinguishes it.
+    pub key: PackedKey,
+    /// How its bytes are made.
+    pub recipe: Recipe,
+}
+
+impl PartialEq for PackedConstant {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
 }
 
 /// An input or output of the program.

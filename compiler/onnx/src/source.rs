@@ -5,7 +5,7 @@
 //! symbolic links are followed; a file that is exchanged between that check and its opening is outside what we promise.
 //! Turning bytes into tensors is the business of [`crate::tensor`].
 
-use crate::map::map;
+use crate::map::{Mapped, map};
 use crate::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, data_location};
 use crate::wire::{self, WireError};
 use bytes::Bytes;
@@ -118,6 +118,8 @@ pub struct ModelSource {
     files: BTreeMap<String, Bytes>,
     /// From the text of a `location` entry to the key in `files`.
     locations: BTreeMap<String, String>,
+    /// What the bytes above are cut from.
+    maps: Vec<Mapped>,
 }
 
 impl ModelSource {
@@ -135,7 +137,11 @@ impl ModelSource {
             _ => Path::new("."),
         };
         let folder = folder.canonicalize().map_err(opened)?;
-        Self::decode(name, map(path).map_err(opened)?, Some(&folder))
+        let map = map(path).map_err(opened)?;
+        let bytes = map.as_ref().map(Mapped::bytes).unwrap_or_default();
+        let mut source = Self::decode(name, bytes, Some(&folder))?;
+        source.maps.extend(map);
+        Ok(source)
     }
 
     /// Reads a model from memory. Tensors with external data are refused, because there is no folder to look in.
@@ -152,6 +158,7 @@ impl ModelSource {
             model: ModelProto::default(),
             files: BTreeMap::new(),
             locations: BTreeMap::new(),
+            maps: Vec::new(),
         };
         for_each_tensor(&model, &mut |tensor| source.map_external(tensor, folder))?;
         source.model = model;
@@ -168,6 +175,12 @@ impl ModelSource {
     pub fn parts(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let files = self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_ref()));
         std::iter::once(("model", self.bytes.as_ref())).chain(files)
+    }
+
+    /// Lets the system take back the memory of all weights that were read from files. Reading them again is as right as
+    /// before, only slower.
+    pub fn release_pages(&self) {
+        self.maps.iter().for_each(Mapped::release_pages);
     }
 
     /// The decoded model.
@@ -196,8 +209,9 @@ impl ModelSource {
             let file = find(folder, place.location).map_err(|reason| external_error(tensor, reason))?;
             let key = key_of(folder, &file);
             if !self.files.contains_key(&key) {
-                let bytes = map(&file).map_err(|error| external_error(tensor, ExternalError::Io(error)))?;
-                self.files.insert(key.clone(), bytes);
+                let map = map(&file).map_err(|error| external_error(tensor, ExternalError::Io(error)))?;
+                self.files.insert(key.clone(), map.as_ref().map(Mapped::bytes).unwrap_or_default());
+                self.maps.extend(map);
             }
             self.locations.insert(place.location.to_owned(), key);
         }

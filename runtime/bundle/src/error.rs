@@ -310,6 +310,16 @@ pub enum Flaw {
         /// Device type.
         device: DeviceElement,
     },
+    /// A weight with more or fewer bytes than it was announced with.
+    #[error("weight `{name}` has {found} bytes, {expected} were announced")]
+    WeightSize {
+        /// The name.
+        name: String,
+        /// Announced.
+        expected: u64,
+        /// Made.
+        found: u64,
+    },
     /// Two weights of one name and different bytes.
     #[error("weight `{name}` is added twice with different bytes")]
     WeightTwice {

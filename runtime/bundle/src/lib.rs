@@ -11,10 +11,12 @@ pub mod manifest;
 mod map;
 mod reader;
 mod validate;
+mod weights;
 mod writer;
 
 pub use error::{BundleError, Flaw, Section};
 pub use format::{ALIGNMENT_BYTES, FORMAT_VERSION, MAGIC};
 pub use reader::Bundle;
 pub use validate::{SectionBytes, limits, validate};
+pub use weights::WeightSource;
 pub use writer::BundleWriter;

@@ -1,63 +1,42 @@
-//! Writes bundles: weights first and as they come, then shaders, then the manifest, and the header last.
+//! Writes bundles: weights first, then shaders, then the manifest, and the header last.
 //!
-//! Equal weights and equal shaders are stored once. What is written has passed [`validate`], and a file
+//! Weights may be made when they are written ([`WeightSource`]), so that memory never holds all of them. Equal shaders
+//! and equal weights that were given as bytes are stored once. What is written has passed [`validate`], and a file
 //! appears under its name only when it is whole. The same calls in the same order give the same bytes.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{BundleError, Flaw};
 use crate::format::{ALIGNMENT_BYTES, Hash, Header, PAGE_BYTES};
 use crate::manifest::{Entry, Manifest, Provenance, Shader, WeightBlob};
 use crate::reader::encode_manifest;
 use crate::validate::{SectionBytes, validate};
+use crate::weights::{self, Pending, WeightSource};
 
 /// Collects a bundle's parts, then writes it.
 #[derive(Debug)]
 pub struct BundleWriter {
     manifest: Manifest,
     shader_code: Vec<u8>,
-    weights: Spool,
-    weights_bytes: u64,
-    weights_hash: blake3::Hasher,
+    /// One for each blob of the manifest.
+    weights: Vec<Pending>,
     // Looked up, never iterated: the order of output is the order of calls.
     blobs: HashMap<Hash, u32>,
     blob_names: HashMap<String, Hash>,
     codes: HashMap<Hash, u64>,
 }
 
-/// Where weights wait until the bundle is whole. Both kinds hold the file from its first byte, header page
-/// included.
-#[derive(Debug)]
-enum Spool {
-    Memory(Vec<u8>),
-    File(PartialFile),
-}
-
 impl BundleWriter {
-    /// Keeps weights in memory until [`BundleWriter::finish`] or [`BundleWriter::to_bytes`].
+    /// A bundle without anything in it.
     pub fn new(provenance: Provenance) -> Self {
-        Self::with_spool(provenance, Spool::Memory(vec![0; PAGE_BYTES as usize]))
-    }
-
-    /// Writes weights straight to a temporary file beside `path`, so that memory holds one blob at a time.
-    /// The file gets its name in [`BundleWriter::finish`], which must be given a path on the same file
-    /// system, and is removed if the writer is dropped before.
-    pub fn streaming(provenance: Provenance, path: &Path) -> Result<Self, BundleError> {
-        let mut file = PartialFile::create(path)?;
-        file.write(&[0; PAGE_BYTES as usize])?;
-        Ok(Self::with_spool(provenance, Spool::File(file)))
-    }
-
-    fn with_spool(provenance: Provenance, weights: Spool) -> Self {
         Self {
             manifest: Manifest { provenance, weights: Vec::new(), shaders: Vec::new(), entries: Vec::new() },
             shader_code: Vec::new(),
-            weights,
-            weights_bytes: 0,
-            weights_hash: blake3::Hasher::new(),
+            weights: Vec::new(),
             blobs: HashMap::new(),
             blob_names: HashMap::new(),
             codes: HashMap::new(),
@@ -84,14 +63,23 @@ impl BundleWriter {
         if let Some(index) = self.blobs.get(&hash) {
             return Ok(*index);
         }
-        let offset = self.weights_bytes.next_multiple_of(ALIGNMENT_BYTES);
-        let padding = [0; ALIGNMENT_BYTES as usize];
-        self.append_weights(&padding[..(offset - self.weights_bytes) as usize])?;
-        self.append_weights(bytes)?;
-        let index = self.manifest.weights.len() as u32;
-        self.manifest.weights.push(WeightBlob { name: name.to_owned(), offset, size: bytes.len() as u64 });
+        let index = self.add_packed_weight(name, Arc::new(bytes.to_vec()));
         self.blobs.insert(hash, index);
         Ok(index)
+    }
+
+    /// Adds a blob whose bytes are made when the bundle is written, and returns its index in [`Manifest::weights`].
+    /// Nothing is compared: whoever adds it knows whether it is there already.
+    pub fn add_packed_weight(&mut self, name: &str, source: Arc<dyn WeightSource>) -> u32 {
+        let offset = self.weights_bytes().next_multiple_of(ALIGNMENT_BYTES);
+        let index = self.manifest.weights.len() as u32;
+        self.manifest.weights.push(WeightBlob { name: name.to_owned(), offset, size: source.size_bytes() });
+        self.weights.push(Pending(source));
+        index
+    }
+
+    fn weights_bytes(&self) -> u64 {
+        self.manifest.weights.last().map_or(0, |blob| blob.offset + blob.size)
     }
 
     /// Adds a shader and returns its index in [`Manifest::shaders`]. `shader.offset` and `shader.size` are
@@ -122,16 +110,22 @@ impl BundleWriter {
 
     /// Validates the bundle and gives it its name. On failure nothing is left behind and a file that was
     /// there before is untouched.
-    pub fn finish(mut self, path: &Path) -> Result<(), BundleError> {
-        let (header, tail) = self.seal()?;
-        let mut file = match self.weights {
-            Spool::File(file) => file,
-            Spool::Memory(bytes) => {
-                let mut file = PartialFile::create(path)?;
-                file.write(&bytes)?;
-                file
-            }
-        };
+    pub fn finish(self, path: &Path) -> Result<(), BundleError> {
+        self.finish_with(path, &|_, _| {})
+    }
+
+    /// As [`BundleWriter::finish`]. `progress` is told how many bytes of weights are written, and how many there are,
+    /// after each piece of a few megabytes.
+    pub fn finish_with(
+        mut self,
+        path: &Path,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(), BundleError> {
+        self.validate()?;
+        let mut file = PartialFile::create(path)?;
+        file.write(&[0; PAGE_BYTES as usize])?;
+        let hash = self.write_weights(&mut |bytes| file.write(bytes), progress)?;
+        let (header, tail) = self.seal(hash)?;
         file.write(&tail)?;
         file.write_at_start(&header.encode())?;
         file.rename_to(path)
@@ -139,24 +133,40 @@ impl BundleWriter {
 
     /// Validates the bundle and returns its bytes.
     pub fn to_bytes(mut self) -> Result<Vec<u8>, BundleError> {
-        let (header, tail) = self.seal()?;
-        let mut bytes = match self.weights {
-            Spool::Memory(bytes) => bytes,
-            Spool::File(file) => fs::read(&file.path).map_err(|source| file.error("read", source))?,
+        self.validate()?;
+        let mut file =
+            Vec::with_capacity((PAGE_BYTES + self.weights_bytes()) as usize + self.shader_code.len());
+        file.resize(PAGE_BYTES as usize, 0);
+        let append = &mut |bytes: &[u8]| {
+            file.extend_from_slice(bytes);
+            Ok(())
         };
-        bytes.extend_from_slice(&tail);
-        bytes[..PAGE_BYTES as usize].copy_from_slice(&header.encode());
-        Ok(bytes)
+        let hash = self.write_weights(append, &|_, _| {})?;
+        let (header, tail) = self.seal(hash)?;
+        file.extend_from_slice(&tail);
+        file[..PAGE_BYTES as usize].copy_from_slice(&header.encode());
+        Ok(file)
     }
 
-    /// Validates, and returns the header and everything that follows the weights.
-    fn seal(&mut self) -> Result<(Header, Vec<u8>), BundleError> {
-        validate(&self.manifest, SectionBytes { shaders: &self.shader_code, weights: self.weights_bytes })?;
+    fn validate(&self) -> Result<(), BundleError> {
+        validate(&self.manifest, SectionBytes { shaders: &self.shader_code, weights: self.weights_bytes() })
+    }
+
+    fn write_weights(
+        &mut self,
+        sink: &mut weights::Sink<'_>,
+        progress: &weights::Progress<'_>,
+    ) -> Result<Hash, BundleError> {
+        weights::write(&self.manifest.weights, std::mem::take(&mut self.weights), sink, progress)
+    }
+
+    /// The header, and everything that follows weights of this hash.
+    fn seal(&self, weights: Hash) -> Result<(Header, Vec<u8>), BundleError> {
         let manifest = encode_manifest(&self.manifest)?;
         let header = Header::new(
             (manifest.len() as u64, *blake3::hash(&manifest).as_bytes()),
             (self.shader_code.len() as u64, *blake3::hash(&self.shader_code).as_bytes()),
-            (self.weights_bytes, *self.weights_hash.finalize().as_bytes()),
+            (self.weights_bytes(), weights),
         )
         .ok_or_else(|| BundleError::Encode { reason: "the file would exceed 64-bit offsets".to_owned() })?;
         let tail_start = header.weights.offset + header.weights.size;
@@ -166,16 +176,6 @@ impl BundleWriter {
             tail[start..start + bytes.len()].copy_from_slice(bytes);
         }
         Ok((header, tail))
-    }
-
-    fn append_weights(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
-        self.weights_hash.update(bytes);
-        self.weights_bytes += bytes.len() as u64;
-        match &mut self.weights {
-            Spool::Memory(memory) => memory.extend_from_slice(bytes),
-            Spool::File(file) => file.write(bytes)?,
-        }
-        Ok(())
     }
 }
 

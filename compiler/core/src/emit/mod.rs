@@ -7,16 +7,19 @@ pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, sh
 
 use crate::kernel::{Binding, Source};
 use crate::memory::{self, MemoryError};
-use crate::physical::{Element, Object};
+use crate::physical::{Element, Object, Recipe};
 use crate::profile::Profile;
-use crate::program::{Port, Program, ProgramStep, StorageKind};
-use drift_bundle::BundleError;
+use crate::program::{PackedConstant, PackedKey, Port, Program, ProgramStep, StorageKind};
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport,
     MemoryStrategy, Requirement, Resource, Shader, Target, TextureObject, Variant,
 };
+use drift_bundle::{BundleWriter, WeightSource};
 use drift_ir::ElementType;
 use hazards::Hazards;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Where every storage of a program lies.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,10 +133,38 @@ fn lower_bound(program: &Program, lives: &[(usize, usize)]) -> u64 {
         .unwrap_or(0)
 }
 
+/// A packed constant as the bundle's writer asks for it.
+struct Packed(Recipe);
+
+impl WeightSource for Packed {
+    fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        self.0.bytes()
+    }
+}
+
+/// The blobs of a bundle, by what they hold.
+#[derive(Default)]
+pub struct Blobs(HashMap<PackedKey, u32>);
+
+impl Blobs {
+    /// The blob of a constant, added to the bundle unless another step, variant or target has done so.
+    fn index(&mut self, constant: &PackedConstant, bundle: &mut BundleWriter) -> u32 {
+        *self.0.entry(constant.key.clone()).or_insert_with(|| {
+            bundle.add_packed_weight(&constant.name, Arc::new(Packed(constant.recipe.clone())))
+        })
+    }
+}
+
 /// Everything that a variant refers to in the bundle being written.
 pub struct Sink<'a> {
     /// The bundle.
-    pub bundle: &'a mut drift_bundle::BundleWriter,
+    pub bundle: &'a mut BundleWriter,
+    /// Its weights, of one graph.
+    pub blobs: &'a mut Blobs,
     /// Shaders of this variant's steps, one for each.
     pub kernels: Vec<&'a EmittedKernel>,
 }
@@ -145,8 +176,8 @@ pub fn variant(
     profile: &Profile,
     target: Target,
     sink: Sink<'_>,
-) -> Result<Variant, BundleError> {
-    let Sink { bundle, kernels } = sink;
+) -> Variant {
+    let Sink { bundle, blobs: shared, kernels } = sink;
     let mut blobs = vec![None; program.constants.len()];
     let mut hazards = Hazards::default();
     let mut dispatches = Vec::new();
@@ -155,11 +186,8 @@ pub fn variant(
         let bindings = step.call.bindings();
         for binding in &bindings {
             if let Source::Constant(index) = binding.source {
-                let blob = &mut blobs[index as usize];
-                if blob.is_none() {
-                    let constant = &program.constants[index as usize];
-                    *blob = Some(bundle.add_weight(&constant.name, &constant.bytes)?);
-                }
+                let constant = &program.constants[index as usize];
+                blobs[index as usize].get_or_insert_with(|| shared.index(constant, bundle));
             }
         }
         let resources: Vec<Resource> =
@@ -193,7 +221,7 @@ pub fn variant(
     }
     raise(&mut requires, Requirement::BufferBytes(plan.arena_bytes));
     let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
-    Ok(Variant {
+    Variant {
         name: profile.name.to_owned(),
         profile: profile.name.to_owned(),
         requires,
@@ -204,7 +232,7 @@ pub fn variant(
         init: Vec::new(),
         dispatches,
         memory: plan.report,
-    })
+    }
 }
 
 fn io_binding(port: &Port, plan: &MemoryPlan) -> IoBinding {

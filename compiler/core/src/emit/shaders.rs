@@ -55,10 +55,19 @@ pub struct EmittedKernel {
     pub requires: Vec<Requirement>,
 }
 
-/// The distinct kernels of a bundle, by target and text.
+/// What a kernel's code follows from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KernelKey {
+    target: Target,
+    /// Subgroup size of the loops that stand for cooperative matrices, where they do.
+    loops: Option<u32>,
+    text: String,
+}
+
+/// The distinct kernels of a bundle.
 #[derive(Default)]
 pub struct KernelModules {
-    made: IndexMap<(Target, String), EmittedKernel>,
+    made: IndexMap<KernelKey, EmittedKernel>,
     optimize: bool,
 }
 
@@ -68,30 +77,43 @@ impl KernelModules {
         Self { made: IndexMap::new(), optimize }
     }
 
-    /// Makes what `program` needs on `target` and is not there yet.
-    pub fn make(&mut self, program: &Program, target: Target, profile: &Profile) -> Result<(), ShaderError> {
-        let mut missing: IndexMap<String, &KernelCall> = IndexMap::new();
+    /// Makes what `program` needs on `target` and is not there yet; returns the kernel of each step.
+    pub fn make(
+        &mut self,
+        program: &Program,
+        target: Target,
+        profile: &Profile,
+    ) -> Result<Vec<usize>, ShaderError> {
+        let loops = profile.cooperative_as_loops.then(|| profile.subgroup_size.unwrap_or(1));
+        let mut missing: IndexMap<KernelKey, &KernelCall> = IndexMap::new();
+        let mut numbers = Vec::with_capacity(program.steps.len());
         for step in &program.steps {
-            let text = step.call.module_text();
-            if !self.made.contains_key(&(target, text.clone())) {
-                missing.entry(text).or_insert(&step.call);
-            }
+            let key = KernelKey { target, loops, text: step.call.module_text() };
+            numbers.push(match self.made.get_index_of(&key) {
+                Some(number) => number,
+                None => {
+                    let entry = missing.entry(key);
+                    let number = self.made.len() + entry.index();
+                    entry.or_insert(&step.call);
+                    number
+                }
+            });
         }
         let optimize = self.optimize;
         let results = in_parallel(missing.len(), |n| {
-            let (text, call) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
-            emit(text, call, target, profile, optimize)
+            let (key, call) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
+            emit(&key.text, call, target, loops, optimize)
         });
-        for ((text, _), result) in missing.into_iter().zip(results) {
+        for ((key, _), result) in missing.into_iter().zip(results) {
             let index = self.made.len();
-            self.made.insert((target, text), EmittedKernel { index, ..result? });
+            self.made.insert(key, EmittedKernel { index, ..result? });
         }
-        Ok(())
+        Ok(numbers)
     }
 
-    /// The kernels of a program's steps.
-    pub fn of<'a>(&'a self, program: &Program, target: Target) -> Vec<&'a EmittedKernel> {
-        program.steps.iter().map(|step| &self.made[&(target, step.call.module_text())]).collect()
+    /// The kernels that [`KernelModules::make`] gave these numbers.
+    pub fn of(&self, numbers: &[usize]) -> Vec<&EmittedKernel> {
+        numbers.iter().map(|&number| &self.made[number]).collect()
     }
 }
 
@@ -133,13 +155,13 @@ fn emit(
     text: &str,
     call: &KernelCall,
     target: Target,
-    profile: &Profile,
+    loops: Option<u32>,
     optimize: bool,
 ) -> Result<EmittedKernel, ShaderError> {
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     let mut kernel = specialized_text(text, call)?;
-    if profile.cooperative_as_loops {
-        kernel = module::lower::coop_to_loops(kernel, profile.subgroup_size.unwrap_or(1)).map_err(failed)?;
+    if let Some(subgroup) = loops {
+        kernel = module::lower::coop_to_loops(kernel, subgroup).map_err(failed)?;
     }
     let mut native_f16 = drift_targets::features(&kernel.module).contains(&Feature::F16);
     if native_f16 && matches!(target, Target::WebGpu | Target::OpenCl) {
@@ -168,7 +190,7 @@ fn emit(
         _ => None,
     });
     // Loops need no subgroup, whatever width they imitate.
-    let subgroup_size = subgroup_size.filter(|_| !profile.cooperative_as_loops);
+    let subgroup_size = subgroup_size.filter(|_| loops.is_none());
     requires.extend(subgroup_size.map(Requirement::SubgroupSize));
     Ok(EmittedKernel {
         index: 0,

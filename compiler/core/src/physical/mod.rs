@@ -2,15 +2,17 @@
 //!
 //! A kernel names logical coordinates `(b, y, x, s)`, `s` a slice of four channels; everything below that line is here:
 //! the map from a tensor's axes to those coordinates ([`AxisMap`]), the formula from coordinates to an address
-//! ([`Layout`]), and the packing of constants ([`pack`]). Which layout a value gets is decided in `layout`.
+//! ([`Layout`]), and the packing of constants ([`Packing`], [`Recipe`]). Which layout a value gets is decided in `layout`.
 //!
 //! Invariant: in layouts made of whole slices, the dead lanes of the last slice hold zeros.
 
 mod axes;
+mod moves;
 mod pack;
 
 pub use axes::{AxisMap, Extents};
-pub use pack::{PackError, pack, unpack};
+pub use moves::Moves;
+pub use pack::{PackError, Packing, Recipe, pack, unpack};
 
 use drift_ir::ElementType;
 

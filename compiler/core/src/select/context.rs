@@ -4,9 +4,9 @@ use super::{Declined, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
-use crate::physical::{AxisMap, Element, Extents, Layout, Object, Order, pack};
+use crate::physical::{AxisMap, Element, Extents, Layout, Object, Order, Packing, Recipe};
 use crate::profile::Profile;
-use crate::program::{PackedConstant, Placement, Program, ProgramStep};
+use crate::program::{PackedConstant, PackedKey, Placement, Program, ProgramStep};
 use drift_ir::op::StepArg;
 use drift_ir::{Graph, Node, NodeId, Tensor, ValueId};
 use indexmap::IndexMap;
@@ -36,7 +36,7 @@ pub struct Context<'a> {
     pub placements: BTreeMap<ValueId, Placement>,
     /// What has been chosen.
     pub program: Program,
-    packed: IndexMap<(ValueId, String), u32>,
+    packed: IndexMap<PackedKey, u32>,
     error: Option<SelectError>,
 }
 
@@ -103,36 +103,55 @@ impl<'a> Context<'a> {
             || !element.is_float();
         let order = if dense { Order::RowMajor } else { Order::Slices };
         let layout = Layout { object: Object::Buffer, order, element, axes: axes.clone() };
-        let tensor =
-            self.constant_tensor(value).cloned().unwrap_or_else(|| unreachable!("asked for a constant"));
-        let label = self.graph.value(value).name.clone();
-        Ok(self.packed_slot(name, value, label, &tensor, layout))
+        self.packed_slot(name, value, Packing::plain(&shape), layout)
     }
 
-    /// A slot for `tensor`, derived from the constant `value` and called `label` among its packings.
+    /// A slot for the constant `value`, rearranged by `packing` and laid out as `layout`. Nothing is packed here: the
+    /// bytes are made when the bundle is written, once for all steps, variants and targets that ask for the same packing.
     pub fn packed_slot(
         &mut self,
         name: &str,
         value: ValueId,
-        label: String,
-        tensor: &Tensor,
+        packing: Packing,
+        layout: Layout,
+    ) -> Result<Slot, Declined> {
+        let Some(tensor) = self.constant_tensor(value).cloned() else {
+            let value = &self.graph.value(value).name;
+            return Err(Declined::Unsupported(format!("`{value}` is not a constant")));
+        };
+        Ok(self.constant(name, (Some(value), &tensor), packing, layout))
+    }
+
+    fn constant(
+        &mut self,
+        name: &str,
+        (value, tensor): (Option<ValueId>, &Tensor),
+        packing: Packing,
         layout: Layout,
     ) -> Slot {
-        let key = (value, format!("{label}:{}", layout.describe()));
-        let shape = tensor.shape().to_vec();
-        let index = match self.packed.get(&key) {
-            Some(index) => *index,
-            None => {
-                let bytes = pack(tensor, &layout).unwrap_or_else(|source| {
-                    self.error.get_or_insert(SelectError::Pack { name: label.clone(), source });
-                    Vec::new()
-                });
-                let index = self.program.constants.len() as u32;
-                self.program.constants.push(PackedConstant { name: key.1.clone(), bytes });
-                self.packed.insert(key, index);
-                index
-            }
+        let label = match packing.label() {
+            "" => layout.describe(),
+            label => format!("{label}:{}", layout.describe()),
         };
+        let key = PackedKey { value, packing: label };
+        let shape = packing.shape().to_vec();
+        let index = self.packed.get(&key).copied().unwrap_or_else(|| {
+            let source = value.map_or("", |value| self.graph.value(value).name.as_str());
+            match Recipe::new(tensor, packing, layout.clone()) {
+                Ok(recipe) => {
+                    let index = self.program.constants.len() as u32;
+                    let name = format!("{source}:{}", key.packing);
+                    self.program.constants.push(PackedConstant { name, key: key.clone(), recipe });
+                    self.packed.insert(key, index);
+                    index
+                }
+                Err(error) => {
+                    // The caller asks for errors after each node, so nobody uses this index.
+                    self.error.get_or_insert(SelectError::Pack { name: source.to_owned(), source: error });
+                    0
+                }
+            }
+        });
         Slot {
             name: name.to_owned(),
             access: Access::Read,
@@ -148,18 +167,15 @@ impl<'a> Context<'a> {
         &mut self,
         name: &str,
         value: Option<ValueId>,
-        owner: ValueId,
         channels: u64,
         element: Element,
     ) -> Result<Slot, Declined> {
         if let Some(value) = value {
             return self.slot(name, Access::Read, value, &AxisMap::channels_last(1));
         }
-        let zeros = Tensor::from_f32([channels], &vec![0.0; channels as usize])
-            .unwrap_or_else(|_| unreachable!("a vector of zeros is a tensor"));
         let layout =
             Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(1) };
-        Ok(self.packed_slot(name, owner, format!("zeros[{channels}]"), &zeros, layout))
+        Ok(self.constant(name, (None, &Tensor::scalar_f32(0.0)), Packing::zeros([channels]), layout))
     }
 
     /// The epilogue of `node` and its operand slots, for a result written under `dst`.

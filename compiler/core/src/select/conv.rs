@@ -2,9 +2,9 @@
 
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order};
+use crate::physical::{AxisMap, LANES, Layout, Moves, Object, Order, Packing};
+use drift_ir::Node;
 use drift_ir::op::Conv;
-use drift_ir::{Node, Tensor};
 
 /// A convolution over rows and columns; a signal has one row.
 struct Sizes {
@@ -124,18 +124,9 @@ fn depthwise(
         return Err(Declined::Shape(format!("needs at most {MOST_TAPS} taps, has {taps}")));
     }
     let (src, dst) = image_slots(context, node, sizes)?;
-    let weights = pack_weights(context, node, "taps", |values| {
-        let (channels, taps) = (sizes.dst_channels as usize, taps as usize);
-        let turned = (0..taps * channels).map(|at| values[at % channels * taps + at / channels]).collect();
-        ([taps as u64, sizes.dst_channels], turned)
-    })?;
-    let bias = context.bias_slot(
-        "bias",
-        node.inputs.get(2).copied(),
-        node.inputs[1],
-        sizes.dst_channels,
-        weights.layout.element,
-    )?;
+    let weights = pack_weights(context, node, Packing::view("taps", [taps, sizes.dst_channels], [1, taps]))?;
+    let bias =
+        context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
     let e = dst.extents();
     let (x, y) = pixel_workgroup(e.width, e.height * e.batch, 64);
     let workgroups = [e.width.div_ceil(x) as u32, (e.height * e.batch).div_ceil(y) as u32, e.slices() as u32];
@@ -161,14 +152,9 @@ fn generic(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<(Ker
     let groups = if whole { sizes.groups } else { 1 };
     let (group_src_slices, group_dst_slices) =
         ((sizes.src_channels / groups).div_ceil(LANES), (sizes.dst_channels / groups).div_ceil(LANES));
-    let weights = pack_weights(context, node, "o4i4", |values| block_weights(values, sizes, groups))?;
-    let bias = context.bias_slot(
-        "bias",
-        node.inputs.get(2).copied(),
-        node.inputs[1],
-        sizes.dst_channels,
-        weights.layout.element,
-    )?;
+    let weights = pack_weights(context, node, Blocks { groups, ..Blocks::of(sizes) }.packing())?;
+    let bias =
+        context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
 
     let busy = u64::from(context.profile.busy_workgroups) * 64;
     let block_s = if e.slices() >= 2 && group_dst_slices.is_multiple_of(2) { 2 } else { 1 };
@@ -216,51 +202,60 @@ fn pixel_workgroup(width: u64, height: u64, invocations: u64) -> (u64, u64) {
     (x, y)
 }
 
-/// The weights as rows of four, arranged by `arrange`.
-fn pack_weights(
-    context: &mut Context<'_>,
-    node: &Node,
-    packing: &str,
-    arrange: impl FnOnce(&[f32]) -> ([u64; 2], Vec<f32>),
-) -> Result<Slot, Declined> {
+/// The weights as rows of whole vectors, arranged by `packing`.
+fn pack_weights(context: &mut Context<'_>, node: &Node, packing: Packing) -> Result<Slot, Declined> {
     let value = node.inputs[1];
-    let Some(tensor) = context.constant_tensor(value) else {
-        return Err(Declined::Unsupported("weights that are not constant".to_owned()));
-    };
-    let (shape, values) = arrange(&tensor.to_f32_vec());
     let element = context.element(value)?;
-    let tensor =
-        Tensor::from_f32(shape, &values).map_err(|error| Declined::Unsupported(error.to_string()))?;
-    let layout = weight_layout(element);
-    let label = format!("{}:{packing}", context.graph.value(value).name);
-    Ok(context.packed_slot("weights", value, label, &tensor, layout))
+    let layout =
+        Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(2) };
+    context.packed_slot("weights", value, packing, layout)
 }
 
-fn weight_layout(element: Element) -> Layout {
-    Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(2) }
+/// Weights `[o, i / groups, y, x]` as rows of four output channels: (output slice, y, x, input slice of the group, input
+/// lane).
+#[derive(Debug)]
+struct Blocks {
+    /// Groups of the packing: those of the convolution, or one.
+    groups: u64,
+    /// Groups of the convolution.
+    own_groups: u64,
+    src_channels: u64,
+    dst_channels: u64,
+    taps: u64,
 }
 
-/// `[o, i / groups, y, x]` as rows of four output channels: (output slice, y, x, input slice of the group, input lane).
-fn block_weights(values: &[f32], sizes: &Sizes, groups: u64) -> ([u64; 2], Vec<f32>) {
-    let [kernel_y, kernel_x] = sizes.kernel.map(|size| size as usize);
-    let (src, dst) = (sizes.src_channels as usize, sizes.dst_channels as usize);
-    let own_groups = sizes.groups as usize;
-    let (src_group, dst_group) = (src / own_groups, dst / own_groups);
-    let lanes = LANES as usize;
-    let group_src_slices = (src / groups as usize).div_ceil(lanes);
-    let rows = dst.div_ceil(lanes) * kernel_y * kernel_x * group_src_slices * lanes;
-    let mut packed = vec![0.0; rows * lanes];
-    for o in 0..dst {
-        for i in 0..src_group {
-            // Where the group's channel lies in the bank that this output reads.
-            let channel = if groups as usize == own_groups { i } else { o / dst_group * src_group + i };
-            for tap in 0..kernel_y * kernel_x {
-                let row = ((o / lanes * kernel_y * kernel_x + tap) * group_src_slices + channel / lanes)
-                    * lanes
-                    + channel % lanes;
-                packed[row * lanes + o % lanes] = values[(o * src_group + i) * kernel_y * kernel_x + tap];
+impl Blocks {
+    fn of(sizes: &Sizes) -> Self {
+        Self {
+            groups: sizes.groups,
+            own_groups: sizes.groups,
+            src_channels: sizes.src_channels,
+            dst_channels: sizes.dst_channels,
+            taps: sizes.kernel[0] * sizes.kernel[1],
+        }
+    }
+
+    fn packing(self) -> Packing {
+        let rows = self.dst_channels.div_ceil(LANES) * self.taps * self.group_src_slices() * LANES;
+        Packing::moved("o4i4", [rows, LANES], self, Self::arrange)
+    }
+
+    fn group_src_slices(&self) -> u64 {
+        (self.src_channels / self.groups).div_ceil(LANES)
+    }
+
+    fn arrange(&self, moves: &mut Moves<'_>) {
+        let (taps, lanes) = (self.taps as usize, LANES as usize);
+        let slices = self.group_src_slices() as usize;
+        let src_group = (self.src_channels / self.own_groups) as usize;
+        let dst_group = (self.dst_channels / self.own_groups) as usize;
+        for o in 0..self.dst_channels as usize {
+            // Where the group's channels begin in the bank that this output reads.
+            let first = if self.groups == self.own_groups { 0 } else { o / dst_group * src_group };
+            for tap in 0..taps {
+                let row = (o / lanes * taps + tap) * slices * lanes + first;
+                moves.run(src_group, (row * lanes + o % lanes, lanes), (o * src_group * taps + tap, taps));
             }
         }
     }
-    ([rows as u64, LANES], packed)
 }

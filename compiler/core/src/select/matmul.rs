@@ -2,9 +2,9 @@
 
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, Layout, Object, Order};
+use crate::physical::{AxisMap, Element, Layout, Object, Order, Packing};
 use drift_ir::op::MatMul;
-use drift_ir::{Node, Tensor, ValueId};
+use drift_ir::{Node, ValueId};
 
 /// Rows up to which a product is bound by reading the matrix once.
 const FEW_ROWS: u64 = 4;
@@ -73,22 +73,16 @@ fn slots(context: &mut Context<'_>, node: &Node, transpose_b: bool) -> Result<(S
 
 /// A constant `[n, k]` packed as `[k, n]`.
 fn transposed(context: &mut Context<'_>, b: ValueId) -> Result<Slot, Declined> {
-    let tensor = transpose_constant(context, b)?;
+    let shape = constant_matrix(context, b).ok_or_else(|| {
+        Declined::Unsupported("a transposed right side that is not a constant matrix".to_owned())
+    })?;
     let layout = padded_rows(context.element(b)?);
-    let label = format!("{} transposed", context.graph.value(b).name);
-    Ok(context.packed_slot("b", b, label, &tensor, layout))
+    context.packed_slot("b", b, Packing::transposed(&shape), layout)
 }
 
-fn transpose_constant(context: &Context<'_>, b: ValueId) -> Result<Tensor, Declined> {
-    let Some(tensor) = context.constant_tensor(b).filter(|t| t.shape().len() == 2) else {
-        return Err(Declined::Unsupported(
-            "a transposed right side that is not a constant matrix".to_owned(),
-        ));
-    };
-    let (n, k) = (tensor.shape()[0] as usize, tensor.shape()[1] as usize);
-    let values = tensor.to_f32_vec();
-    let turned: Vec<f32> = (0..k * n).map(|at| values[at % n * k + at / n]).collect();
-    Tensor::from_f32([k as u64, n as u64], &turned).map_err(|error| Declined::Unsupported(error.to_string()))
+/// The shape of a constant matrix.
+fn constant_matrix(context: &Context<'_>, b: ValueId) -> Option<Vec<u64>> {
+    context.constant_tensor(b).map(|tensor| tensor.shape().to_vec()).filter(|shape| shape.len() == 2)
 }
 
 /// Dense rows, each padded to whole slices.
@@ -156,17 +150,13 @@ fn matvec_subgroup(
     if element != Element::F16 {
         return Err(Declined::Element { needed: "f16", found: element.name() });
     }
-    let rows = match op.transpose_b {
-        true => context.constant_tensor(b).cloned(),
-        false => transpose_constant(context, b).ok(),
-    };
-    let tensor = rows.ok_or_else(|| Declined::Shape("needs a constant matrix".to_owned()))?;
-    let words = half_words(&tensor, sizes)?;
-    let layout = Layout::row_major(Element::I32, 2);
-    let label = format!("{} rows of halves", context.graph.value(b).name);
-    let mut b_slot = context.packed_slot("b", b, label, &words, layout);
-    // The words are read as unsigned; only packing knows signed 32-bit tensors.
+    let shape =
+        constant_matrix(context, b).ok_or_else(|| Declined::Shape("needs a constant matrix".to_owned()))?;
+    // Rows of halves `[n, k]`, read as words of two.
+    let packing = if op.transpose_b { Packing::plain(&shape) } else { Packing::transposed(&shape) };
+    let mut b_slot = context.packed_slot("b", b, packing, Layout::row_major(Element::F16, 2))?;
     b_slot.layout.element = Element::U32;
+    b_slot.shape = vec![sizes.n, sizes.k / 2];
     let (a_axes, y_axes) = (
         AxisMap::rows(context.shape(node.inputs[0]).len() - 1, context.shape(node.inputs[0]).len()),
         context.shape(node.outputs[0]).len(),
@@ -181,17 +171,6 @@ fn matvec_subgroup(
     let call =
         context.call(node, "matvec_subgroup", constants, vec![a, b_slot], dst, [THREADS, 1, 1], [x, y, 1])?;
     Ok((call, "one row: a subgroup per four outputs, sixteen bytes a load".to_owned()))
-}
-
-/// A matrix of halves `[n, k]` as i32 words `[n, k / 2]`, low half first.
-fn half_words(tensor: &Tensor, sizes: &Sizes) -> Result<Tensor, Declined> {
-    let halves: Vec<u16> =
-        tensor.to_f32_vec().iter().map(|value| half::f16::from_f32(*value).to_bits()).collect();
-    let words: Vec<i32> = halves
-        .chunks_exact(2)
-        .map(|pair| (u32::from(pair[0]) | u32::from(pair[1]) << 16).cast_signed())
-        .collect();
-    Tensor::from_i32([sizes.n, sizes.k / 2], &words).map_err(|error| Declined::Unsupported(error.to_string()))
 }
 
 fn matvec(

@@ -78,7 +78,7 @@ pub(super) fn select_layer_norm(
     let scale = context.slot("scale", Access::Read, node.inputs[1], &parameters)?;
     let bias = match node.inputs.get(2) {
         Some(&bias) => context.slot("bias", Access::Read, bias, &parameters)?,
-        None => context.bias_slot("bias", None, node.inputs[1], e.channels, scale.layout.element)?,
+        None => context.bias_slot("bias", None, e.channels, scale.layout.element)?,
     };
     let threads = row_threads(e.slices());
     let workgroups = row_grid(context, e.pixels());

@@ -3,7 +3,7 @@
 use super::edit;
 use super::rule::{Apply, Rule};
 use bytes::Bytes;
-use drift_ir::{ElementType, Graph, NodeId, ValueId};
+use drift_ir::{ElementType, Graph, NodeId, Tensor, ValueId};
 use std::collections::HashMap;
 
 /// `f(x), f(x)   =>   f(x)` for both users
@@ -16,7 +16,7 @@ pub(super) const COMMON_SUBEXPRESSION: Rule = Rule {
 /// `c, c   =>   c` for constants of equal type and bytes
 pub(super) const EQUAL_CONSTANTS: Rule = Rule {
     name: "equal-constants",
-    picture: "two small constants of equal type and bytes => one for all users",
+    picture: "two constants of equal type and bytes => one for all users",
     apply: Apply::Graph(equal_constants),
 };
 
@@ -27,8 +27,8 @@ pub(super) const DEAD_CODE: Rule = Rule {
     apply: Apply::Graph(edit::remove_unread),
 };
 
-/// Larger constants are not compared: hashing all weights would cost more than the rare pair saves.
-const MAX_COMPARED_BYTES: usize = 4096;
+/// Bytes at either end that are looked at before whole constants are compared.
+const SAMPLE_BYTES: usize = 256;
 
 fn common_subexpression(graph: &mut Graph) -> Vec<String> {
     let mut seen: HashMap<(&'static str, Vec<ValueId>), Vec<NodeId>> = HashMap::new();
@@ -54,26 +54,37 @@ fn common_subexpression(graph: &mut Graph) -> Vec<String> {
 }
 
 fn equal_constants(graph: &mut Graph) -> Vec<String> {
-    let mut first_of: HashMap<(ElementType, Vec<u64>, Bytes), ValueId> = HashMap::new();
+    let mut alike: HashMap<Sample, Vec<ValueId>> = HashMap::new();
     let mut merged = Vec::new();
     for value in edit::constants(graph) {
-        let Some(tensor) = graph.constant(value).filter(|t| t.bytes().len() <= MAX_COMPARED_BYTES) else {
+        let Some(tensor) = graph.constant(value) else { continue };
+        let candidates = alike.entry(sample(tensor)).or_default();
+        let equal = |other: &ValueId| {
+            graph.constant(*other).is_some_and(|other| same_bytes(other.bytes(), tensor.bytes()))
+        };
+        let Some(first) = candidates.iter().copied().find(equal) else {
+            candidates.push(value);
             continue;
         };
-        let key = (tensor.element(), tensor.shape().to_vec(), tensor.bytes().clone());
+        let is_read = graph.nodes().any(|node| graph.node(node).operands().any(|operand| operand == value));
         let name = graph.value(value).name.clone();
-        match first_of.get(&key) {
-            Some(&first) => {
-                let is_read =
-                    graph.nodes().any(|node| graph.node(node).operands().any(|operand| operand == value));
-                if is_read && !graph.is_output(value) && graph.replace_uses(value, first).is_ok() {
-                    merged.push(name);
-                }
-            }
-            None => {
-                first_of.insert(key, value);
-            }
+        if is_read && !graph.is_output(value) && graph.replace_uses(value, first).is_ok() {
+            merged.push(name);
         }
     }
     merged
+}
+
+type Sample = (ElementType, Vec<u64>, Bytes, Bytes);
+
+/// What equal constants have in common, and others seldom, read in a moment whatever their size.
+fn sample(tensor: &Tensor) -> Sample {
+    let bytes = tensor.bytes();
+    let end = bytes.len().min(SAMPLE_BYTES);
+    (tensor.element(), tensor.shape().to_vec(), bytes.slice(..end), bytes.slice(bytes.len() - end..))
+}
+
+/// Equality that reads nothing where both are the same memory.
+fn same_bytes(a: &Bytes, b: &Bytes) -> bool {
+    a.len() == b.len() && (a.as_ptr() == b.as_ptr() || a == b)
 }

@@ -1,7 +1,9 @@
 //! Writing and reading undamaged bundles.
 
 use drift_bundle::manifest::Target;
-use drift_bundle::{ALIGNMENT_BYTES, Bundle, BundleError, BundleWriter, Flaw, Section};
+use drift_bundle::{ALIGNMENT_BYTES, Bundle, BundleError, BundleWriter, Flaw, Section, WeightSource};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
 
 use crate::sample;
 
@@ -22,20 +24,74 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn same_calls_give_same_bytes_in_memory_and_streamed() {
+fn same_calls_give_same_bytes_in_memory_and_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.drift");
-    let mut streamed = BundleWriter::streaming(sample::provenance(), &path).unwrap();
-    sample::fill(&mut streamed);
-    streamed.finish(&path).unwrap();
+    sample::writer().finish(&path).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), sample::bytes());
+    assert_eq!(sample::bytes(), sample::bytes());
+}
 
-    let again = folder.path().join("again.drift");
-    sample::writer().finish(&again).unwrap();
-    assert_eq!(std::fs::read(&again).unwrap(), sample::bytes());
-    let mut streamed = BundleWriter::streaming(sample::provenance(), &path).unwrap();
-    sample::fill(&mut streamed);
-    assert_eq!(streamed.to_bytes().unwrap(), sample::bytes());
+/// Bytes that are made when they are asked for, of another size than announced if `missing` is not zero.
+struct Made {
+    seed: u64,
+    size: usize,
+    missing: usize,
+}
+
+impl Made {
+    fn make(&self) -> Vec<u8> {
+        let mut random = sample::Random(self.seed);
+        (0..self.size - self.missing).map(|_| random.next() as u8).collect()
+    }
+}
+
+impl WeightSource for Made {
+    fn size_bytes(&self) -> u64 {
+        self.size as u64
+    }
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.make())
+    }
+}
+
+#[test]
+fn weights_made_while_writing_are_those_given_as_bytes() {
+    // Sizes from one byte to more than a piece, so that threads finish out of order.
+    let sizes = [1, 20 << 20, 0, 255, 256, 257, 3 << 20, 1000, 17 << 20, 5];
+    let made = |seed, size| Made { seed: seed as u64, size, missing: 0 };
+    let (mut lazy, mut eager) =
+        (BundleWriter::new(sample::provenance()), BundleWriter::new(sample::provenance()));
+    for (seed, size) in sizes.into_iter().enumerate().filter(|(_, size)| *size > 0) {
+        let name = format!("w{seed}");
+        let index = lazy.add_packed_weight(&name, Arc::new(made(seed, size)));
+        assert_eq!(eager.add_weight(&name, made(seed, size).make()).unwrap(), index);
+    }
+    let reported = Mutex::new(Vec::new());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.drift");
+    lazy.finish_with(&path, &|written, total| reported.lock().unwrap().push((written, total))).unwrap();
+    assert!(std::fs::read(&path).unwrap() == eager.to_bytes().unwrap());
+    let reported = reported.into_inner().unwrap();
+    assert!(reported.is_sorted());
+    assert!(reported.last().is_some_and(|(written, total)| written == total));
+    Bundle::open(&path).unwrap().verify_weights().unwrap();
+}
+
+#[test]
+fn a_weight_of_another_size_than_announced_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = BundleWriter::new(sample::provenance());
+    for seed in 0..8 {
+        writer.add_packed_weight(
+            &format!("w{seed}"),
+            Arc::new(Made { seed, size: 5000, missing: usize::from(seed == 3) }),
+        );
+    }
+    let error = writer.finish(&folder.path().join("model.drift")).unwrap_err();
+    assert!(error.to_string().contains("weight `w3` has 4999 bytes, 5000 were announced"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -114,8 +170,7 @@ fn an_invalid_bundle_is_not_written_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.drift");
     std::fs::write(&path, b"what was there").unwrap();
-    let mut writer = BundleWriter::streaming(sample::provenance(), &path).unwrap();
-    sample::fill(&mut writer);
+    let mut writer = sample::writer();
     let again = writer.manifest().entries[0].clone();
     writer.add_entry(again);
     let error = writer.finish(&path).unwrap_err();

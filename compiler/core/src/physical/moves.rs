@@ -1,0 +1,96 @@
+//! Moves elements of a constant to their places in a packing, converting them on the way.
+
+use super::Element;
+use drift_ir::ElementType;
+use half::f16;
+
+/// From the stored type of a model's tensor to that of a packing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conversion {
+    /// Two bytes as they are.
+    Half,
+    /// Four bytes as they are.
+    Word,
+    /// f32 to the nearest f16.
+    FloatToHalf,
+    /// f16 to f32.
+    HalfToFloat,
+    /// The low half of an i64, which was checked to hold all of it.
+    LongToInt,
+    /// One byte to 0 or 1.
+    BoolToWord,
+}
+
+impl Conversion {
+    /// The conversion, where it works element by element without a detour.
+    pub(super) const fn between(from: ElementType, to: Element) -> Option<Self> {
+        match (from, to) {
+            (ElementType::F16, Element::F16) => Some(Self::Half),
+            (ElementType::F32, Element::F32) | (ElementType::I32, Element::I32) => Some(Self::Word),
+            (ElementType::F32, Element::F16) => Some(Self::FloatToHalf),
+            (ElementType::F16, Element::F32) => Some(Self::HalfToFloat),
+            (ElementType::I64, Element::I32) => Some(Self::LongToInt),
+            (ElementType::Bool, Element::U32) => Some(Self::BoolToWord),
+            _ => None,
+        }
+    }
+
+    /// Whether bytes stay as they are.
+    pub(super) const fn is_copy(self) -> bool {
+        matches!(self, Self::Half | Self::Word)
+    }
+}
+
+/// A constant's elements on one side, its packing on the other; both are numbered as they are stored. What is never
+/// moved to is zero.
+pub struct Moves<'a> {
+    pub(super) conversion: Conversion,
+    pub(super) from: &'a [u8],
+    pub(super) to: &'a mut [u8],
+}
+
+impl Moves<'_> {
+    /// Element `from` of the constant becomes element `to` of the packing.
+    pub fn put(&mut self, to: usize, from: usize) {
+        self.run(1, (to, 1), (from, 1));
+    }
+
+    /// As [`Moves::put`] for `count` elements; both sides are given as their first element and the distance to the next.
+    pub fn run(&mut self, count: usize, to: (usize, usize), from: (usize, usize)) {
+        match self.conversion {
+            Conversion::Half => self.convert::<2, 2>(count, to, from, |half| half),
+            Conversion::Word => self.convert::<4, 4>(count, to, from, |word| word),
+            Conversion::FloatToHalf => self.convert::<4, 2>(count, to, from, |float| {
+                f16::from_f32(f32::from_le_bytes(float)).to_le_bytes()
+            }),
+            Conversion::HalfToFloat => {
+                self.convert::<2, 4>(count, to, from, |half| f16::from_le_bytes(half).to_f32().to_le_bytes())
+            }
+            Conversion::LongToInt => {
+                self.convert::<8, 4>(count, to, from, |long| [long[0], long[1], long[2], long[3]]);
+            }
+            Conversion::BoolToWord => {
+                self.convert::<1, 4>(count, to, from, |[byte]| u32::from(byte != 0).to_le_bytes());
+            }
+        }
+    }
+
+    fn convert<const FROM: usize, const TO: usize>(
+        &mut self,
+        count: usize,
+        (to, to_step): (usize, usize),
+        (from, from_step): (usize, usize),
+        convert: impl Fn([u8; FROM]) -> [u8; TO],
+    ) {
+        let (source, _) = self.from.as_chunks::<FROM>();
+        let (target, _) = self.to.as_chunks_mut::<TO>();
+        if to_step == 1 && from_step == 1 {
+            let pairs = target[to..][..count].iter_mut().zip(&source[from..][..count]);
+            pairs.for_each(|(target, source)| *target = convert(*source));
+            return;
+        }
+        for n in 0..count {
+            target[to + n * to_step] = convert(source[from + n * from_step]);
+        }
+    }
+}
