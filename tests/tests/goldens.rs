@@ -1,7 +1,7 @@
 //! The text of kernels and of whole plans, as snapshots under `golden`: what a reviewer reads to judge the compiler.
 
 use drift_bundle::manifest::Target;
-use drift_compiler::emit::{plan_memory, specialized};
+use drift_compiler::emit::{KernelModules, plan_memory, shader_text, specialized};
 use drift_compiler::kernel::KernelCall;
 use drift_compiler::kernel::scalar::ScalarProgram;
 use drift_compiler::pipeline::{memory_text, program_text};
@@ -36,6 +36,14 @@ const INNER: [Case; 3] = [
         graph: "%x: f32[6,5]\n%1 = tanh %x\n%2 = softmax %1 {axis=1}\n%3 = reduce_max %2 {axes=[0], keep_dims=true}\nreturn %3",
         golden: true,
     },
+];
+
+/// What a bundle ships for each target; `kernel.wgsl` shows the dialect before any target's lowering.
+const EMITTED: [(Target, &str); 4] = [
+    (Target::Vulkan, "out.spvasm"),
+    (Target::Metal, "out.msl"),
+    (Target::WebGpu, "out.wgsl"),
+    (Target::OpenCl, "out.cl"),
 ];
 
 const GENERIC: Setting =
@@ -128,13 +136,30 @@ fn program(graph: Graph, setting: Setting) -> Program {
 fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
     let program = program(graph(case.graph), setting);
     let step = program.steps.iter().rfind(|step| step.call.kernel.name == kernel);
-    let call = &step.unwrap_or_else(|| panic!("{}: no step runs {kernel}", case.name)).call;
+    let step = step.unwrap_or_else(|| panic!("{}: no step runs {kernel}", case.name));
+    let call = &step.call;
     let made = specialized(call).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let text = wgsl::write_string(&made.module, &made.info, wgsl::WriterFlags::empty())
         .unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let (_, what) = case.name.split_once('/').unwrap_or_default();
     let folder = golden().join("kernels").join(kernel).join(format!("{what}-{}", setting.layout.name()));
     assert_text(&folder, "kernel.wgsl", &format!("{}\n{text}", head(case, call, setting)));
+    check_emitted(&folder, case, Program { steps: vec![step.clone()], ..program.clone() }, setting);
+}
+
+/// The kernel's only step in each language that a bundle ships, where the target has the layout.
+fn check_emitted(folder: &Path, case: &Case, program: Program, setting: Setting) {
+    let profile = profile::find(setting.profile).unwrap_or_else(|| panic!("no profile {}", setting.profile));
+    for (target, name) in EMITTED {
+        if setting.layout == LayoutChoice::ImageBuffer && !matches!(target, Target::Vulkan | Target::OpenCl) {
+            continue;
+        }
+        let mut kernels = KernelModules::new(false);
+        kernels.make(&program, target, profile).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        for kernel in kernels.of(&program, target) {
+            assert_text(folder, name, &shader_text(kernel, target));
+        }
+    }
 }
 
 fn assert_text(folder: &Path, name: &str, text: &str) {

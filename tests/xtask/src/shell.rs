@@ -12,6 +12,14 @@ pub(crate) fn root() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("."))
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root().join(folder),
+        None => root().join("target"),
+    }
+}
+
 /// A command that runs in the root. `cargo` is the one that started us.
 pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     let real = match program {
