@@ -158,7 +158,7 @@ fn check_emitted(folder: &Path, program: Program, setting: Setting) {
         let mut kernels = KernelModules::new(false);
         if let Err(error) = kernels.make(&program, target, profile) {
             // A target that cannot say the kernel shows its refusal, as `targets/` does.
-            let causes = std::iter::successors(Some(&error as &dyn Error), |error| error.source());
+            let causes = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
             let reasons: Vec<String> = causes.map(ToString::to_string).collect();
             assert_text(folder, name, &format!("refused: {}", reasons.join(": ")));
             continue;

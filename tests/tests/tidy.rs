@@ -260,7 +260,11 @@ fn all_files() -> Vec<PathBuf> {
             let path = entry.expect("a readable folder").path();
             // A link may leave the repository.
             let kind = fs::symlink_metadata(&path).expect("just listed").file_type();
-            if kind.is_dir() && !skipped.contains(&short(&path).as_str()) {
+            // In a work tree of git's, `.git` is a file.
+            if skipped.contains(&short(&path).as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() {
                 files.push(path);
