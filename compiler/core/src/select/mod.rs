@@ -89,8 +89,12 @@ pub fn choose(
     profile: &'static Profile,
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
-    let mut builder =
-        Builder { context: Context::new(graph, profile, precision), layouts, failures: Vec::new() };
+    let mut builder = Builder {
+        context: Context::new(graph, profile, precision),
+        layouts,
+        dense: BTreeMap::new(),
+        failures: Vec::new(),
+    };
     builder.place_inputs()?;
     for id in graph.nodes() {
         match &graph.node(id).op {
@@ -107,6 +111,8 @@ pub fn choose(
 struct Builder<'a> {
     context: Context<'a>,
     layouts: &'a LayoutMap,
+    /// Values that were brought into a dense buffer, for all their later readers.
+    dense: BTreeMap<ValueId, Placement>,
     failures: Vec<String>,
 }
 
@@ -204,8 +210,11 @@ impl Builder<'_> {
         self.context.take_error()
     }
 
-    /// Copies `value` into a dense buffer, which any axis map can read.
+    /// Copies `value` into a dense buffer, which any axis map can read; once for all its readers.
     fn convert(&mut self, value: ValueId) -> Result<Placement, SelectError> {
+        if let Some(known) = self.dense.get(&value) {
+            return Ok(known.clone());
+        }
         let graph = self.context.graph;
         let shape = graph.value(value).ty.static_shape().unwrap_or_default();
         let from = self.context.placements[&value].clone();
@@ -220,6 +229,7 @@ impl Builder<'_> {
         self.context.program.storages.push(Storage { name, kind: storage_kind(&layout, &shape) });
         let to = Placement { storage, layout };
         self.context.push_conversion(value, &from, &to);
+        self.dense.insert(value, to.clone());
         Ok(to)
     }
 
