@@ -54,7 +54,7 @@ pub struct Placement {
 /// What a packed constant is, within one graph: equal keys have equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PackedKey {
-    /// The graph's constant; none for zeros.
+    /// The graph's constant, or the result of the node that it was derived for; none for zeros.
     pub value: Option<ValueId>,
     /// Packing and layout.
     pub packing: String,

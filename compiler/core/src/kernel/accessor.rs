@@ -7,7 +7,9 @@
 //! `dst_write(b, y, x, s, value)`. Coordinates must be within the slot's sizes, except that those of an axis of size
 //! one are ignored: that is how operands broadcast.
 
-use super::scalar::{self, Kind};
+mod broadcast;
+
+use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Slot, line};
 use crate::physical::{Element, LANES, Object, Order};
 
@@ -52,12 +54,11 @@ impl Accessors<'_> {
         let programs = self.call.prologue.iter().chain(&self.call.epilogue);
         let operands: Vec<&str> =
             programs.clone().flat_map(|p| &p.operands).map(|operand| operand.slot.as_str()).collect();
-        let mut uses_erf = false;
-        for program in programs {
-            uses_erf |= program.uses_erf();
-        }
-        if uses_erf {
+        if programs.clone().any(ScalarProgram::uses_erf) {
             text.push_str(scalar::ERF);
+        }
+        if programs.clone().any(ScalarProgram::uses_integer_power) {
+            text.push_str(scalar::INTEGER_POWER);
         }
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
             let calls = |suffix: &str| self.body.contains(&format!("{}_{suffix}(", slot.name));
@@ -109,6 +110,10 @@ impl Accessors<'_> {
     }
 
     fn write_dense_read(&self, text: &mut String, slot: &Slot, binding: &Binding, scalar: &str) {
+        if let Some(full) = &slot.broadcast {
+            broadcast::write_read(text, slot, full, binding, scalar);
+            return;
+        }
         let e = slot.extents();
         if let Some(index) = contiguous(slot, binding) {
             let texel = match binding.object {

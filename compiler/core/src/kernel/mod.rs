@@ -48,6 +48,9 @@ pub struct Slot {
     pub layout: Layout,
     /// One channel stands for all: reads return it in every lane.
     pub splat: bool,
+    /// Read under the coordinates of a tensor of this shape, to which a dense `shape` of the same rank broadcasts along
+    /// some of the axes that share a coordinate. Where coordinates broadcast whole, none is needed.
+    pub broadcast: Option<Vec<u64>>,
 }
 
 impl Slot {
@@ -56,15 +59,17 @@ impl Slot {
         self.layout.axes.extents(&self.shape)
     }
 
-    /// Whether the binding can be an array of vectors: whole slices, or a dense last axis of whole slices.
+    /// Whether the binding can be an array of vectors: whole slices, dense rows of whole slices, or a dense last axis of
+    /// whole slices.
     fn vectors(&self) -> bool {
         match self.layout.order {
             crate::physical::Order::RowMajor => {
+                let [batch, height, width, channels] = self.layout.axes.strides(&self.shape);
                 let whole = self.shape.last().is_some_and(|last| last % 4 == 0);
                 // Two invocations must never write lanes of one vector: a compiler may store it whole.
-                let one_writer = self.layout.axes.strides(&self.shape)[3] == 1
-                    && self.extents().channels.is_multiple_of(4);
-                whole && (self.access == Access::Read || one_writer)
+                let slices = channels == 1 && self.extents().channels.is_multiple_of(4);
+                let rows = slices && [batch, height, width].iter().all(|stride| stride % 4 == 0);
+                rows || whole && (self.access == Access::Read || slices)
             }
             crate::physical::Order::Slices | crate::physical::Order::TextureRows => true,
         }
@@ -166,6 +171,19 @@ impl KernelCall {
         bindings
     }
 
+    /// Bytes that the call reads or writes at least: each tensor once, however many slots show it.
+    pub fn bytes(&self, access: Access) -> u64 {
+        let mut seen: Vec<(Source, u64)> = Vec::new();
+        for slot in self.slots.iter().filter(|slot| slot.access == access) {
+            let bytes = slot.extents().elements() * slot.layout.element.size_bytes();
+            match seen.iter_mut().find(|(source, _)| *source == slot.source) {
+                Some((_, most)) => *most = bytes.max(*most),
+                None => seen.push((slot.source, bytes)),
+            }
+        }
+        seen.into_iter().map(|(_, bytes)| bytes).sum()
+    }
+
     /// The whole WGSL module: directives, constants, bindings, accessors, then the kernel's own text.
     pub fn module_text(&self) -> String {
         let bindings = self.bindings();
@@ -180,8 +198,9 @@ impl KernelCall {
         text.push_str(&directives);
         text.push('\n');
         self.write_constants(&mut text);
-        if let Some(src) = self.slots.iter().find(|slot| slot.name == "src" && body.contains("SCALAR")) {
-            line(&mut text, format_args!("alias SCALAR = {};", src.layout.element.compute_name()));
+        // What is moved or combined: the first tensor read, or the result of a kernel that reads none.
+        if let Some(slot) = self.slots.first().filter(|_| body.contains("SCALAR")) {
+            line(&mut text, format_args!("alias SCALAR = {};", slot.layout.element.compute_name()));
         }
         for binding in &bindings {
             accessor::write_binding(&mut text, binding);
@@ -201,6 +220,8 @@ impl KernelCall {
         for (name, constant) in &self.constants {
             match constant {
                 Constant::U32(v) => line(text, format_args!("const {name}: u32 = {v}u;")),
+                // The least i32 has no literal: its digits alone are too large.
+                Constant::I32(i32::MIN) => line(text, format_args!("const {name}: i32 = -2147483647i - 1i;")),
                 Constant::I32(v) => line(text, format_args!("const {name}: i32 = {v}i;")),
                 Constant::F32(v) => line(text, format_args!("const {name}: f32 = {};", scalar::float(*v))),
                 Constant::Bool(v) => line(text, format_args!("const {name}: bool = {v};")),

@@ -95,11 +95,11 @@ impl ScalarProgram {
             .any(|step| matches!(step.op, ScalarOp::Unary(UnaryOp::Erf | UnaryOp::Gelu(GeluKind::Erf))))
     }
 
-    /// Whether a power of integers is taken, which WGSL has no exact function for.
-    pub fn has_integral_power(&self) -> bool {
+    /// Whether a power of integers is taken, which WGSL has no function for.
+    pub(super) fn uses_integer_power(&self) -> bool {
         let kinds = self.kinds();
         let power = |op| matches!(op, ScalarOp::Binary(BinaryOp::Pow));
-        self.steps.iter().zip(&kinds).any(|(step, kind)| power(step.op) && *kind != Kind::Float)
+        self.steps.iter().zip(&kinds).any(|(step, kind)| power(step.op) && *kind == Kind::Int)
     }
 
     /// Arithmetic per element, in flops.
@@ -316,9 +316,26 @@ fn power(a: &str, b: &str, kind: Kind) -> String {
         (Kind::Float, _) => format!(
             "select(pow(abs({a}), {b}), -pow(abs({a}), {b}), ({a} < vec4<f32>(0.0f)) & (fract({b} * 0.5f) != vec4<f32>(0.0f)))"
         ),
-        (Kind::Int | Kind::Bool, _) => unreachable!("selection declines powers of integers"),
+        (Kind::Int | Kind::Bool, _) => format!("integer_power({a}, {b})"),
     }
 }
+
+/// Powers of integers, which wrap; below an exponent of zero only 1 and -1 have any. Of a negative exponent's bits the
+/// loop needs the lowest only, since both squares are 1.
+pub(super) const INTEGER_POWER: &str = "\
+fn integer_power(base: vec4<i32>, exponent: vec4<i32>) -> vec4<i32> {
+    var result = vec4<i32>(1i);
+    var square = base;
+    var bits = exponent;
+    for (var bit = 0u; bit < 31u; bit++) {
+        result = select(result, result * square, (bits & vec4<i32>(1i)) != vec4<i32>(0i));
+        square = square * square;
+        bits = bits >> vec4<u32>(1u);
+    }
+    let inverse = select(vec4<i32>(0i), result, abs(base) == vec4<i32>(1i));
+    return select(result, inverse, exponent < vec4<i32>(0i));
+}
+";
 
 /// The error function within 2 ulp below 1 (a Chebyshev fit of `erf(x) / x` in `x^2`), and within 1.5e-7 above
 /// (Abramowitz and Stegun, 7.1.26).

@@ -18,6 +18,7 @@ macro_rules! kernels {
 }
 
 kernels!(
+    "concat",
     "conv_depthwise",
     "conv_generic",
     "copy",
@@ -29,10 +30,13 @@ kernels!(
     "matmul_tiled",
     "matvec",
     "matvec_subgroup",
+    "range",
     "reduce",
     "reshape",
     "softmax",
     "softmax_subgroup",
+    "strided",
+    "transpose_tiled",
 );
 
 /// The kernel called `name`.

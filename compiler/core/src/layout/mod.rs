@@ -189,27 +189,27 @@ fn writes_rows(node: &Node, rank: usize) -> bool {
     }
 }
 
-/// Whether a node's result is an image with channels first: made by a convolution, or element-wise from such.
+/// Whether a node's result is an image with channels first: made by a convolution, or from such without moving axes.
 fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> bool {
     match &node.op {
         Op::Conv(_) => true,
-        Op::Elementwise(_) | Op::Reduce(_) => node.inputs.iter().any(|input| {
-            let first = AxisMap::channels_first(rank);
-            let produced = !matches!(graph.value(*input).def, ValueDef::Constant(_));
-            produced
-                && layouts.get(input).is_some_and(|layout| {
-                    layout.order != Order::RowMajor
-                        && (layout.axes == first || layout.axes == AxisMap::signal())
-                })
-        }),
+        Op::Elementwise(_) | Op::Reduce(_) | Op::Concat(_) | Op::Slice(_) => {
+            node.inputs.iter().any(|input| {
+                let first = AxisMap::channels_first(rank);
+                let produced = !matches!(graph.value(*input).def, ValueDef::Constant(_));
+                produced
+                    && layouts.get(input).is_some_and(|layout| {
+                        layout.order != Order::RowMajor
+                            && (layout.axes == first || layout.axes == AxisMap::signal())
+                    })
+            })
+        }
         Op::MatMul(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)
-        | Op::Concat(_)
-        | Op::Slice(_)
         | Op::Gather(_)
         | Op::GatherNd(_)
         | Op::ShapeOf(_)

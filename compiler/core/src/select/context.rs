@@ -4,11 +4,11 @@ use super::{Declined, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
-use crate::physical::{AxisMap, Element, Extents, Layout, Object, Order, Packing, Recipe};
+use crate::physical::{AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe};
 use crate::profile::Profile;
-use crate::program::{PackedConstant, PackedKey, Placement, Program, ProgramStep};
+use crate::program::{PackedConstant, PackedKey, Placement, Program, ProgramStep, Storage};
 use drift_ir::op::StepArg;
-use drift_ir::{Graph, Node, NodeId, Tensor, ValueId};
+use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, ValueId};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
 
@@ -92,6 +92,7 @@ impl<'a> Context<'a> {
             shape,
             layout,
             splat: false,
+            broadcast: None,
         })
     }
 
@@ -120,6 +121,15 @@ impl<'a> Context<'a> {
             return Err(Declined::Unsupported(format!("`{value}` is not a constant")));
         };
         Ok(self.constant(name, (Some(value), &tensor), packing, layout))
+    }
+
+    /// A slot for a tensor of integers that selection made for the node whose result is `owner`; `what` tells it from the
+    /// node's others.
+    pub fn derived_slot(&mut self, name: &str, owner: ValueId, what: &str, tensor: &Tensor) -> Slot {
+        let shape = tensor.shape();
+        let strides: Vec<u64> = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+        let packing = Packing::view(what, shape, strides);
+        self.constant(name, (Some(owner), tensor), packing, Layout::row_major(Element::I32, shape.len()))
     }
 
     fn constant(
@@ -159,6 +169,7 @@ impl<'a> Context<'a> {
             shape,
             layout,
             splat: false,
+            broadcast: None,
         }
     }
 
@@ -195,11 +206,7 @@ impl<'a> Context<'a> {
             operands.push(operand);
         }
         let input = Kind::of(self.result_element(node, dst)?);
-        let program = ScalarProgram::new(input, node.epilogue.steps.clone(), operands);
-        if program.has_integral_power() {
-            return Err(Declined::Unsupported("powers of integers".to_owned()));
-        }
-        Ok((Some(program), slots))
+        Ok((Some(ScalarProgram::new(input, node.epilogue.steps.clone(), operands)), slots))
     }
 
     /// Element of what a node's op computes before its epilogue.
@@ -230,13 +237,91 @@ impl<'a> Context<'a> {
     /// A broadcast operand of a result written under `dst`.
     pub fn operand(&mut self, name: &str, value: ValueId, dst: &Slot) -> Result<(Slot, Operand), Declined> {
         let shape = self.shape(value);
-        let axes = operand_axes(&shape, dst).ok_or_else(|| {
-            Declined::Unsupported(format!("broadcast of {shape:?} to {:?} over merged axes", dst.shape))
-        })?;
-        let mut slot = self.slot(name, Access::Read, value, &axes)?;
-        slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+        let slot = match operand_axes(&shape, dst) {
+            Some(axes) => {
+                let mut slot = self.slot(name, Access::Read, value, &axes)?;
+                slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+                slot
+            }
+            // It repeats along some of the axes that share a coordinate, which only a dense tensor can be read under.
+            None => {
+                let lead = dst.shape.len().checked_sub(shape.len()).ok_or_else(|| {
+                    Declined::Unsupported(format!("{shape:?} does not broadcast to {:?}", dst.shape))
+                })?;
+                let aligned = [vec![1; lead], shape].concat();
+                let axes = dst.layout.axes.clone();
+                Slot {
+                    broadcast: Some(dst.shape.clone()),
+                    ..self.dense(name, Access::Read, value, aligned, axes)?
+                }
+            }
+        };
         let kind = Kind::of(slot.layout.element);
         Ok((slot, Operand { slot: name.to_owned(), kind }))
+    }
+
+    /// A slot for `value` as a dense tensor of another shape with as many elements. A value that is stored otherwise asks
+    /// for a conversion.
+    pub fn dense(
+        &mut self,
+        name: &str,
+        access: Access,
+        value: ValueId,
+        shape: Vec<u64>,
+        axes: AxisMap,
+    ) -> Result<Slot, Declined> {
+        let slot = match self.constant_tensor(value).map(|tensor| tensor.shape().to_vec()) {
+            Some(own) => {
+                let layout = Layout::row_major(self.element(value)?, own.len());
+                self.packed_slot(name, value, Packing::plain(&own), layout)?
+            }
+            None => {
+                if self.placements[&value].layout.order != Order::RowMajor {
+                    let name = self.graph.value(value).name.clone();
+                    return Err(match access {
+                        Access::Read => Declined::Convert { value, name },
+                        Access::Write => Declined::Unsupported(format!("`{name}` is not a dense buffer")),
+                    });
+                }
+                let own = self.placements[&value].layout.axes.clone();
+                self.slot(name, access, value, &own)?
+            }
+        };
+        Ok(Slot { shape, layout: Layout { axes, ..slot.layout.clone() }, ..slot })
+    }
+
+    /// A dense slot whose coordinates have the sizes `[batch, height, width, channels]`.
+    pub fn dense_as(
+        &mut self,
+        name: &str,
+        access: Access,
+        value: ValueId,
+        sizes: [u64; 4],
+    ) -> Result<Slot, Declined> {
+        self.dense(name, access, value, sizes.to_vec(), AxisMap::channels_last(4))
+    }
+
+    /// Whether a value is stored in row-major order, as constants can be.
+    pub fn is_dense(&self, value: ValueId) -> bool {
+        self.placements.get(&value).is_none_or(|placement| placement.layout.order == Order::RowMajor)
+    }
+
+    /// A slot for a buffer of this node's own, dense, with the sizes `[batch, height, width, channels]`. Ask for it after
+    /// everything that may be declined.
+    pub fn scratch(&mut self, name: &str, what: &str, element: Element, sizes: [u64; 4]) -> Slot {
+        let layout = Layout::row_major(element, 4);
+        let storage = self.program.storages.len() as u32;
+        let kind = super::storage_kind(&layout, &sizes);
+        self.program.storages.push(Storage { name: what.to_owned(), kind });
+        Slot {
+            name: name.to_owned(),
+            access: Access::Write,
+            source: Source::Activation(storage),
+            shape: sizes.to_vec(),
+            layout,
+            splat: false,
+            broadcast: None,
+        }
     }
 
     /// Appends a step for `node`.
@@ -258,14 +343,7 @@ impl<'a> Context<'a> {
         declined: Vec<String>,
         flops: u64,
     ) {
-        let bytes = |access| {
-            call.slots
-                .iter()
-                .filter(|slot| slot.access == access)
-                .map(|slot| slot.extents().elements() * slot.layout.element.size_bytes())
-                .sum()
-        };
-        let (bytes_read, bytes_written) = (bytes(Access::Read), bytes(Access::Write));
+        let (bytes_read, bytes_written) = (call.bytes(Access::Read), call.bytes(Access::Write));
         self.program.steps.push(ProgramStep {
             name,
             origins,
@@ -289,6 +367,7 @@ impl<'a> Context<'a> {
             shape: shape.clone(),
             layout: placement.layout.clone(),
             splat: false,
+            broadcast: None,
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = self.identity_copy(src, dst);
@@ -315,6 +394,7 @@ impl<'a> Context<'a> {
             shape: src.shape.clone(),
             layout: to.layout.clone(),
             splat: false,
+            broadcast: None,
         };
         let call = self.identity_copy(src, dst);
         self.push_step(
@@ -328,14 +408,10 @@ impl<'a> Context<'a> {
         self.take_error()
     }
 
-    fn identity_copy(&self, src: Slot, dst: Slot) -> KernelCall {
+    pub(super) fn identity_copy(&self, src: Slot, dst: Slot) -> KernelCall {
         let (workgroup_size, workgroups) = self.linear(dst.extents().pixels() * dst.extents().slices());
-        let mut constants = Vec::new();
-        for (n, [pick, start, step]) in COPY_CONSTANTS.iter().enumerate() {
-            constants.push((*pick, Constant::U32(n as u32)));
-            constants.push((*start, Constant::I32(0)));
-            constants.push((*step, Constant::I32(1)));
-        }
+        let moves: Vec<Move> = (0..4).map(|n| Move { from: Some(n), start: 0, step: 1 }).collect();
+        let (constants, _) = copy_constants(&moves, &dst);
         KernelCall {
             kernel: source("copy"),
             constants,
@@ -381,21 +457,51 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Replaces one-element float constants by literals in a prologue's arguments.
+    /// The literal for a one-element constant among a prologue's arguments. Bools stay operands, since a literal takes
+    /// its type from the other arguments, and so do integers that a device's i32 cannot hold.
     pub fn literal(&self, value: ValueId) -> Option<StepArg> {
-        let tensor = self.constant_tensor(value)?;
-        (tensor.len() == 1 && tensor.element().is_float())
-            .then(|| StepArg::Const(f64::from(tensor.to_f32_vec()[0])))
+        let tensor = self.constant_tensor(value).filter(|tensor| tensor.len() == 1)?;
+        let literal = tensor.to_f64_vec()[0];
+        let fits = match tensor.element() {
+            ElementType::Bool => false,
+            element => element.is_float() || literal.abs() <= f64::from(i32::MAX),
+        };
+        fits.then_some(StepArg::Const(literal))
     }
 }
 
-/// Names of the copy kernel's constants for each coordinate.
-pub(super) const COPY_CONSTANTS: [[&str; 3]; 4] = [
-    ["PICK_B", "START_B", "STEP_B"],
-    ["PICK_Y", "START_Y", "STEP_Y"],
-    ["PICK_X", "START_X", "STEP_X"],
-    ["PICK_C", "START_C", "STEP_C"],
-];
+/// Where the copy kernel finds a source coordinate: `start + step *` the result's coordinate `from`.
+pub(super) struct Move {
+    /// 0 batch, 1 height, 2 width, 3 channels; none where the source has one place.
+    pub from: Option<usize>,
+    /// At the result's origin.
+    pub start: i64,
+    /// From one result to the next.
+    pub step: i64,
+}
+
+/// Constants of the copy kernel for the source's batch, height, width and channels, and whether it moves whole slices.
+pub(super) fn copy_constants(moves: &[Move], dst: &Slot) -> (Vec<(&'static str, Constant)>, bool) {
+    const NAMES: [[&str; 3]; 4] = [
+        ["PICK_B", "START_B", "STEP_B"],
+        ["PICK_Y", "START_Y", "STEP_Y"],
+        ["PICK_X", "START_X", "STEP_X"],
+        ["PICK_C", "START_C", "STEP_C"],
+    ];
+    let whole = moves.last().is_some_and(|channels| {
+        channels.from == Some(3) && channels.step == 1 && channels.start % LANES as i64 == 0
+    });
+    let mut constants = vec![
+        ("WHOLE_SLICES", Constant::Bool(whole)),
+        ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
+    ];
+    for (&Move { from, start, step }, [pick_name, start_name, step_name]) in moves.iter().zip(NAMES) {
+        constants.push((pick_name, Constant::U32(from.unwrap_or(4) as u32)));
+        constants.push((start_name, Constant::I32(start as i32)));
+        constants.push((step_name, Constant::I32(step as i32)));
+    }
+    (constants, whole)
+}
 
 /// `groups` as x and y within `limit` each.
 pub fn grid(groups: u64, limit: u64) -> [u32; 2] {

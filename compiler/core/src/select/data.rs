@@ -1,11 +1,62 @@
 //! Ops that move data.
 
-use super::context::COPY_CONSTANTS;
+use super::context::{Move, copy_constants};
+use super::strided::{self, Walk};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, Slot};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Element, Order};
-use drift_ir::op::{Gather, GatherNd, Slice, Transpose};
-use drift_ir::{Node, ValueId};
+use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
+use drift_ir::{Node, Tensor, ValueId};
+
+/// The sizes of a tensor, written as the constant that they are.
+pub(super) fn select_shape_of(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: ShapeOf,
+) -> Result<Chosen, Declined> {
+    let sizes: Vec<i64> =
+        context.shape(node.inputs[0])[op.start..op.end].iter().map(|&size| size as i64).collect();
+    let tensor = Tensor::from_i64([sizes.len() as u64], &sizes)
+        .map_err(|error| Declined::Unsupported(error.to_string()))?;
+    let y = node.outputs[0];
+    let dst = context.slot("dst", Access::Write, y, &AxisMap::channels_last(1))?;
+    let src = context.derived_slot("src", y, "sizes", &tensor);
+    let call = context.identity_copy(src, dst);
+    Ok(Chosen { call, why: "sizes are known".to_owned(), declined: Vec::new(), flops: 0 })
+}
+
+/// `start + index * delta`; inference made sure that the operands are known.
+pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Chosen, Declined> {
+    let scalar = |operand: usize| {
+        let known = context.constant_tensor(node.inputs[operand]);
+        known.and_then(|tensor| tensor.to_f64_vec().first().copied()).ok_or_else(|| {
+            let name = &context.graph.value(node.inputs[operand]).name;
+            Declined::Unsupported(format!("`{name}` is not a constant"))
+        })
+    };
+    let (start, delta) = (scalar(0)?, scalar(2)?);
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &AxisMap::channels_last(1))?;
+    let constant = |value: f64| match dst.layout.element {
+        Element::F32 | Element::F16 => Constant::F32(value as f32),
+        Element::I32 | Element::U32 => Constant::I32(value as i32),
+    };
+    let last = start + delta * (dst.extents().channels.max(1) - 1) as f64;
+    let most = f64::from(i32::MAX);
+    if !dst.layout.element.is_float() && [start, delta, last].iter().any(|value| value.abs() > most) {
+        return Err(Declined::Unsupported("values beyond a device's i32".to_owned()));
+    }
+    let (workgroup_size, workgroups) = context.linear(dst.extents().slices());
+    let call = KernelCall {
+        kernel: source("range"),
+        constants: vec![("START", constant(start)), ("DELTA", constant(delta))],
+        slots: vec![dst],
+        prologue: None,
+        epilogue: None,
+        workgroup_size,
+        workgroups,
+    };
+    Ok(Chosen { call, why: "one invocation per slice".to_owned(), declined: Vec::new(), flops: 0 })
+}
 
 /// Axes that address `value` one logical axis at a time: as stored, or any for a dense tensor.
 fn single_axes(context: &Context<'_>, value: ValueId) -> Result<AxisMap, Declined> {
@@ -18,33 +69,52 @@ fn single_axes(context: &Context<'_>, value: ValueId) -> Result<AxisMap, Decline
     }
 }
 
-/// A `copy` whose source coordinate of each axis is `start + step * (result coordinate of the axis it comes from)`.
+/// A move whose source coordinate of each axis is `start + step * (result coordinate of the axis it comes from)`:
+/// between dense tensors of any rank along strides, otherwise by coordinates.
+fn move_axes(
+    context: &mut Context<'_>,
+    node: &Node,
+    from: impl Fn(usize) -> (usize, i64, i64),
+) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    if context.is_dense(x) && context.is_dense(y) {
+        let (shape, result) = (context.shape(x), context.shape(y));
+        let mut walk = Walk { start: 0, axes: result.iter().map(|&size| (size, 0)).collect() };
+        for axis in 0..shape.len() {
+            let distance = shape[axis + 1..].iter().product::<u64>() as i64;
+            let (place, start, step) = from(axis);
+            walk.start += start * distance;
+            walk.axes[place].1 = step * distance;
+        }
+        return strided::select(context, x, y, &walk);
+    }
+    copy(context, node, from)
+}
+
+/// The move by coordinates, of up to four axes.
 fn copy(
     context: &mut Context<'_>,
     node: &Node,
     from: impl Fn(usize) -> (usize, i64, i64),
-    why: &str,
 ) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     let (src_axes, dst_axes) = (single_axes(context, x)?, single_axes(context, y)?);
     let src = context.slot("src", Access::Read, x, &src_axes)?;
     let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
     let runs = [&src_axes.batch, &src_axes.height, &src_axes.width, &src_axes.channels];
-    let mut constants = Vec::new();
-    for (run, [pick, start, step]) in runs.into_iter().zip(COPY_CONSTANTS) {
-        let (axis, first, stride) = match run.len() {
-            0 => (None, 0, 0),
+    let mut moves = Vec::new();
+    for run in runs {
+        moves.push(match run.len() {
+            0 => Move { from: None, start: 0, step: 0 },
             1 => {
-                let (axis, first, stride) = from(run.start);
-                (Some(axis), first, stride)
+                let (axis, start, step) = from(run.start);
+                Move { from: dst_axes.coordinate_of(axis), start, step }
             }
             _ => return Err(Declined::Unsupported("moving elements over merged axes".to_owned())),
-        };
-        let coordinate = axis.and_then(|axis| dst_axes.coordinate_of(axis)).unwrap_or(4);
-        constants.push((pick, Constant::U32(coordinate as u32)));
-        constants.push((start, Constant::I32(first as i32)));
-        constants.push((step, Constant::I32(stride as i32)));
+        });
     }
+    let (constants, whole) = copy_constants(&moves, &dst);
+    let why = if whole { "whole slices" } else { "channel by channel" };
     finish(context, node, "copy", constants, src, dst, why)
 }
 
@@ -70,7 +140,7 @@ pub(super) fn select_transpose(
 ) -> Result<Chosen, Declined> {
     // Result axis i is source axis perm[i], so source axis j is found at the i with perm[i] = j.
     let place = |axis: usize| op.perm.iter().position(|&from| from == axis).unwrap_or(0);
-    copy(context, node, |axis| (place(axis), 0, 1), "element by element")
+    move_axes(context, node, |axis| (place(axis), 0, 1))
 }
 
 pub(super) fn select_slice(context: &mut Context<'_>, node: &Node, op: &Slice) -> Result<Chosen, Declined> {
@@ -78,7 +148,7 @@ pub(super) fn select_slice(context: &mut Context<'_>, node: &Node, op: &Slice) -
         Some(cut) => (axis, cut.start as i64, cut.step),
         None => (axis, 0, 1),
     };
-    copy(context, node, cut, "element by element")
+    move_axes(context, node, cut)
 }
 
 pub(super) fn select_reshape(context: &mut Context<'_>, node: &Node) -> Result<Chosen, Declined> {

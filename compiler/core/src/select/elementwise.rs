@@ -13,8 +13,12 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: ScalarOp) -> Re
     let mut slots = Vec::new();
     let mut operands = Vec::new();
     let mut args = Vec::new();
+    // A literal takes its type from an argument that has one; without such an argument it is a float.
+    let typed =
+        matches!(op, ScalarOp::Binary(_)) && node.inputs.iter().any(|&v| context.literal(v).is_none());
     for (n, &value) in node.inputs.iter().enumerate() {
-        if let Some(literal) = context.literal(value) {
+        let takes_literal = typed || context.graph.value(value).ty.element.is_float();
+        if let Some(literal) = context.literal(value).filter(|_| takes_literal) {
             args.push(literal);
             continue;
         }
@@ -36,22 +40,62 @@ pub(super) fn select_expand(context: &mut Context<'_>, node: &Node) -> Result<Ch
     finish(context, node, prologue, vec![slot], dst)
 }
 
-/// The result's slot. Dense tensors of one shape are a single run of channels.
+/// The result's slot. Between dense tensors, axes along which the same operands repeat are one coordinate: tensors of
+/// one shape are a single run of channels.
 fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined> {
     let value = node.outputs[0];
     let axes = context.axes(value);
     let mut dst = context.slot("dst", Access::Write, value, &axes)?;
-    let rank = dst.shape.len();
-    let same_shape = node.operands().all(|operand| {
-        let dense = context.placements.get(&operand).is_none_or(|p| p.layout.order == Order::RowMajor);
-        let shape = context.shape(operand);
-        dense && (shape == dst.shape || shape.iter().all(|&size| size == 1))
+    if dst.layout.order != Order::RowMajor {
+        return Ok(dst);
+    }
+    let mut sliced = node.operands().filter_map(|operand| {
+        let layout = &context.placements.get(&operand)?.layout;
+        (layout.order != Order::RowMajor).then_some((operand, layout))
     });
-    if dst.layout.order == Order::RowMajor && same_shape && dst.shape.last().is_some_and(|last| last % 4 == 0)
-    {
-        dst.layout.axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..rank };
+    match sliced.next() {
+        None => {
+            let operands: Vec<Vec<u64>> = node.operands().map(|operand| context.shape(operand)).collect();
+            dst.layout.axes = merged_axes(&dst.shape, &operands);
+        }
+        // Any axes suit a dense result, so those of an operand that is stored under its own spare a conversion.
+        Some((operand, layout)) if context.shape(operand) == dst.shape => {
+            dst.layout.axes = layout.axes.clone();
+        }
+        Some(_) => {}
     }
     Ok(dst)
+}
+
+/// The axes of `shape` in as few coordinates as its broadcast `operands` allow. Where that is more than four, the
+/// outermost ones share the batch coordinate.
+fn merged_axes(shape: &[u64], operands: &[Vec<u64>]) -> AxisMap {
+    let repeats = |axis: usize| -> Vec<bool> {
+        let from_end = shape.len() - axis;
+        operands.iter().map(|o| o.len().checked_sub(from_end).is_none_or(|axis| o[axis] == 1)).collect()
+    };
+    // Ends of the runs, innermost first.
+    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut innermost: Option<Vec<bool>> = None;
+    for axis in (0..shape.len()).rev() {
+        match runs.last_mut() {
+            Some(run)
+                if shape[axis] == 1 || innermost.as_ref().is_none_or(|known| *known == repeats(axis)) =>
+            {
+                run.start = axis;
+            }
+            _ => {
+                runs.push(axis..axis + 1);
+                innermost = None;
+            }
+        }
+        if shape[axis] > 1 && innermost.is_none() {
+            innermost = Some(repeats(axis));
+        }
+    }
+    let at = |n: usize| runs.get(n).cloned().unwrap_or(0..0);
+    let batch = at(3);
+    AxisMap { batch: 0..batch.end, height: at(2), width: at(1), channels: at(0) }
 }
 
 fn finish(
@@ -61,9 +105,6 @@ fn finish(
     mut slots: Vec<Slot>,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    if prologue.has_integral_power() {
-        return Err(Declined::Unsupported("powers of integers".to_owned()));
-    }
     let (epilogue, operands) = context.epilogue(node, &dst)?;
     slots.extend(operands);
     let extents = dst.extents();

@@ -4,12 +4,15 @@
 //! call wins. `driftc explain` prints both. Values keep the layouts that `layout` gave them; where a kernel needs other
 //! axes than a stored layout has, a conversion is inserted before it.
 
+mod concat;
 mod context;
 mod conv;
 mod data;
 mod elementwise;
 mod matmul;
+mod reduce;
 mod rows;
+mod strided;
 
 pub use context::{Chosen, Context, grid};
 
@@ -185,8 +188,10 @@ impl Builder<'_> {
         // Every retry converts one more operand, so there are at most as many as operands.
         for _ in 0..=node.operands().count() {
             match self.context.candidates(id) {
-                Ok(chosen) => {
-                    self.context.push(id, chosen);
+                Ok(steps) => {
+                    for chosen in steps {
+                        self.context.push(id, chosen);
+                    }
                     failure = None;
                     break;
                 }
@@ -248,11 +253,6 @@ impl Builder<'_> {
     /// A constant that is a graph output: copied at each run.
     fn materialise(&mut self, value: ValueId) -> Result<(), SelectError> {
         let (element, shape) = device_type(self.context.graph, value, self.context.precision)?;
-        let name = self.context.graph.value(value).name.clone();
-        if shape.len() > 4 {
-            let reason = format!("`{name}`: a constant output of rank {} has no copy kernel", shape.len());
-            return Err(SelectError::NoKernel { nodes: vec![reason] });
-        }
         self.place_as(value, Layout::row_major(element, shape.len()));
         let to = self.context.placements[&value].clone();
         self.context.push_constant_copy(value, &to)
@@ -274,19 +274,23 @@ fn storage_kind(layout: &Layout, shape: &[u64]) -> StorageKind {
 }
 
 impl Context<'_> {
-    /// The candidates of a node's op, in order of preference.
-    fn candidates(&mut self, id: NodeId) -> Result<Chosen, Declined> {
+    /// The candidates of a node's op, in order of preference: the steps of the first that serves, in execution order.
+    fn candidates(&mut self, id: NodeId) -> Result<Vec<Chosen>, Declined> {
         let node = self.graph.node(id);
-        if let Some(empty) = node.operands().find(|&operand| self.is_empty(operand)) {
+        if let Some(empty) = node.operands().find(|&operand| self.is_empty(operand))
+            && !matches!(node.op, Op::Concat(_))
+        {
             let name = &self.graph.value(empty).name;
-            return Err(Declined::Unsupported(format!("`{name}` has no elements")));
+            let reason = format!("`{name}` has no elements, and kernels need at least one");
+            return Err(Declined::Unsupported(reason));
         }
-        match &node.op {
+        let only = match &node.op {
+            Op::Concat(op) => return concat::select(self, node, *op),
+            Op::Reduce(op) => return reduce::select(self, node, op),
             Op::Elementwise(op) => elementwise::select(self, node, *op),
             Op::Expand(_) => elementwise::select_expand(self, node),
             Op::MatMul(op) => self.floats_only(node).and_then(|()| matmul::select(self, node, *op)),
             Op::Conv(op) => self.floats_only(node).and_then(|()| conv::select(self, node, op)),
-            Op::Reduce(op) => self.floats_only(node).and_then(|()| rows::select_reduce(self, node, op)),
             Op::Softmax(op) => self.floats_only(node).and_then(|()| rows::select_softmax(self, node, *op)),
             Op::LayerNorm(op) => {
                 self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op))
@@ -296,10 +300,10 @@ impl Context<'_> {
             Op::Slice(op) => data::select_slice(self, node, op),
             Op::Gather(op) => data::select_gather(self, node, *op),
             Op::GatherNd(op) => data::select_gather_nd(self, node, *op),
-            Op::Concat(_) | Op::ShapeOf(_) | Op::Range(_) => {
-                Err(Declined::Unsupported(format!("no kernel computes {} on a device yet", node.op.name())))
-            }
-        }
+            Op::ShapeOf(op) => data::select_shape_of(self, node, *op),
+            Op::Range(_) => data::select_range(self, node),
+        };
+        only.map(|chosen| vec![chosen])
     }
 
     /// The constant that a value is.

@@ -1,10 +1,10 @@
-//! Ops that combine many elements into few: reductions, softmax and layer normalisation.
+//! Ops over rows: softmax and layer normalisation.
 
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::{AxisMap, Order};
 use drift_ir::Node;
-use drift_ir::op::{LayerNorm, Reduce, ReduceKind, Softmax};
+use drift_ir::op::{LayerNorm, Softmax};
 
 /// Invocations that share a row of `slices`: a power of two.
 fn row_threads(slices: u64) -> u32 {
@@ -20,7 +20,7 @@ fn row_slots(context: &mut Context<'_>, node: &Node, first: usize) -> Result<(Sl
     Ok((src, dst))
 }
 
-fn row_grid(context: &Context<'_>, rows: u64) -> [u32; 3] {
+pub(super) fn row_grid(context: &Context<'_>, rows: u64) -> [u32; 3] {
     let [x, y] = grid(rows, u64::from(context.profile.grid_axis));
     [x, y, 1]
 }
@@ -98,69 +98,4 @@ pub(super) fn select_layer_norm(
         declined: Vec::new(),
         flops: 8 * e.elements(),
     })
-}
-
-pub(super) fn select_reduce(context: &mut Context<'_>, node: &Node, op: &Reduce) -> Result<Chosen, Declined> {
-    let (x, y) = (node.inputs[0], node.outputs[0]);
-    let shape = context.shape(x);
-    let rank = shape.len();
-    let stored = context.placements.get(&x).map(|p| p.layout.clone());
-    let axes = match stored {
-        Some(layout) if layout.order != Order::RowMajor => layout.axes,
-        _ if rank <= 4 => AxisMap::channels_last(rank),
-        _ => return Err(Declined::Unsupported(format!("reduction of rank {rank}"))),
-    };
-    let src = context.slot("src", Access::Read, x, &axes)?;
-    let mut dst = context.slot("dst", Access::Write, y, &axes_of_result(context, node, op, &axes)?)?;
-    // With or without the reduced axes, the result's elements lie in the same order.
-    dst.shape = (0..rank).map(|axis| if op.axes.contains(&axis) { 1 } else { shape[axis] }).collect();
-    dst.layout.axes = axes.clone();
-    let e = src.extents();
-    let reduced = |run: &std::ops::Range<usize>| !run.is_empty() && op.axes.contains(&run.start);
-    let extent = |run, size: u64| Constant::U32(if reduced(run) { size as u32 } else { 1 });
-    let kind = match op.kind {
-        ReduceKind::Sum => 0,
-        ReduceKind::Mean => 1,
-        ReduceKind::Max => 2,
-        ReduceKind::Min => 3,
-        ReduceKind::Prod => 4,
-        ReduceKind::L2 => 5,
-    };
-    let count: u64 = op.axes.iter().map(|&axis| shape[axis]).product();
-    let constants = vec![
-        ("KIND", Constant::U32(kind)),
-        ("COUNT", Constant::F32(count as f32)),
-        ("COUNT_B", extent(&axes.batch, e.batch)),
-        ("COUNT_Y", extent(&axes.height, e.height)),
-        ("COUNT_X", extent(&axes.width, e.width)),
-        ("COUNT_S", extent(&axes.channels, e.slices())),
-        ("REDUCE_C", Constant::Bool(reduced(&axes.channels))),
-    ];
-    let workgroups = row_grid(context, dst.extents().pixels() * dst.extents().slices());
-    let threads = count.next_power_of_two().clamp(32, 128) as u32;
-    let call = context.call(node, "reduce", constants, vec![src], dst, [threads, 1, 1], workgroups)?;
-    Ok(Chosen {
-        call,
-        why: format!("{threads} invocations a slice"),
-        declined: Vec::new(),
-        flops: e.elements(),
-    })
-}
-
-/// Axes under which the result can be written: its own, if the reduced axes are kept; a dense result takes any.
-fn axes_of_result(
-    context: &Context<'_>,
-    node: &Node,
-    op: &Reduce,
-    axes: &AxisMap,
-) -> Result<AxisMap, Declined> {
-    let y = node.outputs[0];
-    let layout = &context.placements[&y].layout;
-    match (op.keep_dims, layout.order) {
-        (true, _) => Ok(axes.clone()),
-        (false, Order::RowMajor) => Ok(layout.axes.clone()),
-        (false, Order::Slices | Order::TextureRows) => {
-            Err(Declined::Unsupported("a reduction that drops axes writes a dense buffer".to_owned()))
-        }
-    }
 }

@@ -1,5 +1,5 @@
-// Moves elements: transposition, strided slices, concatenation of one part, and change of layout.
-// A result coordinate is scaled and shifted, then picks the source coordinate PICK_* says; four channels at a time.
+// Moves elements by coordinates: transposition, strided slices and change of layout. A source coordinate is
+// START_* + STEP_* times the result's coordinate that PICK_* says. With WHOLE_SLICES channels stay channels.
 
 fn picked(which: u32, b: u32, y: u32, x: u32, c: u32) -> u32 {
     var coordinate = 0u;
@@ -26,15 +26,34 @@ fn element(b: u32, y: u32, x: u32, c: u32) -> SCALAR {
 fn copy(@builtin(global_invocation_id) id: vec3<u32>) {
     let index = id.y * (GRID_X * WORKGROUP_X) + id.x;
     if index < DST_BATCH * DST_HEIGHT * DST_WIDTH * DST_SLICES {
-        let s = index % DST_SLICES;
-        let x = index / DST_SLICES % DST_WIDTH;
-        let y = index / (DST_SLICES * DST_WIDTH) % DST_HEIGHT;
-        let b = index / (DST_SLICES * DST_WIDTH * DST_HEIGHT);
-        let last = DST_CHANNELS - 1u;
-        dst_write(b, y, x, s, vec4<SCALAR>(
-            element(b, y, x, min(s * 4u, last)),
-            element(b, y, x, min(s * 4u + 1u, last)),
-            element(b, y, x, min(s * 4u + 2u, last)),
-            element(b, y, x, min(s * 4u + 3u, last))));
+        var b = 0u;
+        var y = 0u;
+        var x = 0u;
+        var s = 0u;
+        if CHANNELS_INNERMOST {
+            s = index % DST_SLICES;
+            x = index / DST_SLICES % DST_WIDTH;
+            y = index / (DST_SLICES * DST_WIDTH) % DST_HEIGHT;
+            b = index / (DST_SLICES * DST_WIDTH * DST_HEIGHT);
+        } else {
+            b = index % DST_BATCH;
+            x = index / DST_BATCH % DST_WIDTH;
+            y = index / (DST_BATCH * DST_WIDTH) % DST_HEIGHT;
+            s = index / (DST_BATCH * DST_WIDTH * DST_HEIGHT);
+        }
+        if WHOLE_SLICES {
+            dst_write(b, y, x, s, src_read(
+                moved(START_B, STEP_B, picked(PICK_B, b, y, x, 0u)),
+                moved(START_Y, STEP_Y, picked(PICK_Y, b, y, x, 0u)),
+                moved(START_X, STEP_X, picked(PICK_X, b, y, x, 0u)),
+                s + u32(START_C / 4i)));
+        } else {
+            let last = DST_CHANNELS - 1u;
+            dst_write(b, y, x, s, vec4<SCALAR>(
+                element(b, y, x, min(s * 4u, last)),
+                element(b, y, x, min(s * 4u + 1u, last)),
+                element(b, y, x, min(s * 4u + 2u, last)),
+                element(b, y, x, min(s * 4u + 3u, last))));
+        }
     }
 }

@@ -1,20 +1,18 @@
 // Reduction over any coordinates: a workgroup makes one slice of the result and combines through workgroup memory.
-// KIND: 0 sum, 1 mean, 2 maximum, 3 minimum, 4 product, 5 square root of the sum of squares.
+// KIND: 0 sum, 1 mean, 2 maximum, 3 minimum, 4 product, 5 square root of the sum of squares (of
+// floats). LOWEST and HIGHEST are the ends of the element type.
 
-const LOWEST: f32 = -3.4028234e38;
-const HIGHEST: f32 = 3.4028234e38;
+var<workgroup> shared_part: array<vec4<SCALAR>, WORKGROUP_X>;
 
-var<workgroup> shared_part: array<vec4<f32>, WORKGROUP_X>;
-
-fn neutral() -> f32 {
-    var value = 0.0f;
+fn neutral() -> SCALAR {
+    var value = SCALAR(0);
     if KIND == 2u { value = LOWEST; }
     if KIND == 3u { value = HIGHEST; }
-    if KIND == 4u { value = 1.0f; }
+    if KIND == 4u { value = SCALAR(1); }
     return value;
 }
 
-fn combine(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+fn combine(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
     var value = a + b;
     if KIND == 2u { value = max(a, b); }
     if KIND == 3u { value = min(a, b); }
@@ -22,13 +20,13 @@ fn combine(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     return value;
 }
 
-fn element(b: u32, y: u32, x: u32, s: u32) -> vec4<f32> {
+fn element(b: u32, y: u32, x: u32, s: u32) -> vec4<SCALAR> {
     let raw = src_read(b, y, x, s);
     var value = raw;
     if KIND == 5u { value = raw * raw; }
     if REDUCE_C {
         let channel = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-        value = select(vec4<f32>(neutral()), value, channel < vec4<u32>(SRC_CHANNELS));
+        value = select(vec4<SCALAR>(neutral()), value, channel < vec4<u32>(SRC_CHANNELS));
     }
     return value;
 }
@@ -43,7 +41,7 @@ fn reduce(
     let x = index / DST_SLICES % DST_WIDTH;
     let y = index / (DST_SLICES * DST_WIDTH) % DST_HEIGHT;
     let b = index / (DST_SLICES * DST_WIDTH * DST_HEIGHT);
-    var total = vec4<f32>(neutral());
+    var total = vec4<SCALAR>(neutral());
     for (var at = local; at < COUNT_B * COUNT_Y * COUNT_X * COUNT_S; at += WORKGROUP_X) {
         let src_s = s + at % COUNT_S;
         let src_x = x + at / COUNT_S % COUNT_X;
@@ -66,7 +64,7 @@ fn reduce(
             result = combine(pair, pair.yxwz);
         }
         if KIND == 1u { result = result / COUNT; }
-        if KIND == 5u { result = sqrt(result); }
+        if KIND == 5u { result = vec4<SCALAR>(sqrt(vec4<f32>(result))); }
         dst_write(b, y, x, s, result);
     }
 }

@@ -1,0 +1,108 @@
+//! Reads of a dense tensor that broadcasts along some of the axes that share a coordinate: the coordinate is taken apart
+//! into its axes, and those that repeat are left out.
+
+use super::{Binding, LANES, Slot, element, sum};
+use crate::kernel::line;
+use std::ops::Range;
+
+/// The body of `slot_read` for a tensor read under the coordinates of a tensor of shape `full`.
+pub(super) fn write_read(text: &mut String, slot: &Slot, full: &[u64], binding: &Binding, scalar: &str) {
+    let axes = &slot.layout.axes;
+    let channels: u64 = full[axes.channels.clone()].iter().product();
+    let pixel: Vec<Part> = [("b", &axes.batch), ("y", &axes.height), ("x", &axes.width)]
+        .into_iter()
+        .flat_map(|(coordinate, run)| parts(coordinate, &slot.shape, full, run))
+        .collect();
+    let lanes = parts("c", &slot.shape, full, &axes.channels);
+    let in_rows = matches!(&lanes[..], [part] if part.is_whole() && part.stride == 1);
+    let vectors = binding.vectors && in_rows && channels.is_multiple_of(LANES);
+    if vectors && pixel.iter().all(|part| part.stride.is_multiple_of(LANES)) {
+        let mut terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(LANES))).collect();
+        terms.push(Some("s".to_owned()));
+        line(text, format_args!("    return vec4<{scalar}>({}[{}]);", binding.name, sum(&terms)));
+        return;
+    }
+    let terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(1))).collect();
+    line(text, format_args!("    let base = {};", sum(&terms)));
+    if lanes.is_empty() {
+        line(text, format_args!("    return vec4<{scalar}>({scalar}({}));", element(binding, "base")));
+        return;
+    }
+    let value = |lane: u64| {
+        let channel = match channels.is_multiple_of(LANES) {
+            true => format!("(s * 4u + {lane}u)"),
+            false => format!("min(s * 4u + {lane}u, {}u)", channels - 1),
+        };
+        let offsets = lanes.iter().map(|part| Some(part.of(&channel).text(1)));
+        let terms: Vec<Option<String>> = std::iter::once(Some("base".to_owned())).chain(offsets).collect();
+        let value = format!("{scalar}({})", element(binding, &sum(&terms)));
+        match channels.is_multiple_of(LANES) {
+            true => value,
+            false => format!("select({scalar}(0), {value}, s * 4u + {lane}u < {channels}u)"),
+        }
+    };
+    let values: Vec<String> = (0..LANES).map(value).collect();
+    line(text, format_args!("    return vec4<{scalar}>({});", values.join(", ")));
+}
+
+/// Adjacent axes of one coordinate that the tensor has in full: `coordinate / inner % size * stride`.
+struct Part {
+    coordinate: String,
+    inner: u64,
+    /// Size of the axes together; none where the coordinate has no axes before them.
+    size: Option<u64>,
+    stride: u64,
+}
+
+impl Part {
+    /// Whether it is all of its coordinate.
+    const fn is_whole(&self) -> bool {
+        self.inner == 1 && self.size.is_none()
+    }
+
+    fn of(&self, coordinate: &str) -> Self {
+        Self { coordinate: coordinate.to_owned(), ..*self }
+    }
+
+    /// Its distance from the coordinate's origin, in units of `unit` elements.
+    fn text(&self, unit: u64) -> String {
+        let mut text = self.coordinate.clone();
+        if self.inner > 1 {
+            text = format!("{text} / {}u", self.inner);
+        }
+        if let Some(size) = self.size {
+            text = format!("{text} % {size}u");
+        }
+        match self.stride / unit {
+            1 => text,
+            stride => format!("{text} * {stride}u"),
+        }
+    }
+}
+
+/// The axes of `run` along which a tensor of `shape` does not repeat in `full`, outermost first.
+fn parts(coordinate: &str, shape: &[u64], full: &[u64], run: &Range<usize>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let (mut inner, mut stride) = (1, shape[run.end..].iter().product::<u64>());
+    let mut joins = false;
+    for axis in run.clone().rev().filter(|&axis| full[axis] > 1) {
+        let is_full = shape[axis] == full[axis];
+        match parts.last_mut().filter(|_| is_full && joins) {
+            Some(part) => part.size = part.size.map(|size| size * full[axis]),
+            None if is_full => {
+                let coordinate = coordinate.to_owned();
+                parts.push(Part { coordinate, inner, size: Some(full[axis]), stride });
+            }
+            None => {}
+        }
+        joins = is_full;
+        inner *= full[axis];
+        stride *= shape[axis];
+    }
+    // The outermost needs no remainder where nothing stands before it.
+    if let Some(last) = parts.last_mut().filter(|_| joins) {
+        last.size = None;
+    }
+    parts.reverse();
+    parts
+}

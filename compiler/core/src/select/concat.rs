@@ -1,0 +1,187 @@
+//! Concatenation: each invocation writes one slice of the result and reads it from the part, or the parts, that it
+//! stands in. So no two invocations write one vector, wherever a part begins.
+
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::physical::{AxisMap, LANES, Order};
+use drift_ir::op::Concat;
+use drift_ir::{Node, ValueId};
+use std::ops::Range;
+
+/// Parts that a dispatch reads: with the result they are the eight storage buffers that every device has.
+const MOST_PARTS: usize = 7;
+
+/// Names of each part's slot and of its first coordinate.
+const PARTS: [[&str; 2]; MOST_PARTS] = [
+    ["src_0", "START_0"],
+    ["src_1", "START_1"],
+    ["src_2", "START_2"],
+    ["src_3", "START_3"],
+    ["src_4", "START_4"],
+    ["src_5", "START_5"],
+    ["src_6", "START_6"],
+];
+
+/// One dispatch: which parts it reads, and which coordinates along the joined axis it writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    parts: Range<usize>,
+    /// Coordinates, or slices where channels are joined.
+    written: Range<u64>,
+}
+
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: Concat) -> Result<Vec<Chosen>, Declined> {
+    let y = node.outputs[0];
+    // Parts without elements add nothing.
+    let parts: Vec<ValueId> = node.inputs.iter().copied().filter(|&part| !context.is_empty(part)).collect();
+    let axes = axes(context, y, &parts, op.axis);
+    let runs = [&axes.batch, &axes.height, &axes.width, &axes.channels];
+    let along = runs.iter().position(|run| run.contains(&op.axis)).unwrap_or(3);
+    let dst = context.slot("dst", Access::Write, y, &axes)?;
+    let mut slots = Vec::with_capacity(parts.len());
+    for &part in &parts {
+        let slot = context.slot("src", Access::Read, part, &axes)?;
+        slots.push(slot);
+    }
+    let mut starts = vec![0];
+    for slot in &slots {
+        let e = slot.extents();
+        let size = [e.batch, e.height, e.width, e.channels][along];
+        starts.push(starts[starts.len() - 1] + size);
+    }
+    let whole = along != 3 || starts[..slots.len()].iter().all(|start| start % LANES == 0);
+    let groups = groups(&starts, along == 3, whole);
+    let why = match (groups.len(), whole) {
+        (1, true) => "whole slices".to_owned(),
+        (1, false) => "channel by channel: a part begins inside of a slice".to_owned(),
+        (many, _) => format!("{} parts in {many} dispatches, {MOST_PARTS} at most in each", slots.len()),
+    };
+    let chosen = groups.iter().map(|group| Chosen {
+        call: call(context, group, &slots, &starts, &dst, along, whole),
+        why: why.clone(),
+        declined: Vec::new(),
+        flops: 0,
+    });
+    Ok(chosen.collect())
+}
+
+/// The axes under which all parts are read. A dense result takes those of a part that is stored under its own; between
+/// dense tensors, everything inside of the joined axis is one run of channels, which leaves whole rows to copy.
+fn axes(context: &Context<'_>, y: ValueId, parts: &[ValueId], axis: usize) -> AxisMap {
+    let sliced = std::iter::once(&y).chain(parts).find_map(|value| {
+        let layout = &context.placements.get(value)?.layout;
+        (layout.order != Order::RowMajor).then(|| layout.axes.clone())
+    });
+    let rank = context.shape(y).len();
+    sliced.unwrap_or(AxisMap { batch: 0..0, height: 0..0, width: 0..axis, channels: axis..rank })
+}
+
+/// Divides the result among dispatches. `starts` are the first coordinates of the parts, and the end of the last.
+fn groups(starts: &[u64], channels: bool, whole: bool) -> Vec<Group> {
+    let (parts, end) = (starts.len() - 1, starts[starts.len() - 1]);
+    let unit = if channels { LANES } else { 1 };
+    let last = end.div_ceil(unit);
+    let mut groups = Vec::new();
+    let mut next = 0;
+    while next < last {
+        // A slice in which parts meet belongs to one group, so the next may begin inside of the same part.
+        let first = starts.partition_point(|&start| start <= next * unit) - 1;
+        let beyond = first + MOST_PARTS;
+        let until = match beyond < parts {
+            true if whole => starts[beyond].div_ceil(unit),
+            true => starts[beyond] / unit,
+            false => last,
+        };
+        groups.push(Group { parts: first..beyond.min(parts), written: next..until });
+        next = until;
+    }
+    groups
+}
+
+fn call(
+    context: &Context<'_>,
+    group: &Group,
+    slots: &[Slot],
+    starts: &[u64],
+    dst: &Slot,
+    along: usize,
+    whole: bool,
+) -> KernelCall {
+    let e = dst.extents();
+    let mut first = [0; 4];
+    let mut size = [e.batch, e.height, e.width, e.slices()];
+    first[along] = group.written.start;
+    size[along] = group.written.end - group.written.start;
+    let is_along = |coordinate: usize| Constant::U32(u32::from(coordinate == along));
+    let number = |value: u64| Constant::U32(value as u32);
+    let mut constants = vec![
+        ("PARTS", number(group.parts.len() as u64)),
+        ("WHOLE_SLICES", Constant::Bool(whole)),
+        ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
+        ("ALONG_B", is_along(0)),
+        ("ALONG_Y", is_along(1)),
+        ("ALONG_X", is_along(2)),
+        ("ALONG_C", is_along(3)),
+        ("FIRST_B", number(first[0])),
+        ("FIRST_Y", number(first[1])),
+        ("FIRST_X", number(first[2])),
+        ("FIRST_S", number(first[3])),
+        ("SIZE_B", number(size[0])),
+        ("SIZE_Y", number(size[1])),
+        ("SIZE_X", number(size[2])),
+        ("SIZE_S", number(size[3])),
+    ];
+    let mut used = Vec::with_capacity(MOST_PARTS + 1);
+    for (n, [name, start]) in PARTS.into_iter().enumerate() {
+        let part = group.parts.clone().nth(n).unwrap_or(group.parts.start);
+        used.push(Slot { name: name.to_owned(), ..slots[part].clone() });
+        constants.push((start, number(starts[part])));
+    }
+    used.push(dst.clone());
+    let (workgroup_size, workgroups) = context.linear(size.iter().product());
+    KernelCall {
+        kernel: source("concat"),
+        constants,
+        slots: used,
+        prologue: None,
+        epilogue: None,
+        workgroup_size,
+        workgroups,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_in_which_parts_meet_belongs_to_one_group() {
+        let starts: Vec<u64> = (0..=20).map(|part| part * 3).collect();
+        let groups = groups(&starts, true, false);
+        assert_eq!(groups[0], Group { parts: 0..7, written: 0..5 });
+        // Slice 5 is channels 20 to 23: the end of part 6 and the beginning of part 7.
+        assert_eq!(groups[1], Group { parts: 6..13, written: 5..9 });
+        for group in &groups {
+            let channels = group.written.start * 4..(group.written.end * 4).min(60);
+            assert!(starts[group.parts.start] <= channels.start && channels.end <= starts[group.parts.end]);
+        }
+        assert_eq!(groups.last().map(|group| group.written.end), Some(15));
+        assert!(groups.windows(2).all(|pair| pair[0].written.end == pair[1].written.start));
+    }
+
+    #[test]
+    fn parts_of_whole_slices_go_seven_at_a_time() {
+        let starts: Vec<u64> = (0..=9).map(|part| part * 8).collect();
+        let expected = [Group { parts: 0..7, written: 0..14 }, Group { parts: 7..9, written: 14..18 }];
+        assert_eq!(groups(&starts, true, true), expected);
+        assert_eq!(groups(&starts, false, true)[1], Group { parts: 7..9, written: 56..72 });
+    }
+
+    #[test]
+    fn parts_of_one_channel_still_make_progress() {
+        let starts: Vec<u64> = (0..=30).collect();
+        let groups = groups(&starts, true, false);
+        assert!(groups.iter().all(|group| !group.written.is_empty() && group.parts.len() <= MOST_PARTS));
+        assert_eq!(groups.last().map(|group| group.written.end), Some(8));
+    }
+}

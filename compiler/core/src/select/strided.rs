@@ -1,0 +1,244 @@
+//! Moves between dense tensors of any rank: where each result axis walks in the source, brought to as few axes as
+//! possible, and the kernel that walks them.
+
+use super::{Chosen, Context, Declined, grid};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::physical::{AxisMap, LANES};
+use drift_ir::ValueId;
+
+/// Axes that the kernel walks.
+const MOST_AXES: usize = 8;
+
+/// Side of the tiled transposition's tile.
+const TILE: u64 = 32;
+
+/// How a result of some sizes walks through the elements of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Walk {
+    /// Source element of the first result.
+    pub start: i64,
+    /// Size and source distance of each result axis, outermost first.
+    pub axes: Vec<(u64, i64)>,
+}
+
+impl Walk {
+    /// Drops axes of one place and joins neighbours that walk on as one.
+    pub(super) fn merged(&self) -> Self {
+        let mut axes: Vec<(u64, i64)> = Vec::new();
+        for &(size, step) in self.axes.iter().filter(|(size, _)| *size != 1) {
+            match axes.last_mut() {
+                Some((outer, outer_step)) if *outer_step == step * size as i64 => {
+                    *outer *= size;
+                    *outer_step = step;
+                }
+                _ => axes.push((size, step)),
+            }
+        }
+        Self { start: self.start, axes }
+    }
+
+    /// The same walk in vectors of four, where every place of it is one.
+    fn in_vectors(&self) -> Option<Self> {
+        let (&(size, step), outer) = self.axes.split_last()?;
+        let lanes = LANES as i64;
+        let aligned = self.start % lanes == 0 && outer.iter().all(|(_, step)| step % lanes == 0);
+        if step != 1 || size % LANES != 0 || !aligned {
+            return None;
+        }
+        let mut axes: Vec<(u64, i64)> = outer.iter().map(|&(size, step)| (size, step / lanes)).collect();
+        axes.push((size / LANES, 1));
+        Some(Self { start: self.start / lanes, axes })
+    }
+}
+
+/// Moves the elements of dense `x` to dense `y` along `walk`.
+pub(super) fn select(
+    context: &mut Context<'_>,
+    x: ValueId,
+    y: ValueId,
+    walk: &Walk,
+) -> Result<Chosen, Declined> {
+    let walk = walk.merged();
+    if walk.axes.len() > MOST_AXES {
+        let reason = format!("a move over {} axes that do not merge, above {MOST_AXES}", walk.axes.len());
+        return Err(Declined::Unsupported(reason));
+    }
+    let flat = |context: &mut Context<'_>, name, access, value| {
+        let elements: u64 = context.shape(value).iter().product();
+        let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
+        context.dense(name, access, value, vec![elements], axes)
+    };
+    let mut src = flat(context, "src", Access::Read, x)?;
+    let dst = flat(context, "dst", Access::Write, y)?;
+    if let Some(tiled) = tiled(context, &walk, &src, &dst) {
+        return Ok(tiled);
+    }
+    let (mode, counted) = match walk.in_vectors() {
+        Some(vectors) if src.extents().channels.is_multiple_of(LANES) => (Mode::WholeVectors, vectors),
+        _ if walk.axes.last().is_some_and(|(size, _)| size % LANES == 0) => (Mode::OneRow, walk),
+        _ => (Mode::Elements, walk),
+    };
+    let why = match mode {
+        Mode::WholeVectors => "whole vectors",
+        Mode::OneRow => "four elements of a row at a time",
+        Mode::Elements => "element by element: rows are no multiples of four",
+    };
+    if mode != Mode::WholeVectors {
+        as_scalars(&mut src);
+    }
+    let (workgroup_size, workgroups) = context.linear(dst.extents().slices());
+    let call = KernelCall {
+        kernel: source("strided"),
+        constants: constants(&counted, mode),
+        slots: vec![src, dst],
+        prologue: None,
+        epilogue: None,
+        workgroup_size,
+        workgroups,
+    };
+    Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
+}
+
+/// Shows a run of channels as pixels of one channel, so that it is bound as scalars.
+fn as_scalars(src: &mut Slot) {
+    src.shape.push(1);
+    src.layout.axes = AxisMap::channels_last(2);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    WholeVectors,
+    OneRow,
+    Elements,
+}
+
+fn constants(walk: &Walk, mode: Mode) -> Vec<(&'static str, Constant)> {
+    const NAMES: [[&str; 3]; MOST_AXES] = [
+        ["SIZE_0", "STEP_0", "INNER_0"],
+        ["SIZE_1", "STEP_1", "INNER_1"],
+        ["SIZE_2", "STEP_2", "INNER_2"],
+        ["SIZE_3", "STEP_3", "INNER_3"],
+        ["SIZE_4", "STEP_4", "INNER_4"],
+        ["SIZE_5", "STEP_5", "INNER_5"],
+        ["SIZE_6", "STEP_6", "INNER_6"],
+        ["SIZE_7", "STEP_7", "INNER_7"],
+    ];
+    let last = walk.axes.last().map_or(1, |&(_, step)| step);
+    let mut constants = vec![
+        ("WHOLE_VECTORS", Constant::Bool(mode == Mode::WholeVectors)),
+        ("ONE_ROW", Constant::Bool(mode == Mode::OneRow)),
+        ("STEP_LAST", Constant::I32(last as i32)),
+        ("START", Constant::I32(walk.start as i32)),
+    ];
+    for (n, [size_name, step_name, inner_name]) in NAMES.into_iter().enumerate() {
+        // An axis that is not there has one place; the outermost one is taken without a remainder.
+        let (size, step) = walk.axes.get(n).copied().unwrap_or((1, 0));
+        let inner: u64 = walk.axes.iter().skip(n + 1).map(|(size, _)| size).product();
+        constants.push((size_name, Constant::U32(size as u32)));
+        constants.push((step_name, Constant::I32(step as i32)));
+        constants.push((inner_name, Constant::U32(inner as u32)));
+    }
+    constants
+}
+
+/// The tiled transposition, where the source's rows lie across the result's and both are long enough to fill tiles.
+fn tiled(context: &Context<'_>, walk: &Walk, src: &Slot, dst: &Slot) -> Option<Chosen> {
+    const OUTER: [[&str; 4]; 6] = [
+        ["OUTER_SIZE_0", "OUTER_INNER_0", "SRC_OUTER_0", "DST_OUTER_0"],
+        ["OUTER_SIZE_1", "OUTER_INNER_1", "SRC_OUTER_1", "DST_OUTER_1"],
+        ["OUTER_SIZE_2", "OUTER_INNER_2", "SRC_OUTER_2", "DST_OUTER_2"],
+        ["OUTER_SIZE_3", "OUTER_INNER_3", "SRC_OUTER_3", "DST_OUTER_3"],
+        ["OUTER_SIZE_4", "OUTER_INNER_4", "SRC_OUTER_4", "DST_OUTER_4"],
+        ["OUTER_SIZE_5", "OUTER_INNER_5", "SRC_OUTER_5", "DST_OUTER_5"],
+    ];
+    let column = walk.axes.len().checked_sub(1)?;
+    let row = walk.axes.iter().position(|&(_, step)| step == 1).filter(|&row| row != column)?;
+    let ((rows, _), (columns, src_step)) = (walk.axes[row], walk.axes[column]);
+    let forwards = walk.start >= 0 && walk.axes.iter().all(|&(_, step)| step >= 0);
+    let fills = |size: u64| size >= TILE / 2;
+    if !forwards || src_step == 0 || columns % LANES != 0 || !fills(rows) || !fills(columns) {
+        return None;
+    }
+    let dst_step = |axis: usize| walk.axes[axis + 1..].iter().map(|(size, _)| size).product::<u64>();
+    let others: Vec<usize> = (0..column).filter(|&axis| axis != row).collect();
+    if others.len() > OUTER.len() {
+        return None;
+    }
+    let (tiles_row, tiles_column) = (rows.div_ceil(TILE), columns.div_ceil(TILE));
+    let matrices: u64 = others.iter().map(|&axis| walk.axes[axis].0).product();
+    let groups = tiles_row * tiles_column * matrices;
+    let lanes = LANES as i64;
+    let aligned = walk.axes.iter().enumerate().all(|(axis, &(_, step))| axis == row || step % lanes == 0);
+    let vectors = rows % LANES == 0
+        && aligned
+        && walk.start % lanes == 0
+        && src.extents().channels.is_multiple_of(LANES);
+    let number = |value: u64| Constant::U32(value as u32);
+    let mut constants = vec![
+        ("ROWS", number(rows)),
+        ("COLUMNS", number(columns)),
+        ("GROUPS", number(groups)),
+        ("TILES_ROW", number(tiles_row)),
+        ("TILES_COLUMN", number(tiles_column)),
+        ("START", number(walk.start.unsigned_abs())),
+        ("SRC_STEP_COLUMN", number(src_step.unsigned_abs())),
+        ("DST_STEP_ROW", number(dst_step(row))),
+        ("READ_VECTORS", Constant::Bool(vectors)),
+    ];
+    for (n, [size_name, inner_name, src_name, dst_name]) in OUTER.into_iter().enumerate() {
+        let axis = others.get(n);
+        let size = |&axis: &usize| walk.axes[axis].0;
+        let inner: u64 = others.iter().skip(n + 1).map(size).product();
+        constants.push((size_name, number(axis.map_or(1, size))));
+        constants.push((inner_name, number(inner)));
+        constants.push((src_name, number(axis.map_or(0, |&axis| walk.axes[axis].1.unsigned_abs()))));
+        constants.push((dst_name, number(axis.map_or(0, |&axis| dst_step(axis)))));
+    }
+    let [x, y] = grid(groups, u64::from(context.profile.grid_axis));
+    let mut src = src.clone();
+    if !vectors {
+        as_scalars(&mut src);
+    }
+    let call = KernelCall {
+        kernel: source("transpose_tiled"),
+        constants,
+        slots: vec![src, dst.clone()],
+        prologue: None,
+        epilogue: None,
+        workgroup_size: [256, 1, 1],
+        workgroups: [x, y, 1],
+    };
+    let why = format!("{rows} x {columns} through tiles of workgroup memory");
+    Some(Chosen { call, why, declined: Vec::new(), flops: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(start: i64, axes: &[(u64, i64)]) -> Walk {
+        Walk { start, axes: axes.to_vec() }
+    }
+
+    #[test]
+    fn axes_that_walk_on_are_one() {
+        // Heads split off a row: [2, 5, 3, 8] read as [2, 3, 5, 8].
+        let split = walk(0, &[(2, 120), (3, 8), (5, 24), (8, 1)]);
+        assert_eq!(split.merged(), split);
+        // A pixel shuffle of [1, 2, 2, 4, 5] to [1, 4, 2, 5, 2] keeps all four axes.
+        assert_eq!(walk(0, &[(1, 80), (4, 5), (2, 40), (5, 1), (2, 20)]).merged().axes.len(), 4);
+        assert_eq!(walk(3, &[(2, 12), (3, 4), (1, 77), (4, 1)]).merged(), walk(3, &[(24, 1)]));
+        // Repeated axes merge as well.
+        assert_eq!(walk(0, &[(2, 0), (3, 0), (4, 1)]).merged(), walk(0, &[(6, 0), (4, 1)]));
+    }
+
+    #[test]
+    fn vectors_need_every_place_to_be_one() {
+        let rows = walk(8, &[(3, 16), (8, 1)]);
+        assert_eq!(rows.in_vectors(), Some(walk(2, &[(3, 4), (2, 1)])));
+        assert_eq!(walk(2, &[(3, 16), (8, 1)]).in_vectors(), None);
+        assert_eq!(walk(0, &[(3, 6), (8, 1)]).in_vectors(), None);
+        assert_eq!(walk(0, &[(3, 8), (6, 1)]).in_vectors(), None);
+        assert_eq!(walk(0, &[(3, 1), (8, 4)]).in_vectors(), None);
+    }
+}
