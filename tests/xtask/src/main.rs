@@ -7,6 +7,7 @@
 mod demo;
 mod dependencies;
 mod lint;
+mod models;
 mod prerequisites;
 mod shell;
 mod spdx;
@@ -21,6 +22,9 @@ Usage: cargo xtask COMMAND
 Commands:
   demo   Compile the carried models, replay them on a Vulkan device and compare with onnxruntime's numbers
   test   Run every test of the workspace; the last line is `N passed, N failed`
+  models FOLDER [FLAG]...
+         Verify real-size models against the outputs stored beside them, on Vulkan, with an optimised driftc; takes
+         minutes to hours and is no part of CI. FLAGs go to `driftc verify`
   lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
 
 On Debian as root, `demo` and `test` install the system packages that are missing; elsewhere they name them and exit 2.
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["demo"] => demo::demo(),
         ["test"] => test::test(),
+        ["models", folder, flags @ ..] => models::models(folder, flags),
         ["lint"] => lint::lint(),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");
