@@ -81,8 +81,8 @@ fn a_product_by_cooperative_matrices_reads_as_its_golden() {
 #[test]
 fn each_plan_reads_as_its_golden() {
     for (model, graph) in [(BERT, bert()), (MOBILENET, mobilenet())] {
-        let program = program(graph, GENERIC);
-        let plan = plan_memory(&program).unwrap_or_else(|error| panic!("{model}: {error}"));
+        let mut program = program(graph, GENERIC);
+        let plan = plan_memory(&mut program).unwrap_or_else(|error| panic!("{model}: {error}"));
         let memory = memory_text(&program, &plan);
         let totals = memory.lines().next().unwrap_or_default();
         let folder = golden().join("plans").join(model);

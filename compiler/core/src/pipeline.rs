@@ -195,9 +195,9 @@ pub fn compile(
     for (target, profile) in wanted(options)? {
         let layouts =
             clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
-        let program =
+        let mut program =
             clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
-        let plan = clock.time("memory", || emit::plan_memory(&program))?;
+        let plan = clock.time("memory", || emit::plan_memory(&mut program))?;
         let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
         drafts.push(Draft { target, profile, program, plan, kernels: steps });
     }
@@ -379,8 +379,8 @@ pub fn emit_stage(
             files.push((format!("{name}.layout.txt"), layouts_text(&graph, &layouts)));
             continue;
         }
-        let program = select::choose(&graph, &layouts, profile, options.precision)?;
-        let plan = emit::plan_memory(&program)?;
+        let mut program = select::choose(&graph, &layouts, profile, options.precision)?;
+        let plan = emit::plan_memory(&mut program)?;
         match stage {
             Stage::Graph | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), program_text(&program))),
@@ -414,19 +414,33 @@ pub fn program_text(program: &Program) -> String {
     text
 }
 
-/// Totals, then one line a storage.
+/// Totals, then one line a storage: where it lies, its size, the steps that it lives through.
 pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
     let report = &plan.report;
     let mut text = format!(
-        "naive {} B, planned {} B, lower bound {} B, {:?}\n",
-        report.naive_bytes, report.planned_bytes, report.lower_bound_bytes, report.strategy
+        "naive {} B, planned {} B, lower bound {} B, {:?}, {} steps in place\n",
+        report.naive_bytes,
+        report.planned_bytes,
+        report.lower_bound_bytes,
+        report.strategy,
+        plan.in_place.len()
     );
-    for (storage, place) in program.storages.iter().zip(&plan.places) {
+    for ((storage, place), (first, last)) in program.storages.iter().zip(&plan.places).zip(&plan.lives) {
+        let size = storage.kind.size_bytes();
+        if size == 0 {
+            continue;
+        }
         let place = match place {
             emit::Place::Arena(offset) => format!("arena +{offset}"),
             emit::Place::Texture(index) => format!("texture {index}"),
         };
-        text.push_str(&format!("{place:>16} {:>10} B {}\n", storage.kind.size_bytes(), storage.name));
+        text.push_str(&format!("{place:>16} {size:>10} B  steps {first}..={last}  {}\n", storage.name));
+    }
+    if !plan.in_place.is_empty() {
+        text.push_str("in place:\n");
+    }
+    for &step in &plan.in_place {
+        text.push_str(&format!("{step:>6} {}\n", program.steps[step].name));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! The kernels to be proved: graphs in text form, small and awkward, each named after what is hard about it.
 
 mod base;
+mod in_place;
 mod moves;
 
 /// One graph.
@@ -23,7 +24,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 }
 
 /// The cases of each family.
-const FAMILIES: &[&[Case]] = &[base::CASES, moves::CASES];
+const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, moves::CASES];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

@@ -1,18 +1,20 @@
 //! Turns a program with a memory plan into a variant of a bundle: resources, dispatches, barriers and requirements.
 
 mod hazards;
+mod in_place;
+mod plan;
 mod shaders;
 
+pub use plan::{MemoryPlan, Place, plan_memory};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
 
 use crate::kernel::{Binding, Source};
-use crate::memory::{self, MemoryError};
 use crate::physical::{Element, Object, Recipe};
 use crate::profile::Profile;
-use crate::program::{PackedConstant, PackedKey, Port, Program, ProgramStep, StorageKind};
+use crate::program::{PackedConstant, PackedKey, Port, Program, ProgramStep};
 use drift_bundle::manifest::{
-    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport,
-    MemoryStrategy, Requirement, Resource, Shader, Target, TextureObject, Variant,
+    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
+    Resource, Shader, Target, Variant,
 };
 use drift_bundle::{BundleWriter, WeightSource};
 use drift_ir::ElementType;
@@ -20,118 +22,6 @@ use hazards::Hazards;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Where every storage of a program lies.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MemoryPlan {
-    /// Arena offset or texture index of each storage.
-    pub places: Vec<Place>,
-    /// Bytes of the arena.
-    pub arena_bytes: u64,
-    /// Pooled textures.
-    pub textures: Vec<TextureObject>,
-    /// What planning achieved.
-    pub report: MemoryReport,
-}
-
-/// Place of one storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Byte offset in the arena.
-    Arena(u64),
-    /// Index of the texture.
-    Texture(u32),
-}
-
-/// First and last step that touches each storage. Inputs live throughout, so that a run can be repeated without writing
-/// them again; outputs live from their first write to the end.
-fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
-    let end = program.steps.len();
-    let mut lives = vec![(usize::MAX, 0); program.storages.len()];
-    for (task, step) in program.steps.iter().enumerate() {
-        for slot in &step.call.slots {
-            if let Source::Activation(storage) = slot.source {
-                let life = &mut lives[storage as usize];
-                *life = (life.0.min(task), life.1.max(task));
-            }
-        }
-    }
-    for port in &program.inputs {
-        lives[port.storage as usize] = (0, end);
-    }
-    for port in &program.outputs {
-        lives[port.storage as usize].1 = end;
-    }
-    // A storage that nothing touches still needs a place, since a port may name it.
-    lives
-        .into_iter()
-        .map(|(first, last)| if first == usize::MAX { (0, last) } else { (first, last) })
-        .collect()
-}
-
-/// Places every storage of a program.
-pub fn plan_memory(program: &Program) -> Result<MemoryPlan, MemoryError> {
-    let lives = lifetimes(program);
-    let (mut buffers, mut buffer_of) = (Vec::new(), Vec::new());
-    let (mut textures, mut texture_of) = (Vec::new(), Vec::new());
-    for (index, (storage, &(first, last))) in program.storages.iter().zip(&lives).enumerate() {
-        match storage.kind {
-            StorageKind::Buffer { size_bytes } => {
-                buffers.push(memory::Tensor { size_bytes, first, last, align: memory::BINDING_ALIGN_BYTES });
-                buffer_of.push(index);
-            }
-            StorageKind::Texture { element, width_px, height_px } => {
-                textures.push(memory::Texture { format: element, width_px, height_px, first, last });
-                texture_of.push(index);
-            }
-        }
-    }
-    let plan = memory::plan(&buffers)?;
-    let objects = memory::shared_objects(&textures)?;
-    let mut places = vec![Place::Arena(0); program.storages.len()];
-    for (&index, &offset) in buffer_of.iter().zip(&plan.offsets) {
-        places[index] = Place::Arena(offset);
-    }
-    for (&index, &object) in texture_of.iter().zip(&objects.object_of) {
-        places[index] = Place::Texture(object as u32);
-    }
-    let texture_objects: Vec<TextureObject> = objects
-        .objects
-        .iter()
-        .map(|object| TextureObject {
-            element: device_element(object.format),
-            width_px: object.width_px as u32,
-            height_px: object.height_px as u32,
-        })
-        .collect();
-    let pooled: u64 =
-        objects.objects.iter().map(|o| o.width_px * o.height_px * 4 * o.format.size_bytes()).sum();
-    let report = MemoryReport {
-        naive_bytes: program.storages.iter().map(|storage| storage.kind.size_bytes()).sum(),
-        planned_bytes: plan.peak_bytes + pooled,
-        lower_bound_bytes: lower_bound(program, &lives),
-        strategy: match plan.strategy {
-            memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
-            memory::Strategy::ByBreadth => MemoryStrategy::GreedyByBreadth,
-            memory::Strategy::Search => MemoryStrategy::Search,
-        },
-    };
-    Ok(MemoryPlan { places, arena_bytes: plan.peak_bytes, textures: texture_objects, report })
-}
-
-/// The largest sum of storages alive at one step.
-fn lower_bound(program: &Program, lives: &[(usize, usize)]) -> u64 {
-    (0..=program.steps.len())
-        .map(|task| {
-            let alive = lives
-                .iter()
-                .zip(&program.storages)
-                .filter(|((first, last), _)| (first..=last).contains(&&task));
-            alive.map(|(_, storage)| storage.kind.size_bytes()).sum()
-        })
-        .max()
-        .unwrap_or(0)
-}
 
 /// A packed constant as the bundle's writer asks for it.
 struct Packed(Recipe);

@@ -128,7 +128,10 @@ mod tests {
                 Tensor { size_bytes: 4, first: 3, last: 8, align: 1 }
             ]
         );
-        assert_eq!(super::super::plan(&problem.tensors).unwrap().peak_bytes, 4);
+        assert_eq!(
+            super::super::plan(&problem.tensors, super::super::Effort::COMPILE).unwrap().peak_bytes,
+            4
+        );
     }
 
     #[test]

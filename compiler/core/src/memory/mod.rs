@@ -143,8 +143,26 @@ pub enum MemoryError {
     },
 }
 
+/// How long [`plan`] may look for something better than the greedy orders give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// The greedy orders only.
+    Greedy,
+    /// A bounded search where they miss the lower bound: the unit is a comparison of two tensors, of which a second on
+    /// one core has about two hundred million.
+    Search {
+        /// Comparisons.
+        budget: u64,
+    },
+}
+
+impl Effort {
+    /// What a compilation spends: about a tenth of a second, and nothing where the greedy orders are best.
+    pub const COMPILE: Self = Self::Search { budget: 20_000_000 };
+}
+
 /// Places all tensors in one arena: the smallest plan of all strategies, the first of them on a tie.
-pub fn plan(tensors: &[Tensor]) -> Result<Plan, MemoryError> {
+pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
     let naive_bytes = total_bytes(tensors)?;
     let lower_bound_bytes = lower_bound(tensors);
     let as_plan = |strategy, offsets: Vec<u64>| Plan {
@@ -163,8 +181,10 @@ pub fn plan(tensors: &[Tensor]) -> Result<Plan, MemoryError> {
         best = other;
         best_order = by_breadth;
     }
-    if best.peak_bytes > lower_bound_bytes {
-        let offsets = search::improve(tensors, best_order, best.offsets.clone(), lower_bound_bytes);
+    if let Effort::Search { budget } = effort
+        && best.peak_bytes > lower_bound_bytes
+    {
+        let offsets = search::improve(tensors, best_order, best.offsets.clone(), lower_bound_bytes, budget);
         let other = as_plan(Strategy::Search, offsets);
         if other.peak_bytes < best.peak_bytes {
             best = other;

@@ -9,9 +9,6 @@ use super::Tensor;
 use super::greedy::{Fit, Placed};
 use super::peak;
 
-/// Comparisons of two tensors that a search may cost: about half a second, only where greedy orders miss the bound.
-const BUDGET: u64 = 100_000_000;
-
 /// Orders tried at most, for each tensor: small problems are exhausted long before the budget.
 const ROUNDS_PER_TENSOR: usize = 2_000;
 
@@ -19,12 +16,13 @@ const ROUNDS_PER_TENSOR: usize = 2_000;
 const PATIENCE: u32 = 5_000;
 
 /// Better offsets than `best`, found from `order` on, if there are any. Stops early at `target` bytes, which no plan can
-/// go below.
+/// go below, and after `budget` comparisons.
 pub(super) fn improve(
     tensors: &[Tensor],
     mut order: Vec<usize>,
     mut best: Vec<u64>,
     target: u64,
+    budget: u64,
 ) -> Vec<u64> {
     let mut best_peak = peak(tensors, &best);
     let mut best_order = order.clone();
@@ -32,7 +30,7 @@ pub(super) fn improve(
     let mut fruitless = 0;
     let mut work = 0;
     for _ in 0..tensors.len() * ROUNDS_PER_TENSOR {
-        if work >= BUDGET || best_peak <= target {
+        if work >= budget || best_peak <= target {
             break;
         }
         match place_below(tensors, &order, best_peak) {

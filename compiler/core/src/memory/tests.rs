@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// With the effort of a compilation.
+fn plan(tensors: &[Tensor]) -> Result<Plan, MemoryError> {
+    super::plan(tensors, Effort::COMPILE)
+}
+
 const MIB: f64 = (1_u64 << 20) as f64;
 
 /// A small deterministic generator, so that a failure names its seed.
