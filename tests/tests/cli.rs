@@ -375,14 +375,38 @@ fn a_replay_can_be_measured_and_explained() {
         serde_json::from_slice(&fs::read(path).expect("written")).expect("JSON")
     };
     let report = read(&report);
-    for key in ["load_ms", "first_run_ms", "median_ms", "min_ms", "p95_ms", "peak_device_bytes"] {
+    for key in [
+        "load_ms",
+        "first_run_ms",
+        "warm_load_ms",
+        "warm_first_run_ms",
+        "median_ms",
+        "min_ms",
+        "p95_ms",
+        "peak_device_bytes",
+    ] {
         assert!(report[key].is_number(), "{key} in {report}");
     }
     assert!(report["device"].is_string() && report["variant"].is_string(), "{report}");
+    assert_eq!(report["pipeline_cache"], "created");
     assert!(read(&trace)["traceEvents"].is_array());
 
     let explained = fine(&["explain", &model(MOBILENET), "--target", "vulkan"]).out;
     assert!(explained.contains("kernel") && explained.contains("layouts"), "{explained}");
+}
+
+#[test]
+fn compiled_pipelines_outlive_the_process_where_asked() {
+    let scratch = Scratch::new();
+    let (report, folder) = (scratch.path("report.json"), scratch.path("pipelines"));
+    for expected in ["created", "used"] {
+        let words =
+            ["bench", &model(MOBILENET), "--iterations", "1", "--json", &report, "--pipeline-cache", &folder];
+        fine(&words);
+        let report: serde_json::Value =
+            serde_json::from_slice(&fs::read(&report).expect("written")).expect("JSON");
+        assert_eq!(report["pipeline_cache"], expected, "{report}");
+    }
 }
 
 /// A sound bundle that copies sixteen floats.

@@ -72,6 +72,11 @@ fn a_softmax_by_subgroups_reads_as_its_golden() {
 }
 
 #[test]
+fn a_table_split_over_bindings_reads_as_its_golden() {
+    check_kernel(named("large/gather-rows"), "gather", Setting { profile: "small-bindings", ..GENERIC });
+}
+
+#[test]
 fn a_product_by_cooperative_matrices_reads_as_its_golden() {
     // What this profile turns into loops, it turns after specialisation; here it is as the kernel has it.
     let setting = Setting { precision: Precision::F16, profile: "cooperative-loops", ..GENERIC };

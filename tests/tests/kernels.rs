@@ -81,6 +81,16 @@ fn subgroup_kernels_agree_with_the_evaluator() {
 }
 
 #[test]
+fn constants_split_over_bindings_agree_with_the_evaluator() {
+    prove(on_vulkan, "small-bindings", "large/", 36);
+}
+
+#[test]
+fn constants_split_over_bindings_agree_on_opencl() {
+    prove(on_opencl, "small-bindings", "large/", 18);
+}
+
+#[test]
 fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
     prove(on_vulkan, "cooperative-loops", "matmul_cooperative/", 6);
 }

@@ -119,6 +119,9 @@ pub struct RunArgs {
     /// Write each output there as NAME.npy
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
+    /// Keep compiled pipelines in this folder, and use those that an earlier load left there
+    #[arg(long, value_name = "DIR")]
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 /// `driftc verify`
@@ -194,6 +197,10 @@ pub struct BenchArgs {
     /// Compile again without each rule that fired, and compare (models only)
     #[arg(long)]
     pub ablate: bool,
+    /// Keep compiled pipelines in this folder, and use those that an earlier load left there [default: a folder that is removed
+    /// afterwards]
+    #[arg(long, value_name = "DIR")]
+    pub pipeline_cache: Option<PathBuf>,
     /// Write one replay as a trace for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,

@@ -168,6 +168,9 @@ pub enum CliError {
     /// A value whose size is not known before a run.
     #[error("`{0}` has a free dimension; bind it with --dim NAME=N")]
     FreeShape(String),
+    /// A bug of driftc, caught so that other models are still checked.
+    #[error("driftc panicked: {0}; this is a bug of driftc")]
+    Panicked(String),
     /// A flag that does not go with the file given.
     #[error("{0}")]
     Usage(String),
@@ -234,7 +237,11 @@ impl CliError {
             Self::Compile { source, .. } => {
                 matches!(**source, CompileError::Shader(_) | CompileError::Memory(_))
             }
-            Self::Bundle(_) | Self::Runtime(_) | Self::Reference { .. } | Self::WrongOutput { .. } => true,
+            Self::Bundle(_)
+            | Self::Runtime(_)
+            | Self::Reference { .. }
+            | Self::WrongOutput { .. }
+            | Self::Panicked(_) => true,
             _ => false,
         }
     }

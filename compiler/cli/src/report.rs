@@ -106,6 +106,12 @@ pub struct BenchJson {
     pub load_ms: f64,
     /// The first replay.
     pub first_run_ms: f64,
+    /// What the pipeline cache held then: `created` (nothing, and it was filled), `used`, `replaced` or `unwritable`.
+    pub pipeline_cache: &'static str,
+    /// As `load_ms`, for a second load that finds the pipelines of the first in the cache.
+    pub warm_load_ms: f64,
+    /// As `first_run_ms`, after the second load.
+    pub warm_first_run_ms: f64,
     /// Middle of the measured replays.
     pub median_ms: f64,
     /// Fastest of them.

@@ -13,8 +13,12 @@ use std::path::Path;
 pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let bundle = Bundle::open(&args.bundle)?;
     let device = replay::open_for(&bundle, args.device.as_deref())?;
-    let mut session =
-        device.load_with(&bundle, &LoadOptions { verify_weights: true, ..LoadOptions::default() })?;
+    let options = LoadOptions {
+        verify_weights: true,
+        cache_dir: args.pipeline_cache.clone(),
+        ..LoadOptions::default()
+    };
+    let mut session = device.load_with(&bundle, &options)?;
     let inputs = inputs(session.inputs(), &args.input, console)?;
     replay::run_on(&mut session, &inputs)?;
     writeln!(console.out, "device   {}", device.info().name)?;

@@ -18,6 +18,7 @@ use drift_bundle::manifest::Target;
 use drift_ir::{ElementType, Graph, Tensor, ValueId};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 /// Runs `driftc verify`.
@@ -35,7 +36,8 @@ pub fn run(args: &VerifyArgs, console: &mut Console<'_>) -> Result<Outcome, CliE
     for case in &cases {
         for (target, device) in &devices {
             progress.message(&case.name);
-            let verdict = Check { case, target: *target, device, args }.run(console);
+            let check = Check { case, target: *target, device, args };
+            let verdict = caught(|| check.run(console));
             progress.suspend(|| tally.add(&case.name, *target, verdict, console))?;
             progress.step();
         }
@@ -48,6 +50,17 @@ pub fn run(args: &VerifyArgs, console: &mut Console<'_>) -> Result<Outcome, CliE
         (true, _) => Outcome::BadInput,
         (false, 0) => Outcome::Fine,
         (false, _) => Outcome::CheckFailed,
+    })
+}
+
+/// What `check` says, a panic included: one model must not hide the others.
+fn caught<T>(check: impl FnOnce() -> Result<T, CliError>) -> Result<T, CliError> {
+    // Nothing that the check borrowed is half changed afterwards: it writes whole lines to the console, and the device
+    // drops what was loaded.
+    std::panic::catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(CliError::Panicked(message.unwrap_or("without a message").to_owned()))
     })
 }
 
@@ -340,4 +353,17 @@ fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
     let asked = flags.precision == Some(PrecisionArg::F16)
         || matches!(flags.weights, Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q844));
     asked || graph.values().any(|(_, value)| value.ty.element == ElementType::F16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failed_check_with_its_message() {
+        let error = caught::<()>(|| panic!("slot {} is missing", 3)).expect_err("it panics");
+        assert!(error.is_failed_check() && error.unsupported().is_none());
+        assert!(error.in_one_line().contains("slot 3 is missing"), "{error}");
+        assert!(caught(|| Ok(())).is_ok());
+    }
 }

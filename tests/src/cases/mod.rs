@@ -2,6 +2,7 @@
 
 mod base;
 mod in_place;
+mod large;
 mod moves;
 
 /// One graph.
@@ -24,7 +25,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 }
 
 /// The cases of each family.
-const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, moves::CASES];
+const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, large::CASES, moves::CASES];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

@@ -146,13 +146,13 @@ pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
 
 fn resource(binding: &Binding, plan: &MemoryPlan, blobs: &[Option<u32>]) -> Resource {
     let element = device_element(binding.element);
-    let size = binding.size_bytes;
+    let (size, offset) = (binding.size_bytes, binding.offset_bytes);
     match (binding.source, binding.object) {
         (Source::Constant(index), object) => {
             let blob = blobs[index as usize].unwrap_or_else(|| unreachable!("added above"));
             match object {
-                Object::ImageBuffer => Resource::WeightTexels { element, blob, offset: 0, size },
-                Object::Buffer | Object::Texture2d => Resource::Weights { blob, offset: 0, size },
+                Object::ImageBuffer => Resource::WeightTexels { element, blob, offset, size },
+                Object::Buffer | Object::Texture2d => Resource::Weights { blob, offset, size },
             }
         }
         (Source::Activation(storage), object) => match (plan.places[storage as usize], object) {

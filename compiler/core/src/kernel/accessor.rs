@@ -13,16 +13,22 @@ use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Slot, line};
 use crate::physical::{Element, LANES, Object, Order};
 
+/// Type of an element of a buffer's array, and its bytes.
+fn array_element(binding: &Binding) -> (String, u64) {
+    let element = binding.element;
+    match binding.vectors {
+        true => (format!("vec4<{}>", element.name()), element.size_bytes() * LANES),
+        false => (element.name().to_owned(), element.size_bytes()),
+    }
+}
+
 /// Declares a binding.
 pub(super) fn write_binding(text: &mut String, binding: &Binding) {
     let Binding { group, index, name, element, .. } = binding;
     let access = if binding.writable { "read_write" } else { "read" };
     let declared = match binding.object {
         Object::Buffer => {
-            let (ty, bytes) = match binding.vectors {
-                true => (format!("vec4<{}>", element.name()), element.size_bytes() * LANES),
-                false => (element.name().to_owned(), element.size_bytes()),
-            };
+            let (ty, bytes) = array_element(binding);
             let count = (binding.size_bytes / bytes).max(1);
             format!("var<storage, {access}> {name}: array<{ty}, {count}>;")
         }
@@ -39,6 +45,42 @@ pub(super) fn write_binding(text: &mut String, binding: &Binding) {
         Object::Texture2d => format!("var {name}: texture_2d<{}>;", element.compute_name()),
     };
     line(text, format_args!("@group({group}) @binding({index}) {declared}"));
+}
+
+/// For each constant that is split over bindings the function `src_data_at(index)`, which reads from the right one.
+pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
+    for first in bindings.iter().filter(|binding| binding.parts > 1 && binding.offset_bytes == 0) {
+        let (ty, bytes) = array_element(first);
+        line(text, format_args!("fn {}_at(index: u32) -> {ty} {{\n    var value = {ty}();", first.name));
+        let parts = bindings.iter().filter(|part| part.source == first.source && part.object == first.object);
+        for part in parts {
+            let (begin, end) = (part.offset_bytes / bytes, (part.offset_bytes + part.size_bytes) / bytes);
+            let name = &part.name;
+            let read = match begin {
+                0 => format!("value = {name}[index];"),
+                begin => format!("value = {name}[index - {begin}u];"),
+            };
+            // Indices are in bounds, so whatever is beyond the others is in the last part.
+            match (begin, part.offset_bytes + part.size_bytes == total_bytes(first, bindings)) {
+                (0, _) => line(text, format_args!("    if index < {end}u {{\n        {read}")),
+                (_, false) => line(text, format_args!("    }} else if index < {end}u {{\n        {read}")),
+                (_, true) => line(text, format_args!("    }} else {{\n        {read}\n    }}")),
+            }
+        }
+        text.push_str("    return value;\n}\n");
+    }
+}
+
+/// Bytes of all parts of a constant.
+fn total_bytes(first: &Binding, bindings: &[Binding]) -> u64 {
+    let parts = bindings.iter().filter(|part| part.source == first.source && part.object == first.object);
+    parts.map(|part| part.size_bytes).sum()
+}
+
+/// `name[index]`, from whichever part holds it.
+fn at(binding: &Binding, index: &str) -> String {
+    let name = &binding.name;
+    if binding.parts > 1 { format!("{name}_at({index})") } else { format!("{name}[{index}]") }
 }
 
 /// The accessors of one call.
@@ -118,7 +160,7 @@ impl Accessors<'_> {
         if let Some(index) = contiguous(slot, binding) {
             let texel = match binding.object {
                 Object::ImageBuffer => format!("textureLoad({}, i32({index}), 0)", binding.name),
-                Object::Buffer | Object::Texture2d => format!("{}[{index}]", binding.name),
+                Object::Buffer | Object::Texture2d => at(binding, &index),
             };
             line(text, format_args!("    return vec4<{scalar}>({texel});"));
             return;
@@ -283,7 +325,7 @@ fn texel(slot: &Slot, binding: &Binding, s: &str) -> String {
             format!("textureLoad({name}, vec2<i32>(i32({x}), i32({y})), 0)")
         }
         Object::ImageBuffer => format!("textureLoad({name}, i32({}), 0)", slice_index(slot, s)),
-        Object::Buffer => format!("{name}[{}]", slice_index(slot, s)),
+        Object::Buffer => at(binding, &slice_index(slot, s)),
     }
 }
 
@@ -312,9 +354,9 @@ fn element(binding: &Binding, index: &str) -> String {
     match binding.object {
         Object::ImageBuffer => format!("textureLoad({name}, i32(({index}) / 4u), 0)[({index}) % 4u]"),
         Object::Buffer | Object::Texture2d if binding.vectors => {
-            format!("{name}[({index}) / 4u][({index}) % 4u]")
+            format!("{}[({index}) % 4u]", at(binding, &format!("({index}) / 4u")))
         }
-        Object::Buffer | Object::Texture2d => format!("{name}[{index}]"),
+        Object::Buffer | Object::Texture2d => at(binding, index),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Slot {
     /// Read under the coordinates of a tensor of this shape, to which a dense `shape` of the same rank broadcasts along
     /// some of the axes that share a coordinate. Where coordinates broadcast whole, none is needed.
     pub broadcast: Option<Vec<u64>>,
+    /// Most bytes that a binding of it may have; what is larger is bound in parts of this many. Constants only.
+    pub part_bytes: Option<u64>,
 }
 
 impl Slot {
@@ -123,8 +125,12 @@ pub struct Binding {
     pub object: Object,
     /// Stored element.
     pub element: Element,
+    /// Where it starts in its source.
+    pub offset_bytes: u64,
     /// Bytes the shader may touch (for textures: all texels).
     pub size_bytes: u64,
+    /// Bindings that the source is split over; they stand side by side and all but the last have one size.
+    pub parts: u64,
     /// Whether the kernel writes it.
     pub writable: bool,
     /// Declared as an array of vectors.
@@ -132,7 +138,7 @@ pub struct Binding {
 }
 
 impl KernelCall {
-    /// The bindings, one for each distinct source and object.
+    /// The bindings: one for each distinct source and object, or several for a constant that one cannot hold.
     pub fn bindings(&self) -> Vec<Binding> {
         let mut bindings: Vec<Binding> = Vec::new();
         for slot in &self.slots {
@@ -143,24 +149,37 @@ impl KernelCall {
             };
             let writable = slot.access == Access::Write;
             let size_bytes = slot.layout.size_bytes(&slot.shape);
-            match bindings.iter_mut().find(|b| b.source == slot.source && b.object == object) {
-                Some(binding) => {
-                    binding.writable |= writable;
-                    binding.vectors &= slot.vectors();
+            let known = |b: &&mut Binding| b.source == slot.source && b.object == object;
+            let mut found = false;
+            for binding in bindings.iter_mut().filter(known) {
+                found = true;
+                binding.writable |= writable;
+                binding.vectors &= slot.vectors();
+                if binding.parts == 1 {
                     binding.size_bytes = binding.size_bytes.max(size_bytes);
                 }
-                None => bindings.push(Binding {
-                    group: u32::from(matches!(slot.source, Source::Constant(_))),
-                    index: 0,
-                    source: slot.source,
-                    name: format!("{}_data", slot.name),
-                    object,
-                    element: slot.layout.element,
-                    size_bytes,
-                    writable,
-                    vectors: slot.vectors(),
-                }),
             }
+            if found {
+                continue;
+            }
+            let part_bytes = slot.part_bytes.unwrap_or(u64::MAX).min(size_bytes).max(1);
+            let parts = size_bytes.div_ceil(part_bytes).max(1);
+            bindings.extend((0..parts).map(|part| Binding {
+                group: u32::from(matches!(slot.source, Source::Constant(_))),
+                index: 0,
+                source: slot.source,
+                name: match part {
+                    0 => format!("{}_data", slot.name),
+                    part => format!("{}_data_{part}", slot.name),
+                },
+                object,
+                element: slot.layout.element,
+                offset_bytes: part * part_bytes,
+                size_bytes: part_bytes.min(size_bytes - part * part_bytes),
+                parts,
+                writable,
+                vectors: slot.vectors(),
+            }));
         }
         bindings.sort_by_key(|b| b.group);
         let mut next = [0; 2];
@@ -205,6 +224,7 @@ impl KernelCall {
         for binding in &bindings {
             accessor::write_binding(&mut text, binding);
         }
+        accessor::write_parts(&mut text, &bindings);
         Accessors { call: self, bindings: &bindings, body: &body }.write(&mut text);
         text.push_str(&body);
         text

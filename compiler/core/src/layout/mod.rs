@@ -68,6 +68,12 @@ pub enum LayoutError {
         /// Its shape.
         shape: String,
     },
+    /// Values without a layout, all of them.
+    #[error("no layout for {} of the model's values:{}", values.len(), values.iter().map(|v| format!("\n  {v}")).collect::<String>())]
+    Values {
+        /// `node (op): reason` for each.
+        values: Vec<String>,
+    },
     /// An element type without a device form.
     #[error("value `{value}` is {element}, which has no form on a device")]
     Element {
@@ -85,6 +91,7 @@ pub fn assign(
     choice: LayoutChoice,
     precision: Option<Precision>,
 ) -> Result<LayoutMap, LayoutError> {
+    check(graph, precision)?;
     let mut layouts = LayoutMap::new();
     let dense = |value: ValueId| -> Result<Layout, LayoutError> {
         let (element, shape) = device_type(graph, value, precision)?;
@@ -105,6 +112,20 @@ pub fn assign(
         }
     }
     Ok(layouts)
+}
+
+/// Names every value that cannot live on a device, so that one run says all there is to do.
+fn check(graph: &Graph, precision: Option<Precision>) -> Result<(), LayoutError> {
+    let of_inputs = graph.inputs().iter().map(|&input| ("an input of the model".to_owned(), input));
+    let of_nodes = graph.nodes().flat_map(|id| {
+        let node = graph.node(id);
+        node.outputs.iter().map(|&output| (format!("`{}` ({})", node.name, node.op.name()), output))
+    });
+    let refused = |(owner, value)| {
+        device_type(graph, value, precision).err().map(|error: LayoutError| format!("{owner}: {error}"))
+    };
+    let values: Vec<String> = of_inputs.chain(of_nodes).filter_map(refused).collect();
+    if values.is_empty() { Ok(()) } else { Err(LayoutError::Values { values }) }
 }
 
 /// The static shape and device element of a value.
@@ -228,4 +249,27 @@ fn read_by_view(graph: &Graph, node: &Node) -> bool {
     node.outputs.iter().any(|output| {
         graph.users(*output).iter().any(|(user, _)| matches!(graph.node(*user).op, Op::Reshape(_)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    #[test]
+    fn every_value_without_a_layout_is_named() {
+        let text = "symbol n: 1..8\n%x: f32[n,4]\n%y: f32[3]\n%1 = exp %x\n%2 = exp %y\n%3 = cast %2 {to=f64}\nreturn %1, %3";
+        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        let error =
+            assign(&graph, &profile::GENERIC, LayoutChoice::Auto, None).expect_err("no device has these");
+        let text = error.to_string();
+        for part in [
+            "3 of the model's values",
+            "an input of the model: value `x`",
+            "`1` (exp)",
+            "`3` (cast): value `3` is f64",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }

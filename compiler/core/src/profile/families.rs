@@ -3,7 +3,7 @@
 use super::{CooperativeShape, Profile};
 
 /// Every profile; the first is the portable one.
-pub const ALL: &[Profile] = &[GENERIC, NVIDIA, SUBGROUPS, COOPERATIVE_LOOPS];
+pub const ALL: &[Profile] = &[GENERIC, NVIDIA, SUBGROUPS, COOPERATIVE_LOOPS, SMALL_BINDINGS];
 
 /// What a bundle for Vulkan holds unless told otherwise, tuned first.
 pub const VULKAN: &[&Profile] = &[&NVIDIA, &GENERIC];
@@ -24,6 +24,8 @@ pub const GENERIC: Profile = Profile {
     // Vulkan's least maxTexelBufferElements is 65,536; every desktop and current phone driver has 2^27 or more. The
     // variant states what it needs.
     image_buffer_texels: 1 << 27,
+    // Vulkan's least maxStorageBufferRange is the same.
+    binding_bytes: 128 << 20,
     grid_axis: 65_535,
 };
 
@@ -41,6 +43,8 @@ const NVIDIA: Profile = Profile {
     busy_workgroups: 264,
     texture_2d_px: 32_768,
     image_buffer_texels: 1 << 27,
+    // maxStorageBufferRange is one byte less than 4 GiB.
+    binding_bytes: (4 << 30) - 256,
     grid_axis: 65_535,
 };
 
@@ -62,4 +66,12 @@ const COOPERATIVE_LOOPS: Profile = Profile {
     cooperative: Some(CooperativeShape { m: 16, n: 16, k: 16 }),
     cooperative_as_loops: true,
     ..NVIDIA
+};
+
+/// Bindings so small that the constants of a test are split over several.
+const SMALL_BINDINGS: Profile = Profile {
+    name: "small-bindings",
+    source: "for tests: the generic profile with 512-byte bindings of constants; run on lavapipe",
+    binding_bytes: 512,
+    ..GENERIC
 };

@@ -43,9 +43,20 @@ pub struct Profile {
     pub texture_2d_px: u64,
     /// Texels in an image buffer.
     pub image_buffer_texels: u64,
+    /// Bytes of a storage buffer binding; constants that are larger are bound in parts. A multiple of 256, as the offsets of
+    /// bindings are.
+    pub binding_bytes: u64,
     /// Workgroups along one axis of a dispatch.
     pub grid_axis: u32,
 }
+
+const _: () = {
+    let mut at = 0;
+    while at < ALL.len() {
+        assert!(ALL[at].binding_bytes.is_multiple_of(256), "offsets of bindings are multiples of 256");
+        at += 1;
+    }
+};
 
 /// The profile called `name`.
 pub fn find(name: &str) -> Option<&'static Profile> {

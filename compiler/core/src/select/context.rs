@@ -12,6 +12,9 @@ use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, ValueId};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
 
+/// Storage buffers that every device binds in one dispatch: WebGPU's default limit.
+const STORAGE_BUFFERS: usize = 8;
+
 /// A kernel call and its reasons.
 pub struct Chosen {
     /// The call.
@@ -93,6 +96,7 @@ impl<'a> Context<'a> {
             layout,
             splat: false,
             broadcast: None,
+            part_bytes: None,
         })
     }
 
@@ -170,6 +174,7 @@ impl<'a> Context<'a> {
             layout,
             splat: false,
             broadcast: None,
+            part_bytes: Some(self.profile.binding_bytes),
         }
     }
 
@@ -321,6 +326,7 @@ impl<'a> Context<'a> {
             layout,
             splat: false,
             broadcast: None,
+            part_bytes: None,
         }
     }
 
@@ -343,6 +349,14 @@ impl<'a> Context<'a> {
         declined: Vec<String>,
         flops: u64,
     ) {
+        let buffers = call.bindings().iter().filter(|binding| binding.object == Object::Buffer).count();
+        if buffers > STORAGE_BUFFERS {
+            let kernel = call.kernel.name;
+            let reason = format!(
+                "`{name}` ({kernel}): binds {buffers} storage buffers, a dispatch has {STORAGE_BUFFERS}"
+            );
+            self.error.get_or_insert(SelectError::NoKernel { nodes: vec![reason] });
+        }
         let (bytes_read, bytes_written) = (call.bytes(Access::Read), call.bytes(Access::Write));
         self.program.steps.push(ProgramStep {
             name,
@@ -368,6 +382,7 @@ impl<'a> Context<'a> {
             layout: placement.layout.clone(),
             splat: false,
             broadcast: None,
+            part_bytes: None,
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = self.identity_copy(src, dst);
@@ -395,6 +410,7 @@ impl<'a> Context<'a> {
             layout: to.layout.clone(),
             splat: false,
             broadcast: None,
+            part_bytes: None,
         };
         let call = self.identity_copy(src, dst);
         self.push_step(

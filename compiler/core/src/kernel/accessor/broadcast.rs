@@ -1,7 +1,7 @@
 //! Reads of a dense tensor that broadcasts along some of the axes that share a coordinate: the coordinate is taken apart
 //! into its axes, and those that repeat are left out.
 
-use super::{Binding, LANES, Slot, element, sum};
+use super::{Binding, LANES, Slot, at, element, sum};
 use crate::kernel::line;
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(super) fn write_read(text: &mut String, slot: &Slot, full: &[u64], binding: 
     if vectors && pixel.iter().all(|part| part.stride.is_multiple_of(LANES)) {
         let mut terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(LANES))).collect();
         terms.push(Some("s".to_owned()));
-        line(text, format_args!("    return vec4<{scalar}>({}[{}]);", binding.name, sum(&terms)));
+        line(text, format_args!("    return vec4<{scalar}>({});", at(binding, &sum(&terms))));
         return;
     }
     let terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(1))).collect();
