@@ -183,7 +183,7 @@ impl Builder<'_> {
         if node.outputs.iter().all(|&output| self.context.is_empty(output)) {
             return Ok(());
         }
-        let originals: BTreeMap<ValueId, Placement> = self.context.placements.clone();
+        let mut originals = Vec::new();
         let mut failure = None;
         // Every retry converts one more operand, so there are at most as many as operands.
         for _ in 0..=node.operands().count() {
@@ -197,7 +197,8 @@ impl Builder<'_> {
                 }
                 Err(Declined::Convert { value, .. }) => {
                     let converted = self.convert(value)?;
-                    self.context.placements.insert(value, converted);
+                    originals
+                        .extend(self.context.placements.insert(value, converted).map(|was| (value, was)));
                     failure = Some(Declined::Unsupported("layouts do not meet".to_owned()));
                 }
                 Err(reason) => {
@@ -206,7 +207,8 @@ impl Builder<'_> {
                 }
             }
         }
-        for (value, placement) in originals {
+        // Each node meets values where they were made; a dense copy is for those that ask.
+        for (value, placement) in originals.into_iter().rev() {
             self.context.placements.insert(value, placement);
         }
         if let Some(reason) = failure {
