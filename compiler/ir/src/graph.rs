@@ -4,14 +4,17 @@
 
 mod build;
 mod edit;
+mod order;
 mod uses;
 
 pub use edit::{EditError, EpilogueArg};
 pub use uses::{Use, UseMap};
 
+use self::order::Order;
 use crate::dim::{IntExpr, Symbols};
 use crate::op::{Epilogue, Op, Operand};
 use crate::tensor::{Tensor, TensorType};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -85,12 +88,14 @@ pub struct Graph {
     pub symbols: Symbols,
     nodes: Vec<Option<Node>>,
     values: Vec<Option<Value>>,
-    order: Vec<NodeId>,
+    order: Order,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
     states: Vec<State>,
     /// Elements of integer values as shape arithmetic determines them, by value index.
     known: Vec<Known>,
+    /// Nodes that read a value, by value index.
+    readers: Vec<BTreeSet<NodeId>>,
     value_names: BTreeMap<String, ValueId>,
     node_names: BTreeSet<String>,
 }
@@ -112,7 +117,12 @@ impl Graph {
 
     /// Nodes in execution order: every operand is computed before its users.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + '_ {
-        self.order.iter().copied()
+        self.order.nodes()
+    }
+
+    /// Which of two nodes comes first in execution order. Panics for nodes that were removed.
+    pub fn compare(&self, a: NodeId, b: NodeId) -> Ordering {
+        self.order.rank(a).cmp(&self.order.rank(b))
     }
 
     /// A node. Panics for one that was removed.

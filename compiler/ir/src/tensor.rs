@@ -159,7 +159,12 @@ impl TensorType {
 
     /// The sizes, when all of them are known.
     pub fn static_shape(&self) -> Option<Vec<u64>> {
-        self.shape.iter().map(Dim::as_const).collect()
+        self.static_shape_from(0)
+    }
+
+    /// The sizes of the axes from `axis` on, when all of these are known.
+    pub fn static_shape_from(&self, axis: usize) -> Option<Vec<u64>> {
+        self.shape.get(axis..)?.iter().map(Dim::as_const).collect()
     }
 
     /// Number of elements.

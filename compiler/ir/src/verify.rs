@@ -2,7 +2,7 @@
 //!
 //! Passes call it after each step in tests and debug builds; it is what "verified" means in `unreachable!` messages.
 
-use crate::graph::{Graph, Node, NodeId, Value, ValueDef, ValueId};
+use crate::graph::{Graph, Node, NodeId, UseMap, Value, ValueDef, ValueId};
 use crate::op::infer::{InferError, infer_node};
 use crate::view;
 use std::collections::BTreeSet;
@@ -69,6 +69,7 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
     unique_names(graph)?;
     definitions(graph)?;
     order(graph)?;
+    readers(graph)?;
     types(graph)?;
     boundary(graph)
 }
@@ -160,6 +161,17 @@ fn order(graph: &Graph) -> Result<(), VerifyError> {
                 node: node.name.clone(),
                 value: graph.value(value).name.clone(),
             });
+        }
+    }
+    Ok(())
+}
+
+fn readers(graph: &Graph) -> Result<(), VerifyError> {
+    let uses = UseMap::new(graph);
+    for (id, value) in graph.values() {
+        if graph.users(id) != uses.of(id) {
+            let value = value.name.clone();
+            return Err(VerifyError::Definition { value, problem: "the record of its readers is wrong" });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ mod base;
 mod in_place;
 mod large;
 mod moves;
+mod norm;
 
 /// One graph.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 }
 
 /// The cases of each family.
-const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, large::CASES, moves::CASES];
+const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

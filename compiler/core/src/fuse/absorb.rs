@@ -9,8 +9,9 @@ use crate::simplify::edit;
 use crate::simplify::pattern::{only_user, producer_id, uniform};
 use crate::simplify::rule::{Declined, Outcome};
 use drift_ir::op::infer::infer_node;
-use drift_ir::op::{Epilogue, Operand, Step, StepArg};
-use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
+use drift_ir::op::{Epilogue, Gather, LayerNorm, Operand, RmsNorm, Softmax, Step, StepArg};
+use drift_ir::{Dim, ElementType, Graph, Node, NodeId, Op, ValueId};
+use std::ops::Range;
 
 /// Most values that an epilogue reads beside the result. With three operands and a result of its own, a dispatch then
 /// binds the eight storage buffers that every device has.
@@ -25,14 +26,17 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
         | Op::Reduce(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
-        | Op::Gather(_) => Ok(()),
-        // These copy elements as they are, of any type; several become views that need no dispatch at all.
-        Op::Reshape(_)
-        | Op::Transpose(_)
+        | Op::RmsNorm(_)
         | Op::Expand(_)
-        | Op::Concat(_)
-        | Op::Slice(_)
-        | Op::GatherNd(_) => Err(Declined::NoEpilogue { op: op.name() }),
+        | Op::Gather(_) => Ok(()),
+        // One axis to a coordinate, so that operands can broadcast along any.
+        Op::Transpose(transpose) if transpose.perm.len() <= 4 => Ok(()),
+        // These become views that need no dispatch at all, or are several dispatches.
+        Op::Reshape(_) | Op::Transpose(_) | Op::Concat(_) | Op::Slice(_) => {
+            Err(Declined::NoEpilogue { op: op.name() })
+        }
+        // Rows of any shape, over whose axes operands cannot broadcast.
+        Op::GatherNd(_) => Err(Declined::NoEpilogue { op: op.name() }),
         // These make shapes, a few integers each.
         Op::ShapeOf(_) | Op::Range(_) => Err(Declined::NoEpilogue { op: op.name() }),
     }
@@ -67,19 +71,19 @@ fn reads(node: &Node) -> Vec<ValueId> {
     reads
 }
 
-/// Producers of the values that a node reads, latest first.
+/// Producers of the values that a node reads, latest first; those that only move data come last.
 fn candidates(graph: &Graph, node: &Node, is_producer: fn(&Op) -> bool, diamond: bool) -> Vec<NodeId> {
     let reads = reads(node);
-    let producers: Vec<NodeId> = reads
+    let mut producers: Vec<NodeId> = reads
         .iter()
         .filter(|&&value| (reads.iter().filter(|&&other| other == value).count() > 1) == diamond)
         .filter_map(|&value| producer_id(graph, value))
         .filter(|&producer| is_producer(&graph.node(producer).op))
         .collect();
-    if producers.len() < 2 {
-        return producers;
-    }
-    graph.nodes().rev().filter(|node| producers.contains(node)).collect()
+    let moves = |producer: NodeId| matches!(graph.node(producer).op, Op::Transpose(_) | Op::Expand(_));
+    producers.sort_by(|&a, &b| moves(a).cmp(&moves(b)).then(graph.compare(b, a)));
+    producers.dedup();
+    producers
 }
 
 /// The producer's epilogue with the consumer's steps behind its own.
@@ -100,6 +104,7 @@ fn fused(graph: &Graph, producer: NodeId, consumer: NodeId) -> Result<Epilogue, 
             limit: MAX_EXTRA_OPERANDS,
         });
     }
+    check_broadcasts(graph, first, &epilogue.operands)?;
     let operands: Vec<Operand<'_>> =
         first.inputs.iter().chain(&epilogue.operands).map(|&value| graph.operand(value)).collect();
     let inferred = infer_node(&first.op, &epilogue, &operands, &graph.symbols);
@@ -125,6 +130,38 @@ fn check_types(graph: &Graph, producer: &Node, consumer: &Node) -> Result<(), De
         && let Some(&other) = ends.iter().find(|element| !element.is_float())
     {
         return Err(Declined::element(other));
+    }
+    Ok(())
+}
+
+/// Runs of the result's axes that kernels of an op write as one coordinate.
+fn kept_together(op: &Op, rank: usize) -> Vec<Range<usize>> {
+    match op {
+        Op::Softmax(Softmax { axis }) => vec![0..*axis, axis + 1..rank],
+        Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. }) => {
+            vec![0..*axis, *axis..rank]
+        }
+        Op::Gather(Gather { axis }) => vec![0..*axis, *axis..rank],
+        _ => Vec::new(),
+    }
+}
+
+/// An operand may broadcast along all of the axes that a kernel keeps together, or along none of them.
+fn check_broadcasts(graph: &Graph, producer: &Node, operands: &[ValueId]) -> Result<(), Declined> {
+    let result = &graph.value(producer.outputs[0]).ty.shape;
+    let one = Dim::Const(1);
+    for &operand in operands {
+        let shape = &graph.value(operand).ty.shape;
+        let missing = result.len() - shape.len();
+        let size = |axis: usize| if axis < missing { &one } else { &shape[axis - missing] };
+        for run in kept_together(&producer.op, result.len()) {
+            let whole = run.clone().all(|axis| *size(axis) == result[axis]);
+            let repeated = run.clone().all(|axis| *size(axis) == one);
+            if !whole && !repeated {
+                let value = graph.value(operand).name.clone();
+                return Err(Declined::PartialBroadcast { value, op: producer.op.name() });
+            }
+        }
     }
     Ok(())
 }

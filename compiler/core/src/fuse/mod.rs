@@ -19,16 +19,7 @@ use drift_ir::{Graph, Op};
 
 /// All rules, in the order in which a node tries them. Element-wise chains come first, because a chain that is one node
 /// can move into another producer whole.
-pub const RULES: &[Rule] = &[
-    ELEMENTWISE_CHAIN,
-    DIAMOND,
-    CONV_EPILOGUE,
-    MATMUL_EPILOGUE,
-    REDUCE_EPILOGUE,
-    SOFTMAX_EPILOGUE,
-    LAYER_NORM_EPILOGUE,
-    GATHER_EPILOGUE,
-];
+pub const RULES: &[Rule] = &[ELEMENTWISE_CHAIN, DIAMOND, EPILOGUE];
 
 /// `g(f(x, y), z)   =>   f(x, y) then g(_, z)`
 const ELEMENTWISE_CHAIN: Rule = Rule {
@@ -46,57 +37,12 @@ const DIAMOND: Rule = Rule {
     apply: Apply::Node(|graph, node| absorb::into_producer(graph, node, |_| true, true)),
 };
 
-/// `f(conv(x, w, b), y)   =>   conv(x, w, b) then f(_, y)`
-const CONV_EPILOGUE: Rule = Rule {
-    name: "conv-epilogue",
-    picture: "f(conv(x, w, b), y) => conv(x, w, b) with epilogue f(_, y)",
+/// `f(p, y), p = conv ..   =>   p = conv .. then f(_, y)`
+const EPILOGUE: Rule = Rule {
+    name: "epilogue",
+    picture: "f(p, y) => p with epilogue f(_, y), when nobody else reads p and its kernels run epilogues",
     apply: Apply::Node(|graph, node| {
-        absorb::into_producer(graph, node, |op| matches!(op, Op::Conv(_)), false)
-    }),
-};
-
-/// `f(matmul(a, b), y)   =>   matmul(a, b) then f(_, y)`
-const MATMUL_EPILOGUE: Rule = Rule {
-    name: "matmul-epilogue",
-    picture: "f(matmul(a, b), y) => matmul(a, b) with epilogue f(_, y)",
-    apply: Apply::Node(|graph, node| {
-        absorb::into_producer(graph, node, |op| matches!(op, Op::MatMul(_)), false)
-    }),
-};
-
-/// `f(reduce x, y)   =>   reduce x then f(_, y)`
-const REDUCE_EPILOGUE: Rule = Rule {
-    name: "reduce-epilogue",
-    picture: "f(reduce x, y) => reduce x with epilogue f(_, y)",
-    apply: Apply::Node(|graph, node| {
-        absorb::into_producer(graph, node, |op| matches!(op, Op::Reduce(_)), false)
-    }),
-};
-
-/// `f(softmax x, y)   =>   softmax x then f(_, y)`
-const SOFTMAX_EPILOGUE: Rule = Rule {
-    name: "softmax-epilogue",
-    picture: "f(softmax x, y) => softmax x with epilogue f(_, y)",
-    apply: Apply::Node(|graph, node| {
-        absorb::into_producer(graph, node, |op| matches!(op, Op::Softmax(_)), false)
-    }),
-};
-
-/// `f(layer_norm(x, s, b), y)   =>   layer_norm(x, s, b) then f(_, y)`
-const LAYER_NORM_EPILOGUE: Rule = Rule {
-    name: "layer-norm-epilogue",
-    picture: "f(layer_norm(x, s, b), y) => layer_norm(x, s, b) with epilogue f(_, y)",
-    apply: Apply::Node(|graph, node| {
-        absorb::into_producer(graph, node, |op| matches!(op, Op::LayerNorm(_)), false)
-    }),
-};
-
-/// `f(gather(x, i), y)   =>   gather(x, i) then f(_, y)`
-const GATHER_EPILOGUE: Rule = Rule {
-    name: "gather-epilogue",
-    picture: "f(gather(x, i), y) => gather(x, i) with epilogue f(_, y)",
-    apply: Apply::Node(|graph, node| {
-        absorb::into_producer(graph, node, |op| matches!(op, Op::Gather(_)), false)
+        absorb::into_producer(graph, node, |op| !matches!(op, Op::Elementwise(_)), false)
     }),
 };
 

@@ -33,6 +33,7 @@ kernels!(
     "range",
     "reduce",
     "reshape",
+    "rms_norm",
     "softmax",
     "softmax_subgroup",
     "strided",

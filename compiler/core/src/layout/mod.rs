@@ -7,6 +7,7 @@
 
 use crate::physical::{AxisMap, Element, Layout, Object, Order};
 use crate::profile::Profile;
+use drift_ir::op::{LayerNorm, RmsNorm};
 use drift_ir::{ElementType, Graph, Node, Op, ValueDef, ValueId};
 use std::collections::BTreeMap;
 
@@ -193,7 +194,7 @@ fn activation(
 fn writes_rows(node: &Node, rank: usize) -> bool {
     match &node.op {
         Op::Softmax(_) => rank != 2,
-        Op::LayerNorm(op) => rank != 2 || op.axis != 1,
+        Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. }) => rank != 2 || *axis != 1,
         Op::Reduce(op) => !op.keep_dims,
         Op::Gather(op) => op.axis > 0,
         Op::GatherNd(_) => true,
@@ -228,6 +229,7 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
         Op::MatMul(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)

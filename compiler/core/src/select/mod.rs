@@ -297,6 +297,7 @@ impl Context<'_> {
             Op::LayerNorm(op) => {
                 self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op))
             }
+            Op::RmsNorm(op) => self.floats_only(node).and_then(|()| rows::select_rms_norm(self, node, *op)),
             Op::Reshape(_) => data::select_reshape(self, node),
             Op::Transpose(op) => data::select_transpose(self, node, op),
             Op::Slice(op) => data::select_slice(self, node, op),

@@ -4,7 +4,7 @@ use super::{Chosen, Context, Declined, grid};
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::{AxisMap, Order};
 use drift_ir::Node;
-use drift_ir::op::{LayerNorm, Softmax};
+use drift_ir::op::{LayerNorm, RmsNorm, Softmax};
 
 /// Invocations that share a row of `slices`: a power of two.
 fn row_threads(slices: u64) -> u32 {
@@ -98,4 +98,22 @@ pub(super) fn select_layer_norm(
         declined: Vec::new(),
         flops: 8 * e.elements(),
     })
+}
+
+pub(super) fn select_rms_norm(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: RmsNorm,
+) -> Result<Chosen, Declined> {
+    let (src, dst) = row_slots_any(context, node, op.axis)?;
+    let e = src.extents();
+    let parameters = AxisMap::rows(0, context.shape(node.inputs[0]).len() - op.axis);
+    let scale = context.slot("scale", Access::Read, node.inputs[1], &parameters)?;
+    let threads = row_threads(e.slices());
+    let workgroups = row_grid(context, e.pixels());
+    let constants = vec![("EPSILON", Constant::F32(op.epsilon as f32))];
+    let call =
+        context.call(node, "rms_norm", constants, vec![src, scale], dst, [threads, 1, 1], workgroups)?;
+    let why = format!("{threads} invocations share a row");
+    Ok(Chosen { call, why, declined: Vec::new(), flops: 4 * e.elements() })
 }

@@ -5,7 +5,7 @@
 use super::edit;
 use super::pattern::{binary, keeps_type, only_user, producer, same_type};
 use super::rule::{Apply, Declined, Outcome, Rule};
-use drift_ir::op::{BinaryOp, MatMul, Transpose};
+use drift_ir::op::BinaryOp;
 use drift_ir::{Graph, Node, NodeId, Op, Tensor, TensorType, ValueId};
 
 /// `conv(x, w, b) * c   =>   conv(x, w * c, b * c)` when c has one value per output channel
@@ -20,13 +20,6 @@ pub(super) const CONV_ABSORBS_BIAS: Rule = Rule {
     name: "conv-absorbs-bias",
     picture: "conv(x, w, b) + c => conv(x, w, b + c), also - c, when c has one value per output channel",
     apply: Apply::Node(|graph, node| conv_absorbs(graph, node, &[BinaryOp::Add, BinaryOp::Sub])),
-};
-
-/// `matmul(a, transpose b)   =>   matmul(a, b, transpose_b)` when the last two axes are swapped
-pub(super) const MATMUL_ABSORBS_TRANSPOSE: Rule = Rule {
-    name: "matmul-absorbs-transpose",
-    picture: "matmul(a, transpose b) => matmul(a, b) read as [.., n, k], when the last two axes are swapped",
-    apply: Apply::Node(matmul_absorbs_transpose),
 };
 
 /// `expand(x) + y   =>   x + y` when the result keeps its shape
@@ -136,20 +129,6 @@ fn combined_rows(op: BinaryOp, tensor: &Tensor, parameters: &[f64]) -> Result<Te
         return Err(Declined::OutOfRange { element: tensor.element().name() });
     }
     Ok(combined)
-}
-
-fn matmul_absorbs_transpose(graph: &mut Graph, node: NodeId) -> Outcome {
-    let subject = graph.node(node);
-    let Op::MatMul(MatMul { transpose_b }) = subject.op else { return Ok(false) };
-    let Some(moved) = producer(graph, subject.inputs[1]) else { return Ok(false) };
-    let Op::Transpose(Transpose { perm }) = &moved.op else { return Ok(false) };
-    let Some(outer) = perm.len().checked_sub(2) else { return Ok(false) };
-    if !perm.iter().copied().eq((0..outer).chain([outer + 1, outer])) {
-        return Ok(false);
-    }
-    let op = Op::MatMul(MatMul { transpose_b: !transpose_b });
-    let inputs = vec![subject.inputs[0], moved.inputs[0]];
-    edit::set_op(graph, node, op, &inputs)
 }
 
 fn elementwise_absorbs_expand(graph: &mut Graph, node: NodeId) -> Outcome {

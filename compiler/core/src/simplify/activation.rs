@@ -5,7 +5,10 @@
 //! are expanded as polynomials and compared with the definition.
 
 use super::edit;
-use super::pattern::{constant_tolerance, plain_scalar_op, producer, same_type, uniform};
+use super::pattern::{
+    beside_uniform, constant_tolerance, made_by_binary, made_by_unary, plain_scalar_op, producer, same_type,
+    uniform,
+};
 use super::rule::{Apply, Outcome, Rule};
 use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
 use drift_ir::{Graph, NodeId, Op, ValueId};
@@ -23,6 +26,13 @@ pub(super) const GELU_TANH: Rule = Rule {
     name: "gelu-tanh",
     picture: "0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3))) => gelu(tanh) x, factors in any order",
     apply: Apply::Node(|graph, node| recognise(graph, node, &TANH_FORM)),
+};
+
+/// `1 / (1 + exp(-x))   =>   sigmoid x`
+pub(super) const SIGMOID: Rule = Rule {
+    name: "sigmoid",
+    picture: "1 / (1 + exp(-x)) => sigmoid x, and y / (1 + exp(-x)) => y * sigmoid x",
+    apply: Apply::Node(sigmoid),
 };
 
 /// `x * sigmoid(x)   =>   silu x`
@@ -100,6 +110,38 @@ fn recognise(graph: &mut Graph, node: NodeId, form: &Form) -> Outcome {
     });
     let Some(x) = found else { return Ok(false) };
     edit::set_op(graph, node, Op::Elementwise(ScalarOp::Unary(form.becomes)), &[x])
+}
+
+fn sigmoid(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let (numerator, denominator) = match plain_scalar_op(subject) {
+        Some(ScalarOp::Unary(UnaryOp::Reciprocal)) => (None, subject.inputs[0]),
+        Some(ScalarOp::Binary(BinaryOp::Div)) => (Some(subject.inputs[0]), subject.inputs[1]),
+        _ => return Ok(false),
+    };
+    let Some(x) = logistic_argument(graph, denominator) else { return Ok(false) };
+    let sigmoid = Op::Elementwise(ScalarOp::Unary(UnaryOp::Sigmoid));
+    if !same_type(graph, x, subject.outputs[0]) {
+        return Ok(false);
+    }
+    match numerator.filter(|&value| uniform(graph, value) != Some(1.0)) {
+        None => edit::set_op(graph, node, sigmoid, &[x]),
+        Some(y) => {
+            let factor = edit::insert_before(graph, node, sigmoid, &[x])?;
+            edit::set_op(graph, node, Op::Elementwise(ScalarOp::Binary(BinaryOp::Mul)), &[y, factor])
+        }
+    }
+}
+
+/// `x`, if a value is `1 + exp(-x)`.
+fn logistic_argument(graph: &Graph, value: ValueId) -> Option<ValueId> {
+    let (exponential, one) = beside_uniform(graph, made_by_binary(graph, value, BinaryOp::Add)?)?;
+    let negated = made_by_unary(graph, exponential, UnaryOp::Exp)?;
+    (one == 1.0).then_some(())?;
+    made_by_unary(graph, negated, UnaryOp::Neg).or_else(|| {
+        let (x, factor) = beside_uniform(graph, made_by_binary(graph, negated, BinaryOp::Mul)?)?;
+        (factor == -1.0).then_some(x)
+    })
 }
 
 /// Whether polynomials can be expanded through this op.

@@ -66,9 +66,8 @@ fn equal_constants(graph: &mut Graph) -> Vec<String> {
             candidates.push(value);
             continue;
         };
-        let is_read = graph.nodes().any(|node| graph.node(node).operands().any(|operand| operand == value));
         let name = graph.value(value).name.clone();
-        if is_read && !graph.is_output(value) && graph.replace_uses(value, first).is_ok() {
+        if graph.is_read(value) && !graph.is_output(value) && graph.replace_uses(value, first).is_ok() {
             merged.push(name);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::rule::{Declined, Outcome};
 use drift_ir::op::{Epilogue, ScalarOp, Step, StepArg};
-use drift_ir::{ElementType, Graph, NodeId, Op, Tensor, ValueDef, ValueId};
+use drift_ir::{ElementType, Graph, NodeId, Op, Tensor, TensorType, ValueDef, ValueId};
 
 /// Turns a node into another op on other operands; the types of its results stay.
 pub(crate) fn set_op(graph: &mut Graph, node: NodeId, op: Op, inputs: &[ValueId]) -> Outcome {
@@ -10,6 +10,47 @@ pub(crate) fn set_op(graph: &mut Graph, node: NodeId, op: Op, inputs: &[ValueId]
     graph.set_op_and_inputs(node, op, inputs)?;
     bury_all(graph, before, node);
     Ok(true)
+}
+
+/// An operand that a rewrite is about to use.
+pub(crate) enum Wanted {
+    /// A value of the graph.
+    Value(ValueId),
+    /// A constant to be added under a name like this one.
+    Constant(String, Tensor),
+}
+
+impl Wanted {
+    /// The value; adds the constant.
+    pub(crate) fn add(self, graph: &mut Graph) -> Result<ValueId, Declined> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Constant(name, tensor) => add_constant(graph, &name, tensor),
+        }
+    }
+
+    /// Its type.
+    pub(crate) fn ty(&self, graph: &Graph) -> TensorType {
+        match self {
+            Self::Value(value) => graph.value(*value).ty.clone(),
+            Self::Constant(_, tensor) => tensor.ty(),
+        }
+    }
+}
+
+/// Adds a node before another, for a rewrite of that one; it stands for the same nodes of the model.
+pub(crate) fn insert_before(
+    graph: &mut Graph,
+    anchor: NodeId,
+    op: Op,
+    inputs: &[ValueId],
+) -> Result<ValueId, Declined> {
+    let node = graph.node(anchor);
+    let origins = node.origins.clone();
+    let name = graph.unique_name(&format!("{}.{}", graph.value(node.outputs[0]).name, op.name()));
+    let inserted = graph.insert_node_before(anchor, name.clone(), op, inputs, [name])?;
+    graph.set_origins(inserted, origins);
+    Ok(graph.node(inserted).outputs[0])
 }
 
 /// Makes `epilogue` the whole of what `consumer` did with the result of `producer`, and removes the consumer. Its place, its result's name and its origins go to the producer. The caller has

@@ -4,7 +4,7 @@ use super::edit;
 use super::pattern::{beside_uniform, plain_scalar_op, producer, same_type, uniform};
 use super::rule::{Apply, Outcome, Rule};
 use drift_ir::op::{BinaryOp, ReduceKind, Reshape, ScalarOp, Transpose, UnaryOp};
-use drift_ir::{Graph, Node, NodeId, Op, ValueId};
+use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
 
 /// `x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, c ? x : x   =>   x`
 pub(super) const IDENTITY_ARITHMETIC: Rule = Rule {
@@ -47,6 +47,13 @@ pub(super) const TRANSPOSE_TO_RESHAPE: Rule = Rule {
     name: "transpose-to-reshape",
     picture: "transpose x => reshape x, when only axes of size 1 change places",
     apply: Apply::Node(transpose_to_reshape),
+};
+
+/// `cast (cast x)   =>   cast x` when the inner cast holds every value exactly
+pub(super) const CAST_CAST: Rule = Rule {
+    name: "cast-cast",
+    picture: "cast (cast x) => cast x, when the type between holds every value of x",
+    apply: Apply::Node(cast_cast),
 };
 
 /// Forwards a node's operand to its users when `of` names one of the result's own type.
@@ -140,4 +147,30 @@ fn transpose_to_reshape(graph: &mut Graph, node: NodeId) -> Outcome {
     let shape = perm.iter().map(|&axis| input[axis].clone()).collect();
     let x = subject.inputs[0];
     edit::set_op(graph, node, Op::Reshape(Reshape { shape }), &[x])
+}
+
+fn cast_cast(graph: &mut Graph, node: NodeId) -> Outcome {
+    let outer = graph.node(node);
+    let Some(ScalarOp::Cast(to)) = plain_scalar_op(outer) else { return Ok(false) };
+    let Some(inner) = producer(graph, outer.inputs[0]) else { return Ok(false) };
+    let Some(ScalarOp::Cast(between)) = plain_scalar_op(inner) else { return Ok(false) };
+    let x = inner.inputs[0];
+    if !holds(between, graph.value(x).ty.element) {
+        return Ok(false);
+    }
+    edit::set_op(graph, node, Op::Elementwise(ScalarOp::Cast(to)), &[x])
+}
+
+/// Whether every value of one type is a value of the other.
+fn holds(wide: ElementType, narrow: ElementType) -> bool {
+    use ElementType::{Bool, F16, F32, F64, I8, I32, I64, U8};
+    match narrow {
+        F64 | I64 => wide == narrow,
+        F32 => matches!(wide, F32 | F64),
+        F16 => matches!(wide, F16 | F32 | F64),
+        I32 => matches!(wide, I32 | I64 | F64),
+        I8 => matches!(wide, I8 | I32 | I64 | F16 | F32 | F64),
+        U8 => matches!(wide, U8 | I32 | I64 | F16 | F32 | F64),
+        Bool => true,
+    }
 }

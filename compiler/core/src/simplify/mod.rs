@@ -5,6 +5,7 @@
 //! authors. Nothing here depends on a device.
 
 mod absorb;
+mod accumulate;
 mod activation;
 mod duplicates;
 pub(crate) mod edit;
@@ -12,7 +13,10 @@ mod fold;
 mod identity;
 mod normalize;
 pub(crate) mod pattern;
+mod product;
 pub mod rule;
+mod sink;
+mod slices;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -33,18 +37,34 @@ pub const RULES: &[Rule] = &[
     identity::RESHAPE_RESHAPE,
     identity::TRANSPOSE_TRANSPOSE,
     identity::TRANSPOSE_TO_RESHAPE,
+    identity::CAST_CAST,
+    sink::TRANSPOSE_BETWEEN_RESHAPES,
+    slices::SLICE_SLICE,
+    slices::SLICE_OF_CONCAT,
+    slices::CONCAT_CONCAT,
+    slices::CONCAT_OF_SLICES,
+    slices::GATHER_TO_SLICE,
     duplicates::COMMON_SUBEXPRESSION,
     activation::GELU_ERF,
     activation::GELU_TANH,
+    activation::SIGMOID,
     activation::SILU,
     normalize::LAYER_NORM,
     normalize::LAYER_NORM_ABSORBS_SCALE,
     normalize::LAYER_NORM_ABSORBS_BIAS,
-    normalize::SOFTMAX,
+    accumulate::RMS_NORM,
+    accumulate::RMS_NORM_ABSORBS_SCALE,
+    accumulate::SOFTMAX,
+    accumulate::ACCUMULATION_ABSORBS_CASTS,
     absorb::CONV_ABSORBS_SCALE,
     absorb::CONV_ABSORBS_BIAS,
-    absorb::MATMUL_ABSORBS_TRANSPOSE,
     absorb::ELEMENTWISE_ABSORBS_EXPAND,
+    product::MATMUL_ABSORBS_TRANSPOSE,
+    product::MATMUL_HOISTS_SCALE,
+    product::MATMUL_ABSORBS_EXPAND,
+    product::MATMUL_ABSORBS_REPEAT,
+    sink::TRANSPOSE_SINKS,
+    sink::RESHAPE_SINKS,
     duplicates::EQUAL_CONSTANTS,
     duplicates::DEAD_CODE,
 ];

@@ -1,12 +1,13 @@
 //! Normalisations that exporters decompose, recognised as one op, which reads its operand twice instead of five times.
 
-use super::edit;
+use super::edit::{self, Wanted};
 use super::pattern::{
-    beside_uniform, binary, made_by_binary, made_by_unary, only_user, producer, same_type, uniform,
+    beside_uniform, binary, made_by_binary, made_by_unary, only_user, plain_scalar_op, producer, same_type,
+    uniform,
 };
 use super::rule::{Apply, Declined, Outcome, Rule};
-use drift_ir::op::{BinaryOp, LayerNorm, ReduceKind, Softmax, UnaryOp};
-use drift_ir::{Dim, Graph, Node, NodeId, Op, ValueId};
+use drift_ir::op::{BinaryOp, LayerNorm, ReduceKind, RmsNorm, ScalarOp, UnaryOp};
+use drift_ir::{Graph, Node, NodeId, Op, ValueId};
 
 /// `(x - mean x) / sqrt(mean((x - mean x)^2) + eps)   =>   layer_norm x, 1`
 pub(super) const LAYER_NORM: Rule = Rule {
@@ -19,7 +20,7 @@ pub(super) const LAYER_NORM: Rule = Rule {
 pub(super) const LAYER_NORM_ABSORBS_SCALE: Rule = Rule {
     name: "layer-norm-absorbs-scale",
     picture: "layer_norm(x, 1) * s => layer_norm(x, s)",
-    apply: Apply::Node(layer_norm_absorbs_scale),
+    apply: Apply::Node(|graph, node| absorb_scale(graph, node, |op| matches!(op, Op::LayerNorm(_)))),
 };
 
 /// `layer_norm(x, s) + b   =>   layer_norm(x, s, b)`
@@ -29,15 +30,8 @@ pub(super) const LAYER_NORM_ABSORBS_BIAS: Rule = Rule {
     apply: Apply::Node(layer_norm_absorbs_bias),
 };
 
-/// `exp(x - max x) / sum(exp(x - max x))   =>   softmax x`
-pub(super) const SOFTMAX: Rule = Rule {
-    name: "softmax",
-    picture: "exp(x - max x) / sum(exp(x - max x)) => softmax x, also without the max",
-    apply: Apply::Node(softmax),
-};
-
 /// The operand of a plain reduction that keeps its axes.
-fn reduced(graph: &Graph, value: ValueId, kind: ReduceKind) -> Option<(ValueId, &[usize])> {
+pub(super) fn reduced(graph: &Graph, value: ValueId, kind: ReduceKind) -> Option<(ValueId, &[usize])> {
     let node = producer(graph, value)?;
     match &node.op {
         Op::Reduce(reduce) if reduce.kind == kind && reduce.keep_dims => Some((node.inputs[0], &reduce.axes)),
@@ -73,7 +67,7 @@ fn inverse_root_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
 }
 
 /// `d`, if a value is `d^2` in one of its spellings.
-fn square_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
+pub(super) fn square_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
     if let Some((a, b)) = made_by_binary(graph, value, BinaryOp::Mul) {
         return (a == b).then_some(a);
     }
@@ -81,13 +75,25 @@ fn square_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
     (uniform(graph, exponent)? == 2.0).then_some(base)
 }
 
-/// The deviation and the variance plus epsilon, if a node divides one by the root of the other.
-fn standardised(graph: &Graph, node: &Node) -> Option<(ValueId, ValueId)> {
-    if let Some((deviation, root)) = binary(node, BinaryOp::Div) {
-        return Some((deviation, root_of(graph, root)?));
+/// The dividend and the square of the divisor, if a node divides by a root. The root may be cast on its way.
+pub(super) fn standardised(graph: &Graph, node: &Node) -> Option<(ValueId, ValueId)> {
+    if let Some((dividend, root)) = binary(node, BinaryOp::Div) {
+        return Some((dividend, root_of(graph, before_cast(graph, root))?));
     }
     let (a, b) = binary(node, BinaryOp::Mul)?;
-    inverse_root_of(graph, b).map(|v| (a, v)).or_else(|| Some((b, inverse_root_of(graph, a)?)))
+    let square = |value| inverse_root_of(graph, before_cast(graph, value));
+    square(b).map(|v| (a, v)).or_else(|| Some((b, square(a)?)))
+}
+
+/// What a value was before it was cast from one float type to another, or itself.
+pub(super) fn before_cast(graph: &Graph, value: ValueId) -> ValueId {
+    let from = || {
+        let node = producer(graph, value)?;
+        let ScalarOp::Cast(to) = plain_scalar_op(node)? else { return None };
+        let element = graph.value(node.inputs[0]).ty.element;
+        (to.is_float() && element.is_float()).then_some(node.inputs[0])
+    };
+    from().unwrap_or(value)
 }
 
 /// What a decomposed layer normalisation normalises, from which axis, with which epsilon.
@@ -106,75 +112,79 @@ fn match_layer_norm(graph: &Graph, node: &Node) -> Option<(ValueId, LayerNorm)> 
 
 fn layer_norm(graph: &mut Graph, node: NodeId) -> Outcome {
     let Some((x, op)) = match_layer_norm(graph, graph.node(node)) else { return Ok(false) };
-    let ty = &graph.value(x).ty;
-    if ty != &graph.value(graph.node(node).outputs[0]).ty {
+    if !same_type(graph, x, graph.node(node).outputs[0]) {
         return Ok(false);
     }
-    let element = ty.element;
-    let normalised: Option<Vec<u64>> = ty.shape[op.axis..].iter().map(Dim::as_const).collect();
-    let Some(shape) = normalised else {
-        return Err(Declined::FreeDim { value: graph.value(x).name.clone() });
-    };
-    let ones = edit::filled(element, &shape, 1.0)?;
-    let name = format!("{}.scale", graph.node(node).name);
-    let scale = edit::add_constant(graph, &name, ones)?;
+    let scale = unit_scale(graph, node, x, op.axis)?;
     edit::set_op(graph, node, Op::LayerNorm(op), &[x, scale])
 }
 
-/// The layer normalisation among the operands of a product or sum, and the other operand.
-fn beside_layer_norm(graph: &Graph, node: NodeId, op: BinaryOp) -> Option<(&Node, ValueId)> {
+/// The normalisation among the operands of a product or sum, and the other operand.
+fn beside_norm(
+    graph: &Graph,
+    node: NodeId,
+    op: BinaryOp,
+    is_norm: fn(&Op) -> bool,
+) -> Option<(&Node, ValueId)> {
     let (a, b) = binary(graph.node(node), op)?;
     [(a, b), (b, a)].into_iter().find_map(|(norm, other)| {
-        let inner = producer(graph, norm).filter(|n| matches!(n.op, Op::LayerNorm(_)))?;
+        let inner = producer(graph, norm).filter(|n| is_norm(&n.op))?;
         same_type(graph, norm, graph.node(node).outputs[0]).then_some((inner, other))
     })
 }
 
-/// Whether a constant has exactly the shape of the normalised axes.
-fn fits_normalised_axes(graph: &Graph, norm: &Node, parameter: ValueId) -> bool {
-    let Op::LayerNorm(LayerNorm { axis, .. }) = norm.op else { return false };
-    graph.constant(parameter).is_some()
-        && graph.value(parameter).ty.shape == graph.value(norm.inputs[0]).ty.shape[axis..]
+/// A constant as a parameter in the shape of the normalised axes, if it has that shape but for leading ones.
+fn parameter_of(graph: &Graph, norm: &Node, parameter: ValueId) -> Option<Wanted> {
+    let (Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. })) = norm.op else {
+        return None;
+    };
+    let normalised = graph.value(norm.inputs[0]).ty.static_shape_from(axis)?;
+    let tensor = graph.constant(parameter)?;
+    if tensor.shape() == normalised {
+        return Some(Wanted::Value(parameter));
+    }
+    let leading = tensor.rank().checked_sub(normalised.len())?;
+    let (ones, rest) = tensor.shape().split_at(leading);
+    if rest != normalised || ones.iter().any(|&size| size != 1) {
+        return None;
+    }
+    Some(Wanted::Constant(graph.value(parameter).name.clone(), tensor.reshaped(normalised).ok()?))
 }
 
-fn layer_norm_absorbs_scale(graph: &mut Graph, node: NodeId) -> Outcome {
-    let Some((inner, scale)) = beside_layer_norm(graph, node, BinaryOp::Mul) else { return Ok(false) };
+/// Gives a normalisation whose scale is 1 the constant that multiplies its result as scale.
+pub(super) fn absorb_scale(graph: &mut Graph, node: NodeId, is_norm: fn(&Op) -> bool) -> Outcome {
+    let Some((inner, scale)) = beside_norm(graph, node, BinaryOp::Mul, is_norm) else { return Ok(false) };
     let plain = inner.inputs.len() == 2 && uniform(graph, inner.inputs[1]) == Some(1.0);
-    if !plain || !fits_normalised_axes(graph, inner, scale) {
-        return Ok(false);
-    }
+    let Some(scale) = parameter_of(graph, inner, scale).filter(|_| plain) else { return Ok(false) };
     only_user(graph, inner.outputs[0], node)?;
     let (op, x) = (inner.op.clone(), inner.inputs[0]);
+    let scale = scale.add(graph)?;
     edit::set_op(graph, node, op, &[x, scale])
 }
 
 fn layer_norm_absorbs_bias(graph: &mut Graph, node: NodeId) -> Outcome {
-    let Some((inner, bias)) = beside_layer_norm(graph, node, BinaryOp::Add) else { return Ok(false) };
-    if inner.inputs.len() != 2 || !fits_normalised_axes(graph, inner, bias) {
-        return Ok(false);
-    }
+    let is_norm = |op: &Op| matches!(op, Op::LayerNorm(_));
+    let Some((inner, bias)) = beside_norm(graph, node, BinaryOp::Add, is_norm) else { return Ok(false) };
+    let has_bias = inner.inputs.len() > 2;
+    let Some(bias) = parameter_of(graph, inner, bias).filter(|_| !has_bias) else { return Ok(false) };
     only_user(graph, inner.outputs[0], node)?;
     let (op, x, scale) = (inner.op.clone(), inner.inputs[0], inner.inputs[1]);
+    let bias = bias.add(graph)?;
     edit::set_op(graph, node, op, &[x, scale, bias])
 }
 
-fn softmax(graph: &mut Graph, node: NodeId) -> Outcome {
-    let Some((x, axis)) = match_softmax(graph, graph.node(node)) else { return Ok(false) };
-    if !same_type(graph, x, graph.node(node).outputs[0]) {
-        return Ok(false);
-    }
-    edit::set_op(graph, node, Op::Softmax(Softmax { axis }), &[x])
-}
-
-/// What a decomposed softmax reads, and its axis. The op subtracts the maximum itself.
-fn match_softmax(graph: &Graph, node: &Node) -> Option<(ValueId, usize)> {
-    let (numerator, sum) = binary(node, BinaryOp::Div)?;
-    let (summed, axes) = reduced(graph, sum, ReduceKind::Sum)?;
-    let exponent = made_by_unary(graph, numerator, UnaryOp::Exp)?;
-    let &[axis] = axes else { return None };
-    let shifted = made_by_binary(graph, exponent, BinaryOp::Sub).and_then(|(x, max)| {
-        let (of, axes) = reduced(graph, max, ReduceKind::Max)?;
-        (of == x && axes == [axis]).then_some(x)
-    });
-    (summed == numerator).then_some((shifted.unwrap_or(exponent), axis))
+/// Ones in the shape of the axes from `axis` on, for a normalisation whose scale is yet to be found.
+pub(super) fn unit_scale(
+    graph: &mut Graph,
+    node: NodeId,
+    x: ValueId,
+    axis: usize,
+) -> Result<ValueId, Declined> {
+    let ty = &graph.value(x).ty;
+    let Some(shape) = ty.static_shape_from(axis) else {
+        return Err(Declined::FreeDim { value: graph.value(x).name.clone() });
+    };
+    let ones = edit::filled(ty.element, &shape, 1.0)?;
+    let name = format!("{}.scale", graph.node(node).name);
+    edit::add_constant(graph, &name, ones)
 }

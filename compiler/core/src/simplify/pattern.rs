@@ -103,10 +103,10 @@ pub(crate) fn only_user(graph: &Graph, value: ValueId, user: NodeId) -> Result<(
     if graph.is_output(value) {
         return Err(Declined::GraphOutput { value: name() });
     }
-    let mut users: Vec<NodeId> = graph.users(value).into_iter().map(|(node, _)| node).collect();
-    users.dedup();
-    if users.iter().any(|&other| other != user) {
-        return Err(Declined::SeveralUsers { value: name(), users: users.len() });
+    let readers = graph.readers(value);
+    let users = readers.len();
+    if readers.into_iter().any(|other| other != user) {
+        return Err(Declined::SeveralUsers { value: name(), users });
     }
     Ok(())
 }

@@ -103,6 +103,14 @@ pub enum Declined {
         /// The producer's op.
         op: &'static str,
     },
+    /// An operand that repeats along some of the axes that a kernel writes as one coordinate.
+    #[error("`{value}` broadcasts along a part of the axes that {op} writes as one")]
+    PartialBroadcast {
+        /// The operand.
+        value: String,
+        /// The producer's op.
+        op: &'static str,
+    },
     /// An element type that the rewrite cannot carry.
     #[error("element type {element} is not carried through this rewrite")]
     ElementType {
@@ -252,20 +260,19 @@ fn visit<'r>(
     report: &mut Report,
 ) {
     for _ in 0..MAX_REPEATS {
+        let Some(name) = graph.get_node(node).map(|subject| subject.name.clone()) else { return };
         let mut refusals = Vec::new();
         let mut applied = false;
         for rule in rules.clone() {
             let Apply::Node(apply) = rule.apply else { continue };
-            let Some(subject) = graph.get_node(node) else { return };
-            let name = subject.name.clone();
             match apply(graph, node) {
                 Ok(true) => {
-                    report.applied.push(Applied { node: name, rule: rule.name });
+                    report.applied.push(Applied { node: name.clone(), rule: rule.name });
                     applied = true;
                     break;
                 }
                 Ok(false) => {}
-                Err(reason) => refusals.push(Refusal { node: name, rule: rule.name, reason }),
+                Err(reason) => refusals.push(Refusal { node: name.clone(), rule: rule.name, reason }),
             }
         }
         if !applied {

@@ -225,6 +225,8 @@ fn normalisations_are_stable() {
     let actual = eval(text);
     close(&actual[..3], &[0.5 - third, 0.5, 0.5 + third], 1e-6);
     assert!(actual[3].is_nan());
+    let text = "@x: f16[2,2] = [3e4,-3e4,0,0]\n@s: f16[2] = [1,2]\n%1 = rms_norm @x, @s {axis=1, epsilon=1e-6}\nreturn %1";
+    close(&eval(text), &[1.0, -2.0, 0.0, 0.0], 1e-3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{EditError, Graph, Known, Node, NodeId, State, Value, ValueDef, Value
 use crate::op::infer::{InferError, InferErrorKind, Operand, check_addressable, infer_node};
 use crate::op::{Epilogue, Op, known};
 use crate::tensor::{Tensor, TensorType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Type and known elements of one result.
 pub(super) type Inferred = (TensorType, Known);
@@ -46,6 +46,7 @@ impl Graph {
         self.value_names.insert(name.clone(), id);
         self.values.push(Some(Value { name, ty, def }));
         self.known.push(known);
+        self.readers.push(BTreeSet::new());
         Ok(id)
     }
 
@@ -58,14 +59,7 @@ impl Graph {
         inputs: &[ValueId],
         output_names: impl IntoIterator<Item = S>,
     ) -> Result<NodeId, InferError> {
-        let position = self.order.len();
-        self.insert_node(
-            position,
-            name.into(),
-            op,
-            inputs,
-            output_names.into_iter().map(Into::into).collect(),
-        )
+        self.insert_node(None, name.into(), op, inputs, output_names.into_iter().map(Into::into).collect())
     }
 
     /// Like [`Graph::add_node`], at the place just before `anchor`.
@@ -77,9 +71,8 @@ impl Graph {
         inputs: &[ValueId],
         output_names: impl IntoIterator<Item = S>,
     ) -> Result<NodeId, InferError> {
-        let position = self.position(anchor);
         self.insert_node(
-            position,
+            Some(anchor),
             name.into(),
             op,
             inputs,
@@ -96,9 +89,8 @@ impl Graph {
         inputs: &[ValueId],
         output_names: impl IntoIterator<Item = S>,
     ) -> Result<NodeId, InferError> {
-        let position = self.position(anchor) + 1;
         self.insert_node(
-            position,
+            self.order.next(anchor),
             name.into(),
             op,
             inputs,
@@ -108,7 +100,7 @@ impl Graph {
 
     fn insert_node(
         &mut self,
-        position: usize,
+        before: Option<NodeId>,
         name: String,
         op: Op,
         inputs: &[ValueId],
@@ -127,7 +119,7 @@ impl Graph {
         if let Some(taken) = self.first_taken(&output_names) {
             return fail(&node, InferErrorKind::NameTaken(taken));
         }
-        if let Err(kind) = self.check_order(&node, position) {
+        if let Err(kind) = self.check_order(&node, before) {
             return fail(&node, kind);
         }
         let results = self.infer_results(&node, &Staged::new())?;
@@ -142,8 +134,11 @@ impl Graph {
         }
         node.name = self.unique_node_name(&node.name);
         self.node_names.insert(node.name.clone());
+        node.operands().for_each(|value| {
+            self.readers[value.0 as usize].insert(id);
+        });
         self.nodes.push(Some(node));
-        self.order.insert(position, id);
+        self.order.insert(id, before);
         Ok(id)
     }
 
@@ -154,15 +149,8 @@ impl Graph {
             .map(|index| names[index].clone())
     }
 
-    /// Place of a node in the execution order. Panics for one that was removed.
-    pub(super) fn position(&self, node: NodeId) -> usize {
-        // Most edits are near the end, where builders append.
-        let position = self.order.iter().rposition(|&other| other == node);
-        position.expect("the node is in the graph")
-    }
-
-    /// Every operand of a node exists and is computed before `position`.
-    pub(super) fn check_order(&self, node: &Node, position: usize) -> Result<(), InferErrorKind> {
+    /// Every operand of a node exists and is computed before `place`, or at all.
+    pub(super) fn check_order(&self, node: &Node, place: Option<NodeId>) -> Result<(), InferErrorKind> {
         for (index, operand) in node.operands().enumerate() {
             let Some(value) = self.get_value(operand) else {
                 return Err(InferErrorKind::UnknownValue(index));
@@ -170,8 +158,7 @@ impl Graph {
             let ValueDef::Node { node: producer, .. } = value.def else {
                 continue;
             };
-            // At the end of the order everything is computed.
-            if position < self.order.len() && self.position(producer) >= position {
+            if place.is_some_and(|place| self.compare(producer, place).is_ge()) {
                 return Err(InferErrorKind::UsedBeforeDefined(value.name.clone()));
             }
         }

@@ -1,6 +1,7 @@
 //! Edits. Each one either leaves a consistent graph (order, types, names) or changes nothing and says why.
 
 use super::build::{Staged, infer_error};
+use super::order::Order;
 use super::{Graph, Node, NodeId, ValueDef, ValueId};
 use crate::dim::{DimError, SymbolId};
 use crate::op::infer::InferError;
@@ -169,8 +170,7 @@ impl Graph {
                 *value = new;
             }
         };
-        let users: BTreeSet<NodeId> = self.users(old).into_iter().map(|(id, _)| id).collect();
-        let edits = users.into_iter().map(|id| {
+        let edits = self.readers[old.0 as usize].iter().map(|&id| {
             let mut node = self.node(id).clone();
             node.inputs.iter_mut().for_each(replace);
             node.epilogue.operands.iter_mut().for_each(replace);
@@ -188,34 +188,40 @@ impl Graph {
 
     /// Commits changed nodes together with the types that follow from them.
     fn replace_nodes(&mut self, edits: BTreeMap<NodeId, Node>) -> Result<(), InferError> {
-        let Some(first) = edits.keys().map(|&id| self.position(id)).min() else {
-            return Ok(());
-        };
         let mut staged = Staged::new();
-        let mut pending = edits.len();
-        for (position, id) in self.order.iter().enumerate().skip(first) {
-            let edited = edits.get(id);
-            let node = edited.unwrap_or_else(|| self.node(*id));
+        // In execution order, so that a node is inferred once, after everything that it reads.
+        let mut pending: BTreeSet<(u64, NodeId)> =
+            edits.keys().map(|&id| (self.order.rank(id), id)).collect();
+        while let Some((_, id)) = pending.pop_first() {
+            let edited = edits.get(&id);
+            let node = edited.unwrap_or_else(|| self.node(id));
             if edited.is_some() {
-                pending -= 1;
-                self.check_order(node, position).map_err(|kind| infer_error(node, kind))?;
-            } else if !node.operands().any(|value| staged.contains_key(&value)) {
-                continue;
+                self.check_order(node, Some(id)).map_err(|kind| infer_error(node, kind))?;
             }
             for (&output, (ty, known)) in node.outputs.iter().zip(self.infer_results(node, &staged)?) {
                 if self.value(output).ty != ty || self.known[output.0 as usize] != known {
                     staged.insert(output, (ty, known));
+                    let readers = self.readers[output.0 as usize].iter();
+                    pending.extend(readers.map(|&reader| (self.order.rank(reader), reader)));
                 }
-            }
-            if pending == 0 && staged.is_empty() {
-                break;
             }
         }
         for (id, node) in edits {
+            self.unlist_reader(id);
+            for value in node.operands() {
+                self.readers[value.0 as usize].insert(id);
+            }
             self.nodes[id.0 as usize] = Some(node);
         }
         self.commit(staged);
         Ok(())
+    }
+
+    /// Takes a node out of the readers of its operands.
+    fn unlist_reader(&mut self, id: NodeId) {
+        for value in self.nodes[id.0 as usize].iter().flat_map(Node::operands) {
+            self.readers[value.0 as usize].remove(&id);
+        }
     }
 
     fn commit(&mut self, staged: Staged) {
@@ -261,16 +267,14 @@ impl Graph {
         if id == anchor {
             return Ok(());
         }
-        let target = self.position(anchor);
         let node = self.node(id);
-        let read_earlier = node
-            .outputs
-            .iter()
-            .copied()
-            .find(|&value| self.users(value).into_iter().any(|(user, _)| self.position(user) < target));
-        let computed_later = node
-            .operands()
-            .find(|&value| self.producer(value).is_some_and(|producer| self.position(producer) >= target));
+        let is_read_earlier = |value: &ValueId| {
+            self.readers[value.0 as usize].iter().any(|&user| self.compare(user, anchor).is_lt())
+        };
+        let read_earlier = node.outputs.iter().copied().find(is_read_earlier);
+        let computed_later = node.operands().find(|&value| {
+            self.producer(value).is_some_and(|producer| self.compare(producer, anchor).is_ge())
+        });
         if let Some(value) = read_earlier.or(computed_later) {
             return Err(EditError::Order {
                 node: node.name.clone(),
@@ -278,16 +282,15 @@ impl Graph {
                 value: self.value(value).name.clone(),
             });
         }
-        self.order.retain(|&other| other != id);
-        let target = self.position(anchor);
-        self.order.insert(target, id);
+        self.order.remove(id);
+        self.order.insert(id, Some(anchor));
         Ok(())
     }
 
     /// Removes a node whose results nobody reads, and gives it back.
     pub fn remove_node(&mut self, id: NodeId) -> Result<Node, EditError> {
         let node = self.node(id);
-        let is_used = |value: &&ValueId| self.is_output(**value) || !self.users(**value).is_empty();
+        let is_used = |value: &&ValueId| self.is_output(**value) || self.is_read(**value);
         if let Some(&value) = node.outputs.iter().find(is_used) {
             return Err(EditError::StillUsed {
                 node: node.name.clone(),
@@ -295,12 +298,13 @@ impl Graph {
             });
         }
         let node = node.clone();
-        self.order.retain(|&other| other != id);
         self.drop_node(id);
         Ok(node)
     }
 
     fn drop_node(&mut self, id: NodeId) {
+        self.order.remove(id);
+        self.unlist_reader(id);
         if let Some(node) = self.nodes[id.0 as usize].take() {
             self.node_names.remove(&node.name);
             node.outputs.iter().for_each(|&value| self.drop_value(value));
@@ -311,6 +315,7 @@ impl Graph {
         if let Some(value) = self.values[id.0 as usize].take() {
             self.value_names.remove(&value.name);
             self.known[id.0 as usize] = None;
+            self.readers[id.0 as usize].clear();
         }
     }
 
@@ -319,7 +324,7 @@ impl Graph {
         let mut needed = vec![false; self.values.len()];
         self.outputs.iter().for_each(|value| needed[value.0 as usize] = true);
         let mut dead = Vec::new();
-        for &id in self.order.iter().rev() {
+        for id in self.nodes().rev() {
             let node = self.node(id);
             if node.outputs.iter().any(|value| needed[value.0 as usize]) {
                 node.operands().for_each(|value| needed[value.0 as usize] = true);
@@ -330,7 +335,6 @@ impl Graph {
         for &id in &dead {
             self.drop_node(id);
         }
-        self.order.retain(|id| self.nodes[id.0 as usize].is_some());
         let constants: Vec<ValueId> = self
             .values()
             .filter(|(id, value)| matches!(value.def, ValueDef::Constant(_)) && !needed[id.0 as usize])
@@ -349,8 +353,9 @@ impl Graph {
         }
         let renumber = |value: &mut ValueId| *value = new_values[value.0 as usize];
         let mut new_nodes = vec![NodeId(u32::MAX); self.nodes.len()];
-        let mut nodes = Vec::with_capacity(self.order.len());
-        for (new, &old) in (0u32..).zip(&self.order) {
+        let order: Vec<NodeId> = self.nodes().collect();
+        let mut nodes = Vec::with_capacity(order.len());
+        for (new, old) in (0u32..).zip(order) {
             new_nodes[old.0 as usize] = NodeId(new);
             nodes.push(self.nodes[old.0 as usize].take());
         }
@@ -369,7 +374,13 @@ impl Graph {
             }
         }
         self.nodes = nodes;
-        self.order = (0u32..).map(NodeId).take(self.nodes.len()).collect();
+        self.order = Order::of((0u32..).map(NodeId).take(self.nodes.len()));
+        self.readers = vec![BTreeSet::new(); self.values.len()];
+        for (id, node) in (0u32..).map(NodeId).zip(self.nodes.iter().flatten()) {
+            for value in node.operands() {
+                self.readers[value.0 as usize].insert(id);
+            }
+        }
         self.inputs.iter_mut().chain(&mut self.outputs).for_each(renumber);
         for state in &mut self.states {
             renumber(&mut state.input);
@@ -408,8 +419,8 @@ impl Graph {
 
     /// Infers every node again after input types or attributes changed.
     fn infer_all(&mut self) -> Result<(), InferError> {
-        for position in 0..self.order.len() {
-            let node = self.node(self.order[position]);
+        for id in self.nodes().collect::<Vec<_>>() {
+            let node = self.node(id);
             let results = self.infer_results(node, &Staged::new())?;
             let staged = node.outputs.iter().copied().zip(results).collect();
             self.commit(staged);

@@ -63,13 +63,23 @@ fn node_uses(graph: &Graph, id: NodeId) -> impl Iterator<Item = (ValueId, Use)> 
 }
 
 impl Graph {
-    /// Readers of a value, in execution order. For many values build a [`UseMap`] once.
+    /// Readers of a value, in execution order.
     pub fn users(&self, value: ValueId) -> Vec<(NodeId, Use)> {
-        self.nodes()
-            .flat_map(|id| node_uses(self, id).map(move |(used, how)| (used, id, how)))
-            .filter(|&(used, _, _)| used == value)
-            .map(|(_, id, how)| (id, how))
-            .collect()
+        let mut readers: Vec<NodeId> = self.readers(value).collect();
+        readers.sort_by_key(|&id| self.order.rank(id));
+        let uses =
+            readers.into_iter().flat_map(|id| node_uses(self, id).map(move |(used, how)| (used, id, how)));
+        uses.filter(|&(used, _, _)| used == value).map(|(_, id, how)| (id, how)).collect()
+    }
+
+    /// The nodes that read a value, each once, in the order in which they were added.
+    pub fn readers(&self, value: ValueId) -> impl ExactSizeIterator<Item = NodeId> + '_ {
+        self.readers[value.0 as usize].iter().copied()
+    }
+
+    /// Whether any node reads a value.
+    pub fn is_read(&self, value: ValueId) -> bool {
+        !self.readers[value.0 as usize].is_empty()
     }
 
     /// Whether the value is a graph output.

@@ -16,7 +16,7 @@ pub use data::{Concat, Expand, Gather, GatherNd, Range, Reshape, ShapeOf, Slice,
 pub use elementwise::{BinaryOp, Epilogue, GeluKind, ScalarOp, Step, StepArg, UnaryOp};
 pub use infer::{InferError, InferErrorKind, Operand};
 pub use matmul::MatMul;
-pub use reduce::{LayerNorm, Reduce, ReduceKind, Softmax};
+pub use reduce::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
 use crate::eval::{EvalErrorKind, Raw};
@@ -39,6 +39,8 @@ pub enum Op {
     Softmax(Softmax),
     /// Layer normalisation over the axes from `axis` on: operands x, scale, optional bias.
     LayerNorm(LayerNorm),
+    /// Root-mean-square normalisation over the axes from `axis` on: operands x, scale.
+    RmsNorm(RmsNorm),
     /// Same elements, another shape.
     Reshape(Reshape),
     /// Permutes axes.
@@ -69,6 +71,7 @@ impl Op {
             Self::Reduce(op) => op.kind.name(),
             Self::Softmax(_) => "softmax",
             Self::LayerNorm(_) => "layer_norm",
+            Self::RmsNorm(_) => "rms_norm",
             Self::Reshape(_) => "reshape",
             Self::Transpose(_) => "transpose",
             Self::Expand(_) => "expand",
@@ -85,7 +88,7 @@ impl Op {
     pub const fn arity(&self) -> RangeInclusive<usize> {
         match self {
             Self::Elementwise(op) => op.arity()..=op.arity(),
-            Self::MatMul(_) | Self::Gather(_) | Self::GatherNd(_) => 2..=2,
+            Self::MatMul(_) | Self::RmsNorm(_) | Self::Gather(_) | Self::GatherNd(_) => 2..=2,
             Self::Conv(_) | Self::LayerNorm(_) => 2..=3,
             Self::Reduce(_)
             | Self::Softmax(_)
@@ -120,6 +123,7 @@ impl Op {
             Self::Reduce(op) => op.infer(&check),
             Self::Softmax(op) => op.infer(&check),
             Self::LayerNorm(op) => op.infer(&check),
+            Self::RmsNorm(op) => op.infer(&check),
             Self::Reshape(op) => op.infer(&check),
             Self::Transpose(op) => op.infer(&check),
             Self::Expand(op) => op.infer(&check),
@@ -147,6 +151,7 @@ impl Op {
             Self::Reduce(op) => op.compute(operands, shape),
             Self::Softmax(op) => op.compute(operands),
             Self::LayerNorm(op) => op.compute(operands),
+            Self::RmsNorm(op) => op.compute(operands),
             Self::Reshape(_) => data::compute_reshape(operands, shape),
             Self::Transpose(op) => op.compute(operands, shape),
             Self::Expand(_) => data::compute_expand(operands, shape),
@@ -175,6 +180,7 @@ impl Op {
             | Self::Reduce(_)
             | Self::Softmax(_)
             | Self::LayerNorm(_)
+            | Self::RmsNorm(_)
             | Self::Transpose(_)
             | Self::Concat(_)
             | Self::Gather(_)

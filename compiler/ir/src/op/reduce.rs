@@ -50,6 +50,15 @@ pub struct LayerNorm {
     pub epsilon: f64,
 }
 
+/// `x / sqrt(mean(x^2) + epsilon) * scale`, the mean over the axes from `axis` on, in f32 (arXiv 1910.07467).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsNorm {
+    /// First normalised axis.
+    pub axis: usize,
+    /// Added to the mean square.
+    pub epsilon: f64,
+}
+
 impl ReduceKind {
     /// Every kind.
     pub const ALL: [Self; 6] = [Self::Sum, Self::Mean, Self::Max, Self::Min, Self::Prod, Self::L2];
@@ -102,20 +111,31 @@ impl Softmax {
 
 impl LayerNorm {
     pub(crate) fn infer(&self, check: &Check<'_>) -> Result<TensorType, InferErrorKind> {
-        check.float(0)?;
-        check.same_elements()?;
-        let shape = check.shape(0);
-        check.axis("axis", self.axis, shape.len())?;
-        if !self.epsilon.is_finite() || self.epsilon < 0.0 {
-            return Err(attribute_error("epsilon", "finite and not negative", self.epsilon));
-        }
-        let normalised = &shape[self.axis..];
-        for operand in 1..check.operands.len() {
-            if broadcast(normalised, check.shape(operand), check.symbols)? != normalised {
-                let wanted = check.show(normalised);
-                return Err(check.shape_error(operand, format!("a shape that broadcasts to {wanted}")));
-            }
-        }
-        Ok(check.ty(0).clone())
+        infer_norm(check, self.axis, self.epsilon)
     }
+}
+
+impl RmsNorm {
+    pub(crate) fn infer(&self, check: &Check<'_>) -> Result<TensorType, InferErrorKind> {
+        infer_norm(check, self.axis, self.epsilon)
+    }
+}
+
+/// The first operand's type; all others broadcast to its axes from `axis` on.
+fn infer_norm(check: &Check<'_>, axis: usize, epsilon: f64) -> Result<TensorType, InferErrorKind> {
+    check.float(0)?;
+    check.same_elements()?;
+    let shape = check.shape(0);
+    check.axis("axis", axis, shape.len())?;
+    if !epsilon.is_finite() || epsilon < 0.0 {
+        return Err(attribute_error("epsilon", "finite and not negative", epsilon));
+    }
+    let normalised = &shape[axis..];
+    for operand in 1..check.operands.len() {
+        if broadcast(normalised, check.shape(operand), check.symbols)? != normalised {
+            let wanted = check.show(normalised);
+            return Err(check.shape_error(operand, format!("a shape that broadcasts to {wanted}")));
+        }
+    }
+    Ok(check.ty(0).clone())
 }

@@ -70,6 +70,7 @@ fn reductions_drop_or_keep_axes() {
     refused("%x: f32[3,5]\n%1 = softmax %x {axis=2}", "below the rank 2");
     refused("%x: f32[3,5]\n%s: f32[3]\n%1 = layer_norm %x, %s {axis=1, epsilon=0.1}", "do not broadcast");
     refused("%x: f32[3,1]\n%s: f32[3]\n%1 = layer_norm %x, %s {axis=1, epsilon=0.1}", "broadcasts to [1]");
+    refused("%x: f32[3,4]\n%s: f32[4]\n%1 = rms_norm %x, %s {axis=1, epsilon=-1.0}", "not negative");
 }
 
 #[test]

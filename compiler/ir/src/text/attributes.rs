@@ -8,7 +8,7 @@ use crate::dim::{Dim, IntExpr, Symbols};
 use crate::op::data::SliceAxis;
 use crate::op::{
     BinaryOp, Concat, Conv, Expand, Gather, GatherNd, LayerNorm, MatMul, Op, Range, Reduce, ReduceKind,
-    Reshape, ScalarOp, ShapeOf, Slice, Softmax, Transpose, UnaryOp,
+    Reshape, RmsNorm, ScalarOp, ShapeOf, Slice, Softmax, Transpose, UnaryOp,
 };
 use crate::tensor::{ElementType, show_shape};
 use crate::text::lexer::{Lexer, Token};
@@ -207,6 +207,13 @@ impl Attributes {
                     epsilon: self.required("epsilon", epsilon)?,
                 })
             }
+            "rms_norm" => {
+                let epsilon = self.float("epsilon")?;
+                Op::RmsNorm(RmsNorm {
+                    axis: self.index_of("axis")?,
+                    epsilon: self.required("epsilon", epsilon)?,
+                })
+            }
             "reshape" => Op::Reshape(Reshape { shape: self.dims_of("shape")? }),
             "expand" => Op::Expand(Expand { shape: self.dims_of("shape")? }),
             "transpose" => Op::Transpose(Transpose { perm: self.integers_of("perm")? }),
@@ -310,7 +317,9 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
         ),
         Op::Reduce(op) => format!(" {{axes={}, keep_dims={}}}", show_list(&op.axes), op.keep_dims),
         Op::Softmax(op) => format!(" {{axis={}}}", op.axis),
-        Op::LayerNorm(op) => format!(" {{axis={}, epsilon={}}}", op.axis, show_f64(op.epsilon)),
+        Op::LayerNorm(LayerNorm { axis, epsilon }) | Op::RmsNorm(RmsNorm { axis, epsilon }) => {
+            format!(" {{axis={axis}, epsilon={}}}", show_f64(*epsilon))
+        }
         Op::Reshape(op) => format!(" {{shape={}}}", show_shape(&op.shape, symbols)),
         Op::Expand(op) => format!(" {{shape={}}}", show_shape(&op.shape, symbols)),
         Op::Transpose(op) => format!(" {{perm={}}}", show_list(&op.perm)),

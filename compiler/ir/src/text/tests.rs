@@ -68,6 +68,7 @@ fn every_op_round_trips() {
         "softmax %x {axis=1}",
         "layer_norm %x, @b {axis=2, epsilon=1e-5}",
         "layer_norm %x, @b, @b {axis=2, epsilon=0.0}",
+        "rms_norm %x, @b {axis=2, epsilon=1e-6}",
         "reshape %x {shape=[n,15]}",
         "transpose %x {perm=[2,0,1]}",
         "expand %x {shape=[2,n,3,5]}",

@@ -3,7 +3,7 @@
 use super::axis;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, LayerNorm, Reduce, ReduceKind, Softmax, UnaryOp};
+use drift_ir::op::{BinaryOp, LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax, UnaryOp};
 use drift_ir::{Dim, Op, ValueId};
 
 /// What a reduction reduces, as its node says.
@@ -139,19 +139,47 @@ pub(super) fn softmax(cx: &mut NodeCx<'_, '_>) -> Results {
 /// LayerNormalization, since 17. The mean and deviation results are for training and refused; statistics are always
 /// computed in f32, which is what `stash_type` 1 asks for.
 pub(super) fn layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
+    cx.only_first_result("mean and deviation are results for training")?;
+    let Norm { x, axis, epsilon, mut parameters } = norm(cx)?;
+    parameters.insert(0, x);
+    Ok(vec![cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &parameters)?])
+}
+
+/// RMSNormalization, since 23. The scale may have another element type than the input, whose type the result has.
+pub(super) fn rms_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
+    let Norm { x, axis, epsilon, parameters } = norm(cx)?;
+    let element = cx.element(x);
+    let scale = cx.cast(parameters[0], element)?;
+    Ok(vec![cx.emit(Op::RmsNorm(RmsNorm { axis, epsilon }), &[x, scale])?])
+}
+
+/// SimplifiedLayerNormalization: RMSNormalization as onnxruntime's tools write it into ONNX's own domain at any operator
+/// set. The inverse root is a result for training.
+pub(super) fn simplified_layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
+    cx.only_first_result("the inverse root of the mean square is a result for training")?;
+    rms_normalization(cx)
+}
+
+/// What a normalisation over the last axes is given.
+struct Norm {
+    x: ValueId,
+    axis: usize,
+    epsilon: f64,
+    /// Scale and perhaps bias, in the shape of the normalised axes.
+    parameters: Vec<ValueId>,
+}
+
+fn norm(cx: &mut NodeCx<'_, '_>) -> Result<Norm, NodeError> {
     let (x, scale) = (cx.operand(0)?, cx.operand(1)?);
     let axis = axis(cx.attributes.int("axis")?.unwrap_or(-1), cx.rank(x))?;
     let epsilon = f64::from(cx.attributes.float("epsilon")?.unwrap_or(1e-5));
     if let Some(other) = cx.attributes.int("stash_type")?.filter(|&ty| ty != 1) {
         return Err(NodeError::Unsupported(format!("`stash_type` {other} is not supported, only 1 (float)")));
     }
-    cx.only_first_result("mean and deviation are results for training")?;
     let normalised = cx.shape(x)[axis..].to_vec();
-    let mut operands = vec![x, cx.expand_to(scale, &normalised)?];
-    if let Some(bias) = cx.optional(2) {
-        operands.push(cx.expand_to(bias, &normalised)?);
-    }
-    Ok(vec![cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &operands)?])
+    let given = [Some(scale), cx.optional(2)].into_iter().flatten();
+    let parameters = given.map(|parameter| cx.expand_to(parameter, &normalised)).collect::<Result<_, _>>()?;
+    Ok(Norm { x, axis, epsilon, parameters })
 }
 
 /// BatchNormalization at inference: `x s + (bias - mean s)` with `s = scale / sqrt(variance + epsilon)`, per channel.

@@ -1,6 +1,8 @@
 //! One case per rule, named like the rule, and cases of what must not be rewritten.
 
+mod moves;
 mod patterns;
+mod products;
 
 use super::testing::{check as check_pass, parse, report_of};
 use super::{Declined, RULES, Rules, simplify};

@@ -247,22 +247,6 @@ fn a_conv_keeps_its_weights_when_others_need_its_result_or_the_constant_is_no_ch
 }
 
 #[test]
-fn matmul_absorbs_transpose() {
-    check(
-        "matmul-absorbs-transpose",
-        "%a: f32[2,3,5]
-         %b: f32[2,4,5]
-         %t = transpose %b {perm=[0,2,1]}
-         %y = matmul %a, %t
-         return %y",
-        "%a: f32[2,3,5]
-         %b: f32[2,4,5]
-         %y = matmul %a, %b {transpose_b=true}
-         return %y",
-    );
-}
-
-#[test]
 fn elementwise_absorbs_expand() {
     check(
         "elementwise-absorbs-expand",

@@ -1,6 +1,6 @@
 //! Reference evaluation of reductions and normalisations; statistics are accumulated in f64.
 
-use super::{LayerNorm, Reduce, ReduceKind, Softmax};
+use super::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 use crate::eval::buffer::{Real, wrap};
 use crate::eval::{Buffer, EvalErrorKind, Raw};
 use crate::op::strided::{for_each_row, strides};
@@ -149,6 +149,29 @@ impl LayerNorm {
             for (index, value) in row.iter_mut().enumerate() {
                 let offset = bias.map_or(0.0, |bias| bias[index].wide());
                 *value = T::narrow((value.wide() - mean) / deviation * scale[index].wide() + offset);
+            }
+        }
+        x
+    }
+}
+
+impl RmsNorm {
+    pub(crate) fn compute(&self, operands: &[&Tensor]) -> Result<Raw, EvalErrorKind> {
+        let (x, scale) = (operands[0], operands[1]);
+        let spread = Buffer::from_tensor(scale).broadcast(scale.shape(), &x.shape()[self.axis..]);
+        Ok(Raw::Buffer(match (Buffer::from_tensor(x), spread) {
+            (Buffer::F32(x), Buffer::F32(scale)) => Buffer::F32(self.rows(x, &scale)),
+            (Buffer::F64(x), Buffer::F64(scale)) => Buffer::F64(self.rows(x, &scale)),
+            _ => unreachable!("inferred: rms_norm operands are floats of one type"),
+        }))
+    }
+
+    fn rows<T: Real>(&self, mut x: Vec<T>, scale: &[T]) -> Vec<T> {
+        for row in x.chunks_exact_mut(scale.len()) {
+            let squares: f64 = row.iter().map(|value| value.wide() * value.wide()).sum();
+            let root = (squares / row.len() as f64 + self.epsilon).sqrt();
+            for (value, scale) in row.iter_mut().zip(scale) {
+                *value = T::narrow(value.wide() / root * scale.wide());
             }
         }
         x

@@ -1,0 +1,114 @@
+//! Ops that accumulate over an axis, as exporters decompose them or put casts around them.
+
+use super::edit;
+use super::normalize::{absorb_scale, before_cast, reduced, square_of, standardised, unit_scale};
+use super::pattern::{
+    beside_uniform, binary, made_by_binary, made_by_unary, only_user, plain_scalar_op, producer, same_type,
+};
+use super::rule::{Apply, Outcome, Rule};
+use drift_ir::op::{BinaryOp, ReduceKind, RmsNorm, ScalarOp, Softmax, UnaryOp};
+use drift_ir::{ElementType, Graph, Node, NodeId, Op, Tensor, ValueId};
+
+/// `x / sqrt(mean(x^2) + eps)   =>   rms_norm x, 1`
+pub(super) const RMS_NORM: Rule = Rule {
+    name: "rms-norm",
+    picture: "x / sqrt(mean(x^2) + eps) => rms_norm x, 1, also with the statistics cast to f32 and back",
+    apply: Apply::Node(rms_norm),
+};
+
+/// `rms_norm(x, 1) * s   =>   rms_norm(x, s)`
+pub(super) const RMS_NORM_ABSORBS_SCALE: Rule = Rule {
+    name: "rms-norm-absorbs-scale",
+    picture: "rms_norm(x, 1) * s => rms_norm(x, s)",
+    apply: Apply::Node(|graph, node| absorb_scale(graph, node, |op| matches!(op, Op::RmsNorm(_)))),
+};
+
+/// `exp(x - max x) / sum(exp(x - max x))   =>   softmax x`
+pub(super) const SOFTMAX: Rule = Rule {
+    name: "softmax",
+    picture: "exp(x - max x) / sum(exp(x - max x)) => softmax x, also without the max",
+    apply: Apply::Node(softmax),
+};
+
+/// `cast(f(cast x))   =>   f x` for f that accumulates in f32 anyhow
+pub(super) const ACCUMULATION_ABSORBS_CASTS: Rule = Rule {
+    name: "accumulation-absorbs-casts",
+    picture: "cast(f(cast x)) => f x, from f16 to f32 and back, when f is a softmax, normalisation or reduction, which \
+              accumulate in f32 anyhow",
+    apply: Apply::Node(accumulation_absorbs_casts),
+};
+
+fn rms_norm(graph: &mut Graph, node: NodeId) -> Outcome {
+    let Some((x, op)) = match_rms_norm(graph, graph.node(node)) else { return Ok(false) };
+    if !same_type(graph, x, graph.node(node).outputs[0]) {
+        return Ok(false);
+    }
+    let scale = unit_scale(graph, node, x, op.axis)?;
+    edit::set_op(graph, node, Op::RmsNorm(op), &[x, scale])
+}
+
+/// What a decomposed normalisation normalises, from which axis, with which epsilon.
+fn match_rms_norm(graph: &Graph, node: &Node) -> Option<(ValueId, RmsNorm)> {
+    let (x, sum) = standardised(graph, node)?;
+    let (mean, epsilon) = beside_uniform(graph, made_by_binary(graph, sum, BinaryOp::Add)?)?;
+    let (square, axes) = reduced(graph, mean, ReduceKind::Mean)?;
+    let squared = square_of(graph, square)?;
+    let axis = *axes.first()?;
+    let trailing = axes.iter().copied().eq(axis..graph.value(x).ty.rank());
+    let same = squared == x || before_cast(graph, squared) == x;
+    (same && trailing && epsilon >= 0.0).then_some((x, RmsNorm { axis, epsilon }))
+}
+
+fn softmax(graph: &mut Graph, node: NodeId) -> Outcome {
+    let Some((x, axis)) = match_softmax(graph, graph.node(node)) else { return Ok(false) };
+    if !same_type(graph, x, graph.node(node).outputs[0]) {
+        return Ok(false);
+    }
+    edit::set_op(graph, node, Op::Softmax(Softmax { axis }), &[x])
+}
+
+/// What a decomposed softmax reads, and its axis. The op subtracts the maximum itself.
+fn match_softmax(graph: &Graph, node: &Node) -> Option<(ValueId, usize)> {
+    let (numerator, sum) = binary(node, BinaryOp::Div)?;
+    let (summed, axes) = reduced(graph, sum, ReduceKind::Sum)?;
+    let exponent = made_by_unary(graph, numerator, UnaryOp::Exp)?;
+    let &[axis] = axes else { return None };
+    let shifted = made_by_binary(graph, exponent, BinaryOp::Sub).and_then(|(x, max)| {
+        let (of, axes) = reduced(graph, max, ReduceKind::Max)?;
+        (of == x && axes == [axis]).then_some(x)
+    });
+    (summed == numerator).then_some((shifted.unwrap_or(exponent), axis))
+}
+
+fn accumulation_absorbs_casts(graph: &mut Graph, node: NodeId) -> Outcome {
+    let outer = graph.node(node);
+    if plain_scalar_op(outer) != Some(ScalarOp::Cast(ElementType::F16)) {
+        return Ok(false);
+    }
+    let Some(inner) = producer(graph, outer.inputs[0]) else { return Ok(false) };
+    if !matches!(inner.op, Op::Softmax(_) | Op::LayerNorm(_) | Op::RmsNorm(_) | Op::Reduce(_)) {
+        return Ok(false);
+    }
+    let x = before_cast(graph, inner.inputs[0]);
+    if graph.value(x).ty.element != ElementType::F16 {
+        return Ok(false);
+    }
+    let parameters: Option<Vec<(String, Tensor)>> = inner.inputs[1..]
+        .iter()
+        .map(|&value| Some((graph.value(value).name.clone(), as_halves(graph.constant(value)?)?)))
+        .collect();
+    let Some(parameters) = parameters else { return Ok(false) };
+    only_user(graph, inner.outputs[0], node)?;
+    let (op, mut inputs) = (inner.op.clone(), vec![x]);
+    for (name, tensor) in parameters {
+        inputs.push(edit::add_constant(graph, &name, tensor)?);
+    }
+    edit::set_op(graph, node, op, &inputs)
+}
+
+/// The tensor in f16, if that loses nothing.
+fn as_halves(tensor: &Tensor) -> Option<Tensor> {
+    let values = tensor.to_f64_vec();
+    let halves = Tensor::from_f64_as(ElementType::F16, tensor.shape(), &values).ok()?;
+    (halves.to_f64_vec() == values).then_some(halves)
+}

@@ -1,0 +1,2 @@
+
+BxJÇYäX\¾VXP¬QUNV{ZáV9SÚY
