@@ -89,19 +89,24 @@ fn match_transpose_between_reshapes(graph: &Graph, node: &Node) -> Option<(Value
 /// Whether a value is worth computing with before it is moved: nobody else reads it, and its own node does arithmetic,
 /// so that it can take the rest over.
 fn is_computed_for(graph: &Graph, value: ValueId, reader: NodeId) -> bool {
-    let computes = graph.producer(value).is_some_and(|producer| match &graph.node(producer).op {
-        Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::Expand(_)
-        | Op::Concat(_)
-        | Op::Slice(_)
-        | Op::Gather(_)
-        | Op::GatherNd(_)
-        | Op::ShapeOf(_)
-        | Op::Range(_) => false,
-        _ => true,
-    });
+    let computes = graph.producer(value).is_some_and(|producer| !only_moves(&graph.node(producer).op));
     computes && only_user(graph, value, reader).is_ok()
+}
+
+/// Whether an op only moves data, or makes shapes.
+fn only_moves(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::Expand(_)
+            | Op::Concat(_)
+            | Op::Slice(_)
+            | Op::Gather(_)
+            | Op::GatherNd(_)
+            | Op::ShapeOf(_)
+            | Op::Range(_)
+    )
 }
 
 /// The node that moves a value, if its result serves only `reader`.

@@ -173,5 +173,5 @@ fn evenly_spaced(graph: &Graph, x: ValueId, axis: usize, indices: ValueId) -> Op
     let step = positions.get(1).map_or(1, |second| second - positions[0]);
     let even = step != 0 && positions.windows(2).all(|pair| pair[1] - pair[0] == step);
     let start = u64::try_from(positions[0]).ok()?;
-    even.then(|| SliceAxis { axis, start, step, count: Dim::Const(positions.len() as u64) })
+    even.then_some(SliceAxis { axis, start, step, count: Dim::Const(positions.len() as u64) })
 }
