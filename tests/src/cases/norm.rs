@@ -24,12 +24,20 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[2,8]\n@k: f32[] = 3000.0\n@s: f32[8] = random(1)\n%1 = mul %x, @k\n%2 = rms_norm %1, @s {axis=1, epsilon=1e-6}\nreturn %2",
     ),
     case(
-        "layer_norm/residual-of-a-channel-vector",
-        "%x: f32[2,3,10]\n%c: f32[10]\n@s: f32[10] = random(1)\n%1 = layer_norm %x, @s {axis=2, epsilon=1e-5} epilogue(mul %c; relu)\nreturn %1",
+        "rms_norm/halves-scaled-in-f32",
+        "%x: f16[2,3,10]\n@s: f32[10] = random(1)\n%1 = rms_norm %x, @s {axis=2, epsilon=1e-5}\nreturn %1",
     ),
     case(
-        "copy/transpose-then-add",
-        "%x: f32[2,5,3,6]\n%z: f32[3,1,6]\n%1 = transpose %x {perm=[0,2,1,3]} epilogue(add %z; tanh)\nreturn %1",
+        "elementwise/one-operand-in-many-places",
+        "%x: f32[2,3,5]\n%z: f32[5]\n%1 = mul %x, %z epilogue(tanh; add %x; mul %z; sub %x)\nreturn %1",
+    ),
+    case(
+        "elementwise/masks-in-a-chain",
+        "%i: i64[3,4]\n%m: bool[3,1]\n@two: i64[] = 2\n%1 = add %i, @two epilogue(greater result, %i; and step0, %m; select step1, 0.0, -1000.0)\nreturn %1",
+    ),
+    case(
+        "layer_norm/residual-of-a-channel-vector",
+        "%x: f32[2,3,10]\n%c: f32[10]\n@s: f32[10] = random(1)\n%1 = layer_norm %x, @s {axis=2, epsilon=1e-5} epilogue(mul %c; relu)\nreturn %1",
     ),
     case(
         "elementwise/expand-then-multiply",

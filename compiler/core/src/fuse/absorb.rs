@@ -29,9 +29,7 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
         | Op::RmsNorm(_)
         | Op::Expand(_)
         | Op::Gather(_) => Ok(()),
-        // One axis to a coordinate, so that operands can broadcast along any.
-        Op::Transpose(transpose) if transpose.perm.len() <= 4 => Ok(()),
-        // These become views that need no dispatch at all, or are several dispatches.
+        // These become views that need no dispatch at all, or kernels that walk strides and know no coordinates.
         Op::Reshape(_) | Op::Transpose(_) | Op::Concat(_) | Op::Slice(_) => {
             Err(Declined::NoEpilogue { op: op.name() })
         }
@@ -80,7 +78,7 @@ fn candidates(graph: &Graph, node: &Node, is_producer: fn(&Op) -> bool, diamond:
         .filter_map(|&value| producer_id(graph, value))
         .filter(|&producer| is_producer(&graph.node(producer).op))
         .collect();
-    let moves = |producer: NodeId| matches!(graph.node(producer).op, Op::Transpose(_) | Op::Expand(_));
+    let moves = |producer: NodeId| matches!(graph.node(producer).op, Op::Expand(_));
     producers.sort_by(|&a, &b| moves(a).cmp(&moves(b)).then(graph.compare(b, a)));
     producers.dedup();
     producers

@@ -1,34 +1,49 @@
 //! Element-wise nodes and broadcasts: one kernel, the function spliced into its read.
 
 use super::{Chosen, Context, Declined, grid};
-use crate::kernel::scalar::ScalarProgram;
+use crate::kernel::scalar::{Kind, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Order};
-use drift_ir::Node;
 use drift_ir::op::{ScalarOp, Step, StepArg};
+use drift_ir::{Node, ValueId};
 
-/// `elementwise` with the node's function as its prologue.
+/// `elementwise` with the node's function and its epilogue as one program, which reads every operand once.
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: ScalarOp) -> Result<Chosen, Declined> {
     let dst = result_slot(context, node)?;
-    let mut slots = Vec::new();
-    let mut operands = Vec::new();
-    let mut args = Vec::new();
     // A literal takes its type from an argument that has one; without such an argument it is a float.
     let typed =
         matches!(op, ScalarOp::Binary(_)) && node.inputs.iter().any(|&v| context.literal(v).is_none());
-    for (n, &value) in node.inputs.iter().enumerate() {
+    let mut read: Vec<ValueId> = Vec::new();
+    let mut operand = |value: ValueId| {
+        let known = read.iter().position(|&other| other == value);
+        StepArg::Operand(known.unwrap_or_else(|| {
+            read.push(value);
+            read.len() - 1
+        }) as u32)
+    };
+    let args = node.inputs.iter().map(|&value| {
         let takes_literal = typed || context.graph.value(value).ty.element.is_float();
-        if let Some(literal) = context.literal(value).filter(|_| takes_literal) {
-            args.push(literal);
-            continue;
-        }
+        context.literal(value).filter(|_| takes_literal).unwrap_or_else(|| operand(value))
+    });
+    let mut steps = vec![Step { op, args: args.collect() }];
+    for step in &node.epilogue.steps {
+        let args = step.args.iter().map(|&arg| match arg {
+            StepArg::Result => StepArg::Step(0),
+            StepArg::Step(at) => StepArg::Step(at + 1),
+            StepArg::Operand(at) => operand(node.epilogue.operands[at as usize]),
+            StepArg::Const(value) => StepArg::Const(value),
+        });
+        let args = args.collect();
+        steps.push(Step { op: step.op, args });
+    }
+    let (mut slots, mut operands) = (Vec::new(), Vec::new());
+    for (n, &value) in read.iter().enumerate() {
         let (slot, operand) = context.operand(&format!("input_{n}"), value, &dst)?;
-        args.push(StepArg::Operand(operands.len() as u32));
         slots.push(slot);
         operands.push(operand);
     }
-    let prologue = ScalarProgram::new(crate::kernel::scalar::Kind::Float, vec![Step { op, args }], operands);
-    finish(context, node, prologue, slots, dst)
+    let prologue = ScalarProgram::new(Kind::Float, steps, operands);
+    finish(context, prologue, None, slots, dst)
 }
 
 /// A broadcast is an element-wise node without steps.
@@ -37,7 +52,8 @@ pub(super) fn select_expand(context: &mut Context<'_>, node: &Node) -> Result<Ch
     let (slot, operand) = context.operand("input_0", node.inputs[0], &dst)?;
     let kind = operand.kind;
     let prologue = ScalarProgram { input: kind, steps: Vec::new(), operands: vec![operand], result: kind };
-    finish(context, node, prologue, vec![slot], dst)
+    let (epilogue, operands) = context.epilogue(node, &dst)?;
+    finish(context, prologue, epilogue, [vec![slot], operands].concat(), dst)
 }
 
 /// The result's slot. Between dense tensors, axes along which the same operands repeat are one coordinate: tensors of
@@ -99,14 +115,12 @@ fn merged_axes(shape: &[u64], operands: &[Vec<u64>]) -> AxisMap {
 }
 
 fn finish(
-    context: &mut Context<'_>,
-    node: &Node,
+    context: &Context<'_>,
     prologue: ScalarProgram,
+    epilogue: Option<ScalarProgram>,
     mut slots: Vec<Slot>,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    let (epilogue, operands) = context.epilogue(node, &dst)?;
-    slots.extend(operands);
     let extents = dst.extents();
     // Long tensors keep several loads of each invocation in flight; short ones need every invocation they can get.
     let slices = extents.pixels() * extents.slices();

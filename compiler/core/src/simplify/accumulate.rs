@@ -7,7 +7,7 @@ use super::pattern::{
 };
 use super::rule::{Apply, Outcome, Rule};
 use drift_ir::op::{BinaryOp, ReduceKind, RmsNorm, ScalarOp, Softmax, UnaryOp};
-use drift_ir::{ElementType, Graph, Node, NodeId, Op, Tensor, ValueId};
+use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
 
 /// `x / sqrt(mean(x^2) + eps)   =>   rms_norm x, 1`
 pub(super) const RMS_NORM: Rule = Rule {
@@ -93,22 +93,9 @@ fn accumulation_absorbs_casts(graph: &mut Graph, node: NodeId) -> Outcome {
     if graph.value(x).ty.element != ElementType::F16 {
         return Ok(false);
     }
-    let parameters: Option<Vec<(String, Tensor)>> = inner.inputs[1..]
-        .iter()
-        .map(|&value| Some((graph.value(value).name.clone(), as_halves(graph.constant(value)?)?)))
-        .collect();
-    let Some(parameters) = parameters else { return Ok(false) };
     only_user(graph, inner.outputs[0], node)?;
-    let (op, mut inputs) = (inner.op.clone(), vec![x]);
-    for (name, tensor) in parameters {
-        inputs.push(edit::add_constant(graph, &name, tensor)?);
-    }
+    // Scale and bias keep their type.
+    let (op, mut inputs) = (inner.op.clone(), inner.inputs.clone());
+    inputs[0] = x;
     edit::set_op(graph, node, op, &inputs)
-}
-
-/// The tensor in f16, if that loses nothing.
-fn as_halves(tensor: &Tensor) -> Option<Tensor> {
-    let values = tensor.to_f64_vec();
-    let halves = Tensor::from_f64_as(ElementType::F16, tensor.shape(), &values).ok()?;
-    (halves.to_f64_vec() == values).then_some(halves)
 }

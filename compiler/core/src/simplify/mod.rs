@@ -17,6 +17,7 @@ mod product;
 pub mod rule;
 mod sink;
 mod slices;
+mod split;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub const RULES: &[Rule] = &[
     product::MATMUL_HOISTS_SCALE,
     product::MATMUL_ABSORBS_EXPAND,
     product::MATMUL_ABSORBS_REPEAT,
+    split::MATMUL_ABSORBS_SLICE,
     sink::TRANSPOSE_SINKS,
     sink::RESHAPE_SINKS,
     duplicates::EQUAL_CONSTANTS,

@@ -121,10 +121,16 @@ impl RmsNorm {
     }
 }
 
-/// The first operand's type; all others broadcast to its axes from `axis` on.
+/// The first operand's type. All others broadcast to its axes from `axis` on; they may be f32 beside f16.
 fn infer_norm(check: &Check<'_>, axis: usize, epsilon: f64) -> Result<TensorType, InferErrorKind> {
+    let takes: fn(ElementType) -> bool = match check.ty(0).element {
+        ElementType::F64 => |element| element == ElementType::F64,
+        _ => |element| element.is_float() && element != ElementType::F64,
+    };
     check.float(0)?;
-    check.same_elements()?;
+    for operand in 1..check.operands.len() {
+        check.element(operand, takes, "a float type, f64 only beside f64")?;
+    }
     let shape = check.shape(0);
     check.axis("axis", axis, shape.len())?;
     if !epsilon.is_finite() || epsilon < 0.0 {

@@ -148,9 +148,7 @@ pub(super) fn layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
 /// RMSNormalization, since 23. The scale may have another element type than the input, whose type the result has.
 pub(super) fn rms_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     let Norm { x, axis, epsilon, parameters } = norm(cx)?;
-    let element = cx.element(x);
-    let scale = cx.cast(parameters[0], element)?;
-    Ok(vec![cx.emit(Op::RmsNorm(RmsNorm { axis, epsilon }), &[x, scale])?])
+    Ok(vec![cx.emit(Op::RmsNorm(RmsNorm { axis, epsilon }), &[x, parameters[0]])?])
 }
 
 /// SimplifiedLayerNormalization: RMSNormalization as onnxruntime's tools write it into ONNX's own domain at any operator

@@ -79,6 +79,60 @@ fn matmul_absorbs_expand() {
     );
 }
 
+/// The halves of a gated unit need no copies.
+#[test]
+fn matmul_absorbs_slice() {
+    check(
+        "matmul-absorbs-slice",
+        "%a: f32[3,2]
+         @w: f32[2,4] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+         @b: f32[4] = [0.5, -1.0, -2.0, -3.0]
+         %1 = matmul %a, @w
+         %2 = add @b, %1
+         %l = slice %2 {axes=[1], starts=[0], counts=[2]}
+         %r = slice %2 {axes=[1], starts=[2], counts=[2]}
+         %y = mul %l, %r
+         return %y",
+        "%a: f32[3,2]
+         @v: f32[2,2] = [1.0, 2.0, 5.0, 6.0]
+         @w: f32[2,2] = [3.0, 4.0, 7.0, 8.0]
+         @b: f32[2] = [0.5, -1.0]
+         @c: f32[2] = [-2.0, -3.0]
+         %1 = matmul %a, @v
+         %l = add @b, %1
+         %2 = matmul %a, @w
+         %r = add @c, %2
+         %y = mul %l, %r
+         return %y",
+    );
+    check(
+        "matmul-absorbs-slice",
+        "%a: f32[3,2]
+         @w: f32[3,2] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+         %1 = matmul %a, @w {transpose_b=true}
+         %y = slice %1 {axes=[1], starts=[1], counts=[2]}
+         return %y",
+        "%a: f32[3,2]
+         @w: f32[2,2] = [3.0, 4.0, 5.0, 6.0]
+         %y = matmul %a, @w {transpose_b=true}
+         return %y",
+    );
+}
+
+#[test]
+fn a_product_that_is_read_whole_or_twice_stays_whole() {
+    for reader in ["%r = tanh %1", "%r = slice %1 {axes=[1], starts=[1], counts=[2]}"] {
+        unchanged(&format!(
+            "%a: f32[3,2]
+             @w: f32[2,4] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+             %1 = matmul %a, @w
+             %l = slice %1 {{axes=[1], starts=[0], counts=[2]}}
+             {reader}
+             return %l, %r"
+        ));
+    }
+}
+
 /// A decoder with grouped queries repeats its cache for each query of a group.
 #[test]
 fn matmul_absorbs_repeat() {
@@ -210,13 +264,18 @@ fn accumulation_absorbs_casts() {
          %y = softmax %x {axis=2}
          return %y",
     );
-    // The scale is no value of f16.
-    unchanged(
+    // Gemma's scale is computed in f32.
+    check(
+        "accumulation-absorbs-casts",
         "%x: f16[2,3,5]
          @w: f32[5] = [0.1, 1.0, -2.0, 0.5, 3.0]
          %c = cast %x {to=f32}
          %n = rms_norm %c, @w {axis=2, epsilon=0.001}
          %y = cast %n {to=f16}
+         return %y",
+        "%x: f16[2,3,5]
+         @w: f32[5] = [0.1, 1.0, -2.0, 0.5, 3.0]
+         %y = rms_norm %x, @w {axis=2, epsilon=0.001}
          return %y",
     );
 }
