@@ -189,10 +189,10 @@ impl Builder<'_> {
         for _ in 0..=node.operands().count() {
             match self.context.candidates(id) {
                 Ok(steps) => {
+                    failure = loses_epilogue(node, &steps);
                     for chosen in steps {
                         self.context.push(id, chosen);
                     }
-                    failure = None;
                     break;
                 }
                 Err(Declined::Convert { value, .. }) => {
@@ -259,6 +259,13 @@ impl Builder<'_> {
         let to = self.context.placements[&value].clone();
         self.context.push_constant_copy(value, &to)
     }
+}
+
+/// Refuses kernels that would leave out what was fused into a node. Element-wise kernels have it in their prologue.
+fn loses_epilogue(node: &Node, steps: &[Chosen]) -> Option<Declined> {
+    let fused = !node.epilogue.steps.is_empty() && !matches!(node.op, Op::Elementwise(_));
+    (fused && steps.iter().all(|step| step.call.epilogue.is_none()))
+        .then(|| Declined::Unsupported("its kernel runs no epilogue".to_owned()))
 }
 
 /// The storage that a tensor of `shape` needs.
