@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "rms_norm/halves-scaled-in-f32",
-        "%x: f16[2,3,10]\n@s: f32[10] = random(1)\n%1 = rms_norm %x, @s {axis=2, epsilon=1e-5}\nreturn %1",
+        "%x: f16[2,3,10]\n@s: f32[10] = random(1)\n%1 = rms_norm %x, @s {axis=2, epsilon=1e-5} epilogue(cast {to=f32})\nreturn %1",
     ),
     case(
         "elementwise/one-operand-in-many-places",
