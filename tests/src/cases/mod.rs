@@ -5,7 +5,6 @@ mod in_place;
 mod large;
 mod moves;
 mod norm;
-mod vision;
 
 /// One graph.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +26,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 }
 
 /// The cases of each family.
-const FAMILIES: &[&[Case]] =
-    &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES, vision::CASES];
+const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

@@ -7,6 +7,7 @@
 mod demo;
 mod dependencies;
 mod lint;
+mod memory;
 mod models;
 mod prerequisites;
 mod shell;
@@ -25,6 +26,8 @@ Commands:
   models FOLDER [FLAG]...
          Verify real-size models against the outputs stored beside them, on Vulkan, with an optimised driftc; takes
          minutes to hours and is no part of CI. FLAGs go to `driftc verify`
+  memory FOLDER
+         Plan every memory problem of a folder in MiniMalloc's CSV form and print its peak over its capacity
   lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
 
 On Debian as root, `demo` and `test` install the system packages that are missing; elsewhere they name them and exit 2.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::demo(),
         ["test"] => test::test(),
         ["models", folder, flags @ ..] => models::models(folder, flags),
+        ["memory", folder] => memory::memory(folder),
         ["lint"] => lint::lint(),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");

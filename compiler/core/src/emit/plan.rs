@@ -131,7 +131,7 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
         strategy: match plan.strategy {
             memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
             memory::Strategy::ByBreadth => MemoryStrategy::GreedyByBreadth,
-            memory::Strategy::Search => MemoryStrategy::Search,
+            memory::Strategy::Search | memory::Strategy::Fit => MemoryStrategy::Search,
         },
     };
     let (arena_bytes, textures) = (plan.peak_bytes, texture_objects);

@@ -4,6 +4,7 @@
 //! task indices, both ends inclusive, and two tensors whose lives meet never share a byte. [`plan`] runs every strategy
 //! and keeps the smallest result; [`check`] proves a plan right and runs on every plan in debug builds.
 
+mod fit;
 mod greedy;
 pub mod minimalloc;
 pub mod objects;
@@ -47,6 +48,8 @@ pub enum Strategy {
     ByBreadth,
     /// Bounded search over placement orders, from the better greedy order.
     Search,
+    /// Exact search for a placement below a capacity.
+    Fit,
 }
 
 impl Strategy {
@@ -56,6 +59,7 @@ impl Strategy {
             Self::BySize => "by-size",
             Self::ByBreadth => "by-breadth",
             Self::Search => "search",
+            Self::Fit => "fit",
         }
     }
 }
@@ -148,17 +152,24 @@ pub enum MemoryError {
 pub enum Effort {
     /// The greedy orders only.
     Greedy,
-    /// A bounded search where they miss the lower bound: the unit is a comparison of two tensors, of which a second on
-    /// one core has about two hundred million.
+    /// Where they miss the lower bound: an exact search for that bound, then a search over placement orders for less than
+    /// the greedy ones need.
     Search {
-        /// Comparisons.
+        /// Comparisons of two tensors for each, of which a second on one core has about a hundred million.
+        budget: u64,
+    },
+    /// An exact search where the greedy orders miss a capacity; it stops as soon as that is met.
+    Fit {
+        /// Bytes that the arena may have.
+        capacity: u64,
+        /// Steps of work, of which a second on one core has about a hundred million.
         budget: u64,
     },
 }
 
 impl Effort {
-    /// What a compilation spends: about a tenth of a second, and nothing where the greedy orders are best.
-    pub const COMPILE: Self = Self::Search { budget: 20_000_000 };
+    /// What a compilation spends: a tenth or two of a second, and nothing where the greedy orders are best.
+    pub const COMPILE: Self = Self::Search { budget: 10_000_000 };
 }
 
 /// Places all tensors in one arena: the smallest plan of all strategies, the first of them on a tie.
@@ -181,14 +192,27 @@ pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
         best = other;
         best_order = by_breadth;
     }
-    if let Effort::Search { budget } = effort
-        && best.peak_bytes > lower_bound_bytes
-    {
-        let offsets = search::improve(tensors, best_order, best.offsets.clone(), lower_bound_bytes, budget);
-        let other = as_plan(Strategy::Search, offsets);
-        if other.peak_bytes < best.peak_bytes {
-            best = other;
+    let better = match effort {
+        Effort::Search { budget } if best.peak_bytes > lower_bound_bytes => {
+            Some(match fit::fit(tensors, lower_bound_bytes, budget) {
+                fit::Outcome::Fits(offsets) => as_plan(Strategy::Fit, offsets),
+                fit::Outcome::Impossible | fit::Outcome::Unknown => {
+                    let start = best.offsets.clone();
+                    let offsets = search::improve(tensors, best_order, start, lower_bound_bytes, budget);
+                    as_plan(Strategy::Search, offsets)
+                }
+            })
         }
+        Effort::Fit { capacity, budget } if best.peak_bytes > capacity => {
+            match fit::fit(tensors, capacity, budget) {
+                fit::Outcome::Fits(offsets) => Some(as_plan(Strategy::Fit, offsets)),
+                fit::Outcome::Impossible | fit::Outcome::Unknown => None,
+            }
+        }
+        Effort::Greedy | Effort::Search { .. } | Effort::Fit { .. } => None,
+    };
+    if let Some(better) = better.filter(|better| better.peak_bytes < best.peak_bytes) {
+        best = better;
     }
     debug_assert_eq!(check(&best, tensors), Ok(()));
     Ok(best)
