@@ -191,6 +191,13 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         self.importer.constant_scalar(value)
     }
 
+    /// The numbers of an operand that must be constant.
+    pub(crate) fn constant_floats(&self, value: ValueId, name: &'static str) -> Result<Vec<f32>, NodeError> {
+        self.importer.graph.constant(value).map(Tensor::to_f32_vec).ok_or_else(|| {
+            NodeError::Unsupported(format!("operand `{name}` depends on data; only constants are supported"))
+        })
+    }
+
     /// Reads a tensor of an attribute.
     pub(crate) fn read_tensor(&self, proto: &TensorProto) -> Result<Tensor, NodeError> {
         Ok(tensor::read(proto, Some(self.importer.source))?)

@@ -5,6 +5,7 @@ mod in_place;
 mod large;
 mod moves;
 mod norm;
+mod vision;
 
 /// One graph.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,8 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 }
 
 /// The cases of each family.
-const FAMILIES: &[&[Case]] = &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES];
+const FAMILIES: &[&[Case]] =
+    &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES, vision::CASES];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

@@ -23,6 +23,10 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
         Op::Elementwise(_)
         | Op::MatMul(_)
         | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::GroupNorm(_)
         | Op::Reduce(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
@@ -30,7 +34,7 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
         | Op::Expand(_)
         | Op::Gather(_) => Ok(()),
         // These become views that need no dispatch at all, or kernels that walk strides and know no coordinates.
-        Op::Reshape(_) | Op::Transpose(_) | Op::Concat(_) | Op::Slice(_) => {
+        Op::Reshape(_) | Op::Transpose(_) | Op::Concat(_) | Op::Slice(_) | Op::Pad(_) => {
             Err(Declined::NoEpilogue { op: op.name() })
         }
         // Rows of any shape, over whose axes operands cannot broadcast.

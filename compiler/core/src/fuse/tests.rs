@@ -1,5 +1,7 @@
 //! One case per rule, named like the rule, and one per reason not to fuse.
 
+mod images;
+
 use super::{fuse, takes_epilogue};
 use crate::simplify::testing::{Pass, check as check_pass, parse, report_of, same_numbers};
 use crate::simplify::{Declined, Rules, simplify};

@@ -7,7 +7,7 @@
 
 use crate::physical::{AxisMap, Element, Layout, Object, Order};
 use crate::profile::Profile;
-use drift_ir::op::{LayerNorm, RmsNorm};
+use drift_ir::op::{LayerNorm, Resize, RmsNorm};
 use drift_ir::{ElementType, Graph, Node, Op, ValueDef, ValueId};
 use std::collections::BTreeMap;
 
@@ -160,11 +160,13 @@ fn activation(
         return dense;
     }
     let images = is_image(graph, node, layouts, shape.len());
-    let axes = match (images, &node.op, shape.len()) {
-        (true, Op::Conv(_), 3) => AxisMap::signal(),
-        (true, _, 3) if follows_signal(node, layouts) => AxisMap::signal(),
-        (true, _, rank) => AxisMap::channels_first(rank),
-        (false, _, rank) => AxisMap::channels_last(rank),
+    let rank = shape.len();
+    let axes = match &node.op {
+        Op::Resize(op) => resize_axes(op, rank).unwrap_or_else(|| AxisMap::channels_last(rank)),
+        op if images && makes_images(op) => image_axes(rank),
+        _ if images && rank == 3 && follows_signal(node, layouts) => AxisMap::signal(),
+        _ if images => AxisMap::channels_first(rank),
+        _ => AxisMap::channels_last(rank),
     };
     let slices = |object, order| Layout { object, order, element: dense.element, axes: axes.clone() };
     let viewed = matches!(node.op, Op::Reshape(_)) || read_by_view(graph, node);
@@ -190,6 +192,31 @@ fn activation(
     }
 }
 
+/// Axes of an image `[n, c, h, w]` or a signal `[n, c, w]`; of more spatial axes as one run of pixels.
+pub fn image_axes(rank: usize) -> AxisMap {
+    match rank {
+        3 => AxisMap::signal(),
+        4 => AxisMap::channels_first(rank),
+        _ => AxisMap { batch: 0..1, height: 2..2, width: 2..rank, channels: 1..2 },
+    }
+}
+
+/// Axes under which what an op resamples is rows and columns; `None` where it is more.
+pub fn resize_axes(op: &Resize, rank: usize) -> Option<AxisMap> {
+    let fits = |axes: &AxisMap| {
+        let spatial = |axis| matches!(axes.coordinate_of(axis), Some(1 | 2));
+        op.axes.iter().all(|resized| spatial(resized.axis))
+    };
+    let channels_first = if rank == 3 { AxisMap::signal() } else { AxisMap::channels_first(rank) };
+    let candidates = [channels_first, AxisMap::channels_first(rank), AxisMap::channels_last(rank)];
+    candidates.into_iter().find(fits)
+}
+
+/// Ops that read and write images or signals with channels on axis 1.
+fn makes_images(op: &Op) -> bool {
+    matches!(op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Pool(_) | Op::GroupNorm(_))
+}
+
 /// Whether a kernel writes a node's result under axes of its own, which only a dense buffer takes.
 fn writes_rows(node: &Node, rank: usize) -> bool {
     match &node.op {
@@ -198,9 +225,14 @@ fn writes_rows(node: &Node, rank: usize) -> bool {
         Op::Reduce(op) => !op.keep_dims,
         Op::Gather(op) => op.axis > 0,
         Op::GatherNd(_) => true,
+        Op::GroupNorm(_) => !(3..=4).contains(&rank),
         Op::Elementwise(_)
         | Op::MatMul(_)
         | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::Pad(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)
@@ -214,8 +246,9 @@ fn writes_rows(node: &Node, rank: usize) -> bool {
 /// Whether a node's result is an image with channels first: made by a convolution, or from such without moving axes.
 fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> bool {
     match &node.op {
-        Op::Conv(_) => true,
-        Op::Elementwise(_) | Op::Reduce(_) | Op::Concat(_) | Op::Slice(_) => {
+        Op::Conv(_) | Op::ConvTranspose(_) | Op::Pool(_) | Op::GroupNorm(_) => true,
+        Op::Resize(op) => resize_axes(op, rank).is_some_and(|axes| axes == image_axes(rank)),
+        Op::Elementwise(_) | Op::Reduce(_) | Op::Concat(_) | Op::Slice(_) | Op::Pad(_) => {
             node.inputs.iter().any(|input| {
                 let first = AxisMap::channels_first(rank);
                 let produced = !matches!(graph.value(*input).def, ValueDef::Constant(_));

@@ -178,6 +178,23 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// A slot for numbers that a kernel looks up, which follow from the op of the node that makes `owner`: f32 slices.
+    pub fn table(&mut self, name: &str, owner: ValueId, tensor: &Tensor) -> Slot {
+        let layout = table_layout(tensor.rank());
+        let strides: Vec<u64> =
+            (0..tensor.rank()).map(|axis| tensor.shape()[axis + 1..].iter().product()).collect();
+        let packing = Packing::view(name, tensor.shape(), strides);
+        self.constant(name, (Some(owner), tensor), packing, layout)
+    }
+
+    /// A slot of one value for every channel.
+    pub fn filled(&mut self, name: &str, value: f32, channels: u64) -> Slot {
+        let packing = Packing::computed("filled", [channels], (value, channels), |&(value, channels), _| {
+            vec![value; channels as usize]
+        });
+        self.constant(name, (None, &Tensor::scalar_f32(value)), packing, table_layout(1))
+    }
+
     /// The slot of a bias, zeros if there is none: one value per channel of `dst`.
     pub fn bias_slot(
         &mut self,
@@ -517,6 +534,16 @@ pub(super) fn copy_constants(moves: &[Move], dst: &Slot) -> (Vec<(&'static str, 
         constants.push((step_name, Constant::I32(step as i32)));
     }
     (constants, whole)
+}
+
+/// Slices of f32 in a buffer, channels last.
+fn table_layout(rank: usize) -> Layout {
+    Layout {
+        object: Object::Buffer,
+        order: Order::Slices,
+        element: Element::F32,
+        axes: AxisMap::channels_last(rank),
+    }
 }
 
 /// `groups` as x and y within `limit` each.

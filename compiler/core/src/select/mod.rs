@@ -7,10 +7,16 @@
 mod concat;
 mod context;
 mod conv;
+mod conv_transpose;
 mod data;
 mod elementwise;
+mod group_norm;
+mod image;
 mod matmul;
+mod pad;
+mod pool;
 mod reduce;
+mod resize;
 mod rows;
 mod strided;
 
@@ -295,11 +301,20 @@ impl Context<'_> {
         }
         let only = match &node.op {
             Op::Concat(op) => return concat::select(self, node, *op),
+            Op::GroupNorm(op) => {
+                return self.floats_only(node).and_then(|()| group_norm::select(self, node, *op));
+            }
             Op::Reduce(op) => return reduce::select(self, node, op),
             Op::Elementwise(op) => elementwise::select(self, node, *op),
             Op::Expand(_) => elementwise::select_expand(self, node),
             Op::MatMul(op) => self.floats_only(node).and_then(|()| matmul::select(self, node, *op)),
             Op::Conv(op) => self.floats_only(node).and_then(|()| conv::select(self, node, op)),
+            Op::ConvTranspose(op) => {
+                self.floats_only(node).and_then(|()| conv_transpose::select(self, node, op))
+            }
+            Op::Pool(op) => pool::select(self, node, op),
+            Op::Resize(op) => resize::select(self, node, op),
+            Op::Pad(op) => pad::select(self, node, op),
             Op::Softmax(op) => self.floats_only(node).and_then(|()| rows::select_softmax(self, node, *op)),
             Op::LayerNorm(op) => {
                 self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op))

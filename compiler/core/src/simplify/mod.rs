@@ -10,8 +10,10 @@ mod activation;
 mod duplicates;
 pub(crate) mod edit;
 mod fold;
+mod group;
 mod identity;
 mod normalize;
+mod padding;
 pub(crate) mod pattern;
 mod product;
 pub mod rule;
@@ -57,6 +59,11 @@ pub const RULES: &[Rule] = &[
     accumulate::RMS_NORM_ABSORBS_SCALE,
     accumulate::SOFTMAX,
     accumulate::ACCUMULATION_ABSORBS_CASTS,
+    group::GROUP_NORM,
+    group::GROUP_NORM_ABSORBS_SCALE,
+    group::GROUP_NORM_ABSORBS_BIAS,
+    padding::CONV_ABSORBS_PAD,
+    padding::POOL_ABSORBS_PAD,
     absorb::CONV_ABSORBS_SCALE,
     absorb::CONV_ABSORBS_BIAS,
     absorb::ELEMENTWISE_ABSORBS_EXPAND,

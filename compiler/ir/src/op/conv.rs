@@ -43,17 +43,7 @@ impl Conv {
     }
 
     fn check_attributes(&self, spatial: usize) -> Result<(), InferErrorKind> {
-        let per_axis = [("strides", &self.strides), ("dilations", &self.dilations)];
-        for (attribute, values) in per_axis {
-            if values.len() != spatial || values.contains(&0) {
-                let expected = format!("{spatial} values of at least 1");
-                return Err(attribute_error(attribute, expected, format!("{values:?}")));
-            }
-        }
-        if self.pads.len() != 2 * spatial {
-            let expected = format!("{} values", 2 * spatial);
-            return Err(attribute_error("pads", expected, format!("{:?}", self.pads)));
-        }
+        check_window(&self.strides, &self.pads, &self.dilations, spatial)?;
         if self.groups == 0 {
             return Err(attribute_error("groups", "at least 1", 0));
         }
@@ -103,4 +93,24 @@ impl Conv {
         let stride = Dim::Const(self.strides[axis]);
         Ok(steps.floor_div(&stride)?.add(&Dim::Const(1))?)
     }
+}
+
+/// Checks the lists of a window that slides over `spatial` axes.
+pub(crate) fn check_window(
+    strides: &[u64],
+    pads: &[u64],
+    dilations: &[u64],
+    spatial: usize,
+) -> Result<(), InferErrorKind> {
+    for (attribute, values) in [("strides", strides), ("dilations", dilations)] {
+        if values.len() != spatial || values.contains(&0) {
+            let expected = format!("{spatial} values of at least 1");
+            return Err(attribute_error(attribute, expected, format!("{values:?}")));
+        }
+    }
+    if pads.len() != 2 * spatial {
+        let expected = format!("{} values", 2 * spatial);
+        return Err(attribute_error("pads", expected, format!("{pads:?}")));
+    }
+    Ok(())
 }

@@ -44,9 +44,17 @@ pub fn of_result(
         Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) | Op::Transpose(_) | Op::GatherNd(_) => {
             moved(op, operands)
         }
-        Op::MatMul(_) | Op::Conv(_) | Op::Reduce(_) | Op::Softmax(_) | Op::LayerNorm(_) | Op::RmsNorm(_) => {
-            None
-        }
+        Op::MatMul(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::Pad(_)
+        | Op::GroupNorm(_)
+        | Op::Reduce(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_) => None,
     }
 }
 

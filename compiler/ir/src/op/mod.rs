@@ -3,20 +3,30 @@
 //! An op is added here first; the compiler's exhaustive matches then list every place that has to learn it.
 
 pub mod conv;
+pub mod conv_transpose;
 pub mod data;
 pub mod elementwise;
+pub mod group_norm;
 pub mod infer;
 pub mod known;
 pub mod matmul;
+pub mod pad;
+pub mod pool;
 pub mod reduce;
+pub mod resize;
 pub(crate) mod strided;
 
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
 pub use data::{Concat, Expand, Gather, GatherNd, Range, Reshape, ShapeOf, Slice, Transpose};
 pub use elementwise::{BinaryOp, Epilogue, GeluKind, ScalarOp, Step, StepArg, UnaryOp};
+pub use group_norm::GroupNorm;
 pub use infer::{InferError, InferErrorKind, Operand};
 pub use matmul::MatMul;
+pub use pad::{Pad, PadMode};
+pub use pool::{Pool, PoolKind};
 pub use reduce::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
+pub use resize::{CoordinateMode, Interpolation, NearestMode, Resize, ResizeAxis};
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
 use crate::eval::{EvalErrorKind, Raw};
@@ -33,6 +43,16 @@ pub enum Op {
     MatMul(MatMul),
     /// Convolution of `x[n, c, spatial..]` with `w[o, c/groups, spatial..]` and an optional bias `[o]`.
     Conv(Conv),
+    /// Transposed convolution of `x[n, c, spatial..]` with `w[c, o/groups, spatial..]` and an optional bias `[o]`.
+    ConvTranspose(ConvTranspose),
+    /// Function of the elements under a sliding window.
+    Pool(Pool),
+    /// Resampling along axes.
+    Resize(Resize),
+    /// Adds elements around the operand.
+    Pad(Pad),
+    /// Normalisation over groups of channels: operands x, optional scale, optional bias.
+    GroupNorm(GroupNorm),
     /// Reduction over axes.
     Reduce(Reduce),
     /// Softmax over one axis.
@@ -68,6 +88,11 @@ impl Op {
             Self::Elementwise(op) => op.name(),
             Self::MatMul(_) => "matmul",
             Self::Conv(_) => "conv",
+            Self::ConvTranspose(_) => "conv_transpose",
+            Self::Pool(op) => op.kind.name(),
+            Self::Resize(_) => "resize",
+            Self::Pad(op) => op.mode.name(),
+            Self::GroupNorm(_) => "group_norm",
             Self::Reduce(op) => op.kind.name(),
             Self::Softmax(_) => "softmax",
             Self::LayerNorm(_) => "layer_norm",
@@ -89,8 +114,12 @@ impl Op {
         match self {
             Self::Elementwise(op) => op.arity()..=op.arity(),
             Self::MatMul(_) | Self::RmsNorm(_) | Self::Gather(_) | Self::GatherNd(_) => 2..=2,
-            Self::Conv(_) | Self::LayerNorm(_) => 2..=3,
-            Self::Reduce(_)
+            Self::Conv(_) | Self::ConvTranspose(_) | Self::LayerNorm(_) => 2..=3,
+            Self::GroupNorm(_) => 1..=3,
+            Self::Pool(_)
+            | Self::Resize(_)
+            | Self::Pad(_)
+            | Self::Reduce(_)
             | Self::Softmax(_)
             | Self::Reshape(_)
             | Self::Transpose(_)
@@ -120,6 +149,11 @@ impl Op {
             Self::Elementwise(op) => op.infer(&check),
             Self::MatMul(op) => op.infer(&check),
             Self::Conv(op) => op.infer(&check),
+            Self::ConvTranspose(op) => op.infer(&check),
+            Self::Pool(op) => op.infer(&check),
+            Self::Resize(op) => op.infer(&check),
+            Self::Pad(op) => op.infer(&check),
+            Self::GroupNorm(op) => op.infer(&check),
             Self::Reduce(op) => op.infer(&check),
             Self::Softmax(op) => op.infer(&check),
             Self::LayerNorm(op) => op.infer(&check),
@@ -148,6 +182,11 @@ impl Op {
             Self::Elementwise(op) => op.compute(operands, shape),
             Self::MatMul(op) => op.compute(operands, shape),
             Self::Conv(op) => op.compute(operands, shape),
+            Self::ConvTranspose(op) => op.compute(operands, shape),
+            Self::Pool(op) => op.compute(operands, shape),
+            Self::Resize(op) => op.compute(operands, shape),
+            Self::Pad(op) => op.compute(operands, shape),
+            Self::GroupNorm(op) => op.compute(operands),
             Self::Reduce(op) => op.compute(operands, shape),
             Self::Softmax(op) => op.compute(operands),
             Self::LayerNorm(op) => op.compute(operands),
@@ -174,9 +213,14 @@ impl Op {
             Self::Reshape(op) => op.shape.iter_mut().try_for_each(replace),
             Self::Expand(op) => op.shape.iter_mut().try_for_each(replace),
             Self::Slice(op) => op.axes.iter_mut().try_for_each(|axis| replace(&mut axis.count)),
+            Self::Resize(op) => op.axes.iter_mut().try_for_each(|axis| replace(&mut axis.size)),
             Self::Elementwise(_)
             | Self::MatMul(_)
             | Self::Conv(_)
+            | Self::ConvTranspose(_)
+            | Self::Pool(_)
+            | Self::Pad(_)
+            | Self::GroupNorm(_)
             | Self::Reduce(_)
             | Self::Softmax(_)
             | Self::LayerNorm(_)

@@ -1,5 +1,7 @@
 //! Inference, by example: result types, and refusals that say what was expected.
 
+mod images;
+
 use crate::text::{parse, print};
 
 /// The inferred type of the last node.

@@ -1,5 +1,7 @@
 //! Attributes of each op, in both directions: the one place that knows their names in text.
 
+mod image;
+
 use super::ParseErrorKind;
 use super::lexer::Position;
 use super::literal::{parse_f64, parse_unsigned, show_f64};
@@ -196,6 +198,9 @@ impl Attributes {
             let keep_dims = self.flag("keep_dims")?;
             return Ok(Some(Op::Reduce(Reduce { kind, axes, keep_dims })));
         }
+        if let Some(op) = self.image_op(name, rank)? {
+            return Ok(Some(op));
+        }
         Ok(Some(match name {
             "matmul" => Op::MatMul(MatMul { transpose_b: self.flag("transpose_b")? }),
             "conv" => Op::Conv(self.conv(rank.saturating_sub(2))?),
@@ -315,6 +320,11 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
             show_list(&op.dilations),
             op.groups
         ),
+        Op::ConvTranspose(op) => image::show_conv_transpose(op),
+        Op::Pool(op) => image::show_pool(op),
+        Op::Resize(op) => image::show_resize(op, symbols),
+        Op::Pad(op) => image::show_pad(op),
+        Op::GroupNorm(op) => format!(" {{groups={}, epsilon={}}}", op.groups, show_f64(op.epsilon)),
         Op::Reduce(op) => format!(" {{axes={}, keep_dims={}}}", show_list(&op.axes), op.keep_dims),
         Op::Softmax(op) => format!(" {{axis={}}}", op.axis),
         Op::LayerNorm(LayerNorm { axis, epsilon }) | Op::RmsNorm(RmsNorm { axis, epsilon }) => {

@@ -59,6 +59,24 @@ fn every_op_round_trips() {
         "matmul %x, @v {transpose_b=true}",
         "conv %x, @k",
         "conv %x, @k, @b {strides=[2], pads=[1,0], dilations=[1], groups=1}",
+        "conv_transpose %x, @t",
+        "conv_transpose %x, @t, @c {strides=[2], pads=[1,0], dilations=[1], output_padding=[1], groups=1}",
+        "pool_max %x {kernel=[3]}",
+        "pool_max %x {kernel=[3], strides=[2], pads=[1,0], dilations=[2], ceil=true}",
+        "pool_average %x {kernel=[3], count_padding=true}",
+        "pool_lp %x {kernel=[3], p=3}",
+        "resize %x {axes=[2], sizes=[9]}",
+        "resize %x {axes=[0,2], sizes=[2*n,9], scale_0=2.0, scale_2=1.8, mode=linear, coordinates=asymmetric}",
+        "resize %x {axes=[2], sizes=[9], mode=nearest, nearest=ceil, coordinates=align_corners}",
+        "resize %x {axes=[2], sizes=[9], mode=cubic, coefficient=-0.5, exclude_outside=true}",
+        "resize %x {axes=[2], sizes=[9], start_2=-0.5, end_2=1.5, coordinates=tf_crop_and_resize, extrapolation=3.0}",
+        "pad %x {pads=[0,1,0,2,0,3]}",
+        "pad %x {pads=[0,1,0,2,0,3], value=-inf}",
+        "pad_edge %x {pads=[0,1,0,2,0,3]}",
+        "pad_reflect %x {pads=[0,1,0,2,0,3]}",
+        "pad_wrap %x {pads=[0,1,0,2,0,3]}",
+        "group_norm %x {groups=1, epsilon=1e-5}",
+        "group_norm %x, @g, @g {groups=3, epsilon=0.1}",
         "reduce_sum %x {axes=[0,2]}",
         "reduce_mean %x {axes=[1], keep_dims=true}",
         "reduce_max %x {axes=[1]}",
@@ -84,7 +102,7 @@ fn every_op_round_trips() {
     for op in rest {
         let batch = if op.contains("batch_dims") { "2" } else { "n" };
         let text = format!(
-            "%x: f32[{batch},3,5]\n@w: f32[5,4] = random(1)\n@v: f32[4,5] = random(2)\n@k: f32[5,3,2] = random(3)\n\
+            "%x: f32[{batch},3,5]\n@w: f32[5,4] = random(1)\n@v: f32[4,5] = random(2)\n@k: f32[5,3,2] = random(3)\n@t: f32[3,3,2] = random(3)\n@c: f32[3] = random(4)\n@g: f32[3] = random(5)\n\
              @b: f32[5] = [1,2,3,4,5]\n@i: i64[2] = [0,-1]\n@j: i64[2,2] = [0,1,0,2]\n@m: i64[2,1] = [0,2]\n\
              @zero: i64[] = 0\n@nine: i64[] = 9\n@two: i64[] = 2\n%1 = {op}\nreturn %1"
         );

@@ -1,9 +1,10 @@
 //! Matrix products and convolutions.
 
+use super::window::{Padding, distribute, extents, groups, kernel_shape, padding, positive_list};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, Conv, MatMul};
-use drift_ir::{Dim, Op, ValueId};
+use drift_ir::op::{BinaryOp, Conv, ConvTranspose, MatMul};
+use drift_ir::{Op, ValueId};
 
 /// MatMul. Operands of rank one are a row (first) or a column (second), whose axis the result drops. Since 9 also
 /// integers.
@@ -70,122 +71,75 @@ pub(super) fn conv(cx: &mut NodeCx<'_, '_>) -> Results {
     let kernel = kernel_shape(cx, &cx.shape(weight)[2..])?;
     let strides = positive_list(cx, "strides", spatial)?;
     let dilations = positive_list(cx, "dilations", spatial)?;
-    let groups = cx.attributes.int("group")?.unwrap_or(1);
-    let groups = u64::try_from(groups).ok().filter(|&groups| groups > 0).ok_or_else(|| NodeError::Value {
-        name: "group",
-        value: groups.to_string(),
-        expected: "a positive number".to_owned(),
-    })?;
+    let groups = groups(cx)?;
     let extents = extents(&kernel, &dilations)?;
-    let pads = pads(cx, &cx.shape(x)[2..], &extents, &strides)?;
+    let pads = padding(cx, spatial)?.resolve(&cx.shape(x)[2..], &extents, &strides)?;
     let operands: Vec<ValueId> = [Some(x), Some(weight), cx.optional(2)].into_iter().flatten().collect();
     let op = Op::Conv(Conv { strides, pads, dilations, groups });
     Ok(vec![cx.emit(op, &operands)?])
 }
 
-/// The kernel's size, which the weight has and the attribute repeats.
-fn kernel_shape(cx: &mut NodeCx<'_, '_>, weight: &[Dim]) -> Result<Vec<u64>, NodeError> {
-    let size = |dim: &Dim| match dim {
-        Dim::Const(size) => Ok(*size),
-        Dim::Expr(_) => {
-            Err(NodeError::Unsupported("the kernel's size is not known at compile time".to_owned()))
+/// ConvTranspose over one, two or three spatial axes, with groups. `output_shape` overrides `pads`: what is too much is
+/// cut off at both ends, the odd result at the beginning but for SAME_UPPER.
+pub(super) fn conv_transpose(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, weight) = (cx.operand(0)?, cx.operand(1)?);
+    let rank = cx.rank(x);
+    if !(3..=5).contains(&rank) || cx.rank(weight) != rank {
+        let reason = format!(
+            "input and weight have ranks {rank} and {}, expected 3 to 5, both equal",
+            cx.rank(weight)
+        );
+        return Err(NodeError::Operands(reason));
+    }
+    let spatial = rank - 2;
+    let kernel = kernel_shape(cx, &cx.shape(weight)[2..])?;
+    let strides = positive_list(cx, "strides", spatial)?;
+    let dilations = positive_list(cx, "dilations", spatial)?;
+    let output_padding = natural_list(cx, "output_padding", spatial)?.unwrap_or_else(|| vec![0; spatial]);
+    let output_shape = natural_list(cx, "output_shape", spatial)?;
+    let groups = groups(cx)?;
+    let extents = extents(&kernel, &dilations)?;
+    let padding = padding(cx, spatial)?;
+    let sizes = cx.shape(x)[2..].to_vec();
+    let more_at_end = matches!(padding, Padding::Same { more_at_end: true });
+    let full = |axis: usize, size: u64| {
+        let results = size.checked_sub(1)?.checked_mul(strides[axis])?.checked_add(extents[axis])?;
+        results.checked_add(output_padding[axis])
+    };
+    let mut totals = Vec::new();
+    for (axis, size) in sizes.iter().enumerate() {
+        let wanted = |size: u64| match &output_shape {
+            Some(shape) => Some(shape[axis]),
+            None => size.checked_mul(strides[axis]),
+        };
+        let total = size.as_const().and_then(|size| full(axis, size)?.checked_sub(wanted(size)?));
+        totals.push(total);
+    }
+    let pads = match padding {
+        Padding::Explicit { pads, .. } if output_shape.is_none() => pads,
+        Padding::Explicit { .. } | Padding::Same { .. } => {
+            let totals: Option<Vec<u64>> = totals.into_iter().collect();
+            let reason = "`output_shape` or `auto_pad` SAME asks for more results than there are, or the image's size \
+                          is free; fix it with --dim";
+            distribute(&totals.ok_or_else(|| NodeError::Unsupported(reason.to_owned()))?, more_at_end)
         }
     };
-    let kernel = weight.iter().map(size).collect::<Result<Vec<u64>, _>>()?;
-    match cx.attributes.ints("kernel_shape")? {
-        Some(given)
-            if !given.iter().map(|&size| u64::try_from(size).ok()).eq(kernel.iter().copied().map(Some)) =>
-        {
-            let expected = format!("the weight's {kernel:?}");
-            Err(NodeError::Value { name: "kernel_shape", value: format!("{given:?}"), expected })
-        }
-        _ => Ok(kernel),
-    }
+    let operands: Vec<ValueId> = [Some(x), Some(weight), cx.optional(2)].into_iter().flatten().collect();
+    let op = Op::ConvTranspose(ConvTranspose { strides, pads, dilations, output_padding, groups });
+    Ok(vec![cx.emit(op, &operands)?])
 }
 
-/// A list with one positive number per spatial axis; ones where it is absent.
-pub(super) fn positive_list(
+/// A list with one number that is not negative per spatial axis, if it is there.
+fn natural_list(
     cx: &mut NodeCx<'_, '_>,
     name: &'static str,
     spatial: usize,
-) -> Result<Vec<u64>, NodeError> {
-    let Some(given) = cx.attributes.ints(name)? else { return Ok(vec![1; spatial]) };
-    let positive = given.iter().filter_map(|&size| u64::try_from(size).ok().filter(|&size| size > 0));
-    let list: Vec<u64> = positive.collect();
+) -> Result<Option<Vec<u64>>, NodeError> {
+    let Some(given) = cx.attributes.ints(name)? else { return Ok(None) };
+    let list: Vec<u64> = given.iter().filter_map(|&number| u64::try_from(number).ok()).collect();
     if given.len() != spatial || list.len() != spatial {
-        let expected = format!("{spatial} positive numbers");
+        let expected = format!("{spatial} numbers that are not negative");
         return Err(NodeError::Value { name, value: format!("{given:?}"), expected });
     }
-    Ok(list)
-}
-
-/// Elements that a kernel spans on each axis.
-fn extents(kernel: &[u64], dilations: &[u64]) -> Result<Vec<u64>, NodeError> {
-    let extent =
-        |(&size, &dilation): (&u64, &u64)| size.saturating_sub(1).checked_mul(dilation)?.checked_add(1);
-    let extents: Option<Vec<u64>> = kernel.iter().zip(dilations).map(extent).collect();
-    extents.ok_or_else(|| NodeError::Value {
-        name: "dilations",
-        value: format!("{dilations:?}"),
-        expected: "a kernel that spans less than 2^64 elements".to_owned(),
-    })
-}
-
-/// Begins and ends, from `pads` or from `auto_pad`.
-fn pads(
-    cx: &mut NodeCx<'_, '_>,
-    sizes: &[Dim],
-    extents: &[u64],
-    strides: &[u64],
-) -> Result<Vec<u64>, NodeError> {
-    let given = cx.attributes.ints("pads")?;
-    let mode = cx.attributes.text("auto_pad")?.unwrap_or("NOTSET");
-    let more_at_end = match mode {
-        "NOTSET" => return explicit_pads(given, sizes.len()),
-        "VALID" => return Ok(vec![0; 2 * sizes.len()]),
-        "SAME_UPPER" => true,
-        "SAME_LOWER" => false,
-        other => {
-            let expected = "NOTSET, VALID, SAME_UPPER or SAME_LOWER".to_owned();
-            return Err(NodeError::Value { name: "auto_pad", value: other.to_owned(), expected });
-        }
-    };
-    let (mut begins, mut ends) = (Vec::new(), Vec::new());
-    for ((size, &extent), &stride) in sizes.iter().zip(extents).zip(strides) {
-        let total = same_padding(size, extent, stride)?;
-        let less = total / 2;
-        begins.push(if more_at_end { less } else { total - less });
-        ends.push(if more_at_end { total - less } else { less });
-    }
-    begins.extend(ends);
-    Ok(begins)
-}
-
-fn explicit_pads(given: Option<&[i64]>, spatial: usize) -> Result<Vec<u64>, NodeError> {
-    let Some(given) = given else { return Ok(vec![0; 2 * spatial]) };
-    if given.len() == 2 * spatial && given.iter().any(|&pad| pad < 0) {
-        return Err(NodeError::Unsupported(format!(
-            "negative `pads` {given:?} are not supported; slice the input"
-        )));
-    }
-    let pads: Vec<u64> = given.iter().filter_map(|&pad| u64::try_from(pad).ok()).collect();
-    if pads.len() != 2 * spatial {
-        let expected = format!("{} numbers", 2 * spatial);
-        return Err(NodeError::Value { name: "pads", value: format!("{given:?}"), expected });
-    }
-    Ok(pads)
-}
-
-/// Zeros that make the result's size `ceil(size / stride)`. With a stride of one they do not depend on the size.
-fn same_padding(size: &Dim, extent: u64, stride: u64) -> Result<u64, NodeError> {
-    let size = match size {
-        Dim::Const(size) => *size,
-        Dim::Expr(_) if stride == 1 => return Ok(extent - 1),
-        Dim::Expr(_) => {
-            let reason = "`auto_pad` with a stride needs known image sizes; fix them with --dim";
-            return Err(NodeError::Unsupported(reason.to_owned()));
-        }
-    };
-    let covered = size.div_ceil(stride).saturating_sub(1).saturating_mul(stride).saturating_add(extent);
-    Ok(covered.saturating_sub(size))
+    Ok(Some(list))
 }

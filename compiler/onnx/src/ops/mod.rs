@@ -7,8 +7,13 @@ mod constant;
 mod data;
 mod elementwise;
 mod linear;
+mod norm;
+mod pad;
+mod pool;
 mod reduce;
+mod resize;
 mod shape;
+mod window;
 
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
@@ -45,6 +50,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Abs", (1, 1), elementwise::abs),
     onnx("Add", (2, 2), elementwise::add),
     onnx("And", (2, 2), elementwise::and),
+    onnx("AveragePool", (1, 1), pool::average_pool),
     onnx("BatchNormalization", (5, 5), reduce::batch_normalization).results(1, 5),
     onnx("Cast", (1, 1), elementwise::cast),
     onnx("CastLike", (2, 2), elementwise::cast_like),
@@ -54,7 +60,9 @@ const OPERATORS: &[Operator] = &[
     onnx("Constant", (0, 0), constant::constant),
     onnx("ConstantOfShape", (1, 1), constant::constant_of_shape),
     onnx("Conv", (2, 3), linear::conv),
+    onnx("ConvTranspose", (2, 3), linear::conv_transpose),
     onnx("Cos", (1, 1), elementwise::cos),
+    onnx("DepthToSpace", (1, 1), shape::depth_to_space),
     onnx("Div", (2, 2), elementwise::div),
     onnx("Dropout", (1, 3), constant::dropout).results(1, 2),
     onnx("Equal", (2, 2), elementwise::equal),
@@ -68,26 +76,34 @@ const OPERATORS: &[Operator] = &[
     onnx("Gelu", (1, 1), elementwise::gelu),
     onnx("Gemm", (2, 3), linear::gemm),
     onnx("GlobalAveragePool", (1, 1), reduce::global_average_pool),
+    onnx("GlobalLpPool", (1, 1), pool::global_lp_pool),
     onnx("GlobalMaxPool", (1, 1), reduce::global_max_pool),
     onnx("Greater", (2, 2), elementwise::greater),
     onnx("GreaterOrEqual", (2, 2), elementwise::greater_or_equal),
+    onnx("GroupNormalization", (3, 3), norm::group_normalization),
     onnx("HardSigmoid", (1, 1), elementwise::hard_sigmoid),
     onnx("HardSwish", (1, 1), elementwise::hard_swish),
     onnx("Identity", (1, 1), constant::identity),
+    onnx("InstanceNormalization", (3, 3), norm::instance_normalization),
+    onnx("LRN", (1, 1), norm::local_response_normalization),
     onnx("LayerNormalization", (2, 3), reduce::layer_normalization).results(1, 3),
     onnx("LeakyRelu", (1, 1), elementwise::leaky_relu),
     onnx("Less", (2, 2), elementwise::less),
     onnx("LessOrEqual", (2, 2), elementwise::less_or_equal),
     onnx("Log", (1, 1), elementwise::log),
+    onnx("LpPool", (1, 1), pool::lp_pool),
     onnx("MatMul", (2, 2), linear::matmul),
     onnx("Max", (1, MANY), elementwise::max),
+    onnx("MaxPool", (1, 1), pool::max_pool).results(1, 2),
     onnx("Mean", (1, MANY), elementwise::mean),
+    onnx("MeanVarianceNormalization", (1, 1), norm::mean_variance_normalization),
     onnx("Min", (1, MANY), elementwise::min),
     onnx("Mul", (2, 2), elementwise::mul),
     onnx("Neg", (1, 1), elementwise::neg),
     onnx("Not", (1, 1), elementwise::not),
     onnx("Or", (2, 2), elementwise::or),
     onnx("PRelu", (2, 2), elementwise::prelu),
+    onnx("Pad", (1, 4), pad::pad),
     onnx("Pow", (2, 2), elementwise::pow),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
     onnx("Range", (3, 3), shape::range),
@@ -102,6 +118,7 @@ const OPERATORS: &[Operator] = &[
     onnx("ReduceSumSquare", (1, 2), reduce::reduce_sum_square),
     onnx("Relu", (1, 1), elementwise::relu),
     onnx("Reshape", (2, 2), shape::reshape),
+    onnx("Resize", (2, 4), resize::resize),
     onnx("Round", (1, 1), elementwise::round),
     onnx("Shape", (1, 1), shape::shape),
     onnx("Sigmoid", (1, 1), elementwise::sigmoid),
@@ -111,6 +128,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Size", (1, 1), shape::size),
     onnx("Slice", (1, 5), data::slice),
     onnx("Softmax", (1, 1), reduce::softmax),
+    onnx("SpaceToDepth", (1, 1), shape::space_to_depth),
     onnx("Split", (1, 2), data::split).results(1, MANY),
     onnx("Sqrt", (1, 1), elementwise::sqrt),
     onnx("Squeeze", (1, 2), shape::squeeze),
@@ -120,6 +138,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Tanh", (1, 1), elementwise::tanh),
     onnx("Transpose", (1, 1), shape::transpose),
     onnx("Unsqueeze", (1, 2), shape::unsqueeze),
+    onnx("Upsample", (1, 2), resize::upsample),
     onnx("Where", (3, 3), elementwise::select),
     onnx("Xor", (2, 2), elementwise::xor),
 ];

@@ -185,3 +185,69 @@ pub(super) fn range(cx: &mut NodeCx<'_, '_>) -> Results {
     }
     Ok(vec![cx.emit(Op::Range(drift_ir::op::Range), &operands)?])
 }
+
+/// The block size and the shape of the image.
+fn block_size(cx: &mut NodeCx<'_, '_>) -> Result<(Dim, Vec<Dim>), NodeError> {
+    let given = cx.attributes.int("blocksize")?.unwrap_or(0);
+    let block = u64::try_from(given).ok().filter(|&block| block > 0 && block < 1 << 16);
+    let block = block.ok_or_else(|| NodeError::Value {
+        name: "blocksize",
+        value: given.to_string(),
+        expected: "a positive number".to_owned(),
+    })?;
+    let shape = cx.shape(cx.operand(0)?);
+    if shape.len() != 4 {
+        return Err(NodeError::Operands(format!("the input has rank {}, expected 4", shape.len())));
+    }
+    Ok((Dim::Const(block), shape))
+}
+
+/// A size divided by a block, which has to divide it.
+fn blocks(size: &Dim, block: &Dim) -> Result<Dim, NodeError> {
+    match (size.as_const(), block.as_const()) {
+        (Some(size), Some(block)) if size % block == 0 => Ok(Dim::Const(size / block)),
+        (Some(size), _) => Err(NodeError::Operands(format!("the block size does not divide {size}"))),
+        (None, _) => {
+            let reason = "blocks of a free size are not supported; fix it with --dim";
+            Err(NodeError::Unsupported(reason.to_owned()))
+        }
+    }
+}
+
+/// DepthToSpace: channels become blocks of pixels. `mode` since 11: DCR takes the block from the outer part of the
+/// channels, CRD from the inner.
+pub(super) fn depth_to_space(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let (block, shape) = block_size(cx)?;
+    let outer = match cx.attributes.text("mode")?.unwrap_or("DCR") {
+        "DCR" => true,
+        "CRD" => false,
+        other => {
+            let expected = "DCR or CRD".to_owned();
+            return Err(NodeError::Value { name: "mode", value: other.to_owned(), expected });
+        }
+    };
+    let [n, c, h, w] = [0, 1, 2, 3].map(|axis: usize| shape[axis].clone());
+    let channels = blocks(&c, &block.mul(&block)?)?;
+    let (rows, columns) = (h.mul(&block)?, w.mul(&block)?);
+    let (split, perm) = match outer {
+        true => (vec![n.clone(), block.clone(), block, channels.clone(), h, w], vec![0, 3, 4, 1, 5, 2]),
+        false => (vec![n.clone(), channels.clone(), block.clone(), block, h, w], vec![0, 1, 4, 2, 5, 3]),
+    };
+    let split = cx.reshape(x, split)?;
+    let moved = cx.transpose(split, perm)?;
+    Ok(vec![cx.reshape(moved, vec![n, channels, rows, columns])?])
+}
+
+/// SpaceToDepth: blocks of pixels become channels, the block outermost.
+pub(super) fn space_to_depth(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let (block, shape) = block_size(cx)?;
+    let [n, c, h, w] = [0, 1, 2, 3].map(|axis: usize| shape[axis].clone());
+    let (rows, columns) = (blocks(&h, &block)?, blocks(&w, &block)?);
+    let channels = c.mul(&block.mul(&block)?)?;
+    let split = vec![n.clone(), c, rows.clone(), block.clone(), columns.clone(), block];
+    let split = cx.reshape(x, split)?;
+    let moved = cx.transpose(split, vec![0, 3, 5, 1, 2, 4])?;
+    Ok(vec![cx.reshape(moved, vec![n, channels, rows, columns])?])
+}

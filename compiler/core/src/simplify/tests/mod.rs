@@ -1,5 +1,6 @@
 //! One case per rule, named like the rule, and cases of what must not be rewritten.
 
+mod images;
 mod moves;
 mod patterns;
 mod products;

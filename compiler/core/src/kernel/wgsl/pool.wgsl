@@ -1,0 +1,74 @@
+// Pooling over rows and columns. An invocation makes BLOCK_X neighbouring pixels of one slice and reads each of the
+// columns that they share once. KIND: 0 maximum, 1 average, 2 norm of order P.
+
+const LOWEST: f32 = -3.4028234e38;
+const TINY: f32 = 1.1754944e-38;
+
+fn power(value: vec4<f32>, exponent: f32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), pow(max(value, vec4<f32>(TINY)), vec4<f32>(exponent)), value > vec4<f32>(0.0));
+}
+
+fn term(value: vec4<f32>) -> vec4<f32> {
+    var result = value;
+    if KIND == 2u {
+        result = abs(value);
+        if P == 2u { result = value * value; }
+        if P > 2u { result = power(abs(value), f32(P)); }
+    }
+    return result;
+}
+
+fn finished(sum: vec4<f32>, count: f32) -> vec4<f32> {
+    var result = sum;
+    if KIND == 1u { result = sum / count; }
+    if KIND == 2u && P == 2u { result = sqrt(sum); }
+    if KIND == 2u && P > 2u { result = power(sum, 1.0 / f32(P)); }
+    return result;
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y, WORKGROUP_Z)
+fn pool(@builtin(global_invocation_id) id: vec3<u32>) {
+    let x = id.x * BLOCK_X;
+    let y = id.y % DST_HEIGHT;
+    let b = id.y / DST_HEIGHT;
+    let s = id.z;
+    if x < DST_WIDTH && id.y < DST_BATCH * DST_HEIGHT && s < DST_SLICES {
+        var sums: array<vec4<f32>, BLOCK_X>;
+        var counts: array<f32, BLOCK_X>;
+        for (var u_x = 0u; u_x < BLOCK_X; u_x++) {
+            sums[u_x] = vec4<f32>(select(0.0, LOWEST, KIND == 0u));
+            counts[u_x] = select(f32(KERNEL_Y * KERNEL_X), 0.0, COUNTED);
+        }
+        for (var tap_y = 0u; tap_y < KERNEL_Y; tap_y++) {
+            let src_y = i32(y * STRIDE_Y + tap_y * DILATION_Y) - PAD_Y;
+            let row = u32(clamp(src_y, 0i, i32(SRC_HEIGHT) - 1i));
+            let inside_y = src_y == i32(row);
+            for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+                for (var u_c = 0u; u_c < CHUNK; u_c++) {
+                    let c = chunk * CHUNK + u_c;
+                    let src_x = i32(x * STRIDE_X + c * DILATION_X) - PAD_X;
+                    let column = u32(clamp(src_x, 0i, i32(SRC_WIDTH) - 1i));
+                    let inside = !PADDED || (inside_y && src_x == i32(column));
+                    let pixel = term(src_read(b, row, column, s));
+                    let within = src_y < i32(SRC_HEIGHT + END_Y) && src_x < i32(SRC_WIDTH + END_X);
+                    let counts_here = select(0.0, 1.0, select(inside, within, COUNT_PADDING));
+                    for (var u_x = 0u; u_x < BLOCK_X; u_x++) {
+                        if c >= u_x * STRIDE_X && c < u_x * STRIDE_X + KERNEL_X {
+                            if KIND == 0u {
+                                sums[u_x] = max(sums[u_x], select(vec4<f32>(LOWEST), pixel, inside));
+                            } else {
+                                sums[u_x] += select(vec4<f32>(0.0), pixel, inside);
+                            }
+                            if COUNTED { counts[u_x] += counts_here; }
+                        }
+                    }
+                }
+            }
+        }
+        for (var u_x = 0u; u_x < BLOCK_X; u_x++) {
+            if x + u_x < DST_WIDTH {
+                dst_write(b, y, x + u_x, s, finished(sums[u_x], counts[u_x]));
+            }
+        }
+    }
+}

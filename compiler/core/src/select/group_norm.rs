@@ -1,0 +1,185 @@
+//! Group normalisation: a workgroup for each group, or three launches where groups are few and large or do not fall on
+//! whole slices.
+
+use super::image::{fits_grid, slots};
+use super::{Chosen, Context, Declined, grid};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::physical::{AxisMap, Element, LANES};
+use drift_ir::Node;
+use drift_ir::op::GroupNorm;
+
+/// Vectors of a group that one workgroup may read on its own, however idle the device.
+const SMALL_GROUP: u64 = 2048;
+
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: GroupNorm) -> Result<Vec<Chosen>, Declined> {
+    let (src, dst) = slots(context, node)?;
+    let e = src.extents();
+    let scale = parameter(context, node, "scale", 1.0, e.channels)?;
+    let bias = parameter(context, node, "bias", 0.0, e.channels)?;
+    let parts = Parts { src, dst, scale, bias, groups: op.groups, epsilon: op.epsilon };
+    let reason = match parts.unit(context) {
+        Ok(unit) => return Ok(vec![parts.whole(context, node, unit)?]),
+        Err(reason) => reason,
+    };
+    parts.split(context, node, vec![format!("group_norm: {reason}")])
+}
+
+/// Scale or bias, or a constant in place of one that the node has not.
+fn parameter(
+    context: &mut Context<'_>,
+    node: &Node,
+    name: &'static str,
+    default: f32,
+    channels: u64,
+) -> Result<Slot, Declined> {
+    if let Some(&value) = node.inputs.get(if name == "scale" { 1 } else { 2 }) {
+        return context.slot(name, Access::Read, value, &AxisMap::channels_last(1));
+    }
+    Ok(context.filled(name, default, channels))
+}
+
+/// What a workgroup normalises on its own.
+struct Unit {
+    slices: u64,
+    /// Channels of a group in a slice.
+    lanes: u64,
+}
+
+struct Parts {
+    src: Slot,
+    dst: Slot,
+    scale: Slot,
+    bias: Slot,
+    groups: u64,
+    epsilon: f64,
+}
+
+impl Parts {
+    fn group_channels(&self) -> u64 {
+        self.src.extents().channels / self.groups
+    }
+
+    /// Elements of a group.
+    fn count(&self) -> u64 {
+        let e = self.src.extents();
+        self.group_channels() * e.height * e.width
+    }
+
+    /// The slices of a group, or the slice of several groups, if a workgroup each keeps the device busy.
+    fn unit(&self, context: &Context<'_>) -> Result<Unit, Declined> {
+        let e = self.src.extents();
+        let channels = self.group_channels();
+        let unit = match channels {
+            _ if self.groups == 1 => Unit { slices: e.slices(), lanes: LANES },
+            1 | 2 => Unit { slices: 1, lanes: channels },
+            _ if channels.is_multiple_of(LANES) => Unit { slices: channels / LANES, lanes: LANES },
+            _ => {
+                let reason = format!("groups of {channels} channels begin within slices");
+                return Err(Declined::Shape(reason));
+            }
+        };
+        let workgroups = e.batch * e.slices() / unit.slices;
+        let vectors = unit.slices * e.height * e.width;
+        if workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
+            return Err(Declined::Shape(format!(
+                "{workgroups} workgroups of {vectors} vectors leave a device idle"
+            )));
+        }
+        Ok(unit)
+    }
+
+    fn whole(self, context: &mut Context<'_>, node: &Node, unit: Unit) -> Result<Chosen, Declined> {
+        let e = self.src.extents();
+        let units = e.slices() / unit.slices;
+        let vectors = unit.slices * e.height * e.width;
+        let threads = vectors.next_power_of_two().clamp(32, 256) as u32;
+        let [x, y] = grid(e.batch * units, u64::from(context.profile.grid_axis));
+        let constants = vec![
+            ("UNITS", Constant::U32(units as u32)),
+            ("UNIT_SLICES", Constant::U32(unit.slices as u32)),
+            ("GROUP_LANES", Constant::U32(unit.lanes as u32)),
+            ("COUNT", Constant::F32(self.count() as f32)),
+            ("EPSILON", Constant::F32(self.epsilon as f32)),
+        ];
+        let slots = vec![self.src, self.scale, self.bias];
+        let call =
+            context.call(node, "group_norm", constants, slots, self.dst, [threads, 1, 1], [x, y, 1])?;
+        let why = format!("{threads} invocations a group of {vectors} vectors");
+        Ok(Chosen { call, why, declined: Vec::new(), flops: 8 * e.elements() })
+    }
+
+    /// Moments of each channel by chunks of pixels, their combination for each group, then the normalisation.
+    fn split(
+        self,
+        context: &mut Context<'_>,
+        node: &Node,
+        declined: Vec<String>,
+    ) -> Result<Vec<Chosen>, Declined> {
+        const THREADS: u64 = 128;
+        const ITEMS: u64 = 4;
+        let e = self.src.extents();
+        let pixels = e.height * e.width;
+        // At least one round of loads an invocation, at most as many workgroups as keep the device busy twice.
+        let wanted = (2 * u64::from(context.profile.busy_workgroups)).div_ceil(e.slices() * e.batch);
+        let chunks = wanted.min(pixels.div_ceil(THREADS * ITEMS)).max(1);
+        let chunk = pixels.div_ceil(chunks);
+        let chunks = pixels.div_ceil(chunk);
+        let moments_grid = fits_grid(context, [chunks, e.slices(), e.batch])?;
+        let combine_grid = fits_grid(context, [e.slices(), e.batch, 1])?;
+        let apply_grid = fits_grid(context, [pixels.div_ceil(THREADS * ITEMS), e.slices(), e.batch])?;
+
+        // What the epilogue reads may have to be converted first: ask before anything is made.
+        context.epilogue(node, &self.dst)?;
+        let scratch = |context: &mut Context<'_>, name, rows| {
+            let what = format!("{} ({name})", node.name);
+            context.scratch(name, &what, Element::F32, [1, rows, e.batch, e.channels])
+        };
+        let [mean, factor] = ["mean", "factor"].map(|name| scratch(context, name, 1));
+        let [means, squares] = ["means", "squares"].map(|name| scratch(context, name, chunks));
+        let read = |slot: &Slot| Slot { access: Access::Read, ..slot.clone() };
+        let slots = vec![self.src.clone(), means.clone(), squares.clone()];
+        let constants = vec![("CHUNK", Constant::U32(chunk as u32))];
+        let moments = plain("group_norm_moments", constants, slots, THREADS as u32, moments_grid);
+        let constants = vec![
+            ("CHUNK", Constant::U32(chunk as u32)),
+            ("PIXELS", Constant::U32(pixels as u32)),
+            ("GROUP_CHANNELS", Constant::U32(self.group_channels() as u32)),
+            ("COUNT", Constant::F32(self.count() as f32)),
+            ("EPSILON", Constant::F32(self.epsilon as f32)),
+        ];
+        let slots = vec![read(&means), read(&squares), self.scale, mean.clone(), factor.clone()];
+        let combine = plain("group_norm_combine", constants, slots, 64, combine_grid);
+        let constants = vec![("ITEMS", Constant::U32(ITEMS as u32))];
+        let slots = vec![self.src, read(&mean), read(&factor), self.bias];
+        let size = [THREADS as u32, 1, 1];
+        let apply = context.call(node, "group_norm_apply", constants, slots, self.dst, size, apply_grid)?;
+        let step = |call, why, declined, flops| Chosen { call, why, declined, flops };
+        let moments_why = format!("moments of {chunks} chunks of {chunk} pixels");
+        let combine_why = "mean and factor of each channel's group".to_owned();
+        let apply_why = format!("{ITEMS} pixels an invocation");
+        Ok(vec![
+            step(moments, moments_why, declined, 6 * e.elements()),
+            step(combine, combine_why, Vec::new(), 8 * chunks * e.batch * e.channels),
+            step(apply, apply_why, Vec::new(), 3 * e.elements()),
+        ])
+    }
+}
+
+/// A launch without an epilogue.
+fn plain(
+    kernel: &'static str,
+    constants: Vec<(&'static str, Constant)>,
+    slots: Vec<Slot>,
+    size: u32,
+    workgroups: [u32; 3],
+) -> KernelCall {
+    KernelCall {
+        kernel: source(kernel),
+        constants,
+        slots,
+        prologue: None,
+        epilogue: None,
+        workgroup_size: [size, 1, 1],
+        workgroups,
+    }
+}

@@ -1,0 +1,59 @@
+//! What kernels over images share: slots, launches, and the geometry of windows.
+
+use super::{Context, Declined};
+use crate::kernel::{Access, Slot};
+use crate::layout::image_axes;
+use crate::physical::Extents;
+use drift_ir::Node;
+
+/// First operand and result as images; their axes.
+pub(super) fn slots(context: &mut Context<'_>, node: &Node) -> Result<(Slot, Slot), Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let axes = image_axes(context.shape(y).len());
+    let src = context.slot("src", Access::Read, x, &axes)?;
+    let dst = context.slot("dst", Access::Write, y, &axes)?;
+    Ok((src, dst))
+}
+
+/// Values of one and two spatial axes as rows and columns; a signal has one row.
+pub(super) fn rows_and_columns(values: &[u64], row: u64) -> Result<[u64; 2], Declined> {
+    match *values {
+        [x] => Ok([row, x]),
+        [y, x] => Ok([y, x]),
+        _ => Err(Declined::Unsupported(format!("windows over {} spatial axes, above two", values.len()))),
+    }
+}
+
+/// A launch over `columns` x `rows` x `slices` invocations: x covers columns, y rows of all batch items, z slices.
+pub(super) fn launch(
+    context: &Context<'_>,
+    columns: u64,
+    rows: u64,
+    slices: u64,
+) -> Result<([u32; 3], [u32; 3]), Declined> {
+    const INVOCATIONS: u64 = 64;
+    let x = columns.next_power_of_two().min(if rows > 1 { 8 } else { INVOCATIONS });
+    let y = (INVOCATIONS / x).min(rows.next_power_of_two());
+    let workgroups = fits_grid(context, [columns.div_ceil(x), rows.div_ceil(y), slices])?;
+    Ok(([x as u32, y as u32, 1], workgroups))
+}
+
+/// Workgroups along three axes, if a dispatch may have so many.
+pub(super) fn fits_grid(context: &Context<'_>, workgroups: [u64; 3]) -> Result<[u32; 3], Declined> {
+    let limit = u64::from(context.profile.grid_axis);
+    if workgroups.iter().any(|&groups| groups > limit) {
+        return Err(Declined::Shape(format!("{workgroups:?} workgroups, above {limit} along an axis")));
+    }
+    Ok(workgroups.map(|groups| groups.max(1) as u32))
+}
+
+/// How many pixels next to each other an invocation makes: as many as leave the device busy, at most `most`.
+pub(super) fn block_x(context: &Context<'_>, e: &Extents, most: u64) -> u64 {
+    let busy = u64::from(context.profile.busy_workgroups) * 64;
+    let invocations = |block: u64| e.width.div_ceil(block) * e.height * e.batch * e.slices();
+    let mut block = most;
+    while block > 1 && (block > e.width || invocations(block) < busy) {
+        block /= 2;
+    }
+    block
+}

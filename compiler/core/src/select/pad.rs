@@ -1,0 +1,84 @@
+//! Padding.
+
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant};
+use crate::physical::{AxisMap, Element, Order};
+use drift_ir::Node;
+use drift_ir::op::{Pad, PadMode};
+
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Pad) -> Result<Chosen, Declined> {
+    let axes = axes(context, node, op);
+    let src = context.slot("src", Access::Read, node.inputs[0], &axes)?;
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &axes)?;
+    let element = src.layout.element;
+    let (mode, value) = match op.mode {
+        PadMode::Constant(value) => (0, value),
+        PadMode::Edge => (1, 0.0),
+        PadMode::Reflect => (2, 0.0),
+        PadMode::Wrap => (3, 0.0),
+    };
+    let runs = [&axes.batch, &axes.height, &axes.width, &axes.channels];
+    let mut begins = [0; 4];
+    for (axis, &begin) in op.pads[..src.shape.len()].iter().enumerate() {
+        let end = op.pads[src.shape.len() + axis];
+        match runs.iter().position(|run| run.len() == 1 && run.contains(&axis)) {
+            Some(coordinate) => begins[coordinate] = begin as i32,
+            None if begin == 0 && end == 0 => {}
+            None => {
+                let rank = src.shape.len();
+                return Err(Declined::Unsupported(format!(
+                    "padding of axis {axis} of {rank}, merged with others"
+                )));
+            }
+        }
+    }
+    let pads_channels = dst.extents().channels != src.extents().channels;
+    let mut constants = vec![
+        ("MODE", Constant::U32(mode)),
+        ("FILL", fill(element, value)?),
+        ("PADS_CHANNELS", Constant::Bool(pads_channels)),
+        (
+            "CHANNELS_INNERMOST",
+            Constant::Bool(dst.layout.order == Order::RowMajor && axes.channels.end == dst.shape.len()),
+        ),
+    ];
+    let names = ["BEGIN_B", "BEGIN_Y", "BEGIN_X", "BEGIN_C"];
+    constants.extend(names.into_iter().zip(begins).map(|(name, begin)| (name, Constant::I32(begin))));
+    let e = dst.extents();
+    let (size, workgroups) = context.linear(e.pixels() * e.slices());
+    let call = context.call(node, "pad", constants, vec![src], dst, size, workgroups)?;
+    let why = if pads_channels { "element by element" } else { "slice by slice" };
+    Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
+}
+
+/// As the result or the operand is stored. Between dense tensors an axis that is not padded carries the channels.
+fn axes(context: &Context<'_>, node: &Node, op: &Pad) -> AxisMap {
+    for value in [node.outputs[0], node.inputs[0]] {
+        if let Some(placement) = context.placements.get(&value)
+            && placement.layout.order != Order::RowMajor
+        {
+            return placement.layout.axes.clone();
+        }
+    }
+    let rank = op.pads.len() / 2;
+    let padded = |axis: usize| op.pads[axis] > 0 || op.pads[rank + axis] > 0;
+    match rank {
+        3.. if padded(rank - 1) && !padded(rank - 3) => AxisMap::channels_first(rank),
+        _ => AxisMap::channels_last(rank),
+    }
+}
+
+/// The constant in the type that the kernel computes with.
+fn fill(element: Element, value: f64) -> Result<Constant, Declined> {
+    let out_of_range =
+        || Declined::Unsupported(format!("padding with {value}, which {} does not hold", element.name()));
+    match element {
+        Element::F32 | Element::F16 if !(value as f32).is_finite() => Err(out_of_range()),
+        Element::F32 | Element::F16 => Ok(Constant::F32(value as f32)),
+        Element::I32 if (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value) => {
+            Ok(Constant::I32(value as i32))
+        }
+        Element::I32 => Err(out_of_range()),
+        Element::U32 => Ok(Constant::U32(u32::from(value != 0.0))),
+    }
+}

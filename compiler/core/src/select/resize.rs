@@ -1,0 +1,115 @@
+//! Resampling of rows and columns. Which elements make a result is known at compile time: a table for each axis, or two
+//! whole factors.
+
+use super::image::launch;
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant, Slot};
+use crate::layout::resize_axes;
+use drift_ir::op::resize::Taps;
+use drift_ir::op::{Interpolation, Resize};
+use drift_ir::{Node, Tensor};
+
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let rank = context.shape(y).len();
+    let axes = resize_axes(op, rank).ok_or_else(|| {
+        let resized: Vec<usize> = op.axes.iter().map(|resized| resized.axis).collect();
+        Declined::Unsupported(format!("resampling of axes {resized:?} of {rank}, more than rows and columns"))
+    })?;
+    let src = context.slot("src", Access::Read, x, &axes)?;
+    let dst = context.slot("dst", Access::Write, y, &axes)?;
+    let rows = taps(op, 1, &src, &dst);
+    let columns = taps(op, 2, &src, &dst);
+    match (factor(&rows), factor(&columns)) {
+        (Some(y), Some(x)) if y * x <= MOST_REPEATS => repeat(context, node, [y, x], src, dst),
+        _ => interpolate(context, node, op, [rows, columns], src, dst),
+    }
+}
+
+/// Results that an invocation writes at most.
+const MOST_REPEATS: u64 = 16;
+
+/// What each result along a coordinate is made of; an axis that is not resampled is itself.
+fn taps(op: &Resize, coordinate: usize, src: &Slot, dst: &Slot) -> Vec<Taps> {
+    let size = |slot: &Slot| match coordinate {
+        1 => slot.extents().height,
+        _ => slot.extents().width,
+    };
+    let here = |axis| dst.layout.axes.coordinate_of(axis) == Some(coordinate);
+    match op.axes.iter().find(|resized| here(resized.axis)) {
+        Some(resized) => op.taps(resized, size(src), size(dst)),
+        None => (0..size(dst)).map(|first| Taps { first, weights: vec![1.0], outside: false }).collect(),
+    }
+}
+
+/// The factor by which each element is repeated, if that is all that happens.
+fn factor(taps: &[Taps]) -> Option<u64> {
+    let last = taps.last()?.first + 1;
+    let factor = taps.len() as u64 / last;
+    let repeats = taps.len() as u64 == factor * last
+        && (0..).zip(taps).all(|(at, tap)| tap.first == at / factor && tap.weights == [1.0] && !tap.outside);
+    repeats.then_some(factor)
+}
+
+fn repeat(
+    context: &mut Context<'_>,
+    node: &Node,
+    [y, x]: [u64; 2],
+    src: Slot,
+    dst: Slot,
+) -> Result<Chosen, Declined> {
+    let e = src.extents();
+    let constants = vec![("FACTOR_Y", Constant::U32(y as u32)), ("FACTOR_X", Constant::U32(x as u32))];
+    let (size, workgroups) = launch(context, e.width, e.height * e.batch, e.slices())?;
+    let call = context.call(node, "resize_repeat", constants, vec![src], dst, size, workgroups)?;
+    Ok(Chosen { call, why: format!("each pixel {y} x {x} times"), declined: Vec::new(), flops: 0 })
+}
+
+fn interpolate(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: &Resize,
+    taps: [Vec<Taps>; 2],
+    src: Slot,
+    dst: Slot,
+) -> Result<Chosen, Declined> {
+    let e = dst.extents();
+    let counts = [0, 1].map(|n: usize| taps[n].first().map_or(1, |tap| tap.weights.len() as u64));
+    let extrapolates = taps.iter().flatten().any(|tap| tap.outside);
+    let constants = vec![
+        ("TAPS_Y", Constant::U32(counts[0] as u32)),
+        ("TAPS_X", Constant::U32(counts[1] as u32)),
+        ("NEAREST", Constant::Bool(matches!(op.interpolation, Interpolation::Nearest(_)))),
+        ("EXTRAPOLATES", Constant::Bool(extrapolates)),
+        ("EXTRAPOLATION", Constant::F32(op.extrapolation as f32)),
+    ];
+    let [rows, columns] = taps;
+    let rows = table(context, node, "rows", &rows)?;
+    let columns = table(context, node, "columns", &columns)?;
+    let (size, workgroups) = launch(context, e.width, e.height * e.batch, e.slices())?;
+    let slots = vec![src, rows, columns];
+    let call = context.call(node, "resize", constants, slots, dst, size, workgroups)?;
+    let [y, x] = counts;
+    Ok(Chosen {
+        call,
+        why: format!("{y} x {x} taps"),
+        declined: vec!["resize_repeat: needs whole factors, nearest".to_owned()],
+        flops: 2 * e.elements() * y * x,
+    })
+}
+
+/// For each result the first element, whether it lies outside, and the weights.
+fn table(context: &mut Context<'_>, node: &Node, name: &str, taps: &[Taps]) -> Result<Slot, Declined> {
+    let mut values = Vec::new();
+    let mut width = 0;
+    for tap in taps {
+        let weights = tap.weights.iter().map(|&weight| weight as f32);
+        let row: Vec<f32> =
+            [tap.first as f32, f32::from(u8::from(tap.outside))].into_iter().chain(weights).collect();
+        width = row.len() as u64;
+        values.extend(row);
+    }
+    let tensor = Tensor::from_f32([taps.len() as u64, width], &values)
+        .map_err(|error| Declined::Unsupported(error.to_string()))?;
+    Ok(context.table(name, node.outputs[0], &tensor))
+}

@@ -1,0 +1,89 @@
+//! Padding.
+
+use super::axis;
+use crate::error::NodeError;
+use crate::node::{NodeCx, Results};
+use drift_ir::op::data::SliceAxis;
+use drift_ir::op::{Pad, PadMode, Slice};
+use drift_ir::{Dim, Op, ValueId};
+
+/// Pad. Amounts and value are attributes before 11, operands from then on; `axes` since 18, the mode wrap since 19.
+/// Negative amounts cut elements off before anything is added.
+pub(super) fn pad(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let rank = cx.rank(x);
+    let (given, value) = amounts(cx)?;
+    let axes: Vec<usize> = match cx.optional(3) {
+        None => (0..rank).collect(),
+        Some(axes) => {
+            let axes = cx.constant_ints(axes, "axes")?;
+            axes.into_iter().map(|given| axis(given, rank)).collect::<Result<_, _>>()?
+        }
+    };
+    let distinct = (0..rank).all(|axis| axes.iter().filter(|&&other| other == axis).count() < 2);
+    if given.len() != 2 * axes.len() || !distinct {
+        let expected = format!("two numbers for each of {} different axes", axes.len());
+        return Err(NodeError::Value { name: "pads", value: format!("{given:?}"), expected });
+    }
+    let mut amounts = vec![0; 2 * rank];
+    for (index, &axis) in axes.iter().enumerate() {
+        amounts[axis] = given[index];
+        amounts[rank + axis] = given[axes.len() + index];
+    }
+    let mode = match cx.attributes.text("mode")?.unwrap_or("constant") {
+        "constant" => PadMode::Constant(value),
+        "edge" => PadMode::Edge,
+        "reflect" => PadMode::Reflect,
+        "wrap" => PadMode::Wrap,
+        other => {
+            let expected = "constant, edge, reflect or wrap".to_owned();
+            return Err(NodeError::Value { name: "mode", value: other.to_owned(), expected });
+        }
+    };
+    let cut = cut(cx, x, &amounts)?;
+    let pads: Vec<u64> = amounts.iter().map(|&amount| amount.max(0).unsigned_abs()).collect();
+    if pads.iter().all(|&pad| pad == 0) {
+        return Ok(vec![cut]);
+    }
+    Ok(vec![cx.emit(Op::Pad(Pad { mode, pads }), &[cut])?])
+}
+
+/// How much is added, as the node writes it, and the constant.
+fn amounts(cx: &mut NodeCx<'_, '_>) -> Result<(Vec<i64>, f64), NodeError> {
+    if cx.opset() < 11 {
+        let value = cx.attributes.float("value")?.unwrap_or(0.0);
+        return Ok((cx.attributes.ints("pads")?.unwrap_or_default().to_vec(), f64::from(value)));
+    }
+    let value = match cx.optional(2) {
+        None => 0.0,
+        Some(value) => cx.constant_scalar(value).ok_or_else(|| {
+            NodeError::Unsupported(
+                "operand `constant_value` depends on data; only constants are supported".to_owned(),
+            )
+        })?,
+    };
+    Ok((cx.constant_ints(cx.operand(1)?, "pads")?, value))
+}
+
+/// Takes negative amounts off.
+fn cut(cx: &mut NodeCx<'_, '_>, x: ValueId, amounts: &[i64]) -> Result<ValueId, NodeError> {
+    let shape = cx.shape(x);
+    let off = |amount: i64| amount.min(0).unsigned_abs();
+    let mut axes = Vec::new();
+    for (axis, size) in shape.iter().enumerate() {
+        let (begin, end) = (off(amounts[axis]), off(amounts[shape.len() + axis]));
+        let Some(both) = begin.checked_add(end) else {
+            return Err(NodeError::Operands(format!("`pads` cut off more than axis {axis} has")));
+        };
+        if both > 0 {
+            let count = size.sub(&Dim::Const(both));
+            let count = count
+                .map_err(|_| NodeError::Operands(format!("`pads` cut off more than axis {axis} has")))?;
+            axes.push(SliceAxis { axis, start: begin, step: 1, count });
+        }
+    }
+    if axes.is_empty() {
+        return Ok(x);
+    }
+    cx.emit(Op::Slice(Slice { axes }), &[x])
+}
