@@ -97,6 +97,8 @@ def resizes(op, r):
     for policy in ("not_larger", "not_smaller"):
         op(f"resize_{policy}", "Resize", [x, None, None, i64(7, 9)], 18, const=[3], axes=[2, 3], mode="linear",
            keep_aspect_ratio_policy=policy)
+    op("resize_policy_beside_scales", "Resize", [x, None, up], 18, const=[2], keep_aspect_ratio_policy="stretch", antialias=0,
+       coordinate_transformation_mode="asymmetric", nearest_mode="floor")
     op("resize_antialias_up", "Resize", [x, None, up], 18, const=[2], mode="linear", antialias=1)
     op("resize_to_the_same", "Resize", [x, None, None, i64(2, 3, 4, 6)], 13, const=[3], mode="cubic")
     op("resize_signal", "Resize", [r.f(2, 3, 7), None, np.array([1, 1, 1.5], F32)], 13, const=[2], mode="linear")

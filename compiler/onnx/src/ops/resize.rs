@@ -34,6 +34,8 @@ pub(super) fn resize(cx: &mut NodeCx<'_, '_>) -> Results {
     let (scales, sizes) = (operand(cx, 2), operand(cx, 3));
     let mut resized = match (scales, sizes) {
         (Some(scales), None) => {
+            // It says how sizes are met, so it means nothing here; exporters write it nevertheless.
+            cx.attributes.ignore(&["keep_aspect_ratio_policy"]);
             let scales = cx.constant_floats(scales, "scales")?;
             scaled(cx, x, &axes, &scales)?
         }
