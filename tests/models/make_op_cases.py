@@ -385,7 +385,7 @@ def main():
     for family in (elementwise, logic, linear, reduce, shapes, graphs):
         family()
     for path in sorted((pathlib.Path(__file__).parent / "op_cases").glob("*.py")):
-        runpy.run_path(str(path))["cases"](write, node, Rand)
+        runpy.run_path(str(path))["cases"](write, helper.make_node, Rand)
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     print(f"{len(written)} cases, {size} bytes")
 

@@ -57,6 +57,20 @@ pub enum ImportError {
         /// Upper bound.
         high: u64,
     },
+    /// A range for a size that follows from others.
+    #[error("dimension `{name}` follows from others; give ranges to those")]
+    ComputedRange {
+        /// The size's formula.
+        name: String,
+    },
+    /// A size that follows from others, and that does not agree with them.
+    #[error("dimension `{name}` is bound to {size}, which the sizes in it do not give")]
+    ComputedDim {
+        /// The size's formula.
+        name: String,
+        /// The size given.
+        size: u64,
+    },
     /// Data whose shapes cannot be those of the model's inputs.
     #[error("input `{input}`: {reason}")]
     InputData {

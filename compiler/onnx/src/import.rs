@@ -5,6 +5,7 @@
 //! walk: their results are marked as unavailable, so that one error lists all of them.
 
 use crate::error::{ImportError, UnsupportedNode};
+use crate::formula::Formula;
 use crate::interface::{self, DeclaredDim, Port};
 use crate::names::Names;
 use crate::proto::{FunctionProto, GraphProto};
@@ -85,11 +86,11 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
     let model = source.model();
     let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
     let inputs = interface::inputs(source)?;
-    check_bindings(&inputs, options)?;
+    let dims = bindings(&inputs, options)?;
     let mut importer = Importer::new(source);
     let mut scope = Scope::of_model(&model.opset_import);
     importer.reserve_names(proto)?;
-    importer.add_inputs(&inputs, options, &mut scope)?;
+    importer.add_inputs(&inputs, &dims, &mut scope)?;
     importer.add_initializers(proto, &mut scope)?;
     importer.add_nodes(&proto.node, &mut scope)?;
     if !importer.unsupported.is_empty() {
@@ -99,20 +100,53 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
     Ok(Imported { graph: importer.graph, warnings: importer.warnings })
 }
 
-fn check_bindings(inputs: &[Port], options: &ImportOptions) -> Result<(), ImportError> {
+/// The bindings of free dimensions. A size that follows from others may be given too: it determines the one of them that
+/// is not given, or has to agree with them.
+fn bindings(inputs: &[Port], options: &ImportOptions) -> Result<BTreeMap<String, DimBinding>, ImportError> {
     let known = interface::free_dims(inputs);
-    for (name, binding) in &options.dims {
-        if !known.contains(name) {
-            return Err(ImportError::UnknownDim { name: name.clone(), known });
+    let (mut dims, mut computed) = (BTreeMap::new(), Vec::new());
+    for (name, &binding) in &options.dims {
+        if let DimBinding::Range(low, high) = binding
+            && low > high
+        {
+            return Err(ImportError::EmptyRange { name: name.clone(), low, high });
         }
-        match *binding {
-            DimBinding::Range(low, high) if low > high => {
-                return Err(ImportError::EmptyRange { name: name.clone(), low, high });
+        match interface::computed_dims(inputs).find(|formula| formula.text() == name) {
+            Some(formula) => computed.push((formula, binding)),
+            None if known.contains(name) => {
+                dims.insert(name.clone(), binding);
             }
-            DimBinding::Range(..) | DimBinding::Fixed(_) => {}
+            None => return Err(ImportError::UnknownDim { name: name.clone(), known }),
         }
     }
-    Ok(())
+    for (formula, binding) in computed {
+        let DimBinding::Fixed(size) = binding else {
+            return Err(ImportError::ComputedRange { name: formula.text().to_owned() });
+        };
+        let fixed = dims.iter().filter_map(|(name, binding)| match binding {
+            DimBinding::Fixed(size) => Some((name.clone(), *size)),
+            DimBinding::Range(..) => None,
+        });
+        let mut fixed: BTreeMap<String, u64> = fixed.collect();
+        if let Some((name, size)) = formula.solve(size, &fixed) {
+            fixed.insert(name.clone(), size);
+            dims.insert(name, DimBinding::Fixed(size));
+        }
+        if formula.size(&fixed) != Some(size) {
+            return Err(ImportError::ComputedDim { name: formula.text().to_owned(), size });
+        }
+    }
+    Ok(dims)
+}
+
+/// A size that follows from others.
+fn computed(port: &Port, formula: &Formula, sizes: &HashMap<String, Dim>) -> Result<Dim, ImportError> {
+    let size = |name: &str| sizes.get(name)?.to_int().ok();
+    let error = |reason: String| ImportError::Interface { what: "input", name: port.name.clone(), reason };
+    let value =
+        formula.value(size).ok_or_else(|| error(format!("`{}` names no dimension", formula.text())))?;
+    let size = value.and_then(Dim::try_from);
+    size.map_err(|reason| error(format!("its size `{}` cannot be computed: {reason}", formula.text())))
 }
 
 /// A graph under construction.
@@ -127,6 +161,8 @@ pub(crate) struct Importer<'m> {
     pub(crate) unsupported: Vec<UnsupportedNode>,
     /// The model's functions by domain, name and overload.
     pub(crate) functions: HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>,
+    /// The sequences of tensors that nodes made, whose lengths are all known.
+    pub(crate) sequences: Vec<Vec<ValueId>>,
     /// Nodes imported so far, those inside functions at each call.
     pub(crate) node_count: usize,
 }
@@ -145,6 +181,7 @@ impl<'m> Importer<'m> {
             warnings: Vec::new(),
             unsupported: Vec::new(),
             functions: functions.map(|function| (key(function), function)).collect(),
+            sequences: Vec::new(),
             node_count: 0,
         }
     }
@@ -165,24 +202,25 @@ impl<'m> Importer<'m> {
     fn add_inputs(
         &mut self,
         inputs: &[Port],
-        options: &ImportOptions,
+        dims: &BTreeMap<String, DimBinding>,
         scope: &mut Scope<'m, '_>,
     ) -> Result<(), ImportError> {
-        let mut symbols: HashMap<&str, SymbolId> = HashMap::new();
+        // In the order in which the inputs name them.
+        let mut sizes: HashMap<String, Dim> = HashMap::new();
+        for name in interface::free_dims(inputs) {
+            let size = match dims.get(&name) {
+                Some(DimBinding::Fixed(size)) => Dim::Const(*size),
+                bounds => Dim::symbol(self.add_symbol(&name, bounds)),
+            };
+            sizes.insert(name, size);
+        }
         for port in inputs {
             let mut shape = Vec::new();
             for dim in port.dims.iter().flatten() {
                 shape.push(match dim {
                     DeclaredDim::Fixed(size) => Dim::Const(*size),
-                    DeclaredDim::Free(name) => match options.dims.get(name) {
-                        Some(DimBinding::Fixed(size)) => Dim::Const(*size),
-                        bounds => {
-                            let known = symbols.get(name.as_str()).copied();
-                            let symbol = known.unwrap_or_else(|| self.add_symbol(name, bounds));
-                            symbols.insert(name, symbol);
-                            Dim::symbol(symbol)
-                        }
-                    },
+                    DeclaredDim::Free(name) => sizes[name].clone(),
+                    DeclaredDim::Computed(formula) => computed(port, formula, &sizes)?,
                 });
             }
             let ty = TensorType { element: port.element, shape };
@@ -232,10 +270,18 @@ impl<'m> Importer<'m> {
         if let Some(twice) = proto.output.iter().find(|info| !names.insert(info.name.as_str())) {
             return Err(ImportError::DuplicateName { name: twice.name.clone() });
         }
+        proto.output.iter().try_for_each(interface::check_output)?;
         let mut outputs = Vec::with_capacity(names.len());
         for name in proto.output.iter().map(|info| info.name.as_str()) {
-            let Some(Slot::Value(value)) = scope.find(name) else {
-                return Err(ImportError::MissingOutput { name: name.to_owned() });
+            let value = match scope.find(name) {
+                Some(Slot::Value(value)) => value,
+                Some(Slot::Sequence(_)) => {
+                    let reason = "it is a sequence; only dense tensors are supported".to_owned();
+                    return Err(ImportError::Interface { what: "output", name: name.to_owned(), reason });
+                }
+                Some(Slot::Absent | Slot::Unavailable) | None => {
+                    return Err(ImportError::MissingOutput { name: name.to_owned() });
+                }
             };
             outputs.push(self.named(value, name, &names)?);
         }

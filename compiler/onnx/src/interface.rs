@@ -2,6 +2,7 @@
 
 use crate::data_type::DataType;
 use crate::error::ImportError;
+use crate::formula::{self, Formula};
 use crate::import::DimBinding;
 use crate::proto::{DimensionProto, DimensionValue, GraphProto, TypeValue, ValueInfoProto};
 use crate::source::ModelSource;
@@ -16,6 +17,8 @@ pub enum DeclaredDim {
     Fixed(u64),
     /// A free dimension. One without a name is called after its input and axis, such as `image.0`.
     Free(String),
+    /// A size that follows from those of free dimensions.
+    Computed(Formula),
 }
 
 /// An input or output as the file declares it.
@@ -32,7 +35,18 @@ pub struct Port {
 /// The inputs of a model, in order, without those that are initializers.
 pub fn inputs(source: &ModelSource) -> Result<Vec<Port>, ImportError> {
     let graph = source.model().graph.as_ref().ok_or(ImportError::NoGraph)?;
-    runtime_inputs(graph).map(|info| port(info, "input")).collect()
+    let mut ports: Vec<Port> =
+        runtime_inputs(graph).map(|info| port(info, "input")).collect::<Result<_, _>>()?;
+    let named: HashSet<String> = free_dims(&ports).into_iter().collect();
+    for dim in ports.iter_mut().flat_map(|port| port.dims.iter_mut().flatten()) {
+        let DeclaredDim::Free(name) = dim else { continue };
+        // A formula over other names is a name itself.
+        let is_known = |name: &str| named.contains(name) && formula::parse(name).is_none();
+        if let Some(formula) = formula::parse(name).filter(|formula| formula.names().all(is_known)) {
+            *dim = DeclaredDim::Computed(formula);
+        }
+    }
+    Ok(ports)
 }
 
 /// The outputs of a model, in order.
@@ -47,9 +61,17 @@ pub fn free_dims(inputs: &[Port]) -> Vec<String> {
     let mut seen = HashSet::new();
     let free = dims.filter_map(|dim| match dim {
         DeclaredDim::Free(name) => seen.insert(name).then(|| name.clone()),
-        DeclaredDim::Fixed(_) => None,
+        DeclaredDim::Fixed(_) | DeclaredDim::Computed(_) => None,
     });
     free.collect()
+}
+
+/// The sizes that follow from free dimensions, in the order in which the inputs name them.
+pub(crate) fn computed_dims(inputs: &[Port]) -> impl Iterator<Item = &Formula> {
+    inputs.iter().flat_map(|port| port.dims.iter().flatten()).filter_map(|dim| match dim {
+        DeclaredDim::Computed(formula) => Some(formula),
+        DeclaredDim::Free(_) | DeclaredDim::Fixed(_) => None,
+    })
 }
 
 /// Binds free dimensions to the shapes of data for some or all inputs, given as (input name, shape).
@@ -59,6 +81,7 @@ pub fn infer_dims_from_inputs(
 ) -> Result<BTreeMap<String, DimBinding>, ImportError> {
     let ports = inputs(source)?;
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut computed: Vec<(&str, usize, &Formula, u64)> = Vec::new();
     for &(name, shape) in data {
         let error = |reason: String| ImportError::InputData { input: name.to_owned(), reason };
         let port = ports.iter().find(|port| port.name == name);
@@ -72,12 +95,27 @@ pub fn infer_dims_from_inputs(
             let wanted = match dim {
                 DeclaredDim::Fixed(wanted) => *wanted,
                 DeclaredDim::Free(name) => *sizes.entry(name.clone()).or_insert(size),
+                DeclaredDim::Computed(formula) => {
+                    computed.push((name, axis, formula, size));
+                    size
+                }
             };
             if wanted != size {
                 return Err(error(format!(
                     "axis {axis} of the data has size {size}, the model wants {wanted}"
                 )));
             }
+        }
+    }
+    // Data for some inputs may determine a size through its formula only.
+    for (_, _, formula, size) in &computed {
+        sizes.extend(formula.solve(*size, &sizes));
+    }
+    for (name, axis, formula, size) in computed {
+        if let Some(wanted) = formula.size(&sizes).filter(|&wanted| wanted != size) {
+            let reason =
+                format!("axis {axis} of the data has size {size}, `{}` gives {wanted}", formula.text());
+            return Err(ImportError::InputData { input: name.to_owned(), reason });
         }
     }
     Ok(sizes.into_iter().map(|(name, size)| (name, DimBinding::Fixed(size))).collect())
@@ -102,12 +140,7 @@ pub(crate) fn port(info: &ValueInfoProto, what: &'static str) -> Result<Port, Im
         Some(other) => return Err(error(format!("it is {}; only dense tensors are supported", kind(other)))),
         None => return Err(error("its type is missing".to_owned())),
     };
-    let ty = DataType::from_proto(tensor.elem_type)
-        .map_err(|name| error(format!("element type {name} is not supported")))?;
-    if !ty.is_exact() {
-        let reason = format!("element type {} is not supported at the model's boundary; cast it", ty.name());
-        return Err(error(reason));
-    }
+    let ty = boundary_type(tensor.elem_type).map_err(error)?;
     let dims = match &tensor.shape {
         Some(shape) if shape.dim.len() > MAX_RANK => {
             return Err(error(format!("it has {} axes; at most {MAX_RANK} are supported", shape.dim.len())));
@@ -122,6 +155,25 @@ pub(crate) fn port(info: &ValueInfoProto, what: &'static str) -> Result<Port, Im
         None => None,
     };
     Ok(Port { name: info.name.clone(), element: ty.element(), dims })
+}
+
+/// Refuses an output of a type that the graph does not hold exactly, if it has a type at all.
+pub(crate) fn check_output(info: &ValueInfoProto) -> Result<(), ImportError> {
+    match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
+        Some(TypeValue::Tensor(tensor)) if tensor.elem_type != 0 => {
+            let error = |reason| ImportError::Interface { what: "output", name: info.name.clone(), reason };
+            boundary_type(tensor.elem_type).map(drop).map_err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn boundary_type(code: i32) -> Result<DataType, String> {
+    let ty = DataType::from_proto(code).map_err(|name| format!("element type {name} is not supported"))?;
+    if ty.is_exact() {
+        return Ok(ty);
+    }
+    Err(format!("element type {} is not supported at the model's boundary; cast it", ty.name()))
 }
 
 fn kind(ty: &TypeValue) -> &'static str {

@@ -7,6 +7,7 @@ use crate::node::NodeCx;
 use crate::ops;
 use crate::order;
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
+use crate::sequence;
 use drift_ir::ValueId;
 use std::collections::HashMap;
 
@@ -26,8 +27,17 @@ pub(crate) enum Slot {
     Value(ValueId),
     /// An optional parameter that the caller of a function left out.
     Absent,
+    /// A sequence of tensors, by its place among the importer's.
+    Sequence(usize),
     /// The result of a node that cannot be compiled.
     Unavailable,
+}
+
+impl Slot {
+    /// The value, where it is one.
+    pub(crate) fn value(self) -> Option<ValueId> {
+        if let Self::Value(value) = self { Some(value) } else { None }
+    }
 }
 
 /// The names that nodes see: those of their own graph, then those of the graphs around it.
@@ -89,18 +99,23 @@ impl<'m, 'p> Scope<'m, 'p> {
         self.qualified(name)
     }
 
-    /// Version of ONNX's own operators here.
-    fn opset(&self, node: &str) -> Result<i64, ImportError> {
-        let own = self.opsets.iter().find(|opset| domain_of(&opset.domain).is_empty());
-        let missing = || ImportError::NoOpset { domain: String::new(), node: node.to_owned() };
-        match own.ok_or_else(missing)?.version {
+    /// Version of a domain's operators here, where it is imported.
+    fn version(&self, domain: &str) -> Option<i64> {
+        self.opsets.iter().find(|opset| domain_of(&opset.domain) == domain).map(|opset| opset.version)
+    }
+
+    /// Version of a domain's operators here. ONNX's own must be one that we read.
+    fn opset(&self, domain: &str, node: &str) -> Result<i64, ImportError> {
+        let missing = || ImportError::NoOpset { domain: domain.to_owned(), node: node.to_owned() };
+        match self.version(domain).ok_or_else(missing)? {
+            version if !domain.is_empty() => Ok(version),
             version @ OLDEST_OPSET..=NEWEST_OPSET => Ok(version),
             version => Err(ImportError::Opset { version, oldest: OLDEST_OPSET, newest: NEWEST_OPSET }),
         }
     }
 
     /// The attributes of a node; references to parameters that the caller left out are left out too.
-    fn attributes(&self, node: &'m NodeProto) -> Result<Attributes<'m>, NodeError> {
+    pub(crate) fn attributes(&self, node: &'m NodeProto) -> Result<Attributes<'m>, NodeError> {
         let resolve = |attribute: &'m AttributeProto| match attribute.ref_attr_name.as_str() {
             "" => Some((attribute.name.as_str(), attribute)),
             parameter => Some((attribute.name.as_str(), *self.parameters.get(parameter)?)),
@@ -180,18 +195,28 @@ impl<'m> Importer<'m> {
         }
         let unavailable = operands.contains(&Slot::Unavailable);
         if (domain, node.op_type.as_str()) == ("", "If") {
-            return if unavailable { Ok(Vec::new()) } else { self.take_branch(node, operands, scope) };
+            return self.take_branch(node, operands, scope);
         }
-        let Some(operator) = ops::find(domain, &node.op_type) else {
-            return Err(error(NodeError::Unsupported(missing_operator(domain, &node.op_type))));
-        };
+        let operator = ops::find(domain, &node.op_type);
+        let is_sequence_operator = domain.is_empty() && sequence::is_operator(&node.op_type);
+        if operator.is_none() && !is_sequence_operator {
+            return Err(error(NodeError::Unsupported(missing_operator(node, scope.version(domain)))));
+        }
         if unavailable {
             return Ok(Vec::new());
         }
-        let opset = scope.opset(&scope.label(node))?;
+        let opset = scope.opset(domain, &scope.label(node))?;
+        let Some(operator) = operator else {
+            return self.add_sequence_node(node, operands, scope, opset);
+        };
+        if let (true, &[Slot::Sequence(sequence)]) = (node.op_type == "Identity", operands) {
+            return Ok(vec![Slot::Sequence(sequence)]);
+        }
+        if let Some(at) = operands.iter().position(|slot| matches!(slot, Slot::Sequence(_))) {
+            return Err(error(NodeError::Operands(format!("operand {at} is a sequence, not a tensor"))));
+        }
         let attributes = scope.attributes(node).map_err(error)?;
-        let value = |slot: &Slot| if let Slot::Value(value) = slot { Some(*value) } else { None };
-        let operands = operands.iter().map(value).collect();
+        let operands = operands.iter().map(|slot| slot.value()).collect();
         let mut cx = NodeCx::new(self, node, scope, operands, attributes, opset);
         cx.check_counts(operator.operands, operator.results).map_err(error)?;
         let values = (operator.convert)(&mut cx).map_err(error)?;
@@ -251,10 +276,21 @@ impl<'m> Importer<'m> {
             op: operator_name(node),
             reason: Box::new(reason),
         };
-        let &[Slot::Value(condition)] = operands else {
-            return Err(error(NodeError::OperandCount { found: operands.len(), expected: "1".to_owned() }));
+        let condition = match operands {
+            [Slot::Value(condition)] => self.constant_scalar(*condition),
+            [Slot::Unavailable] => {
+                self.note_branches(node, &label, scope);
+                return Ok(Vec::new());
+            }
+            _ => {
+                return Err(error(NodeError::OperandCount {
+                    found: operands.len(),
+                    expected: "1".to_owned(),
+                }));
+            }
         };
-        let Some(condition) = self.constant_scalar(condition) else {
+        let Some(condition) = condition else {
+            self.note_branches(node, &label, scope);
             let reason = "its condition is not constant; fixing free dimensions with --dim may make it so";
             return Err(error(NodeError::Unsupported(reason.to_owned())));
         };
@@ -282,6 +318,38 @@ impl<'m> Importer<'m> {
     }
 }
 
+impl<'m> Importer<'m> {
+    /// Notes the operators that are missing in both branches of an `If` that cannot be decided.
+    fn note_branches(&mut self, node: &'m NodeProto, label: &str, scope: &Scope<'m, '_>) {
+        let mut open: Vec<(&'m [NodeProto], &'m [OperatorSetIdProto], String)> = Vec::new();
+        let branches =
+            |node: &'m NodeProto| node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
+        open.extend(branches(node).map(|graph| (&graph.node[..], scope.opsets, label.to_owned())));
+        // Functions may call themselves; what is missing then was found in the first rounds.
+        while let Some((nodes, opsets, prefix)) = open.pop() {
+            for node in nodes {
+                self.node_count += 1;
+                if self.node_count > MAX_NODES || prefix.matches('/').count() > MAX_DEPTH {
+                    return;
+                }
+                let inner = Scope { prefix: prefix.clone(), ..Scope::of_model(opsets) };
+                let (label, domain) = (inner.label(node), domain_of(&node.domain));
+                let key = (node.domain.as_str(), node.op_type.as_str(), node.overload.as_str());
+                if let Some(function) = self.functions.get(&key) {
+                    open.push((&function.node, &function.opset_import, label));
+                } else if (domain, node.op_type.as_str()) == ("", "If") {
+                    open.extend(branches(node).map(|graph| (&graph.node[..], opsets, label.clone())));
+                } else if ops::find(domain, &node.op_type).is_none()
+                    && !(domain.is_empty() && sequence::is_operator(&node.op_type))
+                {
+                    let reason = missing_operator(node, inner.version(domain));
+                    self.unsupported.push(UnsupportedNode { node: label, op: operator_name(node), reason });
+                }
+            }
+        }
+    }
+}
+
 fn results(names: &[String], inner: &Scope<'_, '_>) -> Result<Vec<Slot>, ImportError> {
     let find = |name: &String| {
         inner.find(name).ok_or_else(|| ImportError::MissingOutput { name: inner.qualified(name) })
@@ -305,21 +373,43 @@ fn parameters<'m>(
     Ok(parameters)
 }
 
-fn operator_name(node: &NodeProto) -> String {
+/// The operator, with its domain where that is not ONNX's own.
+pub(crate) fn operator_name(node: &NodeProto) -> String {
     match domain_of(&node.domain) {
         "" => node.op_type.clone(),
         domain => format!("{domain}.{}", node.op_type),
     }
 }
 
-fn missing_operator(domain: &str, name: &str) -> String {
-    match (domain, name) {
-        ("", "Loop" | "Scan") => {
-            "loops are not supported; export the model with the loop unrolled".to_owned()
+/// Why an operator cannot be imported, and of which operator set it is.
+fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
+    let reason = match (domain_of(&node.domain), node.op_type.as_str()) {
+        ("", "Loop" | "Scan") => "loops are not supported; export the model with the loop unrolled",
+        ("", "SequenceMap") => {
+            "functions over sequences are not supported; export the model with the loop unrolled"
         }
         ("", "NonZero" | "Unique" | "Compress") => {
-            "its result's size depends on data, which is not supported".to_owned()
+            "its result's size depends on data, which is not supported"
         }
-        _ => "the operator is not supported".to_owned(),
+        ("com.microsoft", name) if LANGUAGE_MODEL_OPERATORS.contains(&name) => {
+            "it belongs to ONNX Runtime's fused language-model operators, which are not supported; export the model without them"
+        }
+        _ => "the operator is not supported",
+    };
+    match version {
+        Some(version) => format!("{reason} (operator set {version})"),
+        None => format!("{reason} (its domain is not imported)"),
     }
 }
+
+/// Operators that ONNX Runtime's generators write into language models.
+const LANGUAGE_MODEL_OPERATORS: [&str; 8] = [
+    "GatherBlockQuantized",
+    "GroupQueryAttention",
+    "MatMulNBits",
+    "MultiHeadAttention",
+    "QMoE",
+    "RotaryEmbedding",
+    "SkipSimplifiedLayerNormalization",
+    "SparseAttention",
+];

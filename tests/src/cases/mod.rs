@@ -5,6 +5,7 @@ mod in_place;
 mod large;
 mod moves;
 mod norm;
+mod scalar;
 mod vision;
 
 /// One graph.
@@ -28,7 +29,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 
 /// The cases of each family.
 const FAMILIES: &[&[Case]] =
-    &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES, vision::CASES];
+    &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES, scalar::CASES, vision::CASES];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

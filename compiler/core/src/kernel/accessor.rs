@@ -9,6 +9,7 @@
 
 mod broadcast;
 
+use super::functions;
 use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Slot, line};
 use crate::physical::{Element, LANES, Object, Order};
@@ -96,12 +97,8 @@ impl Accessors<'_> {
         let programs = self.call.prologue.iter().chain(&self.call.epilogue);
         let operands: Vec<&str> =
             programs.clone().flat_map(|p| &p.operands).map(|operand| operand.slot.as_str()).collect();
-        if programs.clone().any(ScalarProgram::uses_erf) {
-            text.push_str(scalar::ERF);
-        }
-        if programs.clone().any(ScalarProgram::uses_integer_power) {
-            text.push_str(scalar::INTEGER_POWER);
-        }
+        let called: Vec<&str> = programs.flat_map(ScalarProgram::functions).collect();
+        text.extend(functions::texts(&called));
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
             let calls = |suffix: &str| self.body.contains(&format!("{}_{suffix}(", slot.name));
             if calls("read") || operands.contains(&slot.name.as_str()) {

@@ -5,6 +5,7 @@
 //! Which kernel an op gets is decided in `select`; the passes over the parsed module are in `module`.
 
 pub mod accessor;
+mod functions;
 pub mod scalar;
 mod sources;
 

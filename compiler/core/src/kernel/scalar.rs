@@ -2,7 +2,7 @@
 //!
 //! Steps compute in f32, i32 or bool, four lanes at once. Truth values cross function boundaries as `vec4<u32>`.
 
-use super::line;
+use super::{functions, line};
 use crate::physical::Element;
 use drift_ir::ElementType;
 use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, Step, StepArg, UnaryOp};
@@ -88,18 +88,10 @@ impl ScalarProgram {
         program
     }
 
-    /// Whether the error function is called.
-    pub(super) fn uses_erf(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| matches!(step.op, ScalarOp::Unary(UnaryOp::Erf | UnaryOp::Gelu(GeluKind::Erf))))
-    }
-
-    /// Whether a power of integers is taken, which WGSL has no function for.
-    pub(super) fn uses_integer_power(&self) -> bool {
+    /// The functions that are called.
+    pub(super) fn functions(&self) -> Vec<&'static str> {
         let kinds = self.kinds();
-        let power = |op| matches!(op, ScalarOp::Binary(BinaryOp::Pow));
-        self.steps.iter().zip(&kinds).any(|(step, kind)| power(step.op) && *kind == Kind::Int)
+        self.steps.iter().zip(kinds).filter_map(|(step, kind)| functions::of(step.op, kind)).collect()
     }
 
     /// Arithmetic per element, in flops.
@@ -113,6 +105,7 @@ impl ScalarProgram {
             let kind = match step.op {
                 ScalarOp::Cast(element) => Kind::of_graph(element),
                 ScalarOp::Binary(op) if is_comparison(op) => Kind::Bool,
+                ScalarOp::Unary(op) if op.is_test() => Kind::Bool,
                 ScalarOp::Select => self.common_kind(&step.args[1..], &kinds),
                 ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Clip { .. } => {
                     self.common_kind(&step.args, &kinds)
@@ -155,14 +148,10 @@ impl ScalarProgram {
             StepArg::Const(value) => constant(value, kind),
         };
         for (n, step) in self.steps.iter().enumerate() {
-            let comparison = matches!(step.op, ScalarOp::Binary(op) if is_comparison(op));
             let from = match step.op {
                 ScalarOp::Select => kinds[n],
-                _ if comparison || matches!(step.op, ScalarOp::Cast(_)) => {
-                    self.common_kind(&step.args, &kinds)
-                }
                 ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Cast(_) => {
-                    kinds[n]
+                    self.common_kind(&step.args, &kinds)
                 }
             };
             let args: Vec<String> = match step.op {
@@ -193,18 +182,9 @@ pub(super) fn store(value: &str, kind: Kind, stored: Element) -> String {
     format!("vec4<{}>({value})", stored.name())
 }
 
+/// Whether the result is a truth value whatever the operands are.
 const fn is_comparison(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Equal
-            | BinaryOp::Less
-            | BinaryOp::LessOrEqual
-            | BinaryOp::Greater
-            | BinaryOp::GreaterOrEqual
-            | BinaryOp::And
-            | BinaryOp::Or
-            | BinaryOp::Xor
-    )
+    op.is_comparison() || op.is_logic()
 }
 
 /// A constant in all lanes. Values beyond f32's range become its finite ends.
@@ -259,9 +239,8 @@ fn unary(op: UnaryOp, a: &str, kind: Kind) -> String {
     let zero = constant(0.0, kind);
     match op {
         UnaryOp::Abs => format!("abs({a})"),
+        UnaryOp::BitNot => format!("~({a})"),
         UnaryOp::Ceil => format!("ceil({a})"),
-        UnaryOp::Cos => format!("cos({a})"),
-        UnaryOp::Erf => format!("erf({a})"),
         UnaryOp::Exp => format!("exp({a})"),
         UnaryOp::Floor => format!("floor({a})"),
         UnaryOp::Gelu(GeluKind::Erf) => {
@@ -271,6 +250,8 @@ fn unary(op: UnaryOp, a: &str, kind: Kind) -> String {
         UnaryOp::Gelu(GeluKind::Tanh) => format!(
             "0.5f * {a} * (1.0f + tanh(clamp(0.7978846f * ({a} + 0.044715f * {a} * {a} * {a}), vec4<f32>(-10.0f), vec4<f32>(10.0f))))"
         ),
+        UnaryOp::IsInf => format!("{} == vec4<u32>(0x7f800000u)", magnitude_bits(a)),
+        UnaryOp::IsNan => format!("{} > vec4<u32>(0x7f800000u)", magnitude_bits(a)),
         UnaryOp::Log => format!("log({a})"),
         UnaryOp::Neg => format!("-({a})"),
         UnaryOp::Not => format!("!({a})"),
@@ -281,10 +262,36 @@ fn unary(op: UnaryOp, a: &str, kind: Kind) -> String {
         UnaryOp::Sigmoid => format!("1.0f / (1.0f + exp(-max({a}, vec4<f32>(-87.0f))))"),
         UnaryOp::Sign => format!("sign({a})"),
         UnaryOp::Silu => format!("{a} / (1.0f + exp(-max({a}, vec4<f32>(-87.0f))))"),
-        UnaryOp::Sin => format!("sin({a})"),
         UnaryOp::Sqrt => format!("sqrt({a})"),
         UnaryOp::Tanh => format!("tanh(clamp({a}, vec4<f32>(-10.0f), vec4<f32>(10.0f)))"),
+        UnaryOp::Acos
+        | UnaryOp::Acosh
+        | UnaryOp::Asin
+        | UnaryOp::Asinh
+        | UnaryOp::Atan
+        | UnaryOp::Atanh
+        | UnaryOp::Cos
+        | UnaryOp::Cosh
+        | UnaryOp::Erf
+        | UnaryOp::Expm1
+        | UnaryOp::Sin
+        | UnaryOp::Sinh
+        | UnaryOp::Softplus
+        | UnaryOp::Tan => call(ScalarOp::Unary(op), kind, a),
     }
+}
+
+/// A call of the function that computes a step.
+fn call(op: ScalarOp, kind: Kind, args: &str) -> String {
+    let name =
+        functions::of(op, kind).unwrap_or_else(|| unreachable!("`{}` is computed by a function", op.name()));
+    format!("{name}({args})")
+}
+
+/// The bits of floats without their signs. Infinities and NaNs are told by their bits, because compilers may assume that
+/// comparisons never see them. A half that was stored as infinity is one: what overflows in f16 counts as infinite there.
+fn magnitude_bits(a: &str) -> String {
+    format!("(bitcast<vec4<u32>>({a}) & vec4<u32>(0x7fffffffu))")
 }
 
 fn binary(op: BinaryOp, a: &str, b: &str, kind: Kind) -> String {
@@ -296,6 +303,13 @@ fn binary(op: BinaryOp, a: &str, b: &str, kind: Kind) -> String {
         BinaryOp::Max => format!("max({a}, {b})"),
         BinaryOp::Min => format!("min({a}, {b})"),
         BinaryOp::Pow => power(a, b, kind),
+        BinaryOp::Rem if kind != Kind::Float => format!("{a} % {b}"),
+        BinaryOp::Rem | BinaryOp::Mod | BinaryOp::ShiftLeft | BinaryOp::ShiftRight => {
+            call(ScalarOp::Binary(op), kind, &format!("{a}, {b}"))
+        }
+        BinaryOp::BitAnd => format!("{a} & {b}"),
+        BinaryOp::BitOr => format!("{a} | {b}"),
+        BinaryOp::BitXor => format!("{a} ^ {b}"),
         BinaryOp::Equal => format!("{a} == {b}"),
         BinaryOp::Less => format!("{a} < {b}"),
         BinaryOp::LessOrEqual => format!("{a} <= {b}"),
@@ -316,38 +330,6 @@ fn power(a: &str, b: &str, kind: Kind) -> String {
         (Kind::Float, _) => format!(
             "select(pow(abs({a}), {b}), -pow(abs({a}), {b}), ({a} < vec4<f32>(0.0f)) & (fract({b} * 0.5f) != vec4<f32>(0.0f)))"
         ),
-        (Kind::Int | Kind::Bool, _) => format!("integer_power({a}, {b})"),
+        (Kind::Int | Kind::Bool, _) => call(ScalarOp::Binary(BinaryOp::Pow), kind, &format!("{a}, {b}")),
     }
 }
-
-/// Powers of integers, which wrap; below an exponent of zero only 1 and -1 have any. Of a negative exponent's bits the
-/// loop needs the lowest only, since both squares are 1.
-pub(super) const INTEGER_POWER: &str = "\
-fn integer_power(base: vec4<i32>, exponent: vec4<i32>) -> vec4<i32> {
-    var result = vec4<i32>(1i);
-    var square = base;
-    var bits = exponent;
-    for (var bit = 0u; bit < 31u; bit++) {
-        result = select(result, result * square, (bits & vec4<i32>(1i)) != vec4<i32>(0i));
-        square = square * square;
-        bits = bits >> vec4<u32>(1u);
-    }
-    let inverse = select(vec4<i32>(0i), result, abs(base) == vec4<i32>(1i));
-    return select(result, inverse, exponent < vec4<i32>(0i));
-}
-";
-
-/// The error function within 2 ulp below 1 (a Chebyshev fit of `erf(x) / x` in `x^2`), and within 1.5e-7 above
-/// (Abramowitz and Stegun, 7.1.26).
-pub(super) const ERF: &str = "\
-fn erf(value: vec4<f32>) -> vec4<f32> {
-    let u = value * value;
-    let near = value * (1.1283791f + u * (-0.37612626f + u * (0.112835974f + u * (-0.026854329f
-        + u * (0.0051893122f + u * (-0.0008018855f + u * 0.00007882497f))))));
-    let magnitude = min(abs(value), vec4<f32>(9.0f));
-    let t = 1.0f / (1.0f + 0.3275911f * magnitude);
-    let tail = t * (0.2548296f + t * (-0.28449672f + t * (1.4214138f + t * (-1.4531521f + t * 1.0614054f))));
-    let far = sign(value) * (1.0f - tail * exp(-magnitude * magnitude));
-    return select(far, near, magnitude < vec4<f32>(1.0f));
-}
-";

@@ -233,18 +233,12 @@ impl<'a> Context<'a> {
 
     /// Element of what a node's op computes before its epilogue.
     fn result_element(&self, node: &Node, dst: &Slot) -> Result<Element, Declined> {
-        use drift_ir::op::{BinaryOp, ScalarOp};
+        use drift_ir::op::ScalarOp;
         Ok(match &node.op {
-            drift_ir::Op::Elementwise(ScalarOp::Binary(
-                BinaryOp::Equal
-                | BinaryOp::Less
-                | BinaryOp::LessOrEqual
-                | BinaryOp::Greater
-                | BinaryOp::GreaterOrEqual
-                | BinaryOp::And
-                | BinaryOp::Or
-                | BinaryOp::Xor,
-            )) => Element::U32,
+            drift_ir::Op::Elementwise(ScalarOp::Binary(op)) if op.is_comparison() || op.is_logic() => {
+                Element::U32
+            }
+            drift_ir::Op::Elementwise(ScalarOp::Unary(op)) if op.is_test() => Element::U32,
             drift_ir::Op::Elementwise(ScalarOp::Cast(to)) => {
                 Element::of(*to).ok_or_else(|| Declined::Unsupported(format!("{} on a device", to.name())))?
             }
@@ -491,13 +485,13 @@ impl<'a> Context<'a> {
     }
 
     /// The literal for a one-element constant among a prologue's arguments. Bools stay operands, since a literal takes
-    /// its type from the other arguments, and so do integers that a device's i32 cannot hold.
+    /// its type from the other arguments, and so do integers that a device's i32 cannot hold and NaNs, which no text can.
     pub fn literal(&self, value: ValueId) -> Option<StepArg> {
         let tensor = self.constant_tensor(value).filter(|tensor| tensor.len() == 1)?;
         let literal = tensor.to_f64_vec()[0];
         let fits = match tensor.element() {
             ElementType::Bool => false,
-            element => element.is_float() || literal.abs() <= f64::from(i32::MAX),
+            element => element.is_float() && !literal.is_nan() || literal.abs() <= f64::from(i32::MAX),
         };
         fits.then_some(StepArg::Const(literal))
     }

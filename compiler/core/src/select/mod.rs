@@ -189,7 +189,7 @@ impl Builder<'_> {
         if node.outputs.iter().all(|&output| self.context.is_empty(output)) {
             return Ok(());
         }
-        let mut originals = Vec::new();
+        let originals: BTreeMap<ValueId, Placement> = self.context.placements.clone();
         let mut failure = None;
         // Every retry converts one more operand, so there are at most as many as operands.
         for _ in 0..=node.operands().count() {
@@ -203,8 +203,7 @@ impl Builder<'_> {
                 }
                 Err(Declined::Convert { value, .. }) => {
                     let converted = self.convert(value)?;
-                    originals
-                        .extend(self.context.placements.insert(value, converted).map(|was| (value, was)));
+                    self.context.placements.insert(value, converted);
                     failure = Some(Declined::Unsupported("layouts do not meet".to_owned()));
                 }
                 Err(reason) => {
@@ -213,8 +212,7 @@ impl Builder<'_> {
                 }
             }
         }
-        // Each node meets values where they were made; a dense copy is for those that ask.
-        for (value, placement) in originals.into_iter().rev() {
+        for (value, placement) in originals {
             self.context.placements.insert(value, placement);
         }
         if let Some(reason) = failure {

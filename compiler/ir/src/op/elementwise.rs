@@ -14,18 +14,40 @@ use crate::tensor::ElementType;
 pub enum UnaryOp {
     /// Absolute value.
     Abs,
+    /// Inverse cosine, in 0..=pi.
+    Acos,
+    /// Inverse hyperbolic cosine.
+    Acosh,
+    /// Inverse sine, in -pi/2..=pi/2.
+    Asin,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// Inverse tangent, in -pi/2..=pi/2.
+    Atan,
+    /// Inverse hyperbolic tangent.
+    Atanh,
+    /// Every bit of an integer inverted.
+    BitNot,
     /// Smallest integer not below.
     Ceil,
     /// Cosine.
     Cos,
+    /// Hyperbolic cosine.
+    Cosh,
     /// Gauss error function.
     Erf,
     /// Exponential.
     Exp,
+    /// `exp(x) - 1`, accurate near zero.
+    Expm1,
     /// Largest integer not above.
     Floor,
     /// Gaussian error linear unit.
     Gelu(GeluKind),
+    /// Whether a float is infinite; a bool.
+    IsInf,
+    /// Whether a float is NaN; a bool.
+    IsNan,
     /// Natural logarithm.
     Log,
     /// Negation.
@@ -46,8 +68,14 @@ pub enum UnaryOp {
     Silu,
     /// Sine.
     Sin,
+    /// Hyperbolic sine.
+    Sinh,
+    /// `log(1 + exp(x))`.
+    Softplus,
     /// Square root.
     Sqrt,
+    /// Tangent.
+    Tan,
     /// Hyperbolic tangent.
     Tanh,
 }
@@ -78,6 +106,20 @@ pub enum BinaryOp {
     Min,
     /// First to the power of second.
     Pow,
+    /// Remainder of the division rounded toward zero: it has the sign of the first.
+    Rem,
+    /// Remainder of the division rounded down: it has the sign of the second.
+    Mod,
+    /// Bits that both integers have.
+    BitAnd,
+    /// Bits that either integer has.
+    BitOr,
+    /// Bits that exactly one integer has.
+    BitXor,
+    /// Integer shifted to the left; shifted by its width or more, zero.
+    ShiftLeft,
+    /// Integer shifted to the right, its sign kept; shifted by its width or more, zero or minus one.
+    ShiftRight,
     /// Equal.
     Equal,
     /// Less.
@@ -112,7 +154,8 @@ pub enum ScalarOp {
     },
     /// Operands condition (bool), a, b: `condition ? a : b`.
     Select,
-    /// One operand converted; float to integer truncates, anything to bool is `!= 0`.
+    /// One operand converted. Floats become integers toward zero, at the type's ends where they lie beyond, zero where
+    /// they are NaN; integers keep their low bits; anything to bool is `!= 0`.
     Cast(ElementType),
 }
 

@@ -132,7 +132,18 @@ fn binary(op: BinaryOp, a: &IntExpr, b: &IntExpr, symbols: &Symbols) -> Option<I
         BinaryOp::And => truth(a.as_const()? != 0 && b.as_const()? != 0),
         BinaryOp::Or => truth(a.as_const()? != 0 || b.as_const()? != 0),
         BinaryOp::Xor => truth((a.as_const()? != 0) != (b.as_const()? != 0)),
-        BinaryOp::Pow => None,
+        BinaryOp::Rem => a.as_const()?.checked_rem(b.as_const()?).map(IntExpr::Const),
+        // Euclid's remainder is the floored one for a positive divisor.
+        BinaryOp::Mod => {
+            let divisor = b.as_const().filter(|&divisor| divisor > 0)?;
+            a.as_const()?.checked_rem_euclid(divisor).map(IntExpr::Const)
+        }
+        BinaryOp::Pow
+        | BinaryOp::BitAnd
+        | BinaryOp::BitOr
+        | BinaryOp::BitXor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::ShiftRight => None,
     }
 }
 

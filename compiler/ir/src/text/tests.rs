@@ -44,7 +44,11 @@ return %\"a/b:0\", @s
 #[test]
 fn every_op_round_trips() {
     for op in UnaryOp::ALL {
-        let element = if op == UnaryOp::Not { "bool" } else { "f16" };
+        let element = match op {
+            UnaryOp::Not => "bool",
+            UnaryOp::BitNot => "i32",
+            _ => "f16",
+        };
         round_trip(&format!("%x: {element}[2,3]\n%1 = {} %x\nreturn %1", op.name()));
     }
     for op in BinaryOp::ALL {

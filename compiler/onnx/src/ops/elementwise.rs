@@ -6,15 +6,15 @@ use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::import::Warning;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
+use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
 use drift_ir::{ElementType, Op, ValueId};
 
-fn unary(cx: &mut NodeCx<'_, '_>, op: UnaryOp) -> Results {
+pub(super) fn unary(cx: &mut NodeCx<'_, '_>, op: UnaryOp) -> Results {
     let x = cx.operand(0)?;
     Ok(vec![cx.unary(op, x)?])
 }
 
-fn binary(cx: &mut NodeCx<'_, '_>, op: BinaryOp) -> Results {
+pub(super) fn binary(cx: &mut NodeCx<'_, '_>, op: BinaryOp) -> Results {
     let (a, b) = (cx.operand(0)?, cx.operand(1)?);
     Ok(vec![cx.binary(op, a, b)?])
 }
@@ -34,6 +34,16 @@ pub(super) fn abs(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Abs)
 }
 
+/// Acos. Operator sets differ in element types only, here and below.
+pub(super) fn acos(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Acos)
+}
+
+/// Acosh, since 9.
+pub(super) fn acosh(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Acosh)
+}
+
 /// Add. Operator sets differ in element types only.
 pub(super) fn add(cx: &mut NodeCx<'_, '_>) -> Results {
     binary(cx, BinaryOp::Add)
@@ -42,6 +52,26 @@ pub(super) fn add(cx: &mut NodeCx<'_, '_>) -> Results {
 /// And.
 pub(super) fn and(cx: &mut NodeCx<'_, '_>) -> Results {
     binary(cx, BinaryOp::And)
+}
+
+/// Asin.
+pub(super) fn asin(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Asin)
+}
+
+/// Asinh, since 9.
+pub(super) fn asinh(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Asinh)
+}
+
+/// Atan.
+pub(super) fn atan(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Atan)
+}
+
+/// Atanh, since 9.
+pub(super) fn atanh(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Atanh)
 }
 
 /// Cast. Since 9 to and from strings, since 19 float8 with `saturate`, since 24 `round_mode` for float8e8m0: types that
@@ -134,6 +164,11 @@ pub(super) fn cos(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Cos)
 }
 
+/// Cosh, since 9.
+pub(super) fn cosh(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Cosh)
+}
+
 /// Div. Integers truncate. Operator sets differ in element types only.
 pub(super) fn div(cx: &mut NodeCx<'_, '_>) -> Results {
     binary(cx, BinaryOp::Div)
@@ -159,19 +194,6 @@ pub(super) fn floor(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Floor)
 }
 
-/// Gelu, since 20; `approximate` picks the form.
-pub(super) fn gelu(cx: &mut NodeCx<'_, '_>) -> Results {
-    let kind = match cx.attributes.text("approximate")?.unwrap_or("none") {
-        "none" => GeluKind::Erf,
-        "tanh" => GeluKind::Tanh,
-        other => {
-            let expected = "`none` or `tanh`".to_owned();
-            return Err(NodeError::Value { name: "approximate", value: other.to_owned(), expected });
-        }
-    };
-    unary(cx, UnaryOp::Gelu(kind))
-}
-
 /// Greater. Before 9 floats only.
 pub(super) fn greater(cx: &mut NodeCx<'_, '_>) -> Results {
     binary(cx, BinaryOp::Greater)
@@ -180,40 +202,6 @@ pub(super) fn greater(cx: &mut NodeCx<'_, '_>) -> Results {
 /// GreaterOrEqual, since 12.
 pub(super) fn greater_or_equal(cx: &mut NodeCx<'_, '_>) -> Results {
     binary(cx, BinaryOp::GreaterOrEqual)
-}
-
-/// HardSigmoid: `clip(alpha x + beta, 0, 1)`.
-pub(super) fn hard_sigmoid(cx: &mut NodeCx<'_, '_>) -> Results {
-    let alpha = cx.attributes.float("alpha")?.unwrap_or(0.2);
-    let beta = cx.attributes.float("beta")?.unwrap_or(0.5);
-    let x = cx.operand(0)?;
-    Ok(vec![hard_sigmoid_of(cx, x, f64::from(alpha), f64::from(beta))?])
-}
-
-fn hard_sigmoid_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64, beta: f64) -> Result<ValueId, NodeError> {
-    let alpha = cx.scalar_like(x, alpha)?;
-    let beta = cx.scalar_like(x, beta)?;
-    let scaled = cx.binary(BinaryOp::Mul, x, alpha)?;
-    let shifted = cx.binary(BinaryOp::Add, scaled, beta)?;
-    cx.emit(Op::Elementwise(ScalarOp::Clip { min: 0.0, max: 1.0 }), &[shifted])
-}
-
-/// HardSwish, since 14: `x clip(x / 6 + 1/2, 0, 1)`.
-pub(super) fn hard_swish(cx: &mut NodeCx<'_, '_>) -> Results {
-    let x = cx.operand(0)?;
-    let gate = hard_sigmoid_of(cx, x, 1.0 / 6.0, 0.5)?;
-    Ok(vec![cx.binary(BinaryOp::Mul, x, gate)?])
-}
-
-/// LeakyRelu: `x` above zero, `alpha x` below. That is the larger of the two while `alpha` is at most one, else the
-/// smaller. Since 16 also bfloat16.
-pub(super) fn leaky_relu(cx: &mut NodeCx<'_, '_>) -> Results {
-    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(0.01));
-    let x = cx.operand(0)?;
-    let slope = cx.scalar_like(x, alpha)?;
-    let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
-    let pick = if alpha <= 1.0 { BinaryOp::Max } else { BinaryOp::Min };
-    Ok(vec![cx.binary(pick, x, scaled)?])
 }
 
 /// Less. Before 9 floats only.
@@ -281,38 +269,14 @@ pub(super) fn pow(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.cast(raised, element)?])
 }
 
-/// PRelu: `x` above zero, `slope x` below, with one slope per element after broadcasting. Since 9 also integers.
-pub(super) fn prelu(cx: &mut NodeCx<'_, '_>) -> Results {
-    let (x, slope) = (cx.operand(0)?, cx.operand(1)?);
-    let zero = cx.scalar_like(x, 0.0)?;
-    let below = cx.binary(BinaryOp::Less, x, zero)?;
-    let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
-    Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Select), &[below, scaled, x])?])
-}
-
 /// Reciprocal.
 pub(super) fn reciprocal(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Reciprocal)
 }
 
-/// Relu. Since 14 also integers.
-pub(super) fn relu(cx: &mut NodeCx<'_, '_>) -> Results {
-    let x = cx.operand(0)?;
-    if cx.element(x).is_float() {
-        return unary(cx, UnaryOp::Relu);
-    }
-    let zero = cx.scalar_like(x, 0.0)?;
-    Ok(vec![cx.binary(BinaryOp::Max, x, zero)?])
-}
-
 /// Round to nearest, ties to even; since 11.
 pub(super) fn round(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Round)
-}
-
-/// Sigmoid.
-pub(super) fn sigmoid(cx: &mut NodeCx<'_, '_>) -> Results {
-    unary(cx, UnaryOp::Sigmoid)
 }
 
 /// Sign, since 9.
@@ -323,6 +287,11 @@ pub(super) fn sign(cx: &mut NodeCx<'_, '_>) -> Results {
 /// Sin.
 pub(super) fn sin(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Sin)
+}
+
+/// Sinh, since 9.
+pub(super) fn sinh(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Sinh)
 }
 
 /// Sqrt.
@@ -340,17 +309,9 @@ pub(super) fn sum(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![variadic(cx, BinaryOp::Add)?])
 }
 
-/// Swish, since 24: `x sigmoid(alpha x)`.
-pub(super) fn swish(cx: &mut NodeCx<'_, '_>) -> Results {
-    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
-    if alpha == 1.0 {
-        return unary(cx, UnaryOp::Silu);
-    }
-    let x = cx.operand(0)?;
-    let factor = cx.scalar_like(x, alpha)?;
-    let scaled = cx.binary(BinaryOp::Mul, x, factor)?;
-    let gate = cx.unary(UnaryOp::Sigmoid, scaled)?;
-    Ok(vec![cx.binary(BinaryOp::Mul, x, gate)?])
+/// Tan.
+pub(super) fn tan(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Tan)
 }
 
 /// Tanh.

@@ -1,5 +1,6 @@
 //! Matrix products and convolutions.
 
+use super::activation::times;
 use super::window::{Padding, distribute, extents, groups, kernel_shape, padding, positive_list};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
@@ -38,22 +39,14 @@ pub(super) fn gemm(cx: &mut NodeCx<'_, '_>) -> Results {
     }
     let a = if transpose_a { cx.transpose(a, vec![1, 0])? } else { a };
     let product = cx.emit(Op::MatMul(MatMul { transpose_b }), &[a, b])?;
-    let product = scaled(cx, product, alpha)?;
+    let product = times(cx, product, alpha)?;
     let Some(c) = cx.optional(2).filter(|_| beta != 0.0) else { return Ok(vec![product]) };
-    let c = scaled(cx, c, beta)?;
+    let c = times(cx, c, beta)?;
     let sum = cx.binary(BinaryOp::Add, product, c)?;
     if cx.rank(sum) != 2 {
         return Err(NodeError::Operands("the addend has a higher rank than the product".to_owned()));
     }
     Ok(vec![sum])
-}
-
-fn scaled(cx: &mut NodeCx<'_, '_>, x: ValueId, factor: f64) -> Result<ValueId, NodeError> {
-    if factor == 1.0 {
-        return Ok(x);
-    }
-    let factor = cx.scalar_like(x, factor)?;
-    cx.binary(BinaryOp::Mul, x, factor)
 }
 
 /// Conv over one, two or three spatial axes, with groups. Operator sets differ in element types only.

@@ -3,15 +3,22 @@
 //! A function's doc says what differs between operator sets 7 to 26; forms that are valid but not supported are refused
 //! with a reason, so that all of a model's are reported together.
 
+mod activation;
+mod along_axis;
+mod attention;
+mod bits;
 mod constant;
 mod data;
+mod einsum;
 mod elementwise;
 mod linear;
+mod microsoft;
 mod norm;
 mod pad;
 mod pool;
 mod reduce;
 mod resize;
+mod rotary;
 mod shape;
 mod window;
 
@@ -38,6 +45,11 @@ const fn onnx(name: &'static str, operands: (usize, usize), convert: Convert) ->
     Operator { domain: "", name, operands, results: (1, 1), convert }
 }
 
+/// An operator of ONNX Runtime's domain with one result.
+const fn microsoft(name: &'static str, operands: (usize, usize), convert: Convert) -> Operator {
+    Operator { domain: "com.microsoft", name, operands, results: (1, 1), convert }
+}
+
 impl Operator {
     const fn results(mut self, low: usize, high: usize) -> Self {
         self.results = (low, high);
@@ -48,13 +60,26 @@ impl Operator {
 /// All operators, by domain, then name.
 const OPERATORS: &[Operator] = &[
     onnx("Abs", (1, 1), elementwise::abs),
+    onnx("Acos", (1, 1), elementwise::acos),
+    onnx("Acosh", (1, 1), elementwise::acosh),
     onnx("Add", (2, 2), elementwise::add),
     onnx("And", (2, 2), elementwise::and),
+    onnx("Asin", (1, 1), elementwise::asin),
+    onnx("Asinh", (1, 1), elementwise::asinh),
+    onnx("Atan", (1, 1), elementwise::atan),
+    onnx("Atanh", (1, 1), elementwise::atanh),
+    onnx("Attention", (3, 7), attention::attention).results(1, 4),
     onnx("AveragePool", (1, 1), pool::average_pool),
     onnx("BatchNormalization", (5, 5), reduce::batch_normalization).results(1, 5),
+    onnx("BitShift", (2, 2), bits::bit_shift),
+    onnx("BitwiseAnd", (2, 2), bits::bitwise_and),
+    onnx("BitwiseNot", (1, 1), bits::bitwise_not),
+    onnx("BitwiseOr", (2, 2), bits::bitwise_or),
+    onnx("BitwiseXor", (2, 2), bits::bitwise_xor),
     onnx("Cast", (1, 1), elementwise::cast),
     onnx("CastLike", (2, 2), elementwise::cast_like),
     onnx("Ceil", (1, 1), elementwise::ceil),
+    onnx("Celu", (1, 1), activation::celu),
     onnx("Clip", (1, 3), elementwise::clip),
     onnx("Concat", (1, MANY), data::concat),
     onnx("Constant", (0, 0), constant::constant),
@@ -62,9 +87,12 @@ const OPERATORS: &[Operator] = &[
     onnx("Conv", (2, 3), linear::conv),
     onnx("ConvTranspose", (2, 3), linear::conv_transpose),
     onnx("Cos", (1, 1), elementwise::cos),
+    onnx("Cosh", (1, 1), elementwise::cosh),
     onnx("DepthToSpace", (1, 1), shape::depth_to_space),
     onnx("Div", (2, 2), elementwise::div),
     onnx("Dropout", (1, 3), constant::dropout).results(1, 2),
+    onnx("Einsum", (1, MANY), einsum::einsum),
+    onnx("Elu", (1, 1), activation::elu),
     onnx("Equal", (2, 2), elementwise::equal),
     onnx("Erf", (1, 1), elementwise::erf),
     onnx("Exp", (1, 1), elementwise::exp),
@@ -73,7 +101,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Floor", (1, 1), elementwise::floor),
     onnx("Gather", (2, 2), data::gather),
     onnx("GatherND", (2, 2), data::gather_nd),
-    onnx("Gelu", (1, 1), elementwise::gelu),
+    onnx("Gelu", (1, 1), activation::gelu),
     onnx("Gemm", (2, 3), linear::gemm),
     onnx("GlobalAveragePool", (1, 1), reduce::global_average_pool),
     onnx("GlobalLpPool", (1, 1), pool::global_lp_pool),
@@ -81,16 +109,21 @@ const OPERATORS: &[Operator] = &[
     onnx("Greater", (2, 2), elementwise::greater),
     onnx("GreaterOrEqual", (2, 2), elementwise::greater_or_equal),
     onnx("GroupNormalization", (3, 3), norm::group_normalization),
-    onnx("HardSigmoid", (1, 1), elementwise::hard_sigmoid),
-    onnx("HardSwish", (1, 1), elementwise::hard_swish),
+    onnx("HardSigmoid", (1, 1), activation::hard_sigmoid),
+    onnx("HardSwish", (1, 1), activation::hard_swish),
+    onnx("Hardmax", (1, 1), along_axis::hardmax),
     onnx("Identity", (1, 1), constant::identity),
     onnx("InstanceNormalization", (3, 3), norm::instance_normalization),
+    onnx("IsInf", (1, 1), bits::is_inf),
+    onnx("IsNaN", (1, 1), bits::is_nan),
     onnx("LRN", (1, 1), norm::local_response_normalization),
     onnx("LayerNormalization", (2, 3), reduce::layer_normalization).results(1, 3),
-    onnx("LeakyRelu", (1, 1), elementwise::leaky_relu),
+    onnx("LeakyRelu", (1, 1), activation::leaky_relu),
     onnx("Less", (2, 2), elementwise::less),
     onnx("LessOrEqual", (2, 2), elementwise::less_or_equal),
     onnx("Log", (1, 1), elementwise::log),
+    onnx("LogSoftmax", (1, 1), along_axis::log_softmax),
+    onnx("LpNormalization", (1, 1), along_axis::lp_normalization),
     onnx("LpPool", (1, 1), pool::lp_pool),
     onnx("MatMul", (2, 2), linear::matmul),
     onnx("Max", (1, MANY), elementwise::max),
@@ -98,11 +131,13 @@ const OPERATORS: &[Operator] = &[
     onnx("Mean", (1, MANY), elementwise::mean),
     onnx("MeanVarianceNormalization", (1, 1), norm::mean_variance_normalization),
     onnx("Min", (1, MANY), elementwise::min),
+    onnx("Mish", (1, 1), activation::mish),
+    onnx("Mod", (2, 2), bits::modulo),
     onnx("Mul", (2, 2), elementwise::mul),
     onnx("Neg", (1, 1), elementwise::neg),
     onnx("Not", (1, 1), elementwise::not),
     onnx("Or", (2, 2), elementwise::or),
-    onnx("PRelu", (2, 2), elementwise::prelu),
+    onnx("PRelu", (2, 2), activation::prelu),
     onnx("Pad", (1, 4), pad::pad),
     onnx("Pow", (2, 2), elementwise::pow),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
@@ -110,37 +145,54 @@ const OPERATORS: &[Operator] = &[
     onnx("Reciprocal", (1, 1), elementwise::reciprocal),
     onnx("ReduceL1", (1, 2), reduce::reduce_l1),
     onnx("ReduceL2", (1, 2), reduce::reduce_l2),
+    onnx("ReduceLogSum", (1, 2), reduce::reduce_log_sum),
+    onnx("ReduceLogSumExp", (1, 2), reduce::reduce_log_sum_exp),
     onnx("ReduceMax", (1, 2), reduce::reduce_max),
     onnx("ReduceMean", (1, 2), reduce::reduce_mean),
     onnx("ReduceMin", (1, 2), reduce::reduce_min),
     onnx("ReduceProd", (1, 2), reduce::reduce_prod),
     onnx("ReduceSum", (1, 2), reduce::reduce_sum),
     onnx("ReduceSumSquare", (1, 2), reduce::reduce_sum_square),
-    onnx("Relu", (1, 1), elementwise::relu),
+    onnx("Relu", (1, 1), activation::relu),
     onnx("Reshape", (2, 2), shape::reshape),
     onnx("Resize", (2, 4), resize::resize),
+    onnx("RotaryEmbedding", (3, 4), rotary::rotary_embedding),
     onnx("Round", (1, 1), elementwise::round),
+    onnx("Selu", (1, 1), activation::selu),
     onnx("Shape", (1, 1), shape::shape),
-    onnx("Sigmoid", (1, 1), elementwise::sigmoid),
+    onnx("Shrink", (1, 1), activation::shrink),
+    onnx("Sigmoid", (1, 1), activation::sigmoid),
     onnx("Sign", (1, 1), elementwise::sign),
     onnx("SimplifiedLayerNormalization", (2, 2), reduce::simplified_layer_normalization).results(1, 2),
     onnx("Sin", (1, 1), elementwise::sin),
+    onnx("Sinh", (1, 1), elementwise::sinh),
     onnx("Size", (1, 1), shape::size),
     onnx("Slice", (1, 5), data::slice),
-    onnx("Softmax", (1, 1), reduce::softmax),
+    onnx("Softmax", (1, 1), along_axis::softmax),
+    onnx("Softplus", (1, 1), activation::softplus),
+    onnx("Softsign", (1, 1), activation::softsign),
     onnx("SpaceToDepth", (1, 1), shape::space_to_depth),
     onnx("Split", (1, 2), data::split).results(1, MANY),
     onnx("Sqrt", (1, 1), elementwise::sqrt),
     onnx("Squeeze", (1, 2), shape::squeeze),
     onnx("Sub", (2, 2), elementwise::sub),
     onnx("Sum", (1, MANY), elementwise::sum),
-    onnx("Swish", (1, 1), elementwise::swish),
+    onnx("Swish", (1, 1), activation::swish),
+    onnx("Tan", (1, 1), elementwise::tan),
     onnx("Tanh", (1, 1), elementwise::tanh),
+    onnx("ThresholdedRelu", (1, 1), activation::thresholded_relu),
     onnx("Transpose", (1, 1), shape::transpose),
     onnx("Unsqueeze", (1, 2), shape::unsqueeze),
     onnx("Upsample", (1, 2), resize::upsample),
     onnx("Where", (3, 3), elementwise::select),
     onnx("Xor", (2, 2), elementwise::xor),
+    microsoft("BiasGelu", (2, 2), microsoft::bias_gelu),
+    microsoft("BiasSplitGelu", (2, 2), microsoft::bias_split_gelu),
+    microsoft("FastGelu", (1, 2), microsoft::fast_gelu),
+    microsoft("FusedMatMul", (2, 2), microsoft::fused_matmul),
+    microsoft("Gelu", (1, 1), microsoft::gelu),
+    microsoft("QuickGelu", (1, 1), microsoft::quick_gelu),
+    microsoft("SkipLayerNormalization", (3, 5), microsoft::skip_layer_normalization).results(1, 4),
 ];
 
 /// Finds an operator.
@@ -149,7 +201,7 @@ pub(crate) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
 }
 
 /// Resolves an axis that may count from the end.
-fn axis(given: i64, rank: usize) -> Result<usize, NodeError> {
+pub(crate) fn axis(given: i64, rank: usize) -> Result<usize, NodeError> {
     let from_start = if given < 0 { given.saturating_add(rank as i64) } else { given };
     let axis = usize::try_from(from_start).ok().filter(|&axis| axis < rank);
     axis.ok_or(NodeError::Axis { axis: given, rank })

@@ -3,8 +3,8 @@
 use super::axis;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax, UnaryOp};
-use drift_ir::{Dim, Op, ValueId};
+use drift_ir::op::{BinaryOp, LayerNorm, Reduce, ReduceKind, RmsNorm, ScalarOp, UnaryOp};
+use drift_ir::{Dim, ElementType, Op, ValueId};
 
 /// What a reduction reduces, as its node says.
 struct Over {
@@ -68,6 +68,33 @@ pub(super) fn reduce_l2(cx: &mut NodeCx<'_, '_>) -> Results {
     reduce(cx, ReduceKind::L2, 18)
 }
 
+/// ReduceLogSum. Axes are an operand since 18.
+pub(super) fn reduce_log_sum(cx: &mut NodeCx<'_, '_>) -> Results {
+    let over = over(cx, 18)?;
+    let sum = over.reduce(cx, ReduceKind::Sum, over.x)?;
+    Ok(vec![cx.unary(UnaryOp::Log, sum)?])
+}
+
+/// ReduceLogSumExp: `m + log(sum(exp(x - m)))`, which no exponential overflows when `m` is the maximum. An infinite maximum
+/// is replaced by the type's end, so that it is not subtracted from itself. Axes are an operand since 18.
+pub(super) fn reduce_log_sum_exp(cx: &mut NodeCx<'_, '_>) -> Results {
+    let over = over(cx, 18)?;
+    if over.noop || over.axes.is_empty() {
+        return Ok(vec![over.x]);
+    }
+    let end = if cx.element(over.x) == ElementType::F16 { 65504.0 } else { f64::from(f32::MAX) };
+    let kept = Reduce { kind: ReduceKind::Max, axes: over.axes.clone(), keep_dims: true };
+    let max = cx.emit(Op::Reduce(kept), &[over.x])?;
+    let max = cx.emit(Op::Elementwise(ScalarOp::Clip { min: -end, max: end }), &[max])?;
+    let shifted = cx.binary(BinaryOp::Sub, over.x, max)?;
+    let exponential = cx.unary(UnaryOp::Exp, shifted)?;
+    let sum = over.reduce(cx, ReduceKind::Sum, exponential)?;
+    let log = cx.unary(UnaryOp::Log, sum)?;
+    let shape = cx.shape(log);
+    let max = cx.reshape(max, shape)?;
+    Ok(vec![cx.binary(BinaryOp::Add, log, max)?])
+}
+
 /// ReduceMax. Axes are an operand since 18, bool since 20.
 pub(super) fn reduce_max(cx: &mut NodeCx<'_, '_>) -> Results {
     reduce(cx, ReduceKind::Max, 18)
@@ -118,22 +145,6 @@ pub(super) fn global_average_pool(cx: &mut NodeCx<'_, '_>) -> Results {
 /// GlobalMaxPool.
 pub(super) fn global_max_pool(cx: &mut NodeCx<'_, '_>) -> Results {
     global_pool(cx, ReduceKind::Max)
-}
-
-/// Softmax. Since 13 over one axis, the last by default; before, over all axes from `axis` (default 1) on together.
-pub(super) fn softmax(cx: &mut NodeCx<'_, '_>) -> Results {
-    let x = cx.operand(0)?;
-    let shape = cx.shape(x);
-    let coerces = cx.opset() < 13;
-    let given = cx.attributes.int("axis")?.unwrap_or(if coerces { 1 } else { -1 });
-    let axis = axis(given, shape.len())?;
-    if !coerces || axis + 1 == shape.len() {
-        return Ok(vec![cx.emit(Op::Softmax(Softmax { axis }), &[x])?]);
-    }
-    let matrix = vec![cx.product(&shape[..axis])?, cx.product(&shape[axis..])?];
-    let matrix = cx.reshape(x, matrix)?;
-    let normalised = cx.emit(Op::Softmax(Softmax { axis: 1 }), &[matrix])?;
-    Ok(vec![cx.reshape(normalised, shape)?])
 }
 
 /// LayerNormalization, since 17. The mean and deviation results are for training and refused; statistics are always

@@ -2,7 +2,8 @@
 
 use drift_ir::{ElementType, Tensor};
 use drift_onnx::{
-    DimBinding, ImportOptions, ModelSource, free_dims, import, infer_dims_from_inputs, inputs, read_tensor_pb,
+    DimBinding, ImportError, ImportOptions, ModelSource, NodeError, free_dims, import,
+    infer_dims_from_inputs, inputs, read_tensor_pb,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +14,26 @@ fn models() -> PathBuf {
 }
 
 /// The tensors `KIND_0.pb`, `KIND_1.pb`, ... of a data set.
-fn read_all(data: &Path, kind: &str) -> Vec<(String, Tensor)> {
+fn read_all(data: &Path, kind: &str) -> Result<Vec<(String, Tensor)>, String> {
     let path = |index: usize| data.join(format!("{kind}_{index}.pb"));
     let files = (0..).map(path).take_while(|path| path.exists());
-    files.map(|path| read_tensor_pb(fs::read(path).unwrap()).unwrap()).collect()
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+        read_tensor_pb(bytes).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    files.map(read).collect()
+}
+
+/// Starts the error of a model that is sound but asks for more than this version can do.
+const UNSUPPORTED: &str = "unsupported: ";
+
+fn text(error: ImportError) -> String {
+    let is_unsupported = match &error {
+        ImportError::Unsupported { .. } | ImportError::Opset { .. } | ImportError::Interface { .. } => true,
+        ImportError::Node { reason, .. } => matches!(**reason, NodeError::Unsupported(_)),
+        _ => false,
+    };
+    format!("{}{error}", if is_unsupported { UNSUPPORTED } else { "" })
 }
 
 /// Largest distance allowed: relative to the larger of the expected value and one.
@@ -54,22 +71,22 @@ enum Dims {
 /// Runs one data set of a model.
 fn run(folder: &Path, data: &Path, dims: Dims) -> Result<(), String> {
     let source = ModelSource::open(folder.join("model.onnx")).map_err(|error| error.to_string())?;
-    let given = read_all(data, "input");
-    let ports = inputs(&source).map_err(|error| error.to_string())?;
+    let ports = inputs(&source).map_err(text)?;
+    let given = read_all(data, "input")?;
     let shapes: Vec<(&str, &[u64])> =
         ports.iter().zip(&given).map(|(port, (_, tensor))| (port.name.as_str(), tensor.shape())).collect();
     let dims = match dims {
-        Dims::Bound => infer_dims_from_inputs(&source, &shapes).map_err(|error| error.to_string())?,
+        Dims::Bound => infer_dims_from_inputs(&source, &shapes).map_err(text)?,
         Dims::UpTo(high) => {
             free_dims(&ports).into_iter().map(|name| (name, DimBinding::Range(1, high))).collect()
         }
         Dims::Free => BTreeMap::new(),
     };
-    let imported = import(&source, &ImportOptions { dims }).map_err(|error| error.to_string())?;
+    let imported = import(&source, &ImportOptions { dims }).map_err(text)?;
     drift_ir::verify::verify(&imported.graph).map_err(|error| format!("verify: {error}"))?;
     let given: Vec<Tensor> = given.into_iter().map(|(_, tensor)| tensor).collect();
     let found = drift_ir::eval::run(&imported.graph, &given).map_err(|error| format!("eval: {error}"))?;
-    let expected = read_all(data, "output");
+    let expected = read_all(data, "output")?;
     if found.len() != expected.len() {
         return Err(format!("{} outputs, expected {}", found.len(), expected.len()));
     }
@@ -95,11 +112,17 @@ fn check(folder: &Path, dims: Dims) -> Result<usize, String> {
     Ok(count)
 }
 
-fn check_operators(dims: Dims) {
-    let mut folders: Vec<PathBuf> =
-        fs::read_dir(models().join("ops")).unwrap().map(|entry| entry.unwrap().path()).collect();
+/// The model folders in a folder, by name.
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.join("model.onnx").exists()).collect();
     folders.sort();
-    assert!(folders.len() >= 200, "only {} cases; run make_op_cases.py", folders.len());
+    folders
+}
+
+fn check_operators(dims: Dims) {
+    let folders = folders(&models().join("ops"));
+    assert!(folders.len() >= 300, "only {} cases; run make_op_cases.py", folders.len());
     let fails = |folder: &PathBuf| {
         let name = folder.file_name().unwrap().to_string_lossy();
         check(folder, dims).map_err(|error| format!("{name}: {error}")).map(|sets| assert_eq!(sets, 1)).err()
@@ -140,4 +163,29 @@ fn a_mobilenet_gives_what_onnxruntime_gives() {
     let model = models().join("tiny_mobilenetv2_legacy17");
     assert_eq!(check(&model, Dims::Bound), Ok(2));
     assert_eq!(check(&model, Dims::Free), Ok(2));
+}
+
+/// Every model of the folder that `DRIFT_MODELS` names: those that are not supported are listed, the others must give the
+/// outputs stored beside them. Without it the carried models, none of which may be unsupported.
+#[test]
+fn every_model_of_a_folder_gives_its_stored_outputs() {
+    let named = std::env::var_os("DRIFT_MODELS").map(PathBuf::from);
+    let folders = folders(named.as_deref().unwrap_or(&models()));
+    let (mut passed, mut unsupported, mut failures) = (0, Vec::new(), Vec::new());
+    for folder in &folders {
+        let name = folder.file_name().unwrap().to_string_lossy();
+        match check(folder, Dims::Bound) {
+            Ok(0) => failures.push(format!("FAIL {name} has no data beside it")),
+            Ok(_) => passed += 1,
+            Err(error) => match error.strip_prefix(UNSUPPORTED).filter(|_| named.is_some()) {
+                Some(reason) => unsupported.push(format!("UNSUPPORTED {name} {}", reason.replace('\n', ";"))),
+                None => failures.push(format!("FAIL {name} {error}")),
+            },
+        }
+    }
+    let summary = format!("{passed} passed, {} failed, {} unsupported", failures.len(), unsupported.len());
+    if named.is_some() {
+        println!("{}\n{summary}", unsupported.join("\n"));
+    }
+    assert!(failures.is_empty() && passed > 0, "{summary}\n{}", failures.join("\n"));
 }

@@ -125,3 +125,61 @@ fn a_free_size_survives_shape_arithmetic() {
     let shape = &graph.value(graph.outputs()[0]).ty.shape;
     assert_eq!(*shape, [length, Dim::Const(2), batch.mul(&Dim::Const(3)).unwrap()]);
 }
+
+fn with_past() -> Model {
+    let total = "past + sequence";
+    model(13)
+        .input("past", &["past", "2"])
+        .input("now", &["sequence", "2"])
+        .input("mask", &[total, "1"])
+        .node(with(node("Concat", &["past", "now"], &["all"]), crate::build::int("axis", 0)))
+        .node(node("Add", &["all", "mask"], &["y"]))
+        .output("y")
+}
+
+#[test]
+fn sizes_that_are_formulas_follow_from_the_others() {
+    let source = source(&with_past());
+    let ports = inputs(&source).unwrap();
+    assert_eq!(free_dims(&ports), ["past", "sequence"]);
+    let graph = import(&source, &ImportOptions::default()).unwrap().graph;
+    let shape = |input: usize| graph.value(graph.inputs()[input]).ty.shape[0].clone();
+    assert_eq!(shape(2), shape(0).add(&shape(1)).unwrap());
+    assert_eq!(graph.value(graph.outputs()[0]).ty.shape[0], shape(2));
+    let dims = infer_dims_from_inputs(&source, &[("past", &[4, 2]), ("mask", &[7, 1])]).unwrap();
+    assert_eq!(dims["sequence"], DimBinding::Fixed(3));
+    let data: [(&str, &[u64]); 3] = [("past", &[4, 2]), ("now", &[3, 2]), ("mask", &[8, 1])];
+    assert_eq!(
+        infer_dims_from_inputs(&source, &data).unwrap_err().to_string(),
+        "input `mask`: axis 0 of the data has size 8, `past + sequence` gives 7"
+    );
+}
+
+#[test]
+fn a_formula_may_be_bound_where_it_agrees() {
+    let source = source(&with_past());
+    let fixed = |dims: &[(&str, u64)]| {
+        let dims: Vec<_> = dims.iter().map(|&(name, size)| (name, DimBinding::Fixed(size))).collect();
+        import(&source, &options(&dims)).map(|imported| {
+            let graph = imported.graph;
+            let size = |input: usize| graph.value(graph.inputs()[input]).ty.shape[0].as_const();
+            [size(0), size(1), size(2)]
+        })
+    };
+    let bound = [Some(4), Some(3), Some(7)];
+    assert_eq!(fixed(&[("past", 4), ("past + sequence", 7)]).unwrap(), bound);
+    assert_eq!(fixed(&[("past", 4), ("sequence", 3)]).unwrap(), bound);
+    let error = fixed(&[("past", 4), ("sequence", 3), ("past + sequence", 8)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "dimension `past + sequence` is bound to 8, which the sizes in it do not give"
+    );
+    let range = options(&[("past + sequence", DimBinding::Range(1, 8))]);
+    assert!(matches!(import(&source, &range), Err(ImportError::ComputedRange { .. })));
+}
+
+#[test]
+fn a_formula_over_names_that_are_no_dims_is_a_name() {
+    let model = model(13).input("x", &["batch*heads", "batch", "unk-1"]).output("x");
+    assert_eq!(free_dims(&inputs(&source(&model)).unwrap()), ["batch*heads", "batch", "unk-1"]);
+}

@@ -43,11 +43,12 @@ fn all_unsupported_nodes_are_listed_at_once() {
     check(
         &model,
         "5 of the model's nodes cannot be compiled:\
-         \n  `a` (Det): the operator is not supported\
-         \n  `find` (NonZero): its result's size depends on data, which is not supported\
-         \n  `d` (com.example.FancyAttention): the operator is not supported\
+         \n  `a` (Det): the operator is not supported (operator set 13)\
+         \n  `find` (NonZero): its result's size depends on data, which is not supported (operator set 13)\
+         \n  `d` (com.example.FancyAttention): the operator is not supported (its domain is not imported)\
          \n  `e` (Relu): attribute `fast` is not known for operator set 13\
-         \n  `f` (Loop): loops are not supported; export the model with the loop unrolled",
+         \n  `f` (Loop): loops are not supported; export the model with the loop unrolled \
+         (operator set 13)",
     );
 }
 
@@ -209,4 +210,65 @@ fn a_branch_on_data_is_unsupported_and_named() {
         "1 of the model's nodes cannot be compiled:\n  `y` (If): its condition is not constant; fixing free \
          dimensions with --dim may make it so",
     );
+}
+
+#[test]
+fn missing_operators_inside_functions_and_undecided_branches_are_listed_too() {
+    let graph = |nodes| GraphProto {
+        node: nodes,
+        output: vec![value_info("inner", 1, &[])],
+        ..GraphProto::default()
+    };
+    let mut choice = node("If", &["flag"], &["y"]);
+    let inner = graph(vec![node("Det", &["x"], &["inner"])]);
+    let mut nested = node("If", &["flag"], &["inner"]);
+    nested.attribute =
+        vec![graph_attribute("then_branch", inner.clone()), graph_attribute("else_branch", inner)];
+    choice.attribute = vec![
+        graph_attribute("then_branch", graph(vec![nested])),
+        graph_attribute("else_branch", graph(vec![call("F", "x", "inner")])),
+    ];
+    let model = over_x()
+        .typed_input("flag", crate::build::BOOL, &[])
+        .function(function("F", vec![node("NonZero", &["a"], &["b"])]))
+        .node(call("F", "x", "z"))
+        .node(choice)
+        .output("y");
+    let ImportError::Unsupported { nodes } = error_of(&model) else { panic!("expected a list") };
+    let mut listed: Vec<(&str, &str)> = nodes.iter().map(|node| (&*node.node, &*node.op)).collect();
+    listed.sort_unstable();
+    let expected = [
+        ("y", "If"),
+        ("y/inner/b", "NonZero"),
+        ("y/inner/inner", "Det"),
+        ("y/inner/inner", "Det"),
+        ("z/b", "NonZero"),
+    ];
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn operators_of_language_models_and_sequences_are_refused_by_name() {
+    let mut attention = node("GroupQueryAttention", &["x", "", "", "", "", "", ""], &["a"]);
+    attention.domain = "com.microsoft".to_owned();
+    let model = over_x()
+        .node(attention)
+        .typed_input("at", crate::build::INT64, &[])
+        .node(node("SplitToSequence", &["x"], &["parts"]))
+        .node(node("SequenceAt", &["parts", "at"], &["y"]))
+        .output("y");
+    let text = error_of(&model).to_string();
+    for expected in [
+        "`a` (com.microsoft.GroupQueryAttention): it belongs to ONNX Runtime's fused language-model operators",
+        "`y` (SequenceAt): operand `position` depends on data",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let model = over_x()
+        .node(node("SplitToSequence", &["x"], &["parts"]))
+        .node(node("Relu", &["parts"], &["y"]))
+        .output("y");
+    check(&model, "node `y` (Relu): operand 0 is a sequence, not a tensor");
+    let model = over_x().node(node("SplitToSequence", &["x"], &["parts"])).output("parts");
+    check(&model, "graph output `parts`: it is a sequence; only dense tensors are supported");
 }

@@ -78,7 +78,13 @@ fn zip<T: Copy, U: Copy, R: Copy>(a: &[T], b: &[U], count: usize, f: impl Fn(T, 
 }
 
 fn unary(op: UnaryOp, arg: &Arg<'_>, element: ElementType, count: usize) -> Buffer {
+    fn test<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Buffer {
+        let holds = |value: f64| if op == UnaryOp::IsNan { value.is_nan() } else { value.is_infinite() };
+        Buffer::Int(map(values, count, |value| i64::from(holds(value.wide()))))
+    }
     match arg.buffer.as_ref() {
+        Buffer::F32(values) if op.is_test() => test(op, values, count),
+        Buffer::F64(values) if op.is_test() => test(op, values, count),
         Buffer::F32(values) => Buffer::F32(unary_real(op, values, count)),
         Buffer::F64(values) => Buffer::F64(unary_real(op, values, count)),
         Buffer::Int(values) => Buffer::Int(map(values, count, |value| wrap(unary_int(op, value), element))),
@@ -91,10 +97,18 @@ fn unary_real<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Vec<T> {
     }
     match op {
         UnaryOp::Abs => each(values, count, f64::abs),
+        UnaryOp::Acos => each(values, count, f64::acos),
+        UnaryOp::Acosh => each(values, count, f64::acosh),
+        UnaryOp::Asin => each(values, count, f64::asin),
+        UnaryOp::Asinh => each(values, count, f64::asinh),
+        UnaryOp::Atan => each(values, count, f64::atan),
+        UnaryOp::Atanh => each(values, count, f64::atanh),
         UnaryOp::Ceil => each(values, count, f64::ceil),
         UnaryOp::Cos => each(values, count, f64::cos),
+        UnaryOp::Cosh => each(values, count, f64::cosh),
         UnaryOp::Erf => each(values, count, erf),
         UnaryOp::Exp => each(values, count, f64::exp),
+        UnaryOp::Expm1 => each(values, count, f64::exp_m1),
         UnaryOp::Floor => each(values, count, f64::floor),
         UnaryOp::Gelu(GeluKind::Erf) => {
             each(values, count, |x| 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)))
@@ -115,31 +129,54 @@ fn unary_real<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Vec<T> {
         UnaryOp::Sign => each(values, count, |x| if x == 0.0 || x.is_nan() { x } else { 1f64.copysign(x) }),
         UnaryOp::Silu => each(values, count, |x| x / (1.0 + (-x).exp())),
         UnaryOp::Sin => each(values, count, f64::sin),
+        UnaryOp::Sinh => each(values, count, f64::sinh),
+        // Not `max`, which would drop a NaN.
+        UnaryOp::Softplus => {
+            each(values, count, |x| if x <= 0.0 { x.exp().ln_1p() } else { x + (-x).exp().ln_1p() })
+        }
         UnaryOp::Sqrt => each(values, count, f64::sqrt),
+        UnaryOp::Tan => each(values, count, f64::tan),
         UnaryOp::Tanh => each(values, count, f64::tanh),
+        UnaryOp::BitNot | UnaryOp::IsInf | UnaryOp::IsNan => {
+            unreachable!("inferred: integers only, or computed above")
+        }
     }
 }
 
 fn unary_int(op: UnaryOp, value: i64) -> i64 {
     match op {
         UnaryOp::Abs => value.wrapping_abs(),
+        UnaryOp::BitNot => !value,
         UnaryOp::Neg => value.wrapping_neg(),
         UnaryOp::Not => i64::from(value == 0),
         UnaryOp::Relu => value.max(0),
         UnaryOp::Sign => value.signum(),
-        UnaryOp::Ceil
+        UnaryOp::Acos
+        | UnaryOp::Acosh
+        | UnaryOp::Asin
+        | UnaryOp::Asinh
+        | UnaryOp::Atan
+        | UnaryOp::Atanh
+        | UnaryOp::Ceil
         | UnaryOp::Cos
+        | UnaryOp::Cosh
         | UnaryOp::Erf
         | UnaryOp::Exp
+        | UnaryOp::Expm1
         | UnaryOp::Floor
         | UnaryOp::Gelu(_)
+        | UnaryOp::IsInf
+        | UnaryOp::IsNan
         | UnaryOp::Log
         | UnaryOp::Reciprocal
         | UnaryOp::Round
         | UnaryOp::Sigmoid
         | UnaryOp::Silu
         | UnaryOp::Sin
+        | UnaryOp::Sinh
+        | UnaryOp::Softplus
         | UnaryOp::Sqrt
+        | UnaryOp::Tan
         | UnaryOp::Tanh => unreachable!("inferred: the function takes floats only"),
     }
 }
@@ -166,12 +203,19 @@ fn binary_real<T: Real>(op: BinaryOp, a: &[T], b: &[T], count: usize, wrap: fn(V
         BinaryOp::Max => compute(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }),
         BinaryOp::Min => compute(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }),
         BinaryOp::Pow => compute(f64::powf),
+        BinaryOp::Rem => compute(|a, b| a % b),
+        BinaryOp::Mod => compute(floored_remainder),
         BinaryOp::Equal => compare(f64::eq),
         BinaryOp::Less => compare(f64::lt),
         BinaryOp::LessOrEqual => compare(f64::le),
         BinaryOp::Greater => compare(f64::gt),
         BinaryOp::GreaterOrEqual => compare(f64::ge),
         BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => unreachable!("inferred: logic takes bools only"),
+        BinaryOp::BitAnd
+        | BinaryOp::BitOr
+        | BinaryOp::BitXor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::ShiftRight => unreachable!("inferred: bits are those of integers"),
     }
 }
 
@@ -187,8 +231,18 @@ fn binary_int(
         BinaryOp::Add => compute(i64::wrapping_add),
         BinaryOp::Sub => compute(i64::wrapping_sub),
         BinaryOp::Mul => compute(i64::wrapping_mul),
-        BinaryOp::Div if b.contains(&0) => Err(EvalErrorKind::DivisionByZero),
+        BinaryOp::Div | BinaryOp::Rem | BinaryOp::Mod if b.contains(&0) => Err(EvalErrorKind::DivisionByZero),
         BinaryOp::Div => compute(i64::wrapping_div),
+        BinaryOp::Rem => compute(i64::wrapping_rem),
+        BinaryOp::Mod => compute(|a, b| {
+            let remainder = a.wrapping_rem(b);
+            if remainder != 0 && (remainder < 0) != (b < 0) { remainder + b } else { remainder }
+        }),
+        BinaryOp::BitAnd => compute(|a, b| a & b),
+        BinaryOp::BitOr => compute(|a, b| a | b),
+        BinaryOp::BitXor => compute(|a, b| a ^ b),
+        BinaryOp::ShiftLeft => compute(|a, b| shift_count(b).map_or(0, |count| a << count)),
+        BinaryOp::ShiftRight => compute(|a, b| shift_count(b).map_or(a >> 63, |count| a >> count)),
         BinaryOp::Max => compute(i64::max),
         BinaryOp::Min => compute(i64::min),
         BinaryOp::Pow => {
@@ -204,6 +258,17 @@ fn binary_int(
         BinaryOp::Or => compute(|a, b| a | b),
         BinaryOp::Xor => compute(|a, b| a ^ b),
     }
+}
+
+/// The remainder with the sign of the divisor.
+fn floored_remainder(a: f64, b: f64) -> f64 {
+    let remainder = a % b;
+    if remainder != 0.0 && (remainder < 0.0) != (b < 0.0) { remainder + b } else { remainder }
+}
+
+/// How far an i64 can be shifted; `None` beyond that and below zero.
+fn shift_count(count: i64) -> Option<u32> {
+    u32::try_from(count).ok().filter(|&count| count < i64::BITS)
 }
 
 /// Wraps like repeated multiplication; a negative exponent truncates the reciprocal.

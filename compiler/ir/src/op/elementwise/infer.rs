@@ -16,7 +16,7 @@ impl ScalarOp {
         match self {
             Self::Unary(op) => {
                 unary_takes(*op, operands[0])?;
-                Ok(operands[0])
+                Ok(if op.is_test() { ElementType::Bool } else { operands[0] })
             }
             Self::Binary(op) => binary_result(*op, operands),
             Self::Clip { min, max } if min.is_nan() || max.is_nan() => Err(InferErrorKind::Attribute {
@@ -75,22 +75,36 @@ fn same(
 fn unary_takes(op: UnaryOp, element: ElementType) -> Result<(), InferErrorKind> {
     match op {
         UnaryOp::Not => expect(0, element, |element| element == ElementType::Bool, "bool"),
+        UnaryOp::BitNot => expect(0, element, ElementType::is_integer, "an integer"),
         UnaryOp::Abs | UnaryOp::Neg | UnaryOp::Relu | UnaryOp::Sign => {
             expect(0, element, ElementType::is_number, "a number")
         }
-        UnaryOp::Ceil
+        UnaryOp::Acos
+        | UnaryOp::Acosh
+        | UnaryOp::Asin
+        | UnaryOp::Asinh
+        | UnaryOp::Atan
+        | UnaryOp::Atanh
+        | UnaryOp::Ceil
         | UnaryOp::Cos
+        | UnaryOp::Cosh
         | UnaryOp::Erf
         | UnaryOp::Exp
+        | UnaryOp::Expm1
         | UnaryOp::Floor
         | UnaryOp::Gelu(_)
+        | UnaryOp::IsInf
+        | UnaryOp::IsNan
         | UnaryOp::Log
         | UnaryOp::Reciprocal
         | UnaryOp::Round
         | UnaryOp::Sigmoid
         | UnaryOp::Silu
         | UnaryOp::Sin
+        | UnaryOp::Sinh
+        | UnaryOp::Softplus
         | UnaryOp::Sqrt
+        | UnaryOp::Tan
         | UnaryOp::Tanh => expect(0, element, ElementType::is_float, "a float type"),
     }
 }
@@ -98,6 +112,8 @@ fn unary_takes(op: UnaryOp, element: ElementType) -> Result<(), InferErrorKind> 
 fn binary_result(op: BinaryOp, operands: &[ElementType]) -> Result<ElementType, InferErrorKind> {
     if op.is_logic() {
         expect(0, operands[0], |element| element == ElementType::Bool, "bool")?;
+    } else if op.is_bitwise() {
+        expect(0, operands[0], ElementType::is_integer, "an integer")?;
     } else if op != BinaryOp::Equal {
         expect(0, operands[0], ElementType::is_number, "a number")?;
     }

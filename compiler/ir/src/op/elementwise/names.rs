@@ -4,15 +4,26 @@ use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
 
 impl UnaryOp {
     /// Every function of one scalar.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 34] = [
         Self::Abs,
+        Self::Acos,
+        Self::Acosh,
+        Self::Asin,
+        Self::Asinh,
+        Self::Atan,
+        Self::Atanh,
+        Self::BitNot,
         Self::Ceil,
         Self::Cos,
+        Self::Cosh,
         Self::Erf,
         Self::Exp,
+        Self::Expm1,
         Self::Floor,
         Self::Gelu(GeluKind::Erf),
         Self::Gelu(GeluKind::Tanh),
+        Self::IsInf,
+        Self::IsNan,
         Self::Log,
         Self::Neg,
         Self::Not,
@@ -23,7 +34,10 @@ impl UnaryOp {
         Self::Sign,
         Self::Silu,
         Self::Sin,
+        Self::Sinh,
+        Self::Softplus,
         Self::Sqrt,
+        Self::Tan,
         Self::Tanh,
     ];
 
@@ -31,13 +45,24 @@ impl UnaryOp {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Abs => "abs",
+            Self::Acos => "acos",
+            Self::Acosh => "acosh",
+            Self::Asin => "asin",
+            Self::Asinh => "asinh",
+            Self::Atan => "atan",
+            Self::Atanh => "atanh",
+            Self::BitNot => "bit_not",
             Self::Ceil => "ceil",
             Self::Cos => "cos",
+            Self::Cosh => "cosh",
             Self::Erf => "erf",
             Self::Exp => "exp",
+            Self::Expm1 => "expm1",
             Self::Floor => "floor",
             Self::Gelu(GeluKind::Erf) => "gelu",
             Self::Gelu(GeluKind::Tanh) => "gelu_tanh",
+            Self::IsInf => "is_inf",
+            Self::IsNan => "is_nan",
             Self::Log => "log",
             Self::Neg => "neg",
             Self::Not => "not",
@@ -48,15 +73,25 @@ impl UnaryOp {
             Self::Sign => "sign",
             Self::Silu => "silu",
             Self::Sin => "sin",
+            Self::Sinh => "sinh",
+            Self::Softplus => "softplus",
             Self::Sqrt => "sqrt",
+            Self::Tan => "tan",
             Self::Tanh => "tanh",
         }
     }
 }
 
+impl UnaryOp {
+    /// Whether the result is bool whatever the operand is.
+    pub const fn is_test(self) -> bool {
+        matches!(self, Self::IsInf | Self::IsNan)
+    }
+}
+
 impl BinaryOp {
     /// Every function of two scalars.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Add,
         Self::Sub,
         Self::Mul,
@@ -64,6 +99,13 @@ impl BinaryOp {
         Self::Max,
         Self::Min,
         Self::Pow,
+        Self::Rem,
+        Self::Mod,
+        Self::BitAnd,
+        Self::BitOr,
+        Self::BitXor,
+        Self::ShiftLeft,
+        Self::ShiftRight,
         Self::Equal,
         Self::Less,
         Self::LessOrEqual,
@@ -84,6 +126,13 @@ impl BinaryOp {
             Self::Max => "max",
             Self::Min => "min",
             Self::Pow => "pow",
+            Self::Rem => "rem",
+            Self::Mod => "mod",
+            Self::BitAnd => "bit_and",
+            Self::BitOr => "bit_or",
+            Self::BitXor => "bit_xor",
+            Self::ShiftLeft => "shift_left",
+            Self::ShiftRight => "shift_right",
             Self::Equal => "equal",
             Self::Less => "less",
             Self::LessOrEqual => "less_or_equal",
@@ -98,6 +147,11 @@ impl BinaryOp {
     /// Whether the result is bool whatever the operands are.
     pub const fn is_comparison(self) -> bool {
         matches!(self, Self::Equal | Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
+    }
+
+    /// Whether the operands are integers, taken bit by bit.
+    pub const fn is_bitwise(self) -> bool {
+        matches!(self, Self::BitAnd | Self::BitOr | Self::BitXor | Self::ShiftLeft | Self::ShiftRight)
     }
 
     /// Whether the operands and the result are bool.

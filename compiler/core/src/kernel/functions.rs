@@ -1,0 +1,393 @@
+//! WGSL functions that element-wise steps call: what WGSL has no function for, and what its functions do too coarsely.
+//!
+//! WGSL lets `sin` and `cos` be off by 2^-11 and gives no bound beyond pi, `atan` by 4096 units in the last place, and
+//! `asin` by 7e-5; drivers use that freedom. The polynomials are least-squares fits at Chebyshev nodes, within 1e-7 of
+//! their functions. None of them overflows on the way to a finite result.
+
+use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
+
+use super::scalar::Kind;
+
+/// One function and those that it calls.
+#[derive(Debug)]
+pub(super) struct Function {
+    name: &'static str,
+    calls: &'static [&'static str],
+    text: &'static str,
+}
+
+/// The texts of the functions that are called, callees first.
+pub(super) fn texts(called: &[&str]) -> Vec<&'static str> {
+    let calls = |caller: &Function, name: &str| called.contains(&caller.name) && caller.calls.contains(&name);
+    let is_needed = |function: &&Function| {
+        called.contains(&function.name) || FUNCTIONS.iter().any(|caller| calls(caller, function.name))
+    };
+    FUNCTIONS.iter().filter(is_needed).map(|function| function.text).collect()
+}
+
+/// The function that a step of this kind calls, where it calls one.
+pub(super) const fn of(op: ScalarOp, kind: Kind) -> Option<&'static str> {
+    match (op, kind) {
+        (ScalarOp::Unary(op), _) => of_unary(op),
+        (ScalarOp::Binary(BinaryOp::Rem), Kind::Float) => Some("remainder"),
+        (ScalarOp::Binary(BinaryOp::Mod), Kind::Float) => Some("floored_remainder"),
+        (ScalarOp::Binary(BinaryOp::Mod), Kind::Int | Kind::Bool) => Some("floored_remainder_of_integers"),
+        (ScalarOp::Binary(BinaryOp::Pow), Kind::Int | Kind::Bool) => Some("integer_power"),
+        (ScalarOp::Binary(BinaryOp::ShiftLeft), _) => Some("shift_left"),
+        (ScalarOp::Binary(BinaryOp::ShiftRight), _) => Some("shift_right"),
+        (ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Select | ScalarOp::Cast(_), _) => None,
+    }
+}
+
+const fn of_unary(op: UnaryOp) -> Option<&'static str> {
+    Some(match op {
+        UnaryOp::Acos => "inverse_cosine",
+        UnaryOp::Acosh => "inverse_hyperbolic_cosine",
+        UnaryOp::Asin => "inverse_sine",
+        UnaryOp::Asinh => "inverse_hyperbolic_sine",
+        UnaryOp::Atan => "inverse_tangent",
+        UnaryOp::Atanh => "inverse_hyperbolic_tangent",
+        UnaryOp::Cos => "cosine",
+        UnaryOp::Cosh => "hyperbolic_cosine",
+        UnaryOp::Erf | UnaryOp::Gelu(GeluKind::Erf) => "erf",
+        UnaryOp::Expm1 => "expm1",
+        UnaryOp::Sin => "sine",
+        UnaryOp::Sinh => "hyperbolic_sine",
+        UnaryOp::Softplus => "softplus",
+        UnaryOp::Tan => "tangent",
+        UnaryOp::Abs
+        | UnaryOp::BitNot
+        | UnaryOp::Ceil
+        | UnaryOp::Exp
+        | UnaryOp::Floor
+        | UnaryOp::Gelu(GeluKind::Tanh)
+        | UnaryOp::IsInf
+        | UnaryOp::IsNan
+        | UnaryOp::Log
+        | UnaryOp::Neg
+        | UnaryOp::Not
+        | UnaryOp::Reciprocal
+        | UnaryOp::Relu
+        | UnaryOp::Round
+        | UnaryOp::Sigmoid
+        | UnaryOp::Sign
+        | UnaryOp::Silu
+        | UnaryOp::Sqrt
+        | UnaryOp::Tanh => return None,
+    })
+}
+
+/// All functions, each after those that it calls.
+const FUNCTIONS: &[Function] = &[
+    Function { name: "erf", calls: &[], text: ERF },
+    Function { name: "quarter_turns", calls: &[], text: QUARTER_TURNS },
+    Function { name: "inner_sine", calls: &[], text: INNER_SINE },
+    Function { name: "inner_cosine", calls: &[], text: INNER_COSINE },
+    Function { name: "sine", calls: CIRCULAR, text: SINE },
+    Function { name: "cosine", calls: CIRCULAR, text: COSINE },
+    Function { name: "tangent", calls: CIRCULAR, text: TANGENT },
+    Function { name: "half_inverse_sine", calls: &[], text: HALF_INVERSE_SINE },
+    Function { name: "inverse_sine", calls: &["half_inverse_sine"], text: INVERSE_SINE },
+    Function { name: "inverse_cosine", calls: &["half_inverse_sine"], text: INVERSE_COSINE },
+    Function { name: "inverse_tangent", calls: &[], text: INVERSE_TANGENT },
+    Function { name: "expm1", calls: &[], text: EXPM1 },
+    Function { name: "log1p", calls: &[], text: LOG1P },
+    Function { name: "softplus", calls: &["log1p"], text: SOFTPLUS },
+    Function { name: "hyperbolic_sine", calls: &[], text: HYPERBOLIC_SINE },
+    Function { name: "hyperbolic_cosine", calls: &[], text: HYPERBOLIC_COSINE },
+    Function { name: "inverse_hyperbolic_sine", calls: &["log1p"], text: INVERSE_HYPERBOLIC_SINE },
+    Function { name: "inverse_hyperbolic_cosine", calls: &["log1p"], text: INVERSE_HYPERBOLIC_COSINE },
+    Function { name: "inverse_hyperbolic_tangent", calls: &["log1p"], text: INVERSE_HYPERBOLIC_TANGENT },
+    Function { name: "remainder", calls: &[], text: REMAINDER },
+    Function { name: "floored_remainder", calls: &["remainder"], text: FLOORED_REMAINDER },
+    Function { name: "floored_remainder_of_integers", calls: &[], text: FLOORED_REMAINDER_OF_INTEGERS },
+    Function { name: "integer_power", calls: &[], text: INTEGER_POWER },
+    Function { name: "shift_left", calls: &[], text: SHIFT_LEFT },
+    Function { name: "shift_right", calls: &[], text: SHIFT_RIGHT },
+];
+
+const CIRCULAR: &[&str] = &["quarter_turns", "inner_sine", "inner_cosine"];
+
+/// The error function within 2 ulp below 1 (a Chebyshev fit of `erf(x) / x` in `x^2`), and within 1.5e-7 above
+/// (Abramowitz and Stegun, 7.1.26).
+const ERF: &str = "\
+fn erf(value: vec4<f32>) -> vec4<f32> {
+    let u = value * value;
+    let near = value * (1.1283791f + u * (-0.37612626f + u * (0.112835974f + u * (-0.026854329f
+        + u * (0.0051893122f + u * (-0.0008018855f + u * 0.00007882497f))))));
+    let magnitude = min(abs(value), vec4<f32>(9.0f));
+    let t = 1.0f / (1.0f + 0.3275911f * magnitude);
+    let tail = t * (0.2548296f + t * (-0.28449672f + t * (1.4214138f + t * (-1.4531521f + t * 1.0614054f))));
+    let far = sign(value) * (1.0f - tail * exp(-magnitude * magnitude));
+    return select(far, near, magnitude < vec4<f32>(1.0f));
+}
+";
+
+/// The number of quarter turns next to an angle. The first two parts of pi/2 have 8 and 11 bits, so that their multiples
+/// are exact for angles up to 1e4 even where `fma` rounds twice (Cody and Waite's reduction).
+const QUARTER_TURNS: &str = "\
+fn quarter_turns(angle: vec4<f32>) -> vec4<f32> {
+    return round(angle * 0.63661975f);
+}
+";
+
+/// The sine of what is left of an angle after `turns` quarter turns, in -pi/4..=pi/4.
+const INNER_SINE: &str = "\
+fn inner_sine(angle: vec4<f32>, turns: vec4<f32>) -> vec4<f32> {
+    let coarse = fma(turns, vec4<f32>(-1.5703125f), angle);
+    let middle = fma(turns, vec4<f32>(-0.0004837513f), coarse);
+    let rest = fma(turns, vec4<f32>(-7.5497894e-8f), middle);
+    let u = rest * rest;
+    return rest + rest * u * (-0.16666667f + u * (0.008333328f + u * (-0.0001983912f + u * 2.716587e-6f)));
+}
+";
+
+const INNER_COSINE: &str = "\
+fn inner_cosine(angle: vec4<f32>, turns: vec4<f32>) -> vec4<f32> {
+    let coarse = fma(turns, vec4<f32>(-1.5703125f), angle);
+    let middle = fma(turns, vec4<f32>(-0.0004837513f), coarse);
+    let rest = fma(turns, vec4<f32>(-7.5497894e-8f), middle);
+    let u = rest * rest;
+    return 1.0f + u * (-0.5f + u * (0.041666612f + u * (-0.0013886527f + u * 2.4371513e-5f)));
+}
+";
+
+const SINE: &str = "\
+fn sine(angle: vec4<f32>) -> vec4<f32> {
+    let turns = quarter_turns(angle);
+    let quadrant = vec4<i32>(turns) & vec4<i32>(3i);
+    let magnitude = select(inner_sine(angle, turns), inner_cosine(angle, turns), (quadrant & vec4<i32>(1i)) == vec4<i32>(1i));
+    return select(magnitude, -magnitude, quadrant >= vec4<i32>(2i));
+}
+";
+
+const COSINE: &str = "\
+fn cosine(angle: vec4<f32>) -> vec4<f32> {
+    let turns = quarter_turns(angle);
+    let quadrant = (vec4<i32>(turns) + vec4<i32>(1i)) & vec4<i32>(3i);
+    let magnitude = select(inner_sine(angle, turns), inner_cosine(angle, turns), (quadrant & vec4<i32>(1i)) == vec4<i32>(1i));
+    return select(magnitude, -magnitude, quadrant >= vec4<i32>(2i));
+}
+";
+
+const TANGENT: &str = "\
+fn tangent(angle: vec4<f32>) -> vec4<f32> {
+    let turns = quarter_turns(angle);
+    let odd = (vec4<i32>(turns) & vec4<i32>(1i)) == vec4<i32>(1i);
+    let opposite = inner_sine(angle, turns);
+    let adjacent = inner_cosine(angle, turns);
+    return select(opposite, -adjacent, odd) / select(adjacent, opposite, odd);
+}
+";
+
+/// The inverse sine of `|x|` up to a half, that of `sqrt((1 - |x|) / 2)` beyond: half of what is left to pi/2.
+const HALF_INVERSE_SINE: &str = "\
+fn half_inverse_sine(magnitude: vec4<f32>) -> vec4<f32> {
+    let beyond = magnitude > vec4<f32>(0.5f);
+    let u = select(magnitude * magnitude, 0.5f - 0.5f * magnitude, beyond);
+    let base = select(magnitude, sqrt(u), beyond);
+    return base + base * u * (0.16666786f + u * (0.074945346f + u * (0.04553901f + u * (0.023909364f + u * 0.0425536f))));
+}
+";
+
+const INVERSE_SINE: &str = "\
+fn inverse_sine(x: vec4<f32>) -> vec4<f32> {
+    let half = half_inverse_sine(abs(x));
+    let angle = select(half, 1.5707964f - 2.0f * half, abs(x) > vec4<f32>(0.5f));
+    return select(angle, -angle, x < vec4<f32>(0.0f));
+}
+";
+
+const INVERSE_COSINE: &str = "\
+fn inverse_cosine(x: vec4<f32>) -> vec4<f32> {
+    let half = half_inverse_sine(abs(x));
+    let negative = x < vec4<f32>(0.0f);
+    let near = 1.5707964f - select(half, -half, negative);
+    let far = select(2.0f * half, 3.1415927f - 2.0f * half, negative);
+    return select(near, far, abs(x) > vec4<f32>(0.5f));
+}
+";
+
+/// Reduced by `atan x = pi/2 - atan 1/x` and `atan x = pi/4 + atan((x - 1) / (x + 1))` to `|x| <= tan(pi/8)`.
+const INVERSE_TANGENT: &str = "\
+fn inverse_tangent(x: vec4<f32>) -> vec4<f32> {
+    let magnitude = abs(x);
+    let steep = magnitude > vec4<f32>(1.0f);
+    let slope = select(magnitude, 1.0f / max(magnitude, vec4<f32>(1.0f)), steep);
+    let beyond = slope > vec4<f32>(0.41421357f);
+    let rest = select(slope, (slope - 1.0f) / (slope + 1.0f), beyond);
+    let u = rest * rest;
+    let inner = rest + rest * u * (-0.33333308f + u * (0.1999821f + u * (-0.14239983f + u * (0.10572814f + u * -0.060332417f))));
+    let flat = inner + select(vec4<f32>(0.0f), vec4<f32>(0.7853982f), beyond);
+    let angle = select(flat, 1.5707964f - flat, steep);
+    return select(angle, -angle, x < vec4<f32>(0.0f));
+}
+";
+
+const EXPM1: &str = "\
+fn expm1(x: vec4<f32>) -> vec4<f32> {
+    let u = clamp(x, vec4<f32>(-0.5f), vec4<f32>(0.5f));
+    let near = u + u * u * (0.5f + u * (0.16666667f + u * (0.041666668f + u * (0.008333117f + u * (0.0013888597f
+        + u * (0.00019979497f + u * 2.4957046e-5f))))));
+    let far = exp(min(x, vec4<f32>(88.7f))) - 1.0f;
+    return select(far, near, abs(x) <= vec4<f32>(0.5f));
+}
+";
+
+/// `log(1 + x)` for `x` from 0 on; up to 1 as `2 atanh(x / (2 + x))`, which does not cancel.
+const LOG1P: &str = "\
+fn log1p(x: vec4<f32>) -> vec4<f32> {
+    let inner = abs(x) <= vec4<f32>(1.0f);
+    let base = select(vec4<f32>(0.0f), x, inner);
+    let ratio = base / (2.0f + base);
+    let u = ratio * ratio;
+    let near = 2.0f * (ratio + ratio * u * (0.3333334f + u * (0.19999348f + u * (0.14310312f + u * (0.10697134f + u * 0.122047015f)))));
+    return select(log(1.0f + x), near, inner);
+}
+";
+
+const SOFTPLUS: &str = "\
+fn softplus(x: vec4<f32>) -> vec4<f32> {
+    return max(x, vec4<f32>(0.0f)) + log1p(exp(-abs(x)));
+}
+";
+
+/// Beyond the clamp the result would exceed f32.
+const HYPERBOLIC_SINE: &str = "\
+fn hyperbolic_sine(x: vec4<f32>) -> vec4<f32> {
+    let inner = clamp(x, vec4<f32>(-1.0f), vec4<f32>(1.0f));
+    let u = inner * inner;
+    let near = inner + inner * u * (0.16666666f + u * (0.008333353f + u * (0.00019835711f + u * 2.819029e-6f)));
+    let root = exp(0.5f * min(abs(x), vec4<f32>(89.4159f)));
+    let far = 0.5f * root * root - 0.5f / root / root;
+    return select(select(far, -far, x < vec4<f32>(0.0f)), near, abs(x) <= vec4<f32>(1.0f));
+}
+";
+
+const HYPERBOLIC_COSINE: &str = "\
+fn hyperbolic_cosine(x: vec4<f32>) -> vec4<f32> {
+    let root = exp(0.5f * min(abs(x), vec4<f32>(89.4159f)));
+    return 0.5f * root * root + 0.5f / root / root;
+}
+";
+
+const INVERSE_HYPERBOLIC_SINE: &str = "\
+fn inverse_hyperbolic_sine(x: vec4<f32>) -> vec4<f32> {
+    let magnitude = abs(x);
+    let inner = min(magnitude, vec4<f32>(1.0e9f));
+    let near = log1p(inner + inner * inner / (1.0f + sqrt(inner * inner + 1.0f)));
+    let far = log(max(magnitude, vec4<f32>(1.0f))) + 0.6931472f;
+    let area = select(near, far, magnitude > vec4<f32>(1.0e9f));
+    return select(area, -area, x < vec4<f32>(0.0f));
+}
+";
+
+const INVERSE_HYPERBOLIC_COSINE: &str = "\
+fn inverse_hyperbolic_cosine(x: vec4<f32>) -> vec4<f32> {
+    let above = min(x, vec4<f32>(1.0e9f)) - 1.0f;
+    let near = log1p(above + sqrt(above) * sqrt(above + 2.0f));
+    let far = log(max(x, vec4<f32>(1.0f))) + 0.6931472f;
+    return select(near, far, x > vec4<f32>(1.0e9f));
+}
+";
+
+const INVERSE_HYPERBOLIC_TANGENT: &str = "\
+fn inverse_hyperbolic_tangent(x: vec4<f32>) -> vec4<f32> {
+    let magnitude = abs(x);
+    let area = 0.5f * log1p(2.0f * magnitude / (1.0f - magnitude));
+    return select(area, -area, x < vec4<f32>(0.0f));
+}
+";
+
+/// The sign of `a`. The quotient may be rounded up to the next integer, which the remainder then shows.
+const REMAINDER: &str = "\
+fn remainder(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    let size = abs(b);
+    let raw = fma(floor(abs(a) / size), -size, abs(a));
+    let raised = select(raw, raw + size, raw < vec4<f32>(0.0f));
+    let rest = select(raised, raised - size, raised >= size);
+    return select(rest, -rest, a < vec4<f32>(0.0f));
+}
+";
+
+const FLOORED_REMAINDER: &str = "\
+fn floored_remainder(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    let rest = remainder(a, b);
+    let crosses = (rest != vec4<f32>(0.0f)) & ((rest < vec4<f32>(0.0f)) != (b < vec4<f32>(0.0f)));
+    return select(rest, rest + b, crosses);
+}
+";
+
+const FLOORED_REMAINDER_OF_INTEGERS: &str = "\
+fn floored_remainder_of_integers(a: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
+    let rest = a % b;
+    let crosses = (rest != vec4<i32>(0i)) & ((rest ^ b) < vec4<i32>(0i));
+    return select(rest, rest + b, crosses);
+}
+";
+
+/// Powers of integers, which wrap; below an exponent of zero only 1 and -1 have any. Of a negative exponent's bits the
+/// loop needs the lowest only, since both squares are 1.
+const INTEGER_POWER: &str = "\
+fn integer_power(base: vec4<i32>, exponent: vec4<i32>) -> vec4<i32> {
+    var result = vec4<i32>(1i);
+    var square = base;
+    var bits = exponent;
+    for (var bit = 0u; bit < 31u; bit++) {
+        result = select(result, result * square, (bits & vec4<i32>(1i)) != vec4<i32>(0i));
+        square = square * square;
+        bits = bits >> vec4<u32>(1u);
+    }
+    let inverse = select(vec4<i32>(0i), result, abs(base) == vec4<i32>(1i));
+    return select(result, inverse, exponent < vec4<i32>(0i));
+}
+";
+
+const SHIFT_LEFT: &str = "\
+fn shift_left(a: vec4<i32>, count: vec4<i32>) -> vec4<i32> {
+    let shifted = a << (vec4<u32>(count) & vec4<u32>(31u));
+    return select(shifted, vec4<i32>(0i), vec4<u32>(count) > vec4<u32>(31u));
+}
+";
+
+const SHIFT_RIGHT: &str = "\
+fn shift_right(a: vec4<i32>, count: vec4<i32>) -> vec4<i32> {
+    return a >> min(vec4<u32>(count), vec4<u32>(31u));
+}
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a text calls a function: names may end with other names.
+    fn calls(text: &str, name: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let mut found = text.match_indices(name);
+        found.any(|(at, _)| !text[..at].ends_with(is_part) && text[at + name.len()..].starts_with('('))
+    }
+
+    #[test]
+    fn functions_stand_after_those_that_they_call_and_are_declared_under_their_names() {
+        for (index, function) in FUNCTIONS.iter().enumerate() {
+            assert!(function.text.starts_with(&format!("fn {}(", function.name)), "{}", function.name);
+            for (other_index, other) in FUNCTIONS.iter().enumerate().filter(|(other, _)| *other != index) {
+                let is_called = calls(function.text, other.name);
+                assert_eq!(
+                    is_called,
+                    function.calls.contains(&other.name),
+                    "{} {}",
+                    function.name,
+                    other.name
+                );
+                assert!(!is_called || other_index < index, "{} {}", function.name, other.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_function_brings_its_callees() {
+        assert_eq!(texts(&["softplus"]), [LOG1P, SOFTPLUS]);
+        assert!(texts(&[]).is_empty());
+    }
+}

@@ -1,0 +1,210 @@
+//! Activations, composed of arithmetic that becomes one kernel: a step that reads `x` and a function of `x` is fused with
+//! what makes `x`.
+
+use super::elementwise::unary;
+use crate::error::NodeError;
+use crate::node::{NodeCx, Results};
+use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
+use drift_ir::{Op, ValueId};
+
+/// Celu, since 12: `max(x, 0) + min(0, alpha (exp(x / alpha) - 1))`. For a positive `alpha` that is the larger of `x` and
+/// its exponential half.
+pub(super) fn celu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
+    if alpha.is_nan() || alpha <= 0.0 {
+        let expected = "a positive number".to_owned();
+        return Err(NodeError::Value { name: "alpha", value: alpha.to_string(), expected });
+    }
+    let x = cx.operand(0)?;
+    let below = negative_part(cx, x)?;
+    let below = times(cx, below, 1.0 / alpha)?;
+    let below = cx.unary(UnaryOp::Expm1, below)?;
+    let below = times(cx, below, alpha)?;
+    Ok(vec![cx.binary(BinaryOp::Max, x, below)?])
+}
+
+/// Elu: `x` above zero, `alpha (exp(x) - 1)` below. That is the larger of the two while `alpha` is at most one.
+pub(super) fn elu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
+    let x = cx.operand(0)?;
+    Ok(vec![elu_of(cx, x, alpha)?])
+}
+
+fn elu_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
+    let below = negative_part(cx, x)?;
+    let below = cx.unary(UnaryOp::Expm1, below)?;
+    let below = times(cx, below, alpha)?;
+    if alpha <= 1.0 {
+        return cx.binary(BinaryOp::Max, x, below);
+    }
+    let zero = cx.scalar_like(x, 0.0)?;
+    let is_below = cx.binary(BinaryOp::Less, x, zero)?;
+    cx.emit(Op::Elementwise(ScalarOp::Select), &[is_below, below, x])
+}
+
+/// `min(x, 0)`, which keeps exponentials from overflowing where they are not taken.
+fn negative_part(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> {
+    cx.emit(Op::Elementwise(ScalarOp::Clip { min: f64::NEG_INFINITY, max: 0.0 }), &[x])
+}
+
+/// `factor x`.
+pub(super) fn times(cx: &mut NodeCx<'_, '_>, x: ValueId, factor: f64) -> Result<ValueId, NodeError> {
+    if factor == 1.0 {
+        return Ok(x);
+    }
+    let factor = cx.scalar_like(x, factor)?;
+    cx.binary(BinaryOp::Mul, x, factor)
+}
+
+/// Gelu, since 20; `approximate` picks the form.
+pub(super) fn gelu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let kind = match cx.attributes.text("approximate")?.unwrap_or("none") {
+        "none" => GeluKind::Erf,
+        "tanh" => GeluKind::Tanh,
+        other => {
+            let expected = "`none` or `tanh`".to_owned();
+            return Err(NodeError::Value { name: "approximate", value: other.to_owned(), expected });
+        }
+    };
+    unary(cx, UnaryOp::Gelu(kind))
+}
+
+/// HardSigmoid: `clip(alpha x + beta, 0, 1)`.
+pub(super) fn hard_sigmoid(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = cx.attributes.float("alpha")?.unwrap_or(0.2);
+    let beta = cx.attributes.float("beta")?.unwrap_or(0.5);
+    let x = cx.operand(0)?;
+    Ok(vec![hard_sigmoid_of(cx, x, f64::from(alpha), f64::from(beta))?])
+}
+
+fn hard_sigmoid_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64, beta: f64) -> Result<ValueId, NodeError> {
+    let alpha = cx.scalar_like(x, alpha)?;
+    let beta = cx.scalar_like(x, beta)?;
+    let scaled = cx.binary(BinaryOp::Mul, x, alpha)?;
+    let shifted = cx.binary(BinaryOp::Add, scaled, beta)?;
+    cx.emit(Op::Elementwise(ScalarOp::Clip { min: 0.0, max: 1.0 }), &[shifted])
+}
+
+/// HardSwish, since 14: `x clip(x / 6 + 1/2, 0, 1)`.
+pub(super) fn hard_swish(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let gate = hard_sigmoid_of(cx, x, 1.0 / 6.0, 0.5)?;
+    Ok(vec![cx.binary(BinaryOp::Mul, x, gate)?])
+}
+
+/// LeakyRelu: `x` above zero, `alpha x` below. That is the larger of the two while `alpha` is at most one, else the
+/// smaller. Since 16 also bfloat16.
+pub(super) fn leaky_relu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(0.01));
+    let x = cx.operand(0)?;
+    let slope = cx.scalar_like(x, alpha)?;
+    let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
+    let pick = if alpha <= 1.0 { BinaryOp::Max } else { BinaryOp::Min };
+    Ok(vec![cx.binary(pick, x, scaled)?])
+}
+
+/// Mish, since 18: `x tanh(softplus(x))`.
+pub(super) fn mish(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let gate = cx.unary(UnaryOp::Softplus, x)?;
+    let gate = cx.unary(UnaryOp::Tanh, gate)?;
+    Ok(vec![cx.binary(BinaryOp::Mul, x, gate)?])
+}
+
+/// PRelu: `x` above zero, `slope x` below, with one slope per element after broadcasting. Since 9 also integers.
+pub(super) fn prelu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, slope) = (cx.operand(0)?, cx.operand(1)?);
+    let zero = cx.scalar_like(x, 0.0)?;
+    let below = cx.binary(BinaryOp::Less, x, zero)?;
+    let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
+    Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Select), &[below, scaled, x])?])
+}
+
+/// Relu. Since 14 also integers.
+pub(super) fn relu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    if cx.element(x).is_float() {
+        return unary(cx, UnaryOp::Relu);
+    }
+    let zero = cx.scalar_like(x, 0.0)?;
+    Ok(vec![cx.binary(BinaryOp::Max, x, zero)?])
+}
+
+/// Selu: `gamma elu(x)`, with constants that keep mean and variance.
+pub(super) fn selu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.673_263_2));
+    let gamma = f64::from(cx.attributes.float("gamma")?.unwrap_or(1.050_701));
+    let x = cx.operand(0)?;
+    let y = elu_of(cx, x, alpha)?;
+    Ok(vec![times(cx, y, gamma)?])
+}
+
+/// Shrink, since 9: zero within `lambd` of zero, moved toward zero by `bias` beyond.
+pub(super) fn shrink(cx: &mut NodeCx<'_, '_>) -> Results {
+    let bias = f64::from(cx.attributes.float("bias")?.unwrap_or(0.0));
+    let lambd = f64::from(cx.attributes.float("lambd")?.unwrap_or(0.5));
+    if lambd.is_nan() || lambd < 0.0 {
+        let reason =
+            format!("a negative `lambd` ({lambd}) gives two rules for one value, which is not supported");
+        return Err(NodeError::Unsupported(reason));
+    }
+    let x = cx.operand(0)?;
+    let magnitude = cx.unary(UnaryOp::Abs, x)?;
+    let bound = cx.scalar_like(x, lambd)?;
+    let beyond = cx.binary(BinaryOp::Greater, magnitude, bound)?;
+    let moved = if bias == 0.0 {
+        x
+    } else {
+        let side = cx.unary(UnaryOp::Sign, x)?;
+        let step = times(cx, side, bias)?;
+        cx.binary(BinaryOp::Sub, x, step)?
+    };
+    let zero = cx.scalar_like(x, 0.0)?;
+    Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Select), &[beyond, moved, zero])?])
+}
+
+/// Sigmoid.
+pub(super) fn sigmoid(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Sigmoid)
+}
+
+/// Softplus: `log(1 + exp(x))`.
+pub(super) fn softplus(cx: &mut NodeCx<'_, '_>) -> Results {
+    unary(cx, UnaryOp::Softplus)
+}
+
+/// Softsign: `x / (1 + |x|)`.
+pub(super) fn softsign(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let magnitude = cx.unary(UnaryOp::Abs, x)?;
+    let one = cx.scalar_like(x, 1.0)?;
+    let scale = cx.binary(BinaryOp::Add, magnitude, one)?;
+    Ok(vec![cx.binary(BinaryOp::Div, x, scale)?])
+}
+
+/// Swish, since 24: `x sigmoid(alpha x)`.
+pub(super) fn swish(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
+    let x = cx.operand(0)?;
+    Ok(vec![quick_gelu(cx, x, alpha)?])
+}
+
+/// `x sigmoid(alpha x)`.
+pub(super) fn quick_gelu(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
+    if alpha == 1.0 {
+        return cx.unary(UnaryOp::Silu, x);
+    }
+    let scaled = times(cx, x, alpha)?;
+    let gate = cx.unary(UnaryOp::Sigmoid, scaled)?;
+    cx.binary(BinaryOp::Mul, x, gate)
+}
+
+/// ThresholdedRelu, since 10: `x` above `alpha`, zero below.
+pub(super) fn thresholded_relu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
+    let x = cx.operand(0)?;
+    let bound = cx.scalar_like(x, alpha)?;
+    let above = cx.binary(BinaryOp::Greater, x, bound)?;
+    let zero = cx.scalar_like(x, 0.0)?;
+    Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Select), &[above, x, zero])?])
+}

@@ -1,0 +1,1 @@
+Bx0JxƒNÌB|ÏÓBz¹ÛBœÒÓB;ÎBi²¹BïÕÏB¡jÅB‰¹BÒ— BMq³Bžf…B´³BìÿÍB5ŽœB½¼Bû€B6ÊÓB†1›B¡ÅBêiØBíŠ²B¬¡¡B^ B=V®B{×¯Br_±B–‡ÐBcVæBû™¬B
