@@ -6,6 +6,7 @@ mod large;
 mod moves;
 mod norm;
 mod scalar;
+mod speed;
 mod vision;
 
 /// One graph.
@@ -28,8 +29,16 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 }
 
 /// The cases of each family.
-const FAMILIES: &[&[Case]] =
-    &[base::CASES, in_place::CASES, large::CASES, moves::CASES, norm::CASES, scalar::CASES, vision::CASES];
+const FAMILIES: &[&[Case]] = &[
+    base::CASES,
+    in_place::CASES,
+    large::CASES,
+    moves::CASES,
+    norm::CASES,
+    scalar::CASES,
+    speed::CASES,
+    vision::CASES,
+];
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {

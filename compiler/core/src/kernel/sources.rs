@@ -45,6 +45,7 @@ kernels!(
     "rms_norm",
     "softmax",
     "softmax_subgroup",
+    "split_sum",
     "strided",
     "transpose_tiled",
 );

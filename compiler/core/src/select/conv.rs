@@ -1,7 +1,8 @@
-//! Convolutions: depthwise, or direct over blocks of pixels and slices.
+//! Convolutions: depthwise, as a matrix product of pixels, or direct over blocks of pixels and slices.
 
+use super::product::{self, Product, Window};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::kernel::{Access, Constant, Slot};
 use crate::physical::{AxisMap, LANES, Layout, Moves, Object, Order, Packing};
 use drift_ir::Node;
 use drift_ir::op::Conv;
@@ -29,24 +30,21 @@ impl Sizes {
     }
 }
 
-pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Conv) -> Result<Chosen, Declined> {
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Conv) -> Result<Vec<Chosen>, Declined> {
     let sizes = sizes(context, node, op)?;
-    let mut declined = Vec::new();
     let dst_elements: u64 = context.shape(node.outputs[0]).iter().product();
     let per_output = sizes.kernel[0] * sizes.kernel[1] * sizes.src_channels / sizes.groups;
     let flops = 2 * dst_elements * per_output;
-    let candidates: [(&str, Candidate); 2] = [("conv_depthwise", depthwise), ("conv_generic", generic)];
-    for (name, candidate) in candidates {
-        match candidate(context, node, &sizes) {
-            Ok((call, why)) => return Ok(Chosen { call, why, declined, flops }),
-            Err(convert @ Declined::Convert { .. }) => return Err(convert),
-            Err(reason) => declined.push(format!("{name}: {reason}")),
-        }
-    }
-    Err(Declined::Unsupported(declined.join("; ")))
+    let candidates: [(&str, Candidate); 4] = [
+        ("conv_depthwise", depthwise),
+        ("matmul_cooperative", cooperative),
+        ("matmul_tiled", tiled),
+        ("conv_generic", generic),
+    ];
+    product::first(candidates, |candidate| candidate(context, node, &sizes, flops))
 }
 
-type Candidate = fn(&mut Context<'_>, &Node, &Sizes) -> Result<(KernelCall, String), Declined>;
+type Candidate = fn(&mut Context<'_>, &Node, &Sizes, u64) -> Result<Vec<Chosen>, Declined>;
 
 fn sizes(context: &Context<'_>, node: &Node, op: &Conv) -> Result<Sizes, Declined> {
     let weights = context.shape(node.inputs[1]);
@@ -110,7 +108,8 @@ fn depthwise(
     context: &mut Context<'_>,
     node: &Node,
     sizes: &Sizes,
-) -> Result<(KernelCall, String), Declined> {
+    flops: u64,
+) -> Result<Vec<Chosen>, Declined> {
     /// Taps beyond which unrolling makes the shader larger than it makes it faster.
     const MOST_TAPS: u64 = 49;
     if !sizes.is_depthwise() {
@@ -139,10 +138,71 @@ fn depthwise(
         [x as u32, y as u32, 1],
         workgroups,
     )?;
-    Ok((call, "one filter per channel".to_owned()))
+    Ok(vec![Chosen { call, why: "one filter per channel".to_owned(), declined: Vec::new(), flops }])
 }
 
-fn generic(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<(KernelCall, String), Declined> {
+fn cooperative(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+    flops: u64,
+) -> Result<Vec<Chosen>, Declined> {
+    context
+        .profile
+        .cooperative
+        .ok_or(Declined::Feature { feature: "cooperative matrices", profile: context.profile.name })?;
+    let product = product_of(context, node, sizes, flops)?;
+    product::cooperative(context, node, product)
+}
+
+fn tiled(context: &mut Context<'_>, node: &Node, sizes: &Sizes, flops: u64) -> Result<Vec<Chosen>, Declined> {
+    let product = product_of(context, node, sizes, flops)?;
+    product::tiled(context, node, product)
+}
+
+/// The convolution as a product: a row for each pixel of the result, k over taps and input slices.
+fn product_of(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+    flops: u64,
+) -> Result<Product, Declined> {
+    /// Output channels up to which most of a tile would be thrown away.
+    const FEW_CHANNELS: u64 = 8;
+    if sizes.groups > 1 {
+        return Err(Declined::Shape(format!("needs one group, has {}", sizes.groups)));
+    }
+    if sizes.dst_channels <= FEW_CHANNELS {
+        return Err(Declined::Shape(format!(
+            "needs more than {FEW_CHANNELS} output channels, has {}",
+            sizes.dst_channels
+        )));
+    }
+    let (src, dst) = image_slots(context, node, sizes)?;
+    let a = Slot { name: "a".to_owned(), ..src };
+    let b = Slot { name: "b".to_owned(), ..pack_weights(context, node, Columns::of(sizes).packing())? };
+    let Sizes { kernel, strides, dilations, pads, padded, .. } = *sizes;
+    Ok(Product {
+        batches: 1,
+        m: dst.extents().pixels(),
+        n: sizes.dst_channels,
+        k: b.shape[0],
+        a,
+        b,
+        dst,
+        b_transposed: false,
+        window: Some(Window { kernel, strides, dilations, pads, padded }),
+        bias: node.inputs.get(2).copied(),
+        flops,
+    })
+}
+
+fn generic(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+    flops: u64,
+) -> Result<Vec<Chosen>, Declined> {
     let (src, dst) = image_slots(context, node, sizes)?;
     let e = dst.extents();
     let rows = e.height * e.batch;
@@ -192,7 +252,7 @@ fn generic(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<(Ker
         [x as u32, y as u32, split as u32],
         workgroups,
     )?;
-    Ok((call, why))
+    Ok(vec![Chosen { call, why, declined: Vec::new(), flops }])
 }
 
 /// A workgroup of about `invocations` over a `width` x `height` image.
@@ -206,9 +266,48 @@ fn pixel_workgroup(width: u64, height: u64, invocations: u64) -> (u64, u64) {
 fn pack_weights(context: &mut Context<'_>, node: &Node, packing: Packing) -> Result<Slot, Declined> {
     let value = node.inputs[1];
     let element = context.element(value)?;
-    let layout =
-        Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(2) };
+    let whole = packing.shape()[1].is_multiple_of(LANES);
+    let order = if whole { Order::RowMajor } else { Order::Slices };
+    let layout = Layout { object: Object::Buffer, order, element, axes: AxisMap::channels_last(2) };
     context.packed_slot("weights", value, packing, layout)
+}
+
+/// Weights `[o, i, y, x]` as the right side of a product: rows are (tap, input channel in whole slices), columns output
+/// channels in whole slices.
+#[derive(Debug)]
+struct Columns {
+    src_channels: u64,
+    dst_channels: u64,
+    taps: u64,
+}
+
+impl Columns {
+    fn of(sizes: &Sizes) -> Self {
+        let taps = sizes.kernel[0] * sizes.kernel[1];
+        Self { src_channels: sizes.src_channels, dst_channels: sizes.dst_channels, taps }
+    }
+
+    fn packing(self) -> Packing {
+        let rows = self.taps * self.src_channels.next_multiple_of(LANES);
+        Packing::moved("columns", [rows, self.dst_channels.next_multiple_of(LANES)], self, Self::arrange)
+    }
+
+    fn arrange(&self, moves: &mut Moves<'_>) {
+        /// Columns moved together: their weights lie far apart, and as many cache lines stay in use.
+        const BLOCK: usize = 64;
+        let (taps, src, dst) = (self.taps as usize, self.src_channels as usize, self.dst_channels as usize);
+        let lanes = LANES as usize;
+        for first in (0..dst).step_by(BLOCK) {
+            let count = BLOCK.min(dst - first);
+            for i in 0..src {
+                for tap in 0..taps {
+                    let row = tap * src.next_multiple_of(lanes) + i;
+                    let to = row * dst.next_multiple_of(lanes) + first;
+                    moves.run(count, (to, 1), ((first * src + i) * taps + tap, src * taps));
+                }
+            }
+        }
+    }
 }
 
 /// Weights `[o, i / groups, y, x]` as rows of four output channels: (output slice, y, x, input slice of the group, input

@@ -1,8 +1,9 @@
 //! Matrix products: cooperative matrices, workgroup tiles, or a matrix-vector product for few rows.
 
+use super::product::{self, Product};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, Layout, Object, Order, Packing};
+use crate::kernel::{Access, Constant, Slot};
+use crate::physical::{AxisMap, Element, LANES, Layout, Moves, Order, Packing};
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
 
@@ -15,6 +16,8 @@ struct Sizes {
     m: u64,
     n: u64,
     k: u64,
+    /// Batches are rows of one product.
+    merged: bool,
 }
 
 impl Sizes {
@@ -23,61 +26,85 @@ impl Sizes {
     }
 }
 
-pub(super) fn select(context: &mut Context<'_>, node: &Node, op: MatMul) -> Result<Chosen, Declined> {
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: MatMul) -> Result<Vec<Chosen>, Declined> {
     let a_shape = context.shape(node.inputs[0]);
     let dst_shape = context.shape(node.outputs[0]);
     let rank = dst_shape.len();
+    let merged = merges_batches(context, node);
+    let batches: u64 = dst_shape[..rank - 2].iter().product();
+    let m = dst_shape[rank - 2];
     let sizes = Sizes {
-        batches: dst_shape[..rank - 2].iter().product(),
-        m: dst_shape[rank - 2],
+        batches: if merged { 1 } else { batches },
+        m: if merged { batches * m } else { m },
         n: dst_shape[rank - 1],
         k: a_shape[a_shape.len() - 1],
+        merged,
     };
-    let mut declined = Vec::new();
     let candidates: [(&str, Candidate); 4] = [
-        ("matmul_cooperative", cooperative),
         ("matvec_subgroup", matvec_subgroup),
         ("matvec", matvec),
+        ("matmul_cooperative", cooperative),
         ("matmul_tiled", tiled),
     ];
-    for (name, candidate) in candidates {
-        match candidate(context, node, op, &sizes) {
-            Ok((call, why)) => return Ok(Chosen { call, why, declined, flops: sizes.flops() }),
-            Err(convert @ Declined::Convert { .. }) => return Err(convert),
-            Err(reason) => declined.push(format!("{name}: {reason}")),
-        }
-    }
-    Err(Declined::Unsupported(declined.join("; ")))
+    product::first(candidates, |candidate| candidate(context, node, op, &sizes))
 }
 
-type Candidate = fn(&mut Context<'_>, &Node, MatMul, &Sizes) -> Result<(KernelCall, String), Declined>;
+type Candidate = fn(&mut Context<'_>, &Node, MatMul, &Sizes) -> Result<Vec<Chosen>, Declined>;
 
-/// Slots of a, b and the result. Batches that no operand broadcasts collapse into rows where b has none.
-fn slots(context: &mut Context<'_>, node: &Node, transpose_b: bool) -> Result<(Slot, Slot, Slot), Declined> {
+/// Whether batches are rows of one product: b is one matrix, and all else is dense and broadcasts by whole rows.
+fn merges_batches(context: &Context<'_>, node: &Node) -> bool {
     let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
-    let y_axes = AxisMap::channels_last(context.shape(y).len());
+    let shape = context.shape(y);
+    let rank = shape.len();
+    let dense = |value| context.placements.get(&value).is_some_and(|p| p.layout.order == Order::RowMajor);
+    let one_matrix = context.shape(b).iter().rev().skip(2).all(|&size| size == 1);
+    let by_rows = node.epilogue.operands.iter().all(|&operand| {
+        let own = context.shape(operand);
+        let whole = own == shape && (dense(operand) || context.constant_tensor(operand).is_some());
+        whole || own.iter().rev().skip(1).all(|&size| size == 1)
+    });
+    let a_shape = context.shape(a);
+    let same_rows = a_shape[..a_shape.len() - 1] == shape[..rank - 1];
+    rank > 2 && same_rows && one_matrix && dense(a) && dense(y) && by_rows
+}
+
+/// Slots of a, b and the result.
+fn slots(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: MatMul,
+    sizes: &Sizes,
+) -> Result<(Slot, Slot, Slot), Declined> {
+    let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    let (a_rank, rank) = (context.shape(a).len(), context.shape(y).len());
+    let (a_axes, y_axes) = match sizes.merged {
+        true => (AxisMap::rows(a_rank - 1, a_rank), AxisMap::rows(rank - 1, rank)),
+        false => (AxisMap::channels_last(a_rank), AxisMap::channels_last(rank)),
+    };
     let dst = context.slot("dst", Access::Write, y, &y_axes)?;
-    if dst.shape.len() > 4 {
-        return Err(Declined::Shape(format!(
-            "rank {} is beyond batch, height, rows and columns",
-            dst.shape.len()
-        )));
+    if !sizes.merged && rank > 4 {
+        return Err(Declined::Shape(format!("rank {rank} is beyond batch, height, rows and columns")));
     }
-    let a_slot = context.slot("a", Access::Read, a, &AxisMap::channels_last(context.shape(a).len()))?;
-    let b_slot = match transpose_b {
+    let a_slot = context.slot("a", Access::Read, a, &a_axes)?;
+    let b_slot = match context.constant_tensor(b).is_some_and(|tensor| tensor.shape().len() == 2) {
+        true => matrix(context, b, op.transpose_b)?,
         false => context.slot("b", Access::Read, b, &AxisMap::channels_last(context.shape(b).len()))?,
-        true => transposed(context, b)?,
     };
     Ok((a_slot, b_slot, dst))
 }
 
-/// A constant `[n, k]` packed as `[k, n]`.
-fn transposed(context: &mut Context<'_>, b: ValueId) -> Result<Slot, Declined> {
-    let shape = constant_matrix(context, b).ok_or_else(|| {
-        Declined::Unsupported("a transposed right side that is not a constant matrix".to_owned())
-    })?;
-    let layout = padded_rows(context.element(b)?);
-    context.packed_slot("b", b, Packing::transposed(&shape), layout)
+/// A constant matrix packed as rows of k, each of whole vectors side by side.
+fn matrix(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result<Slot, Declined> {
+    let shape = constant_matrix(context, b)
+        .ok_or_else(|| Declined::Unsupported("a right side that is not a constant matrix".to_owned()))?;
+    let whole = shape[1].is_multiple_of(LANES);
+    let packing = match (transposed, whole) {
+        (false, true) => Packing::plain(&shape),
+        (false, false) => Rows { rows: shape[0], columns: shape[1], steps: [shape[1], 1] }.packing(),
+        (true, _) => Rows { rows: shape[1], columns: shape[0], steps: [1, shape[1]] }.packing(),
+    };
+    let layout = Layout::row_major(context.element(b)?, 2);
+    context.packed_slot("b", b, packing, layout)
 }
 
 /// The shape of a constant matrix.
@@ -85,9 +112,58 @@ fn constant_matrix(context: &Context<'_>, b: ValueId) -> Option<Vec<u64>> {
     context.constant_tensor(b).map(|tensor| tensor.shape().to_vec()).filter(|shape| shape.len() == 2)
 }
 
-/// Dense rows, each padded to whole slices.
-fn padded_rows(element: Element) -> Layout {
-    Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(2) }
+/// A matrix as rows of whole vectors.
+#[derive(Debug)]
+struct Rows {
+    rows: u64,
+    columns: u64,
+    /// From one row and one column to the next in the constant.
+    steps: [u64; 2],
+}
+
+impl Rows {
+    fn packing(self) -> Packing {
+        let shape = [self.rows, self.columns.next_multiple_of(LANES)];
+        Packing::moved("rows", shape, self, Self::arrange)
+    }
+
+    fn arrange(&self, moves: &mut Moves<'_>) {
+        /// Columns moved together, where neighbours lie far apart: as many cache lines stay in use.
+        const BLOCK: usize = 64;
+        let (columns, pitch) = (self.columns as usize, self.columns.next_multiple_of(LANES) as usize);
+        let [row_step, column_step] = self.steps.map(|step| step as usize);
+        for first in (0..columns).step_by(BLOCK) {
+            let count = BLOCK.min(columns - first);
+            for row in 0..self.rows as usize {
+                let from = row * row_step + first * column_step;
+                moves.run(count, (row * pitch + first, 1), (from, column_step));
+            }
+        }
+    }
+}
+
+fn product_of(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: MatMul,
+    sizes: &Sizes,
+) -> Result<Product, Declined> {
+    let (a, b, dst) = slots(context, node, op, sizes)?;
+    // Constant matrices were turned when they were packed.
+    let packed = context.constant_tensor(node.inputs[1]).is_some_and(|tensor| tensor.shape().len() == 2);
+    Ok(Product {
+        batches: sizes.batches,
+        m: sizes.m,
+        n: sizes.n,
+        k: sizes.k,
+        a,
+        b,
+        dst,
+        b_transposed: op.transpose_b && !packed,
+        window: None,
+        bias: None,
+        flops: sizes.flops(),
+    })
 }
 
 fn cooperative(
@@ -95,36 +171,18 @@ fn cooperative(
     node: &Node,
     op: MatMul,
     sizes: &Sizes,
-) -> Result<(KernelCall, String), Declined> {
-    const TILE: u64 = 128;
-    const TILE_K: u64 = 32;
-    let profile = context.profile;
-    let missing = |feature| Declined::Feature { feature, profile: profile.name };
-    profile.cooperative.ok_or(missing("cooperative matrices"))?;
-    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
-    if !sizes.m.is_multiple_of(TILE) || !sizes.n.is_multiple_of(TILE) || !sizes.k.is_multiple_of(TILE_K) {
-        let found = format!("{}x{}x{}", sizes.m, sizes.n, sizes.k);
-        return Err(Declined::Shape(format!("needs multiples of {TILE}x{TILE}x{TILE_K}, has {found}")));
-    }
-    let (a, b, dst) = slots(context, node, op.transpose_b)?;
-    for slot in [&a, &b] {
-        if slot.layout.element != Element::F16 {
-            return Err(Declined::Element { needed: "f16", found: slot.layout.element.name() });
-        }
-    }
-    let threads = 4 * subgroup;
-    let constants = vec![
-        ("TILE_M", Constant::U32(TILE as u32)),
-        ("TILE_N", Constant::U32(TILE as u32)),
-        ("TILE_K", Constant::U32(TILE_K as u32)),
-        ("SUBGROUP_M", Constant::U32(64)),
-        ("SUBGROUP_N", Constant::U32(64)),
-        ("SUBGROUP_SIZE", Constant::U32(subgroup)),
-    ];
-    let workgroups = [(sizes.n / TILE) as u32, (sizes.m / TILE) as u32, sizes.batches as u32];
-    let call =
-        context.call(node, "matmul_cooperative", constants, vec![a, b], dst, [threads, 1, 1], workgroups)?;
-    Ok((call, "whole tiles of halves on cooperative matrices".to_owned()))
+) -> Result<Vec<Chosen>, Declined> {
+    context
+        .profile
+        .cooperative
+        .ok_or(Declined::Feature { feature: "cooperative matrices", profile: context.profile.name })?;
+    let product = product_of(context, node, op, sizes)?;
+    product::cooperative(context, node, product)
+}
+
+fn tiled(context: &mut Context<'_>, node: &Node, op: MatMul, sizes: &Sizes) -> Result<Vec<Chosen>, Declined> {
+    let product = product_of(context, node, op, sizes)?;
+    product::tiled(context, node, product)
 }
 
 fn matvec_subgroup(
@@ -132,7 +190,7 @@ fn matvec_subgroup(
     node: &Node,
     op: MatMul,
     sizes: &Sizes,
-) -> Result<(KernelCall, String), Declined> {
+) -> Result<Vec<Chosen>, Declined> {
     let profile = context.profile;
     let missing = |feature| Declined::Feature { feature, profile: profile.name };
     if !profile.subgroups {
@@ -170,7 +228,8 @@ fn matvec_subgroup(
     let constants = vec![("SUBGROUP_SIZE", Constant::U32(subgroup)), ("STEPS", Constant::U32(steps))];
     let call =
         context.call(node, "matvec_subgroup", constants, vec![a, b_slot], dst, [THREADS, 1, 1], [x, y, 1])?;
-    Ok((call, "one row: a subgroup per four outputs, sixteen bytes a load".to_owned()))
+    let why = "one row: a subgroup per four outputs, sixteen bytes a load".to_owned();
+    Ok(vec![Chosen { call, why, declined: Vec::new(), flops: sizes.flops() }])
 }
 
 fn matvec(
@@ -178,59 +237,24 @@ fn matvec(
     node: &Node,
     op: MatMul,
     sizes: &Sizes,
-) -> Result<(KernelCall, String), Declined> {
+) -> Result<Vec<Chosen>, Declined> {
     if sizes.m > FEW_ROWS {
         return Err(Declined::Shape(format!("needs at most {FEW_ROWS} rows, has {}", sizes.m)));
     }
-    let (a, b, dst) = slots(context, node, op.transpose_b)?;
-    let (x, y) = (16, 16);
-    let workgroups =
-        [sizes.n.div_ceil(4).div_ceil(u64::from(x)) as u32, sizes.m as u32, sizes.batches as u32];
+    let (a, b, dst) = slots(context, node, op, sizes)?;
+    if op.transpose_b && matches!(b.source, crate::kernel::Source::Activation(_)) {
+        return Err(Declined::Shape("needs rows of k on the right".to_owned()));
+    }
+    // Few columns: more invocations share one, so that all of the device reads.
+    let slices = sizes.n.div_ceil(4);
+    let groups = |x: u64| slices.div_ceil(x) * sizes.m * sizes.batches;
+    let x = [16, 8, 4].into_iter().find(|&x| groups(x) >= u64::from(context.profile.busy_workgroups));
+    let x = x.unwrap_or(4);
+    let y = 256 / x;
+    let workgroups = [slices.div_ceil(x) as u32, sizes.m as u32, sizes.batches as u32];
     let constants = vec![("K_ALIGNED", Constant::Bool(sizes.k.is_multiple_of(4)))];
-    let call = context.call(node, "matvec", constants, vec![a, b], dst, [x, y, 1], workgroups)?;
-    Ok((call, format!("{} row(s): bound by reading the matrix", sizes.m)))
-}
-
-/// A tiling of [`tiled`]: tile sides, groups of four rows and slices per invocation.
-struct Tile {
-    m: u64,
-    n: u64,
-    k: u64,
-    row_groups: u64,
-    column_slices: u64,
-}
-
-/// Largest first.
-const TILES: [Tile; 3] = [
-    Tile { m: 128, n: 128, k: 16, row_groups: 2, column_slices: 2 },
-    Tile { m: 64, n: 64, k: 16, row_groups: 1, column_slices: 1 },
-    Tile { m: 32, n: 32, k: 16, row_groups: 1, column_slices: 1 },
-];
-
-fn tiled(
-    context: &mut Context<'_>,
-    node: &Node,
-    op: MatMul,
-    sizes: &Sizes,
-) -> Result<(KernelCall, String), Declined> {
-    // Constants are turned at compile time; activations on their way into workgroup memory.
-    let turned = op.transpose_b && context.constant_tensor(node.inputs[1]).is_none();
-    let (a, b, dst) = slots(context, node, op.transpose_b && !turned)?;
-    let busy = u64::from(context.profile.busy_workgroups);
-    let groups = |tile: &Tile| sizes.n.div_ceil(tile.n) * sizes.m.div_ceil(tile.m) * sizes.batches;
-    let tile = TILES.iter().find(|tile| groups(tile) >= busy).unwrap_or(&TILES[2]);
-    let threads = tile.m * tile.n / (16 * tile.row_groups * tile.column_slices);
-    let constants = vec![
-        ("TILE_M", Constant::U32(tile.m as u32)),
-        ("TILE_N", Constant::U32(tile.n as u32)),
-        ("TILE_K", Constant::U32(tile.k as u32)),
-        ("ROW_GROUPS", Constant::U32(tile.row_groups as u32)),
-        ("COLUMN_SLICES", Constant::U32(tile.column_slices as u32)),
-        ("B_TRANSPOSED", Constant::Bool(turned)),
-        ("K_ALIGNED", Constant::Bool(sizes.k.is_multiple_of(tile.k))),
-    ];
-    let workgroups = [sizes.n.div_ceil(tile.n) as u32, sizes.m.div_ceil(tile.m) as u32, sizes.batches as u32];
     let call =
-        context.call(node, "matmul_tiled", constants, vec![a, b], dst, [threads as u32, 1, 1], workgroups)?;
-    Ok((call, format!("{}x{} tiles", tile.m, tile.n)))
+        context.call(node, "matvec", constants, vec![a, b], dst, [x as u32, y as u32, 1], workgroups)?;
+    let why = format!("{} row(s): bound by reading the matrix", sizes.m);
+    Ok(vec![Chosen { call, why, declined: Vec::new(), flops: sizes.flops() }])
 }

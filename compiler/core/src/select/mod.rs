@@ -15,10 +15,12 @@ mod image;
 mod matmul;
 mod pad;
 mod pool;
+mod product;
 mod reduce;
 mod resize;
 mod rows;
 mod strided;
+mod tiling;
 
 pub use context::{Chosen, Context, grid};
 
@@ -299,14 +301,14 @@ impl Context<'_> {
         }
         let only = match &node.op {
             Op::Concat(op) => return concat::select(self, node, *op),
+            Op::Conv(op) => return self.floats_only(node).and_then(|()| conv::select(self, node, op)),
+            Op::MatMul(op) => return self.floats_only(node).and_then(|()| matmul::select(self, node, *op)),
             Op::GroupNorm(op) => {
                 return self.floats_only(node).and_then(|()| group_norm::select(self, node, *op));
             }
             Op::Reduce(op) => return reduce::select(self, node, op),
             Op::Elementwise(op) => elementwise::select(self, node, *op),
             Op::Expand(_) => elementwise::select_expand(self, node),
-            Op::MatMul(op) => self.floats_only(node).and_then(|()| matmul::select(self, node, *op)),
-            Op::Conv(op) => self.floats_only(node).and_then(|()| conv::select(self, node, op)),
             Op::ConvTranspose(op) => {
                 self.floats_only(node).and_then(|()| conv_transpose::select(self, node, op))
             }

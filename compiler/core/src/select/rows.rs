@@ -47,11 +47,33 @@ pub(super) fn select_softmax(
             ("softmax", vec![format!("softmax_subgroup: {reason}")])
         }
     };
-    let threads = row_threads(e.slices());
-    let workgroups = row_grid(context, e.pixels());
+    /// Slices that an invocation keeps in registers.
+    const KEPT: u64 = 8;
+    // A few slices each, so that their reads overlap.
+    let threads = row_threads(e.slices().div_ceil(KEPT / 2));
+    let items = e.slices().div_ceil(u64::from(threads)).min(KEPT) as u32;
+    // Subgroups that make rows of their own must be as wide as a row's invocations.
+    let several = kernel == "softmax" || context.profile.subgroup_size == Some(threads);
+    let rows = if several { 128 / threads.min(128) } else { 1 };
+    let workgroups = row_grid(context, e.pixels().div_ceil(u64::from(rows)));
     let flops = 5 * e.elements();
-    let call = context.call(node, kernel, Vec::new(), vec![src], dst, [threads, 1, 1], workgroups)?;
-    Ok(Chosen { call, why: format!("{threads} invocations share a row"), declined, flops })
+    let mut constants = vec![("ITEMS", Constant::U32(items))];
+    let mut size = [threads, rows, 1];
+    if kernel == "softmax_subgroup" {
+        size = [threads * rows, 1, 1];
+        constants.push(("ROW_THREADS", Constant::U32(threads)));
+        constants.push(("ROWS", Constant::U32(rows)));
+        if rows > 1 {
+            constants.push(("SUBGROUP_SIZE", Constant::U32(threads)));
+        }
+    }
+    let call = context.call(node, kernel, constants, vec![src], dst, size, workgroups)?;
+    Ok(Chosen {
+        call,
+        why: format!("{threads} invocations share a row, {rows} row(s) a workgroup"),
+        declined,
+        flops,
+    })
 }
 
 /// Row slots; a value stored as slices is converted, because a row may be several coordinates there.

@@ -1,32 +1,95 @@
-// Matrix product through workgroup memory: a workgroup makes TILE_M x TILE_N, an invocation ROW_GROUPS x 4 rows of
-// COLUMN_SLICES slices. Rows of a are the width coordinate, k its channels; rows of b are k and its channels n, or the
-// other way round where B_TRANSPOSED.
+// Matrix product through workgroup memory, and convolution as one: there a row is an output pixel and k runs over taps and
+// input slices. A workgroup makes TILE_M x TILE_N, an invocation ROWS rows of COLUMN_SLICES slices; with PREFETCH the next
+// tiles are read while the present ones are multiplied. Where SPLIT > 1 a workgroup adds up one part of k, and the parts are
+// the result. Rows of b are k and its channels n, or the other way round where B_TRANSPOSED.
 
+const K_SLICES: u32 = TILE_K / 4u;
+const THREADS: u32 = WORKGROUP_X;
 const THREADS_X: u32 = TILE_N / (4u * COLUMN_SLICES);
-const THREADS_Y: u32 = TILE_M / (4u * ROW_GROUPS);
-const THREADS: u32 = THREADS_X * THREADS_Y;
+const THREADS_Y: u32 = THREADS / THREADS_X;
+const A_LOADS: u32 = TILE_M * K_SLICES / THREADS;
+const B_LOADS: u32 = TILE_N * K_SLICES / THREADS;
 
-// a_tile is transposed: four neighbouring rows of one k are a vector.
-var<workgroup> a_tile: array<vec4<f32>, TILE_K * TILE_M / 4u>;
-var<workgroup> b_tile: array<vec4<f32>, TILE_K * TILE_N / 4u>;
+// Four neighbouring k of one row are a vector; rows of one slice lie side by side.
+var<workgroup> a_tile: array<vec4<f32>, BUFFERS * K_SLICES * TILE_M>;
+// Four neighbouring n of one k are a vector. Where B_TRANSPOSED, four k of one n are, and every fourth n lies side by side.
+var<workgroup> b_tile: array<vec4<f32>, BUFFERS * K_SLICES * B_PITCH>;
 
-fn a_at(b: u32, y: u32, m: u32, k_slice: u32) -> vec4<f32> {
-    let row = min(m, A_WIDTH - 1u);
-    let slice = min(k_slice, A_SLICES - 1u);
-    return select(vec4<f32>(0.0), a_read(b, y, row, slice), K_ALIGNED || k_slice < A_SLICES);
+// Batch, height and width of row m of the result.
+fn place_of(z: u32, m: u32) -> vec3<u32> {
+    if PIXELS {
+        let inner = select(m, m / OUT_BATCH, BATCH_INNERMOST);
+        let b = select(m / (OUT_WIDTH * OUT_HEIGHT), m % OUT_BATCH, BATCH_INNERMOST);
+        return vec3<u32>(b, inner / OUT_WIDTH % OUT_HEIGHT, inner % OUT_WIDTH);
+    } else {
+        return vec3<u32>(z / OUT_HEIGHT, z % OUT_HEIGHT, m);
+    }
 }
 
-fn b_at(b: u32, y: u32, k: u32, n_slice: u32) -> vec4<f32> {
-    let row = min(k, B_WIDTH - 1u);
-    let slice = min(n_slice, B_SLICES - 1u);
-    return select(vec4<f32>(0.0), b_read(b, y, row, slice), K_ALIGNED || k < B_WIDTH);
+// Slice `first + slice` of k in the row at `place`; `first` starts a tile.
+fn a_at(place: vec3<u32>, first: u32, slice: u32) -> vec4<f32> {
+    let k_slice = first + slice;
+    let at = select(min(k_slice, TAPS * A_SLICES - 1u), k_slice, K_ALIGNED);
+    let tap = select(select(at, first, WHOLE_TAPS) / A_SLICES, 0u, TAPS == 1u);
+    let y = place.y * STRIDE_Y + tap / KERNEL_X * DILATION_Y;
+    let x = place.z * STRIDE_X + tap % KERNEL_X * DILATION_X;
+    let src_y = select(y, u32(clamp(i32(y) - PAD_Y, 0i, i32(A_HEIGHT) - 1i)), PADDED);
+    let src_x = select(x, u32(clamp(i32(x) - PAD_X, 0i, i32(A_WIDTH) - 1i)), PADDED);
+    let inside = !PADDED || (i32(y) - PAD_Y == i32(src_y) && i32(x) - PAD_X == i32(src_x));
+    let value = a_read(place.x, src_y, src_x, at - tap * A_SLICES);
+    return select(vec4<f32>(0.0), value, (K_ALIGNED || k_slice < TAPS * A_SLICES) && inside);
 }
 
-// Rows of a transposed b are n, its channels k.
-fn b_turned(b: u32, y: u32, n: u32, k_slice: u32) -> vec4<f32> {
-    let row = min(n, B_WIDTH - 1u);
-    let slice = min(k_slice, B_SLICES - 1u);
-    return select(vec4<f32>(0.0), b_read(b, y, row, slice), K_ALIGNED || k_slice < B_SLICES);
+// Slice `slice` of row `row` of b, zero beyond k. What overhangs n is some other column, which nobody writes.
+fn b_at(b: u32, y: u32, row: u32, slice: u32) -> vec4<f32> {
+    let k_inside = K_ALIGNED || select(row < B_WIDTH, slice < B_SLICES, B_TRANSPOSED);
+    let row_free = select(K_ALIGNED, N_ALIGNED, B_TRANSPOSED);
+    let slice_free = select(N_ALIGNED, K_ALIGNED, B_TRANSPOSED);
+    let value = b_read(
+        b, y, select(min(row, B_WIDTH - 1u), row, row_free), select(min(slice, B_SLICES - 1u), slice, slice_free));
+    return select(vec4<f32>(0.0), value, k_inside);
+}
+
+// Row and slice in the tile of a of an invocation's load number u_i: RUN neighbours take neighbouring rows, the next ones
+// the next slice. All sizes are powers of two, so what depends on u_i is a constant apart.
+fn a_row(u_i: u32, local: u32) -> u32 {
+    return local % RUN + local / RUN / K_SLICES * RUN + u_i * (THREADS / RUN) / K_SLICES * RUN;
+}
+
+fn a_slice(u_i: u32, local: u32) -> u32 {
+    return local / RUN % K_SLICES + u_i * (THREADS / RUN) % K_SLICES;
+}
+
+// The same for b where it is transposed: eight neighbours take neighbouring n.
+fn b_column(u_i: u32, local: u32) -> u32 {
+    return local % 8u + local / 8u / K_SLICES * 8u + u_i * (THREADS / 8u) / K_SLICES * 8u;
+}
+
+fn b_slice(u_i: u32, local: u32) -> u32 {
+    return local / 8u % K_SLICES + u_i * (THREADS / 8u) % K_SLICES;
+}
+
+fn fetch_a(
+    places: ptr<function, array<vec3<u32>, A_LOADS>>,
+    next: ptr<function, array<vec4<f32>, A_LOADS>>,
+    step: u32,
+    local: u32,
+) {
+    for (var u_i = 0u; u_i < A_LOADS; u_i++) {
+        (*next)[u_i] = a_at((*places)[u_i], step * K_SLICES, a_slice(u_i, local));
+    }
+}
+
+fn fetch_b(next: ptr<function, array<vec4<f32>, B_LOADS>>, b: u32, y: u32, first_slice: u32, step: u32, local: u32) {
+    for (var u_i = 0u; u_i < B_LOADS; u_i++) {
+        if B_TRANSPOSED {
+            let n = first_slice * 4u + b_column(u_i, local);
+            (*next)[u_i] = b_at(b, y, n, step * K_SLICES + b_slice(u_i, local));
+        } else {
+            let row = u_i * (THREADS / (TILE_N / 4u)) + local / (TILE_N / 4u);
+            (*next)[u_i] = b_at(b, y, step * TILE_K + row, first_slice + local % (TILE_N / 4u));
+        }
+    }
 }
 
 @compute @workgroup_size(THREADS, 1, 1)
@@ -34,85 +97,105 @@ fn matmul_tiled(
     @builtin(local_invocation_index) local: u32,
     @builtin(workgroup_id) group: vec3<u32>,
 ) {
-    let y = group.z % DST_HEIGHT;
-    let b = group.z / DST_HEIGHT;
+    let part = group.z % SPLIT;
+    let z = group.z / SPLIT;
+    let b = z / OUT_HEIGHT;
+    let y = z % OUT_HEIGHT;
     let first_m = group.y * TILE_M;
     let first_slice = group.x * (TILE_N / 4u);
-    let thread_x = local % THREADS_X;
-    let thread_y = local / THREADS_X;
+    // Neighbours two by two share a column, and every other one a row: their reads of the tiles coincide.
+    let lane = local % 32u;
+    let block = local / 32u;
+    let thread_x = lane / 2u % LANES_X + block % (THREADS_X / LANES_X) * LANES_X;
+    let thread_y = lane % 2u + lane / (2u * LANES_X) * 2u + block / (THREADS_X / LANES_X) * (32u / LANES_X);
 
-    var sums: array<vec4<f32>, ROW_GROUPS * 4u * COLUMN_SLICES>;
-    for (var u_i = 0u; u_i < ROW_GROUPS * 4u * COLUMN_SLICES; u_i++) {
+    var places: array<vec3<u32>, A_LOADS>;
+    for (var u_i = 0u; u_i < A_LOADS; u_i++) {
+        let m = first_m + a_row(u_i, local);
+        places[u_i] = place_of(z, select(min(m, ROWS_M - 1u), m, M_ALIGNED));
+    }
+    var sums: array<vec4<f32>, ROWS * COLUMN_SLICES>;
+    for (var u_i = 0u; u_i < ROWS * COLUMN_SLICES; u_i++) {
         sums[u_i] = vec4<f32>(0.0);
     }
-    for (var k = 0u; k < A_CHANNELS; k += TILE_K) {
-        // Four rows at a time, turned in registers, so that one invocation writes each vector.
-        for (var u_i = 0u; u_i < TILE_M * TILE_K / 16u; u_i += THREADS) {
-            let at = u_i + local;
-            if (TILE_M * TILE_K / 16u) % THREADS == 0u || at < TILE_M * TILE_K / 16u {
-                let rows = at / (TILE_K / 4u);
-                let slice = at % (TILE_K / 4u);
-                let row_0 = a_at(b, y, first_m + rows * 4u, k / 4u + slice);
-                let row_1 = a_at(b, y, first_m + rows * 4u + 1u, k / 4u + slice);
-                let row_2 = a_at(b, y, first_m + rows * 4u + 2u, k / 4u + slice);
-                let row_3 = a_at(b, y, first_m + rows * 4u + 3u, k / 4u + slice);
-                let first = slice * TILE_M + rows;
-                a_tile[first] = vec4<f32>(row_0.x, row_1.x, row_2.x, row_3.x);
-                a_tile[first + TILE_M / 4u] = vec4<f32>(row_0.y, row_1.y, row_2.y, row_3.y);
-                a_tile[first + TILE_M / 2u] = vec4<f32>(row_0.z, row_1.z, row_2.z, row_3.z);
-                a_tile[first + TILE_M / 4u * 3u] = vec4<f32>(row_0.w, row_1.w, row_2.w, row_3.w);
-            }
-        }
-        if B_TRANSPOSED {
-            for (var u_i = 0u; u_i < TILE_N * TILE_K / 16u; u_i += THREADS) {
-                let at = u_i + local;
-                if (TILE_N * TILE_K / 16u) % THREADS == 0u || at < TILE_N * TILE_K / 16u {
-                    let columns = at / (TILE_K / 4u);
-                    let slice = at % (TILE_K / 4u);
-                    let n = (first_slice + columns) * 4u;
-                    let column_0 = b_turned(b, y, n, k / 4u + slice);
-                    let column_1 = b_turned(b, y, n + 1u, k / 4u + slice);
-                    let column_2 = b_turned(b, y, n + 2u, k / 4u + slice);
-                    let column_3 = b_turned(b, y, n + 3u, k / 4u + slice);
-                    let first = slice * TILE_N + columns;
-                    b_tile[first] = vec4<f32>(column_0.x, column_1.x, column_2.x, column_3.x);
-                    b_tile[first + TILE_N / 4u] = vec4<f32>(column_0.y, column_1.y, column_2.y, column_3.y);
-                    b_tile[first + TILE_N / 2u] = vec4<f32>(column_0.z, column_1.z, column_2.z, column_3.z);
-                    b_tile[first + TILE_N / 4u * 3u] = vec4<f32>(column_0.w, column_1.w, column_2.w, column_3.w);
-                }
-            }
-        } else {
-            for (var u_i = 0u; u_i < TILE_K * TILE_N / 4u; u_i += THREADS) {
-                let at = u_i + local;
-                if (TILE_K * TILE_N / 4u) % THREADS == 0u || at < TILE_K * TILE_N / 4u {
-                    b_tile[at] = b_at(b, y, k + at / (TILE_N / 4u), first_slice + at % (TILE_N / 4u));
-                }
-            }
-        }
-        workgroupBarrier();
-        for (var step = 0u; step < TILE_K; step++) {
-            var columns: array<vec4<f32>, COLUMN_SLICES>;
-            for (var u_c = 0u; u_c < COLUMN_SLICES; u_c++) {
-                columns[u_c] = b_tile[step * (TILE_N / 4u) + u_c * THREADS_X + thread_x];
-            }
-            for (var u_r = 0u; u_r < ROW_GROUPS; u_r++) {
-                let rows = a_tile[step * (TILE_M / 4u) + u_r * THREADS_Y + thread_y];
-                for (var u_c = 0u; u_c < COLUMN_SLICES; u_c++) {
-                    sums[(u_r * 4u) * COLUMN_SLICES + u_c] += rows.x * columns[u_c];
-                    sums[(u_r * 4u + 1u) * COLUMN_SLICES + u_c] += rows.y * columns[u_c];
-                    sums[(u_r * 4u + 2u) * COLUMN_SLICES + u_c] += rows.z * columns[u_c];
-                    sums[(u_r * 4u + 3u) * COLUMN_SLICES + u_c] += rows.w * columns[u_c];
-                }
-            }
-        }
-        workgroupBarrier();
+    var a_next: array<vec4<f32>, A_LOADS>;
+    var b_next: array<vec4<f32>, B_LOADS>;
+    let first_step = part * PART_STEPS;
+    let end_step = min(first_step + PART_STEPS, STEPS);
+    if PREFETCH {
+        fetch_a(&places, &a_next, first_step, local);
+        fetch_b(&b_next, b, y, first_slice, first_step, local);
     }
-    for (var u_r = 0u; u_r < ROW_GROUPS * 4u; u_r++) {
-        let m = first_m + (u_r / 4u * THREADS_Y + thread_y) * 4u + u_r % 4u;
+    for (var step = first_step; step < end_step; step++) {
+        if !PREFETCH {
+            fetch_a(&places, &a_next, step, local);
+            fetch_b(&b_next, b, y, first_slice, step, local);
+        }
+        let a_first = step % BUFFERS * (K_SLICES * TILE_M);
+        let b_first = step % BUFFERS * (K_SLICES * B_PITCH);
+        for (var u_i = 0u; u_i < A_LOADS; u_i++) {
+            a_tile[a_first + a_slice(u_i, local) * TILE_M + a_row(u_i, local)] = a_next[u_i];
+        }
+        for (var u_i = 0u; u_i < B_LOADS; u_i++) {
+            if B_TRANSPOSED {
+                let n = b_column(u_i, local);
+                b_tile[b_first + b_slice(u_i, local) * B_PITCH + n % 4u * (B_PITCH / 4u) + n / 4u] = b_next[u_i];
+            } else {
+                b_tile[b_first + u_i * THREADS + local] = b_next[u_i];
+            }
+        }
+        workgroupBarrier();
+        if PREFETCH && step + 1u < end_step {
+            fetch_a(&places, &a_next, step + 1u, local);
+            fetch_b(&b_next, b, y, first_slice, step + 1u, local);
+        }
+        for (var slice = 0u; slice < K_SLICES; slice++) {
+            // Four k: columns[k * COLUMN_SLICES + c].
+            var columns: array<vec4<f32>, 4u * COLUMN_SLICES>;
+            for (var u_c = 0u; u_c < COLUMN_SLICES; u_c++) {
+                let first = b_first + slice * B_PITCH + u_c * THREADS_X + thread_x;
+                let next_0 = b_tile[first];
+                let next_1 = b_tile[first + B_PITCH / 4u];
+                let next_2 = b_tile[first + B_PITCH / 2u];
+                let next_3 = b_tile[first + B_PITCH / 4u * 3u];
+                if B_TRANSPOSED {
+                    columns[u_c] = vec4<f32>(next_0.x, next_1.x, next_2.x, next_3.x);
+                    columns[COLUMN_SLICES + u_c] = vec4<f32>(next_0.y, next_1.y, next_2.y, next_3.y);
+                    columns[2u * COLUMN_SLICES + u_c] = vec4<f32>(next_0.z, next_1.z, next_2.z, next_3.z);
+                    columns[3u * COLUMN_SLICES + u_c] = vec4<f32>(next_0.w, next_1.w, next_2.w, next_3.w);
+                } else {
+                    columns[u_c] = next_0;
+                    columns[COLUMN_SLICES + u_c] = next_1;
+                    columns[2u * COLUMN_SLICES + u_c] = next_2;
+                    columns[3u * COLUMN_SLICES + u_c] = next_3;
+                }
+            }
+            for (var u_r = 0u; u_r < ROWS; u_r++) {
+                let row = a_tile[a_first + slice * TILE_M + u_r * THREADS_Y + thread_y];
+                for (var u_c = 0u; u_c < COLUMN_SLICES; u_c++) {
+                    sums[u_r * COLUMN_SLICES + u_c] += row.x * columns[u_c];
+                    sums[u_r * COLUMN_SLICES + u_c] += row.y * columns[COLUMN_SLICES + u_c];
+                    sums[u_r * COLUMN_SLICES + u_c] += row.z * columns[2u * COLUMN_SLICES + u_c];
+                    sums[u_r * COLUMN_SLICES + u_c] += row.w * columns[3u * COLUMN_SLICES + u_c];
+                }
+            }
+        }
+        // With two buffers, the barrier of the next step stands between this reading and the writing after it.
+        if BUFFERS == 1u {
+            workgroupBarrier();
+        }
+    }
+    for (var u_r = 0u; u_r < ROWS; u_r++) {
+        let m = first_m + u_r * THREADS_Y + thread_y;
+        let place = place_of(z, m);
         for (var u_c = 0u; u_c < COLUMN_SLICES; u_c++) {
             let slice = first_slice + u_c * THREADS_X + thread_x;
-            if m < DST_WIDTH && slice < DST_SLICES {
-                dst_write(b, y, m, slice, sums[u_r * COLUMN_SLICES + u_c]);
+            if m < ROWS_M && slice < DST_SLICES {
+                if SPLIT > 1u {
+                    dst_write(0u, group.z, m, slice, sums[u_r * COLUMN_SLICES + u_c]);
+                } else {
+                    dst_write(place.x, place.y, place.z, slice, sums[u_r * COLUMN_SLICES + u_c]);
+                }
             }
         }
     }

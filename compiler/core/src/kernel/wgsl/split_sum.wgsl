@@ -1,0 +1,29 @@
+// Adds up the parts of a matrix product that was split along k, and finishes the result: an invocation makes one slice of
+// one row. Parts of one batch are neighbouring rows of the source.
+
+fn place_of(z: u32, m: u32) -> vec3<u32> {
+    if PIXELS {
+        let inner = select(m, m / OUT_BATCH, BATCH_INNERMOST);
+        let b = select(m / (OUT_WIDTH * OUT_HEIGHT), m % OUT_BATCH, BATCH_INNERMOST);
+        return vec3<u32>(b, inner / OUT_WIDTH % OUT_HEIGHT, inner % OUT_WIDTH);
+    } else {
+        return vec3<u32>(z / OUT_HEIGHT, z % OUT_HEIGHT, m);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y, WORKGROUP_Z)
+fn split_sum(@builtin(global_invocation_id) id: vec3<u32>) {
+    let index = id.y * (GRID_X * WORKGROUP_X) + id.x;
+    if index < BATCHES * ROWS_M * SRC_SLICES {
+        let rows_first = index / SRC_SLICES % ROWS_M;
+        let m = select(rows_first, index % ROWS_M, PIXELS);
+        let slice = select(index % SRC_SLICES, index / ROWS_M % SRC_SLICES, PIXELS);
+        let z = index / (SRC_SLICES * ROWS_M);
+        var sum = src_read(0u, z * SPLIT, m, slice);
+        for (var part = 1u; part < SPLIT; part++) {
+            sum += src_read(0u, z * SPLIT + part, m, slice);
+        }
+        let place = place_of(z, m);
+        dst_write(place.x, place.y, place.z, slice, sum);
+    }
+}

@@ -1,0 +1,279 @@
+//! Matrix products, and convolutions as such: tiles through workgroup memory, multiplied by invocations or by cooperative
+//! matrices. What is common to both ops: the slots of a product, its tiling, and the sum of parts where k is split.
+
+use super::tiling::{self, Shared, Tile, Tiling};
+use super::{Chosen, Context, Declined, grid};
+use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::physical::{AxisMap, Element, LANES, Order};
+use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
+use drift_ir::{Node, ValueId};
+
+/// The window of a convolution, rows first.
+pub(super) struct Window {
+    pub(super) kernel: [u64; 2],
+    pub(super) strides: [u64; 2],
+    pub(super) dilations: [u64; 2],
+    pub(super) pads: [u64; 2],
+    pub(super) padded: bool,
+}
+
+/// One product, or a batch of them. Rows of `a` are its width coordinate, or the output pixels of a window over it.
+pub(super) struct Product {
+    pub(super) batches: u64,
+    pub(super) m: u64,
+    pub(super) n: u64,
+    /// Rows of `b`: for a window, taps times the source's channels in whole slices.
+    pub(super) k: u64,
+    pub(super) a: Slot,
+    pub(super) b: Slot,
+    pub(super) dst: Slot,
+    /// Rows of `b` are n and its channels k.
+    pub(super) b_transposed: bool,
+    pub(super) window: Option<Window>,
+    /// One value per channel of the result.
+    pub(super) bias: Option<ValueId>,
+    /// Arithmetic, without padding.
+    pub(super) flops: u64,
+}
+
+/// What the first candidate that does not decline makes; its last step keeps the reasons of those before it.
+pub(super) fn first<C: Copy, const N: usize>(
+    candidates: [(&str, C); N],
+    mut make: impl FnMut(C) -> Result<Vec<Chosen>, Declined>,
+) -> Result<Vec<Chosen>, Declined> {
+    let mut declined = Vec::new();
+    for (name, candidate) in candidates {
+        match make(candidate) {
+            Ok(mut steps) => {
+                if let Some(last) = steps.last_mut() {
+                    last.declined = declined;
+                }
+                return Ok(steps);
+            }
+            Err(convert @ Declined::Convert { .. }) => return Err(convert),
+            Err(reason) => declined.push(format!("{name}: {reason}")),
+        }
+    }
+    Err(Declined::Unsupported(declined.join("; ")))
+}
+
+impl Product {
+    fn taps(&self) -> u64 {
+        self.window.as_ref().map_or(1, |window| window.kernel[0] * window.kernel[1])
+    }
+
+    /// Constants that the kernels have in common.
+    fn constants(&self) -> Vec<(&'static str, Constant)> {
+        let one = Window { kernel: [1; 2], strides: [1; 2], dilations: [1; 2], pads: [0; 2], padded: false };
+        let window = self.window.as_ref().unwrap_or(&one);
+        let [out_batch, out_height, out_width] = self.result_extents();
+        vec![
+            ("ROWS_M", Constant::U32(self.m as u32)),
+            ("PIXELS", Constant::Bool(self.window.is_some())),
+            ("BATCH_INNERMOST", Constant::Bool(self.dst.layout.order != Order::RowMajor)),
+            ("OUT_BATCH", Constant::U32(out_batch)),
+            ("OUT_HEIGHT", Constant::U32(out_height)),
+            ("OUT_WIDTH", Constant::U32(out_width)),
+            ("TAPS", Constant::U32(self.taps() as u32)),
+            ("KERNEL_X", Constant::U32(window.kernel[1] as u32)),
+            ("STRIDE_Y", Constant::U32(window.strides[0] as u32)),
+            ("STRIDE_X", Constant::U32(window.strides[1] as u32)),
+            ("DILATION_Y", Constant::U32(window.dilations[0] as u32)),
+            ("DILATION_X", Constant::U32(window.dilations[1] as u32)),
+            ("PAD_Y", Constant::I32(window.pads[0] as i32)),
+            ("PAD_X", Constant::I32(window.pads[1] as i32)),
+            ("PADDED", Constant::Bool(window.padded)),
+            ("B_TRANSPOSED", Constant::Bool(self.b_transposed)),
+        ]
+    }
+
+    fn result_extents(&self) -> [u32; 3] {
+        let e = self.dst.extents();
+        [e.batch as u32, e.height as u32, e.width as u32]
+    }
+
+    /// Constants that follow from a tiling.
+    fn tile_constants(&self, tiling: &Tiling) -> Vec<(&'static str, Constant)> {
+        let tile = &tiling.tile;
+        // Pixels of one slice are neighbours, and so are the slices of a row of a matrix.
+        let run = if self.window.is_some() { tile.m.min(tile.threads) } else { tile.matrix_run };
+        let whole_taps = self.a.extents().slices().is_multiple_of(tile.k / 4);
+        vec![
+            ("TILE_M", Constant::U32(tile.m as u32)),
+            ("TILE_N", Constant::U32(tile.n as u32)),
+            ("TILE_K", Constant::U32(tile.k as u32)),
+            ("RUN", Constant::U32(run as u32)),
+            ("K_ALIGNED", Constant::Bool(self.k.is_multiple_of(tile.k))),
+            ("M_ALIGNED", Constant::Bool(self.m.is_multiple_of(tile.m))),
+            ("N_ALIGNED", Constant::Bool(self.n.is_multiple_of(tile.n))),
+            ("PREFETCH", Constant::Bool(tile.prefetch)),
+            ("BUFFERS", Constant::U32(tiling.buffers as u32)),
+            ("WHOLE_TAPS", Constant::Bool(whole_taps)),
+            ("STEPS", Constant::U32(tiling.steps as u32)),
+            ("PART_STEPS", Constant::U32(tiling.part_steps as u32)),
+            ("SPLIT", Constant::U32(tiling.split as u32)),
+        ]
+    }
+}
+
+/// Register-blocked tiles, for any element type.
+pub(super) fn tiled(
+    context: &mut Context<'_>,
+    node: &Node,
+    product: Product,
+) -> Result<Vec<Chosen>, Declined> {
+    let pitch = |tile: &Tile| if product.b_transposed { tile.n + 8 } else { tile.n };
+    let shared = |tile: &Tile| Shared { tiles: tile.k * (tile.m + pitch(tile)) * 4, rest: 0 };
+    let tiling = tiling::choose(tiling::INVOCATIONS, &product, context.profile, &shared)?;
+    let tile = &tiling.tile;
+    let [rows, column_slices] = tile.block;
+    let threads_x = tile.n / (4 * column_slices);
+    let mut constants = product.constants();
+    constants.extend(product.tile_constants(&tiling));
+    constants.extend([
+        ("B_PITCH", Constant::U32(pitch(tile) as u32)),
+        ("ROWS", Constant::U32(rows as u32)),
+        ("COLUMN_SLICES", Constant::U32(column_slices as u32)),
+        ("LANES_X", Constant::U32(threads_x.min(8) as u32)),
+    ]);
+    finish(context, node, product, "matmul_tiled", constants, &tiling)
+}
+
+/// Cooperative matrices: halves in, f32 sums.
+pub(super) fn cooperative(
+    context: &mut Context<'_>,
+    node: &Node,
+    product: Product,
+) -> Result<Vec<Chosen>, Declined> {
+    let profile = context.profile;
+    let missing = |feature| Declined::Feature { feature, profile: profile.name };
+    profile.cooperative.ok_or(missing("cooperative matrices"))?;
+    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
+    for slot in [&product.a, &product.b] {
+        if slot.layout.element != Element::F16 {
+            return Err(Declined::Element { needed: "f16", found: slot.layout.element.name() });
+        }
+    }
+    let piece_columns = |tile: &Tile| tile.block[1].min(32);
+    let b_tile = |tile: &Tile| if product.b_transposed { [tile.n, tile.k] } else { [tile.k, tile.n] };
+    let shared = |tile: &Tile| {
+        let [rows, columns] = b_tile(tile);
+        let pieces = tile.threads / u64::from(subgroup) * 16 * (piece_columns(tile) + 4);
+        Shared { tiles: (tile.m * (tile.k + 8) + rows * (columns + 8)) * 2, rest: pieces * 4 }
+    };
+    let tiling = tiling::choose(tiling::COOPERATIVE, &product, profile, &shared)?;
+    let tile = &tiling.tile;
+    let [b_rows, b_columns] = b_tile(tile);
+    let mut constants = product.constants();
+    constants.extend(product.tile_constants(&tiling));
+    constants.extend([
+        ("B_TILE_ROWS", Constant::U32(b_rows as u32)),
+        ("B_TILE_SLICES", Constant::U32((b_columns / 4) as u32)),
+        ("PIECE_N", Constant::U32(piece_columns(tile) as u32)),
+        ("SUBGROUP_M", Constant::U32(tile.block[0] as u32)),
+        ("SUBGROUP_N", Constant::U32(tile.block[1] as u32)),
+        ("SUBGROUP_SIZE", Constant::U32(subgroup)),
+    ]);
+    finish(context, node, product, "matmul_cooperative", constants, &tiling)
+}
+
+/// The call of the product, or of the sum of its parts with the product pushed before it.
+fn finish(
+    context: &mut Context<'_>,
+    node: &Node,
+    product: Product,
+    kernel: &'static str,
+    constants: Vec<(&'static str, Constant)>,
+    tiling: &Tiling,
+) -> Result<Vec<Chosen>, Declined> {
+    let common = product.constants();
+    let (batches, flops) = (product.batches, product.flops);
+    let mut why = format!("{}x{}x{} tiles", tiling.tile.m, tiling.tile.n, tiling.tile.k);
+    if product.window.is_some() {
+        why.push_str(", one row a pixel");
+    }
+    let size = [tiling.tile.threads as u32, 1, 1];
+    let (epilogue, operands) = finished(context, node, &product)?;
+    let parts = (tiling.split > 1).then(|| parts_slot(context, &product, tiling.split, &node.name));
+    let Product { a, b, dst, m, n, .. } = product;
+    let product_call = |mut slots: Vec<Slot>, dst, epilogue| {
+        slots.push(dst);
+        KernelCall {
+            kernel: source(kernel),
+            constants,
+            slots,
+            prologue: None,
+            epilogue,
+            workgroup_size: size,
+            workgroups: tiling.workgroups,
+        }
+    };
+    let Some(parts) = parts else {
+        let slots = [vec![a, b], operands].concat();
+        let call = product_call(slots, dst, epilogue);
+        return Ok(vec![Chosen { call, why, declined: Vec::new(), flops }]);
+    };
+    let call = product_call(vec![a, b], parts.clone(), None);
+    why.push_str(&format!(", k in {} parts", tiling.split));
+    let made = Chosen { call, why, declined: Vec::new(), flops };
+
+    let groups = (batches * m * n.div_ceil(LANES)).div_ceil(64);
+    let [x, y] = grid(groups, u64::from(context.profile.grid_axis));
+    let mut constants = common;
+    constants.push(("SPLIT", Constant::U32(tiling.split as u32)));
+    constants.push(("BATCHES", Constant::U32(batches as u32)));
+    let src = Slot { name: "src".to_owned(), access: Access::Read, ..parts };
+    let call = KernelCall {
+        kernel: source("split_sum"),
+        constants,
+        slots: [vec![src], operands, vec![dst]].concat(),
+        prologue: None,
+        epilogue,
+        workgroup_size: [64, 1, 1],
+        workgroups: [x, y, 1],
+    };
+    let why = format!("adds up {} parts", tiling.split);
+    let flops = tiling.split * batches * m * n;
+    Ok(vec![made, Chosen { call, why, declined: Vec::new(), flops }])
+}
+
+/// Where the parts of a split product lie: f32, and in the order in which the result is finished.
+fn parts_slot(context: &mut Context<'_>, product: &Product, split: u64, name: &str) -> Slot {
+    // Rows of the parts are whole vectors, whatever the result's are.
+    let sizes = [1, split * product.batches, product.m, product.n.next_multiple_of(LANES)];
+    let mut slot = context.scratch("dst", &format!("{name} (parts)"), Element::F32, sizes);
+    if product.window.is_some() {
+        slot.layout.order = Order::Slices;
+    }
+    slot
+}
+
+/// The node's epilogue with the bias added first.
+fn finished(
+    context: &mut Context<'_>,
+    node: &Node,
+    product: &Product,
+) -> Result<(Option<ScalarProgram>, Vec<Slot>), Declined> {
+    let (epilogue, mut slots) = context.epilogue(node, &product.dst)?;
+    let Some(bias) = product.bias else {
+        return Ok((epilogue, slots));
+    };
+    slots.push(context.slot("bias", Access::Read, bias, &AxisMap::channels_last(1))?);
+    let ScalarProgram { steps, mut operands, .. } =
+        epilogue.unwrap_or_else(|| ScalarProgram::new(Kind::Float, Vec::new(), Vec::new()));
+    let added = Step {
+        op: ScalarOp::Binary(BinaryOp::Add),
+        args: vec![StepArg::Result, StepArg::Operand(operands.len() as u32)],
+    };
+    operands.push(Operand { slot: "bias".to_owned(), kind: Kind::Float });
+    let later = |arg| match arg {
+        StepArg::Result => StepArg::Step(0),
+        StepArg::Step(n) => StepArg::Step(n + 1),
+        StepArg::Operand(_) | StepArg::Const(_) => arg,
+    };
+    let shifted =
+        steps.into_iter().map(|step| Step { op: step.op, args: step.args.into_iter().map(later).collect() });
+    let steps = std::iter::once(added).chain(shifted).collect();
+    Ok((Some(ScalarProgram::new(Kind::Float, steps, operands)), slots))
+}

@@ -1,0 +1,168 @@
+//! Which tiles a matrix product is cut into, and into how many parts its k: the fewest estimated clocks win.
+
+use super::Declined;
+use super::product::Product;
+use crate::profile::Profile;
+
+/// A way to cut a product.
+#[derive(Clone, Debug)]
+pub(super) struct Tile {
+    pub(super) m: u64,
+    pub(super) n: u64,
+    pub(super) k: u64,
+    pub(super) threads: u64,
+    /// Rows and slices of an invocation, or rows and columns of a subgroup.
+    pub(super) block: [u64; 2],
+    /// Neighbouring invocations that read neighbouring rows of a matrix; the next ones read its next slice.
+    pub(super) matrix_run: u64,
+    /// Whether the next tiles are read while the present ones are multiplied; otherwise other workgroups fill the wait.
+    pub(super) prefetch: bool,
+    /// Multiply-adds a clock of a compute unit that has enough of these workgroups.
+    rate: f64,
+    /// Multiply-adds a clock of a workgroup on its own.
+    alone: f64,
+}
+
+impl Tile {
+    const fn blocks(m: u64, n: u64, k: u64, block: [u64; 2], rate: f64) -> Self {
+        let threads = m * n / (4 * block[0] * block[1]);
+        Self { m, n, k, threads, block, matrix_run: 8, prefetch: true, rate, alone: threads as f64 * 0.4 }
+    }
+
+    const fn pieces(m: u64, n: u64, k: u64, block: [u64; 2], [rate, alone]: [f64; 2]) -> Self {
+        let threads = m * n / (block[0] * block[1]) * 32;
+        Self { m, n, k, threads, block, matrix_run: 1, prefetch: k > 32, rate, alone }
+    }
+}
+
+/// Tiles of `matmul_tiled`. A unit has 128 multiply-adds a clock; the rates are what loads beside them leave.
+pub(super) const INVOCATIONS: &[Tile] = &[
+    Tile::blocks(128, 128, 16, [8, 2], 70.0),
+    Tile::blocks(128, 64, 16, [8, 2], 72.0),
+    Tile::blocks(64, 64, 16, [4, 2], 67.0),
+    Tile::blocks(32, 64, 32, [4, 2], 55.0),
+    Tile::blocks(64, 32, 32, [4, 1], 45.0),
+    Tile::blocks(32, 32, 32, [4, 1], 40.0),
+    Tile::blocks(128, 32, 16, [8, 1], 50.0),
+    Tile::blocks(128, 16, 16, [8, 1], 35.0),
+];
+
+/// Tiles of `matmul_cooperative`, with the rates that an H200 showed.
+pub(super) const COOPERATIVE: &[Tile] = &[
+    Tile::pieces(128, 256, 32, [64, 64], [530.0, 480.0]),
+    Tile::pieces(128, 128, 32, [64, 32], [370.0, 320.0]),
+    Tile::pieces(128, 64, 64, [64, 32], [280.0, 250.0]),
+    Tile::pieces(64, 64, 64, [32, 32], [240.0, 140.0]),
+    Tile::pieces(32, 64, 64, [16, 32], [160.0, 80.0]),
+    Tile::pieces(32, 32, 64, [16, 16], [100.0, 50.0]),
+];
+
+/// Workgroup memory of a tiling, bytes.
+pub(super) struct Shared {
+    /// Of one pair of tiles.
+    pub(super) tiles: u64,
+    /// Of all else.
+    pub(super) rest: u64,
+}
+
+/// A tile, and the parts of k.
+#[derive(Clone, Debug)]
+pub(super) struct Tiling {
+    pub(super) tile: Tile,
+    /// Tiles of k in all.
+    pub(super) steps: u64,
+    /// Tiles of k in a part.
+    pub(super) part_steps: u64,
+    /// Parts of k.
+    pub(super) split: u64,
+    /// Tiles in workgroup memory: with two, one is filled while the other is read.
+    pub(super) buffers: u64,
+    pub(super) workgroups: [u32; 3],
+}
+
+/// Clocks from asking for a tile to having it.
+const LATENCY: f64 = 800.0;
+/// Clocks of a workgroup's beginning and end.
+const STARTUP: f64 = 1000.0;
+/// Clocks of one more dispatch that waits for this one.
+const DISPATCH: f64 = 5000.0;
+/// Bytes a clock of the whole device.
+const BYTES: f64 = 2000.0;
+/// Invocations of such kernels that a compute unit holds.
+const RESIDENT: u64 = 512;
+/// Results that a compute unit stores in a clock.
+const STORES: f64 = 4.0;
+
+/// The best of `tiles`, given the workgroup memory of each.
+pub(super) fn choose(
+    tiles: &[Tile],
+    product: &Product,
+    profile: &Profile,
+    shared_bytes: &dyn Fn(&Tile) -> Shared,
+) -> Result<Tiling, Declined> {
+    let limit = u64::from(profile.grid_axis);
+    let buffers = |tile: &Tile| {
+        let Shared { tiles, rest } = shared_bytes(tile);
+        (u64::from(profile.shared_bytes).saturating_sub(rest) / tiles).min(2)
+    };
+    let fits = |tile: &&Tile| {
+        buffers(tile) > 0
+            && tile.threads <= u64::from(profile.workgroup_invocations)
+            && product.m.div_ceil(tile.m) <= limit
+            && product.n.div_ceil(tile.n) <= limit
+            && product.batches <= limit
+    };
+    let mut best: Option<(f64, Tiling)> = None;
+    for tile in tiles.iter().filter(fits) {
+        let steps = product.k.div_ceil(tile.k);
+        for parts in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
+            let part_steps = steps.div_ceil(parts);
+            let split = steps.div_ceil(part_steps);
+            if parts > 1 && (part_steps < 4 || split != parts || product.batches * split > limit) {
+                continue;
+            }
+            let clocks = estimate(tile, product, profile, (split, part_steps));
+            if best.as_ref().is_none_or(|(least, _)| clocks < *least) {
+                let workgroups = [
+                    product.n.div_ceil(tile.n) as u32,
+                    product.m.div_ceil(tile.m) as u32,
+                    (product.batches * split) as u32,
+                ];
+                best = Some((
+                    clocks,
+                    Tiling {
+                        tile: tile.clone(),
+                        steps,
+                        part_steps,
+                        split,
+                        buffers: buffers(tile),
+                        workgroups,
+                    },
+                ));
+            }
+        }
+    }
+    best.map(|(_, tiling)| tiling).ok_or_else(|| {
+        Declined::Shape(format!(
+            "no tile suits {} products of {}x{} within {} bytes of workgroup memory",
+            product.batches, product.m, product.n, profile.shared_bytes
+        ))
+    })
+}
+
+/// Clocks that a product takes: units work through their workgroups, each as fast as arithmetic or latency lets it.
+fn estimate(tile: &Tile, product: &Product, profile: &Profile, (split, part_steps): (u64, u64)) -> f64 {
+    let units = u64::from(profile.busy_workgroups / 2).max(1);
+    let groups = product.m.div_ceil(tile.m) * product.n.div_ceil(tile.n) * product.batches * split;
+    let load = groups.div_ceil(units);
+    let resident = (RESIDENT / tile.threads).clamp(1, load);
+    let waves = load.div_ceil(resident) as f64;
+    let work = (tile.m * tile.n * tile.k) as f64;
+    let step = (load as f64 * work / tile.rate).max(waves * LATENCY.max(work / tile.alone));
+    let stores = (load * tile.m * tile.n) as f64 / STORES;
+    let parts = match split {
+        1 => 0.0,
+        _ => DISPATCH + (split + 1) as f64 * (product.batches * product.m * product.n * 4) as f64 / BYTES,
+    };
+    part_steps as f64 * step + waves * STARTUP + stores + parts
+}
