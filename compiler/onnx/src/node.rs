@@ -198,6 +198,11 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         })
     }
 
+    /// The content of a constant.
+    pub(crate) fn constant_tensor(&self, value: ValueId) -> Option<&Tensor> {
+        self.importer.graph.constant(value)
+    }
+
     /// Reads a tensor of an attribute.
     pub(crate) fn read_tensor(&self, proto: &TensorProto) -> Result<Tensor, NodeError> {
         Ok(tensor::read(proto, Some(self.importer.source))?)

@@ -388,9 +388,6 @@ fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
         ("", "SequenceMap") => {
             "functions over sequences are not supported; export the model with the loop unrolled"
         }
-        ("", "NonZero" | "Unique" | "Compress") => {
-            "its result's size depends on data, which is not supported"
-        }
         ("com.microsoft", name) if LANGUAGE_MODEL_OPERATORS.contains(&name) => {
             "it belongs to ONNX Runtime's fused language-model operators, which are not supported; export the model without them"
         }

@@ -2,6 +2,7 @@
 
 mod base;
 mod in_place;
+mod indices;
 mod large;
 mod moves;
 mod norm;
@@ -32,6 +33,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 const FAMILIES: &[&[Case]] = &[
     base::CASES,
     in_place::CASES,
+    indices::CASES,
     large::CASES,
     moves::CASES,
     norm::CASES,

@@ -18,13 +18,17 @@ macro_rules! kernels {
 }
 
 kernels!(
+    "arg_reduce",
     "concat",
     "conv_depthwise",
     "conv_generic",
     "conv_transpose",
     "copy",
+    "cumsum",
+    "cumsum_rows",
     "elementwise",
     "gather",
+    "gather_elements",
     "gather_nd",
     "group_norm",
     "group_norm_apply",
@@ -43,10 +47,15 @@ kernels!(
     "resize",
     "resize_repeat",
     "rms_norm",
+    "scatter_elements",
+    "scatter_known",
+    "scatter_nd",
     "softmax",
+    "softmax_axis",
     "softmax_subgroup",
     "split_sum",
     "strided",
+    "top_k",
     "transpose_tiled",
 );
 

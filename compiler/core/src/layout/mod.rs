@@ -220,11 +220,17 @@ fn makes_images(op: &Op) -> bool {
 /// Whether a kernel writes a node's result under axes of its own, which only a dense buffer takes.
 fn writes_rows(node: &Node, rank: usize) -> bool {
     match &node.op {
-        Op::Softmax(_) => rank != 2,
+        Op::Softmax(op) => rank != 2 || op.axis != 1,
         Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. }) => rank != 2 || *axis != 1,
         Op::Reduce(op) => !op.keep_dims,
         Op::Gather(op) => op.axis > 0,
-        Op::GatherNd(_) => true,
+        Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_) => true,
         Op::GroupNorm(_) => !(3..=4).contains(&rank),
         Op::Elementwise(_)
         | Op::MatMul(_)
@@ -268,6 +274,12 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
         | Op::Expand(_)
         | Op::Gather(_)
         | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => false,
     }

@@ -195,14 +195,11 @@ pub(super) fn select_gather_nd(
     node: &Node,
     op: GatherNd,
 ) -> Result<Chosen, Declined> {
-    const MOST: usize = 4;
     let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let (shape, index_shape) = (context.shape(x), context.shape(indices));
     let (rank, index_rank) = (shape.len(), index_shape.len());
     let tuple = index_shape.last().copied().unwrap_or(0) as usize;
-    if !(1..=MOST).contains(&tuple) {
-        return Err(Declined::Unsupported(format!("index tuples of {tuple}, above {MOST}")));
-    }
+    check_tuple(tuple)?;
     let batch = op.batch_dims;
     let indexed = batch + tuple;
     let rows = |from: usize, to: usize| AxisMap {
@@ -215,16 +212,31 @@ pub(super) fn select_gather_nd(
     let indices = context.slot("indices", Access::Read, indices, &rows(index_rank - 1, index_rank))?;
     let dst_rank = context.shape(y).len();
     let dst = context.slot("dst", Access::Write, y, &rows(index_rank - 1, dst_rank))?;
-    const NAMES: [[&str; 2]; MOST] =
+    let constants = tuple_constants(&shape[batch..indexed]);
+    gather(context, node, "gather_nd", constants, [src, indices], dst)
+}
+
+/// Indices of a tuple that kernels read.
+const MOST_INDICES: usize = 4;
+
+pub(super) fn check_tuple(tuple: usize) -> Result<(), Declined> {
+    if (1..=MOST_INDICES).contains(&tuple) {
+        return Ok(());
+    }
+    Err(Declined::Unsupported(format!("index tuples of {tuple}, above {MOST_INDICES}")))
+}
+
+/// Sizes of the axes that a tuple indexes, and their distances in rows.
+pub(super) fn tuple_constants(sizes: &[u64]) -> Vec<(&'static str, Constant)> {
+    const NAMES: [[&str; 2]; MOST_INDICES] =
         [["LIMIT_0", "STRIDE_0"], ["LIMIT_1", "STRIDE_1"], ["LIMIT_2", "STRIDE_2"], ["LIMIT_3", "STRIDE_3"]];
     let mut constants = Vec::new();
     for (n, [limit, stride]) in NAMES.into_iter().enumerate() {
-        let size = if n < tuple { shape[batch + n] } else { 1 };
-        let distance: u64 = shape[(batch + n + 1).min(indexed)..indexed].iter().product();
-        constants.push((limit, Constant::U32(size as u32)));
+        let distance: u64 = sizes.iter().skip(n + 1).product();
+        constants.push((limit, Constant::U32(sizes.get(n).copied().unwrap_or(1) as u32)));
         constants.push((stride, Constant::U32(distance as u32)));
     }
-    gather(context, node, "gather_nd", constants, [src, indices], dst)
+    constants
 }
 
 fn gather(

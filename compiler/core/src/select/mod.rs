@@ -12,6 +12,7 @@ mod data;
 mod elementwise;
 mod group_norm;
 mod image;
+mod index;
 mod matmul;
 mod pad;
 mod pool;
@@ -19,6 +20,7 @@ mod product;
 mod reduce;
 mod resize;
 mod rows;
+mod scan;
 mod strided;
 mod tiling;
 
@@ -325,6 +327,12 @@ impl Context<'_> {
             Op::Slice(op) => data::select_slice(self, node, op),
             Op::Gather(op) => data::select_gather(self, node, *op),
             Op::GatherNd(op) => data::select_gather_nd(self, node, *op),
+            Op::GatherElements(op) => index::select_gather_elements(self, node, *op),
+            Op::ScatterElements(op) => index::select_scatter_elements(self, node, *op),
+            Op::ScatterNd(op) => index::select_scatter_nd(self, node, *op),
+            Op::ArgReduce(op) => scan::select_arg_reduce(self, node, *op),
+            Op::TopK(op) => scan::select_top_k(self, node, *op),
+            Op::CumSum(op) => scan::select_cumsum(self, node, *op),
             Op::ShapeOf(op) => data::select_shape_of(self, node, *op),
             Op::Range(_) => data::select_range(self, node),
         };

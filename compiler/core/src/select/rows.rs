@@ -31,12 +31,8 @@ pub(super) fn select_softmax(
     op: Softmax,
 ) -> Result<Chosen, Declined> {
     let shape = context.shape(node.inputs[0]);
-    if op.axis + 1 != shape.len() {
-        return Err(Declined::Unsupported(format!(
-            "softmax over axis {} of {}, not the last",
-            op.axis,
-            shape.len()
-        )));
+    if shape[op.axis + 1..].iter().any(|&size| size > 1) {
+        return select_softmax_axis(context, node, op, shape.len());
     }
     let (src, dst) = row_slots_any(context, node, op.axis)?;
     let e = src.extents();
@@ -74,6 +70,30 @@ pub(super) fn select_softmax(
         declined,
         flops,
     })
+}
+
+/// Softmax along an axis that others lie inside of: invocations in one direction take neighbouring slices, those in the
+/// other share the axis.
+fn select_softmax_axis(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: Softmax,
+    rank: usize,
+) -> Result<Chosen, Declined> {
+    let axes =
+        AxisMap { batch: 0..0, height: 0..op.axis, width: op.axis..op.axis + 1, channels: op.axis + 1..rank };
+    let src = context.slot("src", Access::Read, node.inputs[0], &axes)?;
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &axes)?;
+    let e = src.extents();
+    let across = e.slices().next_power_of_two().min(32);
+    let along = (e.width / 8).next_power_of_two().clamp(1, 256 / across);
+    let tiles = e.slices().div_ceil(across);
+    let workgroups = row_grid(context, tiles * e.height);
+    let constants = vec![("TILES", Constant::U32(tiles as u32))];
+    let workgroup_size = [across as u32, along as u32, 1];
+    let call = context.call(node, "softmax_axis", constants, vec![src], dst, workgroup_size, workgroups)?;
+    let why = format!("{along} invocations share the axis of each of {across} slices");
+    Ok(Chosen { call, why, declined: Vec::new(), flops: 5 * e.elements() })
 }
 
 /// Row slots; a value stored as slices is converted, because a row may be several coordinates there.

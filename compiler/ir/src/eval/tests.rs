@@ -274,6 +274,41 @@ fn data_moves_as_numpy_moves_it() {
 }
 
 #[test]
+fn searches_prefer_the_first_of_equals_unless_told_otherwise() {
+    let of = |line: &str| eval(&format!("@x: f32[2,4] = [3,5,5,1,2,2,0,7]\n%1 = {line}\nreturn %1"));
+    assert_eq!(of("arg_max @x {axis=1}"), [1.0, 3.0]);
+    assert_eq!(of("arg_max @x {axis=1, last=true}"), [2.0, 3.0]);
+    assert_eq!(of("arg_min @x {axis=0, keep_dims=true}"), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(of("top_k @x {k=3, largest=true}"), [1.0, 2.0, 0.0, 3.0, 0.0, 1.0]);
+    assert_eq!(of("top_k @x {k=2}"), [3.0, 0.0, 2.0, 0.0]);
+}
+
+#[test]
+fn running_sums_go_either_way() {
+    let of = |line: &str| eval(&format!("@x: f32[2,3] = [1,2,3,10,20,30]\n%1 = {line}\nreturn %1"));
+    assert_eq!(of("cumsum @x {axis=1}"), [1.0, 3.0, 6.0, 10.0, 30.0, 60.0]);
+    assert_eq!(of("cumsum @x {axis=1, exclusive=true}"), [0.0, 1.0, 3.0, 0.0, 10.0, 30.0]);
+    assert_eq!(of("cumsum @x {axis=1, reverse=true}"), [6.0, 5.0, 3.0, 60.0, 50.0, 30.0]);
+    assert_eq!(of("cumsum @x {axis=0, exclusive=true, reverse=true}"), [10.0, 20.0, 30.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn updates_are_made_in_order() {
+    let x = "@x: f32[2,3] = [0,1,2,3,4,5]\n@i: i64[2,2] = [1,1,-1,0]\n@u: f32[2,2] = [10,20,30,40]\n";
+    let of = |line: &str| eval(&format!("{x}%1 = {line}\nreturn %1"));
+    assert_eq!(of("gather_elements @x, @i {axis=1}"), [1.0, 1.0, 5.0, 3.0]);
+    assert_eq!(of("scatter_elements @x, @i, @u {axis=1}"), [0.0, 20.0, 2.0, 40.0, 4.0, 30.0]);
+    assert_eq!(of("scatter_elements @x, @i, @u {axis=1, update=add}"), [0.0, 31.0, 2.0, 43.0, 4.0, 35.0]);
+    let tuples = "@t: i64[3,1] = [1,-2,1]\n@r: f32[3,3] = [1,1,1,2,2,2,9,0,9]\n";
+    let nd =
+        |update: &str| eval(&format!("{x}{tuples}%1 = scatter_nd @x, @t, @r {{update={update}}}\nreturn %1"));
+    assert_eq!(nd("replace"), [2.0, 2.0, 2.0, 9.0, 0.0, 9.0]);
+    assert_eq!(nd("mul"), [0.0, 2.0, 4.0, 27.0, 0.0, 45.0]);
+    assert_eq!(nd("max"), [2.0, 2.0, 2.0, 9.0, 4.0, 9.0]);
+    assert_eq!(nd("min"), [0.0, 1.0, 2.0, 1.0, 0.0, 1.0]);
+}
+
+#[test]
 fn the_epilogue_rounds_once() {
     // 2048 + 1 is no f16, but 2048 + 1 + 1 is: rounding after each step would give 2048.
     let text = "@x: f16[2] = [2048, 1]\n%1 = abs @x epilogue(add 1.0; add 1.0)\nreturn %1";

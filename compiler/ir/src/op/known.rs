@@ -44,7 +44,13 @@ pub fn of_result(
         Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) | Op::Transpose(_) | Op::GatherNd(_) => {
             moved(op, operands)
         }
-        Op::MatMul(_)
+        Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_)
+        | Op::MatMul(_)
         | Op::Conv(_)
         | Op::ConvTranspose(_)
         | Op::Pool(_)

@@ -7,6 +7,7 @@ pub mod conv_transpose;
 pub mod data;
 pub mod elementwise;
 pub mod group_norm;
+pub mod index;
 pub mod infer;
 pub mod known;
 pub mod matmul;
@@ -14,6 +15,7 @@ pub mod pad;
 pub mod pool;
 pub mod reduce;
 pub mod resize;
+pub mod scan;
 pub(crate) mod strided;
 
 pub use conv::Conv;
@@ -21,12 +23,14 @@ pub use conv_transpose::ConvTranspose;
 pub use data::{Concat, Expand, Gather, GatherNd, Range, Reshape, ShapeOf, Slice, Transpose};
 pub use elementwise::{BinaryOp, Epilogue, GeluKind, ScalarOp, Step, StepArg, UnaryOp};
 pub use group_norm::GroupNorm;
+pub use index::{GatherElements, ScatterElements, ScatterNd, Update};
 pub use infer::{InferError, InferErrorKind, Operand};
 pub use matmul::MatMul;
 pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
 pub use reduce::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 pub use resize::{CoordinateMode, Interpolation, NearestMode, Resize, ResizeAxis};
+pub use scan::{ArgReduce, CumSum, TopK};
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
 use crate::eval::{EvalErrorKind, Raw};
@@ -75,6 +79,18 @@ pub enum Op {
     Gather(Gather),
     /// Takes slices at index tuples.
     GatherNd(GatherNd),
+    /// Takes single elements along one axis.
+    GatherElements(GatherElements),
+    /// Updates single elements along one axis: operands data, indices, updates.
+    ScatterElements(ScatterElements),
+    /// Updates slices at index tuples: operands data, indices, updates.
+    ScatterNd(ScatterNd),
+    /// Index of the largest or smallest along one axis.
+    ArgReduce(ArgReduce),
+    /// Indices of the largest or smallest few along the last axis.
+    TopK(TopK),
+    /// Running sums along one axis.
+    CumSum(CumSum),
     /// The shape of the operand as an i64 vector.
     ShapeOf(ShapeOf),
     /// `start, start + delta, ..` below `limit`.
@@ -104,6 +120,13 @@ impl Op {
             Self::Slice(_) => "slice",
             Self::Gather(_) => "gather",
             Self::GatherNd(_) => "gather_nd",
+            Self::GatherElements(_) => "gather_elements",
+            Self::ScatterElements(_) => "scatter_elements",
+            Self::ScatterNd(_) => "scatter_nd",
+            Self::ArgReduce(ArgReduce { largest: true, .. }) => "arg_max",
+            Self::ArgReduce(ArgReduce { largest: false, .. }) => "arg_min",
+            Self::TopK(_) => "top_k",
+            Self::CumSum(_) => "cumsum",
             Self::ShapeOf(_) => "shape_of",
             Self::Range(_) => "range",
         }
@@ -113,7 +136,11 @@ impl Op {
     pub const fn arity(&self) -> RangeInclusive<usize> {
         match self {
             Self::Elementwise(op) => op.arity()..=op.arity(),
-            Self::MatMul(_) | Self::RmsNorm(_) | Self::Gather(_) | Self::GatherNd(_) => 2..=2,
+            Self::MatMul(_)
+            | Self::RmsNorm(_)
+            | Self::Gather(_)
+            | Self::GatherNd(_)
+            | Self::GatherElements(_) => 2..=2,
             Self::Conv(_) | Self::ConvTranspose(_) | Self::LayerNorm(_) => 2..=3,
             Self::GroupNorm(_) => 1..=3,
             Self::Pool(_)
@@ -125,9 +152,12 @@ impl Op {
             | Self::Transpose(_)
             | Self::Expand(_)
             | Self::Slice(_)
+            | Self::ArgReduce(_)
+            | Self::TopK(_)
+            | Self::CumSum(_)
             | Self::ShapeOf(_) => 1..=1,
             Self::Concat(_) => 1..=usize::MAX,
-            Self::Range(_) => 3..=3,
+            Self::ScatterElements(_) | Self::ScatterNd(_) | Self::Range(_) => 3..=3,
         }
     }
 
@@ -165,6 +195,12 @@ impl Op {
             Self::Slice(op) => op.infer(&check),
             Self::Gather(op) => op.infer(&check),
             Self::GatherNd(op) => op.infer(&check),
+            Self::GatherElements(op) => op.infer(&check),
+            Self::ScatterElements(op) => op.infer(&check),
+            Self::ScatterNd(op) => op.infer(&check),
+            Self::ArgReduce(op) => op.infer(&check),
+            Self::TopK(op) => op.infer(&check),
+            Self::CumSum(op) => op.infer(&check),
             Self::ShapeOf(op) => op.infer(&check),
             Self::Range(op) => op.infer(&check),
         }?;
@@ -198,6 +234,12 @@ impl Op {
             Self::Slice(op) => op.compute(operands, shape),
             Self::Gather(op) => op.compute(operands, shape),
             Self::GatherNd(op) => op.compute(operands, shape),
+            Self::GatherElements(op) => op.compute(operands, shape),
+            Self::ScatterElements(op) => op.compute(operands),
+            Self::ScatterNd(op) => op.compute(operands),
+            Self::ArgReduce(op) => op.compute(operands),
+            Self::TopK(op) => op.compute(operands),
+            Self::CumSum(op) => op.compute(operands),
             Self::ShapeOf(op) => op.compute(operands, shape),
             Self::Range(op) => op.compute(operands, shape),
         }
@@ -229,6 +271,12 @@ impl Op {
             | Self::Concat(_)
             | Self::Gather(_)
             | Self::GatherNd(_)
+            | Self::GatherElements(_)
+            | Self::ScatterElements(_)
+            | Self::ScatterNd(_)
+            | Self::ArgReduce(_)
+            | Self::TopK(_)
+            | Self::CumSum(_)
             | Self::ShapeOf(_)
             | Self::Range(_) => Ok(()),
         }

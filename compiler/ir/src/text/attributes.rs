@@ -9,8 +9,9 @@ use super::{ParseError, dims};
 use crate::dim::{Dim, IntExpr, Symbols};
 use crate::op::data::SliceAxis;
 use crate::op::{
-    BinaryOp, Concat, Conv, Expand, Gather, GatherNd, LayerNorm, MatMul, Op, Range, Reduce, ReduceKind,
-    Reshape, RmsNorm, ScalarOp, ShapeOf, Slice, Softmax, Transpose, UnaryOp,
+    ArgReduce, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd, LayerNorm, MatMul,
+    Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, ScalarOp, ScatterElements, ScatterNd, ShapeOf, Slice,
+    Softmax, TopK, Transpose, UnaryOp, Update,
 };
 use crate::tensor::{ElementType, show_shape};
 use crate::text::lexer::{Lexer, Token};
@@ -226,6 +227,26 @@ impl Attributes {
             "slice" => Op::Slice(self.slice()?),
             "gather" => Op::Gather(Gather { axis: self.index_of("axis")? }),
             "gather_nd" => Op::GatherNd(GatherNd { batch_dims: self.index("batch_dims")?.unwrap_or(0) }),
+            "gather_elements" => Op::GatherElements(GatherElements { axis: self.index_of("axis")? }),
+            "scatter_elements" => {
+                Op::ScatterElements(ScatterElements { axis: self.index_of("axis")?, update: self.update()? })
+            }
+            "scatter_nd" => Op::ScatterNd(ScatterNd { update: self.update()? }),
+            "arg_max" | "arg_min" => Op::ArgReduce(ArgReduce {
+                largest: name == "arg_max",
+                axis: self.index_of("axis")?,
+                last: self.flag("last")?,
+                keep_dims: self.flag("keep_dims")?,
+            }),
+            "top_k" => {
+                let k = self.unsigned("k")?;
+                Op::TopK(TopK { k: self.required("k", k)?, largest: self.flag("largest")? })
+            }
+            "cumsum" => Op::CumSum(CumSum {
+                axis: self.index_of("axis")?,
+                exclusive: self.flag("exclusive")?,
+                reverse: self.flag("reverse")?,
+            }),
             "shape_of" => Op::ShapeOf(ShapeOf {
                 start: self.index("start")?.unwrap_or(0),
                 end: self.index("end")?.unwrap_or(rank),
@@ -233,6 +254,13 @@ impl Attributes {
             "range" => Op::Range(Range),
             _ => return Ok(None),
         }))
+    }
+
+    /// What a scatter's updates do; they replace where nothing is said.
+    fn update(&mut self) -> Parsed<Update> {
+        let Some((position, text)) = self.scalar("update")? else { return Ok(Update::Replace) };
+        let known = Update::ALL.into_iter().find(|update| update.name() == text);
+        known.ok_or_else(|| attribute_error(position, "update", "is not replace, add, mul, max or min"))
     }
 
     fn index_of(&mut self, name: &str) -> Parsed<usize> {
@@ -337,6 +365,16 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
         Op::Slice(op) => show_slice(op, symbols),
         Op::Gather(op) => format!(" {{axis={}}}", op.axis),
         Op::GatherNd(op) => format!(" {{batch_dims={}}}", op.batch_dims),
+        Op::GatherElements(op) => format!(" {{axis={}}}", op.axis),
+        Op::ScatterElements(op) => format!(" {{axis={}, update={}}}", op.axis, op.update.name()),
+        Op::ScatterNd(op) => format!(" {{update={}}}", op.update.name()),
+        Op::ArgReduce(op) => {
+            format!(" {{axis={}, last={}, keep_dims={}}}", op.axis, op.last, op.keep_dims)
+        }
+        Op::TopK(op) => format!(" {{k={}, largest={}}}", op.k, op.largest),
+        Op::CumSum(op) => {
+            format!(" {{axis={}, exclusive={}, reverse={}}}", op.axis, op.exclusive, op.reverse)
+        }
         Op::ShapeOf(op) => format!(" {{start={}, end={}}}", op.start, op.end),
     }
 }

@@ -44,7 +44,7 @@ fn all_unsupported_nodes_are_listed_at_once() {
         &model,
         "5 of the model's nodes cannot be compiled:\
          \n  `a` (Det): the operator is not supported (operator set 13)\
-         \n  `find` (NonZero): its result's size depends on data, which is not supported (operator set 13)\
+         \n  `find` (NonZero): its result's size depends on data (how many elements are not zero), which is not supported\
          \n  `d` (com.example.FancyAttention): the operator is not supported (its domain is not imported)\
          \n  `e` (Relu): attribute `fast` is not known for operator set 13\
          \n  `f` (Loop): loops are not supported; export the model with the loop unrolled \

@@ -66,7 +66,7 @@ impl Concat {
 }
 
 /// Resolves an index that may count from the end.
-fn resolve(index: i64, axis: usize, size: u64) -> Result<usize, EvalErrorKind> {
+pub(crate) fn resolve(index: i64, axis: usize, size: u64) -> Result<usize, EvalErrorKind> {
     let signed = i128::from(index);
     let from_start = if signed < 0 { signed + i128::from(size) } else { signed };
     if (0..i128::from(size)).contains(&from_start) {

@@ -1,0 +1,103 @@
+//! Walks along one axis: the place of an extreme, the largest few, running sums.
+
+use super::reduce::coordinates;
+use super::rows::row_grid;
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use drift_ir::Node;
+use drift_ir::op::{ArgReduce, CumSum, TopK};
+
+pub(super) fn select_arg_reduce(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: ArgReduce,
+) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let count = context.shape(x)[op.axis];
+    let axes = coordinates(context, x, y, &[op.axis], op.keep_dims)
+        .map_err(|_| Declined::Unsupported("one axis between others makes three runs at most".to_owned()))?;
+    let src = context.slot("src", Access::Read, x, &axes.axes)?;
+    let dst = context.slot("dst", Access::Write, y, &axes.result)?;
+    let e = src.extents();
+    let [over_b, over_y, over_x, over_c] = axes.reduced.map(u32::from);
+    let along_channels = over_c == 1;
+    let steps = if along_channels { e.slices() } else { count };
+    let constants = vec![
+        ("SMALLEST", Constant::Bool(!op.largest)),
+        ("LAST", Constant::Bool(op.last)),
+        ("COUNT", Constant::U32(steps as u32)),
+        ("ALONG_B", Constant::U32(over_b)),
+        ("ALONG_Y", Constant::U32(over_y)),
+        ("ALONG_X", Constant::U32(over_x)),
+        ("ALONG_S", Constant::U32(over_c)),
+        ("ALONG_C", Constant::Bool(along_channels)),
+    ];
+    let threads = steps.next_power_of_two().clamp(32, 128) as u32;
+    let workgroups = row_grid(context, dst.extents().pixels() * dst.extents().slices());
+    let flops = e.elements();
+    let call = call("arg_reduce", constants, src, dst, threads, workgroups);
+    Ok(Chosen { call, why: format!("{threads} invocations a slice"), declined: Vec::new(), flops })
+}
+
+pub(super) fn select_top_k(context: &mut Context<'_>, node: &Node, op: TopK) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let (last, outer) =
+        context.shape(x).split_last().map_or((1, 1), |(&last, outer)| (last, outer.iter().product()));
+    let src = context.dense_as("src", Access::Read, x, [1, 1, outer, last])?;
+    let dst = context.dense_as("dst", Access::Write, y, [1, 1, outer, op.k])?;
+    let threads = last.next_power_of_two().clamp(32, 256) as u32;
+    let workgroups = row_grid(context, outer);
+    let constants = vec![("SMALLEST", Constant::Bool(!op.largest))];
+    let flops = outer * last * op.k;
+    let call = call("top_k", constants, src, dst, threads, workgroups);
+    Ok(Chosen {
+        call,
+        why: format!("{} searches of a row, one after another", op.k),
+        declined: Vec::new(),
+        flops,
+    })
+}
+
+pub(super) fn select_cumsum(context: &mut Context<'_>, node: &Node, op: CumSum) -> Result<Chosen, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let shape = context.shape(x);
+    let size = |axes: &[u64]| axes.iter().product::<u64>();
+    let (outer, count, inner) = (size(&shape[..op.axis]), shape[op.axis], size(&shape[op.axis + 1..]));
+    let along_channels = inner == 1;
+    let sizes = if along_channels { [1, 1, outer, count] } else { [1, outer, count, inner] };
+    let src = context.dense_as("src", Access::Read, x, sizes)?;
+    let dst = context.dense_as("dst", Access::Write, y, sizes)?;
+    let mut constants =
+        vec![("EXCLUSIVE", Constant::Bool(op.exclusive)), ("REVERSE", Constant::Bool(op.reverse))];
+    let e = dst.extents();
+    let flops = e.elements();
+    let (call, why) = if along_channels {
+        let threads = e.slices().next_power_of_two().clamp(32, 64) as u32;
+        constants.push(("CHUNK", Constant::U32(e.slices().div_ceil(u64::from(threads)) as u32)));
+        let workgroups = row_grid(context, outer);
+        (call("cumsum_rows", constants, src, dst, threads, workgroups), "a workgroup a row")
+    } else {
+        let ([threads, _, _], workgroups) = context.linear(e.height * e.slices());
+        (call("cumsum", constants, src, dst, threads, workgroups), "an invocation a line")
+    };
+    Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops })
+}
+
+fn call(
+    kernel: &'static str,
+    constants: Vec<(&'static str, Constant)>,
+    src: Slot,
+    dst: Slot,
+    threads: u32,
+    workgroups: [u32; 3],
+) -> KernelCall {
+    KernelCall {
+        kernel: source(kernel),
+        constants,
+        slots: vec![src, dst],
+        prologue: None,
+        epilogue: None,
+        workgroup_size: [threads, 1, 1],
+        workgroups,
+    }
+}
