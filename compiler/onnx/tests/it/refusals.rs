@@ -230,7 +230,7 @@ fn missing_operators_inside_functions_and_undecided_branches_are_listed_too() {
     ];
     let model = over_x()
         .typed_input("flag", crate::build::BOOL, &[])
-        .function(function("F", vec![node("NonZero", &["a"], &["b"])]))
+        .function(function("F", vec![node("Bernoulli", &["a"], &["b"])]))
         .node(call("F", "x", "z"))
         .node(choice)
         .output("y");
@@ -239,10 +239,10 @@ fn missing_operators_inside_functions_and_undecided_branches_are_listed_too() {
     listed.sort_unstable();
     let expected = [
         ("y", "If"),
-        ("y/inner/b", "NonZero"),
+        ("y/inner/b", "Bernoulli"),
         ("y/inner/inner", "Det"),
         ("y/inner/inner", "Det"),
-        ("z/b", "NonZero"),
+        ("z/b", "Bernoulli"),
     ];
     assert_eq!(listed, expected);
 }
