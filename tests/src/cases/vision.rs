@@ -83,6 +83,10 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[1,3,3,7]\n%1 = resize %x {axes=[2,3], sizes=[8,5], mode=cubic, coordinates=asymmetric, coefficient=-0.5, exclude_outside=true} epilogue(relu)\nreturn %1",
     ),
     case(
+        "resize/nearest-leaves-out-the-last",
+        "%x: f32[2,3,4,6]\n%1 = resize %x {axes=[2,3], sizes=[8,5], mode=nearest, nearest=floor, coordinates=asymmetric}\nreturn %1",
+    ),
+    case(
         "resize/nearest-fraction",
         "%x: f32[1,5,4,6]\n%1 = resize %x {axes=[2,3], sizes=[7,4], mode=nearest, nearest=round_prefer_ceil, coordinates=half_pixel}\nreturn %1",
     ),

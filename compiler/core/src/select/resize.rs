@@ -20,7 +20,8 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Res
     let dst = context.slot("dst", Access::Write, y, &axes)?;
     let rows = taps(op, 1, &src, &dst);
     let columns = taps(op, 2, &src, &dst);
-    match (factor(&rows), factor(&columns)) {
+    let e = src.extents();
+    match (factor(&rows, e.height), factor(&columns, e.width)) {
         (Some(y), Some(x)) if y * x <= MOST_REPEATS => repeat(context, node, [y, x], src, dst),
         _ => interpolate(context, node, op, [rows, columns], src, dst),
     }
@@ -42,11 +43,11 @@ fn taps(op: &Resize, coordinate: usize, src: &Slot, dst: &Slot) -> Vec<Taps> {
     }
 }
 
-/// The factor by which each element is repeated, if that is all that happens.
-fn factor(taps: &[Taps]) -> Option<u64> {
-    let last = taps.last()?.first + 1;
-    let factor = taps.len() as u64 / last;
-    let repeats = taps.len() as u64 == factor * last
+/// The factor by which each of `source` elements is repeated, if that is all that happens: none is left out.
+fn factor(taps: &[Taps], source: u64) -> Option<u64> {
+    let factor = taps.len() as u64 / source;
+    let repeats = factor > 0
+        && taps.len() as u64 == factor * source
         && (0..).zip(taps).all(|(at, tap)| tap.first == at / factor && tap.weights == [1.0] && !tap.outside);
     repeats.then_some(factor)
 }
