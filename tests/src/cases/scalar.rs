@@ -30,6 +30,10 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[2,6]\n@odd: f32[6] = [inf, nan, -inf, 1.0, 1e4, 0.5]\n@z: f32[] = 0.0\n%1 = mul %x, @odd\n%2 = is_nan %1\n%3 = select %2, @z, %x\n%4 = is_inf %1\nreturn %2, %3, %4",
     ),
     case(
+        "elementwise/masks-of-infinity",
+        "%x: f32[2,6]\n%m: bool[2,6]\n%row: bool[2,1]\n@low: f32[] = -inf\n@zero: f32[] = 0.0\n%1 = select %m, %x, @low\n%2 = equal %1, @low\n%3 = softmax %1 {axis=1}\n%4 = select %row, %x, @low\n%5 = softmax %4 {axis=1}\n%6 = is_nan %5\n%7 = select %6, @zero, %5\nreturn %2, %3, %6, %7",
+    ),
+    case(
         "elementwise/remainders",
         "%i: i32[3,5]\n@k: f32[] = 1.25\n@d: f32[5] = [2.5, -2.5, 0.125, 4.0, -0.75]\n%1 = cast %i {to=f32} epilogue(mul @k; rem @d)\n%2 = cast %i {to=f32} epilogue(mul @k; mod @d)\nreturn %1, %2",
     ),

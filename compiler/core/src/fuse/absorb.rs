@@ -205,9 +205,10 @@ fn joined_epilogue(graph: &Graph, producer: &Node, consumer: &Node) -> Epilogue 
 }
 
 /// A constant that a step can hold itself. Bools stay operands, because a step's constant takes its type from its
-/// neighbours, and so do integers that a device's i32 cannot hold, which packing refuses by name.
+/// neighbours, and so do infinities and NaNs, which no text can name, and integers that a device's i32 cannot hold, which
+/// packing refuses by name.
 fn step_constant(graph: &Graph, value: ValueId) -> Option<f64> {
-    let constant = uniform(graph, value).filter(|constant| !constant.is_nan())?;
+    let constant = uniform(graph, value).filter(|constant| constant.is_finite())?;
     let fits = match graph.value(value).ty.element {
         ElementType::Bool => false,
         element => element.is_float() || constant.abs() <= f64::from(i32::MAX),

@@ -485,13 +485,14 @@ impl<'a> Context<'a> {
     }
 
     /// The literal for a one-element constant among a prologue's arguments. Bools stay operands, since a literal takes
-    /// its type from the other arguments, and so do integers that a device's i32 cannot hold and NaNs, which no text can.
+    /// its type from the other arguments, and so do integers that a device's i32 cannot hold, infinities and NaNs: no
+    /// text can name those, but a buffer holds them.
     pub fn literal(&self, value: ValueId) -> Option<StepArg> {
         let tensor = self.constant_tensor(value).filter(|tensor| tensor.len() == 1)?;
         let literal = tensor.to_f64_vec()[0];
         let fits = match tensor.element() {
             ElementType::Bool => false,
-            element => element.is_float() && !literal.is_nan() || literal.abs() <= f64::from(i32::MAX),
+            element => element.is_float() && literal.is_finite() || literal.abs() <= f64::from(i32::MAX),
         };
         fits.then_some(StepArg::Const(literal))
     }
