@@ -71,6 +71,8 @@ def cases(write, node, Rand):
     write("non_zero_of_a_constant", [node("NonZero", ["mask"], ["places"]), node("Transpose", ["places"], ["tuples"]),
                                      node("GatherND", ["x", "tuples"], ["y"])],
           [("x", r.f(2, 3))], ["y"], 13, [("mask", np.array([[0, 1, 0], [2, 0, 3]], F32))])
+    op("reduce_max_bool", "ReduceMax", [r.b(3, 4), i64(1)], 20, const=[1])
+    op("reduce_min_bool", "ReduceMin", [r.b(3, 4), i64(0)], 20, const=[1], keepdims=0)
     x = ("x", r.f(2, 3, 6))
     free = [("x", 0, "batch"), ("x", 1, "length")]
     write("trilu_of_a_free_length", [

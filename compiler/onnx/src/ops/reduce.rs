@@ -56,6 +56,15 @@ fn reduce(cx: &mut NodeCx<'_, '_>, kind: ReduceKind, operand_since: i64) -> Resu
     Ok(vec![over.reduce(cx, kind, over.x)?])
 }
 
+/// The larger or smaller; of truth values as 0 and 1.
+fn extreme(cx: &mut NodeCx<'_, '_>, kind: ReduceKind) -> Results {
+    let over = over(cx, 18)?;
+    let element = cx.element(over.x);
+    let x = if element == ElementType::Bool { cx.cast(over.x, ElementType::I32)? } else { over.x };
+    let y = over.reduce(cx, kind, x)?;
+    Ok(vec![cx.cast(y, element)?])
+}
+
 /// ReduceL1. Axes are an operand since 18.
 pub(super) fn reduce_l1(cx: &mut NodeCx<'_, '_>) -> Results {
     let over = over(cx, 18)?;
@@ -97,7 +106,7 @@ pub(super) fn reduce_log_sum_exp(cx: &mut NodeCx<'_, '_>) -> Results {
 
 /// ReduceMax. Axes are an operand since 18, bool since 20.
 pub(super) fn reduce_max(cx: &mut NodeCx<'_, '_>) -> Results {
-    reduce(cx, ReduceKind::Max, 18)
+    extreme(cx, ReduceKind::Max)
 }
 
 /// ReduceMean. Axes are an operand since 18.
@@ -107,7 +116,7 @@ pub(super) fn reduce_mean(cx: &mut NodeCx<'_, '_>) -> Results {
 
 /// ReduceMin. Axes are an operand since 18, bool since 20.
 pub(super) fn reduce_min(cx: &mut NodeCx<'_, '_>) -> Results {
-    reduce(cx, ReduceKind::Min, 18)
+    extreme(cx, ReduceKind::Min)
 }
 
 /// ReduceProd. Axes are an operand since 18.
