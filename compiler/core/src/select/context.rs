@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// Storage buffers that every device binds in one dispatch: WebGPU's default limit.
 const STORAGE_BUFFERS: usize = 8;
 
+/// Bindings that one constant takes at most, which leaves two of eight for the other operand and the result.
+const MOST_PARTS: u64 = 6;
+
 /// A kernel call and its reasons.
 pub struct Chosen {
     /// The call.
@@ -166,6 +169,9 @@ impl<'a> Context<'a> {
                 }
             }
         });
+        // Beyond that many parts a dispatch would run out of bindings: they grow, and the variant says what it needs.
+        let share = layout.size_bytes(&shape).div_ceil(MOST_PARTS).next_multiple_of(256);
+        let part_bytes = self.profile.binding_bytes.max(share);
         Slot {
             name: name.to_owned(),
             access: Access::Read,
@@ -174,7 +180,7 @@ impl<'a> Context<'a> {
             layout,
             splat: false,
             broadcast: None,
-            part_bytes: Some(self.profile.binding_bytes),
+            part_bytes: Some(part_bytes),
         }
     }
 
