@@ -258,6 +258,37 @@ fn wrong_inputs_to_run_are_refused() {
 }
 
 #[test]
+fn several_models_make_one_bundle() {
+    let scratch = Scratch::new();
+    let (bundle, again) = (scratch.path("both.drift"), scratch.path("again.drift"));
+    let (vision, text) = (format!("vision={}", model(MOBILENET)), format!("text={}", model(BERT)));
+    let dims = ["--dim", "batch=1", "--dim", "text.batch=2", "--dim", "sequence=5"];
+    let compile = |output: &str| {
+        let words = [&[&vision, &text, "--target", "vulkan", "-o", output], &dims[..]].concat();
+        fine(&words);
+    };
+    compile(&bundle);
+    compile(&again);
+    assert!(fs::read(&bundle).unwrap() == fs::read(&again).unwrap(), "the same models give the same bytes");
+
+    let inspected: serde_json::Value =
+        serde_json::from_str(&fine(&["inspect", &bundle, "--json"]).out).expect("JSON");
+    let entries = inspected["entries"].as_array().expect("a list");
+    let names: Vec<&str> = entries.iter().filter_map(|entry| entry["name"].as_str()).collect();
+    assert_eq!(names, ["vision", "text"]);
+    assert!(entries[0]["inputs"][0].as_str().is_some_and(|text| text.contains("[1, ")), "{inspected}");
+    assert!(entries[1]["inputs"][0].as_str().is_some_and(|text| text.contains("[2, 5]")), "{inspected}");
+    assert!(fine(&["run", &bundle, "--entry", "text"]).out.contains("last_hidden_state"));
+    refused(&["run", &bundle, "--entry", "speech"], &["speech", "vision, text"]);
+
+    refused(&[&vision, &text, "--target", "vulkan"], &["-o OUT.drift"]);
+    refused(&[&model(BERT), &text, "--target", "vulkan", "-o", &again], &["needs a name"]);
+    refused(&[&vision, &vision, "--target", "vulkan", "-o", &again], &["two models are named `vision`"]);
+    let wrong = [&[&vision, &text, "--target", "vulkan", "-o", &again], &["--dim", "depth=2"][..]].concat();
+    refused(&wrong, &["no free dimension `depth`"]);
+}
+
+#[test]
 fn a_bundle_for_another_target_is_refused() {
     let scratch = Scratch::new();
     let bundle = scratch.file("metal.drift", &copying_bundle(Target::Metal));

@@ -11,10 +11,11 @@ Examples:
   driftc model.onnx --target vulkan -o model.drift
   driftc model.onnx --target vulkan,metal --dim batch=1 --dim seq=1..512 --precision f16 -o model.drift
   driftc model.onnx --target webgpu --emit shaders:shaders
+  driftc text_encoder=text.onnx unet=unet.onnx --dim unet.batch=2 --target vulkan -o diffusion.drift
   driftc run model.drift --input image=cat.npy --output-dir out
   driftc verify model.onnx --target vulkan --per-node
 
-A model whose name is also a command's is written with its folder: ./run
+A model whose name is also a command's, or reads NAME=FILE, is written with its folder: ./run
 
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input";
 
@@ -27,7 +28,9 @@ Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input";
     subcommand_negates_reqs = true,
     arg_required_else_help = true,
     after_help = COMPILE_EXAMPLES,
-    override_usage = "driftc MODEL.onnx --target T[,T...] [-o OUT.drift] [OPTIONS]\n       driftc COMMAND ..."
+    override_usage = "driftc MODEL.onnx --target T[,T...] [-o OUT.drift] [OPTIONS]\n       \
+                      driftc NAME=MODEL.onnx NAME=MODEL.onnx... --target T[,T...] -o OUT.drift [OPTIONS]\n       \
+                      driftc COMMAND ..."
 )]
 pub struct Cli {
     /// What to do; compiling needs no name.
@@ -58,14 +61,13 @@ pub enum Command {
 /// `driftc MODEL.onnx`
 #[derive(Args, Debug)]
 pub struct CompileArgs {
-    /// The model
-    // Always there without a command: clap asks for it, unless a command takes its place.
-    #[arg(value_name = "MODEL.onnx", required = true)]
-    pub model: Option<PathBuf>,
+    /// The model; or several, each with the name of its entry in the bundle
+    #[arg(value_name = "[NAME=]MODEL.onnx", required = true)]
+    pub models: Vec<ModelArg>,
     /// GPU APIs to compile for
     #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
     pub target: Vec<TargetArg>,
-    /// Bundle to write [default: the model's name with .drift, in the current folder]
+    /// Bundle to write [default for one model: its name with .drift, in the current folder]
     #[arg(short, long, value_name = "OUT.drift")]
     pub output: Option<PathBuf>,
     /// Write stage times and memory use to a file
@@ -86,7 +88,7 @@ pub struct CompileFlags {
     /// Device profiles to make variants for [default: each target's portable variant and the tuned ones it has]
     #[arg(long, value_name = "P[,P...]", value_delimiter = ',')]
     pub profile: Vec<String>,
-    /// Bind a free dimension to a size, or bound it; may be repeated
+    /// Bind a free dimension to a size, or bound it; ENTRY.NAME means that of one of several models; may be repeated
     #[arg(long, value_name = "NAME=N|LO..HI")]
     pub dim: Vec<DimArg>,
     /// Arithmetic and activations [default: the model's own]
@@ -113,6 +115,9 @@ pub struct RunArgs {
     /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
+    /// Entry to replay, where the bundle has several [default: main, or the first]
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
     /// An input's data; may be repeated
     #[arg(long, value_name = "NAME=FILE.npy|.pb")]
     pub input: Vec<InputArg>,
@@ -185,6 +190,9 @@ pub struct BenchArgs {
     /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
+    /// Entry to replay, where a bundle has several [default: main, or the first]
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
     /// Measured replays
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
@@ -305,6 +313,32 @@ pub enum LayoutArg {
     Texture2d,
     /// Texel buffers
     ImageBuffer,
+}
+
+/// `MODEL.onnx`, or `NAME=MODEL.onnx`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelArg {
+    /// The name of its entry, where one is given.
+    pub entry: Option<String>,
+    /// The model.
+    pub path: PathBuf,
+}
+
+impl FromStr for ModelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        };
+        match text.split_once('=') {
+            Some((name, "")) if is_name(name) => Err("expected NAME=MODEL.onnx".to_owned()),
+            Some((name, path)) if is_name(name) => {
+                Ok(Self { entry: Some(name.to_owned()), path: PathBuf::from(path) })
+            }
+            _ => Ok(Self { entry: None, path: PathBuf::from(text) }),
+        }
+    }
 }
 
 /// The size of a free dimension.
@@ -432,12 +466,23 @@ mod tests {
     fn compiling_needs_no_command_name() {
         let args =
             compile("m.onnx --target vulkan,metal --dim seq=1..512 --dim batch=2 -o m.drift --weights 844");
-        assert_eq!(args.model, Some(PathBuf::from("m.onnx")));
+        assert_eq!(args.models, [ModelArg { entry: None, path: PathBuf::from("m.onnx") }]);
         assert_eq!(args.target, [TargetArg::Vulkan, TargetArg::Metal]);
         assert_eq!(args.flags.dim[0], DimArg { name: "seq".to_owned(), size: DimSize::Range(1, 512) });
         assert_eq!(args.flags.dim[1], DimArg { name: "batch".to_owned(), size: DimSize::Fixed(2) });
         assert_eq!(args.flags.weights, Some(WeightsArg::Q844));
         assert_eq!(args.flags.layout, LayoutArg::Auto);
+    }
+
+    #[test]
+    fn several_models_have_names() {
+        let args = compile("text=a/m.onnx unet=b/m.onnx ./c=d.onnx --target vulkan --dim unet.batch=2");
+        let expected = [(Some("text"), "a/m.onnx"), (Some("unet"), "b/m.onnx"), (None, "./c=d.onnx")];
+        for (model, (entry, path)) in args.models.iter().zip(expected) {
+            assert_eq!((model.entry.as_deref(), model.path.as_path()), (entry, std::path::Path::new(path)));
+        }
+        assert_eq!(args.models.len(), expected.len());
+        assert!(parse("text= --target vulkan").is_err());
     }
 
     #[test]

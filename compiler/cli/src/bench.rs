@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Runs `driftc bench`.
 pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -98,12 +99,12 @@ struct Measured {
 fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
     let progress = Progress::steps(2 * args.iterations as usize, "measuring");
     let cache = Cache::open(args)?;
-    let first = started(bundle, device, &cache.folder)?;
+    let first = started(bundle, device, args, cache.folder())?;
     let pipeline_cache = first.session.report().cache.clone();
     let (load_ms, first_run_ms) = (first.load_ms, first.first_run_ms);
     drop(first);
     let Started { mut session, load_ms: warm_load_ms, first_run_ms: warm_first_run_ms } =
-        started(bundle, device, &cache.folder)?;
+        started(bundle, device, args, cache.folder())?;
     for _ in 0..args.warm_up {
         timed(&mut session)?;
     }
@@ -137,8 +138,9 @@ struct Started {
     first_run_ms: f64,
 }
 
-fn started(bundle: &Bundle, device: &Device, cache: &Path) -> Result<Started, CliError> {
-    let options = LoadOptions { cache_dir: Some(cache.to_owned()), ..LoadOptions::default() };
+fn started(bundle: &Bundle, device: &Device, args: &BenchArgs, cache: &Path) -> Result<Started, CliError> {
+    let cache_dir = Some(cache.to_owned());
+    let options = LoadOptions { entry: args.entry.clone(), cache_dir, ..LoadOptions::default() };
     let started = Instant::now();
     let mut session = device.load_with(bundle, &options)?;
     let load_ms = elapsed_ms(started);
@@ -147,28 +149,27 @@ fn started(bundle: &Bundle, device: &Device, cache: &Path) -> Result<Started, Cl
     Ok(Started { session, load_ms, first_run_ms })
 }
 
-/// Where pipelines are kept from the first load to the second: the user's folder, or one that goes when this is dropped.
-struct Cache {
-    folder: PathBuf,
-    own: bool,
+/// Where pipelines are kept from the first load to the second.
+enum Cache {
+    /// The user's folder.
+    Given(PathBuf),
+    /// A folder that goes with this.
+    Own(TempDir),
 }
 
 impl Cache {
     fn open(args: &BenchArgs) -> Result<Self, CliError> {
         if let Some(folder) = &args.pipeline_cache {
-            return Ok(Self { folder: folder.clone(), own: false });
+            return Ok(Self::Given(folder.clone()));
         }
-        let folder = std::env::temp_dir().join(format!("driftc-bench-{}", std::process::id()));
-        files::create_folder(&folder)?;
-        Ok(Self { folder, own: true })
+        let made = tempfile::Builder::new().prefix("driftc-bench-").tempdir();
+        Ok(Self::Own(made.map_err(|source| CliError::Write { path: std::env::temp_dir(), source })?))
     }
-}
 
-impl Drop for Cache {
-    fn drop(&mut self) {
-        if self.own {
-            // A folder that stays in the system's place for temporary files harms nobody.
-            let _ = std::fs::remove_dir_all(&self.folder);
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Given(folder) => folder,
+            Self::Own(folder) => folder.path(),
         }
     }
 }
@@ -193,8 +194,8 @@ fn gpu_timings(
     if !device.info().features.timestamps {
         return Ok(Vec::new());
     }
-    let mut session =
-        device.load_with(bundle, &LoadOptions { timestamps: true, ..LoadOptions::default() })?;
+    let options = LoadOptions { entry: args.entry.clone(), timestamps: true, ..LoadOptions::default() };
+    let mut session = device.load_with(bundle, &options)?;
     write_random(&mut session)?;
     let mut timings = Vec::new();
     for _ in 0..args.iterations {

@@ -32,7 +32,7 @@ fn print(report: &CompileReport, out: &mut dyn Write) -> std::io::Result<()> {
     for RuleReport { rule, node, outcome } in &report.rules {
         writeln!(out, "  {rule}  {node}: {outcome}")?;
     }
-    for VariantReport { target, variant, profile, dispatches } in &report.variants {
+    for VariantReport { target, variant, profile, dispatches, .. } in &report.variants {
         writeln!(
             out,
             "\n{} / {variant} for profile {profile}: {} dispatches",

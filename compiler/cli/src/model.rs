@@ -59,6 +59,52 @@ pub fn dims(flags: &CompileFlags) -> Dims {
     flags.dim.iter().map(|dim| (dim.name.clone(), binding(dim.size))).collect()
 }
 
+/// The sizes for each of several models: `NAME=N` binds that dimension wherever a model has it, `ENTRY.NAME=N` binds it
+/// in one of them and wins. A name that no model has is refused by the import of the first.
+pub fn entry_dims(
+    flags: &CompileFlags,
+    entries: &[String],
+    sources: &[ModelSource],
+) -> Result<Vec<Dims>, (usize, ImportError)> {
+    let all = dims(flags);
+    let [_, _, ..] = entries else { return Ok(vec![all]) };
+    let mut free = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        let inputs = drift_onnx::inputs(source).map_err(|error| (index, error))?;
+        free.push(drift_onnx::free_dims(&inputs));
+    }
+    let mut bound = vec![Dims::new(); entries.len()];
+    for (name, binding) in &all {
+        let mut used = false;
+        for (index, free) in free.iter().enumerate() {
+            if free.contains(name) && !all.contains_key(&format!("{}.{name}", entries[index])) {
+                bound[index].insert(name.clone(), *binding);
+                used = true;
+            }
+            let own = name.strip_prefix(entries[index].as_str()).and_then(|rest| rest.strip_prefix('.'));
+            if let Some(own) = own.filter(|own| free.iter().any(|name| name == own)) {
+                bound[index].insert(own.to_owned(), *binding);
+                used = true;
+            }
+        }
+        if !used {
+            bound[0].insert(name.clone(), *binding);
+        }
+    }
+    Ok(bound)
+}
+
+/// What a bundle of several models says about where it comes from.
+pub fn joint_identity(entries: &[String], models: impl Iterator<Item = ModelIdentity>) -> ModelIdentity {
+    let mut hasher = blake3::Hasher::new();
+    let mut names = Vec::new();
+    for (entry, model) in entries.iter().zip(models) {
+        hasher.update(format!("{entry}={}\n", model.hash).as_bytes());
+        names.push(format!("{entry}={}", model.name));
+    }
+    ModelIdentity { name: names.join(" "), hash: hasher.finalize().to_hex().to_string() }
+}
+
 /// The compiler's options for these flags.
 pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     CompileOptions {

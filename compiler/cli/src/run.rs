@@ -14,6 +14,7 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     let bundle = Bundle::open(&args.bundle)?;
     let device = replay::open_for(&bundle, args.device.as_deref())?;
     let options = LoadOptions {
+        entry: args.entry.clone(),
         verify_weights: true,
         cache_dir: args.pipeline_cache.clone(),
         ..LoadOptions::default()

@@ -18,6 +18,6 @@ pub mod simplify;
 
 pub use layout::{LayoutChoice, Precision};
 pub use pipeline::{
-    CompileError, CompileOptions, CompileReport, Compiled, DispatchReport, ModelIdentity, RuleReport, Stage,
-    VariantReport, WeightsPrecision, compile, emit_stage,
+    CompileError, CompileOptions, CompileReport, Compiled, DispatchReport, EntryModel, MAIN_ENTRY,
+    ModelIdentity, RuleReport, Stage, VariantReport, WeightsPrecision, compile, compile_entries, emit_stage,
 };

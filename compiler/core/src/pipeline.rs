@@ -54,6 +54,18 @@ pub struct ModelIdentity {
     pub hash: String,
 }
 
+/// A model that becomes an entry of a bundle.
+#[derive(Debug)]
+pub struct EntryModel {
+    /// The entry's name.
+    pub name: String,
+    /// The model.
+    pub graph: Graph,
+}
+
+/// Name of the entry of a bundle that has one.
+pub const MAIN_ENTRY: &str = "main";
+
 /// A finished bundle, ready to be written, and what was decided on the way.
 pub struct Compiled {
     /// The bundle.
@@ -78,6 +90,8 @@ pub struct CompileReport {
 /// One variant.
 #[derive(Clone, Debug)]
 pub struct VariantReport {
+    /// Its entry.
+    pub entry: String,
     /// Its target.
     pub target: Target,
     /// Its name.
@@ -125,6 +139,15 @@ pub struct RuleReport {
 /// Why a model does not compile.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
+    /// One of several entries.
+    #[error("entry `{entry}`")]
+    Entry {
+        /// Its name.
+        entry: String,
+        /// Why it does not compile.
+        #[source]
+        source: Box<CompileError>,
+    },
     /// No target.
     #[error("no target was given; pass --target vulkan, metal, webgpu or opencl")]
     NoTarget,
@@ -173,6 +196,8 @@ pub enum Stage {
 
 /// A variant on its way: what `select` and `memory` decided.
 struct Draft {
+    /// Which of the models.
+    entry: usize,
     target: Target,
     profile: &'static Profile,
     program: Program,
@@ -181,33 +206,67 @@ struct Draft {
     kernels: Vec<usize>,
 }
 
-/// Compiles `graph` for every target and profile asked for.
+/// Compiles `graph` for every target and profile asked for, as the bundle's only entry.
 pub fn compile(
     graph: Graph,
     identity: ModelIdentity,
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
+    compile_entries(vec![EntryModel { name: MAIN_ENTRY.to_owned(), graph }], identity, options)
+}
+
+/// Compiles each model for every target and profile asked for, into one bundle: equal shaders are stored once.
+pub fn compile_entries(
+    models: Vec<EntryModel>,
+    identity: ModelIdentity,
+    options: &CompileOptions,
+) -> Result<Compiled, CompileError> {
     check(options)?;
-    let mut clock = Clock::default();
-    let (graph, rules) = clock.time("rewrite", || rewrite(graph, options))?;
-    let mut kernels = KernelModules::new(options.optimize);
-    let mut drafts = Vec::new();
-    for (target, profile) in wanted(options)? {
-        let layouts =
-            clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
-        let mut program =
-            clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
-        let plan = clock.time("memory", || emit::plan_memory(&mut program))?;
-        let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
-        drafts.push(Draft { target, profile, program, plan, kernels: steps });
+    let several = models.len() > 1;
+    let mut work = Work { clock: Clock::default(), kernels: KernelModules::new(options.optimize), options };
+    let (mut names, mut drafts, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    for EntryModel { name, graph } in models {
+        let (made, fired) = work.drafts(names.len(), graph).map_err(|error| match several {
+            true => CompileError::Entry { entry: name.clone(), source: Box::new(error) },
+            false => error,
+        })?;
+        names.push(name);
+        drafts.extend(made);
+        rules.extend(fired);
     }
-    let drafts = without_duplicates(drafts);
-    let bundle = clock.time("emit", || bundle(&drafts, &kernels, identity, options));
-    let variants = drafts.iter().map(report).collect();
+    let Work { mut clock, kernels, .. } = work;
+    let bundle = clock.time("emit", || bundle(&names, &drafts, &kernels, identity, options));
+    let variants = drafts.iter().map(|draft| report(&names[draft.entry], draft)).collect();
     Ok(Compiled {
         bundle,
         report: CompileReport { stages: clock.stages, warnings: Vec::new(), variants, rules },
     })
+}
+
+/// What the models of one bundle share while they are compiled.
+struct Work<'a> {
+    clock: Clock,
+    kernels: KernelModules,
+    options: &'a CompileOptions,
+}
+
+impl Work<'_> {
+    /// The variants of one model, and what the rules did to it.
+    fn drafts(&mut self, entry: usize, graph: Graph) -> Result<(Vec<Draft>, Vec<RuleReport>), CompileError> {
+        let Self { clock, kernels, options } = self;
+        let (graph, rules) = clock.time("rewrite", || rewrite(graph, options))?;
+        let mut drafts = Vec::new();
+        for (target, profile) in wanted(options)? {
+            let layouts = clock
+                .time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
+            let mut program =
+                clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
+            let plan = clock.time("memory", || emit::plan_memory(&mut program))?;
+            let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
+            drafts.push(Draft { entry, target, profile, program, plan, kernels: steps });
+        }
+        Ok((without_duplicates(drafts), rules))
+    }
 }
 
 fn check(options: &CompileOptions) -> Result<(), CompileError> {
@@ -276,6 +335,7 @@ fn without_duplicates(drafts: Vec<Draft>) -> Vec<Draft> {
 }
 
 fn bundle(
+    names: &[String],
     drafts: &[Draft],
     kernels: &KernelModules,
     identity: ModelIdentity,
@@ -291,23 +351,25 @@ fn bundle(
         model_hash: identity.hash,
         profiles,
     });
-    let mut blobs = Blobs::default();
-    for &target in &options.targets {
-        let mut variants = Vec::new();
-        let of_target: Vec<&Draft> = drafts.iter().filter(|draft| draft.target == target).collect();
-        for draft in &of_target {
-            let kernels = kernels.of(&draft.kernels);
-            let sink = emit::Sink { bundle: &mut bundle, blobs: &mut blobs, kernels };
-            variants.push(emit::variant(&draft.program, &draft.plan, draft.profile, target, sink));
-        }
-        if let Some(first) = of_target.first() {
-            bundle.add_entry(Entry {
-                name: "main".to_owned(),
-                target,
-                inputs: emit::io_tensors(&first.program.inputs),
-                outputs: emit::io_tensors(&first.program.outputs),
-                variants,
-            });
+    for (index, name) in names.iter().enumerate() {
+        let mut blobs = Blobs::default();
+        for &target in &options.targets {
+            let of_target = || drafts.iter().filter(|draft| (draft.entry, draft.target) == (index, target));
+            let mut variants = Vec::new();
+            for draft in of_target() {
+                let kernels = kernels.of(&draft.kernels);
+                let sink = emit::Sink { bundle: &mut bundle, blobs: &mut blobs, kernels };
+                variants.push(emit::variant(&draft.program, &draft.plan, draft.profile, target, sink));
+            }
+            if let Some(first) = of_target().next() {
+                bundle.add_entry(Entry {
+                    name: name.clone(),
+                    target,
+                    inputs: emit::io_tensors(&first.program.inputs),
+                    outputs: emit::io_tensors(&first.program.outputs),
+                    variants,
+                });
+            }
         }
     }
     bundle
@@ -328,7 +390,7 @@ fn flags(options: &CompileOptions) -> Vec<String> {
     flags
 }
 
-fn report(draft: &Draft) -> VariantReport {
+fn report(entry: &str, draft: &Draft) -> VariantReport {
     let dispatches = draft.program.steps.iter().map(|step| DispatchReport {
         name: step.name.clone(),
         origins: step.origins.clone(),
@@ -341,6 +403,7 @@ fn report(draft: &Draft) -> VariantReport {
         flops: step.flops,
     });
     VariantReport {
+        entry: entry.to_owned(),
         target: draft.target,
         variant: draft.profile.name.to_owned(),
         profile: draft.profile.name.to_owned(),

@@ -17,9 +17,10 @@ pub(crate) trait Backend: Send + Sync {
     /// Messages of the API's validation layer, where one was asked for.
     fn validation_log(&self) -> ValidationLog;
 
-    /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init program. The
-    /// program's limits have been checked against [`Backend::info`].
-    fn load(&self, program: &Program<'_>, options: &LoadOptions) -> Result<Loaded, RuntimeError>;
+    /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init programs. Weights
+    /// are there once for all programs, and so is the arena of those that [may share it][Program::may_share]. The
+    /// programs are of one bundle; their limits have been checked against [`Backend::info`].
+    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError>;
 }
 
 /// A recorded program, ready to be submitted any number of times.
@@ -88,6 +89,13 @@ impl<'a> Program<'a> {
         used.sort_unstable();
         used.dedup();
         used
+    }
+
+    /// Whether another program may use the arena between two runs: nothing in it has to outlive a run.
+    pub(crate) fn may_share(&self) -> bool {
+        let outputs = self.output_ranges();
+        let is_state = |input: &(u64, u64)| input.1 > 0 && outputs.contains(input);
+        self.variant.init.is_empty() && !self.input_ranges().iter().any(is_state)
     }
 
     /// Offset and size in the arena of each input.

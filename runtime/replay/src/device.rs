@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use drift_bundle::Bundle;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Program};
 use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
 use crate::session::{LoadOptions, Session};
+use crate::turns::Turns;
 use crate::vulkan::{self, ValidationLog};
 
 /// Everything on this machine that can replay, best first. [`RuntimeError::NoDriver`] where there is nothing.
@@ -76,14 +77,47 @@ impl Device {
 
     /// Loads an entry of the bundle. The session keeps nothing of the bundle.
     pub fn load_with(&self, bundle: &Bundle, options: &LoadOptions) -> Result<Session, RuntimeError> {
+        let mut sessions = self.load_all(bundle, &[options.entry.as_deref()], options)?;
+        Ok(sessions.pop().unwrap_or_else(|| unreachable!("one session for each entry")))
+    }
+
+    /// Loads several entries of the bundle into the same memory: weights once, and one arena, as large as the
+    /// largest needs, for all entries whose activations end with a run (those with state have their own). The
+    /// sessions come in the order of `entries`; `options.entry` is not looked at.
+    ///
+    /// Their runs take turns. One that comes after another session's run uploads its inputs again, and outputs
+    /// have to be read before another session runs ([`RuntimeError::Overwritten`]).
+    pub fn load_entries(
+        &self,
+        bundle: &Bundle,
+        entries: &[&str],
+        options: &LoadOptions,
+    ) -> Result<Vec<Session>, RuntimeError> {
+        let entries: Vec<Option<&str>> = entries.iter().copied().map(Some).collect();
+        self.load_all(bundle, &entries, options)
+    }
+
+    fn load_all(
+        &self,
+        bundle: &Bundle,
+        entries: &[Option<&str>],
+        options: &LoadOptions,
+    ) -> Result<Vec<Session>, RuntimeError> {
         let start = Instant::now();
-        let (entry, variant) = (options.entry.as_deref(), options.variant.as_deref());
-        let (program, declined) = choose::choose(bundle, self.info(), entry, variant)?;
+        let choose =
+            |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options.variant.as_deref());
+        let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
         if options.verify_weights {
             bundle.verify_weights()?;
         }
-        let loaded = self.backend.load(&program, options)?;
-        Ok(Session::new(&program, loaded, declined, start.elapsed()))
+        let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
+        let loaded = self.backend.load(&programs, options)?;
+        let turns = Turns::of(&programs);
+        let parts = programs.iter().zip(loaded).zip(declined).zip(turns);
+        let sessions = parts.map(|(((program, loaded), declined), turn)| {
+            Session::new(program, loaded, declined, turn, start.elapsed())
+        });
+        Ok(sessions.collect())
     }
 }
 

@@ -126,6 +126,15 @@ pub enum RuntimeError {
     /// Results were asked for before the first run.
     #[error("there are no results yet; call `run` first")]
     NotRun,
+    /// Results that are gone.
+    #[error(
+        "the results of entry `{entry}` are gone, because another entry has run in the memory that they share; read \
+         them before that"
+    )]
+    Overwritten {
+        /// The entry whose results were asked for.
+        entry: String,
+    },
     /// Timings of a session that takes none.
     #[error("there are no timings: {reason}")]
     NoTimings {

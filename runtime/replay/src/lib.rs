@@ -29,6 +29,7 @@ mod info;
 mod limits;
 mod report;
 mod session;
+mod turns;
 mod vulkan;
 
 pub use device::{Device, OpenOptions, devices};

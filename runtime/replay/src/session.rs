@@ -12,6 +12,7 @@ use crate::backend::{Loaded, Program, Replay};
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
 use crate::report::{DeclinedVariant, LoadReport, Timings};
+use crate::turns::Turns;
 
 /// How to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub struct Session {
     input_tensors: Vec<IoTensor>,
     output_tensors: Vec<IoTensor>,
     progress: Progress,
+    turns: Turns,
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
     report: LoadReport,
@@ -105,6 +107,7 @@ impl Session {
         program: &Program<'_>,
         loaded: Loaded,
         declined: Vec<DeclinedVariant>,
+        turns: Turns,
         total: Duration,
     ) -> Self {
         let report = LoadReport {
@@ -125,6 +128,7 @@ impl Session {
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
             progress: Progress::Loaded,
+            turns,
             uploads: Vec::with_capacity(program.entry.inputs.len()),
             report,
         }
@@ -198,9 +202,12 @@ impl Session {
         if let Some(index) = self.inputs.iter().position(|input| !input.known && !input.state) {
             return Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() });
         }
+        let mut turn = self.turns.take();
+        let overwritten = turn.is_overwritten();
         self.uploads.clear();
-        self.uploads.extend(self.inputs.iter().map(Input::must_be_uploaded));
+        self.uploads.extend(self.inputs.iter().map(|input| overwritten || input.must_be_uploaded()));
         self.progress = Progress::Failed;
+        turn.claim();
         self.replay.run(&self.uploads)?;
         self.progress = Progress::Run;
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
@@ -250,6 +257,10 @@ impl Session {
             Progress::Loaded => return Err(RuntimeError::NotRun),
             Progress::Failed => return Err(RuntimeError::Failed),
             Progress::Run => {}
+        }
+        let turn = self.turns.take();
+        if turn.is_overwritten() {
+            return Err(RuntimeError::Overwritten { entry: self.report.entry.clone() });
         }
         // Where this fails, the device may still be busy with the copy.
         self.progress = Progress::Failed;

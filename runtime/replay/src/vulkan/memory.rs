@@ -34,6 +34,8 @@ pub(crate) struct Buffer {
 // SAFETY: `mapped` points to memory that the buffer owns, and is only followed through `&mut self` or `&self`
 // methods that hand out slices with the usual rules.
 unsafe impl Send for Buffer {}
+// SAFETY: `&self` methods only read the mapped memory, and Vulkan handles may be used by several threads.
+unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// Allocates at least one byte, since Vulkan has no empty buffers.

@@ -63,8 +63,8 @@ impl Backend for VulkanDevice {
         self.context.instance.validation_log()
     }
 
-    fn load(&self, program: &Program<'_>, options: &LoadOptions) -> Result<Loaded, RuntimeError> {
-        replay::load(&self.context, program, options)
+    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
+        replay::load(&self.context, programs, options)
     }
 }
 

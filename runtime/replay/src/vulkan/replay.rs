@@ -33,8 +33,8 @@ struct VulkanReplay {
     _pipelines: Pipelines,
     inputs: Staged,
     outputs: Staged,
-    _arena: Buffer,
-    _weights: Weights,
+    _arena: Arc<Buffer>,
+    _weights: Arc<Weights>,
     _textures: Textures,
     timeout: Duration,
     context: Arc<Context>,
@@ -59,20 +59,42 @@ struct Staged {
     ranges: Vec<(u64, u64, u64)>,
 }
 
-/// Loads `program`; see [`crate::backend::Backend::load`].
+/// Loads programs; see [`crate::backend::Backend::load`].
 pub(crate) fn load(
     context: &Arc<Context>,
+    programs: &[Program<'_>],
+    options: &LoadOptions,
+) -> Result<Vec<Loaded>, RuntimeError> {
+    let mut clock = Clock(Instant::now());
+    let weights = Arc::new(Weights::load(context, programs, options.timeout)?);
+    let upload = clock.lap();
+    let arena = |bytes| Buffer::new(context, bytes, Purpose::Device).map(Arc::new);
+    let sharing = programs.iter().filter(|program| program.may_share());
+    let shared = sharing.map(|program| program.variant.arena_bytes).max().map(arena).transpose()?;
+    let mut loaded = Vec::with_capacity(programs.len());
+    for program in programs {
+        let arena = match &shared {
+            Some(shared) if program.may_share() => Arc::clone(shared),
+            _ => arena(program.variant.arena_bytes)?,
+        };
+        loaded.push(load_one(context, program, (arena, Arc::clone(&weights)), upload, options)?);
+    }
+    Ok(loaded)
+}
+
+/// Loads `program` into memory that is there already.
+fn load_one(
+    context: &Arc<Context>,
     program: &Program<'_>,
+    (arena, weights): (Arc<Buffer>, Arc<Weights>),
+    upload: Duration,
     options: &LoadOptions,
 ) -> Result<Loaded, RuntimeError> {
     let mut clock = Clock(Instant::now());
-    let arena = Buffer::new(context, program.variant.arena_bytes, Purpose::Device)?;
     let textures = Textures::new(context, &program.variant.textures)?;
     let inputs = Staged::new(context, &program.input_ranges(), Purpose::Upload)?;
     let outputs = Staged::new(context, &program.output_ranges(), Purpose::Download)?;
     let allocate = clock.lap();
-    let weights = Weights::load(context, program, options.timeout)?;
-    let upload = clock.lap();
     let (pipelines, cache) = Pipelines::new(context, program, options.cache_dir.as_deref())?;
     let compile = clock.lap();
     let memory = Memory { arena: &arena, weights: &weights, textures: &textures };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
-use drift_bundle::ALIGNMENT_BYTES;
+use drift_bundle::{ALIGNMENT_BYTES, Bundle};
 
 use super::commands::{CommandPool, Fence, copy};
 use super::context::Context;
@@ -22,7 +22,7 @@ const STAGING_BYTES: u64 = 8 << 20;
 /// Largest buffer that several blobs share. Larger ones are harder to place, and gain nothing.
 const SHARED_BYTES: u64 = 1 << 30;
 
-/// The weights of a program on the device.
+/// The weights of programs on the device.
 pub(crate) struct Weights {
     pub(crate) buffers: Vec<Buffer>,
     /// For each blob in use: which buffer, and where in it.
@@ -32,24 +32,27 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Allocates buffers and copies every blob in use.
+    /// Allocates buffers and copies every blob that one of the programs uses.
     pub(crate) fn load(
         context: &Arc<Context>,
-        program: &Program<'_>,
+        programs: &[Program<'_>],
         timeout: Duration,
     ) -> Result<Self, RuntimeError> {
-        let blobs: Vec<(usize, u64)> = program
-            .used_weights()
-            .into_iter()
-            .map(|index| (index, program.bundle.manifest().weights[index].size))
-            .collect();
+        let mut used: Vec<usize> = programs.iter().flat_map(Program::used_weights).collect();
+        used.sort_unstable();
+        used.dedup();
+        let Some(bundle) = programs.first().map(|program| program.bundle) else {
+            return Ok(Self { buffers: Vec::new(), places: BTreeMap::new(), staging_bytes: 0 });
+        };
+        let blobs: Vec<(usize, u64)> =
+            used.into_iter().map(|index| (index, bundle.manifest().weights[index].size)).collect();
         let (places, sizes) = place(&blobs, SHARED_BYTES.min(context.info.limits.buffer_bytes));
         let mut buffers = Vec::with_capacity(sizes.len());
         for size in sizes {
             buffers.push(Buffer::new(context, size, Purpose::Device)?);
         }
         let mut weights = Self { buffers, places, staging_bytes: 0 };
-        weights.fill(context, program, timeout)?;
+        weights.fill(context, bundle, timeout)?;
         Ok(weights)
     }
 
@@ -67,12 +70,12 @@ impl Weights {
     fn fill(
         &mut self,
         context: &Arc<Context>,
-        program: &Program<'_>,
+        bundle: &Bundle,
         timeout: Duration,
     ) -> Result<(), RuntimeError> {
         let mut staging = None;
         for (blob, (buffer, offset)) in &self.places {
-            let bytes = program.bundle.weight_bytes(&program.bundle.manifest().weights[*blob]);
+            let bytes = bundle.weight_bytes(&bundle.manifest().weights[*blob]);
             let buffer = &mut self.buffers[*buffer];
             if let Some(mapped) = buffer.bytes_mut() {
                 mapped[*offset as usize..][..bytes.len()].copy_from_slice(bytes);

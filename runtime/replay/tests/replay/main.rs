@@ -8,3 +8,4 @@ mod io;
 mod no_driver;
 mod numbers;
 mod program;
+mod sharing;

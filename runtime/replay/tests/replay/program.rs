@@ -146,10 +146,22 @@ impl Program {
         self
     }
 
-    pub(crate) fn bundle(mut self) -> Bundle {
+    /// Ends this entry and begins another one of the same bundle.
+    pub(crate) fn then(self, name: &str, arena_bytes: u64) -> Self {
+        let mut next = Self::new(arena_bytes);
+        next.writer = self.finished();
+        next.entry.name = name.to_owned();
+        next
+    }
+
+    pub(crate) fn bundle(self) -> Bundle {
+        Bundle::from_bytes(self.finished().to_bytes().unwrap()).unwrap()
+    }
+
+    fn finished(mut self) -> BundleWriter {
         self.entry.variants.push(self.variant);
         self.writer.add_entry(self.entry);
-        Bundle::from_bytes(self.writer.to_bytes().unwrap()).unwrap()
+        self.writer
     }
 }
 
