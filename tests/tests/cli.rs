@@ -281,6 +281,11 @@ fn several_models_make_one_bundle() {
     assert!(fine(&["run", &bundle, "--entry", "text"]).out.contains("last_hidden_state"));
     refused(&["run", &bundle, "--entry", "speech"], &["speech", "vision, text"]);
 
+    // The same model twice: its tensors' names are those of both entries.
+    let twice = [&format!("a={}", model(MOBILENET)), &format!("b={}", model(MOBILENET))];
+    fine(&[twice[0], twice[1], "--target", "vulkan", "-o", &again]);
+    fine(&["run", &again, "--entry", "b"]);
+
     refused(&[&vision, &text, "--target", "vulkan"], &["-o OUT.drift"]);
     refused(&[&model(BERT), &text, "--target", "vulkan", "-o", &again], &["needs a name"]);
     refused(&[&vision, &vision, "--target", "vulkan", "-o", &again], &["two models are named `vision`"]);

@@ -352,7 +352,8 @@ fn bundle(
         profiles,
     });
     for (index, name) in names.iter().enumerate() {
-        let mut blobs = Blobs::default();
+        let prefix = if names.len() > 1 { format!("{name}/") } else { String::new() };
+        let mut blobs = Blobs::new(prefix);
         for &target in &options.targets {
             let of_target = || drafts.iter().filter(|draft| (draft.entry, draft.target) == (index, target));
             let mut variants = Vec::new();

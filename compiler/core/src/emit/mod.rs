@@ -36,15 +36,23 @@ impl WeightSource for Packed {
     }
 }
 
-/// The blobs of a bundle, by what they hold.
-#[derive(Default)]
-pub struct Blobs(HashMap<PackedKey, u32>);
+/// The blobs of one graph in a bundle, by what they hold.
+pub struct Blobs {
+    known: HashMap<PackedKey, u32>,
+    prefix: String,
+}
 
 impl Blobs {
+    /// None yet. Graphs of one bundle need different prefixes for the names of their blobs.
+    pub fn new(prefix: String) -> Self {
+        Self { known: HashMap::new(), prefix }
+    }
+
     /// The blob of a constant, added to the bundle unless another step, variant or target has done so.
     fn index(&mut self, constant: &PackedConstant, bundle: &mut BundleWriter) -> u32 {
-        *self.0.entry(constant.key.clone()).or_insert_with(|| {
-            bundle.add_packed_weight(&constant.name, Arc::new(Packed(constant.recipe.clone())))
+        *self.known.entry(constant.key.clone()).or_insert_with(|| {
+            let name = format!("{}{}", self.prefix, constant.name);
+            bundle.add_packed_weight(&name, Arc::new(Packed(constant.recipe.clone())))
         })
     }
 }
