@@ -29,8 +29,10 @@ const LICENSE_EXCEPTIONS: &[(&str, &str, &str)] =
 /// Crates that may be there in more than one version: name, reason.
 const DUPLICATES: &[(&str, &str)] = &[
     ("foldhash", "petgraph 0.8 is on hashbrown 0.15, everyone else on 0.17"),
+    ("getrandom", "an example's tokenizer hashes with ahash, which is on 0.3; tempfile is on 0.4"),
     ("hashbrown", "petgraph 0.8 is on hashbrown 0.15, everyone else on 0.17"),
     ("miniz_oxide", "png, an example's dependency, is on 0.8, flate2 on 0.9"),
+    ("r-efi", "of both versions of getrandom; for UEFI only"),
     ("syn", "derive macros are moving from syn 2 to 3; at build time only"),
     ("thiserror", "protobuf, a test dependency, is on thiserror 1"),
     ("thiserror-impl", "protobuf, a test dependency, is on thiserror 1"),
