@@ -9,6 +9,7 @@ mod greedy;
 pub mod minimalloc;
 pub mod objects;
 mod search;
+mod skyline;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +78,8 @@ pub struct Plan {
     pub lower_bound_bytes: u64,
     /// Strategy that gave this plan.
     pub strategy: Strategy,
+    /// Whether it was proved that no plan is smaller.
+    pub is_smallest: bool,
 }
 
 /// Why tensors cannot be planned, or why a plan is wrong.
@@ -152,10 +155,10 @@ pub enum MemoryError {
 pub enum Effort {
     /// The greedy orders only.
     Greedy,
-    /// Where they miss the lower bound: an exact search for that bound, then a search over placement orders for less than
-    /// the greedy ones need.
+    /// Where they miss the lower bound: exact searches for that bound and then between it and the best plan, at last a
+    /// search over placement orders.
     Search {
-        /// Comparisons of two tensors for each, of which a second on one core has about a hundred million.
+        /// Steps of work for each, of which a second on one core has about a hundred million.
         budget: u64,
     },
     /// An exact search where the greedy orders miss a capacity; it stops as soon as that is met.
@@ -168,54 +171,55 @@ pub enum Effort {
 }
 
 impl Effort {
-    /// What a compilation spends: a tenth or two of a second, and nothing where the greedy orders are best.
-    pub const COMPILE: Self = Self::Search { budget: 10_000_000 };
+    /// What a compilation spends: about a second at most, and nothing where the greedy orders are best.
+    pub const COMPILE: Self = Self::Search { budget: 40_000_000 };
 }
 
 /// Places all tensors in one arena: the smallest plan of all strategies, the first of them on a tie.
 pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
     let naive_bytes = total_bytes(tensors)?;
     let lower_bound_bytes = lower_bound(tensors);
-    let as_plan = |strategy, offsets: Vec<u64>| Plan {
-        peak_bytes: peak(tensors, &offsets),
-        offsets,
-        naive_bytes,
-        lower_bound_bytes,
-        strategy,
+    let as_plan = |strategy, offsets: Vec<u64>| {
+        let peak_bytes = peak(tensors, &offsets);
+        let is_smallest = peak_bytes == lower_bound_bytes;
+        Plan { peak_bytes, offsets, naive_bytes, lower_bound_bytes, strategy, is_smallest }
     };
-    let by_size = greedy::size_order(tensors);
-    let by_breadth = greedy::breadth_order(tensors);
-    let mut best = as_plan(Strategy::BySize, greedy::place_in_order(tensors, &by_size));
-    let mut best_order = by_size;
-    let other = as_plan(Strategy::ByBreadth, greedy::place_in_order(tensors, &by_breadth));
-    if other.peak_bytes < best.peak_bytes {
-        best = other;
-        best_order = by_breadth;
-    }
-    let better = match effort {
+    let (mut best, order) = greedy_plan(tensors, &as_plan);
+    match effort {
         Effort::Search { budget } if best.peak_bytes > lower_bound_bytes => {
-            Some(match fit::fit(tensors, lower_bound_bytes, budget) {
-                fit::Outcome::Fits(offsets) => as_plan(Strategy::Fit, offsets),
-                fit::Outcome::Impossible | fit::Outcome::Unknown => {
-                    let start = best.offsets.clone();
-                    let offsets = search::improve(tensors, best_order, start, lower_bound_bytes, budget);
-                    as_plan(Strategy::Search, offsets)
-                }
-            })
+            let descent = fit::descend(tensors, best.peak_bytes, lower_bound_bytes, budget);
+            if let Some(offsets) = descent.offsets {
+                best = as_plan(Strategy::Fit, offsets);
+            }
+            if best.peak_bytes > descent.at_least {
+                let start = best.offsets.clone();
+                let offsets = search::improve(tensors, order, start, descent.at_least, budget);
+                best = smaller(best, as_plan(Strategy::Search, offsets));
+            }
+            best.is_smallest = best.peak_bytes == descent.at_least;
         }
         Effort::Fit { capacity, budget } if best.peak_bytes > capacity => {
-            match fit::fit(tensors, capacity, budget) {
-                fit::Outcome::Fits(offsets) => Some(as_plan(Strategy::Fit, offsets)),
-                fit::Outcome::Impossible | fit::Outcome::Unknown => None,
+            if let fit::Outcome::Fits(offsets) = fit::fit(tensors, capacity, budget) {
+                best = as_plan(Strategy::Fit, offsets);
             }
         }
-        Effort::Greedy | Effort::Search { .. } | Effort::Fit { .. } => None,
-    };
-    if let Some(better) = better.filter(|better| better.peak_bytes < best.peak_bytes) {
-        best = better;
+        Effort::Greedy | Effort::Search { .. } | Effort::Fit { .. } => {}
     }
     debug_assert_eq!(check(&best, tensors), Ok(()));
     Ok(best)
+}
+
+/// The better of the greedy plans, and the order that it places tensors in.
+fn greedy_plan(tensors: &[Tensor], as_plan: &dyn Fn(Strategy, Vec<u64>) -> Plan) -> (Plan, Vec<usize>) {
+    let (by_size, by_breadth) = (greedy::size_order(tensors), greedy::breadth_order(tensors));
+    let one = as_plan(Strategy::BySize, greedy::place_in_order(tensors, &by_size));
+    let other = as_plan(Strategy::ByBreadth, greedy::place_in_order(tensors, &by_breadth));
+    if other.peak_bytes < one.peak_bytes { (other, by_breadth) } else { (one, by_size) }
+}
+
+/// The smaller plan, the first on a tie.
+fn smaller(one: Plan, other: Plan) -> Plan {
+    if other.peak_bytes < one.peak_bytes { other } else { one }
 }
 
 /// Proves that a plan keeps tensors apart that are live together, aligned and inside the arena.

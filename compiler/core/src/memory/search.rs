@@ -77,11 +77,11 @@ fn place_below(tensors: &[Tensor], order: &[usize], limit: u64) -> Result<Vec<u6
 }
 
 /// Xorshift: enough to break cycles, the same everywhere.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// A number below `limit`, which is not zero.
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
