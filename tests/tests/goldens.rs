@@ -64,9 +64,6 @@ fn kernels_among_others_read_as_their_goldens() {
             check_kernel(case, kernel_of(case), Setting { layout, ..GENERIC });
         }
     }
-    for layout in [LayoutChoice::TextureArray, LayoutChoice::Texture3d] {
-        check_kernel(&INNER[0], kernel_of(&INNER[0]), Setting { layout, ..GENERIC });
-    }
 }
 
 #[test]
@@ -84,6 +81,20 @@ fn a_product_by_cooperative_matrices_reads_as_its_golden() {
     // What this profile turns into loops, it turns after specialisation; here it is as the kernel has it.
     let setting = Setting { precision: Precision::F16, profile: "cooperative-loops", ..GENERIC };
     check_kernel(named("matmul_cooperative/whole-tiles-b2"), "matmul_cooperative", setting);
+}
+
+#[test]
+fn a_convolution_after_winograd_reads_as_its_golden() {
+    let inner = Case {
+        name: "winograd/inner-c8-to-12",
+        graph: "%x: f32[1,4,9,7]\n@v: f32[8,4,1,1] = random(3)\n@w: f32[12,8,3,3] = random(1)\n@b: f32[12] = random(2)\n%1 = conv %x, @v\n%2 = conv %1, @w, @b {pads=[1,1,1,1]} epilogue(relu)\n%3 = reduce_max %2 {axes=[2,3], keep_dims=true}\nreturn %3",
+        golden: true,
+    };
+    for (case, profile) in [(&inner, "winograd-4x4"), (named("winograd/uneven-padding"), "winograd-2x2")] {
+        for kernel in ["winograd_input", "winograd_output"] {
+            check_kernel(case, kernel, Setting { profile, ..GENERIC });
+        }
+    }
 }
 
 #[test]

@@ -77,25 +77,6 @@ fn vulkan_agrees_with_the_evaluator() {
     prove(on_vulkan, "generic", "", EVERYTHING, cases::all().count() * 6);
 }
 
-/// These differ from 2D textures in the accessors only, so each has one precision.
-#[test]
-fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
-    let settings: Settings = (&[LayoutChoice::TextureArray], &[Precision::F32]);
-    prove(on_vulkan, "generic", "", settings, cases::all().count());
-}
-
-#[test]
-fn vulkan_agrees_with_the_evaluator_on_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::Texture3d], &[Precision::F16]);
-    prove(on_vulkan, "generic", "", settings, cases::all().count());
-}
-
-#[test]
-fn opencl_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_opencl, "generic", "conv_", settings, 20);
-}
-
 #[test]
 fn opencl_agrees_with_the_evaluator() {
     prove(on_opencl, "generic", "", EVERYTHING, cases::all().count() * 3 + 20);
@@ -125,4 +106,18 @@ fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
         (&[LayoutChoice::Buffer, LayoutChoice::Texture2d], &[Precision::F16]),
         14,
     );
+}
+
+#[test]
+fn convolutions_after_winograd_agree_with_the_evaluator() {
+    for profile in ["winograd-2x2", "winograd-4x4"] {
+        prove(on_vulkan, profile, "winograd/", EVERYTHING, 78);
+    }
+}
+
+#[test]
+fn convolutions_after_winograd_agree_on_opencl() {
+    for profile in ["winograd-2x2", "winograd-4x4"] {
+        prove(on_opencl, profile, "winograd/", EVERYTHING, 39);
+    }
 }

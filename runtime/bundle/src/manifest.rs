@@ -137,10 +137,8 @@ pub enum BindingKind {
         /// Bytes that the shader may touch.
         min_bytes: u64,
     },
-    /// Sampled texture read without a sampler, or storage texture when writable; four channels.
-    Texture {
-        /// Its dimensions.
-        kind: TextureKind,
+    /// Sampled 2D texture read without a sampler, or storage 2D texture when writable; four channels.
+    Texture2d {
         /// Channel type.
         element: DeviceElement,
     },
@@ -211,34 +209,15 @@ pub struct IoBinding {
     pub element: DeviceElement,
 }
 
-/// Dimensions of a texture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TextureKind {
-    /// Width and height.
-    D2,
-    /// Width and height, and layers.
-    Array,
-    /// Width, height and depth.
-    D3,
-}
-
 /// A pooled texture: four channels of `element`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextureObject {
-    /// Its dimensions.
-    pub kind: TextureKind,
     /// Channel type.
     pub element: DeviceElement,
-    /// Width, height, and depth or layers, in texels; the last is 1 for a 2D texture.
-    pub extent_px: [u32; 3],
-}
-
-impl TextureObject {
-    /// Bytes of all texels.
-    pub fn size_bytes(&self) -> u64 {
-        let texels = self.extent_px.iter().fold(1_u64, |texels, &size| texels.saturating_mul(size.into()));
-        texels.saturating_mul(self.element.texel_bytes())
-    }
+    /// Width in texels.
+    pub width_px: u32,
+    /// Height in texels.
+    pub height_px: u32,
 }
 
 /// A predicate on the device.
@@ -273,10 +252,6 @@ pub enum Requirement {
     BufferBytes(u64),
     /// Width and height of a 2D texture.
     Texture2dSize(u32),
-    /// Width, height and depth of a 3D texture.
-    Texture3dSize(u32),
-    /// Layers of a texture array.
-    TextureLayers(u32),
     /// Texels in an image buffer.
     ImageBufferTexels(u32),
     /// Storage buffers in one dispatch.

@@ -9,6 +9,7 @@ mod norm;
 mod scalar;
 mod speed;
 mod vision;
+mod winograd;
 
 /// One graph.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,7 @@ const FAMILIES: &[&[Case]] = &[
     scalar::CASES,
     speed::CASES,
     vision::CASES,
+    winograd::CASES,
 ];
 
 /// All cases.

@@ -74,9 +74,7 @@ impl Slot {
                 let rows = slices && [batch, height, width].iter().all(|stride| stride % 4 == 0);
                 rows || whole && (self.access == Access::Read || slices)
             }
-            crate::physical::Order::Slices
-            | crate::physical::Order::TextureRows
-            | crate::physical::Order::TextureLayers => true,
+            crate::physical::Order::Slices | crate::physical::Order::TextureRows => true,
         }
     }
 }
@@ -193,11 +191,18 @@ impl KernelCall {
         bindings
     }
 
-    /// Bytes that the call reads or writes at least: each tensor once, however many slots show it.
+    /// Bytes that the call reads or writes at least: each tensor once, however many slots show it. A launch for one of
+    /// BLOCKS blocks of rows touches that part of every image, which is all but what lies in `planes` of its own.
     pub fn bytes(&self, access: Access) -> u64 {
+        let blocks = self.constants.iter().find_map(|&(name, value)| match value {
+            Constant::U32(blocks) if name == "BLOCKS" => Some(u64::from(blocks)),
+            _ => None,
+        });
         let mut seen: Vec<(Source, u64)> = Vec::new();
         for slot in self.slots.iter().filter(|slot| slot.access == access) {
-            let bytes = slot.extents().elements() * slot.layout.element.size_bytes();
+            let image = matches!(slot.source, Source::Activation(_)) && slot.name != "planes";
+            let share = blocks.filter(|_| image).unwrap_or(1);
+            let bytes = (slot.extents().elements() * slot.layout.element.size_bytes()).div_ceil(share);
             match seen.iter_mut().find(|(source, _)| *source == slot.source) {
                 Some((_, most)) => *most = bytes.max(*most),
                 None => seen.push((slot.source, bytes)),

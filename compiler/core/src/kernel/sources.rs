@@ -57,6 +57,8 @@ kernels!(
     "strided",
     "top_k",
     "transpose_tiled",
+    "winograd_input",
+    "winograd_output",
 );
 
 /// The kernel called `name`.

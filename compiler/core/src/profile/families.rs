@@ -1,9 +1,10 @@
 //! The families that driftc knows.
 
-use super::{CooperativeShape, Profile};
+use super::{CooperativeShape, Profile, Winograd};
 
 /// Every profile; the first is the portable one.
-pub const ALL: &[Profile] = &[GENERIC, NVIDIA, SUBGROUPS, COOPERATIVE_LOOPS, SMALL_BINDINGS];
+pub const ALL: &[Profile] =
+    &[GENERIC, NVIDIA, SUBGROUPS, COOPERATIVE_LOOPS, SMALL_BINDINGS, WINOGRAD_2, WINOGRAD_4];
 
 /// What a bundle for Vulkan holds unless told otherwise, tuned first.
 pub const VULKAN: &[&Profile] = &[&NVIDIA, &GENERIC];
@@ -21,13 +22,13 @@ pub const GENERIC: Profile = Profile {
     workgroup_invocations: 256,
     busy_workgroups: 64,
     texture_2d_px: 8_192,
-    texture_3d_px: 2_048,
-    texture_layers: 256,
     // Vulkan's least maxTexelBufferElements is 65,536; every desktop and current phone driver has 2^27 or more. The
     // variant states what it needs.
     image_buffer_texels: 1 << 27,
     // Vulkan's least maxStorageBufferRange is the same.
     binding_bytes: 128 << 20,
+    // A share of a large image that leaves a peak of memory where it is, and that caches of desktop GPUs hold.
+    winograd: Winograd { always: None, scratch_bytes: 16 << 20 },
     grid_axis: 65_535,
 };
 
@@ -44,11 +45,10 @@ const NVIDIA: Profile = Profile {
     workgroup_invocations: 1_024,
     busy_workgroups: 264,
     texture_2d_px: 32_768,
-    texture_3d_px: 16_384,
-    texture_layers: 2_048,
     image_buffer_texels: 1 << 27,
     // maxStorageBufferRange is one byte less than 4 GiB.
     binding_bytes: (4 << 30) - 256,
+    winograd: Winograd { always: None, scratch_bytes: 32 << 20 },
     grid_axis: 65_535,
 };
 
@@ -77,5 +77,21 @@ const SMALL_BINDINGS: Profile = Profile {
     name: "small-bindings",
     source: "for tests: the generic profile with 512-byte bindings of constants; run on lavapipe",
     binding_bytes: 512,
+    ..GENERIC
+};
+
+/// Winograd's form with tiles of 2x2 for every 3x3 convolution, in blocks of few rows.
+const WINOGRAD_2: Profile = Profile {
+    name: "winograd-2x2",
+    source: "for tests: the generic profile with F(2x2, 3x3) wherever it can be; run on lavapipe",
+    winograd: Winograd { always: Some(2), scratch_bytes: 64 << 10 },
+    ..GENERIC
+};
+
+/// The same with tiles of 4x4.
+const WINOGRAD_4: Profile = Profile {
+    name: "winograd-4x4",
+    source: "for tests: the generic profile with F(4x4, 3x3) wherever it can be; run on lavapipe",
+    winograd: Winograd { always: Some(4), scratch_bytes: 64 << 10 },
     ..GENERIC
 };

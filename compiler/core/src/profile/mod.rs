@@ -15,6 +15,16 @@ pub struct CooperativeShape {
     pub k: u32,
 }
 
+/// How convolutions take Winograd's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Winograd {
+    /// Pixels of a tile's side, 2 or 4, for every 3x3 convolution, whatever it costs and loses; otherwise the faster form
+    /// is taken where one is.
+    pub always: Option<u64>,
+    /// Bytes that a layer's intermediates may take: larger images go through in blocks of rows of tiles.
+    pub scratch_bytes: u64,
+}
+
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
 /// a profile is a promise about speed, never about correctness.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,15 +51,13 @@ pub struct Profile {
     pub busy_workgroups: u32,
     /// Largest side of a 2D texture.
     pub texture_2d_px: u64,
-    /// Largest side of a 3D texture.
-    pub texture_3d_px: u64,
-    /// Most layers of a texture array.
-    pub texture_layers: u64,
     /// Texels in an image buffer.
     pub image_buffer_texels: u64,
     /// Bytes of a storage buffer binding; constants that are larger are bound in parts. A multiple of 256, as the offsets of
     /// bindings are.
     pub binding_bytes: u64,
+    /// Winograd's form of convolutions.
+    pub winograd: Winograd,
     /// Workgroups along one axis of a dispatch.
     pub grid_axis: u32,
 }

@@ -19,6 +19,7 @@ const STORAGE_BUFFERS: usize = 8;
 const MOST_PARTS: u64 = 6;
 
 /// A kernel call and its reasons.
+#[derive(Clone)]
 pub struct Chosen {
     /// The call.
     pub call: KernelCall,

@@ -1,6 +1,7 @@
 //! Convolutions: depthwise, as a matrix product of pixels, or direct over blocks of pixels and slices.
 
 use super::product::{self, Product, Window};
+use super::winograd::{self, Layer};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::{AxisMap, LANES, Layout, Moves, Object, Order, Packing};
@@ -35,8 +36,9 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Conv) -> Resul
     let dst_elements: u64 = context.shape(node.outputs[0]).iter().product();
     let per_output = sizes.kernel[0] * sizes.kernel[1] * sizes.src_channels / sizes.groups;
     let flops = 2 * dst_elements * per_output;
-    let candidates: [(&str, Candidate); 4] = [
+    let candidates: [(&str, Candidate); 5] = [
         ("conv_depthwise", depthwise),
+        ("winograd", winograd),
         ("matmul_cooperative", cooperative),
         ("matmul_tiled", tiled),
         ("conv_generic", generic),
@@ -74,11 +76,11 @@ fn image_slots(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<
     let axes = if rank == 3 { AxisMap::signal() } else { AxisMap::channels_first(rank) };
     let buffer = |value| {
         let placed: Option<&crate::program::Placement> = context.placements.get(&value);
-        placed.is_some_and(|p| !p.layout.object.is_texture())
+        placed.is_some_and(|p| p.layout.object != Object::Texture2d)
     };
     let plain = node.epilogue.operands.iter().all(|&operand| {
         let shape = context.shape(operand);
-        let texture = context.placements.get(&operand).is_some_and(|p| p.layout.object.is_texture());
+        let texture = context.placements.get(&operand).is_some_and(|p| p.layout.object == Object::Texture2d);
         !texture && (shape == context.shape(y) || shape.iter().product::<u64>() == 1)
     });
     let merge = rank == 4 && sizes.is_pointwise() && buffer(x) && buffer(y) && plain;
@@ -160,6 +162,32 @@ fn tiled(context: &mut Context<'_>, node: &Node, sizes: &Sizes, flops: u64) -> R
     product::tiled(context, node, product)
 }
 
+fn winograd(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+    _flops: u64,
+) -> Result<Vec<Chosen>, Declined> {
+    if sizes.kernel != [3, 3] || sizes.strides != [1, 1] || sizes.dilations != [1, 1] || sizes.groups != 1 {
+        return Err(Declined::Shape(
+            "needs a 3x3 kernel, strides and dilations of one, one group".to_owned(),
+        ));
+    }
+    if sizes.dst_channels <= FEW_CHANNELS && context.profile.winograd.always.is_none() {
+        return Err(Declined::Shape(few_channels(sizes)));
+    }
+    let (src, dst) = image_slots(context, node, sizes)?;
+    let Sizes { pads, src_channels, dst_channels, .. } = *sizes;
+    winograd::select(context, node, Layer { src, dst, pads, src_channels, dst_channels })
+}
+
+/// Output channels up to which most of a tile would be thrown away.
+const FEW_CHANNELS: u64 = 8;
+
+fn few_channels(sizes: &Sizes) -> String {
+    format!("needs more than {FEW_CHANNELS} output channels, has {}", sizes.dst_channels)
+}
+
 /// The convolution as a product: a row for each pixel of the result, k over taps and input slices.
 fn product_of(
     context: &mut Context<'_>,
@@ -167,16 +195,11 @@ fn product_of(
     sizes: &Sizes,
     flops: u64,
 ) -> Result<Product, Declined> {
-    /// Output channels up to which most of a tile would be thrown away.
-    const FEW_CHANNELS: u64 = 8;
     if sizes.groups > 1 {
         return Err(Declined::Shape(format!("needs one group, has {}", sizes.groups)));
     }
     if sizes.dst_channels <= FEW_CHANNELS {
-        return Err(Declined::Shape(format!(
-            "needs more than {FEW_CHANNELS} output channels, has {}",
-            sizes.dst_channels
-        )));
+        return Err(Declined::Shape(few_channels(sizes)));
     }
     let (src, dst) = image_slots(context, node, sizes)?;
     let a = Slot { name: "a".to_owned(), ..src };

@@ -1,11 +1,12 @@
 //! Matrix products, and convolutions as such: tiles through workgroup memory, multiplied by invocations or by cooperative
 //! matrices. What is common to both ops: the slots of a product, its tiling, and the sum of parts where k is split.
 
-use super::tiling::{self, Shared, Tile, Tiling};
+use super::tiling::{self, Shared, Size, Tile, Tiling};
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Element, LANES, Order};
+use crate::profile::Profile;
 use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
 use drift_ir::{Node, ValueId};
 
@@ -59,6 +60,16 @@ pub(super) fn first<C: Copy, const N: usize>(
 }
 
 impl Product {
+    fn size(&self) -> Size {
+        Size { batches: self.batches, m: self.m, n: self.n, k: self.k }
+    }
+
+    /// Whether rows of one slice lie side by side in `a` and in the result.
+    fn rows_adjacent(&self) -> bool {
+        self.window.is_some()
+            || self.a.layout.order == Order::Slices && self.dst.layout.order == Order::Slices
+    }
+
     fn taps(&self) -> u64 {
         self.window.as_ref().map_or(1, |window| window.kernel[0] * window.kernel[1])
     }
@@ -71,6 +82,7 @@ impl Product {
         vec![
             ("ROWS_M", Constant::U32(self.m as u32)),
             ("PIXELS", Constant::Bool(self.window.is_some())),
+            ("ROWS_ADJACENT", Constant::Bool(self.rows_adjacent())),
             ("BATCH_INNERMOST", Constant::Bool(self.dst.layout.order != Order::RowMajor)),
             ("OUT_BATCH", Constant::U32(out_batch)),
             ("OUT_HEIGHT", Constant::U32(out_height)),
@@ -97,7 +109,7 @@ impl Product {
     fn tile_constants(&self, tiling: &Tiling) -> Vec<(&'static str, Constant)> {
         let tile = &tiling.tile;
         // Pixels of one slice are neighbours, and so are the slices of a row of a matrix.
-        let run = if self.window.is_some() { tile.m.min(tile.threads) } else { tile.matrix_run };
+        let run = if self.rows_adjacent() { tile.m.min(tile.threads) } else { tile.matrix_run };
         let whole_taps = self.a.extents().slices().is_multiple_of(tile.k / 4);
         vec![
             ("TILE_M", Constant::U32(tile.m as u32)),
@@ -123,16 +135,14 @@ pub(super) fn tiled(
     node: &Node,
     product: Product,
 ) -> Result<Vec<Chosen>, Declined> {
-    let pitch = |tile: &Tile| if product.b_transposed { tile.n + 8 } else { tile.n };
-    let shared = |tile: &Tile| Shared { tiles: tile.k * (tile.m + pitch(tile)) * 4, rest: 0 };
-    let tiling = tiling::choose(tiling::INVOCATIONS, &product, context.profile, &shared)?;
+    let tiling = invocation_tiling(context.profile, &product.size(), product.b_transposed)?;
     let tile = &tiling.tile;
     let [rows, column_slices] = tile.block;
     let threads_x = tile.n / (4 * column_slices);
     let mut constants = product.constants();
     constants.extend(product.tile_constants(&tiling));
     constants.extend([
-        ("B_PITCH", Constant::U32(pitch(tile) as u32)),
+        ("B_PITCH", Constant::U32(b_pitch(tile, product.b_transposed) as u32)),
         ("ROWS", Constant::U32(rows as u32)),
         ("COLUMN_SLICES", Constant::U32(column_slices as u32)),
         ("LANES_X", Constant::U32(threads_x.min(8) as u32)),
@@ -146,25 +156,14 @@ pub(super) fn cooperative(
     node: &Node,
     product: Product,
 ) -> Result<Vec<Chosen>, Declined> {
-    let profile = context.profile;
-    let missing = |feature| Declined::Feature { feature, profile: profile.name };
-    profile.cooperative.ok_or(missing("cooperative matrices"))?;
-    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
     for slot in [&product.a, &product.b] {
         if slot.layout.element != Element::F16 {
             return Err(Declined::Element { needed: "f16", found: slot.layout.element.name() });
         }
     }
-    let piece_columns = |tile: &Tile| tile.block[1].min(32);
-    let b_tile = |tile: &Tile| if product.b_transposed { [tile.n, tile.k] } else { [tile.k, tile.n] };
-    let shared = |tile: &Tile| {
-        let [rows, columns] = b_tile(tile);
-        let pieces = tile.threads / u64::from(subgroup) * 16 * (piece_columns(tile) + 4);
-        Shared { tiles: (tile.m * (tile.k + 8) + rows * (columns + 8)) * 2, rest: pieces * 4 }
-    };
-    let tiling = tiling::choose(tiling::COOPERATIVE, &product, profile, &shared)?;
+    let (tiling, subgroup) = cooperative_tiling(context.profile, &product.size(), product.b_transposed)?;
     let tile = &tiling.tile;
-    let [b_rows, b_columns] = b_tile(tile);
+    let [b_rows, b_columns] = b_tile(tile, product.b_transposed);
     let mut constants = product.constants();
     constants.extend(product.tile_constants(&tiling));
     constants.extend([
@@ -176,6 +175,50 @@ pub(super) fn cooperative(
         ("SUBGROUP_SIZE", Constant::U32(subgroup)),
     ]);
     finish(context, node, product, "matmul_cooperative", constants, &tiling)
+}
+
+/// Vectors of a row of b's tile in `matmul_tiled`.
+fn b_pitch(tile: &Tile, transposed: bool) -> u64 {
+    if transposed { tile.n + 8 } else { tile.n }
+}
+
+fn invocation_tiling(profile: &Profile, size: &Size, transposed: bool) -> Result<Tiling, Declined> {
+    let shared = |tile: &Tile| Shared { tiles: tile.k * (tile.m + b_pitch(tile, transposed)) * 4, rest: 0 };
+    tiling::choose(tiling::INVOCATIONS, size, profile, &shared)
+}
+
+/// Columns of a row of pieces that a subgroup of `matmul_cooperative` stores at once.
+fn piece_columns(tile: &Tile) -> u64 {
+    tile.block[1].min(32)
+}
+
+/// Rows and columns of b's tile in `matmul_cooperative`.
+fn b_tile(tile: &Tile, transposed: bool) -> [u64; 2] {
+    if transposed { [tile.n, tile.k] } else { [tile.k, tile.n] }
+}
+
+/// The tiling on cooperative matrices and the size of a subgroup, where the profile has both.
+fn cooperative_tiling(profile: &Profile, size: &Size, transposed: bool) -> Result<(Tiling, u32), Declined> {
+    let missing = |feature| Declined::Feature { feature, profile: profile.name };
+    profile.cooperative.ok_or(missing("cooperative matrices"))?;
+    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
+    let shared = |tile: &Tile| {
+        let [rows, columns] = b_tile(tile, transposed);
+        let pieces = tile.threads / u64::from(subgroup) * 16 * (piece_columns(tile) + 4);
+        Shared { tiles: (tile.m * (tile.k + 8) + rows * (columns + 8)) * 2, rest: pieces * 4 }
+    };
+    Ok((tiling::choose(tiling::COOPERATIVE, size, profile, &shared)?, subgroup))
+}
+
+/// Clocks that a product of `element`s takes in the kernel that it would get: as long as arithmetic or memory needs for
+/// `bytes`.
+pub(super) fn clocks(profile: &Profile, size: &Size, element: Element, bytes: u64) -> Result<f64, Declined> {
+    let cooperative = match element {
+        Element::F16 => cooperative_tiling(profile, size, false).ok().map(|(tiling, _)| tiling),
+        Element::F32 | Element::I32 | Element::U32 => None,
+    };
+    let tiling = cooperative.map_or_else(|| invocation_tiling(profile, size, false), Ok)?;
+    Ok(tiling.clocks.max(bytes as f64 / tiling::BYTES))
 }
 
 /// The call of the product, or of the sum of its parts with the product pushed before it.
@@ -243,7 +286,7 @@ fn parts_slot(context: &mut Context<'_>, product: &Product, split: u64, name: &s
     // Rows of the parts are whole vectors, whatever the result's are.
     let sizes = [1, split * product.batches, product.m, product.n.next_multiple_of(LANES)];
     let mut slot = context.scratch("dst", &format!("{name} (parts)"), Element::F32, sizes);
-    if product.window.is_some() {
+    if product.rows_adjacent() {
         slot.layout.order = Order::Slices;
     }
     slot

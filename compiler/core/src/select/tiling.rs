@@ -1,10 +1,18 @@
 //! Which tiles a matrix product is cut into, and into how many parts its k: the fewest estimated clocks win.
 
 use super::Declined;
-use super::product::Product;
 use crate::profile::Profile;
 
-/// A way to cut a product.
+/// The sizes of a product, or of a batch of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) batches: u64,
+    pub(super) m: u64,
+    pub(super) n: u64,
+    pub(super) k: u64,
+}
+
+/// A way to cut a size.
 #[derive(Clone, Debug)]
 pub(super) struct Tile {
     pub(super) m: u64,
@@ -78,6 +86,8 @@ pub(super) struct Tiling {
     /// Tiles in workgroup memory: with two, one is filled while the other is read.
     pub(super) buffers: u64,
     pub(super) workgroups: [u32; 3],
+    /// Estimated time.
+    pub(super) clocks: f64,
 }
 
 /// Clocks from asking for a tile to having it.
@@ -85,9 +95,9 @@ const LATENCY: f64 = 800.0;
 /// Clocks of a workgroup's beginning and end.
 const STARTUP: f64 = 1000.0;
 /// Clocks of one more dispatch that waits for this one.
-const DISPATCH: f64 = 5000.0;
+pub(super) const DISPATCH: f64 = 5000.0;
 /// Bytes a clock of the whole device.
-const BYTES: f64 = 2000.0;
+pub(super) const BYTES: f64 = 2000.0;
 /// Invocations of such kernels that a compute unit holds.
 const RESIDENT: u64 = 512;
 /// Results that a compute unit stores in a clock.
@@ -96,7 +106,7 @@ const STORES: f64 = 4.0;
 /// The best of `tiles`, given the workgroup memory of each.
 pub(super) fn choose(
     tiles: &[Tile],
-    product: &Product,
+    size: &Size,
     profile: &Profile,
     shared_bytes: &dyn Fn(&Tile) -> Shared,
 ) -> Result<Tiling, Declined> {
@@ -108,52 +118,50 @@ pub(super) fn choose(
     let fits = |tile: &&Tile| {
         buffers(tile) > 0
             && tile.threads <= u64::from(profile.workgroup_invocations)
-            && product.m.div_ceil(tile.m) <= limit
-            && product.n.div_ceil(tile.n) <= limit
-            && product.batches <= limit
+            && size.m.div_ceil(tile.m) <= limit
+            && size.n.div_ceil(tile.n) <= limit
+            && size.batches <= limit
     };
-    let mut best: Option<(f64, Tiling)> = None;
+    let mut best: Option<Tiling> = None;
     for tile in tiles.iter().filter(fits) {
-        let steps = product.k.div_ceil(tile.k);
+        let steps = size.k.div_ceil(tile.k);
         for parts in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
             let part_steps = steps.div_ceil(parts);
             let split = steps.div_ceil(part_steps);
-            if parts > 1 && (part_steps < 4 || split != parts || product.batches * split > limit) {
+            if parts > 1 && (part_steps < 4 || split != parts || size.batches * split > limit) {
                 continue;
             }
-            let clocks = estimate(tile, product, profile, (split, part_steps));
-            if best.as_ref().is_none_or(|(least, _)| clocks < *least) {
+            let clocks = estimate(tile, size, profile, (split, part_steps));
+            if best.as_ref().is_none_or(|best| clocks < best.clocks) {
                 let workgroups = [
-                    product.n.div_ceil(tile.n) as u32,
-                    product.m.div_ceil(tile.m) as u32,
-                    (product.batches * split) as u32,
+                    size.n.div_ceil(tile.n) as u32,
+                    size.m.div_ceil(tile.m) as u32,
+                    (size.batches * split) as u32,
                 ];
-                best = Some((
+                best = Some(Tiling {
+                    tile: tile.clone(),
+                    steps,
+                    part_steps,
+                    split,
+                    buffers: buffers(tile),
+                    workgroups,
                     clocks,
-                    Tiling {
-                        tile: tile.clone(),
-                        steps,
-                        part_steps,
-                        split,
-                        buffers: buffers(tile),
-                        workgroups,
-                    },
-                ));
+                });
             }
         }
     }
-    best.map(|(_, tiling)| tiling).ok_or_else(|| {
+    best.ok_or_else(|| {
         Declined::Shape(format!(
             "no tile suits {} products of {}x{} within {} bytes of workgroup memory",
-            product.batches, product.m, product.n, profile.shared_bytes
+            size.batches, size.m, size.n, profile.shared_bytes
         ))
     })
 }
 
 /// Clocks that a product takes: units work through their workgroups, each as fast as arithmetic or latency lets it.
-fn estimate(tile: &Tile, product: &Product, profile: &Profile, (split, part_steps): (u64, u64)) -> f64 {
+fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u64, u64)) -> f64 {
     let units = u64::from(profile.busy_workgroups / 2).max(1);
-    let groups = product.m.div_ceil(tile.m) * product.n.div_ceil(tile.n) * product.batches * split;
+    let groups = size.m.div_ceil(tile.m) * size.n.div_ceil(tile.n) * size.batches * split;
     let load = groups.div_ceil(units);
     let resident = (RESIDENT / tile.threads).clamp(1, load);
     let waves = load.div_ceil(resident) as f64;
@@ -162,7 +170,7 @@ fn estimate(tile: &Tile, product: &Product, profile: &Profile, (split, part_step
     let stores = (load * tile.m * tile.n) as f64 / STORES;
     let parts = match split {
         1 => 0.0,
-        _ => DISPATCH + (split + 1) as f64 * (product.batches * product.m * product.n * 4) as f64 / BYTES,
+        _ => DISPATCH + (split + 1) as f64 * (size.batches * size.m * size.n * 4) as f64 / BYTES,
     };
     part_steps as f64 * step + waves * STARTUP + stores + parts
 }

@@ -178,8 +178,8 @@ fn matmul_cooperative(
             workgroupBarrier();
             for (var u_i = 0u; u_i < 4u * PIECE_N; u_i += SUBGROUP_SIZE) {
                 let at = u_i + lane;
-                let row = select(at / (PIECE_N / 4u), at % 16u, PIXELS);
-                let column = select(at % (PIECE_N / 4u), at / 16u, PIXELS);
+                let row = select(at / (PIECE_N / 4u), at % 16u, ROWS_ADJACENT);
+                let column = select(at % (PIECE_N / 4u), at / 16u, ROWS_ADJACENT);
                 let m = first_m + subgroup_m + u_m * 16u + row;
                 let slice = first_slice + (subgroup_n + u_part) / 4u + column;
                 if m < ROWS_M && slice < DST_SLICES {

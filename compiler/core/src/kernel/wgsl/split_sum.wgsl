@@ -16,8 +16,8 @@ fn split_sum(@builtin(global_invocation_id) id: vec3<u32>) {
     let index = id.y * (GRID_X * WORKGROUP_X) + id.x;
     if index < BATCHES * ROWS_M * SRC_SLICES {
         let rows_first = index / SRC_SLICES % ROWS_M;
-        let m = select(rows_first, index % ROWS_M, PIXELS);
-        let slice = select(index % SRC_SLICES, index / ROWS_M % SRC_SLICES, PIXELS);
+        let m = select(rows_first, index % ROWS_M, ROWS_ADJACENT);
+        let slice = select(index % SRC_SLICES, index / ROWS_M % SRC_SLICES, ROWS_ADJACENT);
         let z = index / (SRC_SLICES * ROWS_M);
         var sum = src_read(0u, z * SPLIT, m, slice);
         for (var part = 1u; part < SPLIT; part++) {

@@ -1,0 +1,401 @@
+//! The forms F(2x2, 3x3) and F(4x4, 3x3) of Winograd's convolution: their matrices, the packing of their filters, and the
+//! error that a layer would have.
+//!
+//! With points `a`, row `a` of B^T holds the coefficients of the product of `(x - b)` over the other points `b`, row `a` of G
+//! `(1, a, a^2)` over the value of that product at `a`, and column `a` of A^T `(1, a, a^2, ...)`; infinity takes the leading
+//! coefficients. Rows of B^T are scaled by powers of two and those of G by their inverses. (Lavin and Gray, "Fast
+//! Algorithms for Convolutional Neural Networks", arXiv 1509.09308; the points of F(4x4) are the symmetric ones that
+//! lose least when products are rounded to halves.)
+
+use crate::physical::{Element, LANES, Moves, Packing};
+use drift_ir::Tensor;
+use half::f16;
+use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+
+/// Taps of a filter along an axis.
+const TAPS: usize = 3;
+
+/// Taps of a filter.
+const FILTER: usize = TAPS * TAPS;
+
+/// A form, with tiles of 2x2 or 4x4 pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Two,
+    Four,
+}
+
+impl Form {
+    /// Pixels of a tile along an axis.
+    pub(super) const fn tile(self) -> u64 {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    /// Pixels of a patch along an axis, and points.
+    const fn inner(self) -> usize {
+        self.tile() as usize + TAPS - 1
+    }
+
+    /// Products that take the place of the convolution.
+    pub(super) const fn planes(self) -> u64 {
+        (self.inner() * self.inner()) as u64
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Two => "F(2x2, 3x3)",
+            Self::Four => "F(4x4, 3x3)",
+        }
+    }
+
+    /// The points but infinity, which stands last.
+    const fn points(self) -> &'static [f64] {
+        match self {
+            Self::Two => &[0.0, 1.0, -1.0],
+            Self::Four => &[0.0, FRAC_1_SQRT_2, -FRAC_1_SQRT_2, SQRT_2, -SQRT_2],
+        }
+    }
+
+    /// What each row of B^T is scaled by.
+    const fn scales(self) -> &'static [f64] {
+        match self {
+            Self::Two => &[1.0; 4],
+            Self::Four => &[0.5, 0.25, 0.25, 0.5, 0.5, 0.5],
+        }
+    }
+
+    /// B^T, for patches.
+    fn patch_matrix(self) -> Vec<Vec<f64>> {
+        let points = self.points();
+        let of = |others: Vec<f64>| -> Vec<f64> {
+            // Coefficients of the product of (x - b), constant first.
+            let mut coefficients = vec![1.0];
+            for b in others {
+                coefficients.insert(0, 0.0);
+                for n in 1..coefficients.len() {
+                    coefficients[n - 1] -= b * coefficients[n];
+                }
+            }
+            coefficients.resize(self.inner(), 0.0);
+            coefficients
+        };
+        let without = |skipped: usize| {
+            let others = points.iter().enumerate().filter(|&(n, _)| n != skipped);
+            others.map(|(_, &b)| b).collect::<Vec<f64>>()
+        };
+        let rows = (0..=points.len()).map(|n| of(without(n)));
+        rows.zip(self.scales()).map(|(row, scale)| row.iter().map(|c| c * scale).collect()).collect()
+    }
+
+    /// G, for filters.
+    fn filter_matrix(self) -> Vec<[f64; TAPS]> {
+        let points = self.points();
+        let rows = points.iter().enumerate().map(|(n, a)| {
+            let others = points.iter().enumerate().filter(|&(other, _)| other != n);
+            let value: f64 = others.map(|(_, b)| a - b).product();
+            [1.0 / value, a / value, a * a / value]
+        });
+        rows.chain([[0.0, 0.0, 1.0]]).zip(self.scales()).map(|(row, scale)| row.map(|c| c / scale)).collect()
+    }
+
+    /// G with the scale of filters, half of it on each side.
+    fn scaled_filter_matrix(self) -> Vec<[f32; TAPS]> {
+        let scale = self.filter_scale().sqrt();
+        self.filter_matrix().into_iter().map(|row| row.map(|c| (c * scale) as f32)).collect()
+    }
+
+    /// A^T, for tiles.
+    fn tile_matrix(self) -> Vec<Vec<f64>> {
+        let tile = self.tile() as i32;
+        let row = |power: i32| {
+            let infinity = if power == tile - 1 { 1.0 } else { 0.0 };
+            self.points().iter().map(|a| a.powi(power)).chain([infinity]).collect()
+        };
+        (0..tile).map(row).collect()
+    }
+
+    /// What filters are scaled by, so that their planes are no larger than the largest weight: halves hold them.
+    pub(super) const fn filter_scale(self) -> f64 {
+        match self {
+            Self::Two => 1.0 / 4.0,
+            Self::Four => 1.0 / 64.0,
+        }
+    }
+
+    /// Filters `[o, i, 3, 3]` as the right sides of the products: planes of rows of input channels, whole slices both ways.
+    pub(super) fn packing(self, src_channels: u64, dst_channels: u64) -> Packing {
+        let shape =
+            [self.planes(), src_channels.next_multiple_of(LANES), dst_channels.next_multiple_of(LANES)];
+        let filters = Filters { form: self, src_channels, dst_channels };
+        Packing::moved("winograd", shape, filters, Filters::arrange)
+    }
+}
+
+/// How filters are packed.
+#[derive(Debug)]
+struct Filters {
+    form: Form,
+    src_channels: u64,
+    dst_channels: u64,
+}
+
+impl Filters {
+    fn arrange(&self, moves: &mut Moves<'_>) {
+        /// Output channels transformed together: as many cache lines stay in use.
+        const BLOCK: usize = 64;
+        let (src, dst) = (self.src_channels as usize, self.dst_channels as usize);
+        let lanes = LANES as usize;
+        let (rows, columns) = (src.next_multiple_of(lanes), dst.next_multiple_of(lanes));
+        let matrix = self.form.scaled_filter_matrix();
+        let inner = matrix.len();
+        let mut taps = [[0.0_f32; BLOCK]; FILTER];
+        let mut half = vec![[0.0_f32; BLOCK]; inner * TAPS];
+        let mut whole = [0.0_f32; BLOCK];
+        for first in (0..dst).step_by(BLOCK) {
+            let count = BLOCK.min(dst - first);
+            for i in 0..src {
+                for (tap, values) in taps.iter_mut().enumerate() {
+                    let from = (first * src + i) * FILTER + tap;
+                    moves.load((from, src * FILTER), &mut values[..count]);
+                }
+                for (y, row) in matrix.iter().enumerate() {
+                    for x in 0..TAPS {
+                        let column = [&taps[x], &taps[TAPS + x], &taps[2 * TAPS + x]];
+                        combine(row, column, &mut half[y * TAPS + x]);
+                    }
+                }
+                for plane in 0..inner * inner {
+                    let (y, x) = (plane / inner, plane % inner);
+                    let row = [&half[y * TAPS], &half[y * TAPS + 1], &half[y * TAPS + 2]];
+                    combine(&matrix[x], row, &mut whole);
+                    moves.store((plane * rows + i) * columns + first, &whole[..count]);
+                }
+            }
+        }
+    }
+}
+
+/// A row of G times a column of taps, for many filters.
+fn combine<const N: usize>(row: &[f32; TAPS], taps: [&[f32; N]; TAPS], to: &mut [f32; N]) {
+    for (n, value) in to.iter_mut().enumerate() {
+        *value = row[0] * taps[0][n] + row[1] * taps[1][n] + row[2] * taps[2][n];
+    }
+}
+
+/// The largest error of a sample of a layer's results over the largest result: what Winograd's form and its roundings
+/// lose, on patches of seeded numbers around zero, against the convolution in f64 of the same rounded operands.
+pub(super) fn sampled_error(form: Form, weights: &Tensor, stored: Element) -> f64 {
+    const PATCHES: usize = 4;
+    const FILTERS: usize = 16;
+    let (dst, src) = (weights.shape()[0] as usize, weights.shape()[1] as usize);
+    let (inner, tile) = (form.inner(), form.tile() as usize);
+    let round = |value: f32| match stored {
+        Element::F16 => f16::from_f32(value).to_f32(),
+        Element::F32 | Element::I32 | Element::U32 => value,
+    };
+    let single = |rows: Vec<Vec<f64>>| -> Vec<Vec<f32>> {
+        rows.into_iter().map(|row| row.into_iter().map(|c| c as f32).collect()).collect()
+    };
+    let patch_matrix = single(form.patch_matrix());
+    let filter_matrix: Vec<Vec<f32>> = form.scaled_filter_matrix().iter().map(|row| row.to_vec()).collect();
+    let tile_matrix = single(form.tile_matrix());
+
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let patches: Vec<f32> = (0..PATCHES * src * inner * inner).map(|_| round(numbers.next())).collect();
+    let transformed: Vec<f32> = patches
+        .chunks_exact(inner * inner)
+        .flat_map(|patch| both_sides(&patch_matrix, patch))
+        .map(round)
+        .collect();
+    let (mut error, mut largest) = (0.0_f64, 0.0_f64);
+    for n in 0..FILTERS.min(dst) {
+        let filter: Vec<f32> = channel(weights, n * dst / FILTERS.min(dst)).into_iter().map(round).collect();
+        let planes: Vec<f32> = filter
+            .chunks_exact(FILTER)
+            .flat_map(|taps| both_sides(&filter_matrix, taps))
+            .map(round)
+            .collect();
+        for patch in 0..PATCHES {
+            let channels = patch * src * inner * inner..(patch + 1) * src * inner * inner;
+            let mut sums = vec![0.0_f32; inner * inner];
+            for (at, (v, u)) in transformed[channels.clone()].iter().zip(&planes).enumerate() {
+                sums[at % (inner * inner)] += v * u;
+            }
+            let got = both_sides(&tile_matrix, &sums);
+            let expected = convolved(&patches[channels], &filter, inner, tile);
+            for (got, expected) in got.into_iter().zip(expected) {
+                let difference = (f64::from(got) / form.filter_scale() - expected).abs();
+                error = error.max(if difference.is_nan() { f64::INFINITY } else { difference });
+                largest = largest.max(expected.abs());
+            }
+        }
+    }
+    if error == 0.0 { 0.0 } else { error / largest }
+}
+
+/// The weights of output channel `o`.
+fn channel(weights: &Tensor, o: usize) -> Vec<f32> {
+    let shape = &weights.shape()[1..];
+    let bytes = shape.iter().product::<u64>() as usize * weights.element().size_bytes();
+    let part = weights.bytes().slice(o * bytes..(o + 1) * bytes);
+    Tensor::new(weights.element(), shape, part).map_or_else(|_| Vec::new(), |tensor| tensor.to_f32_vec())
+}
+
+/// `m d m^T` of a square `d`.
+fn both_sides(m: &[Vec<f32>], d: &[f32]) -> Vec<f32> {
+    let (rows, size) = (m.len(), m[0].len());
+    let mut half = vec![0.0; rows * size];
+    for y in 0..rows {
+        for x in 0..size {
+            half[y * size + x] = (0..size).map(|n| m[y][n] * d[n * size + x]).sum();
+        }
+    }
+    let mut whole = vec![0.0; rows * rows];
+    for y in 0..rows {
+        for x in 0..rows {
+            whole[y * rows + x] = (0..size).map(|n| half[y * size + n] * m[x][n]).sum();
+        }
+    }
+    whole
+}
+
+/// The convolution of a patch in f64.
+fn convolved(patch: &[f32], filter: &[f32], inner: usize, tile: usize) -> Vec<f64> {
+    let mut result = vec![0.0; tile * tile];
+    for (d, g) in patch.chunks_exact(inner * inner).zip(filter.chunks_exact(FILTER)) {
+        for (at, sum) in result.iter_mut().enumerate() {
+            for (tap, weight) in g.iter().enumerate() {
+                let (y, x) = (at / tile + tap / TAPS, at % tile + tap % TAPS);
+                *sum += f64::from(d[y * inner + x]) * f64::from(*weight);
+            }
+        }
+    }
+    result
+}
+
+/// Numbers around zero, near a normal distribution: sums of four uniform ones.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        let mut uniform = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        uniform() + uniform() + uniform() + uniform()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::physical::{AxisMap, Layout, Object, Order, Recipe};
+
+    fn weights(shape: [u64; 4]) -> Tensor {
+        let mut numbers = Numbers(7);
+        let values: Vec<f32> = (0..shape.iter().product::<u64>()).map(|_| numbers.next() / 8.0).collect();
+        Tensor::from_f32(shape, &values).expect("a count for the shape")
+    }
+
+    /// A^T ((G g) (B^T d)) is the convolution, for every pair of a pixel and a tap.
+    #[test]
+    fn the_matrices_convolve() {
+        for form in [Form::Two, Form::Four] {
+            let (b, g, a) = (form.patch_matrix(), form.filter_matrix(), form.tile_matrix());
+            let points = || 0..form.inner();
+            for (out, pixel, tap) in all(a.len(), form.inner(), TAPS) {
+                let value: f64 = points().map(|n| a[out][n] * g[n][tap] * b[n][pixel]).sum();
+                let expected = if out + tap == pixel { 1.0 } else { 0.0 };
+                assert!((value - expected).abs() < 1e-12, "{form:?} {pixel} {tap} {out}: {value}");
+            }
+        }
+    }
+
+    fn all(outer: usize, middle: usize, inner: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        let of_outer = move |a| (0..middle).flat_map(move |b| (0..inner).map(move |c| (a, b, c)));
+        (0..outer).flat_map(of_outer)
+    }
+
+    /// Pixels up to 1e4 stay within halves.
+    #[test]
+    fn patches_fit_halves() {
+        for form in [Form::Two, Form::Four] {
+            for row in form.patch_matrix() {
+                let growth: f64 = row.iter().map(|c| c.abs()).sum();
+                assert!(growth * growth * 1e4 < f64::from(f16::MAX), "{form:?} {row:?}");
+            }
+        }
+    }
+
+    /// The factors of the error bound in docs/winograd.md.
+    #[test]
+    fn errors_are_bounded() {
+        for (form, bound) in [(Form::Two, 16.0), (Form::Four, 189.0)] {
+            let (b, g, a) = (form.patch_matrix(), form.filter_matrix(), form.tile_matrix());
+            let of_row = |row: &Vec<f64>| -> f64 {
+                let of_point = |n: usize| {
+                    let patch: f64 = b[n].iter().map(|c| c.abs()).sum();
+                    row[n].abs() * patch * g[n].iter().fold(0.0, |most: f64, c| most.max(c.abs()))
+                };
+                (0..form.inner()).map(of_point).sum()
+            };
+            let factor = a.iter().map(of_row).fold(0.0, f64::max).powi(2);
+            assert!((factor / bound - 1.0).abs() < 1e-2, "{form:?} {factor}");
+        }
+    }
+
+    #[test]
+    fn filters_fit_halves() {
+        for form in [Form::Two, Form::Four] {
+            let sums = form.scaled_filter_matrix();
+            let largest = sums.iter().map(|row| row.iter().map(|c| c.abs()).sum::<f32>()).fold(0.0, f32::max);
+            assert!(largest <= 1.0, "{form:?} {largest}");
+        }
+    }
+
+    /// Dead lanes of both kinds are zeros, and a plane of one filter is what the matrices say.
+    #[test]
+    fn filters_are_packed_by_planes() {
+        let source = weights([70, 5, 3, 3]);
+        for form in [Form::Two, Form::Four] {
+            let layout = Layout {
+                object: Object::Buffer,
+                order: Order::RowMajor,
+                element: Element::F32,
+                axes: AxisMap::channels_last(3),
+            };
+            let packing = form.packing(5, 70);
+            assert_eq!(packing.shape(), [form.planes(), 8, 72]);
+            let recipe = Recipe::new(&source, packing, layout).expect("floats");
+            let bytes = recipe.bytes();
+            let words = bytes.as_chunks::<4>().0;
+            let at = |plane: usize, i: usize, o: usize| f32::from_le_bytes(words[(plane * 8 + i) * 72 + o]);
+            let matrix: Vec<Vec<f32>> = form.scaled_filter_matrix().iter().map(|row| row.to_vec()).collect();
+            let taps = &channel(&source, 69)[4 * 9..];
+            let expected = both_sides(&matrix, taps);
+            for (plane, value) in expected.into_iter().enumerate() {
+                assert!((at(plane, 4, 69) - value).abs() <= 1e-6, "{form:?} {plane}");
+                assert_eq!((at(plane, 5, 69), at(plane, 4, 70)), (0.0, 0.0));
+            }
+        }
+    }
+
+    /// Halves lose more with the larger tile; both stay within what their roundings explain.
+    #[test]
+    fn the_error_of_a_layer_is_sampled() {
+        let source = weights([24, 64, 3, 3]);
+        let error = |form, stored| sampled_error(form, &source, stored);
+        assert!((1e-8..1e-6).contains(&error(Form::Two, Element::F32)));
+        assert!((1e-8..1e-5).contains(&error(Form::Four, Element::F32)));
+        assert!((1e-4..1e-3).contains(&error(Form::Two, Element::F16)));
+        let four = error(Form::Four, Element::F16);
+        assert!(four > error(Form::Two, Element::F16) && four < 5e-3, "{four}");
+        let zeros = Tensor::from_f32([2, 2, 3, 3], &[0.0; 36]).expect("36");
+        assert_eq!(sampled_error(Form::Four, &zeros, Element::F16), 0.0);
+    }
+}

@@ -1,0 +1,335 @@
+//! Convolutions of 3x3 after Winograd: patches of the source are transformed into planes, filters were when they were
+//! packed, one product a plane adds up the channels, and a last transformation makes the pixels of the result.
+//!
+//! That takes 2.25 or 4 times fewer multiplications and moves the planes through memory, so a cost model decides, with
+//! the same estimates that choose tilings; and a form whose error on a sample of the layer is above what the layer's
+//! storage explains is not taken (docs/winograd.md).
+
+mod form;
+
+use super::image::fits_grid;
+use super::product::{self, Product};
+use super::tiling::{BYTES, DISPATCH, Size};
+use super::{Chosen, Context, Declined};
+use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order};
+use crate::profile::Profile;
+use drift_ir::Node;
+use form::Form;
+
+/// A convolution of 3x3 without strides, dilations or groups.
+pub(super) struct Layer {
+    pub(super) src: Slot,
+    pub(super) dst: Slot,
+    /// Zeros before the first row and column.
+    pub(super) pads: [u64; 2],
+    pub(super) src_channels: u64,
+    pub(super) dst_channels: u64,
+}
+
+/// A form, and the blocks of rows of tiles that it goes through.
+struct Plan {
+    form: Form,
+    /// Tiles along a row and a column.
+    tiles: [u64; 2],
+    /// Rows of tiles in a block.
+    rows: u64,
+    blocks: u64,
+    clocks: f64,
+}
+
+/// How much faster than the direct product a form has to be for its weights, which are larger, to be worth it.
+const WORTH: f64 = 1.15;
+
+/// Blocks beyond which launches are too many for what memory they save.
+const MOST_BLOCKS: u64 = 16;
+
+/// The largest error of a layer's sample over its largest result that is accepted: for halves two roundings of the result.
+fn budget(stored: Element) -> f64 {
+    match stored {
+        Element::F16 => 1.0 / 1024.0,
+        Element::F32 | Element::I32 | Element::U32 => 1e-5,
+    }
+}
+
+pub(super) fn select(context: &mut Context<'_>, node: &Node, layer: Layer) -> Result<Vec<Chosen>, Declined> {
+    let weights = node.inputs[1];
+    let stored = context.element(weights)?;
+    let Some(tensor) = context.constant_tensor(weights) else {
+        return Err(Declined::Unsupported("weights that are not a constant".to_owned()));
+    };
+    let profile = context.profile;
+    let plans = [Form::Four, Form::Two].map(|form| layer.plan(profile, form, stored));
+    if let Some(tile) = profile.winograd.always {
+        let [four, two] = plans;
+        let plan = if tile == 4 { four } else { two }?;
+        return layer.steps(context, node, &plan, format!("{}, as the profile wants", plan.form.name()));
+    }
+    let direct = layer.direct_clocks(profile, stored)?;
+    let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
+    plans.sort_by(|a, b| a.clocks.total_cmp(&b.clocks));
+    let mut reasons = Vec::new();
+    for plan in plans {
+        let name = plan.form.name();
+        let against = format!("{name}: {:.0}k clocks, direct {:.0}k", plan.clocks / 1e3, direct / 1e3);
+        if plan.clocks * WORTH > direct {
+            reasons.push(against);
+            continue;
+        }
+        let error = form::sampled_error(plan.form, tensor, stored);
+        if error > budget(stored) {
+            reasons.push(format!("{name}: error {error:.1e} on a sample, above {:.1e}", budget(stored)));
+            continue;
+        }
+        let why = format!("{against}; error {error:.1e} on a sample");
+        let mut steps = layer.steps(context, node, &plan, why)?;
+        steps[0].declined = reasons;
+        return Ok(steps);
+    }
+    Err(Declined::Shape(reasons.join("; ")))
+}
+
+impl Layer {
+    /// Channels in whole slices, of the source and of the result.
+    fn whole_channels(&self) -> [u64; 2] {
+        [self.src_channels, self.dst_channels].map(|channels| channels.next_multiple_of(LANES))
+    }
+
+    fn direct_clocks(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
+        let [k, n] = self.whole_channels();
+        let (src, dst) = (self.src.extents(), self.dst.extents());
+        let size = Size { batches: 1, m: dst.pixels(), n: self.dst_channels, k: 9 * k };
+        let elements = src.elements() + dst.elements() + 9 * k * n;
+        product::clocks(profile, &size, stored, elements * stored.size_bytes())
+    }
+
+    /// The blocks of a form, and the clocks of all its launches.
+    fn plan(&self, profile: &Profile, form: Form, stored: Element) -> Result<Plan, Declined> {
+        let e = self.dst.extents();
+        let [k, n] = self.whole_channels();
+        let tiles = [e.width.div_ceil(form.tile()), e.height.div_ceil(form.tile())];
+        // Sums stay f32: what patches and filters add up to is not bounded by a layer's results.
+        let row_bytes = tiles[0] * e.batch * form.planes() * (k * stored.size_bytes() + n * 4);
+        let least = tiles[1].div_ceil(MOST_BLOCKS);
+        let most = (profile.winograd.scratch_bytes / row_bytes).clamp(least, tiles[1]);
+        let blocks = tiles[1].div_ceil(most);
+        let rows = tiles[1].div_ceil(blocks);
+        let blocks = tiles[1].div_ceil(rows);
+        let m = tiles[0] * rows * e.batch;
+        let size = Size { batches: form.planes(), m, n, k };
+        let [read, written] =
+            [k * stored.size_bytes(), n * 4].map(|bytes_of_row| form.planes() * m * bytes_of_row);
+        let filters = form.planes() * k * n * stored.size_bytes();
+        let product = product::clocks(profile, &size, stored, read + written + filters)?;
+        let images = (self.src.extents().elements() + e.elements()) * stored.size_bytes();
+        let moved = (images / blocks + read + written) as f64 / BYTES;
+        // A direct product is one launch; here each block has three.
+        let clocks = blocks as f64 * (product + moved + 3.0 * DISPATCH) - DISPATCH;
+        Ok(Plan { form, tiles, rows, blocks, clocks })
+    }
+
+    fn steps(
+        self,
+        context: &mut Context<'_>,
+        node: &Node,
+        plan: &Plan,
+        why: String,
+    ) -> Result<Vec<Chosen>, Declined> {
+        let form = plan.form;
+        let [k, n] = self.whole_channels();
+        let m = plan.tiles[0] * plan.rows * self.dst.extents().batch;
+        let stored = self.src.layout.element;
+        let filters = filters(context, node, &self, form)?;
+        let bias = node.inputs.get(2).copied();
+        let bias = context.bias_slot("bias", bias, self.dst_channels, filters.layout.element)?;
+        // What the epilogue reads may have to be converted first: ask before anything is made.
+        context.epilogue(node, &self.dst)?;
+        let input_launch = launch(context, m, k / LANES)?;
+        let output_launch = launch(context, m, n / LANES)?;
+
+        let patches = planes(context, node, "patches", stored, [1, form.planes(), m, k]);
+        let sums = planes(context, node, "sums", Element::F32, [1, form.planes(), m, n]);
+        let starts: Vec<Slot> =
+            (0..plan.blocks).map(|block| context.filled("block", (block * plan.rows) as f32, 1)).collect();
+        let mut constants = vec![
+            ("TILE", Constant::U32(form.tile() as u32)),
+            ("TILES_X", Constant::U32(plan.tiles[0] as u32)),
+            ("BLOCKS", Constant::U32(plan.blocks as u32)),
+            ("FILTER_SCALE", Constant::F32((1.0 / form.filter_scale()) as f32)),
+        ];
+        let (size, workgroups) = output_launch;
+        let slots = vec![as_slot(&sums, "planes", Access::Read), bias, starts[0].clone()];
+        let output =
+            context.call(node, "winograd_output", constants.clone(), slots, self.dst, size, workgroups)?;
+
+        let (workgroup_size, workgroups) = input_launch;
+        constants.extend([
+            ("PAD_Y", Constant::I32(self.pads[0] as i32)),
+            ("PAD_X", Constant::I32(self.pads[1] as i32)),
+        ]);
+        let slots = vec![self.src, starts[0].clone(), as_slot(&patches, "planes", Access::Write)];
+        let input = KernelCall {
+            kernel: source("winograd_input"),
+            constants,
+            slots,
+            prologue: None,
+            epilogue: None,
+            workgroup_size,
+            workgroups,
+        };
+        let product = Product {
+            batches: form.planes(),
+            m,
+            n,
+            k,
+            a: as_slot(&patches, "a", Access::Read),
+            b: filters,
+            dst: as_slot(&sums, "dst", Access::Write),
+            b_transposed: false,
+            window: None,
+            bias: None,
+            flops: 2 * form.planes() * m * k * n,
+        };
+        let products = products(context, node, product)?;
+
+        let step = |call, why: &str, flops| Chosen { call, why: why.to_owned(), declined: Vec::new(), flops };
+        let [per_patch, per_tile] = additions(form);
+        let mut steps = Vec::new();
+        for start in &starts {
+            steps.push(step(at_block(&input, start), &why, per_patch * m * k));
+            steps.extend(products.iter().cloned());
+            steps.push(step(at_block(&output, start), form.name(), per_tile * m * n));
+        }
+        Ok(steps)
+    }
+}
+
+/// The transformed weights as the right sides of the products.
+fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer, form: Form) -> Result<Slot, Declined> {
+    let weights = node.inputs[1];
+    let layout = Layout {
+        object: Object::Buffer,
+        order: Order::RowMajor,
+        element: context.element(weights)?,
+        axes: AxisMap::channels_last(3),
+    };
+    context.packed_slot("b", weights, form.packing(layer.src_channels, layer.dst_channels), layout)
+}
+
+/// Planes of rows of whole slices, neighbouring rows of a slice side by side.
+fn planes(context: &mut Context<'_>, node: &Node, what: &str, element: Element, sizes: [u64; 4]) -> Slot {
+    let mut slot = context.scratch("planes", &format!("{} ({what})", node.name), element, sizes);
+    slot.layout.order = Order::Slices;
+    slot
+}
+
+fn as_slot(slot: &Slot, name: &str, access: Access) -> Slot {
+    Slot { name: name.to_owned(), access, ..slot.clone() }
+}
+
+/// The call for the block whose first row of tiles is `start`.
+fn at_block(call: &KernelCall, start: &Slot) -> KernelCall {
+    let mut call = call.clone();
+    for slot in call.slots.iter_mut().filter(|slot| slot.name == start.name) {
+        *slot = start.clone();
+    }
+    call
+}
+
+/// The products of all planes; the node's epilogue waits for the transformation after them.
+fn products(context: &mut Context<'_>, node: &Node, product: Product) -> Result<Vec<Chosen>, Declined> {
+    let bare = Node { epilogue: Default::default(), ..node.clone() };
+    let halves = product.a.layout.element == Element::F16 && product.b.layout.element == Element::F16;
+    match halves && context.profile.cooperative.is_some() {
+        true => product::cooperative(context, &bare, product),
+        false => product::tiled(context, &bare, product),
+    }
+}
+
+/// Invocations over tiles and slices.
+fn launch(context: &Context<'_>, tiles: u64, slices: u64) -> Result<([u32; 3], [u32; 3]), Declined> {
+    const INVOCATIONS: u64 = 64;
+    let x = tiles.next_power_of_two().min(INVOCATIONS);
+    let y = INVOCATIONS / x;
+    let workgroups = fits_grid(context, [tiles.div_ceil(x), slices.div_ceil(y), 1])?;
+    Ok(([x as u32, y as u32, 1], workgroups))
+}
+
+/// Additions and multiplications of a channel of a patch and of a tile.
+const fn additions(form: Form) -> [u64; 2] {
+    match form {
+        Form::Two => [8 * 4, 6 * 4],
+        Form::Four => [12 * 24, 10 * 18],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::{self, LayoutChoice, Precision};
+    use crate::program::Program;
+    use crate::{profile, select};
+
+    /// The program of a convolution of 3x3 between others.
+    fn program(attributes: &str, precision: Precision, profile: &str) -> Program {
+        let text = format!(
+            "%x: f32[1,128,64,64]\n@v: f32[128,128,1,1] = random(1)\n@w: f32[128,128,3,3] = random(2)\n\
+             %1 = conv %x, @v\n%2 = conv %1, @w {{{attributes}}} epilogue(relu)\n%3 = conv %2, @v\nreturn %3"
+        );
+        let graph = drift_ir::text::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let profile = profile::find(profile).expect("a profile");
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Auto, Some(precision)).expect("layouts");
+        select::choose(&graph, &layouts, profile, Some(precision)).expect("kernels")
+    }
+
+    fn kernels(program: &Program) -> Vec<&str> {
+        program.steps.iter().map(|step| step.call.kernel.name).collect()
+    }
+
+    #[test]
+    fn a_faster_form_is_taken_and_says_why() {
+        let program = program("pads=[1,1,1,1]", Precision::F32, "generic");
+        let expected = ["matmul_tiled", "winograd_input", "matmul_tiled", "winograd_output", "matmul_tiled"];
+        assert_eq!(kernels(&program), expected);
+        assert!(program.steps[1].why.starts_with("F(4x4, 3x3): "), "{}", program.steps[1].why);
+        let planes = program.steps[1].bytes_written;
+        assert_eq!((program.steps[2].bytes_read > planes, planes), (true, 36 * 256 * 128 * 4));
+        assert!(program.steps[2].call.epilogue.is_none() && program.steps[3].call.epilogue.is_some());
+    }
+
+    #[test]
+    fn halves_take_the_form_that_loses_less() {
+        let program = program("pads=[1,1,1,1]", Precision::F16, "generic");
+        let step = program.steps.iter().find(|step| step.call.kernel.name == "winograd_input");
+        let step = step.expect("F(2x2, 3x3) is within the budget");
+        assert!(step.why.starts_with("F(2x2, 3x3): "), "{}", step.why);
+        assert!(step.declined[0].starts_with("F(4x4, 3x3): error "), "{:?}", step.declined);
+    }
+
+    #[test]
+    fn what_no_form_suits_is_direct() {
+        let strided = program("pads=[1,1,1,1], strides=[2,2]", Precision::F32, "generic");
+        // On cooperative matrices the product of so few channels is too short for three launches.
+        let quick = program("pads=[1,1,1,1]", Precision::F16, "nvidia");
+        for (program, reason) in [(strided, "winograd: needs a 3x3 kernel"), (quick, "winograd: F(")] {
+            assert!(
+                kernels(&program).iter().all(|name| !name.starts_with("winograd")),
+                "{:?}",
+                kernels(&program)
+            );
+            let mut reasons = program.steps.iter().flat_map(|step| &step.declined);
+            assert!(reasons.any(|declined| declined.starts_with(reason)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn large_images_go_through_in_blocks() {
+        let program = program("pads=[1,1,1,1]", Precision::F32, "winograd-2x2");
+        let starts: Vec<_> =
+            program.steps.iter().filter(|step| step.call.kernel.name == "winograd_input").collect();
+        assert_eq!(starts.len(), 16);
+        let images: u64 = starts.iter().map(|step| step.bytes_read).sum();
+        assert!(images < 128 * 64 * 64 * 4 + 16 * 64, "{images}");
+        let shaders = starts.iter().all(|step| step.call.constants == starts[0].call.constants);
+        assert!(shaders, "blocks share a shader");
+    }
+}
