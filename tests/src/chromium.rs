@@ -15,6 +15,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A shader to ask about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wgsl {
+    /// For people.
+    pub name: String,
+    /// The text.
+    pub source: String,
+    /// Whether to make a pipeline of it, which takes ten times as long as reading it and finds what only the driver refuses.
+    pub pipeline: bool,
+}
+
 /// What the browser says of one shader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
@@ -100,26 +111,24 @@ const FLAGS: [&str; 10] = [
 ];
 
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><script>
+const WHOLE = new Set([INDICES]);
 const FEATURES = { f16: "shader-f16", subgroups: "subgroups" };
 const post = (path, text) => fetch(path, { method: "POST", body: text });
 
-async function verdict(device, features, code) {
+async function verdict(device, features, code, whole) {
     for (const [, name] of code.matchAll(/^enable (\w+);/gm)) {
         const feature = FEATURES[name];
         if (feature && !features.has(feature)) return "not checked\nthe adapter has no " + feature;
     }
-    device.pushErrorScope("validation");
+    // What is wrong with a module is in its own messages, so that several may be on their way at once.
     const module = device.createShaderModule({ code });
     const info = await module.getCompilationInfo();
     const errors = info.messages.filter(m => m.type === "error").map(m => `${m.lineNum}:${m.linePos} ${m.message}`);
-    let failure = null;
-    if (errors.length === 0) {
-        await device.createComputePipelineAsync({ layout: "auto", compute: { module } }).catch(e => failure = e.message);
-    }
-    const scoped = await device.popErrorScope();
     if (errors.length > 0) return "rejected\n" + errors.join("\n");
-    if (failure || scoped) return "rejected\n" + (failure ?? scoped.message);
-    return "accepted\n";
+    if (!whole) return "accepted\n";
+    let failure = null;
+    await device.createComputePipelineAsync({ layout: "auto", compute: { module } }).catch(e => failure = e.message);
+    return failure === null ? "accepted\n" : "rejected\n" + failure;
 }
 
 async function run(count) {
@@ -132,19 +141,24 @@ async function run(count) {
     }
     const features = new Set(Object.values(FEATURES).filter(name => adapter.features.has(name)));
     const device = await adapter.requestDevice({ requiredFeatures: [...features], requiredLimits: limits });
-    for (let i = 0; i < count; i++) {
-        const code = await (await fetch("/shader/" + i)).text();
-        await post("/verdict/" + i, await verdict(device, features, code));
-    }
+    let next = 0;
+    const worker = async () => {
+        while (next < count) {
+            const i = next++;
+            const code = await (await fetch("/shader/" + i)).text();
+            await post("/verdict/" + i, await verdict(device, features, code, WHOLE.has(i)));
+        }
+    };
+    await Promise.all(Array.from({ length: 4 }, worker));
 }
 run(COUNT).catch(error => post("/failed", String(error)));
 </script>"#;
 
-/// Compiles each `(name, WGSL)` in Chromium; the results are in the order of `shaders`.
+/// Shows each shader to Chromium; the results are in the order of `shaders`.
 ///
 /// # Errors
 /// When there is no browser, it has no WebGPU, or it stops answering.
-pub fn check_wgsl(shaders: &[(String, String)]) -> Result<Vec<CheckResult>, ChromiumError> {
+pub fn check_wgsl(shaders: &[Wgsl]) -> Result<Vec<CheckResult>, ChromiumError> {
     if shaders.is_empty() {
         return Ok(Vec::new());
     }
@@ -157,13 +171,15 @@ pub fn check_wgsl(shaders: &[(String, String)]) -> Result<Vec<CheckResult>, Chro
     Ok(shaders
         .iter()
         .zip(verdicts.into_iter().flatten())
-        .map(|((name, _), verdict)| CheckResult { name: name.clone(), verdict })
+        .map(|(shader, verdict)| CheckResult { name: shader.name.clone(), verdict })
         .collect())
 }
 
 /// What the server hands out and takes in.
 struct Session {
     sources: Vec<String>,
+    /// Positions of those that become pipelines, as a list for the page.
+    whole: String,
     state: Mutex<State>,
 }
 
@@ -174,10 +190,12 @@ struct State {
 }
 
 impl Session {
-    fn of(shaders: &[(String, String)]) -> Self {
-        let sources: Vec<String> = shaders.iter().map(|(_, source)| source.clone()).collect();
+    fn of(shaders: &[Wgsl]) -> Self {
+        let sources: Vec<String> = shaders.iter().map(|shader| shader.source.clone()).collect();
+        let whole = shaders.iter().enumerate().filter(|(_, shader)| shader.pipeline);
+        let whole: Vec<String> = whole.map(|(index, _)| index.to_string()).collect();
         let state = State { verdicts: vec![None; sources.len()], failure: None, heard: Instant::now() };
-        Self { sources, state: Mutex::new(state) }
+        Self { sources, whole: whole.join(", "), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -205,7 +223,8 @@ impl Session {
         let index = path.rsplit('/').next().and_then(|number| number.parse::<usize>().ok());
         match (method, path) {
             ("GET", "/") => {
-                ("text/html; charset=utf-8", PAGE.replace("COUNT", &self.sources.len().to_string()))
+                let page = PAGE.replace("COUNT", &self.sources.len().to_string());
+                ("text/html; charset=utf-8", page.replace("INDICES", &self.whole))
             }
             ("GET", _) => {
                 (TEXT, index.and_then(|index| self.sources.get(index)).cloned().unwrap_or_default())

@@ -2,7 +2,7 @@
 
 use crate::opencl::{ClArg, ClDevice, Texels};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{DeviceElement, Requirement, Resource, Target, Variant};
+use drift_bundle::manifest::{DeviceElement, Requirement, Resource, Target, TextureKind, Variant};
 use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
@@ -160,10 +160,7 @@ struct ClReplay<'a> {
 impl<'a> ClReplay<'a> {
     fn new(bundle: &'a Bundle) -> Result<Self, Box<dyn Error>> {
         let variant = &bundle.manifest().entries[0].variants[0];
-        let size = |t: &drift_bundle::manifest::TextureObject| {
-            t.width_px as usize * t.height_px as usize * 4 * element_bytes(t.element)
-        };
-        let textures = variant.textures.iter().map(|t| vec![0; size(t)]).collect();
+        let textures = variant.textures.iter().map(|t| vec![0; t.size_bytes() as usize]).collect();
         Ok(Self { bundle, variant, arena: vec![0; variant.arena_bytes as usize], textures })
     }
 
@@ -222,10 +219,12 @@ impl<'a> ClReplay<'a> {
             }
             Resource::Texture(index) => {
                 let object = self.variant.textures[index as usize];
-                ClArg::Image2d {
-                    width: object.width_px as usize,
-                    height: object.height_px as usize,
-                    texels: texels(object.element, &self.textures[index as usize]),
+                let [width, height, last] = object.extent_px.map(|size| size as usize);
+                let texels = texels(object.element, &self.textures[index as usize]);
+                match object.kind {
+                    TextureKind::D2 => ClArg::Image2d { width, height, texels },
+                    TextureKind::Array => ClArg::Image2dArray { width, height, layers: last, texels },
+                    TextureKind::D3 => ClArg::Image3d { width, height, depth: last, texels },
                 }
             }
         }
@@ -240,7 +239,12 @@ impl<'a> ClReplay<'a> {
             (Resource::Arena { offset, size }, ClArg::Buffer(bytes)) => {
                 self.arena[offset as usize..(offset + size) as usize].copy_from_slice(&bytes);
             }
-            (Resource::Texture(index), ClArg::Image2d { texels, .. }) => {
+            (
+                Resource::Texture(index),
+                ClArg::Image2d { texels, .. }
+                | ClArg::Image2dArray { texels, .. }
+                | ClArg::Image3d { texels, .. },
+            ) => {
                 self.textures[index as usize] = texel_bytes(&texels);
             }
             _ => {}

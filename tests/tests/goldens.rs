@@ -64,6 +64,9 @@ fn kernels_among_others_read_as_their_goldens() {
             check_kernel(case, kernel_of(case), Setting { layout, ..GENERIC });
         }
     }
+    for layout in [LayoutChoice::TextureArray, LayoutChoice::Texture3d] {
+        check_kernel(&INNER[0], kernel_of(&INNER[0]), Setting { layout, ..GENERIC });
+    }
 }
 
 #[test]

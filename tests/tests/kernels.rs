@@ -77,6 +77,25 @@ fn vulkan_agrees_with_the_evaluator() {
     prove(on_vulkan, "generic", "", EVERYTHING, cases::all().count() * 6);
 }
 
+/// These differ from 2D textures in the accessors only, so each has one precision.
+#[test]
+fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
+    let settings: Settings = (&[LayoutChoice::TextureArray], &[Precision::F32]);
+    prove(on_vulkan, "generic", "", settings, cases::all().count());
+}
+
+#[test]
+fn vulkan_agrees_with_the_evaluator_on_3d_textures() {
+    let settings: Settings = (&[LayoutChoice::Texture3d], &[Precision::F16]);
+    prove(on_vulkan, "generic", "", settings, cases::all().count());
+}
+
+#[test]
+fn opencl_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
+    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
+    prove(on_opencl, "generic", "conv_", settings, 20);
+}
+
 #[test]
 fn opencl_agrees_with_the_evaluator() {
     prove(on_opencl, "generic", "", EVERYTHING, cases::all().count() * 3 + 20);

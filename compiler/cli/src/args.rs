@@ -313,6 +313,10 @@ pub enum LayoutArg {
     Texture2d,
     /// Texel buffers
     ImageBuffer,
+    /// Arrays of 2D textures
+    TextureArray,
+    /// 3D textures
+    Texture3d,
 }
 
 /// `MODEL.onnx`, or `NAME=MODEL.onnx`.

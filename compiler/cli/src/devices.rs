@@ -58,8 +58,8 @@ fn print(device: &DeviceInfo, out: &mut dyn Write) -> std::io::Result<()> {
     )?;
     writeln!(
         out,
-        "  textures             {0} x {0} texels, {1} texels in an image buffer",
-        limits.texture_2d_px, limits.image_buffer_texels
+        "  textures             {0} x {0} texels, {1} layers, {2} x {2} x {2} in 3D, {3} texels in an image buffer",
+        limits.texture_2d_px, limits.texture_layers, limits.texture_3d_px, limits.image_buffer_texels
     )?;
     writeln!(
         out,

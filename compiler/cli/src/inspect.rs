@@ -232,6 +232,8 @@ pub fn requirement_text(requirement: &Requirement) -> String {
         Requirement::StorageBindingBytes(size) => format!("{} in a binding", bytes(*size)),
         Requirement::BufferBytes(size) => format!("{} in a buffer", bytes(*size)),
         Requirement::Texture2dSize(size) => format!("2D textures of {size}x{size}"),
+        Requirement::Texture3dSize(size) => format!("3D textures of {size}x{size}x{size}"),
+        Requirement::TextureLayers(layers) => format!("{layers} layers in a texture array"),
         Requirement::ImageBufferTexels(count) => format!("{count} texels in an image buffer"),
         Requirement::StorageBuffers(count) => format!("{count} storage buffers in a dispatch"),
         Requirement::Vendor(ids) => {

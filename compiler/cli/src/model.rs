@@ -125,6 +125,8 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
             LayoutArg::Buffer => LayoutChoice::Buffer,
             LayoutArg::Texture2d => LayoutChoice::Texture2d,
             LayoutArg::ImageBuffer => LayoutChoice::ImageBuffer,
+            LayoutArg::TextureArray => LayoutChoice::TextureArray,
+            LayoutArg::Texture3d => LayoutChoice::Texture3d,
         },
         disabled: flags.disable.clone(),
         optimize: true,

@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::KernelCall;
-use crate::physical::{Element, Layout, Recipe};
+use crate::physical::{Element, Layout, Object, Recipe};
 use drift_ir::{ElementType, ValueId};
 
 /// Something that activations live in: one object, shared by a value and its views.
@@ -21,14 +21,14 @@ pub enum StorageKind {
         /// Length.
         size_bytes: u64,
     },
-    /// A 2D texture of four channels.
+    /// A texture of four channels.
     Texture {
+        /// Which kind of texture.
+        object: Object,
         /// Channel type.
         element: Element,
-        /// Width in texels.
-        width_px: u64,
-        /// Height in texels.
-        height_px: u64,
+        /// Width, height and depth in texels, or layers.
+        extent_px: [u64; 3],
     },
 }
 
@@ -37,7 +37,9 @@ impl StorageKind {
     pub fn size_bytes(&self) -> u64 {
         match self {
             Self::Buffer { size_bytes } => *size_bytes,
-            Self::Texture { element, width_px, height_px } => width_px * height_px * 4 * element.size_bytes(),
+            Self::Texture { element, extent_px, .. } => {
+                extent_px.iter().product::<u64>() * 4 * element.size_bytes()
+            }
         }
     }
 }

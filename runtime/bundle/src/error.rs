@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::manifest::{DeviceElement, HostElement, Target};
+use crate::manifest::{DeviceElement, HostElement, Target, TextureKind};
 
 /// A part of the file with its own hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -233,6 +233,16 @@ pub enum Flaw {
         expected: &'static str,
         /// What it is given.
         found: &'static str,
+    },
+    /// A texture of other dimensions.
+    #[error("slot {slot} takes a texture of kind {expected:?}, one of kind {found:?} is bound")]
+    TextureKind {
+        /// Position in the shader's list.
+        slot: usize,
+        /// What it takes.
+        expected: TextureKind,
+        /// What it is given.
+        found: TextureKind,
     },
     /// A texture or texel buffer of another channel type.
     #[error("slot {slot} takes {expected:?} channels, {found:?} is bound")]

@@ -137,8 +137,10 @@ pub enum BindingKind {
         /// Bytes that the shader may touch.
         min_bytes: u64,
     },
-    /// Sampled 2D texture read without a sampler, or storage 2D texture when writable; four channels.
-    Texture2d {
+    /// Sampled texture read without a sampler, or storage texture when writable; four channels.
+    Texture {
+        /// Its dimensions.
+        kind: TextureKind,
         /// Channel type.
         element: DeviceElement,
     },
@@ -209,15 +211,34 @@ pub struct IoBinding {
     pub element: DeviceElement,
 }
 
+/// Dimensions of a texture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextureKind {
+    /// Width and height.
+    D2,
+    /// Width and height, and layers.
+    Array,
+    /// Width, height and depth.
+    D3,
+}
+
 /// A pooled texture: four channels of `element`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextureObject {
+    /// Its dimensions.
+    pub kind: TextureKind,
     /// Channel type.
     pub element: DeviceElement,
-    /// Width in texels.
-    pub width_px: u32,
-    /// Height in texels.
-    pub height_px: u32,
+    /// Width, height, and depth or layers, in texels; the last is 1 for a 2D texture.
+    pub extent_px: [u32; 3],
+}
+
+impl TextureObject {
+    /// Bytes of all texels.
+    pub fn size_bytes(&self) -> u64 {
+        let texels = self.extent_px.iter().fold(1_u64, |texels, &size| texels.saturating_mul(size.into()));
+        texels.saturating_mul(self.element.texel_bytes())
+    }
 }
 
 /// A predicate on the device.
@@ -252,6 +273,10 @@ pub enum Requirement {
     BufferBytes(u64),
     /// Width and height of a 2D texture.
     Texture2dSize(u32),
+    /// Width, height and depth of a 3D texture.
+    Texture3dSize(u32),
+    /// Layers of a texture array.
+    TextureLayers(u32),
     /// Texels in an image buffer.
     ImageBufferTexels(u32),
     /// Storage buffers in one dispatch.

@@ -106,6 +106,8 @@ fn lacking(requirement: &Requirement, info: &DeviceInfo) -> Option<String> {
         Requirement::StorageBindingBytes(bytes) => at_least(limits.storage_binding_bytes, *bytes),
         Requirement::BufferBytes(bytes) => at_least(limits.buffer_bytes, *bytes),
         Requirement::Texture2dSize(size) => at_least(limits.texture_2d_px.into(), (*size).into()),
+        Requirement::Texture3dSize(size) => at_least(limits.texture_3d_px.into(), (*size).into()),
+        Requirement::TextureLayers(layers) => at_least(limits.texture_layers.into(), (*layers).into()),
         Requirement::ImageBufferTexels(texels) => {
             at_least(limits.image_buffer_texels.into(), (*texels).into())
         }

@@ -129,6 +129,10 @@ pub struct DeviceLimits {
     pub buffer_bytes: u64,
     /// Width and height of a 2D texture.
     pub texture_2d_px: u32,
+    /// Width, height and depth of a 3D texture.
+    pub texture_3d_px: u32,
+    /// Layers of a texture array.
+    pub texture_layers: u32,
     /// Texels of a texel buffer.
     pub image_buffer_texels: u32,
     /// Storage buffers of a dispatch.

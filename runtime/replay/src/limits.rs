@@ -3,7 +3,7 @@
 //! Drivers need not check: a kernel that wants more workgroup memory than there is has been seen to lose a
 //! device without a word.
 
-use drift_bundle::manifest::{BindingKind, Dispatch, Resource, Shader};
+use drift_bundle::manifest::{BindingKind, Dispatch, Resource, Shader, TextureKind, TextureObject};
 
 use crate::backend::Program;
 use crate::info::{DeviceFeatures, DeviceLimits};
@@ -28,10 +28,11 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
     let variant = program.variant;
     over("the activation arena", "bytes in a buffer", variant.arena_bytes, limits.buffer_bytes)
         .or_else(|| {
-            variant.textures.iter().enumerate().find_map(|(index, texture)| {
-                let side = texture.width_px.max(texture.height_px);
-                over(&format!("texture {index}"), "pixels a side", side.into(), limits.texture_2d_px.into())
-            })
+            variant
+                .textures
+                .iter()
+                .enumerate()
+                .find_map(|(index, texture)| texture_size(&format!("texture {index}"), texture, limits))
         })
         .or_else(|| {
             program.used_weights().into_iter().find_map(|index| {
@@ -42,10 +43,19 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
         .or_else(|| total_memory(program, limits))
 }
 
+fn texture_size(place: &str, texture: &TextureObject, limits: &DeviceLimits) -> Option<DeclineReason> {
+    let [width, height, depth] = texture.extent_px.map(u64::from);
+    let side = width.max(height);
+    match texture.kind {
+        TextureKind::D2 => over(place, "pixels a side", side, limits.texture_2d_px.into()),
+        TextureKind::Array => over(place, "pixels a side", side, limits.texture_2d_px.into())
+            .or_else(|| over(place, "layers", depth, limits.texture_layers.into())),
+        TextureKind::D3 => over(place, "pixels a side", side.max(depth), limits.texture_3d_px.into()),
+    }
+}
+
 fn total_memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason> {
-    let texels = program.variant.textures.iter().map(|texture| {
-        u64::from(texture.width_px) * u64::from(texture.height_px) * texture.element.texel_bytes()
-    });
+    let texels = program.variant.textures.iter().map(TextureObject::size_bytes);
     let blobs = program.used_weights().into_iter().map(|index| program.bundle.manifest().weights[index].size);
     let needed = texels.chain(blobs).fold(program.variant.arena_bytes, u64::saturating_add);
     over("the program", "bytes of device memory", needed, limits.memory_bytes)
@@ -112,7 +122,7 @@ fn counts(place: &str, shader: &Shader, limits: &DeviceLimits) -> Option<Decline
     let storage = count(|kind| matches!(kind, BindingKind::StorageBuffer { .. }));
     let uniform = count(|kind| matches!(kind, BindingKind::UniformBuffer { .. }));
     let image =
-        |kind: &BindingKind| matches!(kind, BindingKind::Texture2d { .. } | BindingKind::ImageBuffer { .. });
+        |kind: &BindingKind| matches!(kind, BindingKind::Texture { .. } | BindingKind::ImageBuffer { .. });
     let images = shader.bindings.iter().filter(|slot| image(&slot.kind));
     let (written, sampled): (Vec<_>, Vec<_>) = images.partition(|slot| slot.writable);
     over(place, "storage buffers", storage, limits.storage_buffers.into())
@@ -129,7 +139,7 @@ fn ranges(place: &str, shader: &Shader, dispatch: &Dispatch, limits: &DeviceLimi
                 over(place, "bytes in a uniform buffer", size, limits.uniform_binding_bytes)
             }
             BindingKind::StorageBuffer { .. }
-            | BindingKind::Texture2d { .. }
+            | BindingKind::Texture { .. }
             | BindingKind::ImageBuffer { .. } => {
                 over(place, "bytes in a storage buffer", size, limits.storage_binding_bytes)
             }
@@ -163,7 +173,7 @@ mod tests {
                 false,
                 Resource::Weights { blob: 0, offset: 0, size: 80 },
             ),
-            (BindingKind::Texture2d { element }, false, Resource::Texture(0)),
+            (BindingKind::Texture { kind: TextureKind::D2, element }, false, Resource::Texture(0)),
             (
                 BindingKind::ImageBuffer { element },
                 true,
@@ -213,7 +223,7 @@ mod tests {
             profile: "generic".to_owned(),
             requires: Vec::new(),
             arena_bytes: 1024,
-            textures: vec![TextureObject { element, width_px: 3, height_px: 20 }],
+            textures: vec![TextureObject { kind: TextureKind::D2, element, extent_px: [3, 20, 1] }],
             inputs: Vec::new(),
             outputs: Vec::new(),
             init: Vec::new(),
@@ -242,6 +252,8 @@ mod tests {
             uniform_binding_bytes: 80,
             buffer_bytes: 1024,
             texture_2d_px: 20,
+            texture_3d_px: 20,
+            texture_layers: 20,
             image_buffer_texels: 3,
             storage_buffers: 2,
             uniform_buffers: 1,

@@ -4,24 +4,25 @@
 #[path = "../../../tests/src/chromium.rs"]
 mod chromium;
 
-use chromium::{Verdict, check_wgsl};
+use chromium::{Verdict, Wgsl, check_wgsl};
 use drift_targets::Target;
 
 use crate::cases;
 
 #[test]
 fn chromium_accepts_every_golden_and_rejects_what_is_wrong() {
-    let mut shaders: Vec<(String, String)> = cases::all()
+    let whole = |name: String, source: String| Wgsl { name, source, pipeline: true };
+    let mut shaders: Vec<Wgsl> = cases::all()
         .iter()
         // What WebGPU refuses is in `refusals`.
         .filter_map(|case| {
             let emitted = cases::emitted(&case.source, Target::WebGpu, false).ok()?;
-            Some((case.name.clone(), cases::text(&emitted)))
+            Some(whole(case.name.clone(), cases::text(&emitted)))
         })
         .collect();
     let right = shaders.len();
     for (name, source) in WRONG {
-        shaders.push(((*name).to_owned(), (*source).to_owned()));
+        shaders.push(whole((*name).to_owned(), (*source).to_owned()));
     }
     let results = check_wgsl(&shaders).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(results.len(), shaders.len());

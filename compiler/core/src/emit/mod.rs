@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::program::{PackedConstant, PackedKey, Port, Program, ProgramStep};
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
-    Resource, Shader, Target, Variant,
+    Resource, Shader, Target, TextureKind, Variant,
 };
 use drift_bundle::{BundleWriter, WeightSource};
 use drift_ir::ElementType;
@@ -115,7 +115,16 @@ pub fn variant(
         requires.push(Requirement::Vendor(profile.vendors.to_vec()));
     }
     for texture in &plan.textures {
-        raise(&mut requires, Requirement::Texture2dSize(texture.width_px.max(texture.height_px)));
+        let [width, height, depth] = texture.extent_px;
+        let side = width.max(height);
+        match texture.kind {
+            TextureKind::D2 => raise(&mut requires, Requirement::Texture2dSize(side)),
+            TextureKind::D3 => raise(&mut requires, Requirement::Texture3dSize(side.max(depth))),
+            TextureKind::Array => {
+                raise(&mut requires, Requirement::Texture2dSize(side));
+                raise(&mut requires, Requirement::TextureLayers(depth));
+            }
+        }
     }
     raise(&mut requires, Requirement::BufferBytes(plan.arena_bytes));
     let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
@@ -160,13 +169,15 @@ fn resource(binding: &Binding, plan: &MemoryPlan, blobs: &[Option<u32>]) -> Reso
             let blob = blobs[index as usize].unwrap_or_else(|| unreachable!("added above"));
             match object {
                 Object::ImageBuffer => Resource::WeightTexels { element, blob, offset, size },
-                Object::Buffer | Object::Texture2d => Resource::Weights { blob, offset, size },
+                Object::Buffer | Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+                    Resource::Weights { blob, offset, size }
+                }
             }
         }
         (Source::Activation(storage), object) => match (plan.places[storage as usize], object) {
             (Place::Texture(index), _) => Resource::Texture(index),
             (Place::Arena(offset), Object::ImageBuffer) => Resource::ArenaTexels { element, offset, size },
-            (Place::Arena(offset), Object::Buffer | Object::Texture2d) => Resource::Arena { offset, size },
+            (Place::Arena(offset), _) => Resource::Arena { offset, size },
         },
     }
 }
@@ -178,7 +189,9 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         kind: match binding.object {
             Object::Buffer => BindingKind::StorageBuffer { min_bytes: binding.size_bytes },
             Object::ImageBuffer => BindingKind::ImageBuffer { element: device_element(binding.element) },
-            Object::Texture2d => BindingKind::Texture2d { element: device_element(binding.element) },
+            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
+                BindingKind::Texture { kind: texture_kind(object), element: device_element(binding.element) }
+            }
         },
         writable: binding.writable,
     });
@@ -211,7 +224,7 @@ fn merge_requirements(requires: &mut Vec<Requirement>, kernel: &EmittedKernel, b
                 let texels = binding.size_bytes / (4 * binding.element.size_bytes());
                 raise(requires, Requirement::ImageBufferTexels(texels as u32));
             }
-            Object::Texture2d => {}
+            Object::Texture2d | Object::TextureArray | Object::Texture3d => {}
         }
     }
 }
@@ -224,6 +237,8 @@ fn raise(requires: &mut Vec<Requirement>, new: Requirement) {
             (R::SharedBytes(old), R::SharedBytes(new))
             | (R::WorkgroupInvocations(old), R::WorkgroupInvocations(new))
             | (R::Texture2dSize(old), R::Texture2dSize(new))
+            | (R::Texture3dSize(old), R::Texture3dSize(new))
+            | (R::TextureLayers(old), R::TextureLayers(new))
             | (R::ImageBufferTexels(old), R::ImageBufferTexels(new))
             | (R::StorageBuffers(old), R::StorageBuffers(new)) => {
                 *old = (*old).max(*new);
@@ -239,6 +254,15 @@ fn raise(requires: &mut Vec<Requirement>, new: Requirement) {
         }
     }
     requires.push(new);
+}
+
+/// The manifest's word for a kind of texture.
+fn texture_kind(object: Object) -> TextureKind {
+    match object {
+        Object::TextureArray => TextureKind::Array,
+        Object::Texture3d => TextureKind::D3,
+        Object::Texture2d | Object::Buffer | Object::ImageBuffer => TextureKind::D2,
+    }
 }
 
 /// The manifest's word for a stored element.

@@ -1,7 +1,7 @@
 //! Memory of a program: lives of its storages, pairs that are computed in place, and where everything lies.
 
-use super::device_element;
 use super::in_place;
+use super::{device_element, texture_kind};
 use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
 use crate::program::{Program, StorageKind};
@@ -98,8 +98,8 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
                 buffers.push(memory::Tensor { size_bytes, first, last, align: memory::BINDING_ALIGN_BYTES });
                 buffer_of.push(index);
             }
-            StorageKind::Texture { element, width_px, height_px } => {
-                textures.push(memory::Texture { format: element, width_px, height_px, first, last });
+            StorageKind::Texture { object, element, extent_px } => {
+                textures.push(memory::Texture { format: (object, element), extent_px, first, last });
                 texture_of.push(index);
             }
         }
@@ -117,13 +117,16 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
         .objects
         .iter()
         .map(|object| TextureObject {
-            element: device_element(object.format),
-            width_px: object.width_px as u32,
-            height_px: object.height_px as u32,
+            kind: texture_kind(object.format.0),
+            element: device_element(object.format.1),
+            extent_px: object.extent_px.map(|size| size as u32),
         })
         .collect();
-    let pooled: u64 =
-        objects.objects.iter().map(|o| o.width_px * o.height_px * 4 * o.format.size_bytes()).sum();
+    let pooled: u64 = objects
+        .objects
+        .iter()
+        .map(|o| o.extent_px.iter().product::<u64>() * 4 * o.format.1.size_bytes())
+        .sum();
     let report = MemoryReport {
         naive_bytes: program.storages.iter().map(|storage| storage.kind.size_bytes()).sum(),
         planned_bytes: plan.peak_bytes + pooled,

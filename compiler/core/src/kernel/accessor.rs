@@ -34,16 +34,23 @@ pub(super) fn write_binding(text: &mut String, binding: &Binding) {
             format!("var<storage, {access}> {name}: array<{ty}, {count}>;")
         }
         Object::ImageBuffer => format!("var {name}: texture_1d<{}>;", element.compute_name()),
-        Object::Texture2d if binding.writable => {
+        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+            let dimension = match binding.object {
+                Object::TextureArray => "2d_array",
+                Object::Texture3d => "3d",
+                Object::Texture2d | Object::Buffer | Object::ImageBuffer => "2d",
+            };
             let format = match element {
                 Element::F16 => "rgba16float",
                 Element::F32 => "rgba32float",
                 Element::I32 => "rgba32sint",
                 Element::U32 => "rgba32uint",
             };
-            format!("var {name}: texture_storage_2d<{format}, write>;")
+            match binding.writable {
+                true => format!("var {name}: texture_storage_{dimension}<{format}, write>;"),
+                false => format!("var {name}: texture_{dimension}<{}>;", element.compute_name()),
+            }
         }
-        Object::Texture2d => format!("var {name}: texture_2d<{}>;", element.compute_name()),
     };
     line(text, format_args!("@group({group}) @binding({index}) {declared}"));
 }
@@ -137,7 +144,7 @@ impl Accessors<'_> {
         let binding = self.binding(slot);
         let e = slot.extents();
         match slot.layout.order {
-            Order::Slices | Order::TextureRows => {
+            Order::Slices | Order::TextureRows | Order::TextureLayers => {
                 let s = if slot.splat || e.channels <= LANES { "0u" } else { "s" };
                 let texel = texel(slot, binding, s);
                 let swizzle = if slot.splat { ".xxxx" } else { "" };
@@ -157,7 +164,9 @@ impl Accessors<'_> {
         if let Some(index) = contiguous(slot, binding) {
             let texel = match binding.object {
                 Object::ImageBuffer => format!("textureLoad({}, i32({index}), 0)", binding.name),
-                Object::Buffer | Object::Texture2d => at(binding, &index),
+                Object::Buffer | Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+                    at(binding, &index)
+                }
             };
             line(text, format_args!("    return vec4<{scalar}>({texel});"));
             return;
@@ -205,7 +214,7 @@ impl Accessors<'_> {
                 line(text, format_args!("    let index = {};", offset(&dense_base(slot), c, stride)));
                 element(binding, "index")
             }
-            Order::Slices | Order::TextureRows => {
+            Order::Slices | Order::TextureRows | Order::TextureLayers => {
                 format!("{}[{c} % 4u]", texel(slot, binding, &format!("({c} / 4u)")))
             }
         };
@@ -216,9 +225,9 @@ impl Accessors<'_> {
     fn write_write(&self, text: &mut String, slot: &Slot) {
         let name = &slot.name;
         // Textures take f32 whatever their format.
-        let stored = match (slot.layout.object, slot.layout.element) {
-            (Object::Texture2d, Element::F16) => Element::F32,
-            (_, element) => element,
+        let stored = match slot.layout.element {
+            Element::F16 if slot.layout.object.is_texture() => Element::F32,
+            element => element,
         };
         let epilogue = self.call.epilogue.as_ref().filter(|_| name == "dst");
         let kind = epilogue.map_or(Kind::of(stored), |e| e.input);
@@ -234,7 +243,9 @@ impl Accessors<'_> {
         let binding = self.binding(slot);
         match slot.layout.order {
             Order::RowMajor => write_dense_store(text, slot, binding),
-            Order::Slices | Order::TextureRows => write_slice_store(text, slot, binding, stored.name()),
+            Order::Slices | Order::TextureRows | Order::TextureLayers => {
+                write_slice_store(text, slot, binding, stored.name())
+            }
         }
         text.push_str("}\n");
     }
@@ -256,9 +267,9 @@ fn write_slice_store(text: &mut String, slot: &Slot, binding: &Binding, ty: &str
     }
     let name = &binding.name;
     match slot.layout.object {
-        Object::Texture2d => {
-            let (x, y) = texture_coordinates(slot, "s");
-            line(text, format_args!("    textureStore({name}, vec2<i32>(i32({x}), i32({y})), {value});"));
+        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+            let coordinates = texture_coordinates(slot, "s");
+            line(text, format_args!("    textureStore({name}, {coordinates}, {value});"));
         }
         Object::Buffer | Object::ImageBuffer => {
             line(text, format_args!("    {name}[{}] = {value};", slice_index(slot, "s")));
@@ -317,9 +328,8 @@ fn dense_base(slot: &Slot) -> String {
 fn texel(slot: &Slot, binding: &Binding, s: &str) -> String {
     let name = &binding.name;
     match slot.layout.object {
-        Object::Texture2d => {
-            let (x, y) = texture_coordinates(slot, s);
-            format!("textureLoad({name}, vec2<i32>(i32({x}), i32({y})), 0)")
+        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+            format!("textureLoad({name}, {}, 0)", texture_coordinates(slot, s))
         }
         Object::ImageBuffer => format!("textureLoad({name}, i32({}), 0)", slice_index(slot, s)),
         Object::Buffer => at(binding, &slice_index(slot, s)),
@@ -337,12 +347,20 @@ fn slice_index(slot: &Slot, s: &str) -> String {
     ])
 }
 
-/// `(x*B + b, y*S + s)`.
-fn texture_coordinates(slot: &Slot, s: &str) -> (String, String) {
+/// Where a texture holds a slice: `(x*B + b, y*S + s)` of a 2D one, `(x*B + b, y)` and layer `s` of an array, `(x*B + b, y, s)`
+/// of a 3D one.
+fn texture_coordinates(slot: &Slot, s: &str) -> String {
     let e = slot.extents();
     let x = sum(&[term("x", e.width, e.batch), term("b", e.batch, 1)]);
-    let y = sum(&[term("y", e.height, e.slices()), term(s, e.slices(), 1)]);
-    (x, y)
+    let (y, s) = (term("y", e.height, 1), term(s, e.slices(), 1));
+    match slot.layout.object {
+        Object::TextureArray => format!("vec2<i32>(i32({x}), i32({})), i32({})", sum(&[y]), sum(&[s])),
+        Object::Texture3d => format!("vec3<i32>(i32({x}), i32({}), i32({}))", sum(&[y]), sum(&[s])),
+        Object::Texture2d | Object::Buffer | Object::ImageBuffer => {
+            let y = sum(&[term("y", e.height, e.slices()), s]);
+            format!("vec2<i32>(i32({x}), i32({y}))")
+        }
+    }
 }
 
 /// Element `index` of a buffer.
@@ -350,10 +368,12 @@ fn element(binding: &Binding, index: &str) -> String {
     let name = &binding.name;
     match binding.object {
         Object::ImageBuffer => format!("textureLoad({name}, i32(({index}) / 4u), 0)[({index}) % 4u]"),
-        Object::Buffer | Object::Texture2d if binding.vectors => {
-            format!("{}[({index}) % 4u]", at(binding, &format!("({index}) / 4u")))
+        Object::Buffer | Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+            match binding.vectors {
+                true => format!("{}[({index}) % 4u]", at(binding, &format!("({index}) / 4u"))),
+                false => at(binding, index),
+            }
         }
-        Object::Buffer | Object::Texture2d => at(binding, index),
     }
 }
 

@@ -74,7 +74,9 @@ impl Slot {
                 let rows = slices && [batch, height, width].iter().all(|stride| stride % 4 == 0);
                 rows || whole && (self.access == Access::Read || slices)
             }
-            crate::physical::Order::Slices | crate::physical::Order::TextureRows => true,
+            crate::physical::Order::Slices
+            | crate::physical::Order::TextureRows
+            | crate::physical::Order::TextureLayers => true,
         }
     }
 }

@@ -23,6 +23,10 @@ pub enum LayoutChoice {
     Texture2d,
     /// Image buffers where a value can be one.
     ImageBuffer,
+    /// Arrays of 2D textures where a value can be one.
+    TextureArray,
+    /// 3D textures where a value can be one.
+    Texture3d,
 }
 
 impl LayoutChoice {
@@ -33,6 +37,8 @@ impl LayoutChoice {
             Self::Buffer => "buffer",
             Self::Texture2d => "texture2d",
             Self::ImageBuffer => "image-buffer",
+            Self::TextureArray => "texture-array",
+            Self::Texture3d => "texture3d",
         }
     }
 }
@@ -173,9 +179,16 @@ fn activation(
     let fits_rank = shape.len() <= 4;
     match choice {
         LayoutChoice::Texture2d if fits_rank => {
-            let texture = slices(Object::Texture2d, Order::TextureRows);
-            let (width, height) = texture.texture_extent(shape);
-            if width <= profile.texture_2d_px && height <= profile.texture_2d_px { texture } else { dense }
+            within(slices(Object::Texture2d, Order::TextureRows), profile.texture_2d_px, 1, shape)
+                .unwrap_or(dense)
+        }
+        LayoutChoice::TextureArray if fits_rank => {
+            let texture = slices(Object::TextureArray, Order::TextureLayers);
+            within(texture, profile.texture_2d_px, profile.texture_layers, shape).unwrap_or(dense)
+        }
+        LayoutChoice::Texture3d if fits_rank => {
+            let texture = slices(Object::Texture3d, Order::TextureLayers);
+            within(texture, profile.texture_3d_px, profile.texture_3d_px, shape).unwrap_or(dense)
         }
         LayoutChoice::ImageBuffer if fits_rank => {
             let image = slices(Object::ImageBuffer, Order::Slices);
@@ -186,10 +199,19 @@ fn activation(
         LayoutChoice::Auto | LayoutChoice::Buffer if images && fits_rank && !viewed => {
             slices(Object::Buffer, Order::Slices)
         }
-        LayoutChoice::Auto | LayoutChoice::Buffer | LayoutChoice::Texture2d | LayoutChoice::ImageBuffer => {
-            dense
-        }
+        LayoutChoice::Auto
+        | LayoutChoice::Buffer
+        | LayoutChoice::Texture2d
+        | LayoutChoice::ImageBuffer
+        | LayoutChoice::TextureArray
+        | LayoutChoice::Texture3d => dense,
     }
+}
+
+/// The layout, if a texture of at most `side` by `side` texels and `depth` layers holds a tensor of `shape`.
+fn within(layout: Layout, side: u64, depth: u64, shape: &[u64]) -> Option<Layout> {
+    let [width, height, layers] = layout.texture_extent(shape);
+    (width <= side && height <= side && layers <= depth).then_some(layout)
 }
 
 /// Axes of an image `[n, c, h, w]` or a signal `[n, c, w]`; of more spatial axes as one run of pixels.

@@ -1,7 +1,7 @@
 //! Pools textures: objects of one format that textures with disjoint lives share.
 //!
-//! A texture may use any object of its format; the object grows to the largest width and height of its users. Two greedy
-//! strategies compete and the smaller total area wins: by size, and by size improved (Pisarchyk and Lee 2020), which
+//! A texture may use any object of its format; the object grows to the largest extents of its users. Two greedy
+//! strategies compete and the smaller total volume wins: by size, and by size improved (Pisarchyk and Lee 2020), which
 //! takes textures in bands of the sizes that no plan can avoid and inside a band prefers the object that idles least.
 
 use super::MemoryError;
@@ -12,10 +12,8 @@ use std::cmp::Reverse;
 pub struct Texture<F> {
     /// Format of a texel.
     pub format: F,
-    /// Texels in a row.
-    pub width_px: u64,
-    /// Rows.
-    pub height_px: u64,
+    /// Width, height and depth in texels, or layers.
+    pub extent_px: [u64; 3],
     /// Task that first writes it.
     pub first: usize,
     /// Task that last touches it, inclusive.
@@ -27,10 +25,8 @@ pub struct Texture<F> {
 pub struct Object<F> {
     /// Format of a texel.
     pub format: F,
-    /// Texels in a row: the most that a user needs.
-    pub width_px: u64,
-    /// Rows: the most that a user needs.
-    pub height_px: u64,
+    /// Width, height and depth or layers: of each the most that a user needs.
+    pub extent_px: [u64; 3],
 }
 
 /// Which object each texture uses.
@@ -44,12 +40,12 @@ pub struct ObjectPlan<F> {
 
 impl<F> ObjectPlan<F> {
     /// Texels of all objects together.
-    pub fn total_area_px(&self) -> u128 {
-        self.objects.iter().map(|o| area(o.width_px, o.height_px)).sum()
+    pub fn total_volume_px(&self) -> u128 {
+        self.objects.iter().map(|o| volume(o.extent_px)).sum()
     }
 }
 
-/// Pools all textures: the smaller total area of the strategies, plain by-size on a tie.
+/// Pools all textures: the smaller total volume of the strategies, plain by-size on a tie.
 pub fn shared_objects<F: Copy + PartialEq>(textures: &[Texture<F>]) -> Result<ObjectPlan<F>, MemoryError> {
     for (tensor, &Texture { first, last, .. }) in textures.iter().enumerate() {
         if first > last {
@@ -60,7 +56,7 @@ pub fn shared_objects<F: Copy + PartialEq>(textures: &[Texture<F>]) -> Result<Ob
     let bands = bands(textures, &by_size);
     let plain = assign(textures, by_size.iter().map(|&i| vec![i]));
     let improved = assign(textures, bands);
-    let best = if improved.total_area_px() < plain.total_area_px() { improved } else { plain };
+    let best = if improved.total_volume_px() < plain.total_volume_px() { improved } else { plain };
     debug_assert_eq!(check_objects(&best, textures), Ok(()));
     Ok(best)
 }
@@ -77,8 +73,7 @@ pub fn check_objects<F: Copy + PartialEq>(
     for (index, (texture, &at)) in textures.iter().zip(&plan.object_of).enumerate() {
         let fits = plan.objects.get(at).is_some_and(|object| {
             object.format == texture.format
-                && object.width_px >= texture.width_px
-                && object.height_px >= texture.height_px
+                && object.extent_px.iter().zip(texture.extent_px).all(|(&has, needs)| has >= needs)
         });
         if !fits {
             return Err(MemoryError::WrongObject { texture: index, object: at });
@@ -96,27 +91,27 @@ pub fn check_objects<F: Copy + PartialEq>(
     Ok(())
 }
 
-/// Largest area first; equal areas keep the order given.
+/// Largest volume first; equal ones keep the order given.
 fn size_order<F>(textures: &[Texture<F>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..textures.len()).collect();
-    order.sort_by_key(|&i| Reverse(area(textures[i].width_px, textures[i].height_px)));
+    order.sort_by_key(|&i| Reverse(volume(textures[i].extent_px)));
     order
 }
 
-/// Cuts the order into bands. The `k`th positional maximum is the largest `k`th-largest area live in any task: any plan
-/// has a `k`th object of at least that area, so the textures between two maxima compete for the same objects.
+/// Cuts the order into bands. The `k`th positional maximum is the largest `k`th-largest volume live in any task: any plan
+/// has a `k`th object of at least that volume, so the textures between two maxima compete for the same objects.
 fn bands<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<Vec<usize>> {
     let maxima = positional_maxima(textures, by_size);
     let mut bands: Vec<Vec<usize>> = vec![Vec::new(); maxima.len() + 1];
     for &index in by_size {
-        let size = area(textures[index].width_px, textures[index].height_px);
+        let size = volume(textures[index].extent_px);
         bands[maxima.partition_point(|&maximum| maximum > size)].push(index);
     }
     bands.retain(|band| !band.is_empty());
     bands
 }
 
-/// For each rank, the largest area that has this rank among the textures of one format in one task; descending.
+/// For each rank, the largest volume that has this rank among the textures of one format in one task; descending.
 fn positional_maxima<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<u128> {
     // Every set of textures that no other one contains is live at somebody's birth.
     let mut births: Vec<usize> = textures.iter().map(|t| t.first).collect();
@@ -126,7 +121,7 @@ fn positional_maxima<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[us
     for task in births {
         let mut live_of_format: Vec<(F, usize)> = Vec::new();
         for texture in by_size.iter().map(|&i| &textures[i]).filter(|t| t.first <= task && task <= t.last) {
-            let size = area(texture.width_px, texture.height_px);
+            let size = volume(texture.extent_px);
             let rank = match live_of_format.iter_mut().find(|(format, _)| *format == texture.format) {
                 Some((_, live)) => {
                     *live += 1;
@@ -177,9 +172,8 @@ impl<F: Copy + PartialEq> Filling<F> {
         let idle_before = before.map_or(usize::MAX, |life| texture.first - life.1);
         let idle_after = after.map_or(usize::MAX, |life| life.0 - texture.last);
         let grown = self.grown(texture);
-        let growth_px =
-            area(grown.width_px, grown.height_px) - area(self.object.width_px, self.object.height_px);
-        (growth_px <= area(texture.width_px, texture.height_px)).then(|| Cost {
+        let growth_px = volume(grown.extent_px) - volume(self.object.extent_px);
+        (growth_px <= volume(texture.extent_px)).then(|| Cost {
             growth_px,
             idle_tasks: idle_before.min(idle_after),
             object,
@@ -189,8 +183,7 @@ impl<F: Copy + PartialEq> Filling<F> {
     fn grown(&self, texture: &Texture<F>) -> Object<F> {
         Object {
             format: self.object.format,
-            width_px: self.object.width_px.max(texture.width_px),
-            height_px: self.object.height_px.max(texture.height_px),
+            extent_px: std::array::from_fn(|axis| self.object.extent_px[axis].max(texture.extent_px[axis])),
         }
     }
 
@@ -221,8 +214,8 @@ fn assign<F: Copy + PartialEq>(
             costs.remove(at);
             let texture = &textures[index];
             if object == fillings.len() {
-                let Texture { format, width_px, height_px, .. } = *texture;
-                fillings.push(Filling { object: Object { format, width_px, height_px }, lives: Vec::new() });
+                let Texture { format, extent_px, .. } = *texture;
+                fillings.push(Filling { object: Object { format, extent_px }, lives: Vec::new() });
             }
             fillings[object].take(texture);
             object_of[index] = object;
@@ -244,7 +237,7 @@ fn cheapest<F: Copy + PartialEq>(fillings: &[Filling<F>], texture: &Texture<F>) 
     fillings.iter().enumerate().filter_map(|(at, filling)| filling.cost(texture, at)).min()
 }
 
-/// Texels of a rectangle.
-fn area(width_px: u64, height_px: u64) -> u128 {
-    u128::from(width_px) * u128::from(height_px)
+/// Texels of a texture.
+fn volume(extent_px: [u64; 3]) -> u128 {
+    extent_px.into_iter().map(u128::from).product()
 }

@@ -248,7 +248,7 @@ fn large_random_plans_are_right_and_the_same_every_time() {
 }
 
 fn texture(format: char, width_px: u64, height_px: u64, first: usize, last: usize) -> Texture<char> {
-    Texture { format, width_px, height_px, first, last }
+    Texture { format, extent_px: [width_px, height_px, 1], first, last }
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_chain_of_textures_alternates_between_two_objects() {
 fn objects_grow_to_their_users_but_never_to_more_than_a_new_object_costs() {
     let grows = [texture('f', 10, 10, 0, 0), texture('f', 11, 8, 1, 1)];
     let plan = shared_objects(&grows).unwrap();
-    assert_eq!(plan.objects, [Object { format: 'f', width_px: 11, height_px: 10 }]);
+    assert_eq!(plan.objects, [Object { format: 'f', extent_px: [11, 10, 1] }]);
     let apart = [texture('f', 100, 1, 0, 0), texture('f', 1, 100, 1, 1)];
     assert_eq!(shared_objects(&apart).unwrap().objects.len(), 2);
 }
@@ -278,10 +278,10 @@ fn formats_do_not_mix() {
 #[test]
 fn the_object_verifier_finds_sharing_and_misfits() {
     let textures = [texture('f', 4, 4, 0, 1), texture('f', 4, 4, 1, 2)];
-    let object = Object { format: 'f', width_px: 4, height_px: 4 };
+    let object = Object { format: 'f', extent_px: [4, 4, 1] };
     let shared = ObjectPlan { object_of: vec![0, 0], objects: vec![object] };
     assert_eq!(check_objects(&shared, &textures), Err(MemoryError::Overlap { a: 0, b: 1 }));
-    let flat = ObjectPlan { objects: vec![Object { height_px: 3, ..object }], ..shared };
+    let flat = ObjectPlan { objects: vec![Object { extent_px: [4, 3, 1], ..object }], ..shared };
     assert_eq!(check_objects(&flat, &textures), Err(MemoryError::WrongObject { texture: 0, object: 0 }));
 }
 
@@ -294,7 +294,7 @@ fn least_area(textures: &[Texture<char>], objects: &mut Vec<Vec<usize>>, next: u
                 let most = |of: fn(&Texture<char>) -> u64| {
                     users.iter().map(|&i| of(&textures[i])).max().unwrap_or(0)
                 };
-                u128::from(most(|t| t.width_px)) * u128::from(most(|t| t.height_px))
+                u128::from(most(|t| t.extent_px[0])) * u128::from(most(|t| t.extent_px[1]))
             })
             .sum();
         *best = total.min(*best);
@@ -333,8 +333,8 @@ fn random_pools_are_right_and_close_to_the_least_area() {
         check_objects(&plan, &textures).unwrap();
         let mut best = u128::MAX;
         least_area(&textures, &mut Vec::new(), 0, &mut best);
-        assert!(plan.total_area_px() >= best, "seed {seed}");
-        planned += plan.total_area_px();
+        assert!(plan.total_volume_px() >= best, "seed {seed}");
+        planned += plan.total_volume_px();
         least += best;
     }
     assert!(planned * 100 <= least * 110, "{planned} planned, {least} possible");

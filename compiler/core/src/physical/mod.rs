@@ -28,6 +28,10 @@ pub enum Object {
     ImageBuffer,
     /// A 2D texture of four channels.
     Texture2d,
+    /// An array of 2D textures of four channels.
+    TextureArray,
+    /// A 3D texture of four channels.
+    Texture3d,
 }
 
 impl Object {
@@ -37,6 +41,16 @@ impl Object {
             Self::Buffer => "buffer",
             Self::ImageBuffer => "image-buffer",
             Self::Texture2d => "texture2d",
+            Self::TextureArray => "texture-array",
+            Self::Texture3d => "texture3d",
+        }
+    }
+
+    /// Whether it is one of the textures, which are written and read by coordinates and pooled by shape.
+    pub const fn is_texture(self) -> bool {
+        match self {
+            Self::Texture2d | Self::TextureArray | Self::Texture3d => true,
+            Self::Buffer | Self::ImageBuffer => false,
         }
     }
 }
@@ -48,8 +62,10 @@ pub enum Order {
     RowMajor,
     /// Slices outermost, batch fastest: `((s*H + y)*W + x)*B + b` (the paper's DSHWBC4; PHWC4 when B = 1).
     Slices,
-    /// Textures: `(x*B + b, y*S + s)` (the paper's HSWBDC4).
+    /// 2D textures: `(x*B + b, y*S + s)` (the paper's HSWBDC4).
     TextureRows,
+    /// Texture arrays and 3D textures: `(x*B + b, y, s)` (the paper's DSHWBC4).
+    TextureLayers,
 }
 
 /// Type of one stored element.
@@ -134,15 +150,22 @@ impl Layout {
         let extents = self.axes.extents(shape);
         let elements = match self.order {
             Order::RowMajor => extents.elements(),
-            Order::Slices | Order::TextureRows => extents.pixels() * extents.slices() * LANES,
+            Order::Slices | Order::TextureRows | Order::TextureLayers => {
+                extents.pixels() * extents.slices() * LANES
+            }
         };
         elements * self.element.size_bytes()
     }
 
-    /// Width and height in texels of a texture that holds a tensor of `shape`.
-    pub fn texture_extent(&self, shape: &[u64]) -> (u64, u64) {
+    /// Width, height and depth in texels, or layers, of a texture that holds a tensor of `shape`.
+    pub fn texture_extent(&self, shape: &[u64]) -> [u64; 3] {
         let e = self.axes.extents(shape);
-        (e.width * e.batch, e.height * e.slices())
+        match self.order {
+            Order::TextureLayers => [e.width * e.batch, e.height, e.slices()],
+            Order::RowMajor | Order::Slices | Order::TextureRows => {
+                [e.width * e.batch, e.height * e.slices(), 1]
+            }
+        }
     }
 
     /// One line for people: `f16 texture2d texel(x = X*B + b, y = Y*S + s)`.
@@ -152,7 +175,7 @@ impl Layout {
         match self.order {
             Order::RowMajor => format!("{element} {object} row-major {}", self.axes),
             Order::Slices => format!("{element} {object} slices {}", self.axes),
-            Order::TextureRows => format!("{element} {object} {}", self.axes),
+            Order::TextureRows | Order::TextureLayers => format!("{element} {object} {}", self.axes),
         }
     }
 }

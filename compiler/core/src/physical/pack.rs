@@ -192,7 +192,7 @@ impl Recipe {
         let mut moves = Moves { conversion, from, to: &mut bytes };
         match self.layout.order {
             Order::RowMajor => place_rows(&self.packing.shape, strides, &mut moves),
-            Order::Slices | Order::TextureRows => {
+            Order::Slices | Order::TextureRows | Order::TextureLayers => {
                 place_slices(&self.layout, &self.packing.shape, strides, &mut moves);
             }
         }
@@ -259,7 +259,7 @@ fn place_slices(layout: &Layout, shape: &[u64], strides: &[u64], moves: &mut Mov
         for (y, from_y) in height.iter().enumerate() {
             let row = match layout.order {
                 Order::TextureRows => y * slices + s,
-                Order::Slices | Order::RowMajor => s * height.len() + y,
+                Order::Slices | Order::TextureLayers | Order::RowMajor => s * height.len() + y,
             };
             for (x, from_x) in width.iter().enumerate() {
                 for (b, from_b) in batch.iter().enumerate() {
@@ -311,7 +311,9 @@ fn position(layout: &Layout, shape: &[u64], extents: &Extents, index: usize) -> 
         Order::TextureRows => {
             (y * extents.slices() + s) * (extents.width * extents.batch) + x * extents.batch + b
         }
-        Order::Slices | Order::RowMajor => ((s * extents.height + y) * extents.width + x) * extents.batch + b,
+        Order::Slices | Order::TextureLayers | Order::RowMajor => {
+            ((s * extents.height + y) * extents.width + x) * extents.batch + b
+        }
     };
     texel * LANES + lane
 }
@@ -336,7 +338,7 @@ mod tests {
     #[test]
     fn what_is_packed_is_unpacked() {
         let shape = [2, 6, 3, 5];
-        for order in [Order::RowMajor, Order::Slices, Order::TextureRows] {
+        for order in [Order::RowMajor, Order::Slices, Order::TextureRows, Order::TextureLayers] {
             for element in [Element::F32, Element::F16] {
                 for axes in [AxisMap::channels_first(4), AxisMap::channels_last(4), AxisMap::rows(2, 4)] {
                     let layout = layout(order, element, axes);

@@ -22,6 +22,8 @@ pub const GENERIC: Profile = Profile {
     workgroup_invocations: 256,
     busy_workgroups: 64,
     texture_2d_px: 8_192,
+    texture_3d_px: 2_048,
+    texture_layers: 256,
     // Vulkan's least maxTexelBufferElements is 65,536; every desktop and current phone driver has 2^27 or more. The
     // variant states what it needs.
     image_buffer_texels: 1 << 27,
@@ -45,6 +47,8 @@ const NVIDIA: Profile = Profile {
     workgroup_invocations: 1_024,
     busy_workgroups: 264,
     texture_2d_px: 32_768,
+    texture_3d_px: 16_384,
+    texture_layers: 2_048,
     image_buffer_texels: 1 << 27,
     // maxStorageBufferRange is one byte less than 4 GiB.
     binding_bytes: (4 << 30) - 256,

@@ -51,6 +51,10 @@ pub struct Profile {
     pub busy_workgroups: u32,
     /// Largest side of a 2D texture.
     pub texture_2d_px: u64,
+    /// Largest side of a 3D texture.
+    pub texture_3d_px: u64,
+    /// Most layers of a texture array.
+    pub texture_layers: u64,
     /// Texels in an image buffer.
     pub image_buffer_texels: u64,
     /// Bytes of a storage buffer binding; constants that are larger are bound in parts. A multiple of 256, as the offsets of

@@ -280,9 +280,8 @@ fn loses_epilogue(node: &Node, steps: &[Chosen]) -> Option<Declined> {
 /// The storage that a tensor of `shape` needs.
 fn storage_kind(layout: &Layout, shape: &[u64]) -> StorageKind {
     match layout.object {
-        Object::Texture2d => {
-            let (width_px, height_px) = layout.texture_extent(shape);
-            StorageKind::Texture { element: layout.element, width_px, height_px }
+        object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
+            StorageKind::Texture { object, element: layout.element, extent_px: layout.texture_extent(shape) }
         }
         // Whole vectors, so that a dense tensor can be bound as an array of vec4 and as texels.
         Object::Buffer | Object::ImageBuffer => StorageKind::Buffer {

@@ -73,8 +73,11 @@ fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Re
                 Ok(())
             }
         }
-        (BindingKind::Texture2d { element }, Resource::Texture(index)) => {
+        (BindingKind::Texture { kind, element }, Resource::Texture(index)) => {
             let texture = indexed("texture", &variant.textures, index)?;
+            if kind != texture.kind {
+                return Err(Flaw::TextureKind { slot, expected: kind, found: texture.kind });
+            }
             same_element(slot, element, texture.element)
         }
         (
@@ -130,7 +133,7 @@ const fn kind_name(kind: BindingKind) -> &'static str {
     match kind {
         BindingKind::StorageBuffer { .. } => "storage buffer",
         BindingKind::UniformBuffer { .. } => "uniform buffer",
-        BindingKind::Texture2d { .. } => "texture",
+        BindingKind::Texture { .. } => "texture",
         BindingKind::ImageBuffer { .. } => "texel buffer",
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
-use crate::manifest::{Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, TextureObject, Variant};
+use crate::manifest::{
+    Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, TextureKind, TextureObject, Variant,
+};
 
 use super::hazard::Hazards;
 use super::{aligned, count, dispatch, invalid, length, limits, name, shown, span};
@@ -57,19 +59,25 @@ fn requirement(requirement: &Requirement) -> Result<(), Flaw> {
         | Requirement::StorageBindingBytes(_)
         | Requirement::BufferBytes(_)
         | Requirement::Texture2dSize(_)
+        | Requirement::Texture3dSize(_)
+        | Requirement::TextureLayers(_)
         | Requirement::ImageBufferTexels(_)
         | Requirement::StorageBuffers(_) => Ok(()),
     }
 }
 
 fn texture(texture: &TextureObject) -> Result<(), Flaw> {
-    for (what, size) in [("texture width", texture.width_px), ("texture height", texture.height_px)] {
+    let names = ["texture width", "texture height", "texture depth"];
+    for (what, size) in names.into_iter().zip(texture.extent_px) {
         if size == 0 {
             return Err(Flaw::Zero { what });
         }
         if size > limits::TEXTURE_PX {
             return Err(Flaw::TooLarge { what, most: limits::TEXTURE_PX.into() });
         }
+    }
+    if texture.kind == TextureKind::D2 && texture.extent_px[2] > 1 {
+        return Err(Flaw::TooLarge { what: "texture depth of a 2D texture", most: 1 });
     }
     Ok(())
 }

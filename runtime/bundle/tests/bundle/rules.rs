@@ -106,10 +106,22 @@ fn what_is_written_is_bound_once() {
     });
     assert_eq!(two_readers, "", "reading twice is fine");
     check("slots 2 and 3 share memory", |m| {
-        m.shaders[0].bindings[3].kind = BindingKind::Texture2d { element: DeviceElement::F16 };
+        m.shaders[0].bindings[3].kind =
+            BindingKind::Texture { kind: TextureKind::D2, element: DeviceElement::F16 };
         for dispatch in variant(m).init.iter_mut() {
             dispatch.bindings[3] = Resource::Texture(0);
         }
+    });
+}
+
+#[test]
+fn textures_have_the_dimensions_that_shaders_take() {
+    check("takes a texture of kind D2, one of kind D3 is bound", |m| {
+        variant(m).textures[0].kind = TextureKind::D3;
+    });
+    check("takes a texture of kind Array, one of kind D2 is bound", |m| {
+        m.shaders[0].bindings[2].kind =
+            BindingKind::Texture { kind: TextureKind::Array, element: DeviceElement::F16 };
     });
 }
 
@@ -197,8 +209,9 @@ fn sizes_are_not_zero_or_absurd() {
     check("workgroup count is zero", |m| variant(m).dispatches[0].workgroups[2] = 0);
     check("workgroup size is zero", |m| m.shaders[0].workgroup_size[1] = 0);
     check("workgroup is too large", |m| m.shaders[0].workgroup_size = [u32::MAX, u32::MAX, 1]);
-    check("texture width is zero", |m| variant(m).textures[0].width_px = 0);
-    check("texture height is too large", |m| variant(m).textures[0].height_px = u32::MAX);
+    check("texture width is zero", |m| variant(m).textures[0].extent_px[0] = 0);
+    check("texture height is too large", |m| variant(m).textures[0].extent_px[1] = u32::MAX);
+    check("texture depth of a 2D texture is too large", |m| variant(m).textures[0].extent_px[2] = 2);
     check("subgroup size, a power of two, is too large", |m| m.shaders[0].subgroup_size = Some(33));
     check("arena is too large", |m| variant(m).arena_bytes = u64::MAX);
 }

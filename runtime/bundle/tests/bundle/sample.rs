@@ -38,7 +38,7 @@ pub(crate) fn shader(target: Target, name: &str) -> Shader {
         bindings: vec![
             slot(0, 0, BindingKind::StorageBuffer { min_bytes: 60 }, false),
             slot(0, 1, BindingKind::StorageBuffer { min_bytes: 30 }, true),
-            slot(0, 2, BindingKind::Texture2d { element: DeviceElement::F16 }, true),
+            slot(0, 2, BindingKind::Texture { kind: TextureKind::D2, element: DeviceElement::F16 }, true),
             slot(0, 3, BindingKind::ImageBuffer { element: DeviceElement::F32 }, true),
             slot(1, 0, BindingKind::StorageBuffer { min_bytes: 300 }, false),
             slot(1, 1, BindingKind::ImageBuffer { element: DeviceElement::F16 }, false),
@@ -79,7 +79,11 @@ fn variant(shader: u32) -> Variant {
             Requirement::Vendor(vec![0x10de, 0x8086]),
         ],
         arena_bytes: 1024,
-        textures: vec![TextureObject { element: DeviceElement::F16, width_px: 5, height_px: 3 }],
+        textures: vec![TextureObject {
+            kind: TextureKind::D2,
+            element: DeviceElement::F16,
+            extent_px: [5, 3, 1],
+        }],
         inputs: vec![
             IoBinding { offset: 0, element: DeviceElement::F32 },
             IoBinding { offset: 768, element: DeviceElement::I32 },

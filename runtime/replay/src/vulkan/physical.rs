@@ -268,6 +268,8 @@ fn limits(limits: &vk::PhysicalDeviceLimits, described: &Described, memory_bytes
         uniform_binding_bytes: limits.max_uniform_buffer_range.into(),
         buffer_bytes: described.buffer_bytes(),
         texture_2d_px: limits.max_image_dimension2_d,
+        texture_3d_px: limits.max_image_dimension3_d,
+        texture_layers: limits.max_image_array_layers,
         image_buffer_texels: limits.max_texel_buffer_elements,
         storage_buffers: limits
             .max_per_stage_descriptor_storage_buffers

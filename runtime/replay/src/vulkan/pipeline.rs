@@ -40,8 +40,8 @@ pub(crate) const fn descriptor_type(slot: &BindingSlot) -> vk::DescriptorType {
     match (slot.kind, slot.writable) {
         (BindingKind::StorageBuffer { .. }, _) => vk::DescriptorType::STORAGE_BUFFER,
         (BindingKind::UniformBuffer { .. }, _) => vk::DescriptorType::UNIFORM_BUFFER,
-        (BindingKind::Texture2d { .. }, false) => vk::DescriptorType::SAMPLED_IMAGE,
-        (BindingKind::Texture2d { .. }, true) => vk::DescriptorType::STORAGE_IMAGE,
+        (BindingKind::Texture { .. }, false) => vk::DescriptorType::SAMPLED_IMAGE,
+        (BindingKind::Texture { .. }, true) => vk::DescriptorType::STORAGE_IMAGE,
         (BindingKind::ImageBuffer { .. }, false) => vk::DescriptorType::UNIFORM_TEXEL_BUFFER,
         (BindingKind::ImageBuffer { .. }, true) => vk::DescriptorType::STORAGE_TEXEL_BUFFER,
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ash::vk;
-use drift_bundle::manifest::{DeviceElement, TextureObject};
+use drift_bundle::manifest::{DeviceElement, TextureKind, TextureObject};
 
 use super::context::Context;
 use super::failed;
@@ -37,7 +37,7 @@ pub(crate) const WHOLE: vk::ImageSubresourceRange = vk::ImageSubresourceRange {
     base_mip_level: 0,
     level_count: 1,
     base_array_layer: 0,
-    layer_count: 1,
+    layer_count: vk::REMAINING_ARRAY_LAYERS,
 };
 
 impl Textures {
@@ -60,12 +60,18 @@ impl Textures {
     }
 
     fn create_image(&mut self, object: &TextureObject) -> Result<(), RuntimeError> {
+        let [width, height, last] = object.extent_px;
+        let (image_type, depth, layers) = match object.kind {
+            TextureKind::D2 => (vk::ImageType::TYPE_2D, 1, 1),
+            TextureKind::Array => (vk::ImageType::TYPE_2D, 1, last),
+            TextureKind::D3 => (vk::ImageType::TYPE_3D, last, 1),
+        };
         let info = vk::ImageCreateInfo::default()
-            .image_type(vk::ImageType::TYPE_2D)
+            .image_type(image_type)
             .format(format(object.element))
-            .extent(vk::Extent3D { width: object.width_px, height: object.height_px, depth: 1 })
+            .extent(vk::Extent3D { width, height, depth })
             .mip_levels(1)
-            .array_layers(1)
+            .array_layers(layers)
             .samples(vk::SampleCountFlags::TYPE_1)
             .tiling(vk::ImageTiling::OPTIMAL)
             .usage(
@@ -120,7 +126,11 @@ impl Textures {
     fn create_view(&mut self, index: usize, object: &TextureObject) -> Result<(), RuntimeError> {
         let info = vk::ImageViewCreateInfo::default()
             .image(self.images[index])
-            .view_type(vk::ImageViewType::TYPE_2D)
+            .view_type(match object.kind {
+                TextureKind::D2 => vk::ImageViewType::TYPE_2D,
+                TextureKind::Array => vk::ImageViewType::TYPE_2D_ARRAY,
+                TextureKind::D3 => vk::ImageViewType::TYPE_3D,
+            })
             .format(format(object.element))
             .subresource_range(WHOLE);
         // SAFETY: the image has memory.

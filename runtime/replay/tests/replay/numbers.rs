@@ -1,6 +1,6 @@
 //! Programs that compute, on every kind of resource.
 
-use drift_bundle::manifest::{DeviceElement, HostElement, Requirement, Resource};
+use drift_bundle::manifest::{DeviceElement, HostElement, Requirement, Resource, TextureKind};
 use drift_runtime::{LoadOptions, SubmitLimits};
 use half::f16;
 
@@ -97,30 +97,40 @@ fn workgroup_memory_and_barriers_work() {
 }
 
 #[test]
-fn textures_are_written_and_read_in_f32_and_f16() {
-    for (element, format) in [(DeviceElement::F32, "rgba32float"), (DeviceElement::F16, "rgba16float")] {
+fn textures_of_every_kind_are_written_and_read_in_f32_and_f16() {
+    // The same 5 x 3 texels: as one plane, as rows that are layers, as rows that are planes.
+    let kinds = [
+        (TextureKind::D2, "2d", "at.xy", [5, 3, 1]),
+        (TextureKind::Array, "2d_array", "vec2<u32>(at.x, 0u), at.y", [5, 1, 3]),
+        (TextureKind::D3, "3d", "vec3<u32>(at.x, 0u, at.y)", [5, 1, 3]),
+    ];
+    let elements = [(DeviceElement::F32, "rgba32float"), (DeviceElement::F16, "rgba16float")];
+    for ((element, format), (kind, dimension, at, extent)) in
+        elements.into_iter().flat_map(|element| kinds.map(|kind| (element, kind)))
+    {
         let fill = format!(
             "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>, 15>;
-            @group(0) @binding(1) var t: texture_storage_2d<{format}, write>;
+            @group(0) @binding(1) var t: texture_storage_{dimension}<{format}, write>;
             @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {{
-                textureStore(t, at.xy, x[at.y * 5u + at.x]);
+                textureStore(t, {at}, x[at.y * 5u + at.x]);
             }}"
         );
-        let transpose = "
-            @group(0) @binding(0) var t: texture_2d<f32>;
+        let transpose = format!(
+            "@group(0) @binding(0) var t: texture_{dimension}<f32>;
             @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>, 15>;
-            @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {
-                y[at.x * 3u + at.y] = textureLoad(t, at.xy, 0) * 2.0;
-            }";
+            @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {{
+                y[at.x * 3u + at.y] = textureLoad(t, {at}, 0) * 2.0;
+            }}"
+        );
         on_device(|device| {
             let mut program = Program::new(512)
                 .f32_input("x", &[3, 5, 4], 0)
                 .f32_output("y", &[5, 3, 4], 256)
-                .texture(element, 1, 1)
-                .texture(element, 5, 3);
+                .texture(TextureKind::D2, element, [1; 3])
+                .texture(kind, element, extent);
             let fill = program.shader(&fill, |_| ());
-            let transpose = program.shader(transpose, |shader| {
-                shader.bindings[0].kind = drift_bundle::manifest::BindingKind::Texture2d { element };
+            let transpose = program.shader(&transpose, |shader| {
+                shader.bindings[0].kind = drift_bundle::manifest::BindingKind::Texture { kind, element };
             });
             let steps = [
                 dispatch("fill", fill, &[arena(0, 240), Resource::Texture(1)], [5, 3, 1]),

@@ -95,8 +95,8 @@ impl Program {
         self.output(name, HostElement::F32, shape, at, DeviceElement::F32)
     }
 
-    pub(crate) fn texture(mut self, element: DeviceElement, width_px: u32, height_px: u32) -> Self {
-        self.variant.textures.push(TextureObject { element, width_px, height_px });
+    pub(crate) fn texture(mut self, kind: TextureKind, element: DeviceElement, extent_px: [u32; 3]) -> Self {
+        self.variant.textures.push(TextureObject { kind, element, extent_px });
         self
     }
 
@@ -186,9 +186,11 @@ fn slot(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<Bindin
     let kind = match (variable.space, &layout.inner) {
         (naga::AddressSpace::Storage { .. }, _) => BindingKind::StorageBuffer { min_bytes },
         (naga::AddressSpace::Uniform, _) => BindingKind::UniformBuffer { min_bytes },
-        (_, naga::TypeInner::Image { dim, class, .. }) => match dim {
-            naga::ImageDimension::D1 => BindingKind::ImageBuffer { element: channel(class) },
-            _ => BindingKind::Texture2d { element: channel(class) },
+        (_, naga::TypeInner::Image { dim, arrayed, class }) => match (dim, arrayed) {
+            (naga::ImageDimension::D1, _) => BindingKind::ImageBuffer { element: channel(class) },
+            (naga::ImageDimension::D3, _) => texture(TextureKind::D3, class),
+            (_, true) => texture(TextureKind::Array, class),
+            (_, false) => texture(TextureKind::D2, class),
         },
         other => panic!("{other:?}"),
     };
@@ -198,6 +200,10 @@ fn slot(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<Bindin
         _ => false,
     };
     Some(BindingSlot { group: place.group, binding: place.binding, kind, writable })
+}
+
+fn texture(kind: TextureKind, class: &naga::ImageClass) -> BindingKind {
+    BindingKind::Texture { kind, element: channel(class) }
 }
 
 /// Sampled textures do not say how wide their channels are: f32 is meant here.
