@@ -333,11 +333,16 @@ fn carried_models_agree_with_onnxruntime() {
     let scratch = Scratch::new();
     let report = scratch.path("report.json");
     let folder = |name: &str| models().join(name).to_string_lossy().into_owned();
-    let (mobilenet, bert) = (folder(MOBILENET), folder(BERT));
-    let done = fine(&["verify", &mobilenet, &bert, "--target", "vulkan", "--json", &report]);
+    let (mobilenet, bert, unet) = (folder(MOBILENET), folder(BERT), folder("tiny_unet_sd_dynamo18"));
+    let done = fine(&["verify", &mobilenet, &bert, &unet, "--target", "vulkan", "--json", &report]);
     assert!(done.out.contains(&format!("PASS {MOBILENET}/output ")), "{done:?}");
     assert!(done.out.contains(&format!("PASS {BERT}/last_hidden_state ")), "{done:?}");
-    assert!(done.out.ends_with("2 passed, 0 failed, 0 unsupported\n"), "{done:?}");
+    assert!(done.out.ends_with("3 passed, 0 failed, 0 unsupported\n"), "{done:?}");
+    // As devices of other families would run it.
+    for family in ["adreno-6xx", "adreno-7xx", "mali-valhall", "amd-rdna"] {
+        let done = fine(&["verify", &unet, &mobilenet, "--target", "vulkan", "--profile", family]);
+        assert!(done.out.ends_with("2 passed, 0 failed, 0 unsupported\n"), "{family}: {done:?}");
+    }
     let report: serde_json::Value =
         serde_json::from_slice(&fs::read(&report).expect("--json writes it")).expect("JSON");
     assert_eq!(report["models"][0]["status"], "PASS");

@@ -2,8 +2,8 @@
 
 use drift_bundle::manifest::Target;
 use drift_compiler::emit::{KernelModules, plan_memory, shader_text, specialized};
-use drift_compiler::kernel::KernelCall;
 use drift_compiler::kernel::scalar::ScalarProgram;
+use drift_compiler::kernel::{Access, KernelCall};
 use drift_compiler::pipeline::{memory_text, program_text};
 use drift_compiler::program::Program;
 use drift_compiler::simplify::Rules;
@@ -16,6 +16,7 @@ use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{Setting, graph};
 use naga::back::wgsl;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,38 @@ fn each_plan_reads_as_its_golden() {
         let folder = golden().join("plans").join(model);
         assert_text(&folder, "generic", &format!("{totals}\n\n{}", program_text(&program)));
     }
+}
+
+/// Where each value lives and which kernel makes it, under the profile of each family.
+#[test]
+fn the_plans_of_each_family_read_as_their_goldens() {
+    for (model, graph) in [(UNET, unet()), (MOBILENET, mobilenet())] {
+        for profile in profile::DEVICES {
+            let setting = Setting { layout: LayoutChoice::Auto, profile: profile.name, ..GENERIC };
+            let program = program(graph.clone(), setting);
+            assert_text(
+                &golden().join("plans").join(model),
+                &format!("family-{}", profile.name),
+                &outline(&program),
+            );
+        }
+    }
+}
+
+/// How many steps write into each kind of object and how many change a layout, then a line a step.
+fn outline(program: &Program) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut lines = String::new();
+    for step in &program.steps {
+        let written = step.call.slots.iter().find(|slot| slot.access == Access::Write);
+        let object = written.map_or("nothing", |slot| slot.layout.object.name());
+        *counts.entry(format!("into {object}")).or_default() += 1;
+        *counts.entry("that change a layout".to_owned()).or_default() +=
+            usize::from(step.name.starts_with("convert "));
+        lines.push_str(&format!("{} {} -> {object}\n", step.call.kernel.name, step.name));
+    }
+    let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    format!("{} steps: {}\n\n{lines}", program.steps.len(), counts.join(", "))
 }
 
 /// Hash maps of the standard library order their keys anew in each instance, so one process is enough to find one whose
@@ -241,6 +274,7 @@ fn one_step(step: &Step, scalar: &ScalarProgram) -> String {
 
 const BERT: &str = "tiny_bert_dynamo18";
 const MOBILENET: &str = "tiny_mobilenetv2_legacy17";
+const UNET: &str = "tiny_unet_sd_dynamo18";
 
 fn bert() -> Graph {
     model(BERT, &[("batch", 1), ("sequence", 16)])
@@ -248,6 +282,10 @@ fn bert() -> Graph {
 
 fn mobilenet() -> Graph {
     model(MOBILENET, &[("batch", 1)])
+}
+
+fn unet() -> Graph {
+    model(UNET, &[])
 }
 
 fn model(name: &str, dims: &[(&str, u64)]) -> Graph {

@@ -237,7 +237,7 @@ pub struct InspectArgs {
 
 /// `driftc explain`
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  driftc explain model.onnx --target vulkan --profile adreno")]
+#[command(after_help = "Example:\n  driftc explain model.onnx --target vulkan --profile adreno-7xx")]
 pub struct ExplainArgs {
     /// The model
     #[arg(value_name = "MODEL.onnx")]

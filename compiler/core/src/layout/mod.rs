@@ -3,7 +3,9 @@
 //! Graph inputs and outputs are dense row-major buffers: that is the caller's side of the contract, and kernels read and
 //! write them in place of a conversion. Integers and truth values are dense buffers too. What remains follows the
 //! consumer's needs: images around convolutions are kept as slices with channels first, everything else with channels
-//! last, in the object that the caller or the profile prefers.
+//! last, in the object that the caller asks for, or that costs least under the profile ([`cost`]).
+
+mod cost;
 
 use crate::physical::{AxisMap, Element, Layout, Object, Order};
 use crate::profile::Profile;
@@ -174,44 +176,52 @@ fn activation(
         _ if images => AxisMap::channels_first(rank),
         _ => AxisMap::channels_last(rank),
     };
-    let slices = |object, order| Layout { object, order, element: dense.element, axes: axes.clone() };
+    let in_object =
+        |object| Layout { object, order: order_in(object), element: dense.element, axes: axes.clone() };
     let viewed = matches!(node.op, Op::Reshape(_)) || read_by_view(graph, node);
-    let fits_rank = shape.len() <= 4;
-    match choice {
-        LayoutChoice::Texture2d if fits_rank => {
-            within(slices(Object::Texture2d, Order::TextureRows), profile.texture_2d_px, 1, shape)
-                .unwrap_or(dense)
-        }
-        LayoutChoice::TextureArray if fits_rank => {
-            let texture = slices(Object::TextureArray, Order::TextureLayers);
-            within(texture, profile.texture_2d_px, profile.texture_layers, shape).unwrap_or(dense)
-        }
-        LayoutChoice::Texture3d if fits_rank => {
-            let texture = slices(Object::Texture3d, Order::TextureLayers);
-            within(texture, profile.texture_3d_px, profile.texture_3d_px, shape).unwrap_or(dense)
-        }
-        LayoutChoice::ImageBuffer if fits_rank => {
-            let image = slices(Object::ImageBuffer, Order::Slices);
-            let texels = image.size_bytes(shape) / (4 * image.element.size_bytes());
-            if texels <= profile.image_buffer_texels { image } else { dense }
-        }
+    let wanted = match choice {
+        _ if rank > 4 => None,
         // Around convolutions, whole slices keep reads of four channels together.
-        LayoutChoice::Auto | LayoutChoice::Buffer if images && fits_rank && !viewed => {
-            slices(Object::Buffer, Order::Slices)
+        LayoutChoice::Buffer => (images && !viewed).then_some(Object::Buffer),
+        LayoutChoice::Texture2d => Some(Object::Texture2d),
+        LayoutChoice::ImageBuffer => Some(Object::ImageBuffer),
+        LayoutChoice::TextureArray => Some(Object::TextureArray),
+        LayoutChoice::Texture3d => Some(Object::Texture3d),
+        LayoutChoice::Auto => {
+            let legal: Vec<Layout> = Object::ALL
+                .map(in_object)
+                .into_iter()
+                .filter(|layout| fits(layout, profile, shape))
+                .collect();
+            let among = cost::Candidates { images: images && !viewed, dense, sliced: legal };
+            return among.cheapest(graph, node, shape, profile);
         }
-        LayoutChoice::Auto
-        | LayoutChoice::Buffer
-        | LayoutChoice::Texture2d
-        | LayoutChoice::ImageBuffer
-        | LayoutChoice::TextureArray
-        | LayoutChoice::Texture3d => dense,
+    };
+    wanted.map(in_object).filter(|layout| fits(layout, profile, shape)).unwrap_or(dense)
+}
+
+/// The order of whole slices in an object.
+const fn order_in(object: Object) -> Order {
+    match object {
+        Object::Buffer | Object::ImageBuffer => Order::Slices,
+        Object::Texture2d => Order::TextureRows,
+        Object::TextureArray | Object::Texture3d => Order::TextureLayers,
     }
 }
 
-/// The layout, if a texture of at most `side` by `side` texels and `depth` layers holds a tensor of `shape`.
-fn within(layout: Layout, side: u64, depth: u64, shape: &[u64]) -> Option<Layout> {
+/// Whether the profile's devices have objects large enough for a tensor of `shape`.
+fn fits(layout: &Layout, profile: &Profile, shape: &[u64]) -> bool {
     let [width, height, layers] = layout.texture_extent(shape);
-    (width <= side && height <= side && layers <= depth).then_some(layout)
+    let within = |side, depth| width <= side && height <= side && layers <= depth;
+    match layout.object {
+        Object::Buffer => true,
+        Object::ImageBuffer => {
+            layout.size_bytes(shape) / (4 * layout.element.size_bytes()) <= profile.image_buffer_texels
+        }
+        Object::Texture2d => within(profile.texture_2d_px, 1),
+        Object::TextureArray => within(profile.texture_2d_px, profile.texture_layers),
+        Object::Texture3d => within(profile.texture_3d_px, profile.texture_3d_px),
+    }
 }
 
 /// Axes of an image `[n, c, h, w]` or a signal `[n, c, w]`; of more spatial axes as one run of pixels.

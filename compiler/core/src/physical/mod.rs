@@ -35,6 +35,10 @@ pub enum Object {
 }
 
 impl Object {
+    /// Every kind, simplest first.
+    pub const ALL: [Self; 5] =
+        [Self::Buffer, Self::ImageBuffer, Self::Texture2d, Self::TextureArray, Self::Texture3d];
+
     /// Name in the text forms.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,10 +1,33 @@
 //! The families that driftc knows.
 
-use super::{CooperativeShape, Profile, Winograd};
+use super::adreno::{ADRENO_6XX, ADRENO_7XX, ADRENO_8XX};
+use super::amd::AMD_RDNA;
+use super::apple::APPLE;
+use super::intel::INTEL_XE;
+use super::mali::MALI_VALHALL;
+use super::{CooperativeShape, LayoutCosts, Profile, Winograd};
 
 /// Every profile; the first is the portable one.
-pub const ALL: &[Profile] =
-    &[GENERIC, NVIDIA, SUBGROUPS, COOPERATIVE_LOOPS, SMALL_BINDINGS, WINOGRAD_2, WINOGRAD_4];
+pub const ALL: &[Profile] = &[
+    GENERIC,
+    NVIDIA,
+    ADRENO_6XX,
+    ADRENO_7XX,
+    ADRENO_8XX,
+    MALI_VALHALL,
+    APPLE,
+    INTEL_XE,
+    AMD_RDNA,
+    SUBGROUPS,
+    COOPERATIVE_LOOPS,
+    SMALL_BINDINGS,
+    WINOGRAD_2,
+    WINOGRAD_4,
+];
+
+/// Those of real devices, the portable one included: the rest are for tests.
+pub const DEVICES: &[Profile] =
+    &[GENERIC, NVIDIA, ADRENO_6XX, ADRENO_7XX, ADRENO_8XX, MALI_VALHALL, APPLE, INTEL_XE, AMD_RDNA];
 
 /// What a bundle for Vulkan holds unless told otherwise, tuned first.
 pub const VULKAN: &[&Profile] = &[&NVIDIA, &GENERIC];
@@ -32,6 +55,7 @@ pub const GENERIC: Profile = Profile {
     // A share of a large image that leaves a peak of memory where it is, and that caches of desktop GPUs hold.
     winograd: Winograd { always: None, scratch_bytes: 16 << 20 },
     grid_axis: 65_535,
+    layout: LayoutCosts::BUFFERS,
 };
 
 /// NVIDIA from Volta on.
@@ -54,6 +78,7 @@ const NVIDIA: Profile = Profile {
     binding_bytes: (4 << 30) - 256,
     winograd: Winograd { always: None, scratch_bytes: 32 << 20 },
     grid_axis: 65_535,
+    layout: LayoutCosts::BUFFERS,
 };
 
 /// Any device with subgroups of whatever width.

@@ -1,8 +1,13 @@
 //! Device profiles: what a family of GPUs can do and prefers. Data only; vendor names appear here and nowhere else.
 
+mod adreno;
+mod amd;
+mod apple;
 mod families;
+mod intel;
+mod mali;
 
-pub use families::{ALL, GENERIC, VULKAN};
+pub use families::{ALL, DEVICES, GENERIC, VULKAN};
 
 /// Element types of a cooperative matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,48 @@ pub struct Winograd {
     pub always: Option<u64>,
     /// Bytes that a layer's intermediates may take: larger images go through in blocks of rows of tiles.
     pub scratch_bytes: u64,
+}
+
+/// What a byte costs in each kind of object, in percent of what it costs in a storage buffer of a common device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectCosts {
+    /// Storage buffers.
+    pub buffer: u32,
+    /// Texel buffers.
+    pub image_buffer: u32,
+    /// 2D textures.
+    pub texture_2d: u32,
+    /// Arrays of 2D textures.
+    pub texture_array: u32,
+    /// 3D textures.
+    pub texture_3d: u32,
+}
+
+/// What layout assignment weighs against each other (`layout::assign`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayoutCosts {
+    /// Reads of windows: neighbours read the same bytes again, near in two dimensions (convolutions, pools, resampling).
+    pub window: ObjectCosts,
+    /// Reads of each byte once, or in tiles that a kernel keeps (products, element-wise nodes, reductions).
+    pub stream: ObjectCosts,
+    /// Writes.
+    pub write: ObjectCosts,
+    /// A launch that changes a layout, beside its bytes; in bytes of a storage buffer.
+    pub launch_bytes: u64,
+}
+
+impl LayoutCosts {
+    /// Buffers for everything: what is right where nothing is known, and where caches serve buffers as well as textures.
+    pub const BUFFERS: Self = {
+        let equal = ObjectCosts {
+            buffer: 100,
+            image_buffer: 101,
+            texture_2d: 110,
+            texture_array: 110,
+            texture_3d: 110,
+        };
+        Self { window: equal, stream: equal, write: equal, launch_bytes: 1 << 16 }
+    };
 }
 
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
@@ -64,6 +111,8 @@ pub struct Profile {
     pub winograd: Winograd,
     /// Workgroups along one axis of a dispatch.
     pub grid_axis: u32,
+    /// Costs of the objects that a value may live in.
+    pub layout: LayoutCosts,
 }
 
 const _: () = {

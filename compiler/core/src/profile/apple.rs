@@ -1,0 +1,22 @@
+//! Apple's own GPUs.
+//!
+//! ML Drift and TFLite's GPU delegate keep activations in buffers on Metal; loads of four channels are as wide as a texture's.
+
+use super::Profile;
+
+/// A14 and M1 on (Apple family 7 and later of Metal's feature set tables).
+pub(super) const APPLE: Profile = Profile {
+    name: "apple",
+    source: "untested; limits from Metal's feature set tables, family 7; buffers as TFLite's GPU delegate on Metal",
+    vendors: &[0x106b],
+    // Off until such kernels have run there.
+    subgroups: false,
+    subgroup_size: None,
+    shared_bytes: 32_768,
+    workgroup_invocations: 1_024,
+    busy_workgroups: 96,
+    texture_2d_px: 16_384,
+    texture_3d_px: 2_048,
+    texture_layers: 2_048,
+    ..super::GENERIC
+};

@@ -1,0 +1,48 @@
+//! Arm Mali.
+//!
+//! Workgroup memory is ordinary memory behind the L1 cache on these devices (Arm's GPU best practices guide), so tiles in it gain
+//! little. TFLite's GPU delegate starts from 2D textures. The percentages are ours, and only their order is known.
+
+use super::{LayoutCosts, ObjectCosts, Profile};
+
+/// Valhall: G57 to G715.
+pub(super) const MALI_VALHALL: Profile = Profile {
+    name: "mali-valhall",
+    source: "untested; limits from vulkan.gpuinfo.org (G78, G710, G715), objects from TFLite's GPU delegate",
+    vendors: &[0x13b5],
+    // Off until such kernels have run there.
+    subgroups: false,
+    subgroup_size: None,
+    shared_bytes: 32_768,
+    workgroup_invocations: 512,
+    busy_workgroups: 40,
+    texture_2d_px: 16_384,
+    texture_3d_px: 2_048,
+    texture_layers: 2_048,
+    layout: LayoutCosts {
+        // Texture and load/store units are apart: reads that use both run on both.
+        window: ObjectCosts {
+            buffer: 120,
+            image_buffer: 115,
+            texture_2d: 85,
+            texture_array: 90,
+            texture_3d: 100,
+        },
+        stream: ObjectCosts {
+            buffer: 100,
+            image_buffer: 105,
+            texture_2d: 98,
+            texture_array: 102,
+            texture_3d: 110,
+        },
+        write: ObjectCosts {
+            buffer: 100,
+            image_buffer: 100,
+            texture_2d: 105,
+            texture_array: 110,
+            texture_3d: 120,
+        },
+        launch_bytes: 1 << 18,
+    },
+    ..super::GENERIC
+};
