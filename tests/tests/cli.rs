@@ -258,6 +258,26 @@ fn wrong_inputs_to_run_are_refused() {
 }
 
 #[test]
+fn techniques_can_be_left_out_and_compared() {
+    let scratch = Scratch::new();
+    let report = scratch.path("report.json");
+    let words = ["--dim", "batch=1", "--iterations", "2", "--warm-up", "0", "--ablate", "--json", &report];
+    let done = fine(&[&["bench", &model(MOBILENET)], &words[..]].concat());
+    assert!(done.out.contains("element-wise-fusion"), "{done:?}");
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(&report).expect("--json writes it")).expect("JSON");
+    let lines = report["ablation"].as_array().expect("a list");
+    assert_eq!(lines[0]["without"], "nothing");
+    let fusion =
+        lines.iter().find(|line| line["without"] == "element-wise-fusion").expect("it changes the program");
+    assert!(fusion["dispatches"].as_u64() > lines[0]["dispatches"].as_u64(), "{report}");
+    assert!(fusion["bytes_written"].as_u64() > lines[0]["bytes_written"].as_u64(), "{report}");
+    assert!(lines.iter().all(|line| line["error"].as_f64().is_some_and(|error| error < 1e-5)), "{report}");
+    // MobileNetV2 has no such thing.
+    assert!(lines.iter().all(|line| line["without"] != "group-normalisation"), "{report}");
+}
+
+#[test]
 fn several_models_make_one_bundle() {
     let scratch = Scratch::new();
     let (bundle, again) = (scratch.path("both.drift"), scratch.path("again.drift"));

@@ -53,6 +53,8 @@ const CRATES: &[Arrows] = &[
 /// Modules of drift-compiler from top to bottom. A module uses those on its own line and on lines below it.
 const COMPILER_LAYERS: &[&[&str]] = &[
     &["pipeline"],
+    // Groups of rules, and what profiles allow.
+    &["technique"],
     // Two sets of rules in one rule language.
     &["simplify", "fuse"],
     // Turns what the stages below made into a bundle.

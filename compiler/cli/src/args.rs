@@ -100,7 +100,7 @@ pub struct CompileFlags {
     /// Where activations live
     #[arg(long, value_name = "LAYOUT", default_value = "auto")]
     pub layout: LayoutArg,
-    /// Leave a rewrite rule out; may be repeated
+    /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,
 }
@@ -202,7 +202,7 @@ pub struct BenchArgs {
     /// Print where the time goes, longest first
     #[arg(long)]
     pub per_dispatch: bool,
-    /// Compile again without each rule that fired, and compare (models only)
+    /// Compile again without each technique, and compare time, memory, traffic and error (models only)
     #[arg(long)]
     pub ablate: bool,
     /// Keep compiled pipelines in this folder, and use those that an earlier load left there [default: a folder that is removed

@@ -3,15 +3,14 @@
 use crate::args::{BenchArgs, CompileFlags};
 use crate::error::CliError;
 use crate::progress::Progress;
-use crate::report::{self, AblationJson, BenchJson, DispatchJson};
+use crate::report::{self, BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
 use crate::trace::{self, Span};
 use crate::units::{bytes, milliseconds};
-use crate::{Console, Outcome, files, model, random, replay};
+use crate::{Console, Outcome, ablate, files, model, random, replay};
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
 use drift_bundle::{Bundle, MAGIC};
 use drift_runtime::{CacheUse, Device, LoadOptions, LoadReport, Session, Timings};
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -32,11 +31,11 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     }
     let target = args.target.map_or(Target::Vulkan, Target::from);
     let device = replay::open(target, args.device.as_deref())?;
-    let (bundle, fired) = compile(args, target, &args.flags, console)?;
+    let bundle = compile(args, target, &args.flags, console)?;
     let measured = measure(&bundle, &device, args)?;
     let mut report = measured.report(args);
     if args.ablate {
-        report.ablation = ablate(args, target, &device, fired, console)?;
+        report.ablation = ablate::run(args, &device, (&bundle, &measured), console)?;
     }
     finish(args, report, &measured, console)
 }
@@ -59,13 +58,13 @@ fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
     if args.flags != CompileFlags::default() { usage("a compile flag") } else { Ok(()) }
 }
 
-/// A bundle of the model, and the rules that fired.
-fn compile(
+/// A bundle of the model.
+pub(crate) fn compile(
     args: &BenchArgs,
     target: Target,
     flags: &CompileFlags,
     console: &mut Console<'_>,
-) -> Result<(Bundle, BTreeSet<String>), CliError> {
+) -> Result<Bundle, CliError> {
     let _progress = Progress::spinner("compiling");
     let source = model::open(&args.model)?;
     let model =
@@ -73,30 +72,28 @@ fn compile(
     model.notes.iter().try_for_each(|note| console.note(note))?;
     let compiled = drift_compiler::compile(model.graph, model.identity, &model::options(flags, vec![target]))
         .map_err(|source| CliError::compile(&args.model, source))?;
-    let applied = compiled.report.rules.iter().filter(|rule| rule.outcome == "applied");
-    let fired = applied.map(|rule| rule.rule.clone()).collect();
-    Ok((Bundle::from_bytes(compiled.bundle.to_bytes()?)?, fired))
+    Ok(Bundle::from_bytes(compiled.bundle.to_bytes()?)?)
 }
 
 /// What was measured on one bundle.
-struct Measured {
+pub(crate) struct Measured {
     device: String,
-    variant: String,
+    pub(crate) variant: String,
     load_ms: f64,
     first_run_ms: f64,
     pipeline_cache: CacheUse,
     warm_load_ms: f64,
     warm_first_run_ms: f64,
     /// Whole replays, as the caller sees them.
-    runs_ms: Vec<f64>,
+    pub(crate) runs_ms: Vec<f64>,
     /// What the GPU measured in other replays; empty where it cannot.
     timings: Vec<Timings>,
     /// The dispatches of a replay.
-    program: Vec<Dispatch>,
+    pub(crate) program: Vec<Dispatch>,
     peak_device_bytes: u64,
 }
 
-fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
+pub(crate) fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
     let progress = Progress::steps(2 * args.iterations as usize, "measuring");
     let cache = Cache::open(args)?;
     let first = started(bundle, device, args, cache.folder())?;
@@ -206,7 +203,7 @@ fn gpu_timings(
     Ok(timings)
 }
 
-fn write_random(session: &mut Session) -> Result<(), CliError> {
+pub(crate) fn write_random(session: &mut Session) -> Result<(), CliError> {
     let random = |tensor: &IoTensor| {
         random::tensor(&tensor.name, tensor.element, &tensor.shape)
             .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
@@ -278,26 +275,6 @@ fn milliseconds_of(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// The same model without each rule that fired, one at a time.
-fn ablate(
-    args: &BenchArgs,
-    target: Target,
-    device: &Device,
-    fired: BTreeSet<String>,
-    console: &mut Console<'_>,
-) -> Result<Vec<AblationJson>, CliError> {
-    let mut ablation = Vec::new();
-    for rule in fired {
-        let mut flags = args.flags.clone();
-        flags.disable.push(rule.clone());
-        let (bundle, _) = compile(args, target, &flags, console)?;
-        let measured = measure(&bundle, device, args)?;
-        let median_ms = measured.report(args).median_ms;
-        ablation.push(AblationJson { rule, median_ms, dispatches: measured.program.len() });
-    }
-    Ok(ablation)
-}
-
 fn finish(
     args: &BenchArgs,
     report: BenchJson,
@@ -351,13 +328,7 @@ fn print(report: &BenchJson, dispatches: usize, out: &mut dyn Write) -> std::io:
         writeln!(out, "on the GPU median {}", ms(gpu))?;
     }
     writeln!(out, "memory     {} on the device", bytes(report.peak_device_bytes))?;
-    if !report.ablation.is_empty() {
-        writeln!(out, "\nwithout a rule")?;
-    }
-    for AblationJson { rule, median_ms, dispatches } in &report.ablation {
-        let factor = median_ms / report.median_ms;
-        writeln!(out, "  {rule}: {} ({factor:.2} x), {dispatches} dispatches", ms(*median_ms))?;
-    }
+    ablate::print(&report.ablation, out)?;
     Ok(())
 }
 

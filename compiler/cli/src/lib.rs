@@ -4,6 +4,7 @@
 //! they say; it decides nothing about models or devices. [`execute`] does what a command line asks and returns the
 //! exit code: 0 fine, 1 a check failed, 2 bad usage or bad input.
 
+mod ablate;
 pub mod args;
 pub mod bench;
 pub mod compare;

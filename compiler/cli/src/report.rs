@@ -127,7 +127,7 @@ pub struct BenchJson {
     /// With `--per-dispatch`: the middle GPU time of each, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dispatches: Vec<DispatchJson>,
-    /// With `--ablate`: each rule that fired, and the replay without it.
+    /// With `--ablate`: the model as it is, then without each technique that changes it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ablation: Vec<AblationJson>,
 }
@@ -147,15 +147,23 @@ pub struct DispatchJson {
     pub flops: u64,
 }
 
-/// A model compiled without one rule.
+/// A model compiled without one technique.
 #[derive(Clone, Debug, Serialize)]
 pub struct AblationJson {
-    /// The rule left out.
-    pub rule: String,
-    /// Middle of the replays without it.
+    /// What was left out; `nothing` in the first line.
+    pub without: String,
+    /// Middle of the replays.
     pub median_ms: f64,
-    /// Dispatches without it.
+    /// Dispatches of a replay.
     pub dispatches: usize,
+    /// Bytes of the memory plan for activations.
+    pub activations_planned_bytes: u64,
+    /// Bytes that a replay must read at least.
+    pub bytes_read: u64,
+    /// Bytes that a replay must write at least.
+    pub bytes_written: u64,
+    /// Largest difference from the outputs in f32, over their largest magnitude; none where those are not finite.
+    pub error: Option<f64>,
 }
 
 /// Pairs as a JSON object whose keys keep their order.

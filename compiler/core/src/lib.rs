@@ -15,6 +15,7 @@ pub mod profile;
 pub mod program;
 pub mod select;
 pub mod simplify;
+pub mod technique;
 
 pub use layout::{LayoutChoice, Precision};
 pub use pipeline::{

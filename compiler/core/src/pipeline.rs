@@ -7,7 +7,8 @@ use crate::memory::MemoryError;
 use crate::profile::{self, Profile};
 use crate::program::Program;
 use crate::select::{self, SelectError};
-use crate::simplify::{self, Rules, UnknownRule};
+use crate::simplify::{self, UnknownRule};
+use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Entry, Provenance, Target};
 use drift_ir::Graph;
@@ -39,7 +40,7 @@ pub struct CompileOptions {
     pub weights: Option<WeightsPrecision>,
     /// Objects that hold activations.
     pub layout: LayoutChoice,
-    /// Rules switched off.
+    /// Rules and techniques switched off.
     pub disabled: Vec<String>,
     /// Run the SPIR-V optimiser.
     pub optimize: bool,
@@ -254,13 +255,15 @@ impl Work<'_> {
     /// The variants of one model, and what the rules did to it.
     fn drafts(&mut self, entry: usize, graph: Graph) -> Result<(Vec<Draft>, Vec<RuleReport>), CompileError> {
         let Self { clock, kernels, options } = self;
-        let (graph, rules) = clock.time("rewrite", || rewrite(graph, options))?;
+        let enabled = Enabled::without(&options.disabled)?;
+        let (graph, rules) = clock.time("rewrite", || rewrite(graph, &enabled));
         let mut drafts = Vec::new();
         for (target, profile) in wanted(options)? {
+            let reduced = enabled.profile(profile);
             let layouts = clock
-                .time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
+                .time("layout", || layout::assign(&graph, &reduced, options.layout, options.precision))?;
             let mut program =
-                clock.time("select", || select::choose(&graph, &layouts, profile, options.precision))?;
+                clock.time("select", || select::choose(&graph, &layouts, &reduced, options.precision))?;
             let plan = clock.time("memory", || emit::plan_memory(&mut program))?;
             let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels: steps });
@@ -286,11 +289,10 @@ fn check(options: &CompileOptions) -> Result<(), CompileError> {
 }
 
 /// Simplifies and fuses.
-fn rewrite(graph: Graph, options: &CompileOptions) -> Result<(Graph, Vec<RuleReport>), CompileError> {
-    let rules = Rules::disabling(options.disabled.iter().cloned())?;
-    let (graph, simplified) = simplify::simplify(graph, &rules);
-    let (graph, fused) = fuse::fuse(graph, &rules);
-    Ok((graph, rule_reports(simplified).chain(rule_reports(fused)).collect()))
+fn rewrite(graph: Graph, enabled: &Enabled) -> (Graph, Vec<RuleReport>) {
+    let (graph, simplified) = simplify::simplify(graph, &enabled.rules);
+    let (graph, fused) = fuse::fuse(graph, &enabled.rules);
+    (graph, rule_reports(simplified).chain(rule_reports(fused)).collect())
 }
 
 fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
@@ -428,7 +430,8 @@ pub fn emit_stage(
     stage: Stage,
 ) -> Result<Vec<(String, String)>, CompileError> {
     check(options)?;
-    let (graph, _) = rewrite(graph, options)?;
+    let enabled = Enabled::without(&options.disabled)?;
+    let (graph, _) = rewrite(graph, &enabled);
     if stage == Stage::Graph {
         return Ok(vec![(
             "graph.txt".to_owned(),
@@ -438,12 +441,13 @@ pub fn emit_stage(
     let mut files = Vec::new();
     for (target, profile) in wanted(options)? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
-        let layouts = layout::assign(&graph, profile, options.layout, options.precision)?;
+        let reduced = enabled.profile(profile);
+        let layouts = layout::assign(&graph, &reduced, options.layout, options.precision)?;
         if stage == Stage::Layout {
             files.push((format!("{name}.layout.txt"), layouts_text(&graph, &layouts)));
             continue;
         }
-        let mut program = select::choose(&graph, &layouts, profile, options.precision)?;
+        let mut program = select::choose(&graph, &layouts, &reduced, options.precision)?;
         let plan = emit::plan_memory(&mut program)?;
         match stage {
             Stage::Graph | Stage::Layout => {}

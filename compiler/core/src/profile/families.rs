@@ -5,7 +5,7 @@ use super::amd::AMD_RDNA;
 use super::apple::APPLE;
 use super::intel::INTEL_XE;
 use super::mali::MALI_VALHALL;
-use super::{CooperativeShape, LayoutCosts, Profile, Winograd};
+use super::{CooperativeShape, LayoutCosts, Profile, Winograd, WinogradWhen};
 
 /// Every profile; the first is the portable one.
 pub const ALL: &[Profile] = &[
@@ -53,7 +53,7 @@ pub const GENERIC: Profile = Profile {
     // Vulkan's least maxStorageBufferRange is the same.
     binding_bytes: 128 << 20,
     // A share of a large image that leaves a peak of memory where it is, and that caches of desktop GPUs hold.
-    winograd: Winograd { always: None, scratch_bytes: 16 << 20 },
+    winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 16 << 20 },
     grid_axis: 65_535,
     layout: LayoutCosts::BUFFERS,
 };
@@ -76,7 +76,7 @@ const NVIDIA: Profile = Profile {
     image_buffer_texels: 1 << 27,
     // maxStorageBufferRange is one byte less than 4 GiB.
     binding_bytes: (4 << 30) - 256,
-    winograd: Winograd { always: None, scratch_bytes: 32 << 20 },
+    winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 32 << 20 },
     grid_axis: 65_535,
     layout: LayoutCosts::BUFFERS,
 };
@@ -113,7 +113,7 @@ const SMALL_BINDINGS: Profile = Profile {
 const WINOGRAD_2: Profile = Profile {
     name: "winograd-2x2",
     source: "for tests: the generic profile with F(2x2, 3x3) wherever it can be; run on lavapipe",
-    winograd: Winograd { always: Some(2), scratch_bytes: 64 << 10 },
+    winograd: Winograd { when: WinogradWhen::Always(2), scratch_bytes: 64 << 10 },
     ..GENERIC
 };
 
@@ -121,6 +121,6 @@ const WINOGRAD_2: Profile = Profile {
 const WINOGRAD_4: Profile = Profile {
     name: "winograd-4x4",
     source: "for tests: the generic profile with F(4x4, 3x3) wherever it can be; run on lavapipe",
-    winograd: Winograd { always: Some(4), scratch_bytes: 64 << 10 },
+    winograd: Winograd { when: WinogradWhen::Always(4), scratch_bytes: 64 << 10 },
     ..GENERIC
 };

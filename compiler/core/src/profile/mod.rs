@@ -20,12 +20,22 @@ pub struct CooperativeShape {
     pub k: u32,
 }
 
+/// Which 3x3 convolutions take Winograd's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WinogradWhen {
+    /// None.
+    Never,
+    /// Those that are faster, in the faster form.
+    Faster,
+    /// All, in tiles with sides of 2 or 4 pixels, whatever it costs and loses.
+    Always(u64),
+}
+
 /// How convolutions take Winograd's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Winograd {
-    /// Pixels of a tile's side, 2 or 4, for every 3x3 convolution, whatever it costs and loses; otherwise the faster form
-    /// is taken where one is.
-    pub always: Option<u64>,
+    /// Which convolutions take it.
+    pub when: WinogradWhen,
     /// Bytes that a layer's intermediates may take: larger images go through in blocks of rows of tiles.
     pub scratch_bytes: u64,
 }

@@ -36,7 +36,7 @@ pub struct Context<'a> {
     /// The graph.
     pub graph: &'a Graph,
     /// What the kernels are made for.
-    pub profile: &'static Profile,
+    pub profile: &'a Profile,
     /// Precision of floats.
     pub precision: Option<Precision>,
     /// Where each activation lives.
@@ -48,7 +48,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(graph: &'a Graph, profile: &'static Profile, precision: Option<Precision>) -> Self {
+    pub(super) fn new(graph: &'a Graph, profile: &'a Profile, precision: Option<Precision>) -> Self {
         Self {
             graph,
             profile,

@@ -5,6 +5,7 @@ use super::winograd::{self, Layer};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::{AxisMap, LANES, Layout, Moves, Object, Order, Packing};
+use crate::profile::WinogradWhen;
 use drift_ir::Node;
 use drift_ir::op::Conv;
 
@@ -173,7 +174,8 @@ fn winograd(
             "needs a 3x3 kernel, strides and dilations of one, one group".to_owned(),
         ));
     }
-    if sizes.dst_channels <= FEW_CHANNELS && context.profile.winograd.always.is_none() {
+    if sizes.dst_channels <= FEW_CHANNELS && !matches!(context.profile.winograd.when, WinogradWhen::Always(_))
+    {
         return Err(Declined::Shape(few_channels(sizes)));
     }
     let (src, dst) = image_slots(context, node, sizes)?;

@@ -100,7 +100,7 @@ fn count(nodes: usize) -> String {
 pub fn choose(
     graph: &Graph,
     layouts: &LayoutMap,
-    profile: &'static Profile,
+    profile: &Profile,
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
     let mut builder = Builder {

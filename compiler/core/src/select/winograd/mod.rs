@@ -13,7 +13,7 @@ use super::tiling::{BYTES, DISPATCH, Size};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order};
-use crate::profile::Profile;
+use crate::profile::{Profile, WinogradWhen};
 use drift_ir::Node;
 use form::Form;
 
@@ -60,10 +60,14 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, layer: Layer) -> Re
     };
     let profile = context.profile;
     let plans = [Form::Four, Form::Two].map(|form| layer.plan(profile, form, stored));
-    if let Some(tile) = profile.winograd.always {
-        let [four, two] = plans;
-        let plan = if tile == 4 { four } else { two }?;
-        return layer.steps(context, node, &plan, format!("{}, as the profile wants", plan.form.name()));
+    match profile.winograd.when {
+        WinogradWhen::Faster => {}
+        WinogradWhen::Never => return Err(Declined::Shape("switched off".to_owned())),
+        WinogradWhen::Always(tile) => {
+            let [four, two] = plans;
+            let plan = if tile == 4 { four } else { two }?;
+            return layer.steps(context, node, &plan, format!("{}, as the profile wants", plan.form.name()));
+        }
     }
     let direct = layer.direct_clocks(profile, stored)?;
     let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
