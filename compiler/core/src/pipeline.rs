@@ -482,18 +482,21 @@ pub fn program_text(program: &Program) -> String {
     text
 }
 
-/// Totals, then one line a storage: where it lies, its size, the steps that it lives through.
+/// Totals, then one line a storage: where it lies, its size, the steps that it lives through; at last what is alive where
+/// most is.
 pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
     let report = &plan.report;
     let mut text = format!(
-        "naive {} B, planned {} B, lower bound {} B, {:?}, {} steps in place\n",
+        "naive {} B, planned {} B{}, lower bound {} B, {:?}, {} steps in place\n",
         report.naive_bytes,
         report.planned_bytes,
+        if plan.is_smallest { " (proved smallest)" } else { "" },
         report.lower_bound_bytes,
         report.strategy,
         plan.in_place.len()
     );
-    for ((storage, place), (first, last)) in program.storages.iter().zip(&plan.places).zip(&plan.lives) {
+    let mut lines: Vec<(u64, usize, usize, String)> = Vec::new();
+    for ((storage, place), &(first, last)) in program.storages.iter().zip(&plan.places).zip(&plan.lives) {
         let size = storage.kind.size_bytes();
         if size == 0 {
             continue;
@@ -502,13 +505,30 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
             emit::Place::Arena(offset) => format!("arena +{offset}"),
             emit::Place::Texture(index) => format!("texture {index}"),
         };
-        text.push_str(&format!("{place:>16} {size:>10} B  steps {first}..={last}  {}\n", storage.name));
+        let within = storage.within.map(|within| &program.storages[within.storage as usize].name);
+        let within = within.map_or(String::new(), |name| format!(" (within {name})"));
+        let name = &storage.name;
+        lines.push((
+            size,
+            first,
+            last,
+            format!("{place:>16} {size:>10} B  steps {first}..={last}  {name}{within}\n"),
+        ));
     }
+    lines.iter().for_each(|(.., line)| text.push_str(line));
     if !plan.in_place.is_empty() {
         text.push_str("in place:\n");
     }
     for &step in &plan.in_place {
         text.push_str(&format!("{step:>6} {}\n", program.steps[step].name));
+    }
+    let most = plan.live_bytes.iter().copied().max().unwrap_or(0);
+    if let Some(peak) = plan.live_bytes.iter().position(|&bytes| bytes == most).filter(|_| most > 0) {
+        let step = program.steps.get(peak).map_or("the end", |step| &step.name);
+        text.push_str(&format!("most is alive at step {peak}, {step}: {most} B\n"));
+        lines.retain(|&(_, first, last, _)| (first..=last).contains(&peak));
+        lines.sort_by_key(|&(size, ..)| std::cmp::Reverse(size));
+        lines.iter().for_each(|(.., line)| text.push_str(line));
     }
     text
 }

@@ -11,6 +11,17 @@ pub struct Storage {
     pub name: String,
     /// What it is.
     pub kind: StorageKind,
+    /// Where it lies, if its bytes are those of another storage.
+    pub within: Option<Within>,
+}
+
+/// Bytes of another storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The other storage, which may lie within a third one.
+    pub storage: u32,
+    /// Where the bytes begin in it.
+    pub offset_bytes: u64,
 }
 
 /// Kinds of storage.
@@ -128,4 +139,21 @@ pub struct Program {
     pub inputs: Vec<Port>,
     /// Outputs in the model's order.
     pub outputs: Vec<Port>,
+}
+
+impl Program {
+    /// The storage that another one lies in at last, and where: a storage of its own lies in itself.
+    pub fn root(&self, storage: u32) -> Within {
+        let mut root = Within { storage, offset_bytes: 0 };
+        while let Some(within) = self.storages[root.storage as usize].within {
+            root = Within { offset_bytes: root.offset_bytes + within.offset_bytes, ..within };
+        }
+        root
+    }
+
+    /// The bytes of a root that a storage takes.
+    pub fn range(&self, storage: u32) -> std::ops::Range<u64> {
+        let start = self.root(storage).offset_bytes;
+        start..start + self.storages[storage as usize].kind.size_bytes()
+    }
 }

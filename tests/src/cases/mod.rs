@@ -4,6 +4,7 @@ mod base;
 mod in_place;
 mod indices;
 mod large;
+mod memory;
 mod moves;
 mod norm;
 mod scalar;
@@ -36,6 +37,7 @@ const FAMILIES: &[&[Case]] = &[
     in_place::CASES,
     indices::CASES,
     large::CASES,
+    memory::CASES,
     moves::CASES,
     norm::CASES,
     scalar::CASES,

@@ -2,7 +2,8 @@
 //!
 //! That is right where each invocation reads of the operand only what it writes itself: the operand and the result have
 //! one shape and one layout in a buffer, and the operand is read by the element-wise function of the step, at the
-//! coordinates that are written. Both are then one storage, and one binding.
+//! coordinates that are written. It is right as well where a workgroup reads a row or a group, waits, and writes no other.
+//! Both are then one storage, and one binding.
 
 use crate::kernel::{Access, KernelCall, Slot, Source};
 use crate::physical::Object;
@@ -20,38 +21,73 @@ pub(super) struct Pair {
     pub(super) result: u32,
 }
 
-/// The pairs of a program whose storages live as `lives` says, in order of steps, at most one for each.
+/// Kernels of which a workgroup reads all that it needs of `src` before it writes there, but for what each invocation then
+/// reads and writes itself.
+const OVER_SOURCE: [&str; 7] = [
+    "group_norm",
+    "group_norm_apply",
+    "layer_norm",
+    "rms_norm",
+    "softmax",
+    "softmax_axis",
+    "softmax_subgroup",
+];
+
+/// The pairs of a program whose storages are touched first and last as `lives` says, in order of steps, at most one for
+/// each.
 pub(super) fn pairs(program: &Program, lives: &[(usize, usize)]) -> Vec<Pair> {
-    let kept: BTreeSet<u32> =
+    let mut pairs: Vec<Pair> = Vec::new();
+    for pair in possible(program) {
+        let Pair { step, operand, result } = pair;
+        let meet = lives[operand as usize].1 == step && lives[result as usize].0 == step;
+        if meet && pairs.last().is_none_or(|last| last.step != step) {
+            pairs.push(pair);
+        }
+    }
+    pairs
+}
+
+/// The pairs that the steps allow, whenever their operands die, in order of steps.
+pub(super) fn possible(program: &Program) -> Vec<Pair> {
+    // Ports keep their place, and what shares bytes with another storage lives on in it.
+    let mut kept: BTreeSet<u32> =
         program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
-    let find = |step: usize| {
-        let call = &program.steps[step].call;
+    for (storage, within) in program.storages.iter().enumerate().filter_map(|(n, s)| Some((n, s.within?))) {
+        kept.extend([storage as u32, within.storage]);
+    }
+    let mut pairs = Vec::new();
+    for (step, call) in program.steps.iter().map(|step| &step.call).enumerate() {
         let mut written = call.slots.iter().filter(|slot| slot.access == Access::Write);
-        let (dst, None) = (written.next()?, written.next()) else { return None };
-        let Source::Activation(result) = dst.source else { return None };
-        let born_here = lives[result as usize].0 == step;
-        let operand = call.slots.iter().find_map(|slot| match slot.source {
-            Source::Activation(operand) if operand != result => Some(operand).filter(|&operand| {
-                lives[operand as usize].1 == step
-                    && !kept.contains(&operand)
-                    && reads_what_it_writes(call, operand, dst)
-            }),
-            Source::Activation(_) | Source::Constant(_) => None,
-        });
-        operand.filter(|_| born_here).map(|operand| Pair { step, operand, result })
-    };
-    (0..program.steps.len()).filter_map(find).collect()
+        let (Some(dst), None) = (written.next(), written.next()) else { continue };
+        let Source::Activation(result) = dst.source else { continue };
+        let mut operands: Vec<u32> = Vec::new();
+        for slot in &call.slots {
+            if let Source::Activation(operand) = slot.source
+                && operand != result
+                && !kept.contains(&operand)
+                && !operands.contains(&operand)
+                && reads_what_it_writes(call, operand, dst)
+            {
+                operands.push(operand);
+            }
+        }
+        pairs.extend(operands.into_iter().map(|operand| Pair { step, operand, result }));
+    }
+    pairs
 }
 
 /// Whether the call reads of `operand` nothing but the element that it then writes to `dst`.
 fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
     // Other kernels call their prologue at coordinates of their own.
     let prologue = call.prologue.iter().filter(|_| call.kernel.name == "elementwise");
-    let element_wise: Vec<&str> = prologue
+    let mut element_wise: Vec<&str> = prologue
         .chain(&call.epilogue)
         .flat_map(|program| &program.operands)
         .map(|operand| operand.slot.as_str())
         .collect();
+    if OVER_SOURCE.contains(&call.kernel.name) {
+        element_wise.push("src");
+    }
     call.slots.iter().filter(|slot| slot.source == Source::Activation(operand)).all(|slot| {
         dst.layout.object == Object::Buffer
             && slot.layout == dst.layout
@@ -71,12 +107,16 @@ pub(super) fn merge(program: &Program, pairs: &[Pair]) -> Program {
         // A chain of pairs ends in the storage of its first operand.
         let operand = home[pair.operand as usize];
         home[pair.result as usize] = operand;
-        let result = std::mem::replace(
-            &mut merged.storages[pair.result as usize].kind,
-            StorageKind::Buffer { size_bytes: 0 },
-        );
-        let kind = &mut merged.storages[operand as usize].kind;
-        *kind = StorageKind::Buffer { size_bytes: kind.size_bytes().max(result.size_bytes()) };
+        let result = &mut merged.storages[pair.result as usize];
+        let kind = std::mem::replace(&mut result.kind, StorageKind::Buffer { size_bytes: 0 });
+        // A result that lies within another storage takes the operand there.
+        let within = result.within.take();
+        let operand = &mut merged.storages[operand as usize];
+        operand.kind = StorageKind::Buffer { size_bytes: operand.kind.size_bytes().max(kind.size_bytes()) };
+        operand.within = within;
+    }
+    for within in merged.storages.iter_mut().filter_map(|storage| storage.within.as_mut()) {
+        within.storage = home[within.storage as usize];
     }
     for slot in merged.steps.iter_mut().flat_map(|step| &mut step.call.slots) {
         if let Source::Activation(storage) = &mut slot.source {
@@ -166,5 +206,16 @@ mod tests {
             .map(|slot| format!("{:?}", slot.source))
             .collect();
         assert_eq!(used.len(), 1, "{used:?}");
+    }
+
+    #[test]
+    fn rows_and_groups_are_normalised_where_they_lie() {
+        let softmax = "%x: f32[24,40]\n@y: f32[40,36] = random(1)\n@z: f32[36,8] = random(2)\n%s = matmul %x, @y\n\
+            %p = softmax %s {axis=1}\n%r = matmul %p, @z\nreturn %r";
+        assert_eq!(planned(softmax, LayoutChoice::Buffer).0, [1]);
+        let norm = "%x: f32[1,4,9,7]\n@w: f32[32,4,1,1] = random(1)\n@v: f32[4,32,1,1] = random(4)\n%h = conv %x, @w\n\
+            %n = group_norm %h {groups=4, epsilon=1e-5}\n%r = conv %n, @v\nreturn %r";
+        assert_eq!(planned(norm, LayoutChoice::Buffer).0, [1]);
+        assert_eq!(planned(norm, LayoutChoice::Texture2d).0, []);
     }
 }

@@ -3,6 +3,7 @@
 mod hazards;
 mod in_place;
 mod plan;
+mod schedule;
 mod shaders;
 
 pub use plan::{MemoryPlan, Place, plan_memory};

@@ -1,11 +1,13 @@
-//! Memory of a program: lives of its storages, pairs that are computed in place, and where everything lies.
+//! Memory of a program: lives of its storages, order of its steps, pairs that are computed in place, and where everything lies.
 
-use super::in_place;
 use super::{device_element, texture_kind};
+use super::{in_place, schedule};
 use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
-use crate::program::{Program, StorageKind};
+use crate::physical::{Element, Object};
+use crate::program::{Program, Storage, StorageKind};
 use drift_bundle::manifest::{MemoryReport, MemoryStrategy, TextureObject};
+use std::ops::Range;
 
 /// Where every storage of a program lies.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,10 +18,14 @@ pub struct MemoryPlan {
     pub arena_bytes: u64,
     /// Pooled textures.
     pub textures: Vec<TextureObject>,
-    /// First and last step that touches each storage.
+    /// First and last step that touches each storage by its own name.
     pub lives: Vec<(usize, usize)>,
     /// Steps that write over an operand.
     pub in_place: Vec<usize>,
+    /// Bytes alive at each step, and after the last one.
+    pub live_bytes: Vec<u64>,
+    /// Whether no plan for this order of steps is smaller.
+    pub is_smallest: bool,
     /// What planning achieved.
     pub report: MemoryReport,
 }
@@ -59,56 +65,120 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Places every storage of a program. Where that takes less memory, steps write their result over an operand that dies
-/// there, and the program then names one storage for both.
+/// Places every storage of a program. Where that takes less memory, steps go in another order, and write their result over
+/// an operand that dies there; the program is changed so that it says so.
+pub fn plan_memory(program: &mut Program) -> Result<MemoryPlan, MemoryError> {
+    let naive_bytes = naive_bytes(program);
+    let (mut best, mut plan) = settled(program, Effort::Greedy)?;
+    if let Some(moved) = schedule::reordered(program) {
+        let (other, other_plan) = settled(&moved, Effort::Greedy)?;
+        if other_plan.report.planned_bytes < plan.report.planned_bytes {
+            *program = moved;
+            (best, plan) = (other, other_plan);
+        }
+    }
+    if plan.report.planned_bytes > plan.report.lower_bound_bytes {
+        (best, plan) = settled(program, Effort::COMPILE)?;
+    }
+    plan.report.naive_bytes = naive_bytes;
+    *program = best;
+    Ok(plan)
+}
+
+/// `program` with steps in place, and its plan.
 ///
 /// A step in place cannot load ahead of its own stores, so only those are chosen that stand where memory is scarcest.
-pub fn plan_memory(program: &mut Program) -> Result<MemoryPlan, MemoryError> {
+fn settled(program: &Program, effort: Effort) -> Result<(Program, MemoryPlan), MemoryError> {
     let plain = place(program, Effort::Greedy)?;
     let pairs = in_place::pairs(program, &plain.lives);
     let attempt = |pairs: &[in_place::Pair], effort| -> Result<(Program, MemoryPlan), MemoryError> {
         let merged = in_place::merge(program, pairs);
         let steps = pairs.iter().map(|pair| pair.step).collect();
         let plan = place(&merged, effort)?;
-        let report = MemoryReport { naive_bytes: plain.report.naive_bytes, ..plan.report };
-        Ok((merged, MemoryPlan { in_place: steps, report, ..plan }))
+        Ok((merged, MemoryPlan { in_place: steps, ..plan }))
     };
     let all = attempt(&pairs, Effort::Greedy)?;
     let planned = all.1.report.planned_bytes;
     if planned >= plain.report.planned_bytes {
-        return place(program, Effort::COMPILE);
+        return attempt(&[], effort);
     }
-    let scarce = |pair: &in_place::Pair| live_bytes(program, &plain.lives, pair.step) > planned;
+    let scarce = |pair: &in_place::Pair| plain.live_bytes[pair.step] > planned;
     let needed: Vec<in_place::Pair> = pairs.iter().copied().filter(scarce).collect();
     let some = attempt(&needed, Effort::Greedy)?;
-    let chosen = if some.1.report.planned_bytes <= planned { needed } else { pairs };
-    let (merged, plan) = attempt(&chosen, Effort::COMPILE)?;
-    *program = merged;
-    Ok(plan)
+    attempt(if some.1.report.planned_bytes <= planned { &needed } else { &pairs }, effort)
+}
+
+/// Sum of all storages, each byte once.
+fn naive_bytes(program: &Program) -> u64 {
+    let roots = program.storages.iter().filter(|storage| storage.within.is_none());
+    roots.map(|storage| storage.kind.size_bytes()).sum()
+}
+
+/// A range of a root storage with a life of its own.
+struct Part {
+    root: usize,
+    offset_bytes: u64,
+    tensor: memory::Tensor,
+}
+
+/// The buffers of a program, cut where storages within them begin and end.
+fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
+    let align = memory::BINDING_ALIGN_BYTES;
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); program.storages.len()];
+    for (index, storage) in program.storages.iter().enumerate() {
+        if matches!(storage.kind, StorageKind::Buffer { .. }) {
+            members[program.root(index as u32).storage as usize].push(index);
+        }
+    }
+    let mut parts: Vec<Part> = Vec::new();
+    for (root, members) in members.into_iter().enumerate().filter(|(_, members)| !members.is_empty()) {
+        let end = program.storages[root].kind.size_bytes();
+        let ranges: Vec<(usize, Range<u64>)> =
+            members.into_iter().map(|member| (member, program.range(member as u32))).collect();
+        let ends = ranges.iter().map(|(_, range)| range.end.next_multiple_of(align).min(end));
+        let mut cuts: Vec<u64> =
+            ranges.iter().map(|(_, range)| range.start).chain(ends).chain([end]).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let bounds =
+            if cuts.len() < 2 { vec![(0, end)] } else { cuts.windows(2).map(|c| (c[0], c[1])).collect() };
+        for (start, end) in bounds {
+            let over = ranges.iter().filter(|(_, range)| range.start <= start && start < range.end.max(1));
+            let of_part = || over.clone().map(|&(member, _)| lives[member]);
+            let first = of_part().map(|(first, _)| first).min().unwrap_or(0);
+            let last = of_part().map(|(_, last)| last).max().unwrap_or(first).max(first);
+            let tensor = memory::Tensor { size_bytes: end - start, first, last, align };
+            parts.push(Part { root, offset_bytes: start, tensor });
+        }
+    }
+    parts
 }
 
 /// Places every storage of a program as it is.
 pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
     let lives = lifetimes(program);
-    let (mut buffers, mut buffer_of) = (Vec::new(), Vec::new());
-    let (mut textures, mut texture_of) = (Vec::new(), Vec::new());
-    for (index, (storage, &(first, last))) in program.storages.iter().zip(&lives).enumerate() {
-        match storage.kind {
-            StorageKind::Buffer { size_bytes } => {
-                buffers.push(memory::Tensor { size_bytes, first, last, align: memory::BINDING_ALIGN_BYTES });
-                buffer_of.push(index);
-            }
-            StorageKind::Texture { object, element, extent_px } => {
-                textures.push(memory::Texture { format: (object, element), extent_px, first, last });
-                texture_of.push(index);
-            }
-        }
+    let parts = parts(program, &lives);
+    let mut groups: Vec<memory::Group> = Vec::new();
+    let mut group_of = vec![None; program.storages.len()];
+    for (index, part) in parts.iter().enumerate() {
+        let group = *group_of[part.root].get_or_insert_with(|| {
+            groups.push(memory::Group::new());
+            groups.len() - 1
+        });
+        groups[group].push((index, part.offset_bytes));
     }
-    let plan = memory::plan(&buffers, effort)?;
+    let tensors: Vec<memory::Tensor> = parts.iter().map(|part| part.tensor).collect();
+    let plan = memory::plan_groups(&tensors, &groups, effort)?;
+    let (textures, texture_of) = textures(program, &lives);
     let objects = memory::shared_objects(&textures)?;
+
     let mut places = vec![Place::Arena(0); program.storages.len()];
-    for (&index, &offset) in buffer_of.iter().zip(&plan.offsets) {
-        places[index] = Place::Arena(offset);
+    for (index, place) in places.iter_mut().enumerate() {
+        let within = program.root(index as u32);
+        if let Some(group) = group_of[within.storage as usize] {
+            let (first, distance) = groups[group][0];
+            *place = Place::Arena(plan.offsets[first] - distance + within.offset_bytes);
+        }
     }
     for (&index, &object) in texture_of.iter().zip(&objects.object_of) {
         places[index] = Place::Texture(object as u32);
@@ -127,28 +197,49 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
         .iter()
         .map(|o| o.extent_px.iter().product::<u64>() * 4 * o.format.1.size_bytes())
         .sum();
+    let live_bytes = live_bytes(program, &parts, &lives);
     let report = MemoryReport {
-        naive_bytes: program.storages.iter().map(|storage| storage.kind.size_bytes()).sum(),
+        naive_bytes: naive_bytes(program),
         planned_bytes: plan.peak_bytes + pooled,
-        lower_bound_bytes: lower_bound(program, &lives),
+        lower_bound_bytes: live_bytes.iter().copied().max().unwrap_or(0),
         strategy: match plan.strategy {
             memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
             memory::Strategy::ByBreadth => MemoryStrategy::GreedyByBreadth,
             memory::Strategy::Search | memory::Strategy::Fit => MemoryStrategy::Search,
         },
     };
-    let (arena_bytes, textures) = (plan.peak_bytes, texture_objects);
-    Ok(MemoryPlan { places, arena_bytes, textures, lives, in_place: Vec::new(), report })
+    let (arena_bytes, is_smallest) = (plan.peak_bytes, plan.is_smallest);
+    let textures = texture_objects;
+    let in_place = Vec::new();
+    Ok(MemoryPlan { places, arena_bytes, textures, lives, in_place, live_bytes, is_smallest, report })
 }
 
-/// The largest sum of storages alive at one step.
-fn lower_bound(program: &Program, lives: &[(usize, usize)]) -> u64 {
-    (0..=program.steps.len()).map(|task| live_bytes(program, lives, task)).max().unwrap_or(0)
+/// Kind and channels of a texture.
+type Format = (Object, Element);
+
+/// The textures of a program, and which storage each is.
+fn textures(program: &Program, lives: &[(usize, usize)]) -> (Vec<memory::Texture<Format>>, Vec<usize>) {
+    let of = |(index, storage): (usize, &Storage)| match storage.kind {
+        StorageKind::Texture { object, element, extent_px } => {
+            let (first, last) = lives[index];
+            Some((memory::Texture { format: (object, element), extent_px, first, last }, index))
+        }
+        StorageKind::Buffer { .. } => None,
+    };
+    program.storages.iter().enumerate().filter_map(of).unzip()
 }
 
-/// Bytes of the storages alive at a step.
-fn live_bytes(program: &Program, lives: &[(usize, usize)], task: usize) -> u64 {
-    let alive =
-        lives.iter().zip(&program.storages).filter(|((first, last), _)| (first..=last).contains(&&task));
-    alive.map(|(_, storage)| storage.kind.size_bytes()).sum()
+/// Bytes alive at each step, and after the last one.
+fn live_bytes(program: &Program, parts: &[Part], lives: &[(usize, usize)]) -> Vec<u64> {
+    let buffers = parts.iter().map(|part| (part.tensor.size_bytes, part.tensor.first, part.tensor.last));
+    let textures =
+        program.storages.iter().zip(lives).filter_map(|(storage, &(first, last))| match storage.kind {
+            StorageKind::Texture { .. } => Some((storage.kind.size_bytes(), first, last)),
+            StorageKind::Buffer { .. } => None,
+        });
+    let mut live = vec![0; program.steps.len() + 1];
+    for (bytes, first, last) in buffers.chain(textures) {
+        live[first..=last].iter_mut().for_each(|sum| *sum += bytes);
+    }
+    live
 }

@@ -11,6 +11,7 @@ use crate::simplify::rule::{Declined, Outcome};
 use drift_ir::op::infer::infer_node;
 use drift_ir::op::{Epilogue, Gather, LayerNorm, Operand, RmsNorm, Softmax, Step, StepArg};
 use drift_ir::{Dim, ElementType, Graph, Node, NodeId, Op, ValueId};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Most values that an epilogue reads beside the result. With three operands and a result of its own, a dispatch then
@@ -48,7 +49,7 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
     }
 }
 
-/// Absorbs `consumer` into the latest of its operands' producers that `is_producer` selects and that can take it. With
+/// Absorbs `consumer` into the deepest of its operands' producers that `is_producer` selects and that can take it. With
 /// `diamond`, only into one whose result it reads in several places, without, only into one that it reads once.
 pub(super) fn into_producer(
     graph: &mut Graph,
@@ -77,7 +78,11 @@ fn reads(node: &Node) -> Vec<ValueId> {
     reads
 }
 
-/// Producers of the values that a node reads, latest first; those that only move data come last.
+/// Producers of the values that a node reads, deepest first, of equally deep ones the latest; those that only move data come
+/// last.
+///
+/// Of two branches that meet, the short one can then be computed whenever memory allows: a projected shortcut before the
+/// branch that it goes around, so that what both read need not live through it.
 fn candidates(graph: &Graph, node: &Node, is_producer: fn(&Op) -> bool, diamond: bool) -> Vec<NodeId> {
     let reads = reads(node);
     let mut producers: Vec<NodeId> = reads
@@ -87,9 +92,27 @@ fn candidates(graph: &Graph, node: &Node, is_producer: fn(&Op) -> bool, diamond:
         .filter(|&producer| is_producer(&graph.node(producer).op))
         .collect();
     let moves = |producer: NodeId| matches!(graph.node(producer).op, Op::Expand(_));
-    producers.sort_by(|&a, &b| moves(a).cmp(&moves(b)).then(graph.compare(b, a)));
+    let owned = |producer: &&NodeId| graph.users(graph.node(**producer).outputs[0]).len() == 1;
+    let depths = match producers.iter().filter(owned).count() {
+        0 | 1 => BTreeMap::new(),
+        _ => depths(graph),
+    };
+    let depth = |producer: NodeId| depths.get(&producer).copied().unwrap_or(0);
+    producers
+        .sort_by(|&a, &b| moves(a).cmp(&moves(b)).then(depth(b).cmp(&depth(a))).then(graph.compare(b, a)));
     producers.dedup();
     producers
+}
+
+/// Nodes on the longest way from an input to each node.
+fn depths(graph: &Graph) -> BTreeMap<NodeId, usize> {
+    let mut depths = BTreeMap::new();
+    for id in graph.nodes() {
+        let before = graph.node(id).operands().filter_map(|value| producer_id(graph, value));
+        let deepest = before.filter_map(|producer| depths.get(&producer).copied()).max();
+        depths.insert(id, deepest.unwrap_or(0) + 1);
+    }
+    depths
 }
 
 /// The producer's epilogue with the consumer's steps behind its own.

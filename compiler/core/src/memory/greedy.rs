@@ -109,6 +109,41 @@ impl<'a> Placed<'a> {
         offset + tensor.size_bytes
     }
 
+    /// Puts tensors that keep their distances to each other at the lowest place where each is apart from those that are
+    /// live with it. Returns where the group starts and ends.
+    pub(super) fn place_group(&mut self, group: &[(usize, u64)]) -> (u64, u64) {
+        let sized = || group.iter().filter(|(index, _)| self.tensors[*index].size_bytes > 0);
+        let align = sized().map(|(index, _)| self.tensors[*index].align).max().unwrap_or(1);
+        // Where the group must not start: above the first and below the second of each pair.
+        let mut closed: Vec<(i128, i128)> = Vec::new();
+        for &(index, distance) in sized() {
+            let tensor = &self.tensors[index];
+            for &other in self.by_offset.iter().filter(|&&other| tensor.meets(&self.tensors[other])) {
+                let begin = i128::from(self.offsets[other]) - i128::from(distance);
+                let end = begin + i128::from(self.tensors[other].size_bytes);
+                closed.push((begin - i128::from(tensor.size_bytes), end));
+            }
+        }
+        closed.sort_unstable();
+        let mut start = 0_u64;
+        for (above, below) in closed {
+            if i128::from(start) <= above {
+                break;
+            }
+            start = start.max(align_up(below.max(0) as u64, align));
+        }
+        let mut end = start;
+        let sized: Vec<(usize, u64)> = sized().copied().collect();
+        for (index, distance) in sized {
+            let offset = start + distance;
+            self.offsets[index] = offset;
+            let at = self.by_offset.partition_point(|&other| self.offsets[other] <= offset);
+            self.by_offset.insert(at, index);
+            end = end.max(offset + self.tensors[index].size_bytes);
+        }
+        (start, end)
+    }
+
     /// Offsets of all tensors; 0 for those that were never placed.
     pub(super) fn into_offsets(self) -> Vec<u64> {
         self.offsets

@@ -8,12 +8,14 @@ mod fit;
 mod greedy;
 pub mod minimalloc;
 pub mod objects;
+mod rigid;
 mod search;
 mod skyline;
 #[cfg(test)]
 mod tests;
 
 pub use objects::{Object, ObjectPlan, Texture, check_objects, shared_objects};
+pub use rigid::{Group, plan_groups};
 
 use thiserror::Error;
 
@@ -192,9 +194,8 @@ pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
                 best = as_plan(Strategy::Fit, offsets);
             }
             if best.peak_bytes > descent.at_least {
-                let start = best.offsets.clone();
-                let offsets = search::improve(tensors, order, start, descent.at_least, budget);
-                best = smaller(best, as_plan(Strategy::Search, offsets));
+                let found = search::improve(tensors, order, best.peak_bytes, descent.at_least, budget / 4);
+                best = found.map_or(best, |offsets| as_plan(Strategy::Search, offsets));
             }
             best.is_smallest = best.peak_bytes == descent.at_least;
         }
@@ -215,11 +216,6 @@ fn greedy_plan(tensors: &[Tensor], as_plan: &dyn Fn(Strategy, Vec<u64>) -> Plan)
     let one = as_plan(Strategy::BySize, greedy::place_in_order(tensors, &by_size));
     let other = as_plan(Strategy::ByBreadth, greedy::place_in_order(tensors, &by_breadth));
     if other.peak_bytes < one.peak_bytes { (other, by_breadth) } else { (one, by_size) }
-}
-
-/// The smaller plan, the first on a tie.
-fn smaller(one: Plan, other: Plan) -> Plan {
-    if other.peak_bytes < one.peak_bytes { other } else { one }
 }
 
 /// Proves that a plan keeps tensors apart that are live together, aligned and inside the arena.

@@ -7,7 +7,6 @@
 
 use super::Tensor;
 use super::greedy::{Fit, Placed};
-use super::peak;
 
 /// Orders tried at most, for each tensor: small problems are exhausted long before the budget.
 const ROUNDS_PER_TENSOR: usize = 2_000;
@@ -15,29 +14,63 @@ const ROUNDS_PER_TENSOR: usize = 2_000;
 /// Orders tried from one starting point without a better plan.
 const PATIENCE: u32 = 5_000;
 
-/// Better offsets than `best`, found from `order` on, if there are any. Stops early at `target` bytes, which no plan can
-/// go below, and after `budget` comparisons.
-pub(super) fn improve(
-    tensors: &[Tensor],
+/// What is placed in some order: tensors, or groups of them.
+pub(super) trait Packing {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Where each starts and where the last ends, below `limit`; or the position in `order` of the first that does not fit.
+    fn place_below(&self, order: &[usize], limit: u64) -> Result<(Vec<u64>, u64), usize>;
+
+    /// Whether two are needed at once.
+    fn meet(&self, a: usize, b: usize) -> bool;
+}
+
+impl Packing for [Tensor] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn place_below(&self, order: &[usize], limit: u64) -> Result<(Vec<u64>, u64), usize> {
+        let mut placed = Placed::new(self, Fit::Lowest);
+        let mut highest = 0;
+        for (at, &index) in order.iter().enumerate() {
+            highest = placed.place(index).max(highest);
+            if highest >= limit {
+                return Err(at);
+            }
+        }
+        Ok((placed.into_offsets(), highest))
+    }
+
+    fn meet(&self, a: usize, b: usize) -> bool {
+        self[a].meets(&self[b])
+    }
+}
+
+/// Where each starts in a placement below `best_peak`, found from `order` on, if there is any. Stops early at `target`
+/// bytes, which no placement can go below, and after `budget` comparisons.
+pub(super) fn improve<P: Packing + ?Sized>(
+    packing: &P,
     mut order: Vec<usize>,
-    mut best: Vec<u64>,
+    mut best_peak: u64,
     target: u64,
     budget: u64,
-) -> Vec<u64> {
-    let mut best_peak = peak(tensors, &best);
+) -> Option<Vec<u64>> {
+    let mut best = None;
     let mut best_order = order.clone();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut fruitless = 0;
     let mut work = 0;
-    for _ in 0..tensors.len() * ROUNDS_PER_TENSOR {
+    for _ in 0..packing.count() * ROUNDS_PER_TENSOR {
         if work >= budget || best_peak <= target {
             break;
         }
-        match place_below(tensors, &order, best_peak) {
-            Ok(offsets) => {
+        match packing.place_below(&order, best_peak) {
+            Ok((starts, peak)) => {
                 work += comparisons(order.len());
-                best_peak = peak(tensors, &offsets);
-                best = offsets;
+                best_peak = peak;
+                best = Some(starts);
                 best_order.clone_from(&order);
                 fruitless = 0;
             }
@@ -48,8 +81,7 @@ pub(super) fn improve(
             Err(at) => {
                 work += comparisons(at + 1);
                 fruitless += 1;
-                let stuck = &tensors[order[at]];
-                let in_its_way = (0..at).filter(|&before| stuck.meets(&tensors[order[before]]));
+                let in_its_way = (0..at).filter(|&before| packing.meet(order[at], order[before]));
                 let in_its_way: Vec<usize> = in_its_way.collect();
                 if in_its_way.is_empty() {
                     break;
@@ -65,15 +97,6 @@ pub(super) fn improve(
 fn comparisons(tensors: usize) -> u64 {
     let tensors = tensors as u64;
     tensors * (tensors + 1) / 2
-}
-
-/// Offsets with a peak below `limit`, or the position in `order` of the first tensor that does not fit.
-fn place_below(tensors: &[Tensor], order: &[usize], limit: u64) -> Result<Vec<u64>, usize> {
-    let mut placed = Placed::new(tensors, Fit::Lowest);
-    match order.iter().position(|&index| placed.place(index) >= limit) {
-        Some(at) => Err(at),
-        None => Ok(placed.into_offsets()),
-    }
 }
 
 /// Xorshift: enough to break cycles, the same everywhere.

@@ -335,7 +335,7 @@ impl<'a> Context<'a> {
         let layout = Layout::row_major(element, 4);
         let storage = self.program.storages.len() as u32;
         let kind = super::storage_kind(&layout, &sizes);
-        self.program.storages.push(Storage { name: what.to_owned(), kind });
+        self.program.storages.push(Storage { name: what.to_owned(), kind, within: None });
         Slot {
             name: name.to_owned(),
             access: Access::Write,

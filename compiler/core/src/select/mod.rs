@@ -152,7 +152,11 @@ impl Builder<'_> {
         let shape = graph.value(value).ty.static_shape().unwrap_or_default();
         let name = graph.value(value).name.clone();
         let storage = self.context.program.storages.len() as u32;
-        self.context.program.storages.push(Storage { name, kind: storage_kind(&layout, &shape) });
+        self.context.program.storages.push(Storage {
+            name,
+            kind: storage_kind(&layout, &shape),
+            within: None,
+        });
         self.context.placements.insert(value, Placement { storage, layout });
     }
 
@@ -242,7 +246,11 @@ impl Builder<'_> {
         };
         let storage = self.context.program.storages.len() as u32;
         let name = format!("{} (dense)", graph.value(value).name);
-        self.context.program.storages.push(Storage { name, kind: storage_kind(&layout, &shape) });
+        self.context.program.storages.push(Storage {
+            name,
+            kind: storage_kind(&layout, &shape),
+            within: None,
+        });
         let to = Placement { storage, layout };
         self.context.push_conversion(value, &from, &to);
         self.dense.insert(value, to.clone());

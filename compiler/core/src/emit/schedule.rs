@@ -1,0 +1,285 @@
+//! Order of launches: another topological order where that keeps less alive at once.
+//!
+//! A local search moves a step, with those that it needs or those that need it, across the step at which most is alive,
+//! and keeps what lowers that peak or the number of steps that reach it. The model's order is the starting point, ties go to the first
+//! move found and the work is counted, so that the same program gives the same order everywhere.
+
+use super::in_place::{self, Pair};
+use crate::kernel::{Access, Source};
+use crate::program::Program;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Steps before and behind a peak that are moved.
+const REACH: usize = 96;
+
+/// Steps that move together.
+const MOST_TOGETHER: usize = 12;
+
+/// Orders looked at for one program.
+const MOST_ORDERS: usize = 20_000;
+
+/// `program` with its steps in an order that keeps less alive at once, if one was found.
+pub(super) fn reordered(program: &Program) -> Option<Program> {
+    let flow = Flow::of(program);
+    let mut order: Vec<usize> = (0..program.steps.len()).collect();
+    let mut best = flow.peak(&order);
+    let mut looked_at = 0;
+    let mut moved = false;
+    while let Some((better, peak)) = flow.improved(&order, &best, &mut looked_at) {
+        (order, best) = (better, peak);
+        moved = true;
+    }
+    moved.then(|| {
+        let steps = order.iter().map(|&step| program.steps[step].clone()).collect();
+        Program { steps, ..program.clone() }
+    })
+}
+
+/// What is alive at the fullest step, how many steps are as full, and the first of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Peak {
+    bytes: u64,
+    count: usize,
+    at: usize,
+}
+
+impl Peak {
+    fn is_below(&self, other: &Self) -> bool {
+        (self.bytes, self.count) < (other.bytes, other.count)
+    }
+}
+
+/// What moves may not change, and what they cost.
+struct Flow {
+    /// Steps that each step has to wait for, and steps that have to wait for it.
+    before: Vec<BTreeSet<usize>>,
+    behind: Vec<BTreeSet<usize>>,
+    /// Storages of each step, each once.
+    touches: Vec<Vec<usize>>,
+    /// Bytes of each storage, and whether it is there before the first step or after the last.
+    bytes: Vec<u64>,
+    kept: Vec<(bool, bool)>,
+    /// Pairs that each step could compute in place, in the model's order.
+    pairs: Vec<Vec<Pair>>,
+}
+
+impl Flow {
+    fn of(program: &Program) -> Self {
+        let count = program.steps.len();
+        // A view shares its bytes with what it is a view of.
+        let root = |storage: u32| program.root(storage).storage as usize;
+        let (mut before, mut behind) = (vec![BTreeSet::new(); count], vec![BTreeSet::new(); count]);
+        let mut touches = vec![Vec::new(); count];
+        let mut writer: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut wait = |step: usize, other: usize| {
+            if step != other {
+                before[step].insert(other);
+                behind[other].insert(step);
+            }
+        };
+        for (at, step) in program.steps.iter().enumerate() {
+            let used = |access| {
+                let slots = step.call.slots.iter().filter(move |slot| slot.access == access);
+                let storages = slots.filter_map(|slot| match slot.source {
+                    Source::Activation(storage) => Some(root(storage)),
+                    Source::Constant(_) => None,
+                });
+                storages.collect::<BTreeSet<usize>>()
+            };
+            let (reads, writes) = (used(Access::Read), used(Access::Write));
+            for storage in reads.union(&writes) {
+                writer.get(storage).iter().for_each(|&&other| wait(at, other));
+                touches[at].push(*storage);
+            }
+            for storage in &writes {
+                readers.remove(storage).unwrap_or_default().into_iter().for_each(|other| wait(at, other));
+                writer.insert(*storage, at);
+            }
+            reads.difference(&writes).for_each(|storage| readers.entry(*storage).or_default().push(at));
+        }
+        let mut kept = vec![(false, false); program.storages.len()];
+        program.inputs.iter().for_each(|port| kept[root(port.storage)] = (true, true));
+        program.outputs.iter().for_each(|port| kept[root(port.storage)].1 = true);
+        let is_root = |storage: usize| program.storages[storage].within.is_none();
+        let bytes_of = |storage: usize| program.storages[storage].kind.size_bytes();
+        let bytes =
+            (0..program.storages.len()).map(|storage| if is_root(storage) { bytes_of(storage) } else { 0 });
+        let mut pairs = vec![Vec::new(); count];
+        in_place::possible(program).into_iter().for_each(|pair| pairs[pair.step].push(pair));
+        Self { before, behind, touches, bytes: bytes.collect(), kept, pairs }
+    }
+
+    /// How full the fullest step is in an order.
+    fn peak(&self, order: &[usize]) -> Peak {
+        let mut lives: Vec<(usize, usize)> = vec![(usize::MAX, 0); self.bytes.len()];
+        for (at, &step) in order.iter().enumerate() {
+            for &storage in &self.touches[step] {
+                let life = &mut lives[storage];
+                *life = (life.0.min(at), at);
+            }
+        }
+        let mut change = vec![0_i64; order.len() + 1];
+        for (storage, (first, last)) in lives.iter_mut().enumerate() {
+            let (from_start, to_end) = self.kept[storage];
+            if from_start {
+                *first = 0;
+            }
+            if *first == usize::MAX {
+                continue;
+            }
+            change[*first] += self.bytes[storage] as i64;
+            match to_end {
+                true => *last = usize::MAX,
+                false => change[*last + 1] -= self.bytes[storage] as i64,
+            }
+        }
+        let mut peak = Peak { bytes: 0, count: 0, at: 0 };
+        let mut live = 0;
+        for (at, &step) in order.iter().enumerate() {
+            live += change[at];
+            // The result takes the place of an operand that dies here.
+            let in_place = self.pairs[step].iter().find_map(|pair| {
+                let (operand, result) = (pair.operand as usize, pair.result as usize);
+                let fits = lives[operand].1 == at && lives[result].0 == at;
+                fits.then(|| self.bytes[operand].min(self.bytes[result]))
+            });
+            let bytes = live as u64 - in_place.unwrap_or(0);
+            match bytes.cmp(&peak.bytes) {
+                std::cmp::Ordering::Greater => peak = Peak { bytes, count: 1, at },
+                std::cmp::Ordering::Equal => peak.count += 1,
+                std::cmp::Ordering::Less => {}
+            }
+        }
+        peak
+    }
+
+    /// The best order that one move across the peak gives, if it is better.
+    fn improved(&self, order: &[usize], now: &Peak, looked_at: &mut usize) -> Option<(Vec<usize>, Peak)> {
+        let mut place = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(at, &step)| place[step] = at);
+        let mut best: Option<(Vec<usize>, Peak)> = None;
+        let behind = now.at..(now.at + REACH).min(order.len());
+        let earlier = behind.flat_map(|at| {
+            let earliest = self.before[order[at]].iter().map(|&step| place[step] + 1).max().unwrap_or(0);
+            [self.earlier(order, at, now.at), self.earlier(order, at, earliest.min(now.at))]
+        });
+        let before = now.at.saturating_sub(REACH)..now.at + 1;
+        let later = before.rev().flat_map(|at| {
+            let users = self.behind[order[at]].iter().map(|&step| place[step] - 1);
+            let latest = users.min().unwrap_or(order.len() - 1);
+            [self.later(order, at, now.at), self.later(order, at, latest.max(now.at))]
+        });
+        for moved in earlier.chain(later).flatten() {
+            if *looked_at >= MOST_ORDERS {
+                break;
+            }
+            *looked_at += 1;
+            let peak = self.peak(&moved);
+            if peak.is_below(best.as_ref().map_or(now, |(_, peak)| peak)) {
+                best = Some((moved, peak));
+            }
+        }
+        best
+    }
+
+    /// The step at `at`, and what it needs, brought before the step at `target`.
+    fn earlier(&self, order: &[usize], at: usize, target: usize) -> Option<Vec<usize>> {
+        let group = self.together(order, at, (target..at).rev(), &self.before)?;
+        Some(spliced(order, target..at + 1, |step| group.contains(step)))
+    }
+
+    /// The step at `at`, and what needs it, brought behind the step at `target`.
+    fn later(&self, order: &[usize], at: usize, target: usize) -> Option<Vec<usize>> {
+        let group = self.together(order, at, at + 1..target + 1, &self.behind)?;
+        Some(spliced(order, at..target + 1, |step| !group.contains(step)))
+    }
+
+    /// The step at `at` and those among `others` that are tied to it, if they are few.
+    fn together(
+        &self,
+        order: &[usize],
+        at: usize,
+        others: impl Iterator<Item = usize>,
+        ties: &[BTreeSet<usize>],
+    ) -> Option<BTreeSet<usize>> {
+        let mut group = BTreeSet::from([order[at]]);
+        let mut tied: BTreeSet<usize> = ties[order[at]].clone();
+        for other in others.map(|at| order[at]) {
+            if tied.contains(&other) {
+                group.insert(other);
+                tied.extend(&ties[other]);
+            }
+        }
+        (group.len() <= MOST_TOGETHER).then_some(group)
+    }
+}
+
+/// `order` with those of `range` that are `first` before the others of it.
+fn spliced(order: &[usize], range: Range<usize>, first: impl Fn(&usize) -> bool) -> Vec<usize> {
+    let (one, two): (Vec<usize>, Vec<usize>) = order[range.clone()].iter().partition(|step| first(step));
+    [&order[..range.start], &one, &two, &order[range.end..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{self, LayoutChoice};
+    use crate::{profile, select};
+
+    fn program(text: &str) -> Program {
+        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let layouts = layout::assign(&graph, &profile::GENERIC, LayoutChoice::Buffer, None).expect("layouts");
+        select::choose(&graph, &layouts, &profile::GENERIC, None).expect("kernels")
+    }
+
+    fn names(program: &Program) -> Vec<&str> {
+        program.steps.iter().map(|step| step.name.as_str()).collect()
+    }
+
+    /// Every step comes behind the steps that write what it reads, as in the model's order.
+    fn assert_same_flow(before: &Program, after: &Program) {
+        let reads = |program: &Program| {
+            let mut seen: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+            let mut reads = BTreeMap::new();
+            for step in &program.steps {
+                for slot in &step.call.slots {
+                    let Source::Activation(storage) = slot.source else { continue };
+                    let writers = seen.entry(storage).or_default();
+                    match slot.access {
+                        Access::Write => writers.push(step.name.clone()),
+                        Access::Read => {
+                            reads.insert((step.name.clone(), storage), writers.clone());
+                        }
+                    }
+                }
+            }
+            reads
+        };
+        assert_eq!(reads(before), reads(after));
+    }
+
+    /// Both branches read `%a`; the narrow one, computed first, lets the wide one write over it.
+    const BRANCHES: &str = "%x: f32[1,4,8,8]\n@u: f32[64,4,1,1] = random(1)\n@v: f32[8,64,1,1] = random(2)\n\
+        @w: f32[8,64,1,1] = random(3)\n@z: f32[8,8,1,1] = random(4)\n%a = conv %x, @u\n%h = exp %a\n%k = conv %h, @w\n\
+        %s = conv %a, @v\n%y = conv %s, @z epilogue(add %k)\nreturn %y";
+
+    #[test]
+    fn a_narrow_branch_goes_first() {
+        let program = program(BRANCHES);
+        let moved = reordered(&program).expect("a better order");
+        assert_same_flow(&program, &moved);
+        assert_eq!(names(&program), ["a", "h", "k", "s", "y"]);
+        assert_eq!(names(&moved), ["a", "s", "h", "k", "y"]);
+        let (before, after) = (Flow::of(&program), Flow::of(&moved));
+        let order: Vec<usize> = (0..5).collect();
+        assert!(after.peak(&order).is_below(&before.peak(&order)));
+    }
+
+    #[test]
+    fn a_chain_has_one_order() {
+        let text = "%x: f32[4,64]\n%a = exp %x\n%b = tanh %a\n%c = exp %b\nreturn %c";
+        assert!(reordered(&program(text)).is_none());
+    }
+}
