@@ -32,8 +32,13 @@ pub(crate) fn page(manifest: &Manifest, report: &BundleReport) -> String {
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
             let blocks = picture::blocks(manifest, entry, variant);
             body.push(variant_table(variant_report));
-            body.push("<p>The arena: dispatches to the right, addresses upwards.</p>".to_owned());
-            body.push(picture::svg(&blocks, variant.dispatches.len(), variant.arena_bytes));
+            body.push(
+                "<p>The arena: dispatches to the right, addresses upwards; dashed, what no plan can go below. Point at a \
+                 block to see what wrote it.</p>"
+                    .to_owned(),
+            );
+            let lower_bound = variant.memory.lower_bound_bytes;
+            body.push(picture::svg(&blocks, variant.dispatches.len(), variant.arena_bytes, lower_bound));
             body.push(dispatch_table(manifest, variant));
         }
     }

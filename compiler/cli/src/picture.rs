@@ -110,24 +110,38 @@ pub(crate) fn text(blocks: &[Block], dispatches: usize, arena_bytes: u64) -> Str
     picture
 }
 
-/// Draws the arena as SVG; pointing at a block names it.
-pub(crate) fn svg(blocks: &[Block], dispatches: usize, arena_bytes: u64) -> String {
-    const WIDTH: f64 = 1000.0;
-    const HEIGHT: f64 = 400.0;
-    let across = WIDTH / dispatches.max(1) as f64;
-    let up = HEIGHT / arena_bytes.max(1) as f64;
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n");
+/// Where the drawing stands in the SVG: room for the marks of both axes.
+const FRAME: Frame = Frame { left: 90.0, top: 10.0, width: 1000.0, height: 420.0 };
+
+struct Frame {
+    left: f64,
+    top: f64,
+    width: f64,
+    height: f64,
+}
+
+/// Draws a memory plan as SVG, dispatches to the right and addresses upwards; pointing at a block names it. A dashed line
+/// shows the bytes that no plan can go below.
+pub(crate) fn svg(blocks: &[Block], dispatches: usize, arena_bytes: u64, lower_bound_bytes: u64) -> String {
+    let Frame { left, top, width, height } = FRAME;
+    let across = width / dispatches.max(1) as f64;
+    let up = height / arena_bytes.max(1) as f64;
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" data-dispatches=\"{dispatches}\" data-bytes=\"{arena_bytes}\">\n",
+        left + width + 10.0,
+        top + height + 40.0
+    );
+    // Writing to a string cannot fail.
     for (index, block) in blocks.iter().enumerate() {
-        let x = block.first as f64 * across;
-        let width = (block.last + 1 - block.first) as f64 * across;
-        let height = block.size as f64 * up;
-        let y = HEIGHT - block.offset as f64 * up - height;
+        let x = left + block.first as f64 * across;
+        let wide = (block.last + 1 - block.first) as f64 * across;
+        let high = block.size as f64 * up;
+        let y = top + height - block.offset as f64 * up - high;
         // Steps of the golden angle keep neighbours apart in colour.
         let hue = (index * 137) % 360;
-        // Writing to a string cannot fail.
         let _infallible = writeln!(
             svg,
-            "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" fill=\"hsl({hue} 60% 70%)\" \
+            "<rect x=\"{x:.4}\" y=\"{y:.4}\" width=\"{wide:.4}\" height=\"{high:.4}\" fill=\"hsl({hue} 60% 70%)\" \
              stroke=\"#fff\" stroke-width=\"0.5\"><title>{}: {} at {}, dispatches {} to {}</title></rect>",
             escape(&block.label),
             crate::units::bytes(block.size),
@@ -136,8 +150,42 @@ pub(crate) fn svg(blocks: &[Block], dispatches: usize, arena_bytes: u64) -> Stri
             block.last
         );
     }
+    if arena_bytes > 0 {
+        let _infallible = svg.write_str(&marks(dispatches, arena_bytes, lower_bound_bytes));
+    }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// Both axes, and the line at the lower bound.
+fn marks(dispatches: usize, arena_bytes: u64, lower_bound_bytes: u64) -> String {
+    const MARKS: u64 = 4;
+    let Frame { left, top, width, height } = FRAME;
+    let mut marks = String::new();
+    let mut text = |x: f64, y: f64, anchor: &str, what: &str| {
+        let _infallible = writeln!(
+            marks,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"12\" text-anchor=\"{anchor}\">{}</text>",
+            escape(what)
+        );
+    };
+    for mark in 0..=MARKS {
+        let part = mark as f64 / MARKS as f64;
+        let address = (u128::from(arena_bytes) * u128::from(mark) / u128::from(MARKS)) as u64;
+        text(left - 6.0, top + height * (1.0 - part) + 4.0, "end", &crate::units::bytes(address));
+        let dispatch = dispatches as u64 * mark / MARKS;
+        text(left + width * part, top + height + 16.0, "middle", &dispatch.to_string());
+    }
+    text(left + width / 2.0, top + height + 34.0, "middle", "dispatch");
+    let y = top + height * (1.0 - lower_bound_bytes.min(arena_bytes) as f64 / arena_bytes as f64);
+    let _infallible = writeln!(
+        marks,
+        "<line x1=\"{left}\" y1=\"{y:.4}\" x2=\"{}\" y2=\"{y:.4}\" stroke=\"#333\" stroke-dasharray=\"6 4\">\
+         <title>live lower bound: {}</title></line>",
+        left + width,
+        escape(&crate::units::bytes(lower_bound_bytes))
+    );
+    marks
 }
 
 /// Text as HTML shows it.
@@ -148,6 +196,8 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drift_bundle::manifest::Target;
+    use drift_compiler::pipeline::{self, CompileOptions, ModelIdentity};
 
     fn block(label: &str, offset: u64, size: u64, first: usize, last: usize) -> Block {
         Block { label: label.to_owned(), offset, size, first, last }
@@ -187,12 +237,81 @@ mod tests {
     #[test]
     fn an_empty_program_draws_nothing() {
         assert!(text(&[], 0, 0).lines().all(|line| line == "."));
-        assert!(!svg(&[], 0, 0).contains("rect"));
+        assert!(!svg(&[], 0, 0, 0).contains("rect"));
     }
 
     #[test]
     fn labels_cannot_leave_their_tag() {
-        let picture = svg(&[block("</title><script>", 0, 1, 0, 0)], 1, 1);
+        let picture = svg(&[block("</title><script>", 0, 1, 0, 0)], 1, 1, 1);
         assert!(!picture.contains("<script>"), "{picture}");
+    }
+
+    /// Numbers of an attribute of every tag of a kind.
+    fn numbers(svg: &str, tag: &str, attribute: &str) -> Vec<f64> {
+        let tags = svg.lines().filter(|line| line.starts_with(&format!("<{tag} ")));
+        let value = |line: &str| {
+            let (_, rest) = line.split_once(&format!(" {attribute}=\"")).expect("the attribute");
+            let (number, _) = rest.split_once('"').expect("its end");
+            number.parse().expect("a number")
+        };
+        tags.map(value).collect()
+    }
+
+    /// What a model's bundle draws, read back from the SVG, is the plan that its variant was made with.
+    #[test]
+    fn the_drawing_is_the_plan() {
+        let text = "%x: f32[1,4,16,16]\n@u: f32[16,4,1,1] = random(1)\n@v: f32[8,16,1,1] = random(2)\n\
+            @w: f32[8,8,1,1] = random(3)\n%a = conv %x, @u\n%b = conv %a, @v\n%c = conv %b, @w\n\
+            %d = conv %c, @w epilogue(add %b)\nreturn %d";
+        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        let options = CompileOptions { targets: vec![Target::WebGpu], ..CompileOptions::default() };
+        let identity = ModelIdentity { name: "drawn".to_owned(), hash: "00".to_owned() };
+        let compiled = pipeline::compile(graph, identity, &options).expect("a bundle");
+        let bundle =
+            drift_bundle::Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("valid");
+        let entry = &bundle.manifest().entries[0];
+        let variant = &entry.variants[0];
+        let blocks = blocks(bundle.manifest(), entry, variant);
+        let dispatches = variant.dispatches.len();
+        let picture = svg(&blocks, dispatches, variant.arena_bytes, variant.memory.lower_bound_bytes);
+
+        let attribute = |name: &str| numbers(&picture, "rect", name);
+        let (x, y, width, height) = (attribute("x"), attribute("y"), attribute("width"), attribute("height"));
+        let step = |x: f64| ((x - FRAME.left) * dispatches as f64 / FRAME.width).round() as usize;
+        let byte = |y: f64| {
+            ((FRAME.top + FRAME.height - y) * variant.arena_bytes as f64 / FRAME.height).round() as u64
+        };
+        let mut live = vec![0; dispatches];
+        let mut highest = 0;
+        assert_eq!(x.len(), blocks.len());
+        for (n, block) in blocks.iter().enumerate() {
+            assert_eq!((step(x[n]), step(x[n] + width[n])), (block.first, block.last + 1), "{block:?}");
+            assert_eq!(
+                (byte(y[n] + height[n]), byte(y[n])),
+                (block.offset, block.offset + block.size),
+                "{block:?}"
+            );
+            live[block.first..=block.last].iter_mut().for_each(|bytes| *bytes += block.size);
+            highest = highest.max(block.offset + block.size);
+            for other in &blocks[..n] {
+                let meet = block.first <= other.last && other.first <= block.last;
+                // A step in place ends one block and begins the next in the same dispatch.
+                let in_place = block.first == other.last && block.offset == other.offset;
+                assert!(
+                    !meet || in_place || !block.overlaps(other.offset, other.size),
+                    "{block:?} {other:?}"
+                );
+            }
+        }
+        assert_eq!(highest, variant.memory.planned_bytes);
+        assert!(live.iter().all(|&bytes| bytes <= variant.memory.planned_bytes));
+        let line = numbers(&picture, "line", "y1");
+        assert_eq!(line.iter().map(|&y| byte(y)).collect::<Vec<_>>(), [variant.memory.lower_bound_bytes]);
+    }
+
+    #[test]
+    fn nothing_is_loaded_from_elsewhere() {
+        let picture = svg(&[block("a", 0, 256, 0, 0)], 1, 256, 256);
+        assert!(!picture.contains("http") && !picture.contains("href"), "{picture}");
     }
 }
