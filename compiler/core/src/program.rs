@@ -1,8 +1,9 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
-use crate::kernel::KernelCall;
+use crate::kernel::{KernelCall, Source};
 use crate::physical::{Element, Layout, Object, Recipe};
 use drift_ir::{ElementType, ValueId};
+use std::collections::BTreeSet;
 
 /// Something that activations live in: one object, shared by a value and its views.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,6 +150,32 @@ impl Program {
             root = Within { offset_bytes: root.offset_bytes + within.offset_bytes, ..within };
         }
         root
+    }
+
+    /// Storages of which some step binds bytes that it binds in another storage too. One buffer cannot be bound twice for
+    /// writing, and on WebGPU not even for reading, where a dispatch may write another range of it.
+    pub fn bound_twice(&self) -> BTreeSet<u32> {
+        let mut twice = BTreeSet::new();
+        for step in &self.steps {
+            let bound = step.call.slots.iter().filter_map(|slot| match slot.source {
+                Source::Activation(storage) => Some(storage),
+                Source::Constant(_) => None,
+            });
+            let bound: BTreeSet<u32> = bound.collect();
+            let ranges: Vec<_> = bound
+                .iter()
+                .map(|&storage| (storage, self.root(storage).storage, self.range(storage)))
+                .collect();
+            for (at, (one, root, range)) in ranges.iter().enumerate() {
+                for (other, other_root, other_range) in &ranges[..at] {
+                    let share = range.start < other_range.end && other_range.start < range.end;
+                    if root == other_root && share {
+                        twice.extend([*one, *other]);
+                    }
+                }
+            }
+        }
+        twice
     }
 
     /// The bytes of a root that a storage takes.

@@ -7,12 +7,12 @@ pub(super) const CASES: &[Case] = &[
     // The scores are the largest values: softmax writes over them.
     case(
         "memory/softmax-over-its-rows",
-        "%x: f32[2,24,40]\n%y: f32[2,40,36]\n%z: f32[2,36,8]\n%s = matmul %x, %y\n%p = softmax %s {axis=2}\n\
+        "%x: f32[2,24,40]\n%y: f32[2,40,36]\n%z: f32[2,36,8]\n%s = matmul %x, %y epilogue(mul 0.0625)\n%p = softmax %s {axis=2}\n\
          %r = matmul %p, %z\nreturn %r",
     ),
     case(
         "memory/softmax-over-a-column",
-        "%x: f32[24,40]\n%y: f32[40,36]\n%z: f32[8,24]\n%s = matmul %x, %y\n%p = softmax %s {axis=0}\n\
+        "%x: f32[24,40]\n%y: f32[40,36]\n%z: f32[8,24]\n%s = matmul %x, %y epilogue(mul 0.0625)\n%p = softmax %s {axis=0}\n\
          %r = matmul %z, %p\nreturn %r",
     ),
     case(
@@ -37,8 +37,8 @@ pub(super) const CASES: &[Case] = &[
     case(
         "memory/a-shortcut-goes-first",
         "%x: f32[1,4,10,6]\n@u: f32[64,4,1,1] = random(1)\n@v: f32[8,64,1,1] = random(2)\n\
-         @w: f32[8,64,1,1] = random(3)\n@z: f32[8,8,1,1] = random(4)\n%a = conv %x, @u\n%h = exp %a\n%k = conv %h, @w\n\
-         %s = conv %a, @v\n%y = conv %s, @z epilogue(add %k)\nreturn %y",
+         @w: f32[8,64,1,1] = random(3)\n@z: f32[8,8,1,1] = random(4)\n%a = conv %x, @u\n%h = tanh %a\n%k = conv %h, @w\n\
+         %s = conv %a, @v epilogue(mul 0.0625)\n%y = conv %s, @z epilogue(add %k)\nreturn %y",
     ),
     case(
         "memory/parts-of-channels-in-place",
@@ -54,9 +54,9 @@ pub(super) const CASES: &[Case] = &[
     // A skip: the first part is read on its own before the second is made.
     case(
         "memory/a-skip-connection",
-        "%x: f32[1,4,16,16]\n@u: f32[8,4,3,3] = random(1)\n@v: f32[16,8,3,3] = random(2)\n@t: f32[8,16,1,1] = random(3)\n\
-         @w: f32[4,16,1,1] = random(4)\n%a = conv %x, @u {pads=[1,1,1,1]}\n\
-         %h = conv %a, @v {pads=[1,1,1,1], strides=[2,2]}\n%g = resize %h {axes=[2,3], sizes=[16,16], mode=nearest}\n\
+        "%x: f32[1,4,16,16]\n@u: f32[8,4,1,1] = random(1)\n@v: f32[16,8,3,3] = random(2)\n@t: f32[8,16,1,1] = random(3)\n\
+         @w: f32[4,16,1,1] = random(4)\n%a = conv %x, @u epilogue(tanh)\n\
+         %h = conv %a, @v {pads=[1,1,1,1], strides=[2,2]} epilogue(mul 0.125; tanh)\n%g = resize %h {axes=[2,3], sizes=[16,16], mode=nearest}\n\
          %b = conv %g, @t\n%c = concat %b, %a {axis=1}\n%d = conv %c, @w\nreturn %d",
     ),
     // The input has a place of its own and is copied; the other part is not.

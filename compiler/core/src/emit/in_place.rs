@@ -210,10 +210,10 @@ mod tests {
 
     #[test]
     fn rows_and_groups_are_normalised_where_they_lie() {
-        let softmax = "%x: f32[24,40]\n@y: f32[40,36] = random(1)\n@z: f32[36,8] = random(2)\n%s = matmul %x, @y\n\
+        let softmax = "%x: f32[16,32]\n@y: f32[32,64] = random(1)\n@z: f32[64,8] = random(2)\n%s = matmul %x, @y\n\
             %p = softmax %s {axis=1}\n%r = matmul %p, @z\nreturn %r";
         assert_eq!(planned(softmax, LayoutChoice::Buffer).0, [1]);
-        let norm = "%x: f32[1,4,9,7]\n@w: f32[32,4,1,1] = random(1)\n@v: f32[4,32,1,1] = random(4)\n%h = conv %x, @w\n\
+        let norm = "%x: f32[1,4,8,8]\n@w: f32[32,4,1,1] = random(1)\n@v: f32[4,32,1,1] = random(4)\n%h = conv %x, @w\n\
             %n = group_norm %h {groups=4, epsilon=1e-5}\n%r = conv %n, @v\nreturn %r";
         assert_eq!(planned(norm, LayoutChoice::Buffer).0, [1]);
         assert_eq!(planned(norm, LayoutChoice::Texture2d).0, []);

@@ -5,6 +5,7 @@ mod in_place;
 mod plan;
 mod schedule;
 mod shaders;
+mod views;
 
 pub use plan::{MemoryPlan, Place, plan_memory};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};

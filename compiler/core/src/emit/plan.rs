@@ -1,12 +1,13 @@
 //! Memory of a program: lives of its storages, order of its steps, pairs that are computed in place, and where everything lies.
 
 use super::{device_element, texture_kind};
-use super::{in_place, schedule};
+use super::{in_place, schedule, views};
 use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
 use crate::physical::{Element, Object};
 use crate::program::{Program, Storage, StorageKind};
 use drift_bundle::manifest::{MemoryReport, MemoryStrategy, TextureObject};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Where every storage of a program lies.
@@ -77,12 +78,50 @@ pub fn plan_memory(program: &mut Program) -> Result<MemoryPlan, MemoryError> {
             (best, plan) = (other, other_plan);
         }
     }
+    if let Some(joined) = with_views(program, plan.report.planned_bytes)? {
+        *program = joined;
+        (best, plan) = settled(program, Effort::Greedy)?;
+    }
     if plan.report.planned_bytes > plan.report.lower_bound_bytes {
         (best, plan) = settled(program, Effort::COMPILE)?;
     }
     plan.report.naive_bytes = naive_bytes;
     *program = best;
     Ok(plan)
+}
+
+/// `program` with parts of concatenations in their results, as many as keep the plan within `most` bytes; none if none do.
+fn with_views(program: &Program, most: u64) -> Result<Option<Program>, MemoryError> {
+    let fits = |program: &Program| -> Result<bool, MemoryError> {
+        Ok(settled(program, Effort::Greedy)?.1.report.planned_bytes <= most)
+    };
+    let mut all = program.clone();
+    let mut refused: BTreeSet<String> = BTreeSet::new();
+    let next = |program: &Program, refused: &BTreeSet<String>| {
+        views::joins(program).into_iter().find(|join| !refused.contains(&join.key(program)))
+    };
+    while let Some(join) = next(&all, &refused) {
+        refused.insert(join.key(&all));
+        all = views::joined(&all, &join).unwrap_or(all);
+    }
+    if all.steps.len() == program.steps.len() && all == *program {
+        return Ok(None);
+    }
+    if fits(&all)? {
+        return Ok(Some(all));
+    }
+    // One after the other.
+    let mut some = program.clone();
+    refused.clear();
+    while let Some(join) = next(&some, &refused) {
+        refused.insert(join.key(&some));
+        if let Some(joined) = views::joined(&some, &join)
+            && fits(&joined)?
+        {
+            some = joined;
+        }
+    }
+    Ok((some != *program).then_some(some))
 }
 
 /// `program` with steps in place, and its plan.

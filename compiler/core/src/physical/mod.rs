@@ -172,6 +172,23 @@ impl Layout {
         }
     }
 
+    /// Where the `size` places from `start` on along a logical axis of a tensor of `shape` begin, in bytes, if they lie
+    /// together as a tensor of that size would: the axis is outermost in memory, and slices are cut whole.
+    pub fn part_offset(&self, shape: &[u64], axis: usize, start: u64, size: u64) -> Option<u64> {
+        let elements = match self.order {
+            Order::Slices if self.axes.coordinate_of(axis) == Some(3) => {
+                let whole = start.is_multiple_of(LANES)
+                    && (size.is_multiple_of(LANES) || start + size == shape[axis]);
+                whole.then(|| start * self.axes.extents(shape).pixels())
+            }
+            Order::RowMajor if shape[..axis].iter().all(|&size| size == 1) => {
+                Some(start * shape[axis + 1..].iter().product::<u64>())
+            }
+            Order::RowMajor | Order::Slices | Order::TextureRows | Order::TextureLayers => None,
+        };
+        elements.map(|elements| elements * self.element.size_bytes())
+    }
+
     /// One line for people: `f16 texture2d texel(x = X*B + b, y = Y*S + s)`.
     pub fn describe(&self) -> String {
         let element = self.element.name();

@@ -28,11 +28,13 @@ mod winograd;
 pub use context::{Chosen, Context, grid};
 
 use crate::layout::{LayoutError, LayoutMap, Precision, device_type};
+use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order, PackError};
 use crate::profile::Profile;
-use crate::program::{Placement, Port, Program, Storage, StorageKind};
+use crate::program::{Placement, Port, Program, Storage, StorageKind, Within};
+use drift_ir::op::Slice;
 use drift_ir::{Graph, Node, NodeId, Op, Tensor, ValueDef, ValueId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a kernel does not serve a node.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -103,23 +105,40 @@ pub fn choose(
     profile: &Profile,
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
-    let mut builder = Builder {
-        context: Context::new(graph, profile, precision),
-        layouts,
-        dense: BTreeMap::new(),
-        failures: Vec::new(),
-    };
-    builder.place_inputs()?;
-    for id in graph.nodes() {
-        match &graph.node(id).op {
-            Op::Reshape(_) if builder.view(id) => {}
-            _ => builder.select(id)?,
+    let mut moved = BTreeSet::new();
+    loop {
+        let mut builder = Builder {
+            context: Context::new(graph, profile, precision),
+            layouts,
+            dense: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            moved: &moved,
+            failures: Vec::new(),
+        };
+        builder.place_inputs()?;
+        for id in graph.nodes() {
+            match &graph.node(id).op {
+                Op::Reshape(_) if builder.view(id) => {}
+                Op::Slice(op) if builder.slice(id, op) => {}
+                _ => builder.select(id)?,
+            }
         }
+        if !builder.failures.is_empty() {
+            return Err(SelectError::NoKernel { nodes: builder.failures });
+        }
+        let slices = std::mem::take(&mut builder.slices);
+        let program = builder.finish()?;
+        // A step that would bind a byte twice reads a copy instead.
+        let clashes = program.bound_twice();
+        let copies: Vec<ValueId> = slices
+            .into_iter()
+            .filter_map(|(storage, value)| clashes.contains(&storage).then_some(value))
+            .collect();
+        if copies.is_empty() {
+            return Ok(program);
+        }
+        moved.extend(copies);
     }
-    if !builder.failures.is_empty() {
-        return Err(SelectError::NoKernel { nodes: builder.failures });
-    }
-    builder.finish()
 }
 
 struct Builder<'a> {
@@ -127,6 +146,10 @@ struct Builder<'a> {
     layouts: &'a LayoutMap,
     /// Values that were brought into a dense buffer, for all their later readers.
     dense: BTreeMap<ValueId, Placement>,
+    /// Slices that lie in what they are slices of, by their storages.
+    slices: BTreeMap<u32, ValueId>,
+    /// Slices that are moved although they could lie there.
+    moved: &'a BTreeSet<ValueId>,
     failures: Vec<String>,
 }
 
@@ -185,6 +208,45 @@ impl Builder<'_> {
             return false;
         }
         self.context.placements.insert(target, Placement { layout: target_layout.clone(), ..placement });
+        true
+    }
+
+    /// Makes a slice a range of its source's bytes; false if it has to move elements.
+    fn slice(&mut self, id: NodeId, op: &Slice) -> bool {
+        let graph = self.context.graph;
+        let node = graph.node(id);
+        let (source, target) = (node.inputs[0], node.outputs[0]);
+        let Some(from) = self.context.placements.get(&source) else { return false };
+        let (shape, result) = (self.context.shape(source), self.context.shape(target));
+        let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
+        let layout = &self.layouts[&target];
+        let same = layout.order == from.layout.order
+            && layout.element == from.layout.element
+            && layout.axes == from.layout.axes
+            && !layout.object.is_texture()
+            && !from.layout.object.is_texture();
+        if !same || is_port || !node.epilogue.steps.is_empty() || self.moved.contains(&target) {
+            return false;
+        }
+        // One axis is cut, without gaps.
+        let mut cut = op.axes.iter().filter(|cut| shape[cut.axis] != result[cut.axis]);
+        let (Some(one), None) = (cut.next(), cut.next()) else { return false };
+        if one.step != 1 || result.contains(&0) {
+            return false;
+        }
+        let Some(offset_bytes) = layout.part_offset(&shape, one.axis, one.start, result[one.axis]) else {
+            return false;
+        };
+        if !offset_bytes.is_multiple_of(BINDING_ALIGN_BYTES) {
+            return false;
+        }
+        let within = Within { storage: from.storage, offset_bytes };
+        let storage = self.context.program.storages.len() as u32;
+        let name = graph.value(target).name.clone();
+        let kind = storage_kind(layout, &result);
+        self.context.program.storages.push(Storage { name, kind, within: Some(within) });
+        self.context.placements.insert(target, Placement { storage, layout: layout.clone() });
+        self.slices.insert(storage, target);
         true
     }
 

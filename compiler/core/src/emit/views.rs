@@ -1,0 +1,289 @@
+//! Concatenations that move nothing: a part that fills a range of the result is written there by the step that makes it.
+//!
+//! The storage of such a part lies within that of the result, so both are planned as one, in which each part has a life of
+//! its own. That is right where the part's bytes are those of its place in the result: equal layouts, and the joined axis
+//! outermost in memory (slices of channels, or the outermost axis of a dense tensor).
+
+use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
+use crate::memory::BINDING_ALIGN_BYTES;
+use crate::physical::{LANES, Order};
+use crate::program::{Program, ProgramStep, StorageKind, Within};
+use std::collections::BTreeSet;
+
+/// A concatenation, and those of its parts that may lie in its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Join {
+    /// Index of the step.
+    pub(super) step: usize,
+    /// Index among the parts, storage, and place in the result.
+    parts: Vec<(usize, u32, Within)>,
+}
+
+impl Join {
+    /// What tells the concatenation from others of its program.
+    pub(super) fn key(&self, program: &Program) -> String {
+        let within = self.parts.first().map(|&(index, storage, _)| (index, storage));
+        format!("{} {within:?}", program.steps[self.step].name)
+    }
+}
+
+/// The concatenations of a program some of whose parts may lie in the result.
+pub(super) fn joins(program: &Program) -> Vec<Join> {
+    let mut kept: BTreeSet<u32> =
+        program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
+    let mut joins = Vec::new();
+    for (step, call) in program.steps.iter().map(|step| &step.call).enumerate() {
+        let Some(concat) = Concat::of(call) else { continue };
+        let Source::Activation(result) = concat.dst.source else { continue };
+        let mut parts = Vec::new();
+        for (index, slot) in concat.parts.iter().enumerate() {
+            let Source::Activation(part) = slot.source else { continue };
+            let Some(offset_bytes) = concat.place(index) else { continue };
+            let alone = concat.parts.iter().filter(|other| other.source == slot.source).count() == 1;
+            let whole = program.storages[part as usize].kind
+                == StorageKind::Buffer { size_bytes: slot.layout.size_bytes(&slot.shape) };
+            // One part lies in one result.
+            let free = program.storages[part as usize].within.is_none() && !kept.contains(&part);
+            if alone && whole && free && part != result && made_before(program, part, step) {
+                kept.insert(part);
+                parts.push((index, part, Within { storage: result, offset_bytes }));
+            }
+        }
+        if !parts.is_empty() {
+            joins.push(Join { step, parts });
+        }
+    }
+    joins
+}
+
+/// Whether a storage is written by steps before `step` only, and by one at least.
+fn made_before(program: &Program, storage: u32, step: usize) -> bool {
+    let writes = |step: &ProgramStep| {
+        let of = |slot: &Slot| slot.access == Access::Write && slot.source == Source::Activation(storage);
+        step.call.slots.iter().any(of)
+    };
+    program.steps[..step].iter().any(writes) && !program.steps[step..].iter().any(writes)
+}
+
+/// `program` with the parts of a concatenation in its result, and what remains of the step; none where some step would then bind
+/// the same bytes twice, or where the step would fall apart.
+pub(super) fn joined(program: &Program, join: &Join) -> Option<Program> {
+    let mut joined = program.clone();
+    for &(_, part, within) in &join.parts {
+        joined.storages[part as usize].within = Some(within);
+    }
+    let step = &mut joined.steps[join.step];
+    let concat = Concat::of(&step.call)?;
+    let placed: Vec<usize> = join.parts.iter().map(|&(index, ..)| index).collect();
+    let rest: Vec<usize> = (0..concat.parts.len()).filter(|index| !placed.contains(index)).collect();
+    match (rest.first(), rest.last()) {
+        (Some(&first), Some(&last)) if last - first + 1 == rest.len() => {
+            let moved = rest.iter().map(|&index| concat.parts[index].extents().elements()).sum::<u64>();
+            let bytes = moved * concat.dst.layout.element.size_bytes();
+            let call = concat.only(first..last + 1);
+            (step.call, step.bytes_read, step.bytes_written) = (call, bytes, bytes);
+            step.why = format!("{}; {} of its parts lie in the result", step.why, placed.len());
+        }
+        (Some(_), Some(_)) => return None,
+        _ => {
+            let removed = joined.steps.remove(join.step);
+            // The step that makes the last part now stands for the node as well.
+            let makes = |step: &ProgramStep| {
+                let writes = |slot: &Slot| match slot.source {
+                    Source::Activation(storage) if slot.access == Access::Write => {
+                        join.parts.iter().any(|&(_, part, _)| part == storage)
+                    }
+                    Source::Activation(_) | Source::Constant(_) => false,
+                };
+                step.call.slots.iter().any(writes)
+            };
+            let maker = joined.steps[..join.step].iter_mut().rfind(|step| makes(step))?;
+            maker.origins.extend(removed.origins);
+            maker.why = format!("{}; writes into the result of {}", maker.why, removed.name);
+        }
+    }
+    joined.bound_twice().is_empty().then_some(joined)
+}
+
+/// What a call of the concatenation kernel does.
+struct Concat<'a> {
+    call: &'a KernelCall,
+    dst: &'a Slot,
+    parts: Vec<&'a Slot>,
+    /// Which coordinate is joined: batch, height, width or channels.
+    along: usize,
+    /// First coordinate of each part.
+    starts: Vec<u64>,
+}
+
+const ALONG: [&str; 4] = ["ALONG_B", "ALONG_Y", "ALONG_X", "ALONG_C"];
+const FIRST: [&str; 4] = ["FIRST_B", "FIRST_Y", "FIRST_X", "FIRST_S"];
+const SIZE: [&str; 4] = ["SIZE_B", "SIZE_Y", "SIZE_X", "SIZE_S"];
+
+impl<'a> Concat<'a> {
+    /// A call that moves whole slices, or elements of another axis.
+    fn of(call: &'a KernelCall) -> Option<Self> {
+        let constant =
+            |name: &str| call.constants.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        if call.kernel.name != "concat" || constant("WHOLE_SLICES") != Some(Constant::Bool(true)) {
+            return None;
+        }
+        let number = |name: &str| match constant(name) {
+            Some(Constant::U32(value)) => Some(u64::from(value)),
+            _ => None,
+        };
+        let (dst, slots) = call.slots.split_last()?;
+        let parts: Vec<&Slot> = slots.iter().take(number("PARTS")? as usize).collect();
+        let along = ALONG.iter().position(|name| number(name) == Some(1))?;
+        let starts = (0..parts.len()).map(|part| number(&format!("START_{part}"))).collect::<Option<_>>()?;
+        Some(Self { call, dst, parts, along, starts })
+    }
+
+    fn size_of(&self, slot: &Slot) -> u64 {
+        let e = slot.extents();
+        [e.batch, e.height, e.width, e.channels][self.along]
+    }
+
+    /// Where a part's bytes begin in the result, if they lie there as they do in the part.
+    fn place(&self, part: usize) -> Option<u64> {
+        let (slot, start) = (self.parts[part], self.starts[part]);
+        let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
+            == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
+        let plain = |slot: &Slot| !slot.layout.object.is_texture() && !slot.splat && slot.broadcast.is_none();
+        if !layouts_agree || !plain(slot) || !plain(self.dst) {
+            return None;
+        }
+        let e = self.dst.extents();
+        let (size, all) = (self.size_of(slot), self.size_of(self.dst));
+        let elements = match self.dst.layout.order {
+            // Whole slices, the last of which may be padded at the end of the result.
+            Order::Slices if self.along == 3 => {
+                let whole =
+                    start.is_multiple_of(LANES) && (size.is_multiple_of(LANES) || start + size == all);
+                whole.then_some(start * e.pixels())?
+            }
+            Order::RowMajor => {
+                let stride = self.dst.layout.axes.strides(&self.dst.shape)[self.along];
+                (stride * all == e.elements()).then_some(start * stride)?
+            }
+            Order::Slices | Order::TextureRows | Order::TextureLayers => return None,
+        };
+        let offset = elements * self.dst.layout.element.size_bytes();
+        offset.is_multiple_of(BINDING_ALIGN_BYTES).then_some(offset)
+    }
+
+    /// The call for some neighbouring parts.
+    fn only(&self, parts: std::ops::Range<usize>) -> KernelCall {
+        let unit = if self.along == 3 { LANES } else { 1 };
+        let first = self.starts[parts.start] / unit;
+        let end = (self.starts[parts.end - 1] + self.size_of(self.parts[parts.end - 1])).div_ceil(unit);
+        let e = self.dst.extents();
+        let mut sizes = [e.batch, e.height, e.width, e.slices()];
+        sizes[self.along] = end - first;
+        let mut call = self.call.clone();
+        let slots = self.call.slots.len() - 1;
+        let shown = |n: usize| parts.start + if n < parts.len() { n } else { 0 };
+        for n in 0..slots {
+            let name = call.slots[n].name.clone();
+            call.slots[n] = Slot { name, ..self.parts[shown(n)].clone() };
+        }
+        for (name, value) in &mut call.constants {
+            let number = match *name {
+                "PARTS" => parts.len() as u64,
+                name if name == FIRST[self.along] => first,
+                name if name == SIZE[self.along] => end - first,
+                name => match name.strip_prefix("START_").and_then(|n| n.parse().ok()) {
+                    Some(n) => self.starts[shown(n)],
+                    None => continue,
+                },
+            };
+            *value = Constant::U32(number as u32);
+        }
+        let invocations = sizes.iter().product::<u64>();
+        let groups = invocations.div_ceil(u64::from(call.workgroup_size[0])).max(1);
+        let rows = u64::from(call.workgroups[1]);
+        call.workgroups[0] = groups.div_ceil(rows) as u32;
+        call
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::emit::plan_memory;
+    use crate::layout::{self, LayoutChoice};
+    use crate::program::Program;
+    use crate::{profile, select};
+
+    fn planned(text: &str) -> (Program, u64, u64) {
+        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let layouts = layout::assign(&graph, &profile::GENERIC, LayoutChoice::Buffer, None).expect("layouts");
+        let mut program = select::choose(&graph, &layouts, &profile::GENERIC, None).expect("kernels");
+        let plan = plan_memory(&mut program).expect("a plan");
+        assert!(program.bound_twice().is_empty());
+        (program, plan.report.planned_bytes, plan.report.lower_bound_bytes)
+    }
+
+    fn kernels(program: &Program) -> Vec<&str> {
+        program.steps.iter().map(|step| step.call.kernel.name).collect()
+    }
+
+    const SKIP: &str = "%x: f32[1,4,8,8]\n@u: f32[8,4,1,1] = random(1)\n@v: f32[8,8,1,1] = random(2)\n\
+        @w: f32[4,16,1,1] = random(3)\n%a = conv %x, @u\n%b = conv %a, @v\n%c = concat %b, %a {axis=1}\n%d = conv %c, @w\n\
+        return %d";
+
+    #[test]
+    fn parts_are_written_where_the_whole_lies() {
+        let (program, planned, lower_bound) = planned(SKIP);
+        assert!(!kernels(&program).contains(&"concat"), "{:?}", kernels(&program));
+        assert_eq!(planned, lower_bound);
+        let within = |name: &str| {
+            let storage = program.storages.iter().find(|storage| storage.name == name).expect("a storage");
+            storage
+                .within
+                .map(|within| (program.storages[within.storage as usize].name.as_str(), within.offset_bytes))
+        };
+        assert_eq!((within("b"), within("a")), (Some(("c", 0)), Some(("c", 8 * 64 * 4))));
+        let last = &program.steps[1];
+        assert_eq!(last.origins.len(), 2, "the step stands for the concatenation too: {:?}", last.origins);
+    }
+
+    #[test]
+    fn a_part_that_is_an_input_is_copied_alone() {
+        let text = "%x: f32[1,8,8,8]\n@u: f32[8,8,1,1] = random(1)\n@w: f32[4,16,1,1] = random(2)\n%a = conv %x, @u\n\
+            %c = concat %x, %a {axis=1}\n%d = conv %c, @w\nreturn %d";
+        let (program, ..) = planned(text);
+        let concat = program.steps.iter().find(|step| step.call.kernel.name == "concat").expect("a copy");
+        assert_eq!((concat.bytes_read, concat.bytes_written), (8 * 64 * 4, 8 * 64 * 4));
+    }
+
+    #[test]
+    fn a_part_that_begins_within_a_slice_or_a_binding_is_moved() {
+        for channels in ["6", "12"] {
+            // 6 channels end within a slice; 12 channels of 5 pixels are 240 bytes.
+            let text = format!(
+                "%x: f32[1,4,1,5]\n@u: f32[{channels},4,1,1] = random(1)\n@v: f32[8,4,1,1] = random(2)\n%a = conv %x, @u\n\
+                 %b = conv %x, @v\n%c = concat %a, %b {{axis=1}}\n%d = exp %c\nreturn %d"
+            );
+            assert!(kernels(&planned(&text).0).contains(&"concat"), "{channels}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_reads_a_part_and_the_whole_needs_both() {
+        let text = SKIP
+            .replace("%d = conv %c, @w", "%d = conv %c, @w2 epilogue(add %a)")
+            .replace("@w: f32[4,16,1,1] = random(3)", "@w2: f32[8,16,1,1] = random(3)");
+        assert!(kernels(&planned(&text).0).contains(&"concat"));
+    }
+
+    #[test]
+    fn slices_are_ranges_of_their_source() {
+        let text = "%x: f32[1,4,8,8]\n@u: f32[16,4,1,1] = random(1)\n@w: f32[3,8,1,1] = random(2)\n%a = conv %x, @u\n\
+            %b = slice %a {axes=[1], starts=[4], counts=[8]}\n%c = conv %b, @w\nreturn %c";
+        let (program, ..) = planned(text);
+        assert_eq!(program.steps.len(), 2);
+        let beside = "%x: f32[8,16]\n@u: f32[16,64] = random(1)\n%a = matmul %x, @u\n\
+            %b = slice %a {axes=[0], starts=[4], counts=[1]}\n%d = mul %a, %b\nreturn %d";
+        assert_eq!(planned(beside).0.steps.len(), 3);
+    }
+}
