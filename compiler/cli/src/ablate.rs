@@ -78,7 +78,7 @@ fn line(
 /// All outputs for the inputs that are always the same random numbers.
 fn outputs(bundle: &Bundle, device: &Device) -> Result<Vec<Vec<f64>>, CliError> {
     let mut session = device.load_with(bundle, &LoadOptions::default())?;
-    bench::write_random(&mut session)?;
+    bench::RandomInputs::default().write(&mut session)?;
     session.run()?;
     let tensors = session.outputs().to_vec();
     tensors.iter().map(|tensor| Ok(replay::read(&mut session, tensor)?.to_f64())).collect()

@@ -2,6 +2,7 @@
 
 use crate::args::{BenchArgs, CompileFlags};
 use crate::error::CliError;
+use crate::host::HostTensor;
 use crate::progress::Progress;
 use crate::report::{self, BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
@@ -95,13 +96,13 @@ pub(crate) struct Measured {
 
 pub(crate) fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
     let progress = Progress::steps(2 * args.iterations as usize, "measuring");
-    let cache = Cache::open(args)?;
-    let first = started(bundle, device, args, cache.folder())?;
+    let (cache, mut inputs) = (Cache::open(args)?, RandomInputs::default());
+    let first = started(bundle, device, args, cache.folder(), &mut inputs)?;
     let pipeline_cache = first.session.report().cache.clone();
     let (load_ms, first_run_ms) = (first.load_ms, first.first_run_ms);
     drop(first);
     let Started { mut session, load_ms: warm_load_ms, first_run_ms: warm_first_run_ms } =
-        started(bundle, device, args, cache.folder())?;
+        started(bundle, device, args, cache.folder(), &mut inputs)?;
     for _ in 0..args.warm_up {
         timed(&mut session)?;
     }
@@ -122,7 +123,7 @@ pub(crate) fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Res
         warm_load_ms,
         warm_first_run_ms,
         runs_ms,
-        timings: gpu_timings(bundle, device, args, &progress)?,
+        timings: gpu_timings(bundle, device, args, &mut inputs, &progress)?,
         program,
         peak_device_bytes: report.bytes.peak,
     })
@@ -135,13 +136,19 @@ struct Started {
     first_run_ms: f64,
 }
 
-fn started(bundle: &Bundle, device: &Device, args: &BenchArgs, cache: &Path) -> Result<Started, CliError> {
+fn started(
+    bundle: &Bundle,
+    device: &Device,
+    args: &BenchArgs,
+    cache: &Path,
+    inputs: &mut RandomInputs,
+) -> Result<Started, CliError> {
     let cache_dir = Some(cache.to_owned());
     let options = LoadOptions { entry: args.entry.clone(), cache_dir, ..LoadOptions::default() };
     let started = Instant::now();
     let mut session = device.load_with(bundle, &options)?;
     let load_ms = elapsed_ms(started);
-    write_random(&mut session)?;
+    inputs.write(&mut session)?;
     let first_run_ms = timed(&mut session)?;
     Ok(Started { session, load_ms, first_run_ms })
 }
@@ -186,6 +193,7 @@ fn gpu_timings(
     bundle: &Bundle,
     device: &Device,
     args: &BenchArgs,
+    inputs: &mut RandomInputs,
     progress: &Progress,
 ) -> Result<Vec<Timings>, CliError> {
     if !device.info().features.timestamps {
@@ -193,7 +201,7 @@ fn gpu_timings(
     }
     let options = LoadOptions { entry: args.entry.clone(), timestamps: true, ..LoadOptions::default() };
     let mut session = device.load_with(bundle, &options)?;
-    write_random(&mut session)?;
+    inputs.write(&mut session)?;
     let mut timings = Vec::new();
     for _ in 0..args.iterations {
         session.run()?;
@@ -203,13 +211,21 @@ fn gpu_timings(
     Ok(timings)
 }
 
-pub(crate) fn write_random(session: &mut Session) -> Result<(), CliError> {
-    let random = |tensor: &IoTensor| {
-        random::tensor(&tensor.name, tensor.element, &tensor.shape)
-            .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
-    };
-    let inputs = session.inputs().iter().map(random).collect::<Result<Vec<_>, _>>()?;
-    replay::write_all(session, &inputs)
+/// Random inputs of an entry, made once for all its sessions.
+#[derive(Default)]
+pub(crate) struct RandomInputs(Vec<HostTensor>);
+
+impl RandomInputs {
+    pub(crate) fn write(&mut self, session: &mut Session) -> Result<(), CliError> {
+        if self.0.is_empty() {
+            let random = |tensor: &IoTensor| {
+                random::tensor(&tensor.name, tensor.element, &tensor.shape)
+                    .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
+            };
+            self.0 = session.inputs().iter().map(random).collect::<Result<_, _>>()?;
+        }
+        replay::write_all(session, &self.0)
+    }
 }
 
 fn timed(session: &mut Session) -> Result<f64, CliError> {
