@@ -57,6 +57,20 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// A tensor as it lies in its source, with nothing repeated or split.
+    pub fn new(name: &str, access: Access, source: Source, shape: Vec<u64>, layout: Layout) -> Self {
+        Self {
+            name: name.to_owned(),
+            access,
+            source,
+            shape,
+            layout,
+            splat: false,
+            broadcast: None,
+            part_bytes: None,
+        }
+    }
+
     /// Sizes of the coordinates.
     pub fn extents(&self) -> Extents {
         self.layout.axes.extents(&self.shape)
@@ -141,6 +155,25 @@ pub struct Binding {
 }
 
 impl KernelCall {
+    /// A call without element-wise functions in its accessors.
+    pub fn plain(
+        kernel: &'static str,
+        constants: Vec<(&'static str, Constant)>,
+        slots: Vec<Slot>,
+        workgroup_size: [u32; 3],
+        workgroups: [u32; 3],
+    ) -> Self {
+        Self {
+            kernel: source(kernel),
+            constants,
+            slots,
+            prologue: None,
+            epilogue: None,
+            workgroup_size,
+            workgroups,
+        }
+    }
+
     /// The bindings: one for each distinct source and object, or several for a constant that one cannot hold.
     pub fn bindings(&self) -> Vec<Binding> {
         let mut bindings: Vec<Binding> = Vec::new();

@@ -2,7 +2,7 @@
 //! stands in. So no two invocations write one vector, wherever a part begins.
 
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, LANES, Order};
 use drift_ir::op::Concat;
 use drift_ir::{Node, ValueId};
@@ -139,15 +139,7 @@ fn call(
     }
     used.push(dst.clone());
     let (workgroup_size, workgroups) = context.linear(size.iter().product());
-    KernelCall {
-        kernel: source("concat"),
-        constants,
-        slots: used,
-        prologue: None,
-        epilogue: None,
-        workgroup_size,
-        workgroups,
-    }
+    KernelCall::plain("concat", constants, used, workgroup_size, workgroups)
 }
 
 #[cfg(test)]

@@ -92,16 +92,7 @@ impl<'a> Context<'a> {
             });
         }
         let layout = Layout { axes: axes.clone(), ..placement.layout };
-        Ok(Slot {
-            name: name.to_owned(),
-            access,
-            source: Source::Activation(placement.storage),
-            shape,
-            layout,
-            splat: false,
-            broadcast: None,
-            part_bytes: None,
-        })
+        Ok(Slot::new(name, access, Source::Activation(placement.storage), shape, layout))
     }
 
     /// A slot for a constant: dense if its channels are whole vectors side by side, otherwise padded slices.
@@ -174,14 +165,8 @@ impl<'a> Context<'a> {
         let share = layout.size_bytes(&shape).div_ceil(MOST_PARTS).next_multiple_of(256);
         let part_bytes = self.profile.binding_bytes.max(share);
         Slot {
-            name: name.to_owned(),
-            access: Access::Read,
-            source: Source::Constant(index),
-            shape,
-            layout,
-            splat: false,
-            broadcast: None,
             part_bytes: Some(part_bytes),
+            ..Slot::new(name, Access::Read, Source::Constant(index), shape, layout)
         }
     }
 
@@ -336,16 +321,7 @@ impl<'a> Context<'a> {
         let storage = self.program.storages.len() as u32;
         let kind = super::storage_kind(&layout, &sizes);
         self.program.storages.push(Storage { name: what.to_owned(), kind, within: None });
-        Slot {
-            name: name.to_owned(),
-            access: Access::Write,
-            source: Source::Activation(storage),
-            shape: sizes.to_vec(),
-            layout,
-            splat: false,
-            broadcast: None,
-            part_bytes: None,
-        }
+        Slot::new(name, Access::Write, Source::Activation(storage), sizes.to_vec(), layout)
     }
 
     /// Appends a step for `node`.
@@ -392,15 +368,14 @@ impl<'a> Context<'a> {
     pub(super) fn push_conversion(&mut self, value: ValueId, from: &Placement, to: &Placement) {
         let shape = self.shape(value);
         let name = self.graph.value(value).name.clone();
-        let slot = |name: &str, access, placement: &Placement| Slot {
-            name: name.to_owned(),
-            access,
-            source: Source::Activation(placement.storage),
-            shape: shape.clone(),
-            layout: placement.layout.clone(),
-            splat: false,
-            broadcast: None,
-            part_bytes: None,
+        let slot = |name: &str, access, placement: &Placement| {
+            Slot::new(
+                name,
+                access,
+                Source::Activation(placement.storage),
+                shape.clone(),
+                placement.layout.clone(),
+            )
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = self.identity_copy(src, dst);
@@ -420,16 +395,13 @@ impl<'a> Context<'a> {
         let src = self
             .slot("src", Access::Read, value, &to.layout.axes)
             .map_err(|reason| SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] })?;
-        let dst = Slot {
-            name: "dst".to_owned(),
-            access: Access::Write,
-            source: Source::Activation(to.storage),
-            shape: src.shape.clone(),
-            layout: to.layout.clone(),
-            splat: false,
-            broadcast: None,
-            part_bytes: None,
-        };
+        let dst = Slot::new(
+            "dst",
+            Access::Write,
+            Source::Activation(to.storage),
+            src.shape.clone(),
+            to.layout.clone(),
+        );
         let call = self.identity_copy(src, dst);
         self.push_step(
             format!("constant {name}"),
@@ -446,15 +418,7 @@ impl<'a> Context<'a> {
         let (workgroup_size, workgroups) = self.linear(dst.extents().pixels() * dst.extents().slices());
         let moves: Vec<Move> = (0..4).map(|n| Move { from: Some(n), start: 0, step: 1 }).collect();
         let (constants, _) = copy_constants(&moves, &dst);
-        KernelCall {
-            kernel: source("copy"),
-            constants,
-            slots: vec![src, dst],
-            prologue: None,
-            epilogue: None,
-            workgroup_size,
-            workgroups,
-        }
+        KernelCall::plain("copy", constants, vec![src, dst], workgroup_size, workgroups)
     }
 
     /// A one-dimensional launch of `invocations`, folded into rows where one axis is not enough.

@@ -3,7 +3,7 @@
 use super::context::{Move, copy_constants};
 use super::strided::{self, Walk};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, Order};
 use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
 use drift_ir::{Node, Tensor, ValueId};
@@ -46,15 +46,13 @@ pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Cho
         return Err(Declined::Unsupported("values beyond a device's i32".to_owned()));
     }
     let (workgroup_size, workgroups) = context.linear(dst.extents().slices());
-    let call = KernelCall {
-        kernel: source("range"),
-        constants: vec![("START", constant(start)), ("DELTA", constant(delta))],
-        slots: vec![dst],
-        prologue: None,
-        epilogue: None,
+    let call = KernelCall::plain(
+        "range",
+        vec![("START", constant(start)), ("DELTA", constant(delta))],
+        vec![dst],
         workgroup_size,
         workgroups,
-    };
+    );
     Ok(Chosen { call, why: "one invocation per slice".to_owned(), declined: Vec::new(), flops: 0 })
 }
 

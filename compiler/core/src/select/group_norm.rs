@@ -3,7 +3,7 @@
 
 use super::image::{fits_grid, slots};
 use super::{Chosen, Context, Declined, grid};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, LANES};
 use drift_ir::Node;
 use drift_ir::op::GroupNorm;
@@ -173,13 +173,5 @@ fn plain(
     size: u32,
     workgroups: [u32; 3],
 ) -> KernelCall {
-    KernelCall {
-        kernel: source(kernel),
-        constants,
-        slots,
-        prologue: None,
-        epilogue: None,
-        workgroup_size: [size, 1, 1],
-        workgroups,
-    }
+    KernelCall::plain(kernel, constants, slots, [size, 1, 1], workgroups)
 }

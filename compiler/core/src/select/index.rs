@@ -2,7 +2,7 @@
 
 use super::data::{check_tuple, tuple_constants};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use drift_ir::op::{GatherElements, ScatterElements, ScatterNd, Update};
 use drift_ir::{Node, Tensor, ValueId};
 
@@ -142,14 +142,6 @@ fn chosen(
     let e = dst.extents();
     let (workgroup_size, workgroups) = context.linear(e.pixels() * e.slices());
     slots.push(dst);
-    let call = KernelCall {
-        kernel: source(kernel),
-        constants,
-        slots,
-        prologue: None,
-        epilogue: None,
-        workgroup_size,
-        workgroups,
-    };
+    let call = KernelCall::plain(kernel, constants, slots, workgroup_size, workgroups);
     Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 }
 }

@@ -2,7 +2,7 @@
 
 use super::rows::row_grid;
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, Order};
 use drift_ir::op::{Reduce, ReduceKind};
 use drift_ir::{Node, ValueId};
@@ -195,15 +195,7 @@ fn step(
     let workgroup_size = [threads, 1, 1];
     let call = match node {
         Some(node) => context.call(node, "reduce", constants, vec![src], dst, workgroup_size, workgroups)?,
-        None => KernelCall {
-            kernel: source("reduce"),
-            constants,
-            slots: vec![src, dst],
-            prologue: None,
-            epilogue: None,
-            workgroup_size,
-            workgroups,
-        },
+        None => KernelCall::plain("reduce", constants, vec![src, dst], workgroup_size, workgroups),
     };
     Ok(Chosen {
         call,

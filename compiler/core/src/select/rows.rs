@@ -2,7 +2,7 @@
 
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::{Access, Constant, Slot};
-use crate::physical::{AxisMap, Order};
+use crate::physical::AxisMap;
 use drift_ir::Node;
 use drift_ir::op::{LayerNorm, RmsNorm, Softmax};
 
@@ -34,7 +34,7 @@ pub(super) fn select_softmax(
     if shape[op.axis + 1..].iter().any(|&size| size > 1) {
         return select_softmax_axis(context, node, op, shape.len());
     }
-    let (src, dst) = row_slots_any(context, node, op.axis)?;
+    let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
     let (kernel, declined) = match context.profile.subgroups {
         true => ("softmax_subgroup", Vec::new()),
@@ -96,24 +96,12 @@ fn select_softmax_axis(
     Ok(Chosen { call, why, declined: Vec::new(), flops: 5 * e.elements() })
 }
 
-/// Row slots; a value stored as slices is converted, because a row may be several coordinates there.
-fn row_slots_any(context: &mut Context<'_>, node: &Node, first: usize) -> Result<(Slot, Slot), Declined> {
-    let y = node.outputs[0];
-    let stored = context.placements[&y].layout.order;
-    match row_slots(context, node, first) {
-        Err(Declined::Unsupported(reason)) if stored != Order::RowMajor => {
-            Err(Declined::Unsupported(format!("{reason}; rows are dense")))
-        }
-        other => other,
-    }
-}
-
 pub(super) fn select_layer_norm(
     context: &mut Context<'_>,
     node: &Node,
     op: LayerNorm,
 ) -> Result<Chosen, Declined> {
-    let (src, dst) = row_slots_any(context, node, op.axis)?;
+    let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
     let shape = context.shape(node.inputs[0]);
     let parameters = AxisMap::rows(0, shape.len() - op.axis);
@@ -147,7 +135,7 @@ pub(super) fn select_rms_norm(
     node: &Node,
     op: RmsNorm,
 ) -> Result<Chosen, Declined> {
-    let (src, dst) = row_slots_any(context, node, op.axis)?;
+    let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
     let parameters = AxisMap::rows(0, context.shape(node.inputs[0]).len() - op.axis);
     let scale = context.slot("scale", Access::Read, node.inputs[1], &parameters)?;

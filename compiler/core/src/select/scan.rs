@@ -3,7 +3,7 @@
 use super::reduce::coordinates;
 use super::rows::row_grid;
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use drift_ir::Node;
 use drift_ir::op::{ArgReduce, CumSum, TopK};
 
@@ -91,13 +91,5 @@ fn call(
     threads: u32,
     workgroups: [u32; 3],
 ) -> KernelCall {
-    KernelCall {
-        kernel: source(kernel),
-        constants,
-        slots: vec![src, dst],
-        prologue: None,
-        epilogue: None,
-        workgroup_size: [threads, 1, 1],
-        workgroups,
-    }
+    KernelCall::plain(kernel, constants, vec![src, dst], [threads, 1, 1], workgroups)
 }

@@ -2,7 +2,7 @@
 //! possible, and the kernel that walks them.
 
 use super::{Chosen, Context, Declined, grid};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, LANES};
 use drift_ir::ValueId;
 
@@ -87,15 +87,8 @@ pub(super) fn select(
         as_scalars(&mut src);
     }
     let (workgroup_size, workgroups) = context.linear(dst.extents().slices());
-    let call = KernelCall {
-        kernel: source("strided"),
-        constants: constants(&counted, mode),
-        slots: vec![src, dst],
-        prologue: None,
-        epilogue: None,
-        workgroup_size,
-        workgroups,
-    };
+    let call =
+        KernelCall::plain("strided", constants(&counted, mode), vec![src, dst], workgroup_size, workgroups);
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
 }
 
@@ -199,15 +192,8 @@ fn tiled(context: &Context<'_>, walk: &Walk, src: &Slot, dst: &Slot) -> Option<C
     if !vectors {
         as_scalars(&mut src);
     }
-    let call = KernelCall {
-        kernel: source("transpose_tiled"),
-        constants,
-        slots: vec![src, dst.clone()],
-        prologue: None,
-        epilogue: None,
-        workgroup_size: [256, 1, 1],
-        workgroups: [x, y, 1],
-    };
+    let call =
+        KernelCall::plain("transpose_tiled", constants, vec![src, dst.clone()], [256, 1, 1], [x, y, 1]);
     let why = format!("{rows} x {columns} through tiles of workgroup memory");
     Some(Chosen { call, why, declined: Vec::new(), flops: 0 })
 }
