@@ -3,7 +3,7 @@
 use crate::opencl::{ClArg, ClDevice, Texels};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{DeviceElement, Requirement, Resource, Target, TextureKind, Variant};
-use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision};
+use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, expand};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
 use std::error::Error;
@@ -18,6 +18,8 @@ pub struct Setting {
     pub precision: Precision,
     /// The profile.
     pub profile: &'static str,
+    /// Whether attention keeps a kernel of its own where it is estimated to be slower than what it stands for.
+    pub keep_attention: bool,
 }
 
 /// The largest error of a run: absolute, and relative to the larger of 1 and the expected value.
@@ -37,6 +39,7 @@ pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle
         precision: Some(setting.precision),
         layout: setting.layout,
         optimize: true,
+        disabled: if setting.keep_attention { vec![expand::NAME.to_owned()] } else { Vec::new() },
         ..CompileOptions::default()
     };
     let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };

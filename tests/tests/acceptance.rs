@@ -71,7 +71,8 @@ fn settings(case: &str) -> Vec<Setting> {
     // On buffers, a kernel among others differs little from one alone.
     for &layout in &layouts[usize::from(case.ends_with("among others"))..] {
         for precision in [Precision::F32, Precision::F16] {
-            settings.push(Setting { layout, precision, profile: "generic" });
+            let keep_attention = case.starts_with("attention_");
+            settings.push(Setting { layout, precision, profile: "generic", keep_attention });
         }
     }
     if ["softmax/", "matvec/"].iter().any(|kernel| case.starts_with(kernel)) {

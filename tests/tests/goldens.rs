@@ -8,7 +8,7 @@ use drift_compiler::pipeline::{memory_text, program_text};
 use drift_compiler::program::Program;
 use drift_compiler::simplify::Rules;
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, fuse, layout, profile, select, simplify,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, expand, fuse, layout, profile, select, simplify,
 };
 use drift_ir::Graph;
 use drift_ir::op::{ScalarOp, Step, StepArg};
@@ -48,8 +48,12 @@ const EMITTED: [(Target, &str); 4] = [
     (Target::OpenCl, "out.cl"),
 ];
 
-const GENERIC: Setting =
-    Setting { layout: LayoutChoice::Buffer, precision: Precision::F32, profile: "generic" };
+const GENERIC: Setting = Setting {
+    layout: LayoutChoice::Buffer,
+    precision: Precision::F32,
+    profile: "generic",
+    keep_attention: true,
+};
 
 #[test]
 fn each_kernel_reads_as_its_golden() {
@@ -102,9 +106,19 @@ fn a_convolution_after_winograd_reads_as_its_golden() {
 }
 
 #[test]
+fn attention_by_cooperative_matrices_reads_as_its_golden() {
+    let setting = Setting { precision: Precision::F16, profile: "cooperative-loops", ..GENERIC };
+    check_kernel(
+        named("attention_cooperative/later-keys-outgrow-earlier-ones"),
+        "attention_cooperative",
+        setting,
+    );
+}
+
+#[test]
 fn each_plan_reads_as_its_golden() {
     for (model, graph) in [(BERT, bert()), (MOBILENET, mobilenet())] {
-        let mut program = program(graph, GENERIC);
+        let mut program = program(graph, Setting { keep_attention: false, ..GENERIC });
         let plan = plan_memory(&mut program).unwrap_or_else(|error| panic!("{model}: {error}"));
         let memory = memory_text(&program, &plan);
         let totals = memory.lines().next().unwrap_or_default();
@@ -181,9 +195,11 @@ fn kernel_of(case: &Case) -> &'static str {
 fn program(graph: Graph, setting: Setting) -> Program {
     let rules = Rules::default();
     let (graph, _) = simplify::simplify(graph, &rules);
-    let (graph, _) = fuse::fuse(graph, &rules);
+    let (mut graph, _) = fuse::fuse(graph, &rules);
     let profile = profile::find(setting.profile).unwrap_or_else(|| panic!("no profile {}", setting.profile));
     let precision = (setting.precision == Precision::F16).then_some(Precision::F16);
+    expand::attention(&mut graph, profile, precision, setting.keep_attention)
+        .unwrap_or_else(|error| panic!("{error}"));
     let layouts =
         layout::assign(&graph, profile, setting.layout, precision).unwrap_or_else(|error| panic!("{error}"));
     select::choose(&graph, &layouts, profile, precision).unwrap_or_else(|error| panic!("{error}"))

@@ -46,7 +46,8 @@ fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings, leas
             // What a graph takes and gives are dense buffers: only between other nodes does a kernel meet its layout.
             let graph = if layout == LayoutChoice::Buffer { &graph } else { &among_others };
             for &precision in precisions {
-                let setting = Setting { layout, precision, profile };
+                let keep_attention = name.starts_with("attention_");
+                let setting = Setting { layout, precision, profile, keep_attention };
                 let outcome =
                     std::panic::catch_unwind(|| run(graph, setting).map_err(|error| chain(&*error)));
                 match outcome.unwrap_or_else(|_| Err("panicked".to_owned())) {
@@ -114,6 +115,17 @@ fn constants_split_over_bindings_agree_with_the_evaluator() {
 #[test]
 fn constants_split_over_bindings_agree_on_opencl() {
     prove(on_opencl, "small-bindings", "large/", EVERYTHING, 18);
+}
+
+#[test]
+fn cooperative_attention_agrees_with_the_evaluator_as_loops() {
+    prove(
+        on_vulkan,
+        "cooperative-loops",
+        "attention_cooperative/",
+        (&[LayoutChoice::Buffer, LayoutChoice::Texture2d], &[Precision::F16]),
+        14,
+    );
 }
 
 #[test]

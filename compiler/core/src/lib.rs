@@ -1,9 +1,10 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
-//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > emit > select >
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > expand > emit > select >
 //! layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and [`profile`].
 
 pub mod emit;
+pub mod expand;
 pub mod fuse;
 pub mod kernel;
 pub mod layout;

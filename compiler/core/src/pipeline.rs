@@ -1,6 +1,7 @@
 //! The compiler from a graph to a bundle: each pass by name, in order.
 
 use crate::emit::{self, Blobs, KernelModules, MemoryPlan, ShaderError};
+use crate::expand;
 use crate::fuse;
 use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
@@ -12,6 +13,7 @@ use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Entry, Provenance, Target};
 use drift_ir::Graph;
+use drift_ir::op::InferError;
 use std::time::Instant;
 
 /// How weights are stored.
@@ -127,7 +129,7 @@ pub struct DispatchReport {
 }
 
 /// What a rule did at a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleReport {
     /// The rule.
     pub rule: String,
@@ -166,6 +168,9 @@ pub enum CompileError {
     /// Something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
+    /// Attention that cannot be written as the ops that it stands for.
+    #[error(transparent)]
+    Expand(#[from] InferError),
     /// No layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -256,10 +261,17 @@ impl Work<'_> {
     fn drafts(&mut self, entry: usize, graph: Graph) -> Result<(Vec<Draft>, Vec<RuleReport>), CompileError> {
         let Self { clock, kernels, options } = self;
         let enabled = Enabled::without(&options.disabled)?;
-        let (graph, rules) = clock.time("rewrite", || rewrite(graph, &enabled));
+        let (graph, mut rules) = clock.time("rewrite", || rewrite(graph, &enabled));
         let mut drafts = Vec::new();
         for (target, profile) in wanted(options)? {
             let reduced = enabled.profile(profile);
+            let (graph, decisions) =
+                clock.time("expand", || expanded(&graph, &reduced, options.precision, &enabled))?;
+            for decision in decisions {
+                if !rules.contains(&decision) {
+                    rules.push(decision);
+                }
+            }
             let layouts = clock
                 .time("layout", || layout::assign(&graph, &reduced, options.layout, options.precision))?;
             let mut program =
@@ -293,6 +305,24 @@ fn rewrite(graph: Graph, enabled: &Enabled) -> (Graph, Vec<RuleReport>) {
     let (graph, simplified) = simplify::simplify(graph, &enabled.rules);
     let (graph, fused) = fuse::fuse(graph, &enabled.rules);
     (graph, rule_reports(simplified).chain(rule_reports(fused)).collect())
+}
+
+/// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere.
+fn expanded(
+    graph: &Graph,
+    profile: &Profile,
+    precision: Option<Precision>,
+    enabled: &Enabled,
+) -> Result<(Graph, Vec<RuleReport>), CompileError> {
+    let mut graph = graph.clone();
+    let keep = !enabled.rules.allows(expand::NAME);
+    let decisions = expand::attention(&mut graph, profile, precision, keep)?;
+    let reports = decisions.into_iter().map(|expand::Decision { node, outcome }| RuleReport {
+        rule: expand::NAME.to_owned(),
+        node,
+        outcome,
+    });
+    Ok((graph, reports.collect()))
 }
 
 fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
@@ -442,6 +472,7 @@ pub fn emit_stage(
     for (target, profile) in wanted(options)? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
         let reduced = enabled.profile(profile);
+        let (graph, _) = expanded(&graph, &reduced, options.precision, &enabled)?;
         let layouts = layout::assign(&graph, &reduced, options.layout, options.precision)?;
         if stage == Stage::Layout {
             files.push((format!("{name}.layout.txt"), layouts_text(&graph, &layouts)));

@@ -58,6 +58,11 @@ pub const TECHNIQUES: &[Technique] = &[
     ),
     rules("softmax", "a decomposed softmax as one op", &["softmax"]),
     rules(
+        "attention",
+        "attention as one op, without a matrix of scores where that is faster",
+        &["attention"],
+    ),
+    rules(
         "moves-in-products",
         "matrix products that read transposed, sliced, expanded or repeated operands in place",
         &[

@@ -164,7 +164,7 @@ fn eval_fused(
 }
 
 /// Applies the steps to an un-rounded result.
-fn run_epilogue(
+pub(crate) fn run_epilogue(
     epilogue: &Epilogue,
     result: Buffer,
     element: ElementType,

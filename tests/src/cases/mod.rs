@@ -1,5 +1,6 @@
 //! The kernels to be proved: graphs in text form, small and awkward, each named after what is hard about it.
 
+mod attention;
 mod base;
 mod in_place;
 mod indices;
@@ -33,6 +34,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 
 /// The cases of each family.
 const FAMILIES: &[&[Case]] = &[
+    attention::CASES,
     base::CASES,
     in_place::CASES,
     indices::CASES,

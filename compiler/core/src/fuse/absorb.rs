@@ -23,6 +23,7 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
     match op {
         Op::Elementwise(_)
         | Op::MatMul(_)
+        | Op::Attention(_)
         | Op::Conv(_)
         | Op::ConvTranspose(_)
         | Op::Pool(_)

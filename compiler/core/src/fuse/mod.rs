@@ -9,6 +9,7 @@
 //! other user, computing it later harms nobody.
 
 mod absorb;
+mod attention;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,14 @@ use drift_ir::{Graph, Op};
 
 /// All rules, in the order in which a node tries them. Element-wise chains come first, because a chain that is one node
 /// can move into another producer whole.
-pub const RULES: &[Rule] = &[ELEMENTWISE_CHAIN, DIAMOND, EPILOGUE];
+pub const RULES: &[Rule] = &[
+    ELEMENTWISE_CHAIN,
+    DIAMOND,
+    EPILOGUE,
+    attention::ATTENTION,
+    attention::ATTENTION_ABSORBS_TRANSPOSE,
+    attention::ATTENTION_WRITES_TRANSPOSED,
+];
 
 /// `g(f(x, y), z)   =>   f(x, y) then g(_, z)`
 const ELEMENTWISE_CHAIN: Rule = Rule {

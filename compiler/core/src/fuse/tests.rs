@@ -1,5 +1,6 @@
 //! One case per rule, named like the rule, and one per reason not to fuse.
 
+mod attention;
 mod images;
 
 use super::{fuse, takes_epilogue};

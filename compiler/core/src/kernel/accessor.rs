@@ -4,7 +4,8 @@
 //! `src_read(b, y, x, s) -> vec4<f32|i32|u32>` (halves widened; dead lanes read as zero),
 //! `src_load(b, y, x, s) -> vec4<STORED>` (as stored),
 //! `src_scalar(b, y, x, c) -> f32|i32|u32` (one channel), and for a written slot
-//! `dst_write(b, y, x, s, value)`. Coordinates must be within the slot's sizes, except that those of an axis of size
+//! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or
+//! `value_of(b, y, x, s, value)` where it finishes what the kernel made. Coordinates must be within the slot's sizes, except that those of an axis of size
 //! one are ignored: that is how operands broadcast.
 
 mod broadcast;
@@ -120,8 +121,21 @@ impl Accessors<'_> {
         }
         if let Some(prologue) = &self.call.prologue {
             let ty = prologue.result.parameter();
-            line(text, format_args!("fn value_read(b: u32, y: u32, x: u32, s: u32) -> {ty} {{"));
-            let value = prologue.write(text, None);
+            // A kernel that makes the value itself has it finished here.
+            let given = self.body.contains("value_of(").then_some("made");
+            match given {
+                Some(made) => {
+                    let from = prologue.input.parameter();
+                    line(
+                        text,
+                        format_args!(
+                            "fn value_of(b: u32, y: u32, x: u32, s: u32, {made}: {from}) -> {ty} {{"
+                        ),
+                    );
+                }
+                None => line(text, format_args!("fn value_read(b: u32, y: u32, x: u32, s: u32) -> {ty} {{")),
+            }
+            let value = prologue.write(text, given);
             line(text, format_args!("    return {value};\n}}"));
         }
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Write) {

@@ -19,6 +19,8 @@ macro_rules! kernels {
 
 kernels!(
     "arg_reduce",
+    "attention_cooperative",
+    "attention_rows",
     "concat",
     "conv_depthwise",
     "conv_generic",

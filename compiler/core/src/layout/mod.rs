@@ -256,6 +256,8 @@ fn writes_rows(node: &Node, rank: usize) -> bool {
         Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. }) => rank != 2 || *axis != 1,
         Op::Reduce(op) => !op.keep_dims,
         Op::Gather(op) => op.axis > 0,
+        // Heads and rows may change places on the way.
+        Op::Attention(_) => true,
         Op::GatherNd(_)
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
@@ -298,6 +300,7 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
             })
         }
         Op::MatMul(_)
+        | Op::Attention(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)

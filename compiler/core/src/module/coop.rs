@@ -4,7 +4,7 @@
 //! not fit each other, and puts the arguments of `coopStore` after the store that needs them.
 
 use naga::{
-    Block, CooperativeData, Expression, Function, Handle, Module, Scalar, Statement, TypeInner,
+    Barrier, Block, CooperativeData, Expression, Function, Handle, Module, Scalar, Statement, TypeInner,
     valid::{FunctionInfo, ModuleInfo},
 };
 
@@ -17,6 +17,38 @@ pub(super) fn order_stores(module: &mut Module) {
         let mut body = std::mem::take(&mut function.body);
         order_block(function, &mut body);
         function.body = body;
+    }
+}
+
+/// Lets subgroup barriers order workgroup memory: naga's order none that a device has, and subgroups exchange rows of
+/// matrices through it.
+pub(super) fn order_workgroup_memory(module: &mut Module) {
+    let entries = module.entry_points.iter_mut().map(|entry| &mut entry.function);
+    for function in module.functions.iter_mut().map(|(_, function)| function).chain(entries) {
+        widen_barriers(&mut function.body);
+    }
+}
+
+fn widen_barriers(block: &mut Block) {
+    for statement in block.iter_mut() {
+        match statement {
+            Statement::ControlBarrier(barrier) if barrier.contains(Barrier::SUB_GROUP) => {
+                barrier.insert(Barrier::WORK_GROUP);
+            }
+            Statement::Block(block) => widen_barriers(block),
+            Statement::If { accept, reject, .. } => {
+                widen_barriers(accept);
+                widen_barriers(reject);
+            }
+            Statement::Switch { cases, .. } => {
+                cases.iter_mut().for_each(|case| widen_barriers(&mut case.body))
+            }
+            Statement::Loop { body, continuing, .. } => {
+                widen_barriers(body);
+                widen_barriers(continuing);
+            }
+            _ => {}
+        }
     }
 }
 

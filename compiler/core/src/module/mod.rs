@@ -53,6 +53,7 @@ pub fn parse(source: &str) -> Result<Module, ModuleError> {
     let mut module = naga::front::wgsl::parse_str(source)
         .map_err(|error| ModuleError::Source { diagnostics: error.emit_to_string(source) })?;
     coop::order_stores(&mut module);
+    coop::order_workgroup_memory(&mut module);
     let info = validator()
         .validate(&module)
         .map_err(|error| ModuleError::Source { diagnostics: error.emit_to_string(source) })?;

@@ -164,7 +164,7 @@ impl<'f> Analysis<'f> {
     fn statement(&mut self, statement: &Statement, around: Around) {
         if around.divergent && self.needs_agreement(statement) {
             self.fault = Some(if self.level == Level::Subgroup {
-                "a cooperative matrix operation"
+                "a cooperative matrix operation or a subgroup barrier"
             } else {
                 "a barrier"
             });
@@ -233,7 +233,10 @@ impl<'f> Analysis<'f> {
                     Expression::CooperativeLoad { .. } | Expression::CooperativeMultiplyAdd { .. }
                 )
             }),
-            (Level::Workgroup, Statement::ControlBarrier(barrier)) => {
+            (Level::Subgroup, Statement::ControlBarrier(barrier)) => barrier.contains(Barrier::SUB_GROUP),
+            (Level::Workgroup, Statement::ControlBarrier(barrier))
+                if !barrier.contains(Barrier::SUB_GROUP) =>
+            {
                 barrier.intersects(Barrier::WORK_GROUP | Barrier::STORAGE | Barrier::TEXTURE)
             }
             (Level::Workgroup, Statement::WorkGroupUniformLoad { .. }) => true,

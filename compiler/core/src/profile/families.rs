@@ -98,6 +98,8 @@ const COOPERATIVE_LOOPS: Profile = Profile {
     subgroup_size: Some(32),
     cooperative: Some(CooperativeShape { m: 16, n: 16, k: 16 }),
     cooperative_as_loops: true,
+    // What lavapipe has.
+    shared_bytes: 32_768,
     ..NVIDIA
 };
 

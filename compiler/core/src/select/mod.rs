@@ -4,6 +4,7 @@
 //! call wins. `driftc explain` prints both. Values keep the layouts that `layout` gave them; where a kernel needs other
 //! axes than a stored layout has, a conversion is inserted before it.
 
+pub mod attention;
 mod concat;
 mod context;
 mod conv;
@@ -372,6 +373,7 @@ impl Context<'_> {
             return Err(Declined::Unsupported(reason));
         }
         let only = match &node.op {
+            Op::Attention(op) => return attention::select(self, node, op),
             Op::Concat(op) => return concat::select(self, node, *op),
             Op::Conv(op) => return self.floats_only(node).and_then(|()| conv::select(self, node, op)),
             Op::MatMul(op) => return self.floats_only(node).and_then(|()| matmul::select(self, node, *op)),

@@ -165,8 +165,9 @@ pub struct UnknownRule {
 impl Rules {
     /// All rules of `simplify` and `fuse` but those named.
     pub fn disabling<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Result<Self, UnknownRule> {
-        let known: Vec<&'static str> =
+        let mut known: Vec<&'static str> =
             crate::simplify::RULES.iter().chain(crate::fuse::RULES).map(|r| r.name).collect();
+        known.push(crate::expand::NAME);
         let mut disabled = BTreeSet::new();
         for name in names {
             let name = name.into();

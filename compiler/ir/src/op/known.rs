@@ -51,6 +51,7 @@ pub fn of_result(
         | Op::TopK(_)
         | Op::CumSum(_)
         | Op::MatMul(_)
+        | Op::Attention(_)
         | Op::Conv(_)
         | Op::ConvTranspose(_)
         | Op::Pool(_)

@@ -2,6 +2,7 @@
 //!
 //! An op is added here first; the compiler's exhaustive matches then list every place that has to learn it.
 
+pub mod attention;
 pub mod conv;
 pub mod conv_transpose;
 pub mod data;
@@ -18,6 +19,7 @@ pub mod resize;
 pub mod scan;
 pub(crate) mod strided;
 
+pub use attention::Attention;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use data::{Concat, Expand, Gather, GatherNd, Range, Reshape, ShapeOf, Slice, Transpose};
@@ -45,6 +47,8 @@ pub enum Op {
     Elementwise(ScalarOp),
     /// Batched matrix product `a[.., m, k] x b[.., k, n]`, batch axes broadcast; rank >= 2 each.
     MatMul(MatMul),
+    /// `softmax(q k^T) v` for each head: operands q, k, v, then what the steps on the scores read.
+    Attention(Attention),
     /// Convolution of `x[n, c, spatial..]` with `w[o, c/groups, spatial..]` and an optional bias `[o]`.
     Conv(Conv),
     /// Transposed convolution of `x[n, c, spatial..]` with `w[c, o/groups, spatial..]` and an optional bias `[o]`.
@@ -103,6 +107,7 @@ impl Op {
         match self {
             Self::Elementwise(op) => op.name(),
             Self::MatMul(_) => "matmul",
+            Self::Attention(_) => "attention",
             Self::Conv(_) => "conv",
             Self::ConvTranspose(_) => "conv_transpose",
             Self::Pool(op) => op.kind.name(),
@@ -143,6 +148,7 @@ impl Op {
             | Self::GatherElements(_) => 2..=2,
             Self::Conv(_) | Self::ConvTranspose(_) | Self::LayerNorm(_) => 2..=3,
             Self::GroupNorm(_) => 1..=3,
+            Self::Attention(_) => 3..=usize::MAX,
             Self::Pool(_)
             | Self::Resize(_)
             | Self::Pad(_)
@@ -178,6 +184,7 @@ impl Op {
         let ty = match self {
             Self::Elementwise(op) => op.infer(&check),
             Self::MatMul(op) => op.infer(&check),
+            Self::Attention(op) => op.infer(&check),
             Self::Conv(op) => op.infer(&check),
             Self::ConvTranspose(op) => op.infer(&check),
             Self::Pool(op) => op.infer(&check),
@@ -217,6 +224,7 @@ impl Op {
         match self {
             Self::Elementwise(op) => op.compute(operands, shape),
             Self::MatMul(op) => op.compute(operands, shape),
+            Self::Attention(op) => op.compute(operands, shape),
             Self::Conv(op) => op.compute(operands, shape),
             Self::ConvTranspose(op) => op.compute(operands, shape),
             Self::Pool(op) => op.compute(operands, shape),
@@ -258,6 +266,7 @@ impl Op {
             Self::Resize(op) => op.axes.iter_mut().try_for_each(|axis| replace(&mut axis.size)),
             Self::Elementwise(_)
             | Self::MatMul(_)
+            | Self::Attention(_)
             | Self::Conv(_)
             | Self::ConvTranspose(_)
             | Self::Pool(_)

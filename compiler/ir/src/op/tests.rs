@@ -1,5 +1,6 @@
 //! Inference, by example: result types, and refusals that say what was expected.
 
+mod attention;
 mod images;
 
 use crate::text::{parse, print};

@@ -7,11 +7,12 @@ use super::lexer::Position;
 use super::literal::{parse_f64, parse_unsigned, show_f64};
 use super::{ParseError, dims};
 use crate::dim::{Dim, IntExpr, Symbols};
+use crate::op::attention::{HEADS_FIRST, HeadAxes};
 use crate::op::data::SliceAxis;
 use crate::op::{
-    ArgReduce, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd, LayerNorm, MatMul,
-    Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, ScalarOp, ScatterElements, ScatterNd, ShapeOf, Slice,
-    Softmax, TopK, Transpose, UnaryOp, Update,
+    ArgReduce, Attention, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd,
+    LayerNorm, MatMul, Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, ScalarOp, ScatterElements, ScatterNd,
+    ShapeOf, Slice, Softmax, TopK, Transpose, UnaryOp, Update,
 };
 use crate::tensor::{ElementType, show_shape};
 use crate::text::lexer::{Lexer, Token};
@@ -204,6 +205,7 @@ impl Attributes {
         }
         Ok(Some(match name {
             "matmul" => Op::MatMul(MatMul { transpose_b: self.flag("transpose_b")? }),
+            "attention" => Op::Attention(self.attention()?),
             "conv" => Op::Conv(self.conv(rank.saturating_sub(2))?),
             "softmax" => Op::Softmax(Softmax { axis: self.index_of("axis")? }),
             "layer_norm" => {
@@ -278,6 +280,24 @@ impl Attributes {
         self.required(name, value)
     }
 
+    /// All but the steps on the scores, which stand behind the attributes.
+    fn attention(&mut self) -> Parsed<Attention> {
+        Ok(Attention {
+            q: self.head_axes("q")?,
+            k: self.head_axes("k")?,
+            v: self.head_axes("v")?,
+            y: self.head_axes("y")?,
+            scores: Vec::new(),
+            unseen_is_zero: self.flag("unseen_is_zero")?,
+        })
+    }
+
+    fn head_axes(&mut self, name: &str) -> Parsed<HeadAxes> {
+        let position = self.position;
+        let Some(axes) = self.integers::<usize>(name)? else { return Ok(HEADS_FIRST) };
+        HeadAxes::try_from(axes).map_err(|_| attribute_error(position, name, "does not name four axes"))
+    }
+
     fn conv(&mut self, spatial: usize) -> Parsed<Conv> {
         let plain = Conv::plain(spatial);
         Ok(Conv {
@@ -341,6 +361,7 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
         Op::Elementwise(op) => show_scalar(op),
         Op::MatMul(MatMul { transpose_b: false }) | Op::Range(Range) => String::new(),
         Op::MatMul(MatMul { transpose_b: true }) => " {transpose_b=true}".to_owned(),
+        Op::Attention(op) => show_attention(op),
         Op::Conv(op) => format!(
             " {{strides={}, pads={}, dilations={}, groups={}}}",
             show_list(&op.strides),
@@ -382,6 +403,16 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
 fn show_list<T: ToString>(values: &[T]) -> String {
     let values: Vec<String> = values.iter().map(T::to_string).collect();
     format!("[{}]", values.join(","))
+}
+
+fn show_attention(op: &Attention) -> String {
+    let axes = [("q", op.q), ("k", op.k), ("v", op.v), ("y", op.y)];
+    let moved = axes.iter().filter(|(_, axes)| *axes != HEADS_FIRST);
+    let mut entries: Vec<String> = moved.map(|(name, axes)| format!("{name}={}", show_list(axes))).collect();
+    if op.unseen_is_zero {
+        entries.push("unseen_is_zero=true".to_owned());
+    }
+    if entries.is_empty() { String::new() } else { format!(" {{{}}}", entries.join(", ")) }
 }
 
 fn show_slice(op: &Slice, symbols: &Symbols) -> String {

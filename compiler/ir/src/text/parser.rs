@@ -6,7 +6,7 @@ use super::lexer::{Lexer, Position, Token};
 use super::literal::{parse_f64, parse_unsigned, push_element, random, splat};
 use super::{ParseError, ParseErrorKind};
 use crate::graph::{Graph, NodeId, ValueId};
-use crate::op::{Epilogue, ScalarOp, Step, StepArg};
+use crate::op::{Epilogue, Op, ScalarOp, Step, StepArg};
 use crate::tensor::{ElementType, Tensor, TensorType, checked_product};
 use bytes::Bytes;
 
@@ -288,9 +288,14 @@ impl Parser<'_> {
         let mut attributes = Attributes::parse(&mut self.lexer, &mut self.graph.symbols)?;
         let rank = inputs.first().map_or(0, |&input| self.graph.value(input).ty.rank());
         let op = attributes.op(&op_name, rank)?;
-        let op = op.ok_or_else(|| position.error(ParseErrorKind::UnknownOp(op_name)))?;
+        let mut op = op.ok_or_else(|| position.error(ParseErrorKind::UnknownOp(op_name)))?;
         attributes.finish()?;
-        let epilogue = self.epilogue()?;
+        if let Op::Attention(attention) = &mut op {
+            let scores = self.steps("scores")?;
+            attention.scores = scores.steps;
+            inputs.extend(scores.operands);
+        }
+        let epilogue = self.steps("epilogue")?;
         let name = if self.accepts_word("as")? { self.quoted()? } else { targets[0].name.clone() };
         let origins = self.origins()?;
         let names = targets.iter().map(|target| target.name.clone());
@@ -333,9 +338,10 @@ impl Parser<'_> {
         Ok(Some(origins))
     }
 
-    fn epilogue(&mut self) -> Parsed<Epilogue> {
+    /// Element-wise steps behind a word.
+    fn steps(&mut self, word: &str) -> Parsed<Epilogue> {
         let mut epilogue = Epilogue::default();
-        if !self.accepts_word("epilogue")? {
+        if !self.accepts_word(word)? {
             return Ok(epilogue);
         }
         if self.accepts('[')? {

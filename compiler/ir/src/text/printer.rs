@@ -4,7 +4,7 @@ use super::attributes::{show, show_scalar};
 use super::literal::{show_elements, show_f64};
 use crate::dim::{is_plain_name, write_name, write_quoted};
 use crate::graph::{Graph, Node, NodeId, ValueDef, ValueId};
-use crate::op::{Epilogue, StepArg};
+use crate::op::{Epilogue, Op, StepArg};
 use crate::tensor::Tensor;
 use std::fmt::{self, Write};
 
@@ -122,9 +122,19 @@ impl Printer<'_> {
             self.typed(output)?;
         }
         write!(self.out, " = {}", node.op.name())?;
-        self.values(" ", &node.inputs)?;
-        self.out.push_str(&show(&node.op, &self.graph.symbols));
-        self.epilogue(&node.epilogue)?;
+        match &node.op {
+            Op::Attention(op) => {
+                let (read, operands) = node.inputs.split_at(node.inputs.len().min(3));
+                self.values(" ", read)?;
+                self.out.push_str(&show(&node.op, &self.graph.symbols));
+                self.steps("scores", &Epilogue { steps: op.scores.clone(), operands: operands.to_vec() })?;
+            }
+            op => {
+                self.values(" ", &node.inputs)?;
+                self.out.push_str(&show(op, &self.graph.symbols));
+            }
+        }
+        self.steps("epilogue", &node.epilogue)?;
         self.names(node)?;
         self.out.push('\n');
         Ok(())
@@ -147,11 +157,11 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn epilogue(&mut self, epilogue: &Epilogue) -> fmt::Result {
+    fn steps(&mut self, word: &str, epilogue: &Epilogue) -> fmt::Result {
         if epilogue.is_empty() {
             return Ok(());
         }
-        self.out.push_str(" epilogue");
+        write!(self.out, " {word}")?;
         let is_listed = !operands_follow_from_steps(epilogue);
         if is_listed {
             self.out.push('[');

@@ -3,7 +3,7 @@
 use super::activation::times;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, Concat, MatMul, Reduce, ReduceKind, ScalarOp, Softmax, UnaryOp};
+use drift_ir::op::{BinaryOp, Concat, MatMul, ScalarOp, Softmax, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// Which keys a query may not see.
@@ -300,7 +300,7 @@ fn apply(cx: &mut NodeCx<'_, '_>, scores: ValueId, mask: &Mask) -> Result<ValueI
     Ok(y)
 }
 
-/// Zeros for queries that see no key, as the mask alone decides.
+/// Zeros for queries that see no key: all of their scores are minus infinity, so that their softmax is NaN.
 fn without_empty_rows(
     cx: &mut NodeCx<'_, '_>,
     probabilities: ValueId,
@@ -309,25 +309,7 @@ fn without_empty_rows(
     if !mask.may_be_empty {
         return Ok(probabilities);
     }
-    let zero = cx.constant(Tensor::scalar_f32(0.0))?;
-    let one = cx.constant(Tensor::scalar_f32(1.0))?;
-    // One where a key is seen, summed over the keys.
-    let mut seen = None;
-    if let Some(bias) = mask.bias {
-        // Half the range below zero: whoever masks by addition uses infinity or the type's end.
-        let lowest = if cx.element(bias) == ElementType::F16 { -65504.0 } else { f64::from(f32::MIN) };
-        let end = cx.scalar_like(bias, lowest)?;
-        seen = Some(cx.binary(BinaryOp::GreaterOrEqual, bias, end)?);
-    }
-    if let Some(allowed) = mask.allowed {
-        both(cx, &mut seen, allowed)?;
-    }
-    let Some(seen) = seen else { return Ok(probabilities) };
-    let seen = cx.emit(Op::Elementwise(ScalarOp::Select), &[seen, one, zero])?;
-    let axis = cx.rank(seen) - 1;
-    let most = Reduce { kind: ReduceKind::Max, axes: vec![axis], keep_dims: true };
-    let most = cx.emit(Op::Reduce(most), &[seen])?;
-    let is_seen = cx.binary(BinaryOp::Greater, most, zero)?;
+    let is_nan = cx.unary(UnaryOp::IsNan, probabilities)?;
     let nothing = cx.scalar_like(probabilities, 0.0)?;
-    cx.emit(Op::Elementwise(ScalarOp::Select), &[is_seen, probabilities, nothing])
+    cx.emit(Op::Elementwise(ScalarOp::Select), &[is_nan, nothing, probabilities])
 }

@@ -38,6 +38,16 @@ impl Epilogue {
         if self.steps.is_empty() && !self.operands.is_empty() {
             return Err(step_error(0, "there are operands but no steps; remove the operands".to_owned()));
         }
+        self.infer_steps(result, operands, symbols)
+    }
+
+    /// The same for steps whose operands are kept elsewhere.
+    pub(crate) fn infer_steps(
+        &self,
+        result: &TensorType,
+        operands: &[Operand<'_>],
+        symbols: &Symbols,
+    ) -> Result<ElementType, InferErrorKind> {
         for (index, operand) in operands.iter().enumerate() {
             if broadcast(&result.shape, &operand.ty.shape, symbols)? != result.shape {
                 let shown = operand.ty.display(symbols);

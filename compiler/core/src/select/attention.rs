@@ -1,0 +1,126 @@
+//! Attention as one kernel, without a matrix of scores: on cooperative matrices, or with a query in each invocation's
+//! registers. Which of these, or the ops that attention stands for, is decided by estimates ([`cost`]); `expand` asks here
+//! before layouts are chosen, selection asks again for the kernel.
+
+mod cost;
+
+pub use cost::{Plan, Strategy, Work};
+
+use super::{Chosen, Context, Declined};
+use crate::kernel::scalar::{Kind, ScalarProgram};
+use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
+use crate::physical::{AxisMap, Layout};
+use drift_ir::Node;
+use drift_ir::op::attention::HeadAxes;
+use drift_ir::op::{Attention, BinaryOp, ScalarOp, Step, StepArg};
+
+/// Batch, heads, rows and channels as the coordinates of a kernel.
+fn axis_map(axes: &HeadAxes) -> AxisMap {
+    let [batch, height, width, channels] = axes.map(|axis| axis..axis + 1);
+    AxisMap { batch, height, width, channels }
+}
+
+pub(super) fn select(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: &Attention,
+) -> Result<Vec<Chosen>, Declined> {
+    let work = work(context, node, op)?;
+    let plan = cost::plan(&work, context.profile);
+    let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
+    let (kernel, size, workgroups, mut constants) = launch(context, strategy, &work);
+    if work.batch.max(work.heads).max(u64::from(workgroups[0])) > u64::from(context.profile.grid_axis) {
+        return Err(Declined::Shape("more heads or tiles than an axis of the grid has".to_owned()));
+    }
+    constants.push(("SHARING", Constant::U32((work.heads / work.shared) as u32)));
+    constants.push(("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero)));
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
+    let q = context.slot("q", Access::Read, node.inputs[0], &axis_map(&op.q))?;
+    let k = context.slot("k", Access::Read, node.inputs[1], &axis_map(&op.k))?;
+    let v = context.slot("v", Access::Read, node.inputs[2], &axis_map(&op.v))?;
+    let (mut scores, score_slots) = score_program(context, node, op, &q, &k)?;
+    constants.push(("EXPONENT", Constant::F32(exponent(&mut scores.steps))));
+    let (epilogue, operands) = context.epilogue(node, &dst)?;
+    let slots = [vec![q, k, v], score_slots, operands, vec![dst]].concat();
+    let plain = KernelCall::plain(kernel, constants, slots, size, workgroups);
+    let call = KernelCall { prologue: Some(scores), epilogue, ..plain };
+    let why = plan.explain();
+    Ok(vec![Chosen { call, why, declined: Vec::new(), flops: work.flops() }])
+}
+
+/// Kernel, workgroup size, workgroups and constants of a strategy.
+type Launch = (&'static str, [u32; 3], [u32; 3], Vec<(&'static str, Constant)>);
+
+fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Launch {
+    let grid = |rows: u64| [work.queries.div_ceil(rows) as u32, work.heads as u32, work.batch as u32];
+    match strategy {
+        Strategy::Cooperative { threads, parts, tile } => (
+            "attention_cooperative",
+            [threads as u32, 1, 1],
+            grid(threads / parts),
+            vec![
+                ("PARTS", Constant::U32(parts as u32)),
+                ("TILE", Constant::U32(tile as u32)),
+                ("SUBGROUP_SIZE", Constant::U32(context.profile.subgroup_size.unwrap_or(32))),
+            ],
+        ),
+        Strategy::Rows { threads, rows, tile, staged } => (
+            "attention_rows",
+            [threads as u32, 1, 1],
+            grid(rows),
+            vec![
+                ("TILE", Constant::U32(tile as u32)),
+                ("ROWS", Constant::U32(rows as u32)),
+                ("STAGED", Constant::Bool(staged)),
+            ],
+        ),
+    }
+}
+
+/// Sizes of an attention on this device.
+fn work(context: &Context<'_>, node: &Node, op: &Attention) -> Result<Work, Declined> {
+    let [q, k, v] = [0, 1, 2].map(|at: usize| context.shape(node.inputs[at]));
+    Ok(Work::new(op, &op.sizes(&q, &k, &v), context.element(node.inputs[0])?))
+}
+
+/// The steps on the scores, with slots for what they read.
+fn score_program(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: &Attention,
+    q: &Slot,
+    k: &Slot,
+) -> Result<(ScalarProgram, Vec<Slot>), Declined> {
+    let (rows, keys) = (q.extents(), k.extents());
+    // Scores exist in registers only; this says under which coordinates the operands are read.
+    let shape = vec![rows.batch, rows.height, rows.width, keys.width];
+    let layout = Layout::row_major(q.layout.element, 4);
+    let scores = Slot::new("scores", Access::Write, Source::Activation(u32::MAX), shape, layout);
+    let (mut slots, mut operands) = (Vec::new(), Vec::new());
+    for (n, &value) in node.inputs[3..].iter().enumerate() {
+        let (slot, operand) = context.operand(&format!("score_{n}"), value, &scores)?;
+        slots.push(slot);
+        operands.push(operand);
+    }
+    Ok((ScalarProgram::new(Kind::Float, op.scores.clone(), operands), slots))
+}
+
+/// The exponent of a score's weight as a power of two: where the steps only scale, their factor takes the logarithm of e in,
+/// and 1 is left. Scores with masks keep their size, since the ends of f32 have to stay finite.
+fn exponent(steps: &mut [Step]) -> f32 {
+    match steps {
+        [Step { op: ScalarOp::Binary(BinaryOp::Mul), args }] => match args.as_mut_slice() {
+            [StepArg::Result, StepArg::Const(factor)] => {
+                *factor *= std::f64::consts::LOG2_E;
+                1.0
+            }
+            _ => std::f32::consts::LOG2_E,
+        },
+        _ => std::f32::consts::LOG2_E,
+    }
+}
+
+/// What `expand` asks: the strategies for an attention with these sizes and elements, and their estimates.
+pub fn plan(work: &Work, profile: &crate::profile::Profile) -> Plan {
+    cost::plan(work, profile)
+}

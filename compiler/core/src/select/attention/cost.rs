@@ -1,0 +1,351 @@
+//! Estimates of an attention's ways, in clocks of the device: arithmetic, bytes, and what a workgroup takes on its own.
+//! As for the tiles of products, the rates are those that an H200 showed.
+
+use crate::physical::{Element, LANES};
+use crate::profile::Profile;
+use drift_ir::op::Attention;
+use drift_ir::op::attention::{HEADS_FIRST, HeadSizes};
+
+/// Sizes of an attention, and its elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Batch.
+    pub batch: u64,
+    /// Heads of the queries.
+    pub heads: u64,
+    /// Heads of keys and values.
+    pub shared: u64,
+    /// Rows of q.
+    pub queries: u64,
+    /// Rows of k and v.
+    pub keys: u64,
+    /// Channels of q and k.
+    pub channels: u64,
+    /// Channels of v.
+    pub value_channels: u64,
+    /// What q, k and v are stored as.
+    pub element: Element,
+    /// How many of q, k, v and the result have their heads elsewhere than before the rows: written out, each is a transpose.
+    pub moves: u64,
+}
+
+/// A kernel that makes no matrix of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Cooperative matrices.
+    Cooperative {
+        /// Invocations of a workgroup.
+        threads: u64,
+        /// Subgroups that share their queries.
+        parts: u64,
+        /// Keys at a time.
+        tile: u64,
+    },
+    /// A query in registers.
+    Rows {
+        /// Invocations of a workgroup.
+        threads: u64,
+        /// Queries of a workgroup, which share its invocations.
+        rows: u64,
+        /// Keys at a time.
+        tile: u64,
+        /// Whether keys and values pass through workgroup memory.
+        staged: bool,
+    },
+}
+
+/// What was estimated for one attention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    cooperative: Result<(Strategy, f64), String>,
+    rows: Result<(Strategy, f64), String>,
+    decomposed: f64,
+    score_bytes: u64,
+}
+
+/// Multiply-adds a clock of a compute unit from registers.
+const PLAIN_RATE: f64 = 45.0;
+/// Clocks of a cooperative attention for each key and 32 queries: of a busy unit with tiles of 16 and of 32 keys, and of a
+/// subgroup on its own; for each sixteen channels of keys and values so much more.
+const KEY_BUSY: [[f64; 2]; 2] = [[-7.5, 3.5], [13.6, 0.4]];
+const KEY_ALONE: [f64; 2] = [80.0, 2.5];
+/// Clocks of a unit for each vector of keys or values that an invocation brings into workgroup memory.
+const FETCH: f64 = 1.65;
+/// Clocks of a subgroup for the barriers of a tile, and for merging parts.
+const TILE_ALONE: f64 = 200.0;
+const MERGE: f64 = 3_000.0;
+/// Clocks of an invocation for one multiply-add after another, and how much longer than all such waits together an H200 took.
+const STEP_LATENCY: f64 = 1.2;
+const ROWS_WAIT: f64 = 3.4;
+/// Clocks from asking for keys to having them.
+const READ_LATENCY: f64 = 800.0;
+/// What products and softmax of their own do: multiply-adds and stored scores a clock of a unit.
+const PRODUCT_MATRIX_RATE: f64 = 250.0;
+const PRODUCT_PLAIN_RATE: f64 = 60.0;
+const STORES: f64 = 4.0;
+/// Bytes a clock of the whole device.
+const BYTES: f64 = 2_000.0;
+/// Clocks of a dispatch's beginning and end, and of one more dispatch that waits for it.
+const STARTUP: f64 = 2_000.0;
+const DISPATCH: f64 = 5_000.0;
+/// Workgroup memory and 32-bit registers of a unit, and registers that an invocation may have.
+const UNIT_SHARED: u64 = 227 << 10;
+const UNIT_REGISTERS: u64 = 64 << 10;
+const REGISTERS: u64 = 232;
+
+impl Work {
+    /// From the op's sizes.
+    pub fn new(op: &Attention, sizes: &HeadSizes<u64>, element: Element) -> Self {
+        let &HeadSizes { batch, heads, shared, queries, keys, channels, value_channels, .. } = sizes;
+        let moves =
+            [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
+        Self { batch, heads, shared, queries, keys, channels, value_channels, element, moves }
+    }
+
+    /// Arithmetic, a multiply-add counting two.
+    pub fn flops(&self) -> u64 {
+        self.scores() * (2 * (self.channels + self.value_channels) + 5)
+    }
+
+    fn scores(&self) -> u64 {
+        self.batch * self.heads * self.queries * self.keys
+    }
+
+    fn multiply_adds(&self, align: u64) -> f64 {
+        let aligned = self.channels.next_multiple_of(align) + self.value_channels.next_multiple_of(align);
+        (self.scores() * aligned) as f64
+    }
+}
+
+/// Compute units of a device.
+fn units(profile: &Profile) -> f64 {
+    f64::from(profile.busy_workgroups / 2).max(1.0)
+}
+
+/// Estimates every way.
+pub(super) fn plan(work: &Work, profile: &Profile) -> Plan {
+    let cooperative = cooperative(work, profile);
+    let rows = match profile.cooperative_as_loops && cooperative.is_ok() {
+        true => Err(format!("profile {} tries cooperative matrices wherever they serve", profile.name)),
+        false => rows(work, profile),
+    };
+    Plan {
+        cooperative,
+        rows,
+        decomposed: decomposed(work, profile),
+        score_bytes: work.scores() * work.element.size_bytes(),
+    }
+}
+
+impl Plan {
+    /// The best kernel without a matrix of scores, whatever the ops that it stands for would take.
+    pub fn fused(&self) -> Option<Strategy> {
+        self.best().map(|(strategy, _)| strategy)
+    }
+
+    /// Whether that kernel is estimated to be faster than those ops.
+    pub fn is_fused_faster(&self) -> bool {
+        self.best().is_some_and(|(_, clocks)| clocks <= self.decomposed)
+    }
+
+    fn best(&self) -> Option<(Strategy, f64)> {
+        let made = [&self.cooperative, &self.rows].into_iter().filter_map(|made| made.as_ref().ok().copied());
+        made.min_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+
+    /// Why no kernel without a matrix of scores serves.
+    pub fn why_not_fused(&self) -> String {
+        let reason =
+            |made: &Result<(Strategy, f64), String>| made.as_ref().err().cloned().unwrap_or_default();
+        format!(
+            "attention_cooperative: {}; attention_rows: {}",
+            reason(&self.cooperative),
+            reason(&self.rows)
+        )
+    }
+
+    /// All estimates, for `explain`.
+    pub fn explain(&self) -> String {
+        let shown = |name: &str, made: &Result<(Strategy, f64), String>| match made {
+            Ok((Strategy::Cooperative { threads, parts, tile }, clocks)) => {
+                let rows = threads / parts;
+                format!("{name} {} ({rows} queries x {tile} keys in {parts} parts)", kilo(*clocks))
+            }
+            Ok((Strategy::Rows { threads, rows, tile, staged }, clocks)) => {
+                let through = if *staged { "staged" } else { "direct" };
+                let lanes = threads / rows;
+                format!("{name} {} ({rows} queries x {lanes} lanes, {tile} keys {through})", kilo(*clocks))
+            }
+            Err(reason) => format!("{name} no ({reason})"),
+        };
+        format!(
+            "estimated kilo-clocks: {}, {}, with {} bytes of scores in memory {}",
+            shown("cooperative", &self.cooperative),
+            shown("rows", &self.rows),
+            self.score_bytes,
+            kilo(self.decomposed)
+        )
+    }
+}
+
+fn kilo(clocks: f64) -> String {
+    format!("{:.1}", clocks / 1e3)
+}
+
+/// The least of `candidates`.
+fn least(candidates: impl Iterator<Item = (Strategy, f64)>) -> Option<(Strategy, f64)> {
+    candidates.min_by(|(_, a), (_, b)| a.total_cmp(b))
+}
+
+fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
+    let missing = |what: &str| format!("profile {} has no {what}", profile.name);
+    profile.cooperative.ok_or_else(|| missing("cooperative matrices"))?;
+    let subgroup = u64::from(profile.subgroup_size.ok_or_else(|| missing("fixed subgroup size"))?);
+    if work.element != Element::F16 {
+        return Err(format!("elements are {}, needs f16", work.element.name()));
+    }
+    let pieces = |channels: u64| channels.div_ceil(16);
+    let (k, v, rows) = (pieces(work.channels), pieces(work.value_channels), subgroup / 16);
+    let registers = |tile: u64| 4 * rows * k + 8 * rows * v + tile + 60;
+    let shared = |threads: u64, parts: u64, tile: u64| {
+        let tiles = 2 * tile * parts * (4 * (k + v) + 4) * 8;
+        tiles + threads * ((tile / 4 + 1) * 16 + (tile / 4 + 2) * 8) + 16
+    };
+    let candidates = (1..=8).flat_map(|subgroups| {
+        let counts = [1, 2, 4, 8].into_iter().filter(move |parts| subgroups % parts == 0);
+        counts
+            .flat_map(move |parts| [32, 16].into_iter().map(move |tile| (subgroups * subgroup, parts, tile)))
+    });
+    let fits = |&(threads, parts, tile): &(u64, u64, u64)| {
+        shared(threads, parts, tile) <= u64::from(profile.shared_bytes)
+            && registers(tile) <= REGISTERS
+            && threads <= u64::from(profile.workgroup_invocations)
+            && (parts == 1 || work.keys > tile * (parts / 2))
+    };
+    let per_key = |[plain, channels]: [f64; 2]| plain + channels * (k + v) as f64;
+    let estimate = |(threads, parts, tile): (u64, u64, u64)| {
+        let groups = work.batch * work.heads * work.queries.div_ceil(threads / parts);
+        let load = (groups as f64 / units(profile)).ceil();
+        let together = UNIT_SHARED / shared(threads, parts, tile);
+        let resident = together.min(UNIT_REGISTERS / (registers(tile).max(64) * threads)).max(1) as f64;
+        let steps = work.keys.div_ceil(tile * parts) as f64;
+        let keys = steps * tile as f64;
+        let fetched = (4 * k * tile * parts).div_ceil(threads) + (4 * v * tile * parts).div_ceil(threads);
+        let fetching = load * steps * (threads * fetched) as f64 * FETCH;
+        let per_key_busy = per_key(KEY_BUSY[usize::from(tile > 16)]).max(8.0);
+        let busy = fetching.max(load * (threads / subgroup) as f64 * keys * per_key_busy);
+        let alone = keys * per_key(KEY_ALONE) + steps * TILE_ALONE + if parts > 1 { MERGE } else { 0.0 };
+        let waits = (load / resident).ceil() * alone;
+        (Strategy::Cooperative { threads, parts, tile }, busy.max(waits) + STARTUP)
+    };
+    least(candidates.filter(fits).map(estimate)).ok_or_else(|| {
+        format!(
+            "{} and {} channels are too many for registers and {} bytes of workgroup memory",
+            work.channels, work.value_channels, profile.shared_bytes
+        )
+    })
+}
+
+fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
+    let (k, v) = (work.channels.div_ceil(LANES), work.value_channels.div_ceil(LANES));
+    if 4 * (k + v) + 40 > REGISTERS {
+        return Err(format!(
+            "{} and {} channels are too many for registers",
+            work.channels, work.value_channels
+        ));
+    }
+    let key_slices = work.keys.div_ceil(LANES);
+    let candidates = [128_u64, 64].into_iter().flat_map(move |threads| {
+        let counts = std::iter::successors(Some(1_u64), move |rows| (*rows < threads).then_some(rows * 2));
+        counts.flat_map(move |rows| {
+            [true, false].into_iter().map(move |staged| {
+                let lanes = threads / rows;
+                let fitting = (u64::from(profile.shared_bytes) - threads * 24) / ((k + v + 2) * 16) / 4 * 4;
+                let tile = match staged {
+                    true => fitting.min(key_slices * LANES).min(64),
+                    false => key_slices * LANES,
+                };
+                (threads, rows, lanes, tile, staged)
+            })
+        })
+    });
+    // A lane without keys would only wait.
+    let fits = |&(_, rows, lanes, tile, staged): &(u64, u64, u64, u64, bool)| {
+        tile >= 4 && (lanes <= tile / 4 || lanes == 1) && (!staged || rows > 1)
+    };
+    let estimate = |(threads, rows, lanes, tile, staged): (u64, u64, u64, u64, bool)| {
+        let groups = (work.batch * work.heads * work.queries.div_ceil(rows)) as f64;
+        let load = (groups / units(profile)).ceil();
+        let resident = (UNIT_REGISTERS / ((4 * (k + v) + 60) * threads)).max(1) as f64;
+        let steps = (work.keys.div_ceil(tile) * (tile / 4).div_ceil(lanes) * 4) as f64;
+        let own = steps * (4 * (k + v)) as f64;
+        // Reading keys directly costs each invocation a load for every four multiply-adds.
+        let rate = if staged { PLAIN_RATE } else { PLAIN_RATE / 3.0 };
+        let latency = if staged { STEP_LATENCY } else { STEP_LATENCY * 3.0 };
+        let busy = load * own * threads as f64 / rate;
+        let merge = if lanes > 1 { (v * (200 + 10 * lanes)) as f64 } else { 0.0 };
+        // Tiles are read eight vectors of each invocation at a time.
+        let reads = (tile * k).div_ceil(8 * threads) + (tile * v).div_ceil(8 * threads);
+        let staging = if staged { (work.keys.div_ceil(tile) * reads) as f64 * READ_LATENCY } else { 0.0 };
+        let waits = (load / resident).ceil() * (own * latency + staging + merge + 1_000.0) * ROWS_WAIT;
+        (Strategy::Rows { threads, rows, tile, staged }, busy.max(waits) + STARTUP)
+    };
+    least(candidates.filter(fits).map(estimate)).ok_or_else(|| "no tile of keys fits".to_owned())
+}
+
+/// Two products around a softmax.
+fn decomposed(work: &Work, profile: &Profile) -> f64 {
+    let matrices = profile.cooperative.is_some() && work.element == Element::F16;
+    let (rate, align) = if matrices { (PRODUCT_MATRIX_RATE, 64) } else { (PRODUCT_PLAIN_RATE, 16) };
+    let arithmetic = work.multiply_adds(align) / (units(profile) * rate);
+    let scores = work.scores() as f64;
+    let stores = scores / (units(profile) * STORES);
+    let bytes = 3.0 * scores * work.element.size_bytes() as f64 / BYTES;
+    let moves = work.moves as f64 * (STARTUP + DISPATCH);
+    arithmetic + stores + bytes + 3.0 * STARTUP + 2.0 * DISPATCH + moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    fn work(heads: u64, queries: u64, keys: u64, channels: u64, element: Element) -> Work {
+        Work {
+            batch: 1,
+            heads,
+            shared: heads,
+            queries,
+            keys,
+            channels,
+            value_channels: channels,
+            element,
+            moves: 0,
+        }
+    }
+
+    fn nvidia() -> &'static Profile {
+        profile::find("nvidia").unwrap_or(&profile::GENERIC)
+    }
+
+    #[test]
+    fn long_sequences_of_halves_take_cooperative_matrices() {
+        let plan = plan(&work(8, 4096, 4096, 40, Element::F16), nvidia());
+        assert!(matches!(plan.fused(), Some(Strategy::Cooperative { .. })), "{}", plan.explain());
+        assert!(plan.is_fused_faster(), "{}", plan.explain());
+    }
+
+    #[test]
+    fn wide_heads_keep_their_scores() {
+        let plan = plan(&work(1, 4096, 4096, 512, Element::F16), nvidia());
+        assert_eq!(plan.fused(), None);
+        assert!(plan.why_not_fused().contains("512"), "{}", plan.why_not_fused());
+    }
+
+    #[test]
+    fn few_queries_share_the_invocations_of_a_workgroup() {
+        let plan = plan(&work(8, 1, 512, 64, Element::F32), &profile::GENERIC);
+        let Some(Strategy::Rows { threads, rows, .. }) = plan.fused() else { panic!("{}", plan.explain()) };
+        assert!(threads / rows >= 32, "{}", plan.explain());
+    }
+}

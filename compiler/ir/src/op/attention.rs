@@ -1,0 +1,144 @@
+//! Scaled dot-product attention.
+
+pub(crate) mod eval;
+
+use crate::dim::Dim;
+use crate::op::elementwise::{Epilogue, Step};
+use crate::op::infer::{Check, InferErrorKind, attribute_error};
+use crate::tensor::TensorType;
+
+/// Where an operand or the result has its batch, heads, rows and channels, in this order.
+pub type HeadAxes = [usize; 4];
+
+/// Axes in the order batch, heads, rows, channels.
+pub const HEADS_FIRST: HeadAxes = [0, 1, 2, 3];
+
+/// `softmax(scores(q k^T)) v` for each head, the softmax over the keys. Operands are q, k, v and whatever the steps on the
+/// scores read, such as a mask; those broadcast to `[batch, heads, queries, keys]`. Several heads of q may share one of k
+/// and v, in order: head h of q reads head `h / (heads of q / heads of k)`. Scores, their softmax and both sums are f32
+/// at least, and nothing is rounded to the operands' type in between.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Axes of the queries.
+    pub q: HeadAxes,
+    /// Axes of the keys.
+    pub k: HeadAxes,
+    /// Axes of the values.
+    pub v: HeadAxes,
+    /// Axes of the result.
+    pub y: HeadAxes,
+    /// What happens to a score before the softmax: scale, cap, bias, mask. `StepArg::Operand(n)` is operand `3 + n`.
+    pub scores: Vec<Step>,
+    /// A query whose scores are all minus infinity gives zeros; otherwise NaN.
+    pub unseen_is_zero: bool,
+}
+
+/// Sizes of an attention, as inference or a caller knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadSizes<T> {
+    /// Batch.
+    pub batch: T,
+    /// Heads of the queries.
+    pub heads: T,
+    /// Heads of keys and values.
+    pub shared: T,
+    /// Batch of keys and values: `batch`, or one for all.
+    pub shared_batch: T,
+    /// Rows of q.
+    pub queries: T,
+    /// Rows of k and v.
+    pub keys: T,
+    /// Channels of q and k.
+    pub channels: T,
+    /// Channels of v and the result.
+    pub value_channels: T,
+}
+
+impl Attention {
+    /// The steps on the scores as an epilogue without operands.
+    pub fn score_steps(&self) -> Epilogue {
+        Epilogue { steps: self.scores.clone(), operands: Vec::new() }
+    }
+
+    /// Sizes, given the shapes of q, k and v.
+    pub fn sizes<T: Clone>(&self, q: &[T], k: &[T], v: &[T]) -> HeadSizes<T> {
+        let size = |shape: &[T], axes: &HeadAxes, at: usize| shape[axes[at]].clone();
+        HeadSizes {
+            batch: size(q, &self.q, 0),
+            heads: size(q, &self.q, 1),
+            shared: size(k, &self.k, 1),
+            shared_batch: size(k, &self.k, 0),
+            queries: size(q, &self.q, 2),
+            keys: size(k, &self.k, 2),
+            channels: size(q, &self.q, 3),
+            value_channels: size(v, &self.v, 3),
+        }
+    }
+
+    pub(crate) fn infer(&self, check: &Check<'_>) -> Result<TensorType, InferErrorKind> {
+        for operand in 0..3 {
+            check.float(operand)?;
+            if check.shape(operand).len() != 4 {
+                return Err(check.shape_error(operand, "rank 4: batch, heads, rows, channels".to_owned()));
+            }
+        }
+        let element = check.ty(0).element;
+        for operand in 1..3 {
+            let actual = check.ty(operand).element;
+            if actual != element {
+                let expected = format!("{element} like operand 0");
+                return Err(InferErrorKind::Element { operand, expected, actual });
+            }
+        }
+        for (name, axes) in [("q", self.q), ("k", self.k), ("v", self.v), ("y", self.y)] {
+            let mut sorted = axes;
+            sorted.sort_unstable();
+            if sorted != HEADS_FIRST {
+                return Err(attribute_error(name, "each of 0 to 3 once".to_owned(), format!("{axes:?}")));
+            }
+        }
+        let sizes = self.sizes(check.shape(0), check.shape(1), check.shape(2));
+        self.check_sizes(check, &sizes)?;
+        let HeadSizes { batch, heads, queries, keys, value_channels, .. } = sizes;
+        let scores = TensorType { element, shape: vec![batch.clone(), heads.clone(), queries.clone(), keys] };
+        let made = self.score_steps().infer_steps(&scores, &check.operands[3..], check.symbols)?;
+        if !made.is_float() {
+            return Err(attribute_error("scores", "steps that end in a float".to_owned(), made.name()));
+        }
+        let mut shape = vec![Dim::Const(0); 4];
+        for (at, size) in [batch, heads, queries, value_channels].into_iter().enumerate() {
+            shape[self.y[at]] = size;
+        }
+        Ok(TensorType { element, shape })
+    }
+
+    fn check_sizes(&self, check: &Check<'_>, sizes: &HeadSizes<Dim>) -> Result<(), InferErrorKind> {
+        let same = |a: &Dim, b: &Dim| check.unify(a, b).is_some();
+        let v_shape = check.shape(2);
+        let v_size = |at: usize| &v_shape[self.v[at]];
+        let wrong = |operand: usize, what: String| Err(check.shape_error(operand, what));
+        let k_channels = &check.shape(1)[self.k[3]];
+        if !same(&sizes.channels, k_channels) {
+            let wanted = sizes.channels.display(check.symbols).to_string();
+            return wrong(1, format!("{wanted} channels, as the queries have"));
+        }
+        let one = Dim::Const(1);
+        if !same(&sizes.batch, &sizes.shared_batch) && sizes.shared_batch != one {
+            return wrong(1, "the batch of the queries, or one for all".to_owned());
+        }
+        let divides = match (&sizes.heads, &sizes.shared) {
+            (Dim::Const(heads), Dim::Const(shared)) => *shared > 0 && heads % shared == 0,
+            (heads, shared) => same(heads, shared),
+        };
+        if !divides {
+            return wrong(1, "a number of heads that divides that of the queries".to_owned());
+        }
+        let agree = same(v_size(0), &sizes.shared_batch)
+            && same(v_size(1), &sizes.shared)
+            && same(v_size(2), &sizes.keys);
+        if !agree {
+            return wrong(2, "batch, heads and rows as the keys have".to_owned());
+        }
+        Ok(())
+    }
+}
