@@ -1,0 +1,83 @@
+//! Memory that a layer's intermediates may take before a run's peak would grow much.
+
+use crate::layout::device_type;
+use crate::select::Context;
+use drift_ir::{Graph, Node, NodeId, Op, ValueDef, ValueId};
+use std::collections::BTreeMap;
+
+/// A part of the peak that intermediates may add to it.
+const SHARE: u64 = 8;
+
+/// Bytes that no device misses.
+const LEAST: u64 = 8 << 20;
+
+/// Bytes for intermediates of the node that makes `result`: what its neighbours leave free below the most that lives at any
+/// node, or a share of that. Estimated from the graph's values, each in a storage of its own.
+pub(super) fn room(context: &Context<'_>, result: ValueId) -> u64 {
+    let lives = lives(context);
+    let peak = lives.values().copied().max().unwrap_or(0);
+    let node = match context.graph.value(result).def {
+        ValueDef::Node { node, .. } => lives.get(&node).copied().unwrap_or(peak),
+        ValueDef::Input(_) | ValueDef::Constant(_) => peak,
+    };
+    (peak - node).max(peak / SHARE).max(LEAST)
+}
+
+/// Bytes that live while each node runs. Reshapes are left out: they seldom move anything.
+fn lives(context: &Context<'_>) -> BTreeMap<NodeId, u64> {
+    let graph = context.graph;
+    let nodes: Vec<NodeId> = graph.nodes().collect();
+    let last = last_uses(graph, &nodes);
+    let mut alive: u64 = graph.inputs().iter().map(|&input| bytes(context, input)).sum();
+    let mut result = BTreeMap::new();
+    for (at, &id) in nodes.iter().enumerate() {
+        let node = graph.node(id);
+        alive += node.outputs.iter().map(|&output| bytes(context, output)).sum::<u64>();
+        let dying = |value: &ValueId| last.get(value).is_none_or(|&last| last == at);
+        if !matches!(node.op, Op::Reshape(_)) {
+            result.insert(id, alive - in_place(context, node, dying));
+        }
+        let mut gone: Vec<ValueId> =
+            node.operands().chain(node.outputs.iter().copied()).filter(dying).collect();
+        gone.sort();
+        gone.dedup();
+        let made = |value: &ValueId| matches!(graph.value(*value).def, ValueDef::Node { .. });
+        alive -= gone.iter().filter(|value| made(value)).map(|&value| bytes(context, value)).sum::<u64>();
+    }
+    result
+}
+
+/// The last reader of each value, by its place in the order; beyond all for the graph's outputs.
+fn last_uses(graph: &Graph, nodes: &[NodeId]) -> BTreeMap<ValueId, usize> {
+    let mut last = BTreeMap::new();
+    for (at, &id) in nodes.iter().enumerate() {
+        last.extend(graph.node(id).operands().map(|operand| (operand, at)));
+    }
+    last.extend(graph.outputs().iter().map(|&output| (output, usize::MAX)));
+    last
+}
+
+/// Bytes of a result that is likely to be written over an operand of its element-wise function.
+fn in_place(context: &Context<'_>, node: &Node, dying: impl Fn(&ValueId) -> bool) -> u64 {
+    let Some(&output) = node.outputs.first() else { return 0 };
+    let size = bytes(context, output);
+    let element_wise = match node.op {
+        Op::Elementwise(_) => node.inputs.as_slice(),
+        _ => &[],
+    };
+    let mut operands = element_wise.iter().chain(&node.epilogue.operands);
+    let found = operands.any(|operand| {
+        let made = matches!(context.graph.value(*operand).def, ValueDef::Node { .. });
+        made && dying(operand) && bytes(context, *operand) == size
+    });
+    if found { size } else { 0 }
+}
+
+/// Bytes of a value in memory; none for constants.
+fn bytes(context: &Context<'_>, value: ValueId) -> u64 {
+    if context.constant_tensor(value).is_some() {
+        return 0;
+    }
+    device_type(context.graph, value, context.precision)
+        .map_or(0, |(element, shape)| shape.iter().product::<u64>() * element.size_bytes())
+}
