@@ -42,6 +42,9 @@ struct Plan {
 /// How much faster than the direct product a form has to be for its weights, which are larger, to be worth it.
 const WORTH: f64 = 1.15;
 
+/// Clocks of a transformation's beginning and end, from what an H200 took for small images.
+const TRANSFORM: f64 = 4000.0;
+
 /// Blocks beyond which launches are too many for what memory they save.
 const MOST_BLOCKS: u64 = 16;
 
@@ -164,7 +167,7 @@ impl Layer {
         let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
         let moved = (images / blocks + planes) as f64 / BYTES;
         // A direct product is one launch; here each block has three.
-        Ok(blocks as f64 * (product + moved + 3.0 * DISPATCH) - DISPATCH)
+        Ok(blocks as f64 * (product + moved + 3.0 * DISPATCH + 2.0 * TRANSFORM) - DISPATCH)
     }
 
     fn steps(
