@@ -119,7 +119,8 @@ fn attention_by_cooperative_matrices_reads_as_its_golden() {
 fn each_plan_reads_as_its_golden() {
     for (model, graph) in [(BERT, bert()), (MOBILENET, mobilenet())] {
         let mut program = program(graph, Setting { keep_attention: false, ..GENERIC });
-        let plan = plan_memory(&mut program).unwrap_or_else(|error| panic!("{model}: {error}"));
+        let plan = plan_memory(&mut program, profile::GENERIC.memory)
+            .unwrap_or_else(|error| panic!("{model}: {error}"));
         let memory = memory_text(&program, &plan);
         let totals = memory.lines().next().unwrap_or_default();
         let folder = golden().join("plans").join(model);

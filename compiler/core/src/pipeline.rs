@@ -276,7 +276,7 @@ impl Work<'_> {
                 .time("layout", || layout::assign(&graph, &reduced, options.layout, options.precision))?;
             let mut program =
                 clock.time("select", || select::choose(&graph, &layouts, &reduced, options.precision))?;
-            let plan = clock.time("memory", || emit::plan_memory(&mut program))?;
+            let plan = clock.time("memory", || emit::plan_memory(&mut program, profile.memory))?;
             let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels: steps });
         }
@@ -479,7 +479,7 @@ pub fn emit_stage(
             continue;
         }
         let mut program = select::choose(&graph, &layouts, &reduced, options.precision)?;
-        let plan = emit::plan_memory(&mut program)?;
+        let plan = emit::plan_memory(&mut program, profile.memory)?;
         match stage {
             Stage::Graph | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), program_text(&program))),

@@ -87,6 +87,13 @@ pub const TECHNIQUES: &[Technique] = &[
     allowed("textures", "values in textures and image buffers where those cost less", |profile| {
         profile.layout = LayoutCosts::BUFFERS;
     }),
+    allowed("in-place", "results over operands that die", |profile| profile.memory.in_place = false),
+    allowed("step-order", "steps in the order that keeps least alive", |profile| {
+        profile.memory.order = false
+    }),
+    allowed("views", "parts of concatenations and slices as ranges of the whole", |profile| {
+        profile.memory.views = false;
+    }),
 ];
 
 /// What is left after some names were taken out.

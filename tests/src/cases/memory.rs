@@ -40,6 +40,12 @@ pub(super) const CASES: &[Case] = &[
          @w: f32[8,64,1,1] = random(3)\n@z: f32[8,8,1,1] = random(4)\n%a = conv %x, @u\n%h = tanh %a\n%k = conv %h, @w\n\
          %s = conv %a, @v epilogue(mul 0.0625)\n%y = conv %s, @z epilogue(add %k)\nreturn %y",
     ),
+    // Each block of rows writes over its share of the residual.
+    case(
+        "winograd/over-its-residual",
+        "%x: f32[1,4,22,13]\n@u: f32[8,4,1,1] = random(1)\n@v: f32[8,8,3,3] = random(2)\n@w: f32[4,8,1,1] = random(3)\n\
+         %r = conv %x, @u\n%h = tanh %r\n%y = conv %h, @v {pads=[1,1,1,1]} epilogue(mul 0.125; add %r)\n%z = conv %y, @w epilogue(mul 0.125)\nreturn %z",
+    ),
     case(
         "memory/parts-of-channels-in-place",
         "%x: f32[1,4,8,8]\n@u: f32[8,4,1,1] = random(1)\n@v: f32[12,4,3,3] = random(2)\n@w: f32[6,20,1,1] = random(3)\n\

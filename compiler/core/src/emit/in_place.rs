@@ -8,13 +8,14 @@
 use crate::kernel::{Access, KernelCall, Slot, Source};
 use crate::physical::Object;
 use crate::program::{Program, StorageKind};
+use indexmap::IndexMap;
 use std::collections::BTreeSet;
 
-/// A step that may write over an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Steps that may write their result over an operand: one, or several that each write a share of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
-    /// Index of the step.
-    pub(super) step: usize,
+    /// Indices of the steps, ascending.
+    pub(super) steps: Vec<usize>,
     /// The operand's storage: it dies there.
     pub(super) operand: u32,
     /// The result's storage: it is born there.
@@ -34,20 +35,43 @@ const OVER_SOURCE: [&str; 7] = [
 ];
 
 /// The pairs of a program whose storages are touched first and last as `lives` says, in order of steps, at most one for
-/// each.
+/// each operand and result.
 pub(super) fn pairs(program: &Program, lives: &[(usize, usize)]) -> Vec<Pair> {
+    let users = users(program);
+    let mut taken = BTreeSet::new();
     let mut pairs: Vec<Pair> = Vec::new();
     for pair in possible(program) {
-        let Pair { step, operand, result } = pair;
-        let meet = lives[operand as usize].1 == step && lives[result as usize].0 == step;
-        if meet && pairs.last().is_none_or(|last| last.step != step) {
+        let Some((&first, &last)) = pair.steps.first().zip(pair.steps.last()) else { continue };
+        let (operand, result) = (pair.operand, pair.result);
+        // Nothing else reads the operand once a share of it is overwritten.
+        let others = users[operand as usize].iter().filter(|&&step| step >= first).count() > pair.steps.len();
+        let meet = lives[operand as usize].1 == last && lives[result as usize].0 == first;
+        // A storage may be the result of one pair and the operand of a later one.
+        let free = !taken.contains(&(operand, false)) && !taken.contains(&(result, true));
+        if meet && !others && free {
+            taken.extend([(operand, false), (result, true)]);
             pairs.push(pair);
         }
     }
     pairs
 }
 
-/// The pairs that the steps allow, whenever their operands die, in order of steps.
+/// Steps that touch each storage, ascending.
+pub(super) fn users(program: &Program) -> Vec<Vec<usize>> {
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); program.storages.len()];
+    for (step, slot) in
+        program.steps.iter().enumerate().flat_map(|(at, s)| s.call.slots.iter().map(move |slot| (at, slot)))
+    {
+        if let Source::Activation(storage) = slot.source
+            && users[storage as usize].last() != Some(&step)
+        {
+            users[storage as usize].push(step);
+        }
+    }
+    users
+}
+
+/// The pairs that the steps allow, whenever their operands die, in order of their first steps.
 pub(super) fn possible(program: &Program) -> Vec<Pair> {
     // Ports keep their place, and what shares bytes with another storage lives on in it.
     let mut kept: BTreeSet<u32> =
@@ -55,25 +79,25 @@ pub(super) fn possible(program: &Program) -> Vec<Pair> {
     for (storage, within) in program.storages.iter().enumerate().filter_map(|(n, s)| Some((n, s.within?))) {
         kept.extend([storage as u32, within.storage]);
     }
-    let mut pairs = Vec::new();
+    let mut pairs: IndexMap<(u32, u32), Vec<usize>> = IndexMap::new();
     for (step, call) in program.steps.iter().map(|step| &step.call).enumerate() {
         let mut written = call.slots.iter().filter(|slot| slot.access == Access::Write);
         let (Some(dst), None) = (written.next(), written.next()) else { continue };
         let Source::Activation(result) = dst.source else { continue };
-        let mut operands: Vec<u32> = Vec::new();
         for slot in &call.slots {
             if let Source::Activation(operand) = slot.source
                 && operand != result
                 && !kept.contains(&operand)
-                && !operands.contains(&operand)
                 && reads_what_it_writes(call, operand, dst)
             {
-                operands.push(operand);
+                let steps = pairs.entry((operand, result)).or_default();
+                if steps.last() != Some(&step) {
+                    steps.push(step);
+                }
             }
         }
-        pairs.extend(operands.into_iter().map(|operand| Pair { step, operand, result }));
     }
-    pairs
+    pairs.into_iter().map(|((operand, result), steps)| Pair { steps, operand, result }).collect()
 }
 
 /// Whether the call reads of `operand` nothing but the element that it then writes to `dst`.
@@ -148,7 +172,7 @@ mod tests {
         let mut program = program(text, choice);
         let before =
             super::super::plan::place(&program, Effort::Greedy).expect("a plan").report.planned_bytes;
-        let plan = plan_memory(&mut program).expect("a plan");
+        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
         assert!(plan.report.planned_bytes >= plan.report.lower_bound_bytes);
         assert!(plan.report.planned_bytes <= plan.report.naive_bytes);
         (plan.in_place, before, plan.report.planned_bytes)
@@ -196,7 +220,7 @@ mod tests {
         let text = "%x: f32[4,8]\n@u: f32[8,64] = random(1)\n@v: f32[64,1] = random(2)\n%a = matmul %x, @u\n\
             %s = matmul %a, @v\n%b = exp %a\n%t = matmul %b, @v\n%c = tanh %b\n%w = matmul %c, @v\nreturn %s, %t, %w";
         let mut program = program(text, LayoutChoice::Buffer);
-        let plan = plan_memory(&mut program).expect("a plan");
+        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
         assert_eq!(plan.in_place, [2, 4]);
         let used: std::collections::BTreeSet<String> = program
             .steps
@@ -217,5 +241,29 @@ mod tests {
             %n = group_norm %h {groups=4, epsilon=1e-5}\n%r = conv %n, @v\nreturn %r";
         assert_eq!(planned(norm, LayoutChoice::Buffer).0, [1]);
         assert_eq!(planned(norm, LayoutChoice::Texture2d).0, []);
+    }
+
+    /// A convolution in blocks of rows writes over the residual that each block adds.
+    #[test]
+    fn several_steps_write_over_one_operand() {
+        let text = "%x: f32[1,64,32,32]\n@u: f32[64,64,3,3] = random(1)\n@v: f32[4,64,1,1] = random(2)\n\
+            %r = conv %x, @v2\n%h = exp %r\n%y = conv %h, @u {pads=[1,1,1,1]} epilogue(add %r)\n%z = conv %y, @v\nreturn %z"
+            .replace("%r = conv %x, @v2", "@v2: f32[64,64,1,1] = random(3)\n%r = conv %x, @v2");
+        let graph = drift_ir::text::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let blocks = profile::find("winograd-4x4").expect("the profile");
+        let small = profile::Winograd { scratch_bytes: 64 << 10, ..blocks.winograd };
+        let small = profile::Profile { winograd: small, ..blocks.clone() };
+        let layouts = layout::assign(&graph, &small, LayoutChoice::Buffer, None).expect("layouts");
+        let mut program = select::choose(&graph, &layouts, &small, None).expect("kernels");
+        let result =
+            program.storages.iter().position(|storage| storage.name == "y").expect("a storage") as u32;
+        let writes = program.steps.iter().filter(|step| {
+            let of = |slot: &crate::kernel::Slot| slot.source == crate::kernel::Source::Activation(result);
+            step.call.slots.iter().any(|slot| slot.access == crate::kernel::Access::Write && of(slot))
+        });
+        let blocks = writes.count();
+        assert!(blocks > 1, "{blocks}");
+        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
+        assert_eq!(plan.in_place.len(), blocks);
     }
 }

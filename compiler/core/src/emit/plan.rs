@@ -5,6 +5,7 @@ use super::{in_place, schedule, views};
 use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
 use crate::physical::{Element, Object};
+use crate::profile::MemoryForms;
 use crate::program::{Program, Storage, StorageKind};
 use drift_bundle::manifest::{MemoryReport, MemoryStrategy, TextureObject};
 use std::collections::BTreeSet;
@@ -68,17 +69,24 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
 
 /// Places every storage of a program. Where that takes less memory, steps go in another order, and write their result over
 /// an operand that dies there; the program is changed so that it says so.
-pub fn plan_memory(program: &mut Program) -> Result<MemoryPlan, MemoryError> {
+pub fn plan_memory(program: &mut Program, forms: MemoryForms) -> Result<MemoryPlan, MemoryError> {
+    let settled = |program: &Program, effort| match forms.in_place {
+        true => settled(program, effort),
+        false => Ok((program.clone(), place(program, effort)?)),
+    };
     let naive_bytes = naive_bytes(program);
     let (mut best, mut plan) = settled(program, Effort::Greedy)?;
-    if let Some(moved) = schedule::reordered(program) {
+    if let Some(moved) = schedule::reordered(program).filter(|_| forms.order) {
         let (other, other_plan) = settled(&moved, Effort::Greedy)?;
         if other_plan.report.planned_bytes < plan.report.planned_bytes {
             *program = moved;
             (best, plan) = (other, other_plan);
         }
     }
-    if let Some(joined) = with_views(program, plan.report.planned_bytes)? {
+    let planned = |program: &Program| Ok(settled(program, Effort::Greedy)?.1.report.planned_bytes);
+    if forms.views
+        && let Some(joined) = with_views(program, plan.report.planned_bytes, &planned)?
+    {
         *program = joined;
         (best, plan) = settled(program, Effort::Greedy)?;
     }
@@ -90,11 +98,14 @@ pub fn plan_memory(program: &mut Program) -> Result<MemoryPlan, MemoryError> {
     Ok(plan)
 }
 
-/// `program` with parts of concatenations in their results, as many as keep the plan within `most` bytes; none if none do.
-fn with_views(program: &Program, most: u64) -> Result<Option<Program>, MemoryError> {
-    let fits = |program: &Program| -> Result<bool, MemoryError> {
-        Ok(settled(program, Effort::Greedy)?.1.report.planned_bytes <= most)
-    };
+/// `program` with parts of concatenations in their results, as many as keep what is `planned` within `most` bytes; none if
+/// none do.
+fn with_views(
+    program: &Program,
+    most: u64,
+    planned: &dyn Fn(&Program) -> Result<u64, MemoryError>,
+) -> Result<Option<Program>, MemoryError> {
+    let fits = |program: &Program| planned(program).map(|bytes| bytes <= most);
     let mut all = program.clone();
     let mut refused: BTreeSet<String> = BTreeSet::new();
     let next = |program: &Program, refused: &BTreeSet<String>| {
@@ -132,7 +143,7 @@ fn settled(program: &Program, effort: Effort) -> Result<(Program, MemoryPlan), M
     let pairs = in_place::pairs(program, &plain.lives);
     let attempt = |pairs: &[in_place::Pair], effort| -> Result<(Program, MemoryPlan), MemoryError> {
         let merged = in_place::merge(program, pairs);
-        let steps = pairs.iter().map(|pair| pair.step).collect();
+        let steps = pairs.iter().flat_map(|pair| pair.steps.iter().copied()).collect();
         let plan = place(&merged, effort)?;
         Ok((merged, MemoryPlan { in_place: steps, ..plan }))
     };
@@ -141,8 +152,8 @@ fn settled(program: &Program, effort: Effort) -> Result<(Program, MemoryPlan), M
     if planned >= plain.report.planned_bytes {
         return attempt(&[], effort);
     }
-    let scarce = |pair: &in_place::Pair| plain.live_bytes[pair.step] > planned;
-    let needed: Vec<in_place::Pair> = pairs.iter().copied().filter(scarce).collect();
+    let scarce = |pair: &&in_place::Pair| pair.steps.iter().any(|&step| plain.live_bytes[step] > planned);
+    let needed: Vec<in_place::Pair> = pairs.iter().filter(scarce).cloned().collect();
     let some = attempt(&needed, Effort::Greedy)?;
     attempt(if some.1.report.planned_bytes <= planned { &needed } else { &pairs }, effort)
 }

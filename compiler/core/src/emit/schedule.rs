@@ -60,8 +60,10 @@ struct Flow {
     /// Bytes of each storage, and whether it is there before the first step or after the last.
     bytes: Vec<u64>,
     kept: Vec<(bool, bool)>,
-    /// Pairs that each step could compute in place, in the model's order.
-    pairs: Vec<Vec<Pair>>,
+    /// What could be computed in place, in the model's order.
+    pairs: Vec<Pair>,
+    /// Steps that touch the operand of each.
+    users: Vec<Vec<usize>>,
 }
 
 impl Flow {
@@ -106,9 +108,10 @@ impl Flow {
         let bytes_of = |storage: usize| program.storages[storage].kind.size_bytes();
         let bytes =
             (0..program.storages.len()).map(|storage| if is_root(storage) { bytes_of(storage) } else { 0 });
-        let mut pairs = vec![Vec::new(); count];
-        in_place::possible(program).into_iter().for_each(|pair| pairs[pair.step].push(pair));
-        Self { before, behind, touches, bytes: bytes.collect(), kept, pairs }
+        let pairs = in_place::possible(program);
+        let users = in_place::users(program);
+        let users = pairs.iter().map(|pair| users[pair.operand as usize].clone()).collect();
+        Self { before, behind, touches, bytes: bytes.collect(), kept, pairs, users }
     }
 
     /// How full the fullest step is in an order.
@@ -135,17 +138,12 @@ impl Flow {
                 false => change[*last + 1] -= self.bytes[storage] as i64,
             }
         }
+        self.share(order, &lives, &mut change);
         let mut peak = Peak { bytes: 0, count: 0, at: 0 };
         let mut live = 0;
-        for (at, &step) in order.iter().enumerate() {
-            live += change[at];
-            // The result takes the place of an operand that dies here.
-            let in_place = self.pairs[step].iter().find_map(|pair| {
-                let (operand, result) = (pair.operand as usize, pair.result as usize);
-                let fits = lives[operand].1 == at && lives[result].0 == at;
-                fits.then(|| self.bytes[operand].min(self.bytes[result]))
-            });
-            let bytes = live as u64 - in_place.unwrap_or(0);
+        for (at, change) in change[..order.len()].iter().enumerate() {
+            live += change;
+            let bytes = live as u64;
             match bytes.cmp(&peak.bytes) {
                 std::cmp::Ordering::Greater => peak = Peak { bytes, count: 1, at },
                 std::cmp::Ordering::Equal => peak.count += 1,
@@ -153,6 +151,27 @@ impl Flow {
             }
         }
         peak
+    }
+
+    /// Takes back what results need that can lie where an operand dies.
+    fn share(&self, order: &[usize], lives: &[(usize, usize)], change: &mut [i64]) {
+        let mut place = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(at, &step)| place[step] = at);
+        let mut taken = vec![[false; 2]; self.bytes.len()];
+        for (pair, users) in self.pairs.iter().zip(&self.users) {
+            let (operand, result) = (pair.operand as usize, pair.result as usize);
+            let (first, last) = (lives[result].0, lives[operand].1);
+            let meets = |at: usize| pair.steps.iter().any(|&step| place[step] == at);
+            if !taken[operand][0] && !taken[result][1] && last != usize::MAX && meets(first) && meets(last) {
+                let later = users.iter().filter(|&&step| place[step] >= first).count();
+                if later == pair.steps.len() {
+                    (taken[operand][0], taken[result][1]) = (true, true);
+                    let bytes = self.bytes[operand].min(self.bytes[result]) as i64;
+                    change[first] -= bytes;
+                    change[last + 1] += bytes;
+                }
+            }
+        }
     }
 
     /// The best order that one move across the peak gives, if it is better.

@@ -218,7 +218,7 @@ mod tests {
         let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let layouts = layout::assign(&graph, &profile::GENERIC, LayoutChoice::Buffer, None).expect("layouts");
         let mut program = select::choose(&graph, &layouts, &profile::GENERIC, None).expect("kernels");
-        let plan = plan_memory(&mut program).expect("a plan");
+        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
         assert!(program.bound_twice().is_empty());
         (program, plan.report.planned_bytes, plan.report.lower_bound_bytes)
     }

@@ -82,6 +82,22 @@ impl LayoutCosts {
     };
 }
 
+/// What memory planning may do with a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryForms {
+    /// Results over operands that die.
+    pub in_place: bool,
+    /// Steps in an order that keeps less alive.
+    pub order: bool,
+    /// Parts of concatenations and slices as ranges of the whole.
+    pub views: bool,
+}
+
+impl MemoryForms {
+    /// Everything.
+    pub const ALL: Self = Self { in_place: true, order: true, views: true };
+}
+
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
 /// a profile is a promise about speed, never about correctness.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +139,8 @@ pub struct Profile {
     pub grid_axis: u32,
     /// Costs of the objects that a value may live in.
     pub layout: LayoutCosts,
+    /// How memory is saved.
+    pub memory: MemoryForms,
 }
 
 const _: () = {

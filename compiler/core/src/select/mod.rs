@@ -226,7 +226,8 @@ impl Builder<'_> {
             && layout.axes == from.layout.axes
             && !layout.object.is_texture()
             && !from.layout.object.is_texture();
-        if !same || is_port || !node.epilogue.steps.is_empty() || self.moved.contains(&target) {
+        let allowed = self.context.profile.memory.views && !self.moved.contains(&target);
+        if !same || is_port || !node.epilogue.steps.is_empty() || !allowed {
             return false;
         }
         // One axis is cut, without gaps.
