@@ -196,6 +196,7 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drift_bundle::Bundle;
     use drift_bundle::manifest::Target;
     use drift_compiler::pipeline::{self, CompileOptions, ModelIdentity};
 
@@ -257,18 +258,45 @@ mod tests {
         tags.map(value).collect()
     }
 
+    /// A graph compiled without some techniques.
+    fn bundle(text: &str, disabled: &[&str]) -> Bundle {
+        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        let options = CompileOptions {
+            targets: vec![Target::WebGpu],
+            disabled: disabled.iter().map(|&name| name.to_owned()).collect(),
+            ..CompileOptions::default()
+        };
+        let identity = ModelIdentity { name: "drawn".to_owned(), hash: "00".to_owned() };
+        let compiled = pipeline::compile(graph, identity, &options).expect("a bundle");
+        Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("valid")
+    }
+
+    #[test]
+    fn what_saves_memory_can_be_left_out() {
+        let measured = |text: &str, disabled: &[&str]| {
+            let bundle = bundle(text, disabled);
+            let variant = &bundle.manifest().entries[0].variants[0];
+            (variant.dispatches.len(), variant.memory.planned_bytes)
+        };
+        let concat = "%x: f32[1,4,8,8]\n@u: f32[8,4,1,1] = random(1)\n@w: f32[4,16,1,1] = random(3)\n%a = conv %x, @u\n\
+            %b = conv %x, @u epilogue(tanh)\n%c = concat %b, %a {axis=1}\n%d = conv %c, @w\nreturn %d";
+        assert_eq!(measured(concat, &[]).0 + 1, measured(concat, &["views"]).0);
+        let residual = "%x: f32[1,4,8,8]\n@u: f32[8,4,1,1] = random(1)\n@v: f32[8,8,1,1] = random(2)\n%r = conv %x, @u\n\
+            %h = conv %r, @v\n%y = conv %h, @v epilogue(add %r)\n%z = conv %y, @v\nreturn %z";
+        assert!(measured(residual, &[]).1 < measured(residual, &["in-place"]).1);
+        let branches = "%x: f32[1,4,8,8]\n@u: f32[64,4,1,1] = random(1)\n@v: f32[8,64,1,1] = random(2)\n\
+            @w: f32[8,64,1,1] = random(3)\n@z: f32[8,8,1,1] = random(4)\n%a = conv %x, @u\n\
+            %h = tanh %a\n%k = conv %h, @w\n%s = conv %a, @v\n%y = conv %s, @z epilogue(add %k)\nreturn %y";
+        assert!(measured(branches, &[]).1 < measured(branches, &["step-order"]).1);
+    }
+
     /// What a model's bundle draws, read back from the SVG, is the plan that its variant was made with.
     #[test]
     fn the_drawing_is_the_plan() {
         let text = "%x: f32[1,4,16,16]\n@u: f32[16,4,1,1] = random(1)\n@v: f32[8,16,1,1] = random(2)\n\
             @w: f32[8,8,1,1] = random(3)\n%a = conv %x, @u\n%b = conv %a, @v\n%c = conv %b, @w\n\
             %d = conv %c, @w epilogue(add %b)\nreturn %d";
-        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
-        let options = CompileOptions { targets: vec![Target::WebGpu], ..CompileOptions::default() };
-        let identity = ModelIdentity { name: "drawn".to_owned(), hash: "00".to_owned() };
-        let compiled = pipeline::compile(graph, identity, &options).expect("a bundle");
-        let bundle =
-            drift_bundle::Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("valid");
+        let bundle = bundle(text, &[]);
         let entry = &bundle.manifest().entries[0];
         let variant = &entry.variants[0];
         let blocks = blocks(bundle.manifest(), entry, variant);

@@ -276,7 +276,7 @@ impl Work<'_> {
                 .time("layout", || layout::assign(&graph, &reduced, options.layout, options.precision))?;
             let mut program =
                 clock.time("select", || select::choose(&graph, &layouts, &reduced, options.precision))?;
-            let plan = clock.time("memory", || emit::plan_memory(&mut program, profile.memory))?;
+            let plan = clock.time("memory", || emit::plan_memory(&mut program, reduced.memory))?;
             let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels: steps });
         }
@@ -479,7 +479,7 @@ pub fn emit_stage(
             continue;
         }
         let mut program = select::choose(&graph, &layouts, &reduced, options.precision)?;
-        let plan = emit::plan_memory(&mut program, profile.memory)?;
+        let plan = emit::plan_memory(&mut program, reduced.memory)?;
         match stage {
             Stage::Graph | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), program_text(&program))),
@@ -527,11 +527,14 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
         plan.in_place.len()
     );
     let mut lines: Vec<(u64, usize, usize, String)> = Vec::new();
-    for ((storage, place), &(first, last)) in program.storages.iter().zip(&plan.places).zip(&plan.lives) {
+    for ((storage, place), &(first, own_last)) in program.storages.iter().zip(&plan.places).zip(&plan.lives) {
         let size = storage.kind.size_bytes();
         if size == 0 {
             continue;
         }
+        // A part is needed for as long as the whole is.
+        let wholes = std::iter::successors(storage.within, |w| program.storages[w.storage as usize].within);
+        let last = wholes.map(|whole| plan.lives[whole.storage as usize].1).fold(own_last, usize::max);
         let place = match place {
             emit::Place::Arena(offset) => format!("arena +{offset}"),
             emit::Place::Texture(index) => format!("texture {index}"),
