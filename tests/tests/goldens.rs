@@ -105,6 +105,22 @@ fn a_convolution_after_winograd_reads_as_its_golden() {
     }
 }
 
+/// Estimates choose the kernel, so a case could quietly come to prove another one.
+#[test]
+fn cases_of_attention_run_the_kernels_that_they_are_named_after() {
+    let cooperative = Setting { precision: Precision::F16, profile: "cooperative-loops", ..GENERIC };
+    let mut others = Vec::new();
+    for case in cases::all().filter(|case| case.name.starts_with("attention_")) {
+        let setting = if kernel_of(case) == "attention_cooperative" { cooperative } else { GENERIC };
+        let program = program(graph(case.graph), setting);
+        if program.steps.iter().all(|step| step.call.kernel.name != kernel_of(case)) {
+            let ran: Vec<&str> = program.steps.iter().map(|step| step.call.kernel.name).collect();
+            others.push(format!("{}: {}", case.name, ran.join(", ")));
+        }
+    }
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
 #[test]
 fn attention_by_cooperative_matrices_reads_as_its_golden() {
     let setting = Setting { precision: Precision::F16, profile: "cooperative-loops", ..GENERIC };

@@ -13,7 +13,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     golden(
         "attention_rows/heads-second-c40-cross",
-        "%q: f32[2,33,3,40]\n%k: f32[2,77,3,40]\n%v: f32[2,77,3,40]\n%1 = attention %q, %k, %v {q=[0,2,1,3], k=[0,2,1,3], v=[0,2,1,3], y=[0,2,1,3]} scores(mul 0.158)\nreturn %1",
+        "%q: f32[2,33,4,40]\n%k: f32[2,77,2,40]\n%v: f32[2,77,2,40]\n%1 = attention %q, %k, %v {q=[0,2,1,3], k=[0,2,1,3], v=[0,2,1,3], y=[0,2,1,3]} scores(mul 0.158)\nreturn %1",
     ),
     case(
         "attention_rows/c5-values-c6-bias-of-all-rows",
@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "attention_rows/many-queries",
-        "%q: f32[1,1,150,16]\n%k: f32[1,1,70,16]\n%1 = attention %q, %k, %k scores(mul 0.25)\nreturn %1",
+        "%q: f32[1,4,150,16]\n%k: f32[1,2,70,16]\n%1 = attention %q, %k, %k scores(mul 0.25)\nreturn %1",
     ),
     case(
         "attention_rows/large-values",
@@ -82,6 +82,18 @@ pub(super) const CASES: &[Case] = &[
     case(
         "attention_cooperative/c72",
         "%q: f32[1,1,20,72]\n%k: f32[1,1,33,72]\n%1 = attention %q, %k, %k scores(mul 0.118)\nreturn %1",
+    ),
+    golden(
+        "attention_stats/c112",
+        "%q: f32[1,9,2,112]\n%k: f32[1,2,13,112]\n%m: f32[13]\n%1 = attention %q, %k, %k {q=[0,2,1,3], y=[0,2,1,3]} scores(mul 0.09; add %m)\nreturn %1",
+    ),
+    case(
+        "attention_stats/c120-unseen-rows-then-residual",
+        "%q: f32[2,1,20,120]\n%k: f32[2,1,36,120]\n%r: f32[2,1,20,120]\n@row: bool[20,1] = [true, false, true, true, true, false, true, true, true, true, true, true, true, true, true, true, true, true, true, false]\n@low: f32[] = -inf\n%1 = attention %q, %k, %k {unseen_is_zero=true} scores(mul 0.09; select @row, step0, @low) epilogue(add %r)\nreturn %1",
+    ),
+    case(
+        "attention_stats/c128-one-head-of-keys-many-rows",
+        "%q: f32[1,3,70,128]\n%k: f32[1,1,300,128]\n%1 = attention %q, %k, %k scores(mul 0.03)\nreturn %1",
     ),
     case(
         "attention/written-out-with-transposes",

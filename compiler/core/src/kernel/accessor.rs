@@ -5,7 +5,8 @@
 //! `src_load(b, y, x, s) -> vec4<STORED>` (as stored),
 //! `src_scalar(b, y, x, c) -> f32|i32|u32` (one channel), and for a written slot
 //! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or
-//! `value_of(b, y, x, s, value)` where it finishes what the kernel made. Coordinates must be within the slot's sizes, except that those of an axis of size
+//! `value_of(b, y, x, s, value)` where it finishes what the kernel made; a kernel that calls neither has it applied to what
+//! it reads from `a`. Coordinates must be within the slot's sizes, except that those of an axis of size
 //! one are ignored: that is how operands broadcast.
 
 mod broadcast;
@@ -109,6 +110,15 @@ impl Accessors<'_> {
         text.extend(functions::texts(&called));
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
             let calls = |suffix: &str| self.body.contains(&format!("{}_{suffix}(", slot.name));
+            if let Some(prologue) = self.finishes_reads().filter(|_| slot.name == "a") {
+                let element = slot.layout.element;
+                for (suffix, scalar) in [("read", element.compute_name()), ("load", element.name())] {
+                    if calls(suffix) {
+                        self.write_finished_read(text, slot, prologue, (suffix, scalar));
+                    }
+                }
+                continue;
+            }
             if calls("read") || operands.contains(&slot.name.as_str()) {
                 self.write_read(text, slot, "read", slot.layout.element.compute_name());
             }
@@ -119,7 +129,7 @@ impl Accessors<'_> {
                 self.write_scalar(text, slot);
             }
         }
-        if let Some(prologue) = &self.call.prologue {
+        if let Some(prologue) = self.call.prologue.as_ref().filter(|_| self.finishes_reads().is_none()) {
             let ty = prologue.result.parameter();
             // A kernel that makes the value itself has it finished here.
             let given = self.body.contains("value_of(").then_some("made");
@@ -141,6 +151,36 @@ impl Accessors<'_> {
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Write) {
             self.write_write(text, slot);
         }
+    }
+
+    /// The prologue of a kernel that calls none: it finishes what the kernel reads of its left factor.
+    fn finishes_reads(&self) -> Option<&ScalarProgram> {
+        let calls = ["value_of(", "value_read("].iter().any(|call| self.body.contains(call));
+        self.call.prologue.as_ref().filter(|_| !calls)
+    }
+
+    /// `slot_read` or `slot_load` with a prologue applied; dead lanes stay zero.
+    fn write_finished_read(
+        &self,
+        text: &mut String,
+        slot: &Slot,
+        prologue: &ScalarProgram,
+        (suffix, scalar): (&str, &str),
+    ) {
+        let raw = Slot { name: format!("{}_raw", slot.name), ..slot.clone() };
+        self.write_read(text, &raw, suffix, scalar);
+        let name = &slot.name;
+        line(text, format_args!("fn {name}_{suffix}(b: u32, y: u32, x: u32, s: u32) -> vec4<{scalar}> {{"));
+        line(text, format_args!("    let made = vec4<f32>({name}_raw_{suffix}(b, y, x, s));"));
+        let value = prologue.write(text, Some("made"));
+        let live = slot.extents().channels;
+        let value = match live.is_multiple_of(LANES) {
+            true => value,
+            false => format!(
+                "select(vec4<f32>(), {value}, vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u))"
+            ),
+        };
+        line(text, format_args!("    return vec4<{scalar}>({value});\n}}"));
     }
 
     fn binding(&self, slot: &Slot) -> &Binding {

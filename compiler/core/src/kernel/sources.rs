@@ -21,6 +21,7 @@ kernels!(
     "arg_reduce",
     "attention_cooperative",
     "attention_rows",
+    "attention_stats",
     "concat",
     "conv_depthwise",
     "conv_generic",

@@ -1,8 +1,10 @@
 //! Attention as one kernel, without a matrix of scores: on cooperative matrices, or with a query in each invocation's
-//! registers. Which of these, or the ops that attention stands for, is decided by estimates ([`cost`]); `expand` asks here
-//! before layouts are chosen, selection asks again for the kernel.
+//! registers; or with scores in memory and most of the softmax in the second product ([`partial`]). Which of these, or the
+//! ops that attention stands for, is decided by estimates ([`cost`]); `expand` asks here before layouts are chosen,
+//! selection asks again for the kernel.
 
 mod cost;
+mod partial;
 
 pub use cost::{Plan, Strategy, Work};
 
@@ -28,7 +30,9 @@ pub(super) fn select(
     let work = work(context, node, op)?;
     let plan = cost::plan(&work, context.profile);
     let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
-    let (kernel, size, workgroups, mut constants) = launch(context, strategy, &work);
+    let Some((kernel, size, workgroups, mut constants)) = launch(context, strategy, &work) else {
+        return partial::select(context, node, op, &work, &plan.explain());
+    };
     if work.batch.max(work.heads).max(u64::from(workgroups[0])) > u64::from(context.profile.grid_axis) {
         return Err(Declined::Shape("more heads or tiles than an axis of the grid has".to_owned()));
     }
@@ -51,9 +55,11 @@ pub(super) fn select(
 /// Kernel, workgroup size, workgroups and constants of a strategy.
 type Launch = (&'static str, [u32; 3], [u32; 3], Vec<(&'static str, Constant)>);
 
-fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Launch {
+/// `None` where it takes more than one.
+fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Launch> {
     let grid = |rows: u64| [work.queries.div_ceil(rows) as u32, work.heads as u32, work.batch as u32];
-    match strategy {
+    Some(match strategy {
+        Strategy::Partial => return None,
         Strategy::Cooperative { threads, parts, tile } => (
             "attention_cooperative",
             [threads as u32, 1, 1],
@@ -74,7 +80,7 @@ fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Launch {
                 ("STAGED", Constant::Bool(staged)),
             ],
         ),
-    }
+    })
 }
 
 /// Sizes of an attention on this device.

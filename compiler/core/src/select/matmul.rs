@@ -8,7 +8,7 @@ use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
 
 /// Rows up to which a product is bound by reading the matrix once.
-const FEW_ROWS: u64 = 4;
+pub(super) const FEW_ROWS: u64 = 4;
 
 /// The sizes of a product.
 struct Sizes {

@@ -3,6 +3,7 @@
 
 use crate::physical::{Element, LANES};
 use crate::profile::Profile;
+use crate::select::matmul::FEW_ROWS;
 use drift_ir::op::Attention;
 use drift_ir::op::attention::{HEADS_FIRST, HeadSizes};
 
@@ -52,6 +53,8 @@ pub enum Strategy {
         /// Whether keys and values pass through workgroup memory.
         staged: bool,
     },
+    /// Scores in memory; the softmax happens where the second product reads them.
+    Partial,
 }
 
 /// What was estimated for one attention.
@@ -59,6 +62,7 @@ pub enum Strategy {
 pub struct Plan {
     cooperative: Result<(Strategy, f64), String>,
     rows: Result<(Strategy, f64), String>,
+    partial: Result<(Strategy, f64), String>,
     decomposed: f64,
     score_bytes: u64,
 }
@@ -107,7 +111,8 @@ impl Work {
         self.scores() * (2 * (self.channels + self.value_channels) + 5)
     }
 
-    fn scores(&self) -> u64 {
+    /// Scores in all.
+    pub(super) fn scores(&self) -> u64 {
         self.batch * self.heads * self.queries * self.keys
     }
 
@@ -125,13 +130,17 @@ fn units(profile: &Profile) -> f64 {
 /// Estimates every way.
 pub(super) fn plan(work: &Work, profile: &Profile) -> Plan {
     let cooperative = cooperative(work, profile);
-    let rows = match profile.cooperative_as_loops && cooperative.is_ok() {
-        true => Err(format!("profile {} tries cooperative matrices wherever they serve", profile.name)),
-        false => rows(work, profile),
+    let (rows, partial) = match profile.cooperative_as_loops && cooperative.is_ok() {
+        true => {
+            let reason = format!("profile {} tries cooperative matrices wherever they serve", profile.name);
+            (Err(reason.clone()), Err(reason))
+        }
+        false => (rows(work, profile), partial(work, profile)),
     };
     Plan {
         cooperative,
         rows,
+        partial,
         decomposed: decomposed(work, profile),
         score_bytes: work.scores() * work.element.size_bytes(),
     }
@@ -149,7 +158,8 @@ impl Plan {
     }
 
     fn best(&self) -> Option<(Strategy, f64)> {
-        let made = [&self.cooperative, &self.rows].into_iter().filter_map(|made| made.as_ref().ok().copied());
+        let made = [&self.cooperative, &self.rows, &self.partial].into_iter();
+        let made = made.filter_map(|made| made.as_ref().ok().copied());
         made.min_by(|(_, a), (_, b)| a.total_cmp(b))
     }
 
@@ -158,9 +168,10 @@ impl Plan {
         let reason =
             |made: &Result<(Strategy, f64), String>| made.as_ref().err().cloned().unwrap_or_default();
         format!(
-            "attention_cooperative: {}; attention_rows: {}",
+            "attention_cooperative: {}; attention_rows: {}; attention_stats: {}",
             reason(&self.cooperative),
-            reason(&self.rows)
+            reason(&self.rows),
+            reason(&self.partial)
         )
     }
 
@@ -176,13 +187,15 @@ impl Plan {
                 let lanes = threads / rows;
                 format!("{name} {} ({rows} queries x {lanes} lanes, {tile} keys {through})", kilo(*clocks))
             }
+            Ok((Strategy::Partial, clocks)) => format!("{name} {}", kilo(*clocks)),
             Err(reason) => format!("{name} no ({reason})"),
         };
         format!(
-            "estimated kilo-clocks: {}, {}, with {} bytes of scores in memory {}",
+            "estimated kilo-clocks: {}, {}, with {} bytes of scores in memory {}, and of weights {}",
             shown("cooperative", &self.cooperative),
             shown("rows", &self.rows),
             self.score_bytes,
+            shown("once", &self.partial),
             kilo(self.decomposed)
         )
     }
@@ -293,16 +306,31 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     least(candidates.filter(fits).map(estimate)).ok_or_else(|| "no tile of keys fits".to_owned())
 }
 
-/// Two products around a softmax.
+/// Two products, the second of which does most of the softmax.
+fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
+    if work.shared != work.heads && work.shared != 1 {
+        return Err(format!("{} heads share {} in its products", work.heads, work.shared));
+    }
+    if work.queries <= FEW_ROWS {
+        return Err(format!("few queries ({}), whose products only read a matrix", work.queries));
+    }
+    Ok((Strategy::Partial, products(work, profile, 2.5)))
+}
+
+/// Two products around a softmax, and the transposes before and behind.
 fn decomposed(work: &Work, profile: &Profile) -> f64 {
+    products(work, profile, 3.0) + work.moves as f64 * (STARTUP + DISPATCH)
+}
+
+/// Two products and a dispatch between, with so many passes over the scores.
+fn products(work: &Work, profile: &Profile, passes: f64) -> f64 {
     let matrices = profile.cooperative.is_some() && work.element == Element::F16;
     let (rate, align) = if matrices { (PRODUCT_MATRIX_RATE, 64) } else { (PRODUCT_PLAIN_RATE, 16) };
     let arithmetic = work.multiply_adds(align) / (units(profile) * rate);
     let scores = work.scores() as f64;
     let stores = scores / (units(profile) * STORES);
-    let bytes = 3.0 * scores * work.element.size_bytes() as f64 / BYTES;
-    let moves = work.moves as f64 * (STARTUP + DISPATCH);
-    arithmetic + stores + bytes + 3.0 * STARTUP + 2.0 * DISPATCH + moves
+    let bytes = passes * scores * work.element.size_bytes() as f64 / BYTES;
+    arithmetic + stores + bytes + 3.0 * STARTUP + 2.0 * DISPATCH
 }
 
 #[cfg(test)]
@@ -338,8 +366,14 @@ mod tests {
     #[test]
     fn wide_heads_keep_their_scores() {
         let plan = plan(&work(1, 4096, 4096, 512, Element::F16), nvidia());
-        assert_eq!(plan.fused(), None);
-        assert!(plan.why_not_fused().contains("512"), "{}", plan.why_not_fused());
+        assert_eq!(plan.fused(), Some(Strategy::Partial), "{}", plan.explain());
+        assert!(plan.explain().contains("512 and 512 channels are too many"), "{}", plan.explain());
+    }
+
+    #[test]
+    fn wide_heads_that_share_keys_are_written_out() {
+        let shared = Work { shared: 2, ..work(8, 64, 64, 512, Element::F16) };
+        assert_eq!(plan(&shared, nvidia()).fused(), None);
     }
 
     #[test]

@@ -1,0 +1,46 @@
+// What the softmax of each row needs: its largest element, and the reciprocal of the sum of exponentials relative to it. All
+// else happens where the row is read. One workgroup a row, read once: each invocation keeps a running maximum and sum.
+
+const LOWEST: f32 = -3.4028234e38;
+const ROWS: u32 = SRC_BATCH * SRC_HEIGHT * SRC_WIDTH;
+
+var<workgroup> peaks: array<f32, WORKGROUP_X>;
+var<workgroup> wholes: array<f32, WORKGROUP_X>;
+
+@compute @workgroup_size(WORKGROUP_X, 1, 1)
+fn attention_stats(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+) {
+    let row = min(group.y * GRID_X + group.x, ROWS - 1u);
+    let x = row % SRC_WIDTH;
+    let y = row / SRC_WIDTH % SRC_HEIGHT;
+    let b = row / (SRC_WIDTH * SRC_HEIGHT);
+    var largest = LOWEST;
+    var whole = 0.0;
+    for (var s = local; s < SRC_SLICES; s += WORKGROUP_X) {
+        let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(SRC_CHANNELS);
+        let score = select(vec4<f32>(LOWEST), src_read(b, y, x, s), live);
+        let next = max(largest, max(max(score.x, score.y), max(score.z, score.w)));
+        let weight = select(vec4<f32>(0.0), exp(score - next), live);
+        whole = whole * exp(largest - next) + ((weight.x + weight.y) + (weight.z + weight.w));
+        largest = next;
+    }
+    peaks[local] = largest;
+    wholes[local] = whole;
+    workgroupBarrier();
+    for (var stride = WORKGROUP_X / 2u; stride > 0u; stride = stride / 2u) {
+        if local < stride {
+            let next = max(peaks[local], peaks[local + stride]);
+            wholes[local] = wholes[local] * exp(peaks[local] - next)
+                + wholes[local + stride] * exp(peaks[local + stride] - next);
+            peaks[local] = next;
+        }
+        workgroupBarrier();
+    }
+    if local == 0u {
+        let sum = wholes[0];
+        largest_write(b, y, x, 0u, vec4<f32>(peaks[0]));
+        inverse_write(b, y, x, 0u, vec4<f32>(select(1.0 / sum, 0.0, UNSEEN_IS_ZERO && sum == 0.0)));
+    }
+}
