@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "attention_cooperative/c48-several-tiles-batch-2",
-        "%q: f32[2,1,70,48]\n%k: f32[2,1,64,48]\n%v: f32[2,1,64,48]\n%1 = attention %q, %k, %v scores(mul 0.125)\nreturn %1",
+        "%q: f32[2,1,70,48]\n%k: f32[2,1,64,48]\n%v: f32[2,1,64,48]\n%1 = attention %q, %k, %v scores(mul 0.05)\nreturn %1",
     ),
     case(
         "attention_cooperative/c5-values-c6-masks",
