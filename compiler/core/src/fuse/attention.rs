@@ -4,6 +4,7 @@
 use super::absorb::MAX_EXTRA_OPERANDS;
 use crate::simplify::edit;
 use crate::simplify::pattern::{only_user, producer, producer_id, uniform};
+use crate::simplify::product::repeated;
 use crate::simplify::rule::{Apply, Declined, Outcome, Rule};
 use drift_ir::op::attention::{HEADS_FIRST, HeadAxes};
 use drift_ir::op::{
@@ -25,6 +26,14 @@ pub(super) const ATTENTION_ABSORBS_TRANSPOSE: Rule = Rule {
     picture: "attention(transpose x, ..) => attention(x, ..), read where heads and rows lie, when channels stay innermost \
               and nobody else reads the transpose",
     apply: Apply::Node(absorbs_transpose),
+};
+
+/// `attention(q, repeat g k, repeat g v)   =>   attention(q, k, v)`
+pub(super) const ATTENTION_ABSORBS_REPEAT: Rule = Rule {
+    name: "attention-absorbs-repeat",
+    picture: "attention(q, k and v with each head repeated g times) => attention(q, k, v), whose heads of q share those of k \
+              and v: grouped queries",
+    apply: Apply::Node(absorbs_repeat),
 };
 
 /// `transpose (attention q, k, v)   =>   attention q, k, v`
@@ -230,6 +239,32 @@ fn absorbs_transpose(graph: &mut Graph, node: NodeId) -> Outcome {
         return edit::set_op(graph, node, Op::Attention(op), &inputs);
     }
     refusal.map_or(Ok(false), Err)
+}
+
+fn absorbs_repeat(graph: &mut Graph, node: NodeId) -> Outcome {
+    let Op::Attention(op) = &graph.node(node).op else { return Ok(false) };
+    let op = op.clone();
+    if op.k != HEADS_FIRST || op.v != HEADS_FIRST {
+        return Ok(false);
+    }
+    let mut inputs = graph.node(node).inputs.clone();
+    let (Some(k), Some(v)) = (repeated(graph, inputs[1]), repeated(graph, inputs[2])) else {
+        return Ok(false);
+    };
+    // The axis that was repeated stands behind the heads.
+    let heads_only = |source: ValueId| -> Vec<Dim> {
+        let mut shape = graph.value(source).ty.shape.clone();
+        shape.remove(shape.len() - 3);
+        shape
+    };
+    let shapes = [heads_only(k.source), heads_only(v.source)];
+    if k.times != v.times || shapes.iter().any(|shape| shape.len() != 4) {
+        return Ok(false);
+    }
+    for ((at, source), shape) in [(1, k.source), (2, v.source)].into_iter().zip(shapes) {
+        inputs[at] = edit::insert_before(graph, node, Op::Reshape(Reshape { shape }), &[source])?;
+    }
+    edit::set_op(graph, node, Op::Attention(op), &inputs)
 }
 
 fn writes_transposed(graph: &mut Graph, node: NodeId) -> Outcome {

@@ -26,6 +26,7 @@ pub const RULES: &[Rule] = &[
     EPILOGUE,
     attention::ATTENTION,
     attention::ATTENTION_ABSORBS_TRANSPOSE,
+    attention::ATTENTION_ABSORBS_REPEAT,
     attention::ATTENTION_WRITES_TRANSPOSED,
 ];
 

@@ -15,7 +15,7 @@ mod identity;
 mod normalize;
 mod padding;
 pub(crate) mod pattern;
-mod product;
+pub(crate) mod product;
 pub mod rule;
 mod sink;
 mod slices;

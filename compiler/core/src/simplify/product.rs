@@ -122,14 +122,14 @@ fn matmul_absorbs_expand(graph: &mut Graph, node: NodeId) -> Outcome {
 }
 
 /// A value whose heads are repeated: what it is made from, `[.., heads, rows, columns]`.
-struct Repeated {
-    source: ValueId,
+pub(crate) struct Repeated {
+    pub(crate) source: ValueId,
     heads: Dim,
-    times: Dim,
+    pub(crate) times: Dim,
 }
 
 /// Matches `reshape (expand x)` with x `[.., h, 1, t, d]`, expanded to `[.., h, g, t, d]` and merged to `[.., h g, t, d]`.
-fn repeated(graph: &Graph, value: ValueId) -> Option<Repeated> {
+pub(crate) fn repeated(graph: &Graph, value: ValueId) -> Option<Repeated> {
     let merged = producer(graph, value).filter(|node| matches!(node.op, Op::Reshape(_)))?;
     let expand = producer(graph, merged.inputs[0])?;
     let Op::Expand(Expand { shape: wide }) = &expand.op else { return None };

@@ -121,6 +121,18 @@ fn attention_absorbs_transposes_behind_axes_of_size_one() {
 }
 
 #[test]
+fn attention_absorbs_repeat() {
+    check(
+        "attention-absorbs-repeat",
+        "%q: f32[2,6,4,5]\n%k: f32[2,3,1,7,5]\n%v: f32[2,3,1,7,6]\n%1 = expand %k {shape=[2,3,2,7,5]}\n\
+         %2 = reshape %1 {shape=[2,6,7,5]}\n%3 = expand %v {shape=[2,3,2,7,6]}\n%4 = reshape %3 {shape=[2,6,7,6]}\n\
+         %y = attention %q, %2, %4 scores(mul 0.5)\nreturn %y",
+        "%q: f32[2,6,4,5]\n%k: f32[2,3,1,7,5]\n%v: f32[2,3,1,7,6]\n%1 = reshape %k {shape=[2,3,7,5]}\n\
+         %2 = reshape %v {shape=[2,3,7,6]}\n%y = attention %q, %1, %2 scores(mul 0.5)\nreturn %y",
+    );
+}
+
+#[test]
 fn attention_writes_transposed() {
     check(
         "attention-writes-transposed",
