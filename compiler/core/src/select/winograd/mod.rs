@@ -42,6 +42,10 @@ struct Plan {
 /// How much faster than the direct product a form has to be for its weights, which are larger, to be worth it.
 const WORTH: f64 = 1.15;
 
+/// Clocks that a form has to save for each MiB that its filters are larger than the weights: they are shipped, loaded and kept
+/// for as long as the model is.
+const WORTH_OF_A_MIB: f64 = 10_000.0;
+
 /// Clocks of a transformation's beginning and end, from what an H200 took for small images.
 const TRANSFORM: f64 = 4000.0;
 
@@ -89,6 +93,11 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, layer: Layer) -> Re
             reasons.push(against);
             continue;
         }
+        let growth = layer.growth_bytes(plan.form, stored) as f64 / f64::from(1 << 20);
+        if growth * WORTH_OF_A_MIB > direct - plan.clocks {
+            reasons.push(format!("{against}, for {growth:.0} MiB more of filters"));
+            continue;
+        }
         let error = form::sampled_error(plan.form, tensor, stored);
         if error > budget(stored) {
             reasons.push(format!("{name}: error {error:.1e} on a sample, above {:.1e}", budget(stored)));
@@ -106,6 +115,12 @@ impl Layer {
     /// Channels in whole slices, of the source and of the result.
     fn whole_channels(&self) -> [u64; 2] {
         [self.src_channels, self.dst_channels].map(|channels| channels.next_multiple_of(LANES))
+    }
+
+    /// Bytes that the filters of a form take more than the weights.
+    fn growth_bytes(&self, form: Form, stored: Element) -> u64 {
+        let [k, n] = self.whole_channels();
+        (form.planes() - 9) * k * n * stored.size_bytes()
     }
 
     fn direct_clocks(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
