@@ -40,7 +40,7 @@ struct Plan {
 }
 
 /// How much faster than the direct product a form has to be for its weights, which are larger, to be worth it.
-const WORTH: f64 = 1.15;
+const WORTH: f64 = 1.3;
 
 /// Clocks that a form has to save for each MiB that its filters are larger than the weights: they are shipped, loaded and kept
 /// for as long as the model is.
