@@ -1,12 +1,12 @@
 //! `driftc bench --ablate`: the model without each technique, one at a time: time, memory, traffic and error.
 
 use crate::args::{BenchArgs, CompileFlags, PrecisionArg};
-use crate::bench::{self, Measured};
+use crate::bench::{self, Measured, Subject};
 use crate::error::CliError;
+use crate::replay;
 use crate::report::AblationJson;
 use crate::stats::median;
 use crate::units::{bytes, milliseconds};
-use crate::{Console, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Variant;
 use drift_compiler::technique::TECHNIQUES;
@@ -18,18 +18,18 @@ use std::io::Write;
 pub(crate) fn run(
     args: &BenchArgs,
     device: &Device,
+    subject: &Subject<'_>,
     (whole, measured): (&Bundle, &Measured),
-    console: &mut Console<'_>,
 ) -> Result<Vec<AblationJson>, CliError> {
     let target = device.info().kind.target();
     let flags = CompileFlags { profile: vec![profile_of(whole, measured)], ..args.flags.clone() };
     let exact = CompileFlags { precision: Some(PrecisionArg::F32), ..flags.clone() };
-    let reference = outputs(&bench::compile(args, target, &exact, console)?, device)?;
+    let reference = outputs(&subject.compile(target, &exact)?, device)?;
     let mut lines = vec![line("nothing", whole, measured, device, &reference)?];
     for technique in TECHNIQUES {
         let mut flags = flags.clone();
         flags.disable.push(technique.name.to_owned());
-        let bundle = bench::compile(args, target, &flags, console)?;
+        let bundle = subject.compile(target, &flags)?;
         if program(&bundle, measured) == program(whole, measured) {
             continue;
         }

@@ -3,6 +3,7 @@
 use crate::args::{BenchArgs, CompileFlags};
 use crate::error::CliError;
 use crate::host::HostTensor;
+use crate::model::Model;
 use crate::progress::Progress;
 use crate::report::{self, BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
@@ -32,11 +33,12 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     }
     let target = args.target.map_or(Target::Vulkan, Target::from);
     let device = replay::open(target, args.device.as_deref())?;
-    let bundle = compile(args, target, &args.flags, console)?;
+    let subject = Subject::import(args, console)?;
+    let bundle = subject.compile(target, &args.flags)?;
     let measured = measure(&bundle, &device, args)?;
     let mut report = measured.report(args);
     if args.ablate {
-        report.ablation = ablate::run(args, &device, (&bundle, &measured), console)?;
+        report.ablation = ablate::run(args, &device, &subject, (&bundle, &measured))?;
     }
     finish(args, report, &measured, console)
 }
@@ -59,21 +61,32 @@ fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
     if args.flags != CompileFlags::default() { usage("a compile flag") } else { Ok(()) }
 }
 
-/// A bundle of the model.
-pub(crate) fn compile(
-    args: &BenchArgs,
-    target: Target,
-    flags: &CompileFlags,
-    console: &mut Console<'_>,
-) -> Result<Bundle, CliError> {
-    let _progress = Progress::spinner("compiling");
-    let source = model::open(&args.model)?;
-    let model =
-        model::import(&source, model::dims(flags)).map_err(|source| CliError::model(&args.model, source))?;
-    model.notes.iter().try_for_each(|note| console.note(note))?;
-    let compiled = drift_compiler::compile(model.graph, model.identity, &model::options(flags, vec![target]))
-        .map_err(|source| CliError::compile(&args.model, source))?;
-    Ok(Bundle::from_bytes(compiled.bundle.to_bytes()?)?)
+/// The model that is measured: imported once, however often it is compiled.
+pub(crate) struct Subject<'a> {
+    path: &'a Path,
+    model: Model,
+}
+
+impl<'a> Subject<'a> {
+    fn import(args: &'a BenchArgs, console: &mut Console<'_>) -> Result<Self, CliError> {
+        let path = args.model.as_path();
+        let _progress = Progress::spinner("importing");
+        let source = model::open(path)?;
+        let model = model::import(&source, model::dims(&args.flags))
+            .map_err(|source| CliError::model(path, source))?;
+        model.notes.iter().try_for_each(|note| console.note(note))?;
+        Ok(Self { path, model })
+    }
+
+    /// A bundle of the model.
+    pub(crate) fn compile(&self, target: Target, flags: &CompileFlags) -> Result<Bundle, CliError> {
+        let _progress = Progress::spinner("compiling");
+        let Model { graph, identity, .. } = &self.model;
+        let options = model::options(flags, vec![target]);
+        let compiled = drift_compiler::compile(graph.clone(), identity.clone(), &options)
+            .map_err(|source| CliError::compile(self.path, source))?;
+        Ok(Bundle::from_bytes(compiled.bundle.to_bytes()?)?)
+    }
 }
 
 /// What was measured on one bundle.
