@@ -242,11 +242,7 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
             extent_px: object.extent_px.map(|size| size as u32),
         })
         .collect();
-    let pooled: u64 = objects
-        .objects
-        .iter()
-        .map(|o| o.extent_px.iter().product::<u64>() * 4 * o.format.1.size_bytes())
-        .sum();
+    let pooled: u64 = texture_objects.iter().map(TextureObject::size_bytes).sum();
     let live_bytes = live_bytes(program, &parts, &lives);
     let report = MemoryReport {
         naive_bytes: naive_bytes(program),

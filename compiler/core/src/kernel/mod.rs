@@ -71,6 +71,11 @@ impl Slot {
         }
     }
 
+    /// The same tensor as another argument.
+    pub fn as_argument(&self, name: &str, access: Access) -> Self {
+        Self { name: name.to_owned(), access, ..self.clone() }
+    }
+
     /// Sizes of the coordinates.
     pub fn extents(&self) -> Extents {
         self.layout.axes.extents(&self.shape)

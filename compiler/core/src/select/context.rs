@@ -10,6 +10,7 @@ use crate::program::{PackedConstant, PackedKey, Placement, Program, ProgramStep,
 use drift_ir::op::StepArg;
 use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, ValueId};
 use indexmap::IndexMap;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Storage buffers that every device binds in one dispatch: WebGPU's default limit.
@@ -43,6 +44,8 @@ pub struct Context<'a> {
     pub placements: BTreeMap<ValueId, Placement>,
     /// What has been chosen.
     pub program: Program,
+    /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`winograd::room`).
+    pub(super) lives: OnceCell<BTreeMap<NodeId, u64>>,
     packed: IndexMap<PackedKey, u32>,
     error: Option<SelectError>,
 }
@@ -55,6 +58,7 @@ impl<'a> Context<'a> {
             precision,
             placements: BTreeMap::new(),
             program: Program::default(),
+            lives: OnceCell::new(),
             packed: IndexMap::new(),
             error: None,
         }

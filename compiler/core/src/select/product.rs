@@ -266,7 +266,7 @@ fn finish(
     let mut constants = common;
     constants.push(("SPLIT", Constant::U32(tiling.split as u32)));
     constants.push(("BATCHES", Constant::U32(batches as u32)));
-    let src = Slot { name: "src".to_owned(), access: Access::Read, ..parts };
+    let src = parts.as_argument("src", Access::Read);
     let call = KernelCall {
         kernel: source("split_sum"),
         constants,

@@ -115,7 +115,7 @@ fn in_steps(
         src.shape = vec![1, outer, sizes[last].0, inner];
         src.layout.axes = AxisMap::channels_last(4);
         steps.push(step(context, None, op.kind, src, part.clone(), [false, false, true, false])?);
-        src = Slot { name: "src".to_owned(), access: Access::Read, ..part };
+        src = part.as_argument("src", Access::Read);
         sizes.remove(last);
         // The runs on both sides are kept, and one now.
         if last < sizes.len() && last > 0 {

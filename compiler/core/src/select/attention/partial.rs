@@ -65,12 +65,7 @@ pub(super) fn select(
     };
     let largest = statistic(context, "largest", "largest scores");
     let inverse = statistic(context, "inverse", "reciprocal sums");
-    let read = |slot: &Slot, name: &str, splat: bool| Slot {
-        name: name.to_owned(),
-        access: Access::Read,
-        splat,
-        ..slot.clone()
-    };
+    let read = |slot: &Slot, name: &str, splat: bool| Slot { splat, ..slot.as_argument(name, Access::Read) };
     let threads = work.keys.div_ceil(16).next_power_of_two().clamp(32, 256) as u32;
     let rows = work.batch * work.heads * work.queries;
     let call = KernelCall::plain(

@@ -12,7 +12,7 @@ use super::image::fits_grid;
 use super::product::{self, Product};
 use super::tiling::{BYTES, DISPATCH, Size};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order};
 use crate::profile::{Profile, WinogradWhen};
 use drift_ir::Node;
@@ -68,19 +68,15 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, layer: Layer) -> Re
     };
     let profile = context.profile;
     let free = match profile.winograd.when {
-        WinogradWhen::Always(_) => u64::MAX,
-        WinogradWhen::Faster | WinogradWhen::Never => room::room(context, node.outputs[0]),
-    };
-    let plans = [Form::Four, Form::Two].map(|form| layer.plan(profile, form, stored, free));
-    match profile.winograd.when {
-        WinogradWhen::Faster => {}
+        WinogradWhen::Faster => room::room(context, node.outputs[0]),
         WinogradWhen::Never => return Err(Declined::Shape("switched off".to_owned())),
         WinogradWhen::Always(tile) => {
-            let [four, two] = plans;
-            let plan = if tile == 4 { four } else { two }?;
-            return layer.steps(context, node, &plan, format!("{}, as the profile wants", plan.form.name()));
+            let form = if tile == 4 { Form::Four } else { Form::Two };
+            let plan = layer.plan(profile, form, stored, u64::MAX)?;
+            return layer.steps(context, node, &plan, format!("{}, as the profile wants", form.name()));
         }
-    }
+    };
+    let plans = [Form::Four, Form::Two].map(|form| layer.plan(profile, form, stored, free));
     let direct = layer.direct_clocks(profile, stored)?;
     let mut reasons: Vec<String> =
         plans.iter().filter_map(|plan| Some(plan.as_ref().err()?.to_string())).collect();
@@ -215,7 +211,7 @@ impl Layer {
             ("FILTER_SCALE", Constant::F32((1.0 / form.filter_scale()) as f32)),
         ];
         let (size, workgroups) = output_launch;
-        let slots = vec![as_slot(&sums, "planes", Access::Read), bias, starts[0].clone()];
+        let slots = vec![sums.as_argument("planes", Access::Read), bias, starts[0].clone()];
         let output =
             context.call(node, "winograd_output", constants.clone(), slots, self.dst, size, workgroups)?;
 
@@ -224,24 +220,16 @@ impl Layer {
             ("PAD_Y", Constant::I32(self.pads[0] as i32)),
             ("PAD_X", Constant::I32(self.pads[1] as i32)),
         ]);
-        let slots = vec![self.src, starts[0].clone(), as_slot(&patches, "planes", Access::Write)];
-        let input = KernelCall {
-            kernel: source("winograd_input"),
-            constants,
-            slots,
-            prologue: None,
-            epilogue: None,
-            workgroup_size,
-            workgroups,
-        };
+        let slots = vec![self.src, starts[0].clone(), patches.as_argument("planes", Access::Write)];
+        let input = KernelCall::plain("winograd_input", constants, slots, workgroup_size, workgroups);
         let product = Product {
             batches: form.planes(),
             m,
             n,
             k,
-            a: as_slot(&patches, "a", Access::Read),
+            a: patches.as_argument("a", Access::Read),
             b: filters,
-            dst: as_slot(&sums, "dst", Access::Write),
+            dst: sums.as_argument("dst", Access::Write),
             b_transposed: false,
             window: None,
             bias: None,
@@ -278,10 +266,6 @@ fn planes(context: &mut Context<'_>, node: &Node, what: &str, element: Element, 
     let mut slot = context.scratch("planes", &format!("{} ({what})", node.name), element, sizes);
     slot.layout.order = Order::Slices;
     slot
-}
-
-fn as_slot(slot: &Slot, name: &str, access: Access) -> Slot {
-    Slot { name: name.to_owned(), access, ..slot.clone() }
 }
 
 /// The call for the block whose first row of tiles is `start`.

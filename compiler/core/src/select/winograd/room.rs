@@ -14,7 +14,7 @@ const LEAST: u64 = 8 << 20;
 /// Bytes for intermediates of the node that makes `result`: what its neighbours leave free below the most that lives at any
 /// node, or a share of that. Estimated from the graph's values, each in a storage of its own.
 pub(super) fn room(context: &Context<'_>, result: ValueId) -> u64 {
-    let lives = lives(context);
+    let lives = context.lives.get_or_init(|| lives(context));
     let peak = lives.values().copied().max().unwrap_or(0);
     let node = match context.graph.value(result).def {
         ValueDef::Node { node, .. } => lives.get(&node).copied().unwrap_or(peak),
