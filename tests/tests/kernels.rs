@@ -152,3 +152,17 @@ fn convolutions_after_winograd_agree_on_opencl() {
         prove(on_opencl, profile, "winograd/", EVERYTHING, 39);
     }
 }
+
+/// A product of rows in whole tiles, wide enough for the tiling that puts two workgroups on a unit.
+#[test]
+fn paired_cooperative_workgroups_agree_with_the_evaluator() {
+    let graph = graph_of("%a: f32[1536,32]\n@b: f32[32,1024] = random(5)\n%1 = matmul %a, @b\nreturn %1");
+    let setting = Setting {
+        layout: LayoutChoice::Buffer,
+        precision: Precision::F16,
+        profile: "cooperative-loops",
+        keep_attention: false,
+    };
+    let worst = on_vulkan(&graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
+    assert!(worst.is_some_and(|worst| worst.relative <= tolerance(Precision::F16)), "{worst:?}");
+}

@@ -61,7 +61,8 @@ pub(super) fn first<C: Copy, const N: usize>(
 
 impl Product {
     fn size(&self) -> Size {
-        Size { batches: self.batches, m: self.m, n: self.n, k: self.k }
+        let rows = !self.rows_adjacent() && !self.b_transposed;
+        Size { batches: self.batches, m: self.m, n: self.n, k: self.k, rows }
     }
 
     /// Whether rows of one slice lie side by side in `a` and in the result.
@@ -187,9 +188,10 @@ fn invocation_tiling(profile: &Profile, size: &Size, transposed: bool) -> Result
     tiling::choose(tiling::INVOCATIONS, size, profile, &shared)
 }
 
-/// Columns of a row of pieces that a subgroup of `matmul_cooperative` stores at once.
+/// Columns of a row of pieces that a subgroup of `matmul_cooperative` stores at once: few, since workgroups share a unit
+/// only while their memory fits it together.
 fn piece_columns(tile: &Tile) -> u64 {
-    tile.block[1].min(32)
+    tile.block[1].min(16)
 }
 
 /// Rows and columns of b's tile in `matmul_cooperative`.

@@ -10,9 +10,11 @@ pub(super) struct Size {
     pub(super) m: u64,
     pub(super) n: u64,
     pub(super) k: u64,
+    /// Both operands are rows of slices side by side, k along those of the left one and n along those of the right one.
+    pub(super) rows: bool,
 }
 
-/// A way to cut a size.
+/// A way to cut a product.
 #[derive(Clone, Debug)]
 pub(super) struct Tile {
     pub(super) m: u64,
@@ -25,6 +27,10 @@ pub(super) struct Tile {
     pub(super) matrix_run: u64,
     /// Whether the next tiles are read while the present ones are multiplied; otherwise other workgroups fill the wait.
     pub(super) prefetch: bool,
+    /// Pairs of tiles in workgroup memory, where there is room.
+    buffers: u64,
+    /// Only for rows of whole tiles: what guards edges and windows takes would not fit the registers beside the sums.
+    whole_rows: bool,
     /// Multiply-adds a clock of a compute unit that has enough of these workgroups.
     rate: f64,
     /// Multiply-adds a clock of a workgroup on its own.
@@ -34,12 +40,27 @@ pub(super) struct Tile {
 impl Tile {
     const fn blocks(m: u64, n: u64, k: u64, block: [u64; 2], rate: f64) -> Self {
         let threads = m * n / (4 * block[0] * block[1]);
-        Self { m, n, k, threads, block, matrix_run: 8, prefetch: true, rate, alone: threads as f64 * 0.4 }
+        let alone = threads as f64 * 0.4;
+        let (buffers, whole_rows) = (2, false);
+        Self { m, n, k, threads, block, matrix_run: 8, prefetch: true, buffers, whole_rows, rate, alone }
     }
 
     const fn pieces(m: u64, n: u64, k: u64, block: [u64; 2], [rate, alone]: [f64; 2]) -> Self {
         let threads = m * n / (block[0] * block[1]) * 32;
-        Self { m, n, k, threads, block, matrix_run: 1, prefetch: k > 32, rate, alone }
+        let (buffers, whole_rows) = (2, false);
+        Self { m, n, k, threads, block, matrix_run: 1, prefetch: k > 32, buffers, whole_rows, rate, alone }
+    }
+
+    /// The same with one buffer, so that two workgroups fit a unit and one reads while the other multiplies.
+    const fn paired(m: u64, n: u64, k: u64, block: [u64; 2], rates: [f64; 2]) -> Self {
+        Self { buffers: 1, whole_rows: true, ..Self::pieces(m, n, k, block, rates) }
+    }
+
+    /// Whether the tile suits a product's operands and edges.
+    fn suits(&self, size: &Size) -> bool {
+        let whole =
+            size.m.is_multiple_of(self.m) && size.n.is_multiple_of(self.n) && size.k.is_multiple_of(self.k);
+        !self.whole_rows || size.rows && whole
     }
 }
 
@@ -58,6 +79,7 @@ pub(super) const INVOCATIONS: &[Tile] = &[
 /// Tiles of `matmul_cooperative`, with the rates that an H200 showed.
 pub(super) const COOPERATIVE: &[Tile] = &[
     Tile::pieces(128, 256, 32, [64, 64], [530.0, 480.0]),
+    Tile::paired(128, 128, 32, [64, 64], [560.0, 320.0]),
     Tile::pieces(128, 128, 32, [64, 32], [370.0, 320.0]),
     Tile::pieces(128, 64, 64, [64, 32], [280.0, 250.0]),
     Tile::pieces(64, 64, 64, [32, 32], [240.0, 140.0]),
@@ -113,10 +135,11 @@ pub(super) fn choose(
     let limit = u64::from(profile.grid_axis);
     let buffers = |tile: &Tile| {
         let Shared { tiles, rest } = shared_bytes(tile);
-        (u64::from(profile.shared_bytes).saturating_sub(rest) / tiles).min(2)
+        (u64::from(profile.shared_bytes).saturating_sub(rest) / tiles).min(tile.buffers)
     };
     let fits = |tile: &&Tile| {
-        buffers(tile) > 0
+        tile.suits(size)
+            && buffers(tile) > 0
             && tile.threads <= u64::from(profile.workgroup_invocations)
             && size.m.div_ceil(tile.m) <= limit
             && size.n.div_ceil(tile.n) <= limit
@@ -173,4 +196,32 @@ fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u
         _ => DISPATCH + (split + 1) as f64 * (size.batches * size.m * size.n * 4) as f64 / BYTES,
     };
     part_steps as f64 * step + waves * STARTUP + stores + parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    fn chosen(size: Size) -> Tiling {
+        let shared =
+            |tile: &Tile| Shared { tiles: 2 * tile.k * (tile.m + tile.n + 16), rest: tile.threads * 40 };
+        choose(COOPERATIVE, &size, profile::find("nvidia").expect("a profile"), &shared).expect("a tiling")
+    }
+
+    #[test]
+    fn two_workgroups_share_a_unit_where_operands_are_rows_of_whole_tiles() {
+        for size in [[4096, 4096, 4096], [1536, 1024, 32]] {
+            let [m, n, k] = size;
+            let paired = chosen(Size { batches: 1, m, n, k, rows: true });
+            assert_eq!(
+                (paired.tile.m, paired.tile.n, paired.tile.threads, paired.buffers),
+                (128, 128, 128, 1)
+            );
+        }
+        for (n, rows) in [(4096, false), (4000, true)] {
+            let other = chosen(Size { batches: 1, m: 4096, n, k: 4096, rows });
+            assert_eq!((other.tile.m, other.tile.n, other.tile.threads), (128, 256, 256));
+        }
+    }
 }
