@@ -463,6 +463,7 @@ fn a_replay_can_be_measured_and_explained() {
 
     let explained = fine(&["explain", &model(MOBILENET), "--target", "vulkan"]).out;
     assert!(explained.contains("kernel") && explained.contains("layouts"), "{explained}");
+    assert!(explained.lines().last().is_some_and(|line| line.ends_with("in all")), "{explained}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::units::{bytes, flops};
 use crate::{Console, Outcome};
 use drift_bundle::manifest::Target;
 use drift_compiler::{CompileReport, DispatchReport, RuleReport, VariantReport};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Runs `driftc explain`.
@@ -42,6 +43,24 @@ fn print(report: &CompileReport, out: &mut dyn Write) -> std::io::Result<()> {
         for (index, dispatch) in dispatches.iter().enumerate() {
             print_dispatch(index, dispatch, out)?;
         }
+        print_traffic(dispatches, out)?;
+    }
+    Ok(())
+}
+
+/// What the dispatches of each kernel read, write and compute, and all of them together.
+fn print_traffic(dispatches: &[DispatchReport], out: &mut dyn Write) -> std::io::Result<()> {
+    let add = |sums: [u64; 4], counts: [u64; 4]| std::array::from_fn(|n| sums[n] + counts[n]);
+    let mut kernels: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+    for dispatch in dispatches {
+        let sums = kernels.entry(&dispatch.kernel).or_default();
+        *sums = add(*sums, [1, dispatch.bytes_read, dispatch.bytes_written, dispatch.flops]);
+    }
+    let all = kernels.values().copied().fold([0; 4], add);
+    writeln!(out, "\n  launches       reads      writes      computes  kernel")?;
+    for (kernel, [launches, read, written, computed]) in kernels.into_iter().chain([("in all", all)]) {
+        let (read, written, computed) = (bytes(read), bytes(written), flops(computed));
+        writeln!(out, "  {launches:8}  {read:>10}  {written:>10}  {computed:>12}  {kernel}")?;
     }
     Ok(())
 }

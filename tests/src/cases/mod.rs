@@ -5,6 +5,7 @@ mod base;
 mod in_place;
 mod indices;
 mod large;
+mod large_values;
 mod memory;
 mod moves;
 mod norm;
@@ -39,6 +40,7 @@ const FAMILIES: &[&[Case]] = &[
     in_place::CASES,
     indices::CASES,
     large::CASES,
+    large_values::CASES,
     memory::CASES,
     moves::CASES,
     norm::CASES,
