@@ -2,7 +2,7 @@
 
 use crate::opencl::{ClArg, ClDevice, Texels};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{DeviceElement, Requirement, Resource, Target, TextureKind, Variant};
+use drift_bundle::manifest::{DeviceElement, Dispatch, Requirement, Resource, Target, TextureKind, Variant};
 use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, expand};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
@@ -158,37 +158,28 @@ struct ClReplay<'a> {
     variant: &'a Variant,
     arena: Vec<u8>,
     textures: Vec<Vec<u8>>,
+    derived: Vec<Vec<u8>>,
 }
 
 impl<'a> ClReplay<'a> {
     fn new(bundle: &'a Bundle) -> Result<Self, Box<dyn Error>> {
         let variant = &bundle.manifest().entries[0].variants[0];
         let textures = variant.textures.iter().map(|t| vec![0; t.size_bytes() as usize]).collect();
-        Ok(Self { bundle, variant, arena: vec![0; variant.arena_bytes as usize], textures })
+        let derived = variant.derived.iter().map(|&size| vec![0; size as usize]).collect();
+        Ok(Self { bundle, variant, arena: vec![0; variant.arena_bytes as usize], textures, derived })
     }
 
+    /// Runs the init program, then the dispatches.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error>> {
-        static DEVICE: OnceLock<Result<ClDevice, String>> = OnceLock::new();
-        let device = DEVICE.get_or_init(|| ClDevice::open().map_err(|error| error.to_string()));
-        let device = device.as_ref().map_err(String::clone)?;
+        let variant = self.variant;
+        self.launch(&variant.init)?;
         let entry = &self.bundle.manifest().entries[0];
         for (tensor, binding) in inputs.iter().zip(&self.variant.inputs) {
             let bytes = to_device(tensor, binding.element);
             let start = binding.offset as usize;
             self.arena[start..start + bytes.len()].copy_from_slice(&bytes);
         }
-        for dispatch in &self.variant.dispatches {
-            let shader = &self.bundle.manifest().shaders[dispatch.shader as usize];
-            let source = std::str::from_utf8(self.bundle.shader_code(shader))?;
-            let mut arguments: Vec<ClArg> = dispatch.bindings.iter().map(|r| self.load(r)).collect();
-            let (groups, size) = (dispatch.workgroups, shader.workgroup_size);
-            device
-                .run(source, &shader.entry_point, groups, size, &mut arguments)
-                .map_err(|error| format!("{}: {error}\n{source}", dispatch.name))?;
-            for (resource, argument) in dispatch.bindings.iter().zip(arguments) {
-                self.store(resource, argument);
-            }
-        }
+        self.launch(&variant.dispatches)?;
         let outputs = entry.outputs.iter().zip(&self.variant.outputs).map(|(io, binding)| {
             let count = io.shape.iter().product::<u64>() as usize;
             let start = binding.offset as usize;
@@ -200,6 +191,29 @@ impl<'a> ClReplay<'a> {
                 .expect("counts follow from shapes")
         });
         Ok(outputs.collect())
+    }
+
+    fn launch(&mut self, dispatches: &[Dispatch]) -> Result<(), Box<dyn Error>> {
+        static DEVICE: OnceLock<Result<ClDevice, String>> = OnceLock::new();
+        let device = DEVICE.get_or_init(|| ClDevice::open().map_err(|error| error.to_string()));
+        let device = device.as_ref().map_err(String::clone)?;
+        for dispatch in dispatches {
+            let shader = &self.bundle.manifest().shaders[dispatch.shader as usize];
+            let source = std::str::from_utf8(self.bundle.shader_code(shader))?;
+            let mut arguments: Vec<ClArg> = dispatch.bindings.iter().map(|r| self.load(r)).collect();
+            let (groups, size) = (dispatch.workgroups, shader.workgroup_size);
+            device
+                .run(source, &shader.entry_point, groups, size, &mut arguments)
+                .map_err(|error| format!("{}: {error}\n{source}", dispatch.name))?;
+            for (slot, (resource, argument)) in
+                shader.bindings.iter().zip(dispatch.bindings.iter().zip(arguments))
+            {
+                if slot.writable {
+                    self.store(resource, argument);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn load(&self, resource: &Resource) -> ClArg {
@@ -216,6 +230,16 @@ impl<'a> ClReplay<'a> {
             }
             Resource::WeightTexels { element, blob, offset, size } => {
                 let bytes = self.weight(blob);
+                ClArg::ImageBuffer {
+                    texels: texels(element, &bytes[offset as usize..(offset + size) as usize]),
+                }
+            }
+            Resource::Derived { blob, offset, size } => {
+                let bytes = &self.derived[blob as usize];
+                ClArg::Buffer(bytes[offset as usize..(offset + size) as usize].to_vec())
+            }
+            Resource::DerivedTexels { element, blob, offset, size } => {
+                let bytes = &self.derived[blob as usize];
                 ClArg::ImageBuffer {
                     texels: texels(element, &bytes[offset as usize..(offset + size) as usize]),
                 }
@@ -242,6 +266,10 @@ impl<'a> ClReplay<'a> {
             (Resource::Arena { offset, size }, ClArg::Buffer(bytes)) => {
                 self.arena[offset as usize..(offset + size) as usize].copy_from_slice(&bytes);
             }
+            (Resource::Derived { blob, offset, size }, ClArg::Buffer(bytes)) => {
+                self.derived[blob as usize][offset as usize..(offset + size) as usize]
+                    .copy_from_slice(&bytes);
+            }
             (
                 Resource::Texture(index),
                 ClArg::Image2d { texels, .. }
@@ -250,7 +278,7 @@ impl<'a> ClReplay<'a> {
             ) => {
                 self.textures[index as usize] = texel_bytes(&texels);
             }
-            _ => {}
+            (resource, _) => unreachable!("no kernel writes {resource:?}"),
         }
     }
 }

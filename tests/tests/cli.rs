@@ -531,6 +531,7 @@ fn copying_bundle(target: Target) -> Vec<u8> {
             requires: Vec::new(),
             arena_bytes: 512,
             textures: Vec::new(),
+            derived: Vec::new(),
             inputs: vec![place(0)],
             outputs: vec![place(256)],
             init: Vec::new(),

@@ -58,6 +58,7 @@ fn variant_table(variant: &VariantReport) -> String {
             ("dispatches", format!("{} of {} kernels", variant.dispatches, variant.kernels)),
             ("dispatches at load", variant.init_dispatches.to_string()),
             ("weights", bytes(variant.weights_bytes)),
+            ("derived from weights at load", bytes(variant.derived_bytes)),
             ("activations planned", bytes(variant.activations_planned_bytes)),
             ("activations without sharing", bytes(variant.activations_naive_bytes)),
             ("activations at least", bytes(variant.activations_lower_bound_bytes)),

@@ -65,8 +65,10 @@ pub struct VariantReport {
     pub init_dispatches: usize,
     /// Different shaders among them.
     pub kernels: usize,
-    /// Weight blobs that it reads, each counted once.
+    /// Weight blobs that it reads, each counted once; those that only launches at load read are given back after them.
     pub weights_bytes: u64,
+    /// What launches at load make of weights, kept for as long as the program is.
+    pub derived_bytes: u64,
     /// Sum over all activation tensors.
     pub activations_naive_bytes: u64,
     /// What the plan takes.
@@ -129,13 +131,8 @@ fn entry_report(manifest: &Manifest, entry: &Entry) -> EntryReport {
 fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
     let all = || variant.init.iter().chain(&variant.dispatches);
     let kernels: BTreeSet<u32> = all().map(|dispatch| dispatch.shader).collect();
-    let blobs: BTreeSet<u32> = all()
-        .flat_map(|dispatch| &dispatch.bindings)
-        .filter_map(|resource| match resource {
-            Resource::Weights { blob, .. } | Resource::WeightTexels { blob, .. } => Some(*blob),
-            Resource::Arena { .. } | Resource::Texture(_) | Resource::ArenaTexels { .. } => None,
-        })
-        .collect();
+    let blobs: BTreeSet<u32> =
+        all().flat_map(|dispatch| &dispatch.bindings).filter_map(Resource::weight).collect();
     let blob_bytes = |blob: &u32| manifest.weights.get(*blob as usize).map_or(0, |blob| blob.size);
     VariantReport {
         name: variant.name.clone(),
@@ -145,6 +142,7 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         init_dispatches: variant.init.len(),
         kernels: kernels.len(),
         weights_bytes: blobs.iter().map(blob_bytes).sum(),
+        derived_bytes: variant.derived.iter().sum(),
         activations_naive_bytes: variant.memory.naive_bytes,
         activations_planned_bytes: variant.memory.planned_bytes,
         activations_lower_bound_bytes: variant.memory.lower_bound_bytes,
@@ -191,6 +189,9 @@ fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), Cli
         variant.dispatches, variant.kernels, variant.init_dispatches
     )?;
     writeln!(out, "    weights      {}", bytes(variant.weights_bytes))?;
+    if variant.derived_bytes > 0 {
+        writeln!(out, "    derived      {} from weights, at load", bytes(variant.derived_bytes))?;
+    }
     writeln!(
         out,
         "    activations  {} planned ({}), {} without sharing, {} at least",
@@ -305,6 +306,7 @@ mod tests {
             requires: vec![Requirement::StorageBuffers(3)],
             arena_bytes: 768,
             textures: Vec::new(),
+            derived: Vec::new(),
             inputs: vec![place(0)],
             outputs: vec![place(512)],
             init: Vec::new(),
@@ -343,6 +345,7 @@ mod tests {
             "dispatches",
             "kernels",
             "weights_bytes",
+            "derived_bytes",
             "activations_naive_bytes",
             "activations_planned_bytes",
             "activations_lower_bound_bytes",

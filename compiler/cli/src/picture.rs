@@ -3,7 +3,7 @@
 //! A bundle names no tensors, only the ranges that dispatches touch. A write begins a block, reads prolong it, and the
 //! next write over it ends it: that is when the content is needed, and all that a plan has to respect.
 
-use drift_bundle::manifest::{DeviceElement, Entry, Manifest, Resource, Variant};
+use drift_bundle::manifest::{DeviceElement, Entry, Manifest, Variant};
 use std::fmt::Write;
 
 /// Content of a range of the arena, from its first to its last use.
@@ -36,11 +36,8 @@ pub(crate) fn blocks(manifest: &Manifest, entry: &Entry, variant: &Variant) -> V
     for (step, dispatch) in variant.dispatches.iter().enumerate() {
         let slots = manifest.shaders.get(dispatch.shader as usize).map_or(&[][..], |shader| &shader.bindings);
         let ranges = || {
-            dispatch.bindings.iter().zip(slots).filter_map(|(resource, slot)| match *resource {
-                Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-                    Some((offset, size, slot.writable))
-                }
-                Resource::Weights { .. } | Resource::Texture(_) | Resource::WeightTexels { .. } => None,
+            dispatch.bindings.iter().zip(slots).filter_map(|(resource, slot)| {
+                resource.arena_range().map(|(offset, size)| (offset, size, slot.writable))
             })
         };
         ranges().filter(|(.., writes)| !writes).for_each(|(offset, size, _)| arena.read(offset, size, step));

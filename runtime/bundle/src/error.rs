@@ -270,6 +270,20 @@ pub enum Flaw {
         /// Position in the shader's list.
         slot: usize,
     },
+    /// A dispatch of a run that would change what only `init` may write.
+    #[error("slot {slot} is writable and bound to a derived blob, which only `init` may write")]
+    WritesDerived {
+        /// Position in the shader's list.
+        slot: usize,
+    },
+    /// A dispatch of a run that reads what nothing has made.
+    #[error("slot {slot} reads bytes of derived blob {blob} that `init` does not write")]
+    NotDerived {
+        /// Position in the shader's list.
+        slot: usize,
+        /// Index in `Variant::derived`.
+        blob: u32,
+    },
     /// A writable uniform buffer slot.
     #[error("slot {slot} is a uniform buffer and cannot be writable")]
     WritableUniform {

@@ -190,11 +190,14 @@ pub struct Variant {
     pub arena_bytes: u64,
     /// Textures, each a pooled object that several tensors may share over time.
     pub textures: Vec<TextureObject>,
+    /// Sizes of the derived blobs: device memory that `init` writes, that `dispatches` only read, and that lives as long as
+    /// the program. `Resource::Derived` ranges lie in them.
+    pub derived: Vec<u64>,
     /// Where each input of the entry lies, same order; dense row-major in `element`.
     pub inputs: Vec<IoBinding>,
     /// Where each output of the entry lies, same order.
     pub outputs: Vec<IoBinding>,
-    /// Run once at load, in order (weight repacking).
+    /// Run once at load, in order: makes derived blobs from weights.
     pub init: Vec<Dispatch>,
     /// Run at each replay, in order.
     pub dispatches: Vec<Dispatch>,
@@ -349,6 +352,52 @@ pub enum Resource {
         /// Length in bytes.
         size: u64,
     },
+    /// A range of a derived blob.
+    Derived {
+        /// Index in `Variant::derived`.
+        blob: u32,
+        /// Start in the blob, 256-byte aligned.
+        offset: u64,
+        /// Length.
+        size: u64,
+    },
+    /// Texels over a derived blob.
+    DerivedTexels {
+        /// Channel type.
+        element: DeviceElement,
+        /// Index in `Variant::derived`.
+        blob: u32,
+        /// Start in the blob, 256-byte aligned.
+        offset: u64,
+        /// Length in bytes.
+        size: u64,
+    },
+}
+
+impl Resource {
+    /// Index in `Manifest::weights` of the blob that it lies in, if it does.
+    pub const fn weight(&self) -> Option<u32> {
+        match *self {
+            Self::Weights { blob, .. } | Self::WeightTexels { blob, .. } => Some(blob),
+            Self::Arena { .. }
+            | Self::ArenaTexels { .. }
+            | Self::Texture(_)
+            | Self::Derived { .. }
+            | Self::DerivedTexels { .. } => None,
+        }
+    }
+
+    /// Offset and size in the arena, if it lies there.
+    pub const fn arena_range(&self) -> Option<(u64, u64)> {
+        match *self {
+            Self::Arena { offset, size } | Self::ArenaTexels { offset, size, .. } => Some((offset, size)),
+            Self::Weights { .. }
+            | Self::WeightTexels { .. }
+            | Self::Texture(_)
+            | Self::Derived { .. }
+            | Self::DerivedTexels { .. } => None,
+        }
+    }
 }
 
 /// Memory of activations, bytes.

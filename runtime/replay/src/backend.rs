@@ -1,8 +1,10 @@
 //! The few verbs that a replay needs of a GPU API. Each API is a folder that implements them; everything else
 //! is here once.
 
+use std::collections::BTreeSet;
+
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Dispatch, Entry, Resource, Shader, Variant};
+use drift_bundle::manifest::{Dispatch, Entry, Shader, Variant};
 
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
@@ -18,8 +20,9 @@ pub(crate) trait Backend: Send + Sync {
     fn validation_log(&self) -> ValidationLog;
 
     /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init programs. Weights
-    /// are there once for all programs, and so is the arena of those that [may share it][Program::may_share]. The
-    /// programs are of one bundle; their limits have been checked against [`Backend::info`].
+    /// are there once for all programs, and so is the arena of those that [may share it][Program::may_share]. Weights
+    /// that no run reads are on the device only while the init programs that do read them run. The programs are of one
+    /// bundle; their limits have been checked against [`Backend::info`].
     fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError>;
 }
 
@@ -77,25 +80,28 @@ impl<'a> Program<'a> {
         used
     }
 
-    /// Indices of the weights in use, ascending.
-    pub(crate) fn used_weights(&self) -> Vec<usize> {
-        let bound = self.all_dispatches().flat_map(|dispatch| &dispatch.bindings);
-        let mut used: Vec<usize> = bound
-            .filter_map(|resource| match resource {
-                Resource::Weights { blob, .. } | Resource::WeightTexels { blob, .. } => Some(*blob as usize),
-                Resource::Arena { .. } | Resource::Texture(_) | Resource::ArenaTexels { .. } => None,
-            })
-            .collect();
-        used.sort_unstable();
-        used.dedup();
-        used
+    /// Indices of the weights in use.
+    pub(crate) fn used_weights(&self) -> BTreeSet<usize> {
+        weights_of(self.all_dispatches())
+    }
+
+    /// Indices of the weights that runs read.
+    pub(crate) fn weights_of_runs(&self) -> BTreeSet<usize> {
+        weights_of(&self.variant.dispatches)
+    }
+
+    /// Indices of the weights that the init program reads.
+    pub(crate) fn weights_of_init(&self) -> BTreeSet<usize> {
+        weights_of(&self.variant.init)
     }
 
     /// Whether another program may use the arena between two runs: nothing in it has to outlive a run.
     pub(crate) fn may_share(&self) -> bool {
         let outputs = self.output_ranges();
         let is_state = |input: &(u64, u64)| input.1 > 0 && outputs.contains(input);
-        self.variant.init.is_empty() && !self.input_ranges().iter().any(is_state)
+        let mut bound_by_init = self.variant.init.iter().flat_map(|dispatch| &dispatch.bindings);
+        let init_needs_arena = bound_by_init.any(|resource| resource.arena_range().is_some());
+        !init_needs_arena && !self.input_ranges().iter().any(is_state)
     }
 
     /// Offset and size in the arena of each input.
@@ -109,6 +115,11 @@ impl<'a> Program<'a> {
         let pairs = self.entry.outputs.iter().zip(&self.variant.outputs);
         pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
     }
+}
+
+fn weights_of<'a>(dispatches: impl IntoIterator<Item = &'a Dispatch>) -> BTreeSet<usize> {
+    let bound = dispatches.into_iter().flat_map(|dispatch| &dispatch.bindings);
+    bound.filter_map(|resource| Some(resource.weight()? as usize)).collect()
 }
 
 fn device_bytes(

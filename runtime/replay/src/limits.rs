@@ -40,6 +40,11 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
                 over(&format!("weight `{}`", blob.name), "bytes in a buffer", blob.size, limits.buffer_bytes)
             })
         })
+        .or_else(|| {
+            variant.derived.iter().enumerate().find_map(|(index, size)| {
+                over(&format!("derived blob {index}"), "bytes in a buffer", *size, limits.buffer_bytes)
+            })
+        })
         .or_else(|| total_memory(program, limits))
 }
 
@@ -54,10 +59,12 @@ fn texture_size(place: &str, texture: &TextureObject, limits: &DeviceLimits) -> 
     }
 }
 
+/// Everything at once, since an init program runs when all else is there.
 fn total_memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason> {
     let texels = program.variant.textures.iter().map(TextureObject::size_bytes);
     let blobs = program.used_weights().into_iter().map(|index| program.bundle.manifest().weights[index].size);
-    let needed = texels.chain(blobs).fold(program.variant.arena_bytes, u64::saturating_add);
+    let derived = program.variant.derived.iter().copied();
+    let needed = texels.chain(blobs).chain(derived).fold(program.variant.arena_bytes, u64::saturating_add);
     over("the program", "bytes of device memory", needed, limits.memory_bytes)
 }
 
@@ -134,17 +141,21 @@ fn counts(place: &str, shader: &Shader, limits: &DeviceLimits) -> Option<Decline
 
 fn ranges(place: &str, shader: &Shader, dispatch: &Dispatch, limits: &DeviceLimits) -> Option<DeclineReason> {
     shader.bindings.iter().zip(&dispatch.bindings).find_map(|(slot, resource)| match *resource {
-        Resource::Arena { size, .. } | Resource::Weights { size, .. } => match slot.kind {
-            BindingKind::UniformBuffer { .. } => {
-                over(place, "bytes in a uniform buffer", size, limits.uniform_binding_bytes)
+        Resource::Arena { size, .. } | Resource::Weights { size, .. } | Resource::Derived { size, .. } => {
+            match slot.kind {
+                BindingKind::UniformBuffer { .. } => {
+                    over(place, "bytes in a uniform buffer", size, limits.uniform_binding_bytes)
+                }
+                BindingKind::StorageBuffer { .. }
+                | BindingKind::Texture { .. }
+                | BindingKind::ImageBuffer { .. } => {
+                    over(place, "bytes in a storage buffer", size, limits.storage_binding_bytes)
+                }
             }
-            BindingKind::StorageBuffer { .. }
-            | BindingKind::Texture { .. }
-            | BindingKind::ImageBuffer { .. } => {
-                over(place, "bytes in a storage buffer", size, limits.storage_binding_bytes)
-            }
-        },
-        Resource::ArenaTexels { element, size, .. } | Resource::WeightTexels { element, size, .. } => over(
+        }
+        Resource::ArenaTexels { element, size, .. }
+        | Resource::WeightTexels { element, size, .. }
+        | Resource::DerivedTexels { element, size, .. } => over(
             place,
             "texels in an image buffer",
             size / element.texel_bytes(),
@@ -224,6 +235,7 @@ mod tests {
             requires: Vec::new(),
             arena_bytes: 1024,
             textures: vec![TextureObject { kind: TextureKind::D2, element, extent_px: [3, 20, 1] }],
+            derived: vec![1000, 8],
             inputs: Vec::new(),
             outputs: Vec::new(),
             init: Vec::new(),
@@ -260,7 +272,7 @@ mod tests {
             sampled_images: 1,
             storage_images: 1,
             resources: 5,
-            memory_bytes: 1024 + 3 * 20 * 16 + 900,
+            memory_bytes: 1024 + 3 * 20 * 16 + 900 + 1008,
         }
     }
 
@@ -324,7 +336,7 @@ mod tests {
         check(|l| l.resources = 4, "dispatch `step` needs 5 resources, the device allows 4");
         check(
             |l| l.memory_bytes -= 1,
-            "the program needs 2884 bytes of device memory, the device allows 2883",
+            "the program needs 3892 bytes of device memory, the device allows 3891",
         );
     }
 }

@@ -98,7 +98,7 @@ pub enum CacheUse {
 /// How long each stage of loading took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadTimes {
-    /// Buffers and textures.
+    /// Buffers and textures; weights are counted with their upload.
     pub allocate: Duration,
     /// Weights, from the file to the device.
     pub upload: Duration,
@@ -119,18 +119,21 @@ pub struct DeviceBytes {
     pub arena: u64,
     /// Activations in textures.
     pub textures: u64,
-    /// Weights and constants.
+    /// Weights and constants that runs read.
     pub weights: u64,
+    /// What the init program made.
+    pub derived: u64,
     /// Visible to the host: inputs, outputs.
     pub staging: u64,
-    /// Most that was allocated at once, the buffer through which weights pass included.
+    /// Most that was allocated at once: also weights that only the init program reads, and the buffers through which
+    /// weights pass.
     pub peak: u64,
 }
 
 impl DeviceBytes {
     /// What stays allocated while the session lives.
     pub fn total(&self) -> u64 {
-        self.arena + self.textures + self.weights + self.staging
+        self.arena + self.textures + self.weights + self.derived + self.staging
     }
 }
 

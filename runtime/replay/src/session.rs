@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use drift_bundle::manifest::{HostElement, IoBinding, IoTensor, Resource};
+use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
 use half::f16;
 
 use crate::backend::{Loaded, Program, Replay};
@@ -314,17 +314,8 @@ fn written_ranges(program: &Program<'_>) -> Vec<(u64, u64)> {
     let mut ranges = Vec::new();
     for dispatch in &program.variant.dispatches {
         for (slot, resource) in program.shader(dispatch).bindings.iter().zip(&dispatch.bindings) {
-            match *resource {
-                Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. }
-                    if slot.writable =>
-                {
-                    ranges.push((offset, size));
-                }
-                Resource::Arena { .. }
-                | Resource::ArenaTexels { .. }
-                | Resource::Weights { .. }
-                | Resource::WeightTexels { .. }
-                | Resource::Texture(_) => {}
+            if slot.writable {
+                ranges.extend(resource.arena_range());
             }
         }
     }

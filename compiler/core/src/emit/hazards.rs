@@ -12,7 +12,8 @@ pub(super) struct Hazards {
 
 #[derive(Clone, Copy)]
 enum Touched {
-    Bytes(u64, u64),
+    /// A range of the arena, or of a derived blob by its index.
+    Bytes(Option<u32>, u64, u64),
     Texture(u32),
 }
 
@@ -20,7 +21,10 @@ impl Touched {
     fn of(resource: &Resource) -> Option<Self> {
         match *resource {
             Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-                Some(Self::Bytes(offset, offset + size))
+                Some(Self::Bytes(None, offset, offset + size))
+            }
+            Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
+                Some(Self::Bytes(Some(blob), offset, offset + size))
             }
             Resource::Texture(index) => Some(Self::Texture(index)),
             Resource::Weights { .. } | Resource::WeightTexels { .. } => None,
@@ -29,8 +33,8 @@ impl Touched {
 
     fn meets(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Bytes(start, end), Self::Bytes(other_start, other_end)) => {
-                start < other_end && other_start < end
+            (Self::Bytes(buffer, start, end), Self::Bytes(other, other_start, other_end)) => {
+                buffer == other && start < other_end && other_start < end
             }
             (Self::Texture(a), Self::Texture(b)) => a == b,
             (Self::Bytes(..), Self::Texture(_)) | (Self::Texture(_), Self::Bytes(..)) => false,

@@ -136,6 +136,7 @@ pub fn variant(
         requires,
         arena_bytes: plan.arena_bytes,
         textures: plan.textures.clone(),
+        derived: Vec::new(),
         inputs: io(&program.inputs),
         outputs: io(&program.outputs),
         init: Vec::new(),

@@ -6,6 +6,26 @@ use crate::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, Resource, Target, Variant,
 };
 
+/// The list that a dispatch is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// Runs once, and may write derived blobs.
+    Init,
+    /// Runs at each replay.
+    Run,
+}
+
+impl Program {
+    /// A dispatch of it, in a message.
+    pub(super) const fn dispatch_name(self) -> &'static str {
+        match self {
+            Self::Init => "init dispatch",
+            Self::Run => "dispatch",
+        }
+    }
+}
+
+use super::hazard::place;
 use super::{aligned, nonzero, range};
 
 /// Returns the slots of the dispatch's shader.
@@ -13,7 +33,7 @@ pub(super) fn dispatch<'a>(
     manifest: &'a Manifest,
     target: Target,
     variant: &Variant,
-    dispatch: &Dispatch,
+    (program, dispatch): (Program, &Dispatch),
 ) -> Result<&'a [BindingSlot], Flaw> {
     let shader = indexed("shader", &manifest.shaders, dispatch.shader)?;
     if shader.target != target {
@@ -31,6 +51,7 @@ pub(super) fn dispatch<'a>(
     for (slot, (declared, resource)) in shader.bindings.iter().zip(&dispatch.bindings).enumerate() {
         exists(manifest, variant, resource)?;
         accepts(variant, slot, declared, resource)?;
+        may_write(program, slot, declared, resource)?;
     }
     no_overlap(&shader.bindings, &dispatch.bindings)?;
     Ok(&shader.bindings)
@@ -52,20 +73,31 @@ fn exists(manifest: &Manifest, variant: &Variant, resource: &Resource) -> Result
             aligned("offset in a weight", offset, ALIGNMENT_BYTES)?;
             range(offset, size, "weight", blob.size)
         }
+        Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
+            let blob = indexed("derived blob", &variant.derived, blob)?;
+            aligned("offset in a derived blob", offset, ALIGNMENT_BYTES)?;
+            range(offset, size, "derived blob", *blob)
+        }
         Resource::Texture(index) => indexed("texture", &variant.textures, index).map(|_| ()),
+    }
+}
+
+/// Weights are never written, and derived blobs only by `init`.
+fn may_write(program: Program, slot: usize, declared: &BindingSlot, resource: &Resource) -> Result<(), Flaw> {
+    let derived = matches!(resource, Resource::Derived { .. } | Resource::DerivedTexels { .. });
+    match declared.writable {
+        true if resource.weight().is_some() => Err(Flaw::WritesWeights { slot }),
+        true if derived && program == Program::Run => Err(Flaw::WritesDerived { slot }),
+        _ => Ok(()),
     }
 }
 
 /// The slot takes this resource.
 fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Resource) -> Result<(), Flaw> {
-    let weights = matches!(resource, Resource::Weights { .. } | Resource::WeightTexels { .. });
-    if declared.writable && weights {
-        return Err(Flaw::WritesWeights { slot });
-    }
     match (declared.kind, *resource) {
         (
             BindingKind::StorageBuffer { min_bytes } | BindingKind::UniformBuffer { min_bytes },
-            Resource::Arena { size, .. } | Resource::Weights { size, .. },
+            Resource::Arena { size, .. } | Resource::Weights { size, .. } | Resource::Derived { size, .. },
         ) => {
             if size < min_bytes {
                 Err(Flaw::TooSmall { slot, needed: min_bytes, size })
@@ -83,7 +115,8 @@ fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Re
         (
             BindingKind::ImageBuffer { element },
             Resource::ArenaTexels { element: bound, size, .. }
-            | Resource::WeightTexels { element: bound, size, .. },
+            | Resource::WeightTexels { element: bound, size, .. }
+            | Resource::DerivedTexels { element: bound, size, .. },
         ) => {
             same_element(slot, element, bound)?;
             aligned("size of a texel range", size, element.texel_bytes())
@@ -110,22 +143,13 @@ fn no_overlap(slots: &[BindingSlot], resources: &[Resource]) -> Result<(), Flaw>
     Ok(())
 }
 
-/// Weights are never written, so only the arena and textures matter. [`exists`] has shown that sums do not
-/// overflow.
+/// Whether two resources of a dispatch, one of which is written, meet.
 fn share_memory(a: &Resource, b: &Resource) -> bool {
-    if let (Resource::Texture(a), Resource::Texture(b)) = (a, b) {
-        return a == b;
-    }
-    match (arena_range(a), arena_range(b)) {
-        (Some((a, a_size)), Some((b, b_size))) => a < b + b_size && b < a + a_size,
+    match (place(a), place(b)) {
+        (Some((a, a_range)), Some((b, b_range))) => {
+            a == b && a_range.start < b_range.end && b_range.start < a_range.end
+        }
         _ => false,
-    }
-}
-
-fn arena_range(resource: &Resource) -> Option<(u64, u64)> {
-    match *resource {
-        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => Some((offset, size)),
-        Resource::Weights { .. } | Resource::Texture(_) | Resource::WeightTexels { .. } => None,
     }
 }
 
@@ -145,5 +169,7 @@ const fn resource_name(resource: Resource) -> &'static str {
         Resource::Texture(_) => "texture",
         Resource::ArenaTexels { .. } => "texel range of the arena",
         Resource::WeightTexels { .. } => "texel range of a weight",
+        Resource::Derived { .. } => "range of a derived blob",
+        Resource::DerivedTexels { .. } => "texel range of a derived blob",
     }
 }

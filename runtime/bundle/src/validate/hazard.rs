@@ -6,9 +6,34 @@
 //! readers.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::error::Flaw;
 use crate::manifest::{BindingSlot, Dispatch, Resource};
+
+/// Memory that dispatches can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Memory {
+    Arena,
+    /// A texture is the range of its index.
+    Textures,
+    /// A derived blob by its index.
+    Derived(u32),
+}
+
+/// Where a resource lies; none for weights, which nothing writes. The resource must exist, so that sums do not overflow.
+pub(super) fn place(resource: &Resource) -> Option<(Memory, Range<u64>)> {
+    match *resource {
+        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
+            Some((Memory::Arena, offset..offset + size))
+        }
+        Resource::Texture(index) => Some((Memory::Textures, u64::from(index)..u64::from(index) + 1)),
+        Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
+            Some((Memory::Derived(blob), offset..offset + size))
+        }
+        Resource::Weights { .. } | Resource::WeightTexels { .. } => None,
+    }
+}
 
 /// What the dispatches since the last barrier touch.
 #[derive(Default)]
@@ -41,31 +66,44 @@ impl Hazards {
 
 /// Memory as sets of ranges. Weights are left out, since nothing writes them.
 #[derive(Default)]
-struct Touched {
-    arena: Ranges,
-    /// A texture is the range of its index.
-    textures: Ranges,
-}
+struct Touched(BTreeMap<Memory, Ranges>);
 
 impl Touched {
     fn overlaps(&self, resource: &Resource) -> bool {
-        match *resource {
-            Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-                self.arena.overlap(offset, offset + size)
-            }
-            Resource::Texture(index) => self.textures.overlap(index.into(), u64::from(index) + 1),
-            Resource::Weights { .. } | Resource::WeightTexels { .. } => false,
-        }
+        place(resource).is_some_and(|(memory, range)| {
+            self.0.get(&memory).is_some_and(|touched| touched.overlap(range.start, range.end))
+        })
     }
 
     fn insert(&mut self, resource: &Resource) {
-        match *resource {
-            Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-                self.arena.insert(offset, offset + size);
-            }
-            Resource::Texture(index) => self.textures.insert(index.into(), u64::from(index) + 1),
-            Resource::Weights { .. } | Resource::WeightTexels { .. } => {}
+        if let Some((memory, range)) = place(resource) {
+            self.0.entry(memory).or_default().insert(range.start, range.end);
         }
+    }
+}
+
+/// What an init program leaves in derived blobs.
+#[derive(Default)]
+pub(super) struct Derived(Touched);
+
+impl Derived {
+    /// Adds what a dispatch of `init` writes.
+    pub(super) fn write(&mut self, slots: &[BindingSlot], dispatch: &Dispatch) {
+        let bound = slots.iter().zip(&dispatch.bindings);
+        bound.filter(|(declared, _)| declared.writable).for_each(|(_, resource)| self.0.insert(resource));
+    }
+
+    /// Every range of a derived blob that `dispatch` reads has been written.
+    pub(super) fn holds_what_is_read(&self, dispatch: &Dispatch) -> Result<(), Flaw> {
+        for (slot, resource) in dispatch.bindings.iter().enumerate() {
+            if let Some((memory @ Memory::Derived(blob), range)) = place(resource) {
+                let written = self.0.0.get(&memory);
+                if !written.is_some_and(|written| written.cover(range.start, range.end)) {
+                    return Err(Flaw::NotDerived { slot, blob });
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -76,6 +114,11 @@ struct Ranges(BTreeMap<u64, u64>);
 impl Ranges {
     fn overlap(&self, start: u64, end: u64) -> bool {
         self.0.range(..end).next_back().is_some_and(|(_, last)| *last > start)
+    }
+
+    /// Whether every byte of a range is in the set.
+    fn cover(&self, start: u64, end: u64) -> bool {
+        self.0.range(..=start).next_back().is_some_and(|(_, last)| *last >= end)
     }
 
     fn insert(&mut self, mut start: u64, mut end: u64) {
@@ -106,6 +149,11 @@ mod tests {
             [(5, 10, false), (4, 6, true), (49, 60, true), (50, 100, false), (0, 200, true)]
         {
             assert_eq!(ranges.overlap(start, end), expected, "{start}..{end}");
+        }
+        for (start, end, expected) in
+            [(10, 50, true), (12, 20, true), (9, 20, false), (49, 51, false), (4, 11, false), (60, 61, false)]
+        {
+            assert_eq!(ranges.cover(start, end), expected, "{start}..{end}");
         }
     }
 }

@@ -63,5 +63,8 @@ pub const INVOCATIONS: u32 = 1 << 14;
 /// Lanes of a subgroup: the most that Vulkan's ballots can express.
 pub const SUBGROUP: u32 = 128;
 
-/// Bytes of an arena: no device has as much, and sums of a few such numbers stay in 64 bits.
+/// Derived blobs of one variant: no more than the weights that they are made from.
+pub const DERIVED: usize = WEIGHTS;
+
+/// Bytes of an arena, and of all derived blobs of a variant: no device has as much, and sums of a few such numbers stay in 64 bits.
 pub const ARENA_BYTES: u64 = 1 << 48;

@@ -6,7 +6,8 @@ use crate::manifest::{
     Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, TextureKind, TextureObject, Variant,
 };
 
-use super::hazard::Hazards;
+use super::dispatch::Program;
+use super::hazard::{Derived, Hazards};
 use super::{aligned, count, dispatch, invalid, length, limits, name, shown, span};
 
 pub(super) fn variant(
@@ -16,15 +17,24 @@ pub(super) fn variant(
     place: &str,
 ) -> Result<(), BundleError> {
     outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
-    for (program, dispatches) in [("init dispatch", &variant.init), ("dispatch", &variant.dispatches)] {
+    let mut derived = Derived::default();
+    for (program, dispatches) in [(Program::Init, &variant.init), (Program::Run, &variant.dispatches)] {
         let mut hazards = Hazards::default();
+        let mut check = |item: &Dispatch| {
+            described(item)?;
+            let slots = dispatch::dispatch(manifest, entry.target, variant, (program, item))?;
+            hazards.add(slots, item)?;
+            match program {
+                Program::Init => derived.write(slots, item),
+                Program::Run => derived.holds_what_is_read(item)?,
+            }
+            Ok(())
+        };
         for (index, item) in dispatches.iter().enumerate() {
-            described(item)
-                .and_then(|()| dispatch::dispatch(manifest, entry.target, variant, item))
-                .and_then(|slots| hazards.add(slots, item))
-                .map_err(|flaw| {
-                    invalid(format!("{place}, {program} {index} `{}`", shown(&item.name)), flaw)
-                })?;
+            check(item).map_err(|flaw| {
+                let list = program.dispatch_name();
+                invalid(format!("{place}, {list} {index} `{}`", shown(&item.name)), flaw)
+            })?;
         }
     }
     Ok(())
@@ -40,6 +50,13 @@ fn outline(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
     }
     count("textures", variant.textures.len(), limits::TEXTURES)?;
     variant.textures.iter().try_for_each(texture)?;
+    count("derived blobs", variant.derived.len(), limits::DERIVED)?;
+    if variant.derived.contains(&0) {
+        return Err(Flaw::Zero { what: "size of a derived blob" });
+    }
+    if variant.derived.iter().fold(0_u64, |sum, size| sum.saturating_add(*size)) > limits::ARENA_BYTES {
+        return Err(Flaw::TooLarge { what: "sum of derived blobs", most: limits::ARENA_BYTES });
+    }
     placed("inputs", &entry.inputs, &variant.inputs, variant.arena_bytes)?;
     placed("outputs", &entry.outputs, &variant.outputs, variant.arena_bytes)?;
     inputs_are_disjoint(entry, variant)?;

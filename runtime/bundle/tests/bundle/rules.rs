@@ -42,8 +42,8 @@ fn the_sample_is_valid() {
 #[test]
 fn a_message_names_entry_variant_and_dispatch() {
     let place = "entry `main` for vulkan, variant `generic`, dispatch 1 `add_2: eltwise`: ";
-    check(&format!("{place}shader 99 does not exist, there are 2"), |m| variant(m).dispatches[1].shader = 99);
-    check("variant `generic`, init dispatch 0 `repack`: ", |m| variant(m).init[0].shader = 99);
+    check(&format!("{place}shader 99 does not exist, there are 4"), |m| variant(m).dispatches[1].shader = 99);
+    check("variant `generic`, init dispatch 0 `derive`: ", |m| variant(m).init[0].shader = 99);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn slots_get_what_they_take() {
     check("size of a texel range is 24, not a multiple of 16", |m| {
         bound(m)[3] = Resource::ArenaTexels { element: DeviceElement::F32, offset: 512, size: 24 };
     });
-    check("6 resources are bound, shader `conv_tiled_0` declares 7", |m| {
+    check("8 resources are bound, shader `conv_tiled_0` declares 9", |m| {
         bound(m).pop();
     });
     check("is for Metal, the entry is for Vulkan", |m| variant(m).dispatches[0].shader = 1);
@@ -108,9 +108,83 @@ fn what_is_written_is_bound_once() {
     check("slots 2 and 3 share memory", |m| {
         m.shaders[0].bindings[3].kind =
             BindingKind::Texture { kind: TextureKind::D2, element: DeviceElement::F16 };
-        for dispatch in variant(m).init.iter_mut() {
-            dispatch.bindings[3] = Resource::Texture(0);
-        }
+        variant(m).dispatches[0].bindings[3] = Resource::Texture(0);
+    });
+}
+
+#[test]
+fn derived_ranges_lie_in_their_blobs_and_are_aligned() {
+    let range = |blob, offset, size| Resource::Derived { blob, offset, size };
+    check("bytes 256 + 245 leave the derived blob of 500", |m| bound(m)[7] = range(0, 256, 245));
+    check("leave the derived blob", |m| bound(m)[7] = range(0, u64::MAX - 255, 256));
+    check("derived blob 2 does not exist, there are 2", |m| bound(m)[7] = range(2, 0, 200));
+    check("offset in a derived blob is 128, not a multiple of 256", |m| bound(m)[7] = range(0, 128, 200));
+    check("size is zero", |m| bound(m)[7] = range(0, 0, 0));
+    check("slot 7 needs 100 bytes, 99 are bound", |m| bound(m)[7] = range(0, 256, 99));
+    check("slot 8 takes F32 channels, F16 is bound", |m| {
+        bound(m)[8] = Resource::DerivedTexels { element: DeviceElement::F16, blob: 1, offset: 0, size: 64 };
+    });
+    check("size of a texel range is 24, not a multiple of 16", |m| {
+        bound(m)[8] = Resource::DerivedTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 24 };
+    });
+    check("slot 8 takes a texel buffer, a range of a derived blob is bound", |m| {
+        bound(m)[8] = range(1, 0, 64)
+    });
+    check("derived blob is zero", |m| variant(m).derived[1] = 0);
+    check("sum of derived blobs is too large", |m| variant(m).derived.extend([1 << 47, 1 << 47]));
+    check("derived blobs where at most", |m| variant(m).derived = vec![1; limits::DERIVED + 1]);
+}
+
+#[test]
+fn derived_blobs_are_written_by_init_and_by_nothing_else() {
+    let range = |blob, offset, size| Resource::Derived { blob, offset, size };
+    check("dispatch 1 `add_2: eltwise`: slot 1 is writable and bound to a derived blob", |m| {
+        bound(m)[1] = range(0, 0, 64);
+    });
+    check("dispatch 1 `add_2: eltwise`: slot 3 is writable and bound to a derived blob", |m| {
+        bound(m)[3] = Resource::DerivedTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 64 };
+    });
+    check("dispatch 0 `conv_1: conv_tiled`: slot 7 reads bytes of derived blob 0 that `init`", |m| {
+        variant(m).init.clear();
+    });
+    check("slot 8 reads bytes of derived blob 1 that `init` does not write", |m| {
+        // Most of it is written, and the dispatch reads all.
+        variant(m).derived[1] = 128;
+        variant(m).init[0].bindings[2] = range(1, 0, 96);
+        bound(m)[8] = Resource::DerivedTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 128 };
+    });
+    let in_two_parts = verdict(|m| {
+        let mut second = variant(m).init[0].clone();
+        variant(m).derived = vec![1024, 64, 64];
+        variant(m).init[0].bindings[1] = range(0, 0, 512);
+        second.bindings[1] = range(0, 512, 512);
+        second.bindings[2] = range(2, 0, 64);
+        second.barrier = false;
+        variant(m).init.push(second);
+        bound(m)[7] = range(0, 256, 768);
+    });
+    assert_eq!(in_two_parts, "", "several dispatches may make one blob, at once");
+}
+
+#[test]
+fn dispatches_of_init_wait_for_what_they_depend_on() {
+    check("init dispatch 1 `derive`: slot 1 touches memory that an earlier dispatch writes", |m| {
+        let mut second = variant(m).init[0].clone();
+        second.barrier = false;
+        variant(m).init.push(second);
+    });
+    check("init dispatch 1 `derive`: slot 2 touches memory that an earlier dispatch reads", |m| {
+        let init = &mut variant(m).init;
+        init[0].bindings[0] = Resource::Derived { blob: 0, offset: 0, size: 500 };
+        init[0].bindings[1] = Resource::Arena { offset: 0, size: 512 };
+        init.push(init[0].clone());
+        init[1].bindings[0] = Resource::Weights { blob: 0, offset: 256, size: 400 };
+        init[1].bindings[1] = Resource::Arena { offset: 512, size: 512 };
+        init[1].bindings[2] = Resource::Derived { blob: 0, offset: 256, size: 200 };
+        init[1].barrier = false;
+    });
+    check("init dispatch 0 `derive`: slots 1 and 2 share memory", |m| {
+        variant(m).init[0].bindings[2] = Resource::Derived { blob: 0, offset: 256, size: 200 };
     });
 }
 

@@ -24,7 +24,7 @@ fn slot(group: u32, binding: u32, kind: BindingKind, writable: bool) -> BindingS
     BindingSlot { group, binding, kind, writable }
 }
 
-/// Takes a source and a weight and a uniform, and writes one range, a texture and a texel range.
+/// Takes a source, weights, derived blobs and a uniform, and writes one range, a texture and a texel range.
 pub(crate) fn shader(target: Target, name: &str) -> Shader {
     Shader {
         name: name.to_owned(),
@@ -43,7 +43,23 @@ pub(crate) fn shader(target: Target, name: &str) -> Shader {
             slot(1, 0, BindingKind::StorageBuffer { min_bytes: 300 }, false),
             slot(1, 1, BindingKind::ImageBuffer { element: DeviceElement::F16 }, false),
             slot(2, 0, BindingKind::UniformBuffer { min_bytes: 16 }, false),
+            slot(1, 2, BindingKind::StorageBuffer { min_bytes: 100 }, false),
+            slot(1, 3, BindingKind::ImageBuffer { element: DeviceElement::F32 }, false),
         ],
+    }
+}
+
+/// Takes a weight and writes two derived ranges.
+fn deriving(target: Target) -> Shader {
+    let buffer = |min_bytes| BindingKind::StorageBuffer { min_bytes };
+    Shader {
+        name: "derive_0".to_owned(),
+        bindings: vec![
+            slot(1, 0, buffer(300), false),
+            slot(0, 0, buffer(500), true),
+            slot(0, 1, buffer(64), true),
+        ],
+        ..shader(target, "")
     }
 }
 
@@ -59,6 +75,8 @@ fn dispatch(name: &str, shader: u32) -> Dispatch {
             Resource::Weights { blob: 0, offset: 256, size: 400 },
             Resource::WeightTexels { element: DeviceElement::F16, blob: 1, offset: 0, size: 32 },
             Resource::Weights { blob: 1, offset: 0, size: 16 },
+            Resource::Derived { blob: 0, offset: 256, size: 200 },
+            Resource::DerivedTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 64 },
         ],
         workgroups: [3, 2, 1],
         barrier: true,
@@ -69,7 +87,18 @@ fn dispatch(name: &str, shader: u32) -> Dispatch {
     }
 }
 
-fn variant(shader: u32) -> Variant {
+fn derive(shader: u32) -> Dispatch {
+    Dispatch {
+        bindings: vec![
+            Resource::Weights { blob: 0, offset: 256, size: 400 },
+            Resource::Derived { blob: 0, offset: 0, size: 500 },
+            Resource::Derived { blob: 1, offset: 0, size: 64 },
+        ],
+        ..dispatch("derive", shader)
+    }
+}
+
+fn variant(shader: u32, deriving: u32) -> Variant {
     Variant {
         name: "generic".to_owned(),
         profile: "generic".to_owned(),
@@ -84,12 +113,13 @@ fn variant(shader: u32) -> Variant {
             element: DeviceElement::F16,
             extent_px: [5, 3, 1],
         }],
+        derived: vec![500, 64],
         inputs: vec![
             IoBinding { offset: 0, element: DeviceElement::F32 },
             IoBinding { offset: 768, element: DeviceElement::I32 },
         ],
         outputs: vec![IoBinding { offset: 256, element: DeviceElement::F16 }],
-        init: vec![dispatch("repack", shader)],
+        init: vec![derive(deriving)],
         dispatches: vec![dispatch("conv_1: conv_tiled", shader), dispatch("add_2: eltwise", shader)],
         memory: MemoryReport {
             naive_bytes: 4096,
@@ -100,7 +130,7 @@ fn variant(shader: u32) -> Variant {
     }
 }
 
-fn entry(target: Target, shader: u32) -> Entry {
+fn entry(target: Target, shader: u32, deriving: u32) -> Entry {
     let tensor = |name: &str, element, shape: &[u64]| IoTensor {
         name: name.to_owned(),
         element,
@@ -111,7 +141,7 @@ fn entry(target: Target, shader: u32) -> Entry {
         target,
         inputs: vec![tensor("image", HostElement::F32, &[1, 3, 1, 5]), tensor("ids", HostElement::I64, &[])],
         outputs: vec![tensor("logits", HostElement::F32, &[3, 5])],
-        variants: vec![variant(shader)],
+        variants: vec![variant(shader, deriving)],
     }
 }
 
@@ -126,8 +156,11 @@ pub(crate) fn fill(writer: &mut BundleWriter) {
     let vulkan = writer.add_shader(shader(Target::Vulkan, "conv_tiled_0"), &spirv());
     let metal =
         writer.add_shader(shader(Target::Metal, "conv_tiled_0"), b"kernel void conv() {} // \xc3\xa9");
-    writer.add_entry(entry(Target::Vulkan, vulkan));
-    writer.add_entry(entry(Target::Metal, metal));
+    let [for_vulkan, for_metal] =
+        [(Target::Vulkan, spirv()), (Target::Metal, b"kernel void derive() {}".to_vec())]
+            .map(|(target, code)| writer.add_shader(deriving(target), &code));
+    writer.add_entry(entry(Target::Vulkan, vulkan, for_vulkan));
+    writer.add_entry(entry(Target::Metal, metal, for_metal));
 }
 
 pub(crate) fn writer() -> BundleWriter {

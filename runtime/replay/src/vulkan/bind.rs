@@ -8,6 +8,7 @@ use ash::vk;
 use drift_bundle::manifest::{DeviceElement, Dispatch, Resource};
 
 use super::context::Context;
+use super::derived::Derived;
 use super::failed;
 use super::memory::Buffer;
 use super::pipeline::{Pipelines, descriptor_type};
@@ -21,10 +22,21 @@ use crate::error::RuntimeError;
 pub(crate) struct Memory<'a> {
     pub(crate) arena: &'a Buffer,
     pub(crate) weights: &'a Weights,
+    /// Weights that are there for the init program only.
+    pub(crate) passing: &'a Weights,
+    pub(crate) derived: &'a Derived,
     pub(crate) textures: &'a Textures,
 }
 
-/// Descriptor sets of all dispatches: those of init first, then those of each run.
+impl Memory<'_> {
+    /// Where a weight in use lies.
+    fn weight(&self, blob: u32) -> (vk::Buffer, u64) {
+        let found = self.weights.place(blob as usize).or_else(|| self.passing.place(blob as usize));
+        found.unwrap_or_else(|| unreachable!("verified: every weight in use is loaded"))
+    }
+}
+
+/// Descriptor sets of the dispatches of one list.
 pub(crate) struct Bindings {
     context: Arc<Context>,
     pool: vk::DescriptorPool,
@@ -38,17 +50,18 @@ impl Bindings {
         program: &Program<'_>,
         pipelines: &Pipelines,
         memory: Memory<'_>,
+        dispatches: &[Dispatch],
     ) -> Result<Self, RuntimeError> {
-        let pool = create_pool(context, program, pipelines)?;
+        let pool = create_pool(context, program, pipelines, dispatches)?;
         let mut bindings =
             Self { context: Arc::clone(context), pool, views: BTreeMap::new(), sets: Vec::new() };
-        for dispatch in program.all_dispatches() {
+        for dispatch in dispatches {
             bindings.bind(program, dispatch, pipelines, memory)?;
         }
         Ok(bindings)
     }
 
-    /// Sets of dispatch `index`, init dispatches counted first.
+    /// Sets of dispatch `index`.
     pub(crate) fn of(&self, index: usize) -> &[vk::DescriptorSet] {
         &self.sets[index]
     }
@@ -72,9 +85,13 @@ impl Bindings {
                 .descriptor_count(1)
                 .descriptor_type(descriptor_type(slot));
             match resource {
-                Resource::Arena { .. } | Resource::Weights { .. } => write = write.buffer_info(&buffer),
+                Resource::Arena { .. } | Resource::Weights { .. } | Resource::Derived { .. } => {
+                    write = write.buffer_info(&buffer);
+                }
                 Resource::Texture(_) => write = write.image_info(&image),
-                Resource::ArenaTexels { .. } | Resource::WeightTexels { .. } => {
+                Resource::ArenaTexels { .. }
+                | Resource::WeightTexels { .. }
+                | Resource::DerivedTexels { .. } => {
                     write = write.texel_buffer_view(&view);
                 }
             }
@@ -130,15 +147,16 @@ impl Drop for Bindings {
     }
 }
 
-/// A pool with room for exactly the sets of `program`.
+/// A pool with room for exactly the sets of `dispatches`.
 fn create_pool(
     context: &Context,
     program: &Program<'_>,
     pipelines: &Pipelines,
+    dispatches: &[Dispatch],
 ) -> Result<vk::DescriptorPool, RuntimeError> {
     let mut counts: BTreeMap<vk::DescriptorType, u32> = BTreeMap::new();
     let mut sets = 0;
-    for dispatch in program.all_dispatches() {
+    for dispatch in dispatches {
         sets += pipelines.of(dispatch.shader).set_layouts.len() as u32;
         for slot in &program.shader(dispatch).bindings {
             *counts.entry(descriptor_type(slot)).or_default() += 1;
@@ -164,12 +182,17 @@ fn buffer_range(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorBuffe
     let (buffer, offset, range) = match *resource {
         Resource::Arena { offset, size } => (memory.arena.raw, offset, size),
         Resource::Weights { blob, offset, size } => {
-            let (buffer, start) = memory.weights.place(blob as usize);
+            let (buffer, start) = memory.weight(blob);
             (buffer, start + offset, size)
         }
-        Resource::Texture(_) | Resource::ArenaTexels { .. } | Resource::WeightTexels { .. } => {
-            (vk::Buffer::null(), 0, 0)
+        Resource::Derived { blob, offset, size } => {
+            let (buffer, start) = memory.derived.place(blob);
+            (buffer, start + offset, size)
         }
+        Resource::Texture(_)
+        | Resource::ArenaTexels { .. }
+        | Resource::WeightTexels { .. }
+        | Resource::DerivedTexels { .. } => (vk::Buffer::null(), 0, 0),
     };
     [vk::DescriptorBufferInfo { buffer, offset, range }]
 }
@@ -178,10 +201,17 @@ fn texel_range(resource: &Resource, memory: Memory<'_>) -> Option<(vk::Buffer, D
     match *resource {
         Resource::ArenaTexels { element, offset, size } => Some((memory.arena.raw, element, offset, size)),
         Resource::WeightTexels { element, blob, offset, size } => {
-            let (buffer, start) = memory.weights.place(blob as usize);
+            let (buffer, start) = memory.weight(blob);
             Some((buffer, element, start + offset, size))
         }
-        Resource::Arena { .. } | Resource::Weights { .. } | Resource::Texture(_) => None,
+        Resource::DerivedTexels { element, blob, offset, size } => {
+            let (buffer, start) = memory.derived.place(blob);
+            Some((buffer, element, start + offset, size))
+        }
+        Resource::Arena { .. }
+        | Resource::Weights { .. }
+        | Resource::Derived { .. }
+        | Resource::Texture(_) => None,
     }
 }
 
@@ -190,8 +220,10 @@ fn image(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorImageInfo; 1
         Resource::Texture(index) => memory.textures.views[index as usize],
         Resource::Arena { .. }
         | Resource::Weights { .. }
+        | Resource::Derived { .. }
         | Resource::ArenaTexels { .. }
-        | Resource::WeightTexels { .. } => vk::ImageView::null(),
+        | Resource::WeightTexels { .. }
+        | Resource::DerivedTexels { .. } => vk::ImageView::null(),
     };
     [vk::DescriptorImageInfo {
         sampler: vk::Sampler::null(),

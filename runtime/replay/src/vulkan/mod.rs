@@ -8,6 +8,7 @@ mod bind;
 mod cache;
 mod commands;
 mod context;
+mod derived;
 mod features;
 mod instance;
 mod memory;

@@ -18,9 +18,8 @@ pub(crate) struct Recorder<'a> {
     pub(crate) context: &'a Context,
     pub(crate) pipelines: &'a Pipelines,
     pub(crate) bindings: &'a Bindings,
+    /// Those that `bindings` are of.
     pub(crate) dispatches: &'a [Dispatch],
-    /// Position of the first dispatch in `bindings`.
-    pub(crate) first: usize,
     pub(crate) queries: Option<&'a Queries>,
 }
 
@@ -47,7 +46,7 @@ impl Recorder<'_> {
     fn dispatch(&self, commands: vk::CommandBuffer, index: usize) {
         let dispatch = &self.dispatches[index];
         let pipeline = self.pipelines.of(dispatch.shader);
-        let sets = self.bindings.of(self.first + index);
+        let sets = self.bindings.of(index);
         let device = &self.context.device;
         if dispatch.barrier {
             barrier(self.context, commands, Work::Compute, Work::Compute);

@@ -10,6 +10,7 @@ use drift_bundle::ALIGNMENT_BYTES;
 use super::bind::{Bindings, Memory};
 use super::commands::{CommandPool, Fence, Work, barrier, copy};
 use super::context::Context;
+use super::derived::Derived;
 use super::memory::{Buffer, Purpose};
 use super::pipeline::Pipelines;
 use super::query::Queries;
@@ -35,6 +36,7 @@ struct VulkanReplay {
     outputs: Staged,
     _arena: Arc<Buffer>,
     _weights: Arc<Weights>,
+    _derived: Derived,
     _textures: Textures,
     timeout: Duration,
     context: Arc<Context>,
@@ -65,8 +67,10 @@ pub(crate) fn load(
     programs: &[Program<'_>],
     options: &LoadOptions,
 ) -> Result<Vec<Loaded>, RuntimeError> {
+    let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
     let mut clock = Clock(Instant::now());
-    let weights = Arc::new(Weights::load(context, programs, options.timeout)?);
+    let blobs = programs.iter().flat_map(Program::weights_of_runs).collect();
+    let weights = Arc::new(Weights::load(context, bundle, &blobs, options.timeout)?);
     let upload = clock.lap();
     let arena = |bytes| Buffer::new(context, bytes, Purpose::Device).map(Arc::new);
     let sharing = programs.iter().filter(|program| program.may_share());
@@ -91,15 +95,19 @@ fn load_one(
     options: &LoadOptions,
 ) -> Result<Loaded, RuntimeError> {
     let mut clock = Clock(Instant::now());
-    let textures = Textures::new(context, &program.variant.textures)?;
+    let variant = program.variant;
+    let textures = Textures::new(context, &variant.textures)?;
+    let derived = Derived::new(context, &variant.derived)?;
     let inputs = Staged::new(context, &program.input_ranges(), Purpose::Upload)?;
     let outputs = Staged::new(context, &program.output_ranges(), Purpose::Download)?;
     let allocate = clock.lap();
     let (pipelines, cache) = Pipelines::new(context, program, options.cache_dir.as_deref())?;
     let compile = clock.lap();
-    let memory = Memory { arena: &arena, weights: &weights, textures: &textures };
-    let bindings = Bindings::new(context, program, &pipelines, memory)?;
-    let mut parts = submissions(&program.variant.dispatches, &options.submit);
+    let none = Weights::none();
+    let memory =
+        Memory { arena: &arena, weights: &weights, passing: &none, derived: &derived, textures: &textures };
+    let bindings = Bindings::new(context, program, &pipelines, memory, &variant.dispatches)?;
+    let mut parts = submissions(&variant.dispatches, &options.submit);
     if parts.is_empty() {
         parts.push(0..0);
     }
@@ -110,8 +118,7 @@ fn load_one(
         context,
         pipelines: &pipelines,
         bindings: &bindings,
-        dispatches: &program.variant.dispatches,
-        first: program.variant.init.len(),
+        dispatches: &variant.dispatches,
         queries: queries.as_ref(),
     };
     let mut recorded = Recorded {
@@ -124,18 +131,19 @@ fn load_one(
         recorded.program.push(commands.record(|commands| recorder.record(commands, index, range.clone()))?);
     }
     let record = clock.lap();
-    let init = Recorder { dispatches: &program.variant.init, first: 0, queries: None, ..recorder };
-    run_once(&commands, &fence, &init, &arena, &textures, options)?;
+    let (passing_bytes, passed) = initialise(context, program, &pipelines, memory, options)?;
+    let init = clock.lap().saturating_sub(passed);
     let bytes = DeviceBytes {
         arena: arena.size,
         textures: textures.size,
         weights: weights.bytes(),
+        derived: derived.bytes(),
         staging: inputs.buffer.size + outputs.buffer.size,
         peak: 0,
     };
-    let bytes = DeviceBytes { peak: bytes.total() + weights.staging_bytes, ..bytes };
-    let times =
-        LoadTimes { allocate, upload, pipelines: compile, record, init: clock.lap(), total: Duration::ZERO };
+    let bytes = DeviceBytes { peak: bytes.total() + weights.staging_bytes.max(passing_bytes), ..bytes };
+    let upload = upload + passed;
+    let times = LoadTimes { allocate, upload, pipelines: compile, record, init, total: Duration::ZERO };
     let count = pipelines.count();
     let replay = VulkanReplay {
         recorded,
@@ -149,6 +157,7 @@ fn load_one(
         outputs,
         _arena: arena,
         _weights: weights,
+        _derived: derived,
         _textures: textures,
         timeout: options.timeout,
         context: Arc::clone(context),
@@ -173,28 +182,39 @@ fn queries(
     Ok((Some(Queries::new(context, parts, names)?), ""))
 }
 
-/// Zeros all activations, so that results never depend on what memory held before, then runs the init
-/// program.
-fn run_once(
-    commands: &CommandPool,
-    fence: &Fence,
-    init: &Recorder<'_>,
-    arena: &Buffer,
-    textures: &Textures,
+/// Zeros activations and derived blobs, so that results never depend on what memory held before, then runs the init
+/// program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
+fn initialise(
+    context: &Arc<Context>,
+    program: &Program<'_>,
+    pipelines: &Pipelines,
+    memory: Memory<'_>,
     options: &LoadOptions,
-) -> Result<(), RuntimeError> {
-    let context = init.context;
+) -> Result<(u64, Duration), RuntimeError> {
+    let mut clock = Clock(Instant::now());
+    let mut blobs = program.weights_of_init();
+    blobs.retain(|blob| memory.weights.place(*blob).is_none());
+    let passing = Weights::load(context, program.bundle, &blobs, options.timeout)?;
+    let upload = clock.lap();
+    let memory = Memory { passing: &passing, ..memory };
+    let dispatches = &program.variant.init;
+    let bindings = Bindings::new(context, program, pipelines, memory, dispatches)?;
+    let fence = Fence::new(context)?;
+    let commands = CommandPool::new(context)?;
     let clear = commands.record(|commands| {
         // SAFETY: the command buffer is recording and the buffer is whole words.
-        unsafe { context.device.cmd_fill_buffer(commands, arena.raw, 0, vk::WHOLE_SIZE, 0) };
-        textures.record_clear(commands);
+        unsafe { context.device.cmd_fill_buffer(commands, memory.arena.raw, 0, vk::WHOLE_SIZE, 0) };
+        memory.derived.record_clear(context, commands);
+        memory.textures.record_clear(commands);
     })?;
+    let init = Recorder { context, pipelines, bindings: &bindings, dispatches, queries: None };
     let mut parts = vec![clear];
-    for (index, range) in submissions(init.dispatches, &options.submit).into_iter().enumerate() {
+    for (index, range) in submissions(dispatches, &options.submit).into_iter().enumerate() {
         parts.push(commands.record(|commands| init.record(commands, index, range))?);
     }
-    submit_all(context, &parts, fence)?;
-    context.wait(fence.raw, options.timeout)
+    submit_all(context, &parts, &fence)?;
+    context.wait(fence.raw, options.timeout)?;
+    Ok((passing.bytes() + passing.staging_bytes, upload))
 }
 
 /// Submits one after another; the fence signals after the last.

@@ -3,7 +3,7 @@
 //! Where the host sees device memory, blobs are copied in place. Elsewhere they pass through two small
 //! buffers in turn, so that host memory holds a few megabytes of weights at a time, whatever their size.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use drift_bundle::{ALIGNMENT_BYTES, Bundle};
 use super::commands::{CommandPool, Fence, copy};
 use super::context::Context;
 use super::memory::{Buffer, Purpose};
-use crate::backend::Program;
 use crate::error::RuntimeError;
 
 /// Each of the two buffers that weights pass through.
@@ -22,7 +21,7 @@ const STAGING_BYTES: u64 = 8 << 20;
 /// Largest buffer that several blobs share. Larger ones are harder to place, and gain nothing.
 const SHARED_BYTES: u64 = 1 << 30;
 
-/// The weights of programs on the device.
+/// Weights on the device.
 pub(crate) struct Weights {
     pub(crate) buffers: Vec<Buffer>,
     /// For each blob in use: which buffer, and where in it.
@@ -32,34 +31,33 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Allocates buffers and copies every blob that one of the programs uses.
+    /// No blobs.
+    pub(crate) fn none() -> Self {
+        Self { buffers: Vec::new(), places: BTreeMap::new(), staging_bytes: 0 }
+    }
+
+    /// Allocates buffers for these blobs of `bundle` and copies them there.
     pub(crate) fn load(
         context: &Arc<Context>,
-        programs: &[Program<'_>],
+        bundle: &Bundle,
+        blobs: &BTreeSet<usize>,
         timeout: Duration,
     ) -> Result<Self, RuntimeError> {
-        let mut used: Vec<usize> = programs.iter().flat_map(Program::used_weights).collect();
-        used.sort_unstable();
-        used.dedup();
-        let Some(bundle) = programs.first().map(|program| program.bundle) else {
-            return Ok(Self { buffers: Vec::new(), places: BTreeMap::new(), staging_bytes: 0 });
-        };
-        let blobs: Vec<(usize, u64)> =
-            used.into_iter().map(|index| (index, bundle.manifest().weights[index].size)).collect();
-        let (places, sizes) = place(&blobs, SHARED_BYTES.min(context.info.limits.buffer_bytes));
+        let (places, sizes) = place(blobs.iter().map(|blob| bundle.manifest().weights[*blob].size), context);
         let mut buffers = Vec::with_capacity(sizes.len());
         for size in sizes {
             buffers.push(Buffer::new(context, size, Purpose::Device)?);
         }
+        let places = blobs.iter().copied().zip(places).collect();
         let mut weights = Self { buffers, places, staging_bytes: 0 };
         weights.fill(context, bundle, timeout)?;
         Ok(weights)
     }
 
-    /// Where a blob in use lies.
-    pub(crate) fn place(&self, blob: usize) -> (vk::Buffer, u64) {
-        let (buffer, offset) = self.places[&blob];
-        (self.buffers[buffer].raw, offset)
+    /// Where a blob lies, if it is among these.
+    pub(crate) fn place(&self, blob: usize) -> Option<(vk::Buffer, u64)> {
+        let (buffer, offset) = self.places.get(&blob)?;
+        Some((self.buffers[*buffer].raw, *offset))
     }
 
     /// Sum of the buffers.
@@ -95,11 +93,16 @@ impl Weights {
     }
 }
 
+/// For blobs of these sizes which buffer each lies in and where, and the sizes of the buffers.
+pub(crate) fn place(blobs: impl Iterator<Item = u64>, context: &Context) -> (Vec<(usize, u64)>, Vec<u64>) {
+    place_within(blobs, SHARED_BYTES.min(context.info.limits.buffer_bytes))
+}
+
 /// Packs blobs into buffers of at most `most` bytes, in order. A larger blob gets a buffer of its own.
-fn place(blobs: &[(usize, u64)], most: u64) -> (BTreeMap<usize, (usize, u64)>, Vec<u64>) {
-    let mut places = BTreeMap::new();
+fn place_within(blobs: impl Iterator<Item = u64>, most: u64) -> (Vec<(usize, u64)>, Vec<u64>) {
+    let mut places = Vec::new();
     let mut sizes: Vec<u64> = Vec::new();
-    for (blob, size) in blobs {
+    for size in blobs {
         let offset = sizes.last().map(|end| end.next_multiple_of(ALIGNMENT_BYTES));
         let offset = match offset {
             Some(offset) if offset + size <= most => offset,
@@ -110,7 +113,7 @@ fn place(blobs: &[(usize, u64)], most: u64) -> (BTreeMap<usize, (usize, u64)>, V
         };
         let last = sizes.len() - 1;
         sizes[last] = offset + size;
-        places.insert(*blob, (last, offset));
+        places.push((last, offset));
     }
     (places, sizes)
 }
@@ -240,11 +243,8 @@ mod tests {
 
     #[test]
     fn blobs_share_buffers_up_to_the_limit() {
-        let (places, sizes) = place(&[(0, 10), (3, 300), (4, 2000), (7, 1), (8, 700)], 1000);
+        let (places, sizes) = place_within([10, 300, 2000, 1, 700].into_iter(), 1000);
         assert_eq!(sizes, [556, 2000, 956]);
-        assert_eq!(places[&3], (0, 256));
-        assert_eq!(places[&4], (1, 0));
-        assert_eq!(places[&7], (2, 0));
-        assert_eq!(places[&8], (2, 256));
+        assert_eq!(places, [(0, 0), (0, 256), (1, 0), (2, 0), (2, 256)]);
     }
 }

@@ -118,6 +118,22 @@ fn what_exceeds_a_limit_is_declined_before_the_device_sees_it() {
 }
 
 #[test]
+fn derived_blobs_count_as_memory_of_the_device() {
+    on_device(|device| {
+        let most = device.info().limits.buffer_bytes;
+        let mut program = negate();
+        let mut large = program.variant.clone();
+        large.name = "large".to_owned();
+        large.derived = vec![256, most + 1];
+        program.entry.variants.push(large);
+        let session = device.load(&program.bundle()).unwrap();
+        let said = session.report().declined[0].to_string();
+        assert!(said.contains(&format!("derived blob 1 needs {} bytes in a buffer", most + 1)), "{said}");
+        assert_eq!(session.report().variant, "generic");
+    });
+}
+
+#[test]
 fn a_bundle_for_other_targets_says_what_it_holds() {
     on_device(|device| {
         let mut program = Program::new(256).f32_input("x", &[3], 0).f32_output("y", &[3], 0);

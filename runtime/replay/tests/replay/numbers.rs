@@ -263,6 +263,94 @@ fn init_runs_once_and_its_results_stay() {
     });
 }
 
+/// A kernel that makes `packed` of `w`, once: running it again would change it.
+const DERIVE: &str = "
+    @group(1) @binding(0) var<storage, read> w: array<f32, 4>;
+    @group(0) @binding(0) var<storage, read_write> packed: array<f32, 4>;
+    @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) at: vec3<u32>) { packed[at.x] += 2.0 * w[at.x]; }";
+
+#[test]
+fn derived_blobs_are_made_once_and_read_as_buffers_and_texels() {
+    let element = DeviceElement::F32;
+    let add = "
+        @group(0) @binding(0) var<storage, read> x: array<vec4<f32>, 1>;
+        @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>, 1>;
+        @group(1) @binding(0) var<storage, read> first: array<vec4<f32>, 1>;
+        @group(1) @binding(1) var second: texture_1d<f32>;
+        @compute @workgroup_size(1) fn main() { y[0] = x[0] + first[0] + textureLoad(second, 0, 0); }";
+    on_device(|device| {
+        let weights = |blob| Resource::Weights { blob, offset: 0, size: 16 };
+        let derived = |blob, offset| Resource::Derived { blob, offset, size: 16 };
+        let mut program = Program::new(512)
+            .f32_weight("w", &[1.0, 2.0, 3.0, 4.0])
+            .f32_weight("v", &[10.0, 0.0, -10.0, 0.5])
+            .derived(16)
+            .derived(512)
+            .f32_input("x", &[4], 0)
+            .f32_output("y", &[4], 256)
+            .init(DERIVE, &[weights(0), derived(0, 0)], [1, 1, 1])
+            // Of what was derived itself: the barrier stands before it.
+            .init(DERIVE, &[derived(0, 0), derived(1, 0)], [1, 1, 1])
+            .init(DERIVE, &[weights(1), derived(1, 256)], [1, 1, 1])
+            .dispatch(
+                add,
+                &[
+                    arena(0, 16),
+                    arena(256, 16),
+                    derived(1, 0),
+                    Resource::DerivedTexels { element, blob: 1, offset: 256, size: 16 },
+                ],
+                [1, 1, 1],
+            );
+        program.variant.init[2].barrier = false;
+        let bundle = program.bundle();
+        // One submission for each dispatch of init.
+        let submit = SubmitLimits { dispatches: 1, flops: u64::MAX };
+        for submit in [SubmitLimits::default(), submit] {
+            let options = LoadOptions { submit, ..LoadOptions::default() };
+            let mut session = device.load_with(&bundle, &options).unwrap();
+            for x in [0.0_f32, 100.0] {
+                session.write("x", &[x; 4]).unwrap();
+                session.run().unwrap();
+                assert_eq!(session.read::<f32>("y").unwrap(), [24.0, 8.0, -8.0, 17.0].map(|y| x + y));
+            }
+        }
+    });
+}
+
+#[test]
+fn weights_that_only_init_reads_are_given_back() {
+    let add = "
+        @group(0) @binding(0) var<storage, read_write> x: array<f32, 4>;
+        @group(1) @binding(0) var<storage, read> packed: array<f32, 4>;
+        @group(1) @binding(1) var<storage, read> kept: array<f32, 4>;
+        @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) at: vec3<u32>) { x[at.x] += packed[at.x] + kept[at.x]; }";
+    on_device(|device| {
+        let weights = |blob| Resource::Weights { blob, offset: 0, size: 16 };
+        let derived = |blob| Resource::Derived { blob, offset: 0, size: 16 };
+        let bundle = Program::new(256)
+            .f32_weight("for init", &[1.0, 2.0, 3.0, 4.0])
+            .f32_weight("for both", &[0.5; 4])
+            .derived(16)
+            .derived(16)
+            .f32_input("x", &[4], 0)
+            .f32_output("y", &[4], 0)
+            .init(DERIVE, &[weights(0), derived(0)], [1, 1, 1])
+            .init(DERIVE, &[weights(1), derived(1)], [1, 1, 1])
+            .dispatch(add, &[arena(0, 16), derived(0), weights(1)], [1, 1, 1])
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        let bytes = session.report().bytes;
+        assert_eq!((bytes.weights, bytes.derived), (16, 256 + 16), "two blobs share a buffer");
+        assert!(bytes.peak >= bytes.total() + 16, "{bytes:?}");
+        for _ in 0..2 {
+            session.write("x", &[0.0_f32; 4]).unwrap();
+            session.run().unwrap();
+            assert_eq!(session.read::<f32>("y").unwrap(), [2.5, 4.5, 6.5, 8.5]);
+        }
+    });
+}
+
 #[test]
 fn weights_larger_than_the_staging_buffer_arrive_whole() {
     const COUNT: usize = 5_000_003;

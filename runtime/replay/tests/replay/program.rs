@@ -52,6 +52,7 @@ impl Program {
                 requires: Vec::new(),
                 arena_bytes,
                 textures: Vec::new(),
+                derived: Vec::new(),
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 init: Vec::new(),
@@ -97,6 +98,12 @@ impl Program {
 
     pub(crate) fn texture(mut self, kind: TextureKind, element: DeviceElement, extent_px: [u32; 3]) -> Self {
         self.variant.textures.push(TextureObject { kind, element, extent_px });
+        self
+    }
+
+    /// Adds a derived blob.
+    pub(crate) fn derived(mut self, size: u64) -> Self {
+        self.variant.derived.push(size);
         self
     }
 

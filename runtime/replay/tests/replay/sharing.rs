@@ -60,6 +60,55 @@ fn entries_share_memory_and_weights_and_state_is_left_alone() {
     });
 }
 
+const DOUBLE: &str = "
+    @group(0) @binding(0) var<storage, read_write> made: array<f32, 3>;
+    @group(1) @binding(0) var<storage, read> by: array<f32, 3>;
+    @compute @workgroup_size(3) fn main(@builtin(global_invocation_id) at: vec3<u32>) { made[at.x] = 2.0 * by[at.x]; }";
+
+/// Entries whose init programs make derived blobs of one weight, and one whose init program leaves its result in the arena.
+fn entries_with_init() -> drift_bundle::Bundle {
+    let weight = || Resource::Weights { blob: 0, offset: 0, size: 12 };
+    let derived = || Resource::Derived { blob: 0, offset: 0, size: 12 };
+    Program::new(512)
+        .f32_weight("by", &[1.0, 2.0, 3.0])
+        .derived(12)
+        .f32_input("x", &[3], 0)
+        .f32_output("y", &[3], 256)
+        .init(DOUBLE, &[derived(), weight()], [1, 1, 1])
+        .dispatch(SCALE, &[arena(0, 12), arena(256, 12), derived()], [1, 1, 1])
+        .then("second", 512)
+        .derived(12)
+        .f32_input("x", &[3], 256)
+        .f32_output("y", &[3], 0)
+        .init(DOUBLE, &[derived(), weight()], [1, 1, 1])
+        .dispatch(SCALE, &[arena(256, 12), arena(0, 12), derived()], [1, 1, 1])
+        .then("in the arena", 768)
+        .f32_input("x", &[3], 256)
+        .f32_output("y", &[3], 512)
+        .init(DOUBLE, &[arena(0, 12), weight()], [1, 1, 1])
+        .dispatch(SCALE, &[arena(256, 12), arena(512, 12), arena(0, 12)], [1, 1, 1])
+        .bundle()
+}
+
+#[test]
+fn derived_blobs_are_each_entrys_own_and_do_not_keep_it_from_sharing() {
+    on_device(|device| {
+        let entries = ["main", "second", "in the arena"];
+        let mut sessions =
+            device.load_entries(&entries_with_init(), &entries, &LoadOptions::default()).unwrap();
+        let bytes: Vec<_> = sessions.iter().map(|s| s.report().bytes).collect();
+        let taken: Vec<_> = bytes.iter().map(|b| (b.arena, b.weights, b.derived)).collect();
+        assert_eq!(taken, [(512, 0, 12), (512, 0, 12), (768, 0, 0)], "nothing of the weight is left");
+        for round in 1..3 {
+            for session in &mut sessions {
+                session.write("x", &[round as f32; 3]).unwrap();
+                session.run().unwrap();
+                assert_eq!(session.read::<f32>("y").unwrap(), [2.0, 4.0, 6.0].map(|y| y * round as f32));
+            }
+        }
+    });
+}
+
 #[test]
 fn sessions_that_share_memory_may_run_on_several_threads() {
     on_device(|device| {
