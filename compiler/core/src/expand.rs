@@ -4,12 +4,12 @@
 use crate::layout::{Precision, device_element};
 use crate::profile::Profile;
 use crate::select::attention::{Plan, Work, plan};
-use drift_ir::op::attention::{HEADS_FIRST, HeadAxes};
-use drift_ir::op::infer::InferError;
+use drift_ir::graph::EditError;
+use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use drift_ir::op::{
     Attention, Epilogue, Expand, MatMul, Reshape, ScalarOp, Softmax, Step, StepArg, Transpose, UnaryOp,
 };
-use drift_ir::{Dim, Graph, NodeId, Op, ValueId};
+use drift_ir::{Dim, Graph, NodeId, Op, Tensor, ValueId};
 
 /// Name of this pass for `--disable`: then whatever has a kernel keeps it.
 pub const NAME: &str = "attention-decomposed";
@@ -29,7 +29,7 @@ pub fn attention(
     profile: &Profile,
     precision: Option<Precision>,
     keep: bool,
-) -> Result<Vec<Decision>, InferError> {
+) -> Result<Vec<Decision>, EditError> {
     let nodes: Vec<NodeId> =
         graph.nodes().filter(|&id| matches!(graph.node(id).op, Op::Attention(_))).collect();
     let mut decisions = Vec::new();
@@ -50,7 +50,7 @@ pub fn attention(
 
 /// Writes out every attention, for tests; gives their number.
 #[cfg(test)]
-pub(crate) fn write_out_all(graph: &mut Graph) -> Result<usize, InferError> {
+pub(crate) fn write_out_all(graph: &mut Graph) -> Result<usize, EditError> {
     let nodes: Vec<NodeId> =
         graph.nodes().filter(|&id| matches!(graph.node(id).op, Op::Attention(_))).collect();
     nodes.iter().try_for_each(|&id| write_out(graph, id))?;
@@ -73,7 +73,7 @@ fn insert(
     what: &str,
     op: Op,
     inputs: &[ValueId],
-) -> Result<ValueId, InferError> {
+) -> Result<ValueId, EditError> {
     let node = graph.node(anchor);
     let origins = node.origins.clone();
     let name = graph.unique_name(&format!("{}.{what}", graph.value(node.outputs[0]).name));
@@ -82,7 +82,7 @@ fn insert(
     Ok(graph.node(inserted).outputs[0])
 }
 
-fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), InferError> {
+fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), EditError> {
     let Op::Attention(op) = graph.node(id).op.clone() else { return Ok(()) };
     let inputs = graph.node(id).inputs.clone();
     let result = graph.value(graph.node(id).outputs[0]).ty.clone();
@@ -96,8 +96,10 @@ fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), InferError> {
     let k = repeated(graph, id, "keys", k, &heads)?;
     let v = repeated(graph, id, "values", v, &heads)?;
     let scores = insert(graph, id, "scores", Op::MatMul(MatMul { transpose_b }), &[q, k])?;
-    if let Some(node) = graph.producer(scores).filter(|_| !op.scores.is_empty()) {
-        let epilogue = Epilogue { steps: op.scores.clone(), operands: inputs[3..].to_vec() };
+    let given = Epilogue { steps: op.scores.clone(), operands: inputs[3..].to_vec() };
+    if let Some(node) = graph.producer(scores) {
+        graph.set_epilogue(node, given.clone())?;
+        let epilogue = with_band(graph, given, &op.band, scores)?;
         graph.set_epilogue(node, epilogue)?;
     }
     let weights = insert(graph, id, "weights", Op::Softmax(Softmax { axis: 3 }), &[scores])?;
@@ -106,7 +108,7 @@ fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), InferError> {
     }
     let product = Op::MatMul(MatMul { transpose_b: false });
     if op.y == HEADS_FIRST {
-        return graph.set_op_and_inputs(id, product, &[weights, v]);
+        return Ok(graph.set_op_and_inputs(id, product, &[weights, v])?);
     }
     let made = insert(graph, id, "heads", product, &[weights, v])?;
     let mut perm = vec![0; 4];
@@ -114,7 +116,7 @@ fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), InferError> {
         perm[to] = from;
     }
     debug_assert_eq!(graph.value(made).ty.element, result.element);
-    graph.set_op_and_inputs(id, Op::Transpose(Transpose { perm }), &[made])
+    Ok(graph.set_op_and_inputs(id, Op::Transpose(Transpose { perm }), &[made])?)
 }
 
 /// `value` with its axes in the order batch, heads, rows, channels.
@@ -124,7 +126,7 @@ fn moved(
     what: &str,
     value: ValueId,
     axes: HeadAxes,
-) -> Result<ValueId, InferError> {
+) -> Result<ValueId, EditError> {
     if axes == HEADS_FIRST {
         return Ok(value);
     }
@@ -138,7 +140,7 @@ fn repeated(
     what: &str,
     value: ValueId,
     heads: &Dim,
-) -> Result<ValueId, InferError> {
+) -> Result<ValueId, EditError> {
     let shape = graph.value(value).ty.shape.clone();
     let (Dim::Const(wanted), Dim::Const(own)) = (heads, &shape[1]) else { return Ok(value) };
     if wanted == own || *own == 1 {
@@ -154,6 +156,40 @@ fn repeated(
     let mut shape = shape;
     shape[1] = heads.clone();
     insert(graph, anchor, what, Op::Reshape(Reshape { shape }), &[wide])
+}
+
+/// The steps on the scores, then the band.
+fn with_band(
+    graph: &mut Graph,
+    mut made: Epilogue,
+    band: &Band,
+    scores: ValueId,
+) -> Result<Epilogue, EditError> {
+    let shape = graph.value(scores).ty.static_shape().unwrap_or_default();
+    let (false, &[.., queries, keys]) = (band.is_open(), &shape[..]) else { return Ok(made) };
+    let Ok(places) = Band::operands(queries, keys) else {
+        unreachable!("a model's sizes are less than 2^31")
+    };
+    let first = made.operands.len() as u32;
+    for (what, tensor) in ["place_of_key", "place_of_query"].into_iter().zip(places) {
+        let name = graph.unique_name(&format!("{}.{what}", graph.value(scores).name));
+        made.operands.push(graph.add_constant(name, tensor)?);
+    }
+    // A query without keys is told by its infinities; where all have some, a low number serves, which is part of the shader.
+    let hidden = match (0..queries).all(|query| !band.seen(query, keys).is_empty()) {
+        true => StepArg::Const(f64::from(f32::MIN)),
+        false => {
+            let name = graph.unique_name(&format!("{}.hidden", graph.value(scores).name));
+            let element = graph.value(scores).ty.element;
+            let Ok(low) = Tensor::from_f64_as(element, [], &[f64::NEG_INFINITY]) else {
+                unreachable!("inferred: scores are floats")
+            };
+            made.operands.push(graph.add_constant(name, low)?);
+            StepArg::Operand(first + 2)
+        }
+    };
+    made.steps = band.steps(made.clone(), [first, first + 1], hidden);
+    Ok(made)
 }
 
 /// What happens to the softmax: zeros for queries that see nothing, and the type of the values.

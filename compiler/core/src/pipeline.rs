@@ -13,7 +13,7 @@ use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Entry, Provenance, Target};
 use drift_ir::Graph;
-use drift_ir::op::InferError;
+use drift_ir::graph::EditError;
 use std::time::Instant;
 
 /// How weights are stored.
@@ -170,7 +170,7 @@ pub enum CompileError {
     Unsupported(String),
     /// Attention that cannot be written as the ops that it stands for.
     #[error(transparent)]
-    Expand(#[from] InferError),
+    Expand(#[from] EditError),
     /// No layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),

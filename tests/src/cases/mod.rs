@@ -2,6 +2,7 @@
 
 mod attention;
 mod base;
+mod causal;
 mod in_place;
 mod indices;
 mod large;
@@ -37,6 +38,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 const FAMILIES: &[&[Case]] = &[
     attention::CASES,
     base::CASES,
+    causal::CASES,
     in_place::CASES,
     indices::CASES,
     large::CASES,

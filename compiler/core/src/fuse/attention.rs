@@ -6,7 +6,7 @@ use crate::simplify::edit;
 use crate::simplify::pattern::{only_user, producer, producer_id, uniform};
 use crate::simplify::product::repeated;
 use crate::simplify::rule::{Apply, Declined, Outcome, Rule};
-use drift_ir::op::attention::{HEADS_FIRST, HeadAxes};
+use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use drift_ir::op::{
     Attention, Epilogue, MatMul, Operand, Reshape, ScalarOp, Softmax, StepArg, Transpose, UnaryOp,
 };
@@ -159,6 +159,7 @@ fn plain_attention() -> Attention {
         y: HEADS_FIRST,
         scores: Vec::new(),
         unseen_is_zero: false,
+        band: Band::default(),
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod absorb;
 mod attention;
+mod band;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub const RULES: &[Rule] = &[
     DIAMOND,
     EPILOGUE,
     attention::ATTENTION,
+    band::ATTENTION_BAND,
     attention::ATTENTION_ABSORBS_TRANSPOSE,
     attention::ATTENTION_ABSORBS_REPEAT,
     attention::ATTENTION_WRITES_TRANSPOSED,

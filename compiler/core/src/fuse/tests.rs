@@ -1,6 +1,7 @@
 //! One case per rule, named like the rule, and one per reason not to fuse.
 
 mod attention;
+mod band;
 mod images;
 
 use super::{fuse, takes_epilogue};

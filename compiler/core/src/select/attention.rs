@@ -13,7 +13,7 @@ use crate::kernel::scalar::{Kind, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
 use crate::physical::{AxisMap, Layout};
 use drift_ir::Node;
-use drift_ir::op::attention::HeadAxes;
+use drift_ir::op::attention::{Band, HeadAxes};
 use drift_ir::op::{Attention, BinaryOp, ScalarOp, Step, StepArg};
 
 /// Batch, heads, rows and channels as the coordinates of a kernel.
@@ -38,6 +38,7 @@ pub(super) fn select(
     }
     constants.push(("SHARING", Constant::U32((work.heads / work.shared) as u32)));
     constants.push(("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero)));
+    constants.extend(band_constants(&op.band));
     let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
     let q = context.slot("q", Access::Read, node.inputs[0], &axis_map(&op.q))?;
     let k = context.slot("k", Access::Read, node.inputs[1], &axis_map(&op.k))?;
@@ -50,6 +51,19 @@ pub(super) fn select(
     let call = KernelCall { prologue: Some(scores), epilogue, ..plain };
     let why = plan.explain();
     Ok(vec![Chosen { call, why, declined: Vec::new(), flops: work.flops() }])
+}
+
+/// The band for a kernel, which adds its bounds to the places of queries as i32.
+fn band_constants(band: &Band) -> [(&'static str, Constant); 4] {
+    let near = |distance: Option<i64>| {
+        Constant::I32(distance.unwrap_or(0).clamp(-i64::from(1 << 30), i64::from(1 << 30)) as i32)
+    };
+    [
+        ("HAS_FIRST_KEY", Constant::Bool(band.first.is_some())),
+        ("HAS_LAST_KEY", Constant::Bool(band.last.is_some())),
+        ("FIRST_KEY", near(band.first)),
+        ("LAST_KEY", near(band.last)),
+    ]
 }
 
 /// Kernel, workgroup size, workgroups and constants of a strategy.

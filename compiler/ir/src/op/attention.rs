@@ -3,9 +3,9 @@
 pub(crate) mod eval;
 
 use crate::dim::Dim;
-use crate::op::elementwise::{Epilogue, Step};
+use crate::op::elementwise::{BinaryOp, Epilogue, ScalarOp, Step, StepArg};
 use crate::op::infer::{Check, InferErrorKind, attribute_error};
-use crate::tensor::TensorType;
+use crate::tensor::{ElementType, Tensor, TensorError, TensorType};
 
 /// Where an operand or the result has its batch, heads, rows and channels, in this order.
 pub type HeadAxes = [usize; 4];
@@ -31,6 +31,79 @@ pub struct Attention {
     pub scores: Vec<Step>,
     /// A query whose scores are all minus infinity gives zeros; otherwise NaN.
     pub unseen_is_zero: bool,
+    /// Keys that a query sees by its place; the scores of all others are minus infinity, whatever the steps make of them.
+    pub band: Band,
+}
+
+/// Bounds of `j - i` for the keys `j` that query `i` sees, both included; without a bound it sees all on that side. Keys up
+/// to the query's own place, as `is_causal` of ONNX's `Attention` (opset 23) has it, are `last = 0`; with `n` keys of a past
+/// before them, `last = n`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Band {
+    /// The least distance from a query to a key.
+    pub first: Option<i64>,
+    /// The largest.
+    pub last: Option<i64>,
+}
+
+impl Band {
+    /// Whether it hides nothing by itself.
+    pub const fn is_open(&self) -> bool {
+        self.first.is_none() && self.last.is_none()
+    }
+
+    /// The keys that a query sees, of `keys`.
+    pub fn seen(&self, query: u64, keys: u64) -> std::ops::Range<u64> {
+        let place = |distance: i64| (query as i64).saturating_add(distance).clamp(0, keys as i64) as u64;
+        let end = self.last.map_or(keys, |last| place(last.saturating_add(1)));
+        self.first.map_or(0, place).min(end)..end
+    }
+
+    /// The operands of [`Band::steps`]: places of keys `[1, keys]` and of queries `[queries, 1]`.
+    pub fn operands(queries: u64, keys: u64) -> Result<[Tensor; 2], TensorError> {
+        let places = |shape: [u64; 2]| {
+            let count: Vec<i64> = (0..(shape[0] * shape[1]) as i64).collect();
+            Tensor::from_i64_as(ElementType::I32, shape, &count)
+        };
+        Ok([places([1, keys])?, places([queries, 1])?])
+    }
+
+    /// What the band does where no kernel does it, behind the steps `before`: scores beyond it become `hidden`. The operands
+    /// are the places of keys and queries.
+    pub fn steps(&self, before: Epilogue, [keys, queries]: [u32; 2], hidden: StepArg) -> Vec<Step> {
+        let score = before.current();
+        let mut made = before;
+        let mut push = |op, args: Vec<StepArg>| {
+            made.steps.push(Step { op, args });
+            made.current()
+        };
+        let places = vec![StepArg::Operand(keys), StepArg::Operand(queries)];
+        let distance = push(ScalarOp::Binary(BinaryOp::Sub), places);
+        let bounds = [(BinaryOp::GreaterOrEqual, self.first), (BinaryOp::LessOrEqual, self.last)];
+        let mut seen = None;
+        for (op, bound) in bounds {
+            let Some(bound) = bound else { continue };
+            let within = push(ScalarOp::Binary(op), vec![distance, StepArg::Const(bound as f64)]);
+            seen = Some(match seen {
+                Some(other) => push(ScalarOp::Binary(BinaryOp::And), vec![other, within]),
+                None => within,
+            });
+        }
+        if let Some(seen) = seen {
+            push(ScalarOp::Select, vec![seen, score, hidden]);
+        }
+        made.steps
+    }
+
+    /// The keys that any of some queries sees, of `keys`.
+    pub fn seen_by(&self, queries: std::ops::Range<u64>, keys: u64) -> std::ops::Range<u64> {
+        if queries.is_empty() {
+            return 0..0;
+        }
+        let start = self.seen(queries.start, keys).start;
+        let end = self.seen(queries.end - 1, keys).end;
+        start.min(end)..end
+    }
 }
 
 /// Sizes of an attention, as inference or a caller knows them.

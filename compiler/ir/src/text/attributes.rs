@@ -7,7 +7,7 @@ use super::lexer::Position;
 use super::literal::{parse_f64, parse_unsigned, show_f64};
 use super::{ParseError, dims};
 use crate::dim::{Dim, IntExpr, Symbols};
-use crate::op::attention::{HEADS_FIRST, HeadAxes};
+use crate::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use crate::op::data::SliceAxis;
 use crate::op::{
     ArgReduce, Attention, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd,
@@ -109,6 +109,12 @@ impl Attributes {
         let value = self.unsigned(name)?;
         let fit = |value| usize::try_from(value).map_err(|_| attribute_error(position, name, "is too large"));
         value.map(fit).transpose()
+    }
+
+    fn signed(&mut self, name: &str) -> Parsed<Option<i64>> {
+        let wrong = |position| attribute_error(position, name, "is not an integer");
+        let scalar = self.scalar(name)?;
+        scalar.map(|(position, text)| text.parse().map_err(|_| wrong(position))).transpose()
     }
 
     fn float(&mut self, name: &str) -> Parsed<Option<f64>> {
@@ -289,6 +295,7 @@ impl Attributes {
             y: self.head_axes("y")?,
             scores: Vec::new(),
             unseen_is_zero: self.flag("unseen_is_zero")?,
+            band: Band { first: self.signed("band_first")?, last: self.signed("band_last")? },
         })
     }
 
@@ -412,6 +419,8 @@ fn show_attention(op: &Attention) -> String {
     if op.unseen_is_zero {
         entries.push("unseen_is_zero=true".to_owned());
     }
+    let bounds = [("band_first", op.band.first), ("band_last", op.band.last)];
+    entries.extend(bounds.iter().filter_map(|(name, bound)| Some(format!("{name}={}", (*bound)?))));
     if entries.is_empty() { String::new() } else { format!(" {{{}}}", entries.join(", ")) }
 }
 

@@ -14,6 +14,8 @@ enable wgpu_cooperative_matrix;
 // read the values before last.
 //
 // Where queries are few, PARTS subgroups share the same ones: each takes every PARTS-th tile, and they are merged at the end.
+//
+// Steps whose keys no query of the workgroup sees by its place (FIRST_KEY and LAST_KEY, distances from the query) are left out.
 
 const LOWEST: f32 = -3.4028234e38;
 const SLACK: f32 = 8.0;
@@ -43,6 +45,24 @@ var<workgroup> weights: array<vec4<f16>, THREADS * WEIGHT_STRIDE>;
 // Number of the last tile, counted from one, that made the sums too small. One of four, since matrices are loaded from
 // multiples of sixteen bytes, wherever a driver puts this.
 var<workgroup> vote: array<atomic<u32>, 4>;
+
+// Whether all keys of all steps are seen.
+const ALL_LIVE: bool = K_WIDTH % SPAN == 0u && !HAS_FIRST_KEY && !HAS_LAST_KEY;
+
+// The keys that query m sees by its place: the first, and the end.
+fn keys_from(m: u32) -> u32 {
+    return select(0u, u32(clamp(i32(m) + FIRST_KEY, 0i, i32(K_WIDTH))), HAS_FIRST_KEY);
+}
+
+fn keys_until(m: u32) -> u32 {
+    return select(K_WIDTH, u32(clamp(i32(m) + LAST_KEY + 1i, 0i, i32(K_WIDTH))), HAS_LAST_KEY);
+}
+
+fn are_live(m: u32, slice: u32) -> vec4<bool> {
+    let places = vec4<u32>(slice * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+    return (places < vec4<u32>(keys_until(m)))
+        & select(vec4<bool>(true), places >= vec4<u32>(keys_from(m)), HAS_FIRST_KEY);
+}
 
 fn fetch_k(next: ptr<function, array<vec4<f16>, K_LOADS>>, place: vec2<u32>, step: u32, local: u32) {
     for (var u_i = 0u; u_i < K_LOADS; u_i++) {
@@ -126,18 +146,20 @@ fn attention_cooperative(
     var whole = 0.0;
     var k_next: array<vec4<f16>, K_LOADS>;
     var v_next: array<vec4<f16>, V_LOADS>;
-    fetch_k(&k_next, place, 0u, local);
-    fetch_v(&v_next, place, 0u, local);
-    store_k(&k_next, 0u, local);
-    store_v(&v_next, 0u, local);
+    let first_step = min(keys_from(group.x * ROWS) / SPAN, STEPS - 1u);
+    let end_step = (keys_until(min(group.x * ROWS + ROWS, Q_WIDTH) - 1u) + SPAN - 1u) / SPAN;
+    fetch_k(&k_next, place, first_step, local);
+    fetch_v(&v_next, place, first_step, local);
+    store_k(&k_next, first_step % 2u * (SPAN * K_STRIDE), local);
+    store_v(&v_next, first_step % 2u * (SPAN * V_STRIDE), local);
     if local == 0u {
         atomicStore(&vote[0], 0u);
     }
     workgroupBarrier();
-    for (var step = 0u; step < STEPS; step++) {
+    for (var step = first_step; step < end_step; step++) {
         let k_first = (step % 2u * PARTS + part) * (TILE * K_STRIDE);
         let v_first = (step % 2u * PARTS + part) * (TILE * V_STRIDE);
-        if step + 1u < STEPS {
+        if step + 1u < end_step {
             fetch_k(&k_next, place, step + 1u, local);
             fetch_v(&v_next, place, step + 1u, local);
         }
@@ -164,16 +186,16 @@ fn attention_cooperative(
         for (var u_s = 0u; u_s < TILE_SLICES; u_s++) {
             let slice = (step * PARTS + part) * TILE_SLICES + u_s;
             let at = select(min(slice, KEY_SLICES - 1u), slice, K_WIDTH % SPAN == 0u);
-            let live = vec4<u32>(slice * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(K_WIDTH);
+            let live = are_live(m, slice);
             let score = value_of(b, head, m, at, scores[own_scores + u_s]);
-            kept[u_s] = select(vec4<f32>(LOWEST), score, live | vec4<bool>(K_WIDTH % SPAN == 0u));
+            kept[u_s] = select(vec4<f32>(LOWEST), score, live | vec4<bool>(ALL_LIVE));
             most = max(most, kept[u_s]);
         }
         let peak = max(max(most.x, most.y), max(most.z, most.w));
         if peak > reference + SLACK {
             atomicMax(&vote[0], step + 1u);
         }
-        if step + 1u < STEPS {
+        if step + 1u < end_step {
             store_k(&k_next, (step + 1u) % 2u * (SPAN * K_STRIDE), local);
         }
         let last_vote = workgroupUniformLoad(&vote[0]);
@@ -182,7 +204,7 @@ fn attention_cooperative(
             let shrink = exp2((reference - next) * EXPONENT);
             reference = next;
             whole *= shrink;
-            if step > 0u {
+            if step > first_step {
                 for (var u_v = 0u; u_v < PIECES_V; u_v += PIECES_N) {
                     for (var u_n = u_v; u_n < min(u_v + PIECES_N, PIECES_V); u_n++) {
                         for (var u_m = 0u; u_m < PIECES_M; u_m++) {
@@ -205,15 +227,15 @@ fn attention_cooperative(
                 }
             }
         }
-        if step + 1u < STEPS {
+        if step + 1u < end_step {
             store_v(&v_next, (step + 1u) % 2u * (SPAN * V_STRIDE), local);
         }
         var total = vec4<f32>(0.0);
         for (var u_s = 0u; u_s < TILE_SLICES; u_s++) {
             let slice = (step * PARTS + part) * TILE_SLICES + u_s;
-            let live = vec4<u32>(slice * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(K_WIDTH);
+            let live = are_live(m, slice);
             let weight = select(
-                vec4<f32>(0.0), exp2((kept[u_s] - reference) * EXPONENT), live | vec4<bool>(K_WIDTH % SPAN == 0u));
+                vec4<f32>(0.0), exp2((kept[u_s] - reference) * EXPONENT), live | vec4<bool>(ALL_LIVE));
             total += weight;
             weights[own_weights + u_s] = vec4<f16>(weight);
         }

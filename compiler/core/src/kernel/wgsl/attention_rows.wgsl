@@ -1,7 +1,8 @@
 // Attention without a matrix of scores: FlashAttention's online softmax (arXiv 2205.14135, algorithm 1). LANES invocations
 // share a query, ROWS queries a workgroup; each invocation takes every LANES-th slice of four keys and keeps the query, the
 // largest score, the sum of weights and the weighted sum of values in registers. At the end the LANES parts are merged.
-// STAGED puts a tile of keys and values into workgroup memory, from where all queries read them.
+// STAGED puts a tile of keys and values into workgroup memory, from where all queries read them. Keys that no query of the
+// workgroup sees by its place (FIRST_KEY and LAST_KEY, distances from the query) are not read.
 
 const LOWEST: f32 = -3.4028234e38;
 const THREADS: u32 = WORKGROUP_X;
@@ -17,6 +18,15 @@ var<workgroup> v_tile: array<vec4<f32>, TILE * V_STRIDE>;
 var<workgroup> peaks: array<f32, THREADS>;
 var<workgroup> wholes: array<f32, THREADS>;
 var<workgroup> parts: array<vec4<f32>, THREADS>;
+
+// The keys that query m sees by its place: the first, and the end.
+fn keys_from(m: u32) -> u32 {
+    return select(0u, u32(clamp(i32(m) + FIRST_KEY, 0i, i32(K_WIDTH))), HAS_FIRST_KEY);
+}
+
+fn keys_until(m: u32) -> u32 {
+    return select(K_WIDTH, u32(clamp(i32(m) + LAST_KEY + 1i, 0i, i32(K_WIDTH))), HAS_LAST_KEY);
+}
 
 // Slice c of key `key`, which is number `at` of the tile.
 fn k_at(place: vec2<u32>, key: u32, at: u32, c: u32) -> vec4<f32> {
@@ -64,7 +74,9 @@ fn attention_rows(
     }
     var largest = LOWEST;
     var whole = 0.0;
-    for (var first = 0u; first < K_WIDTH; first += TILE) {
+    let keys_begin = keys_from(group.x * ROWS) / 4u * 4u;
+    let keys_end = keys_until(min(group.x * ROWS + ROWS, Q_WIDTH) - 1u);
+    for (var first = keys_begin; first < keys_end; first += TILE) {
         if STAGED {
             // Many reads at once, so that their waits overlap.
             for (var i = local; i < TILE * K_SLICES; i += THREADS * BATCH) {
@@ -95,7 +107,8 @@ fn attention_rows(
             }
             workgroupBarrier();
         }
-        for (var slice = lane; slice < TILE / 4u; slice += LANES) {
+        let slices = select(TILE / 4u, min(TILE / 4u, (keys_end - first + 3u) / 4u), HAS_LAST_KEY);
+        for (var slice = lane; slice < slices; slice += LANES) {
             let at = slice * 4u;
             let key = first + at;
             let raw = vec4<f32>(
@@ -104,7 +117,9 @@ fn attention_rows(
                 product(place, key + 2u, at + 2u, &query),
                 product(place, key + 3u, at + 3u, &query),
             );
-            let live = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(K_WIDTH);
+            let places = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u);
+            let live = (places < vec4<u32>(keys_until(m)))
+                & select(vec4<bool>(true), places >= vec4<u32>(keys_from(m)), HAS_FIRST_KEY);
             let score = select(
                 vec4<f32>(LOWEST), value_of(b, head, m, min(key / 4u, KEY_SLICES - 1u), raw), live);
             let peak = max(max(score.x, score.y), max(score.z, score.w));

@@ -1,5 +1,7 @@
 // What the softmax of each row needs: its largest element, and the reciprocal of the sum of exponentials relative to it. All
-// else happens where the row is read. One workgroup a row, read once: each invocation keeps a running maximum and sum.
+// else happens where the row is read. One workgroup a row, read once: each invocation keeps a running maximum and sum. Keys
+// that the query does not see by its place (FIRST_KEY and LAST_KEY, distances from the query) are not read. A row without
+// keys has no largest score; zero keeps the weights of hidden ones from growing.
 
 const LOWEST: f32 = -3.4028234e38;
 const ROWS: u32 = SRC_BATCH * SRC_HEIGHT * SRC_WIDTH;
@@ -16,10 +18,14 @@ fn attention_stats(
     let x = row % SRC_WIDTH;
     let y = row / SRC_WIDTH % SRC_HEIGHT;
     let b = row / (SRC_WIDTH * SRC_HEIGHT);
+    let keys_from = select(0u, u32(clamp(i32(x) + FIRST_KEY, 0i, i32(SRC_CHANNELS))), HAS_FIRST_KEY);
+    let keys_until = select(
+        SRC_CHANNELS, u32(clamp(i32(x) + LAST_KEY + 1i, 0i, i32(SRC_CHANNELS))), HAS_LAST_KEY);
     var largest = LOWEST;
     var whole = 0.0;
-    for (var s = local; s < SRC_SLICES; s += WORKGROUP_X) {
-        let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(SRC_CHANNELS);
+    for (var s = keys_from / 4u + local; s < (keys_until + 3u) / 4u; s += WORKGROUP_X) {
+        let places = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+        let live = (places < vec4<u32>(keys_until)) & select(vec4<bool>(true), places >= vec4<u32>(keys_from), HAS_FIRST_KEY);
         let score = select(vec4<f32>(LOWEST), src_read(b, y, x, s), live);
         let next = max(largest, max(max(score.x, score.y), max(score.z, score.w)));
         let weight = select(vec4<f32>(0.0), exp(score - next), live);
@@ -40,7 +46,7 @@ fn attention_stats(
     }
     if local == 0u {
         let sum = wholes[0];
-        largest_write(b, y, x, 0u, vec4<f32>(peaks[0]));
+        largest_write(b, y, x, 0u, vec4<f32>(select(peaks[0], 0.0, sum == 0.0)));
         inverse_write(b, y, x, 0u, vec4<f32>(select(1.0 / sum, 0.0, UNSEEN_IS_ZERO && sum == 0.0)));
     }
 }

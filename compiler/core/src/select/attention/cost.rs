@@ -5,7 +5,7 @@ use crate::physical::{Element, LANES};
 use crate::profile::Profile;
 use crate::select::matmul::FEW_ROWS;
 use drift_ir::op::Attention;
-use drift_ir::op::attention::{HEADS_FIRST, HeadSizes};
+use drift_ir::op::attention::{Band, HEADS_FIRST, HeadSizes};
 
 /// Sizes of an attention, and its elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Work {
     pub value_channels: u64,
     /// What q, k and v are stored as.
     pub element: Element,
+    /// Which keys a query sees by its place.
+    pub band: Band,
     /// How many of q, k, v and the result have their heads elsewhere than before the rows: written out, each is a transpose.
     pub moves: u64,
 }
@@ -103,12 +105,38 @@ impl Work {
         let &HeadSizes { batch, heads, shared, queries, keys, channels, value_channels, .. } = sizes;
         let moves =
             [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
-        Self { batch, heads, shared, queries, keys, channels, value_channels, element, moves }
+        let band = op.band;
+        Self { batch, heads, shared, queries, keys, channels, value_channels, element, band, moves }
     }
 
-    /// Arithmetic, a multiply-add counting two.
+    /// Arithmetic of a kernel that makes no matrix of scores, for those that queries see by their places; a multiply-add
+    /// counts two.
     pub fn flops(&self) -> u64 {
-        self.scores() * (2 * (self.channels + self.value_channels) + 5)
+        self.seen() * (2 * (self.channels + self.value_channels) + 5)
+    }
+
+    /// Scores that queries see by their places.
+    pub(super) fn seen(&self) -> u64 {
+        let of_query = |query| self.band.seen(query, self.keys).count() as u64;
+        let seen = match self.band.is_open() {
+            true => self.queries * self.keys,
+            false => (0..self.queries).map(of_query).sum(),
+        };
+        self.batch * self.heads * seen
+    }
+
+    /// Tiles of so many keys that a workgroup of so many queries walks through, on average.
+    fn steps(&self, queries: u64, keys: u64) -> f64 {
+        if self.band.is_open() {
+            return self.keys.div_ceil(keys) as f64;
+        }
+        let groups = self.queries.div_ceil(queries);
+        let of_group = |group: u64| {
+            let rows = group * queries..self.queries.min((group + 1) * queries);
+            let seen = self.band.seen_by(rows, self.keys);
+            seen.end.div_ceil(keys) - (seen.start / keys).min(seen.end.div_ceil(keys))
+        };
+        (0..groups).map(of_group).sum::<u64>() as f64 / groups as f64
     }
 
     /// Scores in all.
@@ -241,7 +269,7 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
         let load = (groups as f64 / units(profile)).ceil();
         let together = UNIT_SHARED / shared(threads, parts, tile);
         let resident = together.min(UNIT_REGISTERS / (registers(tile).max(64) * threads)).max(1) as f64;
-        let steps = work.keys.div_ceil(tile * parts) as f64;
+        let steps = work.steps(threads / parts, tile * parts);
         let keys = steps * tile as f64;
         let fetched = (4 * k * tile * parts).div_ceil(threads) + (4 * v * tile * parts).div_ceil(threads);
         let fetching = load * steps * (threads * fetched) as f64 * FETCH;
@@ -290,7 +318,11 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
         let groups = (work.batch * work.heads * work.queries.div_ceil(rows)) as f64;
         let load = (groups / units(profile)).ceil();
         let resident = (UNIT_REGISTERS / ((4 * (k + v) + 60) * threads)).max(1) as f64;
-        let steps = (work.keys.div_ceil(tile) * (tile / 4).div_ceil(lanes) * 4) as f64;
+        let tiles = work.steps(rows, tile);
+        // A tile of all keys ends where the last one is seen.
+        let walked =
+            if work.band.is_open() { 1.0 } else { work.steps(rows, 4) * 4.0 / (tiles * tile as f64) };
+        let steps = tiles * walked.min(1.0) * ((tile / 4).div_ceil(lanes) * 4) as f64;
         let own = steps * (4 * (k + v)) as f64;
         // Reading keys directly costs each invocation a load for every four multiply-adds.
         let rate = if staged { PLAIN_RATE } else { PLAIN_RATE / 3.0 };
@@ -299,7 +331,7 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
         let merge = if lanes > 1 { (v * (200 + 10 * lanes)) as f64 } else { 0.0 };
         // Tiles are read eight vectors of each invocation at a time.
         let reads = (tile * k).div_ceil(8 * threads) + (tile * v).div_ceil(8 * threads);
-        let staging = if staged { (work.keys.div_ceil(tile) * reads) as f64 * READ_LATENCY } else { 0.0 };
+        let staging = if staged { tiles * reads as f64 * READ_LATENCY } else { 0.0 };
         let waits = (load / resident).ceil() * (own * latency + staging + merge + 1_000.0) * ROWS_WAIT;
         (Strategy::Rows { threads, rows, tile, staged }, busy.max(waits) + STARTUP)
     };
@@ -348,6 +380,7 @@ mod tests {
             channels,
             value_channels: channels,
             element,
+            band: Band::default(),
             moves: 0,
         }
     }

@@ -2,17 +2,19 @@
 //! the rest happens while the second product reads the scores. Source: "Speed Is All You Need" (arXiv 2304.11267), partially
 //! fused softmax.
 
-use super::{axis_map, score_program};
+use super::{axis_map, band_constants, score_program};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::Element;
+use crate::select::context::operand_axes;
 use crate::select::product::{self, Product};
 use crate::select::rows::row_grid;
 use crate::select::{Chosen, Context, Declined};
-use drift_ir::Node;
+use drift_ir::op::attention::Band;
 use drift_ir::op::{Attention, BinaryOp, Epilogue, ScalarOp, Step, StepArg, UnaryOp};
 
 use super::cost::Work;
+use drift_ir::{Node, Tensor};
 
 type Make = fn(&mut Context<'_>, &Node, Product) -> Result<Vec<Chosen>, Declined>;
 
@@ -31,11 +33,14 @@ pub(super) fn select(
     let q = context.slot("a", Access::Read, node.inputs[0], &axis_map(&op.q))?;
     let k = context.slot("b", Access::Read, node.inputs[1], &axis_map(&op.k))?;
     let v = context.slot("b", Access::Read, node.inputs[2], &axis_map(&op.v))?;
-    let (program, score_slots) = score_program(context, node, op, &q, &k)?;
+    let (mut program, mut score_slots) = score_program(context, node, op, &q, &k)?;
     context.epilogue(node, &dst)?;
 
     let sizes = [work.batch, work.heads, work.queries, work.keys];
     let scores = context.scratch("dst", &format!("{} (scores)", node.name), q.layout.element, sizes);
+    if !op.band.is_open() {
+        hide_beyond(context, node, &op.band, &scores, (&mut program, &mut score_slots));
+    }
     // The scores' own steps take the place of the node's epilogue.
     let bare = Node { epilogue: Epilogue::default(), ..node.clone() };
     let mut steps = product::first(PRODUCTS, |make| {
@@ -70,12 +75,13 @@ pub(super) fn select(
     let rows = work.batch * work.heads * work.queries;
     let call = KernelCall::plain(
         "attention_stats",
-        vec![("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero))],
+        [vec![("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero))], band_constants(&op.band).to_vec()]
+            .concat(),
         vec![read(&scores, "src", false), largest.clone(), inverse.clone()],
         [threads, 1, 1],
         row_grid(context, rows),
     );
-    let flops = 4 * work.scores();
+    let flops = 4 * work.seen();
     steps.push(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops });
 
     let mut second = product::first(PRODUCTS, |make| {
@@ -103,6 +109,39 @@ pub(super) fn select(
     }
     steps.append(&mut second);
     Ok(steps)
+}
+
+/// Adds to the steps on the scores that those beyond a band become the lowest number of their type.
+fn hide_beyond(
+    context: &mut Context<'_>,
+    node: &Node,
+    band: &Band,
+    scores: &Slot,
+    (program, slots): (&mut ScalarProgram, &mut Vec<Slot>),
+) {
+    let e = scores.extents();
+    let Ok([keys, queries]) = Band::operands(e.width, e.channels) else {
+        unreachable!("a model's sizes are less than 2^31")
+    };
+    let mut slot = |what: &'static str, tensor: &Tensor| {
+        let mut slot = context.derived_slot(what, node.outputs[0], what, tensor);
+        if let Some(axes) = operand_axes(&slot.shape, scores) {
+            slot.layout.axes = axes;
+        }
+        slot.splat = slot.extents().channels == 1 && e.channels > 1;
+        slot
+    };
+    let (key, query) = (slot("place_of_key", &keys), slot("place_of_query", &queries));
+    let first = program.operands.len() as u32;
+    let operands = [&key, &query].map(|slot| Operand { slot: slot.name.clone(), kind: Kind::Int });
+    let lowest = match scores.layout.element {
+        Element::F16 => f64::from(half::f16::MIN),
+        Element::F32 | Element::I32 | Element::U32 => f64::from(f32::MIN),
+    };
+    let given = Epilogue { steps: program.steps.clone(), operands: Vec::new() };
+    let steps = band.steps(given, [first, first + 1], StepArg::Const(lowest));
+    *program = ScalarProgram::new(Kind::Float, steps, [&program.operands[..], &operands[..]].concat());
+    slots.extend([key, query]);
 }
 
 /// Puts slots before the last one, which is the result.

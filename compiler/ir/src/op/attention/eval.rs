@@ -90,10 +90,16 @@ impl Attention {
         let mut first = 0;
         each_head(sizes, |[b, h], [shared_b, shared_h]| {
             for row in 0..queries {
-                let scores = &scores[first..first + keys];
+                let seen = self.band.seen(row as u64, sizes.keys);
+                let sees = |key: usize| seen.contains(&(key as u64));
+                let scores: Vec<f64> = scores[first..first + keys]
+                    .iter()
+                    .enumerate()
+                    .map(|(key, score)| if sees(key) { score.wide() } else { f64::NEG_INFINITY })
+                    .collect();
                 first += keys;
-                let most = scores.iter().map(|score| score.wide()).fold(f64::NEG_INFINITY, f64::max);
-                let weights: Vec<f64> = scores.iter().map(|score| (score.wide() - most).exp()).collect();
+                let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
                 let whole: f64 = weights.iter().sum();
                 let unseen = self.unseen_is_zero && whole.is_nan();
                 let to = b * y_steps[0] + h * y_steps[1] + row * y_steps[2];
