@@ -3,7 +3,7 @@
 //! A technique is a group of rewrite rules, or something that a profile allows. `--disable` takes the names of single rules as
 //! well.
 
-use crate::profile::{LayoutCosts, Profile, WinogradWhen};
+use crate::profile::{LayoutCosts, Profile, WeightsForms, WinogradWhen};
 use crate::simplify::{Rules, UnknownRule};
 use std::borrow::Cow;
 
@@ -84,9 +84,14 @@ pub const TECHNIQUES: &[Technique] = &[
     allowed("subgroups", "reductions in subgroups", |profile| {
         (profile.subgroups, profile.subgroup_size, profile.cooperative) = (false, None, None);
     }),
-    allowed("textures", "values in textures and image buffers where those cost less", |profile| {
-        profile.layout = LayoutCosts::BUFFERS;
-    }),
+    allowed(
+        "textures",
+        "values and weights in textures and image buffers where those cost less",
+        |profile| {
+            profile.layout = LayoutCosts::BUFFERS;
+            profile.weights = WeightsForms::BUFFERS;
+        },
+    ),
     allowed("in-place", "results over operands that die", |profile| profile.memory.in_place = false),
     allowed("step-order", "steps in the order that keeps least alive", |profile| {
         profile.memory.order = false

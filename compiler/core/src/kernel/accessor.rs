@@ -7,9 +7,10 @@
 //! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or
 //! `value_of(b, y, x, s, value)` where it finishes what the kernel made; a kernel that calls neither has it applied to what
 //! it reads from `a`. Coordinates must be within the slot's sizes, except that those of an axis of size
-//! one are ignored: that is how operands broadcast.
+//! one are ignored: that is how operands broadcast. Weights are read by their own coordinates ([`weights`]).
 
 mod broadcast;
+mod weights;
 
 use super::functions;
 use super::scalar::{self, Kind, ScalarProgram};
@@ -88,7 +89,7 @@ fn total_bytes(first: &Binding, bindings: &[Binding]) -> u64 {
 }
 
 /// `name[index]`, from whichever part holds it.
-fn at(binding: &Binding, index: &str) -> String {
+pub(super) fn at(binding: &Binding, index: &str) -> String {
     let name = &binding.name;
     if binding.parts > 1 { format!("{name}_at({index})") } else { format!("{name}[{index}]") }
 }
@@ -110,6 +111,10 @@ impl Accessors<'_> {
         text.extend(functions::texts(&called));
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
             let calls = |suffix: &str| self.body.contains(&format!("{}_{suffix}(", slot.name));
+            if let Some(layout) = &slot.weights {
+                weights::write(text, slot, layout, self);
+                continue;
+            }
             if let Some(prologue) = self.finishes_reads().filter(|_| slot.name == "a") {
                 let element = slot.layout.element;
                 for (suffix, scalar) in [("read", element.compute_name()), ("load", element.name())] {

@@ -11,6 +11,7 @@ mod sources;
 
 pub use sources::{ALL, KernelSource, source};
 
+use crate::physical::weights::WeightsLayout;
 use crate::physical::{Element, Extents, Layout, Object};
 use accessor::Accessors;
 use scalar::ScalarProgram;
@@ -54,6 +55,8 @@ pub struct Slot {
     pub broadcast: Option<Vec<u64>>,
     /// Most bytes that a binding of it may have; what is larger is bound in parts of this many. Constants only.
     pub part_bytes: Option<u64>,
+    /// How weights lie: then `layout` says which coordinates the kernel has for them and no more.
+    pub weights: Option<WeightsLayout>,
 }
 
 impl Slot {
@@ -68,6 +71,23 @@ impl Slot {
             splat: false,
             broadcast: None,
             part_bytes: None,
+            weights: None,
+        }
+    }
+
+    /// Bytes that it takes in all its objects.
+    fn size_bytes(&self) -> u64 {
+        match &self.weights {
+            Some(weights) => weights.size_bytes(),
+            None => self.layout.size_bytes(&self.shape),
+        }
+    }
+
+    /// Its object, order and element in one line.
+    pub fn describe(&self) -> String {
+        match &self.weights {
+            Some(weights) => weights.describe(),
+            None => self.layout.describe(),
         }
     }
 
@@ -84,6 +104,9 @@ impl Slot {
     /// Whether the binding can be an array of vectors: whole slices, dense rows of whole slices, or a dense last axis of
     /// whole slices.
     fn vectors(&self) -> bool {
+        if self.weights.is_some() {
+            return true;
+        }
         match self.layout.order {
             crate::physical::Order::RowMajor => {
                 let [batch, height, width, channels] = self.layout.axes.strides(&self.shape);
@@ -151,6 +174,8 @@ pub struct Binding {
     pub offset_bytes: u64,
     /// Bytes the shader may touch (for textures: all texels).
     pub size_bytes: u64,
+    /// Width and height, of a texture of weights.
+    pub extent_px: Option<[u64; 2]>,
     /// Bindings that the source is split over; they stand side by side and all but the last have one size.
     pub parts: u64,
     /// Whether the kernel writes it.
@@ -189,7 +214,7 @@ impl KernelCall {
                 (object, _) => object,
             };
             let writable = slot.access == Access::Write;
-            let size_bytes = slot.layout.size_bytes(&slot.shape);
+            let size_bytes = slot.size_bytes();
             let known = |b: &&mut Binding| b.source == slot.source && b.object == object;
             let mut found = false;
             for binding in bindings.iter_mut().filter(known) {
@@ -203,23 +228,39 @@ impl KernelCall {
             if found {
                 continue;
             }
-            let part_bytes = slot.part_bytes.unwrap_or(u64::MAX).min(size_bytes).max(1);
-            let parts = size_bytes.div_ceil(part_bytes).max(1);
-            bindings.extend((0..parts).map(|part| Binding {
+            let whole = Binding {
                 group: u32::from(matches!(slot.source, Source::Constant(_))),
                 index: 0,
                 source: slot.source,
-                name: match part {
-                    0 => format!("{}_data", slot.name),
-                    part => format!("{}_data_{part}", slot.name),
-                },
+                name: format!("{}_data", slot.name),
                 object,
                 element: slot.layout.element,
+                offset_bytes: 0,
+                size_bytes,
+                extent_px: None,
+                parts: 1,
+                writable,
+                vectors: slot.vectors(),
+            };
+            let name = |part| if part == 0 { whole.name.clone() } else { format!("{}_{part}", whole.name) };
+            if let Some(weights) = slot.weights.as_ref().filter(|_| object.is_texture()) {
+                bindings.extend((0..weights.parts()).map(|part| Binding {
+                    name: name(part),
+                    offset_bytes: weights.part_offset(part),
+                    size_bytes: weights.part_bytes(),
+                    extent_px: Some(weights.extent_px()),
+                    ..whole.clone()
+                }));
+                continue;
+            }
+            let part_bytes = slot.part_bytes.unwrap_or(u64::MAX).min(size_bytes).max(1);
+            let parts = size_bytes.div_ceil(part_bytes).max(1);
+            bindings.extend((0..parts).map(|part| Binding {
+                name: name(part),
                 offset_bytes: part * part_bytes,
                 size_bytes: part_bytes.min(size_bytes - part * part_bytes),
                 parts,
-                writable,
-                vectors: slot.vectors(),
+                ..whole.clone()
             }));
         }
         bindings.sort_by_key(|b| b.group);

@@ -3,12 +3,14 @@
 //! A kernel names logical coordinates `(b, y, x, s)`, `s` a slice of four channels; everything below that line is here:
 //! the map from a tensor's axes to those coordinates ([`AxisMap`]), the formula from coordinates to an address
 //! ([`Layout`]), and the packing of constants ([`Packing`], [`Recipe`]). Which layout a value gets is decided in `layout`.
+//! Weights have layouts of their own ([`weights`]).
 //!
 //! Invariant: in layouts made of whole slices, the dead lanes of the last slice hold zeros.
 
 mod axes;
 mod moves;
 mod pack;
+pub mod weights;
 
 pub use axes::{AxisMap, Extents};
 pub use moves::Moves;

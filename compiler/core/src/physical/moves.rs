@@ -57,20 +57,30 @@ impl Moves<'_> {
 
     /// As [`Moves::put`] for `count` elements; both sides are given as their first element and the distance to the next.
     pub fn run(&mut self, count: usize, to: (usize, usize), from: (usize, usize)) {
+        self.convert(&Even { first: to.0, step: to.1, count }, from);
+    }
+
+    /// As [`Moves::put`] for neighbours of the constant, given as their first element and the distance to the next, that
+    /// become the elements of the packing at these `places` after `to`.
+    pub fn scatter(&mut self, to: usize, places: &[usize], from: (usize, usize)) {
+        self.convert(&Anywhere { first: to, places }, from);
+    }
+
+    fn convert(&mut self, to: &impl Targets, from: (usize, usize)) {
         match self.conversion {
-            Conversion::Half => self.convert::<2, 2>(count, to, from, |half| half),
-            Conversion::Word => self.convert::<4, 4>(count, to, from, |word| word),
-            Conversion::FloatToHalf => self.convert::<4, 2>(count, to, from, |float| {
-                f16::from_f32(f32::from_le_bytes(float)).to_le_bytes()
-            }),
+            Conversion::Half => self.each::<2, 2>(to, from, |half| half),
+            Conversion::Word => self.each::<4, 4>(to, from, |word| word),
+            Conversion::FloatToHalf => {
+                self.each::<4, 2>(to, from, |float| f16::from_f32(f32::from_le_bytes(float)).to_le_bytes());
+            }
             Conversion::HalfToFloat => {
-                self.convert::<2, 4>(count, to, from, |half| f16::from_le_bytes(half).to_f32().to_le_bytes())
+                self.each::<2, 4>(to, from, |half| f16::from_le_bytes(half).to_f32().to_le_bytes());
             }
             Conversion::LongToInt => {
-                self.convert::<8, 4>(count, to, from, |long| [long[0], long[1], long[2], long[3]]);
+                self.each::<8, 4>(to, from, |long| [long[0], long[1], long[2], long[3]]);
             }
             Conversion::BoolToWord => {
-                self.convert::<1, 4>(count, to, from, |[byte]| u32::from(byte != 0).to_le_bytes());
+                self.each::<1, 4>(to, from, |[byte]| u32::from(byte != 0).to_le_bytes());
             }
         }
     }
@@ -109,22 +119,70 @@ impl Moves<'_> {
         }
     }
 
-    fn convert<const FROM: usize, const TO: usize>(
+    fn each<const FROM: usize, const TO: usize>(
         &mut self,
-        count: usize,
-        (to, to_step): (usize, usize),
+        to: &impl Targets,
         (from, from_step): (usize, usize),
         convert: impl Fn([u8; FROM]) -> [u8; TO],
     ) {
         let (source, _) = self.from.as_chunks::<FROM>();
         let (target, _) = self.to.as_chunks_mut::<TO>();
-        if to_step == 1 && from_step == 1 {
-            let pairs = target[to..][..count].iter_mut().zip(&source[from..][..count]);
+        if let (Some(first), 1) = (to.adjacent(), from_step) {
+            let pairs = target[first..][..to.count()].iter_mut().zip(&source[from..][..to.count()]);
             pairs.for_each(|(target, source)| *target = convert(*source));
             return;
         }
-        for n in 0..count {
-            target[to + n * to_step] = convert(source[from + n * from_step]);
+        for n in 0..to.count() {
+            target[to.place(n)] = convert(source[from + n * from_step]);
         }
+    }
+}
+
+/// Elements of a packing that neighbours of a constant become.
+trait Targets {
+    fn count(&self) -> usize;
+    fn place(&self, n: usize) -> usize;
+    /// The first, if they are neighbours, too.
+    fn adjacent(&self) -> Option<usize>;
+}
+
+/// A distance apart.
+struct Even {
+    first: usize,
+    step: usize,
+    count: usize,
+}
+
+impl Targets for Even {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn place(&self, n: usize) -> usize {
+        self.first + n * self.step
+    }
+
+    fn adjacent(&self) -> Option<usize> {
+        (self.step == 1).then_some(self.first)
+    }
+}
+
+/// At places after the first.
+struct Anywhere<'a> {
+    first: usize,
+    places: &'a [usize],
+}
+
+impl Targets for Anywhere<'_> {
+    fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    fn place(&self, n: usize) -> usize {
+        self.first + self.places[n]
+    }
+
+    fn adjacent(&self) -> Option<usize> {
+        None
     }
 }

@@ -5,7 +5,7 @@ use super::amd::AMD_RDNA;
 use super::apple::APPLE;
 use super::intel::INTEL_XE;
 use super::mali::MALI_VALHALL;
-use super::{CooperativeShape, LayoutCosts, MemoryForms, Profile, Winograd, WinogradWhen};
+use super::{CooperativeShape, LayoutCosts, MemoryForms, Profile, WeightsForms, Winograd, WinogradWhen};
 
 /// Every profile; the first is the portable one.
 pub const ALL: &[Profile] = &[
@@ -56,6 +56,7 @@ pub const GENERIC: Profile = Profile {
     winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 16 << 20 },
     grid_axis: 65_535,
     layout: LayoutCosts::BUFFERS,
+    weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
 };
 
@@ -80,6 +81,7 @@ const NVIDIA: Profile = Profile {
     winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 32 << 20 },
     grid_axis: 65_535,
     layout: LayoutCosts::BUFFERS,
+    weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
 };
 

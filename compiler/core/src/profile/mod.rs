@@ -9,6 +9,8 @@ mod mali;
 
 pub use families::{ALL, DEVICES, GENERIC, VULKAN};
 
+use crate::physical::weights::{WeightsForm, WeightsOrder};
+
 /// Element types of a cooperative matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CooperativeShape {
@@ -82,6 +84,31 @@ impl LayoutCosts {
     };
 }
 
+/// In which form kernels have their weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightsForms {
+    /// Convolutions and transposed convolutions over blocks of pixels and slices.
+    pub direct: WeightsForm,
+    /// Convolutions with one filter a channel.
+    pub per_channel: WeightsForm,
+    /// The constant right side of a product: fully connected ops, and convolutions as products of pixels.
+    pub product: WeightsForm,
+}
+
+impl WeightsForms {
+    /// Storage buffers: blocks for direct convolutions, rows for the tiles of products.
+    pub const BUFFERS: Self = Self {
+        direct: WeightsForm::buffer(WeightsOrder::BLOCKS),
+        per_channel: WeightsForm::buffer(WeightsOrder::ROWS),
+        product: WeightsForm::buffer(WeightsOrder::ROWS),
+    };
+
+    /// One form for all.
+    pub const fn all(form: WeightsForm) -> Self {
+        Self { direct: form, per_channel: form, product: form }
+    }
+}
+
 /// What memory planning may do with a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryForms {
@@ -139,6 +166,8 @@ pub struct Profile {
     pub grid_axis: u32,
     /// Costs of the objects that a value may live in.
     pub layout: LayoutCosts,
+    /// Forms of weights.
+    pub weights: WeightsForms,
     /// How memory is saved.
     pub memory: MemoryForms,
 }

@@ -331,7 +331,10 @@ impl<'a> Context<'a> {
     /// Appends a step for `node`.
     pub(super) fn push(&mut self, id: NodeId, chosen: Chosen) {
         let node = self.graph.node(id);
-        let Chosen { call, why, declined, flops } = chosen;
+        let Chosen { call, mut why, declined, flops } = chosen;
+        for reason in call.slots.iter().filter_map(|slot| slot.weights.as_ref()?.why_instead()) {
+            why.push_str(&format!("; {reason}"));
+        }
         let elements =
             call.slots.iter().filter(|s| s.access == Access::Write).map(|s| s.extents().elements());
         let epilogue = call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements.sum::<u64>();

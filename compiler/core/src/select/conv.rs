@@ -2,9 +2,10 @@
 
 use super::product::{self, Product, Window};
 use super::winograd::{self, Layer};
-use super::{Chosen, Context, Declined};
+use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, Slot};
-use crate::physical::{AxisMap, LANES, Layout, Moves, Object, Order, Packing};
+use crate::physical::AxisMap;
+use crate::physical::weights::{Filters, WeightsForm};
 use crate::profile::WinogradWhen;
 use drift_ir::Node;
 use drift_ir::op::Conv;
@@ -25,6 +26,11 @@ struct Sizes {
 impl Sizes {
     fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.strides == [1, 1] && !self.padded
+    }
+
+    fn filters(&self) -> Filters {
+        let taps = self.kernel[0] * self.kernel[1];
+        Filters::convolution(self.groups, [self.src_channels, self.dst_channels], taps)
     }
 
     fn is_depthwise(&self) -> bool {
@@ -126,7 +132,9 @@ fn depthwise(
         return Err(Declined::Shape(format!("needs at most {MOST_TAPS} taps, has {taps}")));
     }
     let (src, dst) = image_slots(context, node, sizes)?;
-    let weights = pack_weights(context, node, Packing::view("taps", [taps, sizes.dst_channels], [1, taps]))?;
+    let filters = Filters::per_channel(sizes.dst_channels, taps);
+    let form = context.profile.weights.per_channel;
+    let weights = weights::blocks(context, node.inputs[1], filters, form)?;
     let bias =
         context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
     let e = dst.extents();
@@ -205,17 +213,17 @@ fn product_of(
     }
     let (src, dst) = image_slots(context, node, sizes)?;
     let a = Slot { name: "a".to_owned(), ..src };
-    let b = Slot { name: "b".to_owned(), ..pack_weights(context, node, Columns::of(sizes).packing())? };
+    let b = columns(context, node, sizes, context.profile.weights.product)?;
     let Sizes { kernel, strides, dilations, pads, padded, .. } = *sizes;
     Ok(Product {
         batches: 1,
         m: dst.extents().pixels(),
         n: sizes.dst_channels,
-        k: b.shape[0],
+        k: sizes.filters().rows(),
+        b_transposed: weights::is_transposed(&b),
         a,
         b,
         dst,
-        b_transposed: false,
         window: Some(Window { kernel, strides, dilations, pads, padded }),
         bias: node.inputs.get(2).copied(),
         flops,
@@ -231,13 +239,9 @@ fn generic(
     let (src, dst) = image_slots(context, node, sizes)?;
     let e = dst.extents();
     let rows = e.height * e.batch;
-    // Channels of a group that are not whole slices become one dense filter bank with zeros between groups.
-    let (src_group, dst_group) = (sizes.src_channels / sizes.groups, sizes.dst_channels / sizes.groups);
-    let whole = src_group.is_multiple_of(LANES) && dst_group.is_multiple_of(LANES);
-    let groups = if whole { sizes.groups } else { 1 };
-    let (group_src_slices, group_dst_slices) =
-        ((sizes.src_channels / groups).div_ceil(LANES), (sizes.dst_channels / groups).div_ceil(LANES));
-    let weights = pack_weights(context, node, Blocks { groups, ..Blocks::of(sizes) }.packing())?;
+    let filters = sizes.filters();
+    let (group_src_slices, group_dst_slices) = (filters.src_slices(), filters.dst_slices());
+    let weights = weights::blocks(context, node.inputs[1], filters, context.profile.weights.direct)?;
     let bias =
         context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
 
@@ -261,6 +265,7 @@ fn generic(
         ("SPLIT", Constant::U32(split as u32)),
         ("GROUP_SRC_SLICES", Constant::U32(group_src_slices as u32)),
         ("GROUP_DST_SLICES", Constant::U32(group_dst_slices as u32)),
+        ("INPUT_LANES", Constant::Bool(weights::is_transposed(&weights))),
     ]);
     let workgroups = [
         e.width.div_ceil(block_x).div_ceil(x) as u32,
@@ -287,99 +292,12 @@ fn pixel_workgroup(width: u64, height: u64, invocations: u64) -> (u64, u64) {
     (x, y)
 }
 
-/// The weights as rows of whole vectors, arranged by `packing`.
-fn pack_weights(context: &mut Context<'_>, node: &Node, packing: Packing) -> Result<Slot, Declined> {
-    let value = node.inputs[1];
-    let element = context.element(value)?;
-    let whole = packing.shape()[1].is_multiple_of(LANES);
-    let order = if whole { Order::RowMajor } else { Order::Slices };
-    let layout = Layout { object: Object::Buffer, order, element, axes: AxisMap::channels_last(2) };
-    context.packed_slot("weights", value, packing, layout)
-}
-
-/// Weights `[o, i, y, x]` as the right side of a product: rows are (tap, input channel in whole slices), columns output
-/// channels in whole slices.
-#[derive(Debug)]
-struct Columns {
-    src_channels: u64,
-    dst_channels: u64,
-    taps: u64,
-}
-
-impl Columns {
-    fn of(sizes: &Sizes) -> Self {
-        let taps = sizes.kernel[0] * sizes.kernel[1];
-        Self { src_channels: sizes.src_channels, dst_channels: sizes.dst_channels, taps }
-    }
-
-    fn packing(self) -> Packing {
-        let rows = self.taps * self.src_channels.next_multiple_of(LANES);
-        Packing::moved("columns", [rows, self.dst_channels.next_multiple_of(LANES)], self, Self::arrange)
-    }
-
-    fn arrange(&self, moves: &mut Moves<'_>) {
-        /// Columns moved together: their weights lie far apart, and as many cache lines stay in use.
-        const BLOCK: usize = 64;
-        let (taps, src, dst) = (self.taps as usize, self.src_channels as usize, self.dst_channels as usize);
-        let lanes = LANES as usize;
-        for first in (0..dst).step_by(BLOCK) {
-            let count = BLOCK.min(dst - first);
-            for i in 0..src {
-                for tap in 0..taps {
-                    let row = tap * src.next_multiple_of(lanes) + i;
-                    let to = row * dst.next_multiple_of(lanes) + first;
-                    moves.run(count, (to, 1), ((first * src + i) * taps + tap, src * taps));
-                }
-            }
-        }
-    }
-}
-
-/// Weights `[o, i / groups, y, x]` as rows of four output channels: (output slice, y, x, input slice of the group, input
-/// lane).
-#[derive(Debug)]
-struct Blocks {
-    /// Groups of the packing: those of the convolution, or one.
-    groups: u64,
-    /// Groups of the convolution.
-    own_groups: u64,
-    src_channels: u64,
-    dst_channels: u64,
-    taps: u64,
-}
-
-impl Blocks {
-    fn of(sizes: &Sizes) -> Self {
-        Self {
-            groups: sizes.groups,
-            own_groups: sizes.groups,
-            src_channels: sizes.src_channels,
-            dst_channels: sizes.dst_channels,
-            taps: sizes.kernel[0] * sizes.kernel[1],
-        }
-    }
-
-    fn packing(self) -> Packing {
-        let rows = self.dst_channels.div_ceil(LANES) * self.taps * self.group_src_slices() * LANES;
-        Packing::moved("o4i4", [rows, LANES], self, Self::arrange)
-    }
-
-    fn group_src_slices(&self) -> u64 {
-        (self.src_channels / self.groups).div_ceil(LANES)
-    }
-
-    fn arrange(&self, moves: &mut Moves<'_>) {
-        let (taps, lanes) = (self.taps as usize, LANES as usize);
-        let slices = self.group_src_slices() as usize;
-        let src_group = (self.src_channels / self.own_groups) as usize;
-        let dst_group = (self.dst_channels / self.own_groups) as usize;
-        for o in 0..self.dst_channels as usize {
-            // Where the group's channels begin in the bank that this output reads.
-            let first = if self.groups == self.own_groups { 0 } else { o / dst_group * src_group };
-            for tap in 0..taps {
-                let row = (o / lanes * taps + tap) * slices * lanes + first;
-                moves.run(src_group, (row * lanes + o % lanes, lanes), (o * src_group * taps + tap, taps));
-            }
-        }
-    }
+/// The weights as the right side of a product.
+fn columns(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+    form: WeightsForm,
+) -> Result<Slot, Declined> {
+    weights::right_side(context, node.inputs[1], sizes.filters(), form)
 }

@@ -1,9 +1,10 @@
 //! Matrix products: cooperative matrices, workgroup tiles, or a matrix-vector product for few rows.
 
 use super::product::{self, Product};
-use super::{Chosen, Context, Declined};
+use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, Slot};
-use crate::physical::{AxisMap, Element, LANES, Layout, Moves, Order, Packing};
+use crate::physical::weights::{Filters, WeightsForm, WeightsOrder};
+use crate::physical::{AxisMap, Element, Layout, Order};
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
 
@@ -93,53 +94,22 @@ fn slots(
     Ok((a_slot, b_slot, dst))
 }
 
-/// A constant matrix packed as rows of k, each of whole vectors side by side.
+/// A constant matrix in the form that the profile prefers.
 fn matrix(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result<Slot, Declined> {
+    let form = context.profile.weights.product;
+    weights::right_side(context, b, filters(context, b, transposed)?, form)
+}
+
+fn filters(context: &Context<'_>, b: ValueId, transposed: bool) -> Result<Filters, Declined> {
     let shape = constant_matrix(context, b)
-        .ok_or_else(|| Declined::Unsupported("a right side that is not a constant matrix".to_owned()))?;
-    let whole = shape[1].is_multiple_of(LANES);
-    let packing = match (transposed, whole) {
-        (false, true) => Packing::plain(&shape),
-        (false, false) => Rows { rows: shape[0], columns: shape[1], steps: [shape[1], 1] }.packing(),
-        (true, _) => Rows { rows: shape[1], columns: shape[0], steps: [1, shape[1]] }.packing(),
-    };
-    let layout = Layout::row_major(context.element(b)?, 2);
-    context.packed_slot("b", b, packing, layout)
+        .ok_or_else(|| Declined::Shape("needs a constant matrix on the right".to_owned()))?;
+    let sizes = if transposed { [shape[1], shape[0]] } else { [shape[0], shape[1]] };
+    Ok(Filters::matrix(sizes, transposed))
 }
 
 /// The shape of a constant matrix.
 fn constant_matrix(context: &Context<'_>, b: ValueId) -> Option<Vec<u64>> {
     context.constant_tensor(b).map(|tensor| tensor.shape().to_vec()).filter(|shape| shape.len() == 2)
-}
-
-/// A matrix as rows of whole vectors.
-#[derive(Debug)]
-struct Rows {
-    rows: u64,
-    columns: u64,
-    /// From one row and one column to the next in the constant.
-    steps: [u64; 2],
-}
-
-impl Rows {
-    fn packing(self) -> Packing {
-        let shape = [self.rows, self.columns.next_multiple_of(LANES)];
-        Packing::moved("rows", shape, self, Self::arrange)
-    }
-
-    fn arrange(&self, moves: &mut Moves<'_>) {
-        /// Columns moved together, where neighbours lie far apart: as many cache lines stay in use.
-        const BLOCK: usize = 64;
-        let (columns, pitch) = (self.columns as usize, self.columns.next_multiple_of(LANES) as usize);
-        let [row_step, column_step] = self.steps.map(|step| step as usize);
-        for first in (0..columns).step_by(BLOCK) {
-            let count = BLOCK.min(columns - first);
-            for row in 0..self.rows as usize {
-                let from = row * row_step + first * column_step;
-                moves.run(count, (row * pitch + first, 1), (from, column_step));
-            }
-        }
-    }
 }
 
 fn product_of(
@@ -150,7 +120,7 @@ fn product_of(
 ) -> Result<Product, Declined> {
     let (a, b, dst) = slots(context, node, op, sizes)?;
     // Constant matrices were turned when they were packed.
-    let packed = context.constant_tensor(node.inputs[1]).is_some_and(|tensor| tensor.shape().len() == 2);
+    let b_transposed = if b.weights.is_some() { weights::is_transposed(&b) } else { op.transpose_b };
     Ok(Product {
         batches: sizes.batches,
         m: sizes.m,
@@ -159,7 +129,7 @@ fn product_of(
         a,
         b,
         dst,
-        b_transposed: op.transpose_b && !packed,
+        b_transposed,
         window: None,
         bias: None,
         flops: sizes.flops(),
@@ -208,13 +178,12 @@ fn matvec_subgroup(
     if element != Element::F16 {
         return Err(Declined::Element { needed: "f16", found: element.name() });
     }
-    let shape =
-        constant_matrix(context, b).ok_or_else(|| Declined::Shape("needs a constant matrix".to_owned()))?;
     // Rows of halves `[n, k]`, read as words of two.
-    let packing = if op.transpose_b { Packing::plain(&shape) } else { Packing::transposed(&shape) };
-    let mut b_slot = context.packed_slot("b", b, packing, Layout::row_major(Element::F16, 2))?;
-    b_slot.layout.element = Element::U32;
-    b_slot.shape = vec![sizes.n, sizes.k / 2];
+    let filters = filters(context, b, op.transpose_b)?;
+    let form = WeightsForm::buffer(WeightsOrder::ROWS_OF_INPUTS);
+    let b_slot = Slot { weights: None, ..weights::right_side(context, b, filters, form)? };
+    let b_layout = Layout { element: Element::U32, ..b_slot.layout.clone() };
+    let b_slot = Slot { shape: vec![sizes.n, sizes.k / 2], layout: b_layout, ..b_slot };
     let (a_axes, y_axes) = (
         AxisMap::rows(context.shape(node.inputs[0]).len() - 1, context.shape(node.inputs[0]).len()),
         context.shape(node.outputs[0]).len(),
@@ -242,7 +211,8 @@ fn matvec(
         return Err(Declined::Shape(format!("needs at most {FEW_ROWS} rows, has {}", sizes.m)));
     }
     let (a, b, dst) = slots(context, node, op, sizes)?;
-    if op.transpose_b && matches!(b.source, crate::kernel::Source::Activation(_)) {
+    let transposed = if b.weights.is_some() { weights::is_transposed(&b) } else { op.transpose_b };
+    if transposed {
         return Err(Declined::Shape("needs rows of k on the right".to_owned()));
     }
     // Few columns: more invocations share one, so that all of the device reads.

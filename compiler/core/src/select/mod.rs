@@ -24,6 +24,7 @@ mod rows;
 mod scan;
 mod strided;
 mod tiling;
+mod weights;
 mod winograd;
 
 pub use context::{Chosen, Context, grid};

@@ -1,5 +1,5 @@
 // Depthwise convolution, one filter per channel: an invocation makes one pixel of one slice.
-// weights: (tap, slice).
+// weights: a vector for each slice and tap.
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y, WORKGROUP_Z)
 fn conv_depthwise(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -17,7 +17,7 @@ fn conv_depthwise(@builtin(global_invocation_id) id: vec3<u32>) {
                 let column = u32(clamp(src_x, 0i, i32(SRC_WIDTH) - 1i));
                 let inside = src_y == i32(row) && src_x == i32(column);
                 let pixel = select(vec4<f32>(0.0), src_read(b, row, column, s), inside);
-                sum += pixel * weights_read(0u, 0u, u_y * KERNEL_X + u_x, s);
+                sum += pixel * weights_read(weights_block(s, u_y * KERNEL_X + u_x, 0u), 0u);
             }
         }
         dst_write(b, y, x, s, sum);

@@ -1,6 +1,7 @@
 // Direct convolution. An invocation makes BLOCK_X neighbouring pixels of BLOCK_S output slices; SPLIT invocations share
 // the input slices of one block and add up through workgroup memory.
-// weights: rows of four output channels, ((output slice, tap y, tap x, input slice), input lane).
+// weights: blocks of four output and four input channels; vectors of a block are over outputs, or over inputs where
+// INPUT_LANES.
 
 var<workgroup> partial: array<vec4<f32>, WORKGROUP_X * WORKGROUP_Y * SPLIT * BLOCK_X * BLOCK_S>;
 
@@ -38,14 +39,19 @@ fn conv_generic(
                 }
                 for (var u_s = 0u; u_s < BLOCK_S; u_s++) {
                     let dst_s = min(s + u_s, DST_SLICES - 1u);
-                    let at = (((dst_s * KERNEL_Y + tap_y) * KERNEL_X + tap_x) * GROUP_SRC_SLICES + t) * 4u;
-                    let weights_0 = weights_read(0u, 0u, at, 0u);
-                    let weights_1 = weights_read(0u, 0u, at + 1u, 0u);
-                    let weights_2 = weights_read(0u, 0u, at + 2u, 0u);
-                    let weights_3 = weights_read(0u, 0u, at + 3u, 0u);
+                    let block = weights_block(dst_s, tap_y * KERNEL_X + tap_x, t);
+                    let weights_0 = weights_read(block, 0u);
+                    let weights_1 = weights_read(block, 1u);
+                    let weights_2 = weights_read(block, 2u);
+                    let weights_3 = weights_read(block, 3u);
                     for (var u_x = 0u; u_x < BLOCK_X; u_x++) {
-                        sums[u_s * BLOCK_X + u_x] += pixels[u_x].x * weights_0 + pixels[u_x].y * weights_1
-                            + pixels[u_x].z * weights_2 + pixels[u_x].w * weights_3;
+                        if INPUT_LANES {
+                            sums[u_s * BLOCK_X + u_x] += vec4<f32>(dot(pixels[u_x], weights_0), dot(pixels[u_x], weights_1),
+                                dot(pixels[u_x], weights_2), dot(pixels[u_x], weights_3));
+                        } else {
+                            sums[u_s * BLOCK_X + u_x] += pixels[u_x].x * weights_0 + pixels[u_x].y * weights_1
+                                + pixels[u_x].z * weights_2 + pixels[u_x].w * weights_3;
+                        }
                     }
                 }
             }

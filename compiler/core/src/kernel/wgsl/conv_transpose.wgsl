@@ -1,6 +1,7 @@
 // Transposed convolution, gathered. An invocation makes BLOCK_S output slices of BLOCK_X pixels that lie STRIDE_X apart:
 // those read the same taps, of neighbouring source pixels.
-// weights: rows of four output channels, ((output slice, tap y, tap x, input slice), input lane).
+// weights: blocks of four output and four input channels; vectors of a block are over outputs, or over inputs where
+// INPUT_LANES.
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y, WORKGROUP_Z)
 fn conv_transpose(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -35,15 +36,20 @@ fn conv_transpose(@builtin(global_invocation_id) id: vec3<u32>) {
                             }
                             for (var u_s = 0u; u_s < BLOCK_S; u_s++) {
                                 let dst_s = min(s + u_s, DST_SLICES - 1u);
-                                let tap = (dst_s * KERNEL_Y + tap_y) * KERNEL_X + tap_x;
-                                let at = (tap * GROUP_SRC_SLICES + t) * 4u;
-                                let weights_0 = weights_read(0u, 0u, at, 0u);
-                                let weights_1 = weights_read(0u, 0u, at + 1u, 0u);
-                                let weights_2 = weights_read(0u, 0u, at + 2u, 0u);
-                                let weights_3 = weights_read(0u, 0u, at + 3u, 0u);
+                                let block = weights_block(dst_s, tap_y * KERNEL_X + tap_x, t);
+                                let weights_0 = weights_read(block, 0u);
+                                let weights_1 = weights_read(block, 1u);
+                                let weights_2 = weights_read(block, 2u);
+                                let weights_3 = weights_read(block, 3u);
                                 for (var u_x = 0u; u_x < BLOCK_X; u_x++) {
-                                    sums[u_s * BLOCK_X + u_x] += pixels[u_x].x * weights_0 + pixels[u_x].y * weights_1
-                                        + pixels[u_x].z * weights_2 + pixels[u_x].w * weights_3;
+                                    let pixel = pixels[u_x];
+                                    if INPUT_LANES {
+                                        sums[u_s * BLOCK_X + u_x] += vec4<f32>(dot(pixel, weights_0),
+                                            dot(pixel, weights_1), dot(pixel, weights_2), dot(pixel, weights_3));
+                                    } else {
+                                        sums[u_s * BLOCK_X + u_x] += pixel.x * weights_0 + pixel.y * weights_1
+                                            + pixel.z * weights_2 + pixel.w * weights_3;
+                                    }
                                 }
                             }
                         }

@@ -1,0 +1,95 @@
+//! Slots of weights, in the form that the profile prefers for the role that they play.
+
+use super::{Context, Declined};
+use crate::kernel::Slot;
+use crate::physical::weights::{Filters, Lanes, WeightsForm, WeightsLayout, WeightsObject};
+use crate::physical::{AxisMap, LANES, Layout, Object};
+use crate::profile::Profile;
+use drift_ir::ValueId;
+
+/// Weights for a kernel that goes over blocks of four outputs and four inputs, or over the filters of single channels.
+pub(super) fn blocks(
+    context: &mut Context<'_>,
+    value: ValueId,
+    filters: Filters,
+    form: WeightsForm,
+) -> Result<Slot, Declined> {
+    let layout = fitting(context, value, filters, form)?;
+    let shape = match layout.filters().is_per_channel() {
+        true => vec![layout.filters().taps(), layout.filters().outputs()],
+        false => vec![layout.size_bytes() / layout.vector_bytes(), LANES],
+    };
+    slot(context, "weights", value, layout, shape)
+}
+
+/// Weights as the right side of a product: rows of outputs, or of inputs where those are the lanes of a vector.
+pub(super) fn right_side(
+    context: &mut Context<'_>,
+    value: ValueId,
+    filters: Filters,
+    form: WeightsForm,
+) -> Result<Slot, Declined> {
+    let layout = fitting(context, value, filters, form)?;
+    let (rows, outputs) = (layout.filters().rows(), layout.filters().outputs());
+    let shape = match layout.lanes() {
+        Lanes::Outputs => vec![rows, outputs.next_multiple_of(LANES)],
+        Lanes::Inputs => vec![outputs, rows.next_multiple_of(LANES)],
+    };
+    slot(context, "b", value, layout, shape)
+}
+
+/// Whether the rows of a right side are outputs.
+pub(super) fn is_transposed(slot: &Slot) -> bool {
+    slot.weights.as_ref().is_some_and(|weights| weights.lanes() == Lanes::Inputs)
+}
+
+fn slot(
+    context: &mut Context<'_>,
+    name: &str,
+    value: ValueId,
+    weights: WeightsLayout,
+    shape: Vec<u64>,
+) -> Result<Slot, Declined> {
+    let dense = Layout::row_major(context.element(value)?, 2);
+    let packed = context.packed_slot(name, value, weights.packing(), dense)?;
+    let object = weights.object();
+    let layout = Layout { object, axes: AxisMap::channels_last(2), ..packed.layout.clone() };
+    let part_bytes = packed.part_bytes.filter(|_| object == Object::Buffer);
+    Ok(Slot { shape, layout, part_bytes, weights: Some(weights), ..packed })
+}
+
+/// `filters` in `form`, or in a buffer where they do not fit its object.
+fn fitting(
+    context: &Context<'_>,
+    value: ValueId,
+    filters: Filters,
+    form: WeightsForm,
+) -> Result<WeightsLayout, Declined> {
+    let element = context.element(value)?;
+    let layout = WeightsLayout::new(filters.clone(), form, element);
+    Ok(match too_large(&layout, context.profile) {
+        None => layout,
+        Some(reason) => {
+            let form = WeightsForm { object: WeightsObject::Buffer, ..form };
+            WeightsLayout::new(filters, form, element).instead(reason)
+        }
+    })
+}
+
+/// Why the profile's devices have no object that is large enough.
+fn too_large(layout: &WeightsLayout, profile: &Profile) -> Option<String> {
+    let [width, height] = layout.extent_px();
+    let limit = match layout.form().object {
+        WeightsObject::Buffer => return None,
+        WeightsObject::ImageBuffer => profile.image_buffer_texels,
+        WeightsObject::Texture2d | WeightsObject::FourTextures => profile.texture_2d_px,
+    };
+    let what = match layout.form().object {
+        WeightsObject::ImageBuffer => format!("{width} texels"),
+        _ => format!("{width}x{height} px"),
+    };
+    (width.max(height) > limit).then(|| {
+        let name = layout.object().name();
+        format!("weights in a buffer: {what} of a {name} are above {limit}")
+    })
+}
