@@ -132,6 +132,14 @@ pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<d
     Ok(Some(compare(graph, &inputs, &outputs)))
 }
 
+/// What the OpenCL variant's init program makes of weights on PoCL.
+pub fn derived_on_opencl(graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let bundle = compile(graph, Target::OpenCl, setting)?;
+    let mut replay = ClReplay::new(&bundle)?;
+    replay.launch(&replay.variant.init)?;
+    Ok(replay.derived)
+}
+
 fn tensor(element: ElementType, shape: &[u64], bytes: Vec<u8>) -> Tensor {
     Tensor::new(element, shape.to_vec(), bytes.into()).expect("the runtime returns whole tensors")
 }

@@ -99,7 +99,7 @@ fn a_convolution_after_winograd_reads_as_its_golden() {
         golden: true,
     };
     for (case, profile) in [(&inner, "winograd-4x4"), (named("winograd/uneven-padding"), "winograd-2x2")] {
-        for kernel in ["winograd_input", "winograd_output"] {
+        for kernel in ["winograd_filters", "winograd_input", "winograd_output"] {
             check_kernel(case, kernel, Setting { profile, ..GENERIC });
         }
     }
@@ -173,7 +173,11 @@ fn outline(program: &Program) -> String {
         lines.push_str(&format!("{} {} -> {object}\n", step.call.kernel.name, step.name));
     }
     let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
-    format!("{} steps: {}\n\n{lines}", program.steps.len(), counts.join(", "))
+    let at_load = match program.init.len() {
+        0 => String::new(),
+        count => format!(", {count} more at load"),
+    };
+    format!("{} steps{at_load}: {}\n\n{lines}", program.steps.len(), counts.join(", "))
 }
 
 /// Hash maps of the standard library order their keys anew in each instance, so one process is enough to find one whose
@@ -224,7 +228,7 @@ fn program(graph: Graph, setting: Setting) -> Program {
 
 fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
     let program = program(graph(case.graph), setting);
-    let step = program.steps.iter().rfind(|step| step.call.kernel.name == kernel);
+    let step = program.all_steps().filter(|step| step.call.kernel.name == kernel).last();
     let step = step.unwrap_or_else(|| panic!("{}: no step runs {kernel}", case.name));
     let call = &step.call;
     let made = specialized(call).unwrap_or_else(|error| panic!("{}: {error}", case.name));
@@ -233,7 +237,11 @@ fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
     let (_, what) = case.name.split_once('/').unwrap_or_default();
     let folder = golden().join("kernels").join(kernel).join(format!("{what}-{}", setting.layout.name()));
     assert_text(&folder, "kernel.wgsl", &format!("{}\n{text}", head(case, call, setting)));
-    check_emitted(&folder, Program { steps: vec![step.clone()], ..program.clone() }, setting);
+    check_emitted(
+        &folder,
+        Program { init: Vec::new(), steps: vec![step.clone()], ..program.clone() },
+        setting,
+    );
 }
 
 /// The kernel's only step in each language that a bundle ships, where the target has the layout.

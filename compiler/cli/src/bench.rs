@@ -98,6 +98,7 @@ pub(crate) struct Measured {
     pipeline_cache: CacheUse,
     warm_load_ms: f64,
     warm_first_run_ms: f64,
+    init_ms: f64,
     /// Whole replays, as the caller sees them.
     pub(crate) runs_ms: Vec<f64>,
     /// What the GPU measured in other replays; empty where it cannot.
@@ -105,6 +106,7 @@ pub(crate) struct Measured {
     /// The dispatches of a replay.
     pub(crate) program: Vec<Dispatch>,
     peak_device_bytes: u64,
+    kept_device_bytes: u64,
 }
 
 pub(crate) fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
@@ -135,10 +137,12 @@ pub(crate) fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Res
         pipeline_cache,
         warm_load_ms,
         warm_first_run_ms,
+        init_ms: milliseconds_of(report.times.init),
         runs_ms,
         timings: gpu_timings(bundle, device, args, &mut inputs, &progress)?,
         program,
         peak_device_bytes: report.bytes.peak,
+        kept_device_bytes: report.bytes.total(),
     })
 }
 
@@ -272,11 +276,13 @@ impl Measured {
             pipeline_cache: cache_word(&self.pipeline_cache),
             warm_load_ms: self.warm_load_ms,
             warm_first_run_ms: self.warm_first_run_ms,
+            init_ms: self.init_ms,
             median_ms: runs.median,
             min_ms: runs.min,
             p95_ms: runs.p95,
             gpu_median_ms: median(&totals),
             peak_device_bytes: self.peak_device_bytes,
+            kept_device_bytes: self.kept_device_bytes,
             iterations: args.iterations,
             dispatches: if args.per_dispatch { self.dispatches() } else { Vec::new() },
             ablation: Vec::new(),
@@ -344,7 +350,8 @@ fn print(report: &BenchJson, dispatches: usize, out: &mut dyn Write) -> std::io:
     writeln!(out, "load       {}, pipeline cache {}", ms(report.load_ms), report.pipeline_cache)?;
     writeln!(out, "first run  {}", ms(report.first_run_ms))?;
     let (load, first) = (ms(report.warm_load_ms), ms(report.warm_first_run_ms));
-    writeln!(out, "again      load {load}, first run {first}, from the pipeline cache")?;
+    let init = ms(report.init_ms);
+    writeln!(out, "again      load {load} ({init} to init), first run {first}, from the pipeline cache")?;
     writeln!(
         out,
         "replay     median {}, min {}, p95 {} of {}",
@@ -356,7 +363,8 @@ fn print(report: &BenchJson, dispatches: usize, out: &mut dyn Write) -> std::io:
     if let Some(gpu) = report.gpu_median_ms {
         writeln!(out, "on the GPU median {}", ms(gpu))?;
     }
-    writeln!(out, "memory     {} on the device", bytes(report.peak_device_bytes))?;
+    let (kept, peak) = (bytes(report.kept_device_bytes), bytes(report.peak_device_bytes));
+    writeln!(out, "memory     {kept} on the device, {peak} while loading")?;
     ablate::print(&report.ablation, out)?;
     Ok(())
 }

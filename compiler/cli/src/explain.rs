@@ -33,15 +33,19 @@ fn print(report: &CompileReport, out: &mut dyn Write) -> std::io::Result<()> {
     for RuleReport { rule, node, outcome } in &report.rules {
         writeln!(out, "  {rule}  {node}: {outcome}")?;
     }
-    for VariantReport { target, variant, profile, dispatches, .. } in &report.variants {
+    for VariantReport { target, variant, profile, init, dispatches, .. } in &report.variants {
         writeln!(
             out,
-            "\n{} / {variant} for profile {profile}: {} dispatches",
+            "\n{} / {variant} for profile {profile}: {} dispatches, {} more at load",
             target.name(),
-            dispatches.len()
+            dispatches.len(),
+            init.len()
         )?;
+        for (index, dispatch) in init.iter().enumerate() {
+            print_dispatch(&format!("init {index}"), dispatch, out)?;
+        }
         for (index, dispatch) in dispatches.iter().enumerate() {
-            print_dispatch(index, dispatch, out)?;
+            print_dispatch(&format!("{index:4}"), dispatch, out)?;
         }
         print_traffic(dispatches, out)?;
     }
@@ -65,8 +69,8 @@ fn print_traffic(dispatches: &[DispatchReport], out: &mut dyn Write) -> std::io:
     Ok(())
 }
 
-fn print_dispatch(index: usize, dispatch: &DispatchReport, out: &mut dyn Write) -> std::io::Result<()> {
-    writeln!(out, "{index:4}  {}", dispatch.name)?;
+fn print_dispatch(index: &str, dispatch: &DispatchReport, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "{index}  {}", dispatch.name)?;
     writeln!(out, "      computes {}", dispatch.origins.join(", "))?;
     writeln!(out, "      kernel   {}: {}", dispatch.kernel, dispatch.why)?;
     writeln!(out, "      layouts  {}", dispatch.layouts)?;

@@ -112,6 +112,8 @@ pub struct BenchJson {
     pub warm_load_ms: f64,
     /// As `first_run_ms`, after the second load.
     pub warm_first_run_ms: f64,
+    /// Of `warm_load_ms`: memory set to zeros and the init program.
+    pub init_ms: f64,
     /// Middle of the measured replays.
     pub median_ms: f64,
     /// Fastest of them.
@@ -120,8 +122,10 @@ pub struct BenchJson {
     pub p95_ms: f64,
     /// Middle of the times that the GPU itself measured; `null` where it cannot.
     pub gpu_median_ms: Option<f64>,
-    /// Most device memory held.
+    /// Most device memory held, which is while loading.
     pub peak_device_bytes: u64,
+    /// Device memory held from then on.
+    pub kept_device_bytes: u64,
     /// Replays measured.
     pub iterations: u32,
     /// With `--per-dispatch`: the middle GPU time of each, in order.

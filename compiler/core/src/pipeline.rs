@@ -6,7 +6,7 @@ use crate::fuse;
 use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
 use crate::profile::{self, Profile};
-use crate::program::Program;
+use crate::program::{Program, ProgramStep};
 use crate::select::{self, SelectError};
 use crate::simplify::{self, UnknownRule};
 use crate::technique::Enabled;
@@ -101,7 +101,9 @@ pub struct VariantReport {
     pub variant: String,
     /// Its profile.
     pub profile: String,
-    /// Its launches.
+    /// Its launches at load.
+    pub init: Vec<DispatchReport>,
+    /// Its launches of a run.
     pub dispatches: Vec<DispatchReport>,
 }
 
@@ -208,7 +210,7 @@ struct Draft {
     profile: &'static Profile,
     program: Program,
     plan: MemoryPlan,
-    /// The kernel of each step.
+    /// The kernel of each step at load, then of each step of a run.
     kernels: Vec<usize>,
 }
 
@@ -424,7 +426,7 @@ fn flags(options: &CompileOptions) -> Vec<String> {
 }
 
 fn report(entry: &str, draft: &Draft) -> VariantReport {
-    let dispatches = draft.program.steps.iter().map(|step| DispatchReport {
+    let one = |step: &ProgramStep| DispatchReport {
         name: step.name.clone(),
         origins: step.origins.clone(),
         kernel: step.call.kernel.name.to_owned(),
@@ -434,17 +436,18 @@ fn report(entry: &str, draft: &Draft) -> VariantReport {
         bytes_read: step.bytes_read,
         bytes_written: step.bytes_written,
         flops: step.flops,
-    });
+    };
     VariantReport {
         entry: entry.to_owned(),
         target: draft.target,
         variant: draft.profile.name.to_owned(),
         profile: draft.profile.name.to_owned(),
-        dispatches: dispatches.collect(),
+        init: draft.program.init.iter().map(one).collect(),
+        dispatches: draft.program.steps.iter().map(one).collect(),
     }
 }
 
-fn layouts_of(step: &crate::program::ProgramStep) -> String {
+fn layouts_of(step: &ProgramStep) -> String {
     let slots = step
         .call
         .slots
@@ -497,14 +500,16 @@ fn layouts_text(graph: &Graph, layouts: &LayoutMap) -> String {
         .collect()
 }
 
-/// One line a launch.
+/// One line a launch; those at load first, as `init`.
 pub fn program_text(program: &Program) -> String {
     let mut text = String::new();
-    for (index, step) in program.steps.iter().enumerate() {
+    let at_load = program.init.iter().enumerate().map(|(index, step)| (format!("init {index}"), step));
+    let of_runs = program.steps.iter().enumerate().map(|(index, step)| (format!("{index:4}"), step));
+    for (index, step) in at_load.chain(of_runs) {
         let [x, y, z] = step.call.workgroups;
         let [a, b, c] = step.call.workgroup_size;
         text.push_str(&format!(
-            "{index:4} {} {} workgroups {x}x{y}x{z} of {a}x{b}x{c}: {}\n",
+            "{index} {} {} workgroups {x}x{y}x{z} of {a}x{b}x{c}: {}\n",
             step.call.kernel.name,
             step.name,
             layouts_of(step)
@@ -576,7 +581,7 @@ fn shader_files(
     let mut kernels = KernelModules::new(options.optimize);
     let numbers = kernels.make(program, target, profile)?;
     let mut files: Vec<(String, String)> = Vec::new();
-    for (step, kernel) in program.steps.iter().zip(kernels.of(&numbers)) {
+    for (step, kernel) in program.all_steps().zip(kernels.of(&numbers)) {
         let extension = match target {
             Target::Vulkan => "spvasm",
             Target::Metal => "metal",

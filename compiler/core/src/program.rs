@@ -1,6 +1,6 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
-use crate::kernel::{KernelCall, Source};
+use crate::kernel::{Access, KernelCall, Source};
 use crate::physical::{Element, Layout, Object, Recipe};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
@@ -74,15 +74,27 @@ pub struct PackedKey {
     pub packing: String,
 }
 
-/// A constant, packed for a kernel when the bundle is written.
+/// Where a constant's bytes come from.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// They are packed when the bundle is written.
+    Packed(Recipe),
+    /// Steps of [`Program::init`] make them of packed constants when the program is loaded.
+    Derived {
+        /// How many there are.
+        size_bytes: u64,
+    },
+}
+
+/// A constant as a kernel reads it.
 #[derive(Clone, Debug)]
 pub struct PackedConstant {
     /// Model's tensor and packing.
     pub name: String,
     /// What distinguishes it.
     pub key: PackedKey,
-    /// How its bytes are made.
-    pub recipe: Recipe,
+    /// Its bytes.
+    pub content: Content,
 }
 
 impl PartialEq for PackedConstant {
@@ -134,7 +146,9 @@ pub struct Program {
     pub storages: Vec<Storage>,
     /// Packed constants.
     pub constants: Vec<PackedConstant>,
-    /// Launches in order.
+    /// Launches at load, in order: they write derived constants, and read constants only.
+    pub init: Vec<ProgramStep>,
+    /// Launches of a run, in order.
     pub steps: Vec<ProgramStep>,
     /// Inputs in the model's order.
     pub inputs: Vec<Port>,
@@ -143,6 +157,30 @@ pub struct Program {
 }
 
 impl Program {
+    /// Launches at load, then those of a run.
+    pub fn all_steps(&self) -> impl Iterator<Item = &ProgramStep> {
+        self.init.iter().chain(&self.steps)
+    }
+
+    /// Leaves out launches at load whose results nothing reads.
+    pub fn drop_unread_init(&mut self) {
+        let of = |step: &ProgramStep, access| -> Vec<u32> {
+            let slots = step.call.slots.iter().filter(|slot| slot.access == access);
+            let constant = |source| match source {
+                Source::Constant(index) => Some(index),
+                Source::Activation(_) => None,
+            };
+            slots.filter_map(|slot| constant(slot.source)).collect()
+        };
+        let mut read: BTreeSet<u32> = self.steps.iter().flat_map(|step| of(step, Access::Read)).collect();
+        for step in std::mem::take(&mut self.init).into_iter().rev() {
+            if of(&step, Access::Write).iter().any(|made| read.contains(made)) {
+                read.extend(of(&step, Access::Read));
+                self.init.insert(0, step);
+            }
+        }
+    }
+
     /// The storage that another one lies in at last, and where: a storage of its own lies in itself.
     pub fn root(&self, storage: u32) -> Within {
         let mut root = Within { storage, offset_bytes: 0 };

@@ -13,7 +13,7 @@ pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, sh
 use crate::kernel::{Binding, Source};
 use crate::physical::{Element, Object, Recipe};
 use crate::profile::Profile;
-use crate::program::{PackedConstant, PackedKey, Port, Program, ProgramStep};
+use crate::program::{Content, PackedConstant, PackedKey, Port, Program, ProgramStep};
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
     Resource, Shader, Target, TextureKind, Variant,
@@ -51,10 +51,10 @@ impl Blobs {
     }
 
     /// The blob of a constant, added to the bundle unless another step, variant or target has done so.
-    fn index(&mut self, constant: &PackedConstant, bundle: &mut BundleWriter) -> u32 {
+    fn index(&mut self, constant: &PackedConstant, recipe: &Recipe, bundle: &mut BundleWriter) -> u32 {
         *self.known.entry(constant.key.clone()).or_insert_with(|| {
             let name = format!("{}{}", self.prefix, constant.name);
-            bundle.add_packed_weight(&name, Arc::new(Packed(constant.recipe.clone())))
+            bundle.add_packed_weight(&name, Arc::new(Packed(recipe.clone())))
         })
     }
 }
@@ -65,7 +65,7 @@ pub struct Sink<'a> {
     pub bundle: &'a mut BundleWriter,
     /// Its weights, of one graph.
     pub blobs: &'a mut Blobs,
-    /// Shaders of this variant's steps, one for each.
+    /// Shaders of this variant's steps at load, then of those of a run, one for each.
     pub kernels: Vec<&'a EmittedKernel>,
 }
 
@@ -77,36 +77,21 @@ pub fn variant(
     target: Target,
     sink: Sink<'_>,
 ) -> Variant {
-    let Sink { bundle, blobs: shared, kernels } = sink;
-    let mut blobs = vec![None; program.constants.len()];
-    let mut hazards = Hazards::default();
-    let mut dispatches = Vec::new();
-    let mut requires: Vec<Requirement> = Vec::new();
-    for (step, kernel) in program.steps.iter().zip(kernels) {
-        let bindings = step.call.bindings();
-        for binding in &bindings {
-            if let Source::Constant(index) = binding.source {
-                let constant = &program.constants[index as usize];
-                blobs[index as usize].get_or_insert_with(|| shared.index(constant, bundle));
-            }
-        }
-        let resources: Vec<Resource> =
-            bindings.iter().map(|binding| resource(binding, plan, &blobs)).collect();
-        let barrier = hazards.step(bindings.iter().map(|b| b.writable).zip(&resources));
-        let shader = bundle.add_shader(shader_entry(step, kernel, &bindings, target), &kernel.code);
-        merge_requirements(&mut requires, kernel, &bindings);
-        dispatches.push(Dispatch {
-            name: format!("{}: {}", step.name, step.call.kernel.name),
-            shader,
-            bindings: resources,
-            workgroups: step.call.workgroups,
-            barrier,
-            origins: step.origins.clone(),
-            bytes_read: step.bytes_read,
-            bytes_written: step.bytes_written,
-            flops: step.flops,
-        });
-    }
+    let Sink { bundle, blobs, kernels } = sink;
+    let (at_load, of_runs) = kernels.split_at(program.init.len());
+    let mut emitter = Emitter {
+        program,
+        plan,
+        target,
+        bundle,
+        blobs,
+        held: vec![None; program.constants.len()],
+        derived: Vec::new(),
+        requires: Vec::new(),
+    };
+    let init = emitter.dispatches(&program.init, at_load);
+    let dispatches = emitter.dispatches(&program.steps, of_runs);
+    let Emitter { derived, mut requires, .. } = emitter;
     let tuned = requires.iter().any(|r| {
         matches!(
             r,
@@ -128,7 +113,9 @@ pub fn variant(
             }
         }
     }
-    raise(&mut requires, Requirement::BufferBytes(plan.arena_bytes));
+    for bytes in derived.iter().copied().chain([plan.arena_bytes]) {
+        raise(&mut requires, Requirement::BufferBytes(bytes));
+    }
     let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
     Variant {
         name: profile.name.to_owned(),
@@ -136,12 +123,104 @@ pub fn variant(
         requires,
         arena_bytes: plan.arena_bytes,
         textures: plan.textures.clone(),
-        derived: Vec::new(),
+        derived,
         inputs: io(&program.inputs),
         outputs: io(&program.outputs),
-        init: Vec::new(),
+        init,
         dispatches,
         memory: plan.report,
+    }
+}
+
+/// Where a constant lies.
+#[derive(Clone, Copy)]
+enum Held {
+    /// Index of a blob of the bundle.
+    Stored(u32),
+    /// Index of a derived blob of the variant.
+    Derived(u32),
+}
+
+/// A variant on its way.
+struct Emitter<'a> {
+    program: &'a Program,
+    plan: &'a MemoryPlan,
+    target: Target,
+    bundle: &'a mut BundleWriter,
+    blobs: &'a mut Blobs,
+    /// Where each constant lies that a dispatch has bound.
+    held: Vec<Option<Held>>,
+    /// Sizes of the derived blobs.
+    derived: Vec<u64>,
+    requires: Vec<Requirement>,
+}
+
+impl Emitter<'_> {
+    /// The dispatches of one list of steps with their kernels.
+    fn dispatches(&mut self, steps: &[ProgramStep], kernels: &[&EmittedKernel]) -> Vec<Dispatch> {
+        let mut hazards = Hazards::default();
+        let pairs = steps.iter().zip(kernels);
+        pairs.map(|(step, kernel)| self.dispatch(step, kernel, &mut hazards)).collect()
+    }
+
+    fn dispatch(&mut self, step: &ProgramStep, kernel: &EmittedKernel, hazards: &mut Hazards) -> Dispatch {
+        let bindings = step.call.bindings();
+        let resources: Vec<Resource> = bindings.iter().map(|binding| self.resource(binding)).collect();
+        let barrier = hazards.step(bindings.iter().map(|b| b.writable).zip(&resources));
+        let shader = shader_entry(step, kernel, &bindings, self.target);
+        merge_requirements(&mut self.requires, kernel, &bindings);
+        Dispatch {
+            name: format!("{}: {}", step.name, step.call.kernel.name),
+            shader: self.bundle.add_shader(shader, &kernel.code),
+            bindings: resources,
+            workgroups: step.call.workgroups,
+            barrier,
+            origins: step.origins.clone(),
+            bytes_read: step.bytes_read,
+            bytes_written: step.bytes_written,
+            flops: step.flops,
+        }
+    }
+
+    fn resource(&mut self, binding: &Binding) -> Resource {
+        let element = device_element(binding.element);
+        let (size, offset) = (binding.size_bytes, binding.offset_bytes);
+        match (binding.source, binding.object) {
+            (Source::Constant(index), object) => match (self.held(index), object) {
+                (Held::Stored(blob), Object::ImageBuffer) => {
+                    Resource::WeightTexels { element, blob, offset, size }
+                }
+                (Held::Stored(blob), _) => Resource::Weights { blob, offset, size },
+                (Held::Derived(blob), Object::ImageBuffer) => {
+                    Resource::DerivedTexels { element, blob, offset, size }
+                }
+                (Held::Derived(blob), _) => Resource::Derived { blob, offset, size },
+            },
+            (Source::Activation(storage), object) => match (self.plan.places[storage as usize], object) {
+                (Place::Texture(index), _) => Resource::Texture(index),
+                (Place::Arena(offset), Object::ImageBuffer) => {
+                    Resource::ArenaTexels { element, offset, size }
+                }
+                (Place::Arena(offset), _) => Resource::Arena { offset, size },
+            },
+        }
+    }
+
+    /// Where a constant lies; it gets a place when it is first bound.
+    fn held(&mut self, index: u32) -> Held {
+        if let Some(held) = self.held[index as usize] {
+            return held;
+        }
+        let constant = &self.program.constants[index as usize];
+        let held = match &constant.content {
+            Content::Packed(recipe) => Held::Stored(self.blobs.index(constant, recipe, self.bundle)),
+            Content::Derived { size_bytes } => {
+                self.derived.push(*size_bytes);
+                Held::Derived((self.derived.len() - 1) as u32)
+            }
+        };
+        self.held[index as usize] = Some(held);
+        held
     }
 }
 
@@ -162,27 +241,6 @@ pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
             shape: port.shape.clone(),
         })
         .collect()
-}
-
-fn resource(binding: &Binding, plan: &MemoryPlan, blobs: &[Option<u32>]) -> Resource {
-    let element = device_element(binding.element);
-    let (size, offset) = (binding.size_bytes, binding.offset_bytes);
-    match (binding.source, binding.object) {
-        (Source::Constant(index), object) => {
-            let blob = blobs[index as usize].unwrap_or_else(|| unreachable!("added above"));
-            match object {
-                Object::ImageBuffer => Resource::WeightTexels { element, blob, offset, size },
-                Object::Buffer | Object::Texture2d | Object::TextureArray | Object::Texture3d => {
-                    Resource::Weights { blob, offset, size }
-                }
-            }
-        }
-        (Source::Activation(storage), object) => match (plan.places[storage as usize], object) {
-            (Place::Texture(index), _) => Resource::Texture(index),
-            (Place::Arena(offset), Object::ImageBuffer) => Resource::ArenaTexels { element, offset, size },
-            (Place::Arena(offset), _) => Resource::Arena { offset, size },
-        },
-    }
 }
 
 fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding], target: Target) -> Shader {

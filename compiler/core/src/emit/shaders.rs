@@ -77,7 +77,7 @@ impl KernelModules {
         Self { made: IndexMap::new(), optimize }
     }
 
-    /// Makes what `program` needs on `target` and is not there yet; returns the kernel of each step.
+    /// Makes what `program` needs on `target` and is not there yet; returns the kernel of each step, those at load first.
     pub fn make(
         &mut self,
         program: &Program,
@@ -86,8 +86,8 @@ impl KernelModules {
     ) -> Result<Vec<usize>, ShaderError> {
         let loops = profile.cooperative_as_loops.then(|| profile.subgroup_size.unwrap_or(1));
         let mut missing: IndexMap<KernelKey, &KernelCall> = IndexMap::new();
-        let mut numbers = Vec::with_capacity(program.steps.len());
-        for step in &program.steps {
+        let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
+        for step in program.all_steps() {
             let key = KernelKey { target, loops, text: step.call.module_text() };
             numbers.push(match self.made.get_index_of(&key) {
                 Some(number) => number,

@@ -57,6 +57,8 @@ pub struct Slot {
     pub part_bytes: Option<u64>,
     /// How weights lie: then `layout` says which coordinates the kernel has for them and no more.
     pub weights: Option<WeightsLayout>,
+    /// Where it begins in its source, a multiple of 256: a piece of a derived constant.
+    pub offset_bytes: u64,
 }
 
 impl Slot {
@@ -72,6 +74,7 @@ impl Slot {
             broadcast: None,
             part_bytes: None,
             weights: None,
+            offset_bytes: 0,
         }
     }
 
@@ -158,7 +161,7 @@ pub struct KernelCall {
 /// A binding of a kernel's module, in order of group and index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
-    /// 0 activations, 1 constants.
+    /// 0 activations and what is written, 1 constants.
     pub group: u32,
     /// Index in the group.
     pub index: u32,
@@ -229,7 +232,7 @@ impl KernelCall {
                 continue;
             }
             let whole = Binding {
-                group: u32::from(matches!(slot.source, Source::Constant(_))),
+                group: u32::from(matches!(slot.source, Source::Constant(_)) && !writable),
                 index: 0,
                 source: slot.source,
                 name: format!("{}_data", slot.name),
@@ -257,7 +260,7 @@ impl KernelCall {
             let parts = size_bytes.div_ceil(part_bytes).max(1);
             bindings.extend((0..parts).map(|part| Binding {
                 name: name(part),
-                offset_bytes: part * part_bytes,
+                offset_bytes: slot.offset_bytes + part * part_bytes,
                 size_bytes: part_bytes.min(size_bytes - part * part_bytes),
                 parts,
                 ..whole.clone()

@@ -60,6 +60,7 @@ kernels!(
     "strided",
     "top_k",
     "transpose_tiled",
+    "winograd_filters",
     "winograd_input",
     "winograd_output",
 );

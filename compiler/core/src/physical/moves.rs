@@ -85,40 +85,6 @@ impl Moves<'_> {
         }
     }
 
-    /// Floats of the constant: `values` of them, given as their first element and the distance to the next.
-    pub fn load(&self, (from, step): (usize, usize), values: &mut [f32]) {
-        match self.conversion {
-            Conversion::Half | Conversion::HalfToFloat => {
-                let (source, _) = self.from.as_chunks::<2>();
-                let elements = values.iter_mut().enumerate();
-                elements.for_each(|(n, value)| *value = f16::from_le_bytes(source[from + n * step]).to_f32());
-            }
-            Conversion::Word | Conversion::FloatToHalf => {
-                let (source, _) = self.from.as_chunks::<4>();
-                let elements = values.iter_mut().enumerate();
-                elements.for_each(|(n, value)| *value = f32::from_le_bytes(source[from + n * step]));
-            }
-            Conversion::LongToInt | Conversion::BoolToWord => unreachable!("only floats are computed with"),
-        }
-    }
-
-    /// Makes `values` the elements of the packing from `to` on.
-    pub fn store(&mut self, to: usize, values: &[f32]) {
-        match self.conversion {
-            Conversion::Half | Conversion::FloatToHalf => {
-                let (target, _) = self.to.as_chunks_mut::<2>();
-                let pairs = target[to..][..values.len()].iter_mut().zip(values);
-                pairs.for_each(|(target, &value)| *target = f16::from_f32(value).to_le_bytes());
-            }
-            Conversion::Word | Conversion::HalfToFloat => {
-                let (target, _) = self.to.as_chunks_mut::<4>();
-                let pairs = target[to..][..values.len()].iter_mut().zip(values);
-                pairs.for_each(|(target, &value)| *target = value.to_le_bytes());
-            }
-            Conversion::LongToInt | Conversion::BoolToWord => unreachable!("only floats are computed with"),
-        }
-    }
-
     fn each<const FROM: usize, const TO: usize>(
         &mut self,
         to: &impl Targets,

@@ -23,6 +23,7 @@ pub const ALL: &[Profile] = &[
     SMALL_BINDINGS,
     WINOGRAD_2,
     WINOGRAD_4,
+    WINOGRAD_SMALL_BINDINGS,
 ];
 
 /// Those of real devices, the portable one included: the rest are for tests.
@@ -129,4 +130,12 @@ const WINOGRAD_4: Profile = Profile {
     source: "for tests: the generic profile with F(4x4, 3x3) wherever it can be; run on lavapipe",
     winograd: Winograd { when: WinogradWhen::Always(4), scratch_bytes: 64 << 10 },
     ..GENERIC
+};
+
+/// The same with filters that are made and read in several bindings.
+const WINOGRAD_SMALL_BINDINGS: Profile = Profile {
+    name: "winograd-small-bindings",
+    source: "for tests: the winograd-4x4 profile with 2048-byte bindings of constants; run on lavapipe",
+    binding_bytes: 2048,
+    ..WINOGRAD_4
 };

@@ -6,7 +6,7 @@ use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
 use crate::physical::{AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe};
 use crate::profile::Profile;
-use crate::program::{PackedConstant, PackedKey, Placement, Program, ProgramStep, Storage};
+use crate::program::{Content, PackedConstant, PackedKey, Placement, Program, ProgramStep, Storage};
 use drift_ir::op::StepArg;
 use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, ValueId};
 use indexmap::IndexMap;
@@ -46,7 +46,8 @@ pub struct Context<'a> {
     pub program: Program,
     /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`winograd::room`).
     pub(super) lives: OnceCell<BTreeMap<NodeId, u64>>,
-    packed: IndexMap<PackedKey, u32>,
+    /// Constants by what they hold.
+    pub(super) packed: IndexMap<PackedKey, u32>,
     error: Option<SelectError>,
 }
 
@@ -154,7 +155,8 @@ impl<'a> Context<'a> {
                 Ok(recipe) => {
                     let index = self.program.constants.len() as u32;
                     let name = format!("{source}:{}", key.packing);
-                    self.program.constants.push(PackedConstant { name, key: key.clone(), recipe });
+                    let content = Content::Packed(recipe);
+                    self.program.constants.push(PackedConstant { name, key: key.clone(), content });
                     self.packed.insert(key, index);
                     index
                 }
@@ -165,13 +167,18 @@ impl<'a> Context<'a> {
                 }
             }
         });
-        // Beyond that many parts a dispatch would run out of bindings: they grow, and the variant says what it needs.
-        let share = layout.size_bytes(&shape).div_ceil(MOST_PARTS).next_multiple_of(256);
-        let part_bytes = self.profile.binding_bytes.max(share);
+        let part_bytes = self.part_bytes(layout.size_bytes(&shape));
         Slot {
             part_bytes: Some(part_bytes),
             ..Slot::new(name, Access::Read, Source::Constant(index), shape, layout)
         }
+    }
+
+    /// Most bytes that a binding takes of a constant of so many.
+    pub(super) fn part_bytes(&self, size_bytes: u64) -> u64 {
+        // Beyond that many parts a dispatch would run out of bindings: they grow, and the variant says what it needs.
+        let share = size_bytes.div_ceil(MOST_PARTS).next_multiple_of(256);
+        self.profile.binding_bytes.max(share)
     }
 
     /// A slot for numbers that a kernel looks up, which follow from the op of the node that makes `owner`: f32 slices.
@@ -328,28 +335,34 @@ impl<'a> Context<'a> {
         Slot::new(name, Access::Write, Source::Activation(storage), sizes.to_vec(), layout)
     }
 
-    /// Appends a step for `node`.
-    pub(super) fn push(&mut self, id: NodeId, chosen: Chosen) {
-        let node = self.graph.node(id);
-        let Chosen { call, mut why, declined, flops } = chosen;
-        for reason in call.slots.iter().filter_map(|slot| slot.weights.as_ref()?.why_instead()) {
-            why.push_str(&format!("; {reason}"));
-        }
-        let elements =
-            call.slots.iter().filter(|s| s.access == Access::Write).map(|s| s.extents().elements());
-        let epilogue = call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements.sum::<u64>();
-        self.push_step(node.name.clone(), node.origins.clone(), call, why, declined, flops + epilogue);
+    /// Appends a launch at load for `node`.
+    pub(super) fn push_init(&mut self, node: &Node, chosen: Chosen) {
+        let step = self.step(node.name.clone(), node.origins.clone(), chosen);
+        self.program.init.push(step);
     }
 
-    fn push_step(
-        &mut self,
-        name: String,
-        origins: Vec<String>,
-        call: KernelCall,
-        why: String,
-        declined: Vec<String>,
-        flops: u64,
-    ) {
+    /// Appends a step for `node`.
+    pub(super) fn push(&mut self, id: NodeId, mut chosen: Chosen) {
+        let node = self.graph.node(id);
+        for reason in chosen.call.slots.iter().filter_map(|slot| slot.weights.as_ref()?.why_instead()) {
+            chosen.why.push_str(&format!("; {reason}"));
+        }
+        let written = chosen.call.slots.iter().filter(|s| s.access == Access::Write);
+        let elements: u64 = written.map(|s| s.extents().elements()).sum();
+        chosen.flops += chosen.call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements;
+        let step = self.step(node.name.clone(), node.origins.clone(), chosen);
+        self.program.steps.push(step);
+    }
+
+    /// Appends a step that no node asked for.
+    fn push_copy(&mut self, name: String, call: KernelCall, why: &str) {
+        let chosen = Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 };
+        let step = self.step(name, Vec::new(), chosen);
+        self.program.steps.push(step);
+    }
+
+    fn step(&mut self, name: String, origins: Vec<String>, chosen: Chosen) -> ProgramStep {
+        let Chosen { call, why, declined, flops } = chosen;
         let buffers = call.bindings().iter().filter(|binding| binding.object == Object::Buffer).count();
         if buffers > STORAGE_BUFFERS {
             let kernel = call.kernel.name;
@@ -359,16 +372,7 @@ impl<'a> Context<'a> {
             self.error.get_or_insert(SelectError::NoKernel { nodes: vec![reason] });
         }
         let (bytes_read, bytes_written) = (call.bytes(Access::Read), call.bytes(Access::Write));
-        self.program.steps.push(ProgramStep {
-            name,
-            origins,
-            call,
-            why,
-            declined,
-            bytes_read,
-            bytes_written,
-            flops,
-        });
+        ProgramStep { name, origins, call, why, declined, bytes_read, bytes_written, flops }
     }
 
     /// Appends a change of layout.
@@ -386,14 +390,7 @@ impl<'a> Context<'a> {
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = self.identity_copy(src, dst);
-        self.push_step(
-            format!("convert {name}"),
-            Vec::new(),
-            call,
-            "readers need other axes".to_owned(),
-            Vec::new(),
-            0,
-        );
+        self.push_copy(format!("convert {name}"), call, "readers need other axes");
     }
 
     /// Appends the copy of a constant that is a graph output.
@@ -410,14 +407,7 @@ impl<'a> Context<'a> {
             to.layout.clone(),
         );
         let call = self.identity_copy(src, dst);
-        self.push_step(
-            format!("constant {name}"),
-            Vec::new(),
-            call,
-            "a constant output".to_owned(),
-            Vec::new(),
-            0,
-        );
+        self.push_copy(format!("constant {name}"), call, "a constant output");
         self.take_error()
     }
 

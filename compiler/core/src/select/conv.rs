@@ -6,7 +6,7 @@ use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::AxisMap;
 use crate::physical::weights::{Filters, WeightsForm};
-use crate::profile::WinogradWhen;
+use crate::profile::{WeightsForms, WinogradWhen};
 use drift_ir::Node;
 use drift_ir::op::Conv;
 
@@ -188,7 +188,8 @@ fn winograd(
     }
     let (src, dst) = image_slots(context, node, sizes)?;
     let Sizes { pads, src_channels, dst_channels, .. } = *sizes;
-    winograd::select(context, node, Layer { src, dst, pads, src_channels, dst_channels })
+    let weights = |context: &mut Context<'_>| columns(context, node, sizes, WeightsForms::BUFFERS.product);
+    winograd::select(context, node, Layer { src, dst, weights: &weights, pads, src_channels, dst_channels })
 }
 
 /// Output channels up to which most of a tile would be thrown away.

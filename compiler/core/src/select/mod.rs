@@ -10,6 +10,7 @@ mod context;
 mod conv;
 mod conv_transpose;
 mod data;
+mod derive;
 mod elementwise;
 mod group_norm;
 mod image;
@@ -331,6 +332,7 @@ impl Builder<'_> {
             let port = self.port(value)?;
             self.context.program.outputs.push(port);
         }
+        self.context.program.drop_unread_init();
         Ok(self.context.program)
     }
 

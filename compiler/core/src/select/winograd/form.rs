@@ -1,5 +1,4 @@
-//! The forms F(2x2, 3x3) and F(4x4, 3x3) of Winograd's convolution: their matrices, the packing of their filters, and the
-//! error that a layer would have.
+//! The forms F(2x2, 3x3) and F(4x4, 3x3) of Winograd's convolution: their matrices and the error that a layer would have.
 //!
 //! With points `a`, row `a` of B^T holds the coefficients of the product of `(x - b)` over the other points `b`, row `a` of G
 //! `(1, a, a^2)` over the value of that product at `a`, and column `a` of A^T `(1, a, a^2, ...)`; infinity takes the leading
@@ -7,7 +6,7 @@
 //! Algorithms for Convolutional Neural Networks", arXiv 1509.09308; the points of F(4x4) are the symmetric ones that
 //! lose least when products are rounded to halves.)
 
-use crate::physical::{Element, LANES, Moves, Packing};
+use crate::physical::Element;
 use drift_ir::Tensor;
 use half::f16;
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
@@ -124,65 +123,6 @@ impl Form {
             Self::Four => 1.0 / 64.0,
         }
     }
-
-    /// Filters `[o, i, 3, 3]` as the right sides of the products: planes of rows of input channels, whole slices both ways.
-    pub(super) fn packing(self, src_channels: u64, dst_channels: u64) -> Packing {
-        let shape =
-            [self.planes(), src_channels.next_multiple_of(LANES), dst_channels.next_multiple_of(LANES)];
-        let filters = Filters { form: self, src_channels, dst_channels };
-        Packing::moved("winograd", shape, filters, Filters::arrange)
-    }
-}
-
-/// How filters are packed.
-#[derive(Debug)]
-struct Filters {
-    form: Form,
-    src_channels: u64,
-    dst_channels: u64,
-}
-
-impl Filters {
-    fn arrange(&self, moves: &mut Moves<'_>) {
-        /// Output channels transformed together: as many cache lines stay in use.
-        const BLOCK: usize = 64;
-        let (src, dst) = (self.src_channels as usize, self.dst_channels as usize);
-        let lanes = LANES as usize;
-        let (rows, columns) = (src.next_multiple_of(lanes), dst.next_multiple_of(lanes));
-        let matrix = self.form.scaled_filter_matrix();
-        let inner = matrix.len();
-        let mut taps = [[0.0_f32; BLOCK]; FILTER];
-        let mut half = vec![[0.0_f32; BLOCK]; inner * TAPS];
-        let mut whole = [0.0_f32; BLOCK];
-        for first in (0..dst).step_by(BLOCK) {
-            let count = BLOCK.min(dst - first);
-            for i in 0..src {
-                for (tap, values) in taps.iter_mut().enumerate() {
-                    let from = (first * src + i) * FILTER + tap;
-                    moves.load((from, src * FILTER), &mut values[..count]);
-                }
-                for (y, row) in matrix.iter().enumerate() {
-                    for x in 0..TAPS {
-                        let column = [&taps[x], &taps[TAPS + x], &taps[2 * TAPS + x]];
-                        combine(row, column, &mut half[y * TAPS + x]);
-                    }
-                }
-                for plane in 0..inner * inner {
-                    let (y, x) = (plane / inner, plane % inner);
-                    let row = [&half[y * TAPS], &half[y * TAPS + 1], &half[y * TAPS + 2]];
-                    combine(&matrix[x], row, &mut whole);
-                    moves.store((plane * rows + i) * columns + first, &whole[..count]);
-                }
-            }
-        }
-    }
-}
-
-/// A row of G times a column of taps, for many filters.
-fn combine<const N: usize>(row: &[f32; TAPS], taps: [&[f32; N]; TAPS], to: &mut [f32; N]) {
-    for (n, value) in to.iter_mut().enumerate() {
-        *value = row[0] * taps[0][n] + row[1] * taps[1][n] + row[2] * taps[2][n];
-    }
 }
 
 /// The largest error of a sample of a layer's results over the largest result: what Winograd's form and its roundings
@@ -294,7 +234,6 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::physical::{AxisMap, Layout, Object, Order, Recipe};
 
     fn weights(shape: [u64; 4]) -> Tensor {
         let mut numbers = Numbers(7);
@@ -355,33 +294,6 @@ mod tests {
             let sums = form.scaled_filter_matrix();
             let largest = sums.iter().map(|row| row.iter().map(|c| c.abs()).sum::<f32>()).fold(0.0, f32::max);
             assert!(largest <= 1.0, "{form:?} {largest}");
-        }
-    }
-
-    /// Dead lanes of both kinds are zeros, and a plane of one filter is what the matrices say.
-    #[test]
-    fn filters_are_packed_by_planes() {
-        let source = weights([70, 5, 3, 3]);
-        for form in [Form::Two, Form::Four] {
-            let layout = Layout {
-                object: Object::Buffer,
-                order: Order::RowMajor,
-                element: Element::F32,
-                axes: AxisMap::channels_last(3),
-            };
-            let packing = form.packing(5, 70);
-            assert_eq!(packing.shape(), [form.planes(), 8, 72]);
-            let recipe = Recipe::new(&source, packing, layout).expect("floats");
-            let bytes = recipe.bytes();
-            let words = bytes.as_chunks::<4>().0;
-            let at = |plane: usize, i: usize, o: usize| f32::from_le_bytes(words[(plane * 8 + i) * 72 + o]);
-            let matrix: Vec<Vec<f32>> = form.scaled_filter_matrix().iter().map(|row| row.to_vec()).collect();
-            let taps = &channel(&source, 69)[4 * 9..];
-            let expected = both_sides(&matrix, taps);
-            for (plane, value) in expected.into_iter().enumerate() {
-                assert!((at(plane, 4, 69) - value).abs() <= 1e-6, "{form:?} {plane}");
-                assert_eq!((at(plane, 5, 69), at(plane, 4, 70)), (0.0, 0.0));
-            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! Convolutions of 3x3 after Winograd: patches of the source are transformed into planes, filters were when they were
-//! packed, one product a plane adds up the channels, and a last transformation makes the pixels of the result.
+//! Convolutions of 3x3 after Winograd: patches of the source are transformed into planes, filters were when the program was
+//! loaded, one product a plane adds up the channels, and a last transformation makes the pixels of the result.
 //!
 //! That takes 2.25 or 4 times fewer multiplications and moves the planes through memory, so a cost model decides, with
 //! the same estimates that choose tilings; and a form whose error on a sample of the layer is above what the layer's
@@ -8,20 +8,24 @@
 mod form;
 mod room;
 
+use super::derive::{Derivation, Piece};
 use super::image::fits_grid;
 use super::product::{self, Product};
 use super::tiling::{BYTES, DISPATCH, Size};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order};
+use crate::physical::{Element, LANES, Layout, Order};
 use crate::profile::{Profile, WinogradWhen};
 use drift_ir::Node;
 use form::Form;
 
 /// A convolution of 3x3 without strides, dilations or groups.
-pub(super) struct Layer {
+pub(super) struct Layer<'a> {
     pub(super) src: Slot,
     pub(super) dst: Slot,
+    /// Makes a slot for the weights as the right side of the direct product: rows are (tap, input channel in whole slices),
+    /// columns output channels.
+    pub(super) weights: &'a dyn Fn(&mut Context<'_>) -> Result<Slot, Declined>,
     /// Zeros before the first row and column.
     pub(super) pads: [u64; 2],
     pub(super) src_channels: u64,
@@ -39,12 +43,12 @@ struct Plan {
     clocks: f64,
 }
 
-/// How much faster than the direct product a form has to be for its weights, which are larger, to be worth it.
+/// How much faster than the direct product a form has to be for its two launches more to be worth it.
 const WORTH: f64 = 1.3;
 
-/// Clocks that a form has to save for each MiB that its filters are larger than the weights: they are shipped, loaded and kept
-/// for as long as the model is.
-const WORTH_OF_A_MIB: f64 = 10_000.0;
+/// Clocks that a form has to save for each MiB that its filters are larger than the weights: that much memory of the device is
+/// taken for as long as the model is loaded. About five times what reading a MiB takes.
+const WORTH_OF_A_MIB: f64 = 2500.0;
 
 /// Clocks of a transformation's beginning and end, from what an H200 took for small images.
 const TRANSFORM: f64 = 4000.0;
@@ -60,7 +64,11 @@ fn budget(stored: Element) -> f64 {
     }
 }
 
-pub(super) fn select(context: &mut Context<'_>, node: &Node, layer: Layer) -> Result<Vec<Chosen>, Declined> {
+pub(super) fn select(
+    context: &mut Context<'_>,
+    node: &Node,
+    layer: Layer<'_>,
+) -> Result<Vec<Chosen>, Declined> {
     let weights = node.inputs[1];
     let stored = context.element(weights)?;
     let Some(tensor) = context.constant_tensor(weights) else {
@@ -107,13 +115,13 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, layer: Layer) -> Re
     Err(Declined::Shape(reasons.join("; ")))
 }
 
-impl Layer {
+impl Layer<'_> {
     /// Channels in whole slices, of the source and of the result.
     fn whole_channels(&self) -> [u64; 2] {
         [self.src_channels, self.dst_channels].map(|channels| channels.next_multiple_of(LANES))
     }
 
-    /// Bytes that the filters of a form take more than the weights.
+    /// Bytes that the filters of a form take more on the device than the weights, which are given back.
     fn growth_bytes(&self, form: Form, stored: Element) -> u64 {
         let [k, n] = self.whole_channels();
         (form.planes() - 9) * k * n * stored.size_bytes()
@@ -250,15 +258,22 @@ impl Layer {
 }
 
 /// The transformed weights as the right sides of the products.
-fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer, form: Form) -> Result<Slot, Declined> {
-    let weights = node.inputs[1];
-    let layout = Layout {
-        object: Object::Buffer,
-        order: Order::RowMajor,
-        element: context.element(weights)?,
-        axes: AxisMap::channels_last(3),
-    };
-    context.packed_slot("b", weights, form.packing(layer.src_channels, layer.dst_channels), layout)
+fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, form: Form) -> Result<Slot, Declined> {
+    let value = node.inputs[1];
+    let weights = Slot { name: "weights".to_owned(), ..(layer.weights)(context)? };
+    let [k, n] = layer.whole_channels();
+    let (size, workgroups) = launch(context, n / LANES, k)?;
+    let what = format!("winograd {}", form.name());
+    let layout = Layout::row_major(context.element(value)?, 3);
+    let derivation = Derivation { value, what: &what, shape: &[form.planes(), k, n], layout };
+    context.derive("b", node, derivation, |_, Piece { first, dst }| {
+        let constants =
+            vec![("TILE", Constant::U32(form.tile() as u32)), ("FIRST_PLANE", Constant::U32(first as u32))];
+        let slots = vec![weights.clone(), dst];
+        let call = KernelCall::plain("winograd_filters", constants, slots, size, workgroups);
+        let why = format!("weights of {} for every run", form.name());
+        Ok(Chosen { call, why, declined: Vec::new(), flops: filter_flops(form) * k * n })
+    })
 }
 
 /// Planes of rows of whole slices, neighbouring rows of a slice side by side.
@@ -287,12 +302,12 @@ fn products(context: &mut Context<'_>, node: &Node, product: Product) -> Result<
     }
 }
 
-/// Invocations over tiles and slices.
-fn launch(context: &Context<'_>, tiles: u64, slices: u64) -> Result<([u32; 3], [u32; 3]), Declined> {
+/// Invocations over columns, which lie side by side, and rows.
+fn launch(context: &Context<'_>, columns: u64, rows: u64) -> Result<([u32; 3], [u32; 3]), Declined> {
     const INVOCATIONS: u64 = 64;
-    let x = tiles.next_power_of_two().min(INVOCATIONS);
+    let x = columns.next_power_of_two().min(INVOCATIONS);
     let y = INVOCATIONS / x;
-    let workgroups = fits_grid(context, [tiles.div_ceil(x), slices.div_ceil(y), 1])?;
+    let workgroups = fits_grid(context, [columns.div_ceil(x), rows.div_ceil(y), 1])?;
     Ok(([x as u32, y as u32, 1], workgroups))
 }
 
@@ -304,10 +319,20 @@ const fn additions(form: Form) -> [u64; 2] {
     }
 }
 
+/// Additions and multiplications of a filter.
+const fn filter_flops(form: Form) -> u64 {
+    match form {
+        Form::Two => 7 * 7,
+        Form::Four => 14 * 9,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::kernel::Source;
     use crate::layout::{self, LayoutChoice, Precision};
-    use crate::program::Program;
+    use crate::program::{Content, PackedConstant, Program};
     use crate::{profile, select};
 
     /// The program of a convolution of 3x3 between others.
@@ -336,6 +361,29 @@ mod tests {
         let planes = program.steps[1].bytes_written;
         assert_eq!((program.steps[2].bytes_read > planes, planes), (true, 36 * 128 * 128 * 4));
         assert!(program.steps[2].call.epilogue.is_none() && program.steps[3].call.epilogue.is_some());
+    }
+
+    /// Blocks share filters, which are made of what the direct product would read.
+    #[test]
+    fn filters_are_made_at_load_of_the_weights_of_a_direct_product() {
+        fn constant<'a>(program: &'a Program, slot: &Slot) -> Option<&'a PackedConstant> {
+            match slot.source {
+                Source::Constant(index) => Some(&program.constants[index as usize]),
+                Source::Activation(_) => None,
+            }
+        }
+        let winograd = program("pads=[1,1,1,1]", Precision::F32, "generic");
+        let [step] = &winograd.init[..] else { panic!("{} launches at load", winograd.init.len()) };
+        assert_eq!((step.call.kernel.name, step.bytes_written), ("winograd_filters", 36 * 128 * 128 * 4));
+        let [weights, filters] = &step.call.slots[..] else { panic!("{:?}", step.call.slots) };
+        let made = constant(&winograd, filters).map(|constant| &constant.content);
+        assert!(matches!(made, Some(Content::Derived { size_bytes: 2_359_296 })), "{made:?}");
+        let reads = winograd.steps.iter().flat_map(|step| &step.call.slots);
+        assert_eq!(reads.filter(|slot| slot.source == filters.source).count(), 2, "one a block");
+        let direct = program("pads=[1,1,1,1], strides=[2,2]", Precision::F32, "generic");
+        let source = constant(&winograd, weights);
+        let mut read = direct.steps.iter().flat_map(|step| &step.call.slots);
+        assert!(read.any(|slot| constant(&direct, slot) == source), "{source:?}");
     }
 
     #[test]
