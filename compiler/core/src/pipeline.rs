@@ -7,7 +7,7 @@ use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
 use crate::profile::{self, Profile};
 use crate::program::{Program, ProgramStep};
-use crate::select::{self, SelectError};
+use crate::select::{self, Samples, SelectError};
 use crate::simplify::{self, UnknownRule};
 use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
@@ -264,7 +264,7 @@ impl Work<'_> {
         let Self { clock, kernels, options } = self;
         let enabled = Enabled::without(&options.disabled)?;
         let (graph, mut rules) = clock.time("rewrite", || rewrite(graph, &enabled));
-        let mut drafts = Vec::new();
+        let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in wanted(options)? {
             let reduced = enabled.profile(profile);
             let (graph, decisions) =
@@ -276,8 +276,9 @@ impl Work<'_> {
             }
             let layouts = clock
                 .time("layout", || layout::assign(&graph, &reduced, options.layout, options.precision))?;
-            let mut program =
-                clock.time("select", || select::choose(&graph, &layouts, &reduced, options.precision))?;
+            let mut program = clock.time("select", || {
+                select::choose_with(&graph, &layouts, &reduced, options.precision, &samples)
+            })?;
             let plan = clock.time("memory", || emit::plan_memory(&mut program, reduced.memory))?;
             let steps = clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels: steps });

@@ -1,6 +1,6 @@
 //! What candidates share: slots for values and constants, epilogues, grids, and the program being built.
 
-use super::{Declined, SelectError};
+use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
@@ -44,6 +44,8 @@ pub struct Context<'a> {
     pub placements: BTreeMap<ValueId, Placement>,
     /// What has been chosen.
     pub program: Program,
+    /// Errors of Winograd's forms.
+    pub(super) samples: &'a Samples,
     /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`winograd::room`).
     pub(super) lives: OnceCell<BTreeMap<NodeId, u64>>,
     /// Constants by what they hold.
@@ -52,13 +54,19 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(graph: &'a Graph, profile: &'a Profile, precision: Option<Precision>) -> Self {
+    pub(super) fn new(
+        graph: &'a Graph,
+        profile: &'a Profile,
+        precision: Option<Precision>,
+        samples: &'a Samples,
+    ) -> Self {
         Self {
             graph,
             profile,
             precision,
             placements: BTreeMap::new(),
             program: Program::default(),
+            samples,
             lives: OnceCell::new(),
             packed: IndexMap::new(),
             error: None,

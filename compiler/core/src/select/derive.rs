@@ -78,22 +78,19 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Samples;
     use super::*;
     use crate::physical::Element;
     use crate::profile::{self, Profile};
-    use drift_ir::Graph;
 
     /// First of each piece, sizes along the first axis and offsets.
     fn pieces(binding_bytes: u64, shape: &[u64], element: Element) -> Vec<(u64, u64, u64)> {
         let graph = drift_ir::text::parse("%x: f32[1]\n%1 = exp %x\nreturn %1").expect("a graph");
         let profile = Profile { binding_bytes, ..profile::GENERIC };
-        let context = context(&graph, &profile);
+        let samples = Samples::default();
+        let context = Context::new(&graph, &profile, None, &samples);
         let pieces = context.pieces(0, shape, &Layout::row_major(element, shape.len()));
         pieces.iter().map(|piece| (piece.first, piece.dst.shape[0], piece.dst.offset_bytes)).collect()
-    }
-
-    fn context<'a>(graph: &'a Graph, profile: &'a Profile) -> Context<'a> {
-        Context::new(graph, profile, None)
     }
 
     #[test]

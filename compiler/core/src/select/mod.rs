@@ -29,6 +29,7 @@ mod weights;
 mod winograd;
 
 pub use context::{Chosen, Context, grid};
+pub use winograd::Samples;
 
 use crate::layout::{LayoutError, LayoutMap, Precision, device_type};
 use crate::memory::BINDING_ALIGN_BYTES;
@@ -108,10 +109,21 @@ pub fn choose(
     profile: &Profile,
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
+    choose_with(graph, layouts, profile, precision, &Samples::default())
+}
+
+/// As [`choose`], with what other variants of the graph have sampled.
+pub fn choose_with(
+    graph: &Graph,
+    layouts: &LayoutMap,
+    profile: &Profile,
+    precision: Option<Precision>,
+    samples: &Samples,
+) -> Result<Program, SelectError> {
     let mut moved = BTreeSet::new();
     loop {
         let mut builder = Builder {
-            context: Context::new(graph, profile, precision),
+            context: Context::new(graph, profile, precision, samples),
             layouts,
             dense: BTreeMap::new(),
             slices: BTreeMap::new(),

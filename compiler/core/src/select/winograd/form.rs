@@ -18,7 +18,7 @@ const TAPS: usize = 3;
 const FILTER: usize = TAPS * TAPS;
 
 /// A form, with tiles of 2x2 or 4x4 pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     Two,
     Four,
@@ -161,8 +161,9 @@ pub(super) fn sampled_error(form: Form, weights: &Tensor, stored: Element) -> f6
         for patch in 0..PATCHES {
             let channels = patch * src * inner * inner..(patch + 1) * src * inner * inner;
             let mut sums = vec![0.0_f32; inner * inner];
-            for (at, (v, u)) in transformed[channels.clone()].iter().zip(&planes).enumerate() {
-                sums[at % (inner * inner)] += v * u;
+            let of_patch = transformed[channels.clone()].chunks_exact(inner * inner);
+            for (v, u) in of_patch.zip(planes.chunks_exact(inner * inner)) {
+                sums.iter_mut().zip(v.iter().zip(u)).for_each(|(sum, (v, u))| *sum += v * u);
             }
             let got = both_sides(&tile_matrix, &sums);
             let expected = convolved(&patches[channels], &filter, inner, tile);
@@ -206,10 +207,12 @@ fn both_sides(m: &[Vec<f32>], d: &[f32]) -> Vec<f32> {
 fn convolved(patch: &[f32], filter: &[f32], inner: usize, tile: usize) -> Vec<f64> {
     let mut result = vec![0.0; tile * tile];
     for (d, g) in patch.chunks_exact(inner * inner).zip(filter.chunks_exact(FILTER)) {
-        for (at, sum) in result.iter_mut().enumerate() {
-            for (tap, weight) in g.iter().enumerate() {
-                let (y, x) = (at / tile + tap / TAPS, at % tile + tap % TAPS);
-                *sum += f64::from(d[y * inner + x]) * f64::from(*weight);
+        for (tap, weight) in g.iter().enumerate() {
+            let first = tap / TAPS * inner + tap % TAPS;
+            for (sums, row) in result.chunks_exact_mut(tile).zip(d[first..].chunks(inner)) {
+                for (sum, pixel) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(*pixel) * f64::from(*weight);
+                }
             }
         }
     }

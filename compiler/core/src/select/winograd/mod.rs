@@ -7,6 +7,9 @@
 
 mod form;
 mod room;
+mod samples;
+
+pub use samples::Samples;
 
 use super::derive::{Derivation, Piece};
 use super::image::fits_grid;
@@ -102,7 +105,7 @@ pub(super) fn select(
             reasons.push(format!("{against}, for {growth:.0} MiB more of filters"));
             continue;
         }
-        let error = form::sampled_error(plan.form, tensor, stored);
+        let error = context.samples.error(plan.form, tensor, stored);
         if error > budget(stored) {
             reasons.push(format!("{name}: error {error:.1e} on a sample, above {:.1e}", budget(stored)));
             continue;
