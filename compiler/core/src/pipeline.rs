@@ -449,11 +449,10 @@ fn report(entry: &str, draft: &Draft) -> VariantReport {
 }
 
 fn layouts_of(step: &ProgramStep) -> String {
-    let slots = step
-        .call
-        .slots
-        .iter()
-        .map(|slot| format!("{} {:?} {}", slot.name, slot.shape, slot.layout.describe()));
+    let slots = step.call.slots.iter().map(|slot| {
+        let view = slot.describe_view();
+        format!("{} {:?} {}{view}", slot.name, slot.shape, slot.layout.describe())
+    });
     slots.collect::<Vec<_>>().join("; ")
 }
 

@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, Layout, Object, Recipe};
+use crate::physical::{Element, Layout, Object, Recipe, View};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -63,6 +63,8 @@ pub struct Placement {
     pub storage: u32,
     /// How the value lies in it.
     pub layout: Layout,
+    /// Where, if it is not all of a dense buffer.
+    pub view: Option<View>,
 }
 
 /// What a packed constant is, within one graph: equal keys have equal bytes.

@@ -12,6 +12,7 @@ mod moves;
 mod norm;
 mod scalar;
 mod speed;
+mod views;
 mod vision;
 mod winograd;
 
@@ -48,6 +49,7 @@ const FAMILIES: &[&[Case]] = &[
     norm::CASES,
     scalar::CASES,
     speed::CASES,
+    views::CASES,
     vision::CASES,
     winograd::CASES,
 ];

@@ -231,7 +231,7 @@ impl Accessors<'_> {
             return;
         }
         line(text, format_args!("    let base = {};", dense_base(slot)));
-        let stride = slot.layout.axes.strides(&slot.shape)[3];
+        let stride = strides(slot)[3];
         if e.channels == 1 {
             let value = format!("{scalar}({})", element(binding, "base"));
             match slot.splat {
@@ -269,7 +269,7 @@ impl Accessors<'_> {
         let c = if slot.extents().channels == 1 { "0u" } else { "c" };
         let value = match slot.layout.order {
             Order::RowMajor => {
-                let stride = slot.layout.axes.strides(&slot.shape)[3];
+                let stride = strides(slot)[3];
                 line(text, format_args!("    let index = {};", offset(&dense_base(slot), c, stride)));
                 element(binding, "index")
             }
@@ -343,7 +343,7 @@ fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
         return;
     }
     let e = slot.extents();
-    let stride = slot.layout.axes.strides(&slot.shape)[3];
+    let stride = strides(slot)[3];
     line(text, format_args!("    let base = {};", dense_base(slot)));
     for lane in 0..LANES.min(e.channels) {
         let channel = format!("(s * 4u + {lane}u)");
@@ -361,10 +361,10 @@ fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
 
 /// Index of a dense tensor's vector `(b, y, x, s)`, if its channels lie side by side in whole vectors.
 fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
-    let [batch, height, width, channels] = slot.layout.axes.strides(&slot.shape);
+    let [batch, height, width, channels] = strides(slot);
     let e = slot.extents();
     let whole = channels == 1 && e.channels.is_multiple_of(LANES) && binding.vectors;
-    let aligned = [batch, height, width].iter().all(|stride| stride % LANES == 0);
+    let aligned = [batch, height, width, slot.start()].iter().all(|stride| stride % LANES == 0);
     (whole && aligned && !slot.splat).then(|| {
         let s = if e.channels == LANES { "0u" } else { "s" };
         sum(&[
@@ -372,15 +372,31 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
             term("y", e.height, height / LANES),
             term("x", e.width, width / LANES),
             term(s, e.slices(), 1),
+            first(slot.start() / LANES),
         ])
     })
 }
 
+/// Distances between neighbours along the coordinates of a dense slot.
+fn strides(slot: &Slot) -> [u64; 4] {
+    slot.strides().unwrap_or_else(|| unreachable!("selection asks for views under axes that walk on as one"))
+}
+
+/// What is added to an index for a tensor that does not begin where its source does.
+fn first(start: u64) -> Option<String> {
+    (start > 0).then(|| format!("{start}u"))
+}
+
 /// Element index of channel 0 at `(b, y, x)` in a dense tensor.
 fn dense_base(slot: &Slot) -> String {
-    let [batch, height, width, _] = slot.layout.axes.strides(&slot.shape);
+    let [batch, height, width, _] = strides(slot);
     let e = slot.extents();
-    sum(&[term("b", e.batch, batch), term("y", e.height, height), term("x", e.width, width)])
+    sum(&[
+        term("b", e.batch, batch),
+        term("y", e.height, height),
+        term("x", e.width, width),
+        first(slot.start()),
+    ])
 }
 
 /// The slice `(b, y, x, s)` as stored.

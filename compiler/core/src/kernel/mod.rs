@@ -12,7 +12,7 @@ mod sources;
 pub use sources::{ALL, KernelSource, source};
 
 use crate::physical::weights::WeightsLayout;
-use crate::physical::{Element, Extents, Layout, Object};
+use crate::physical::{Element, Extents, LANES, Layout, Object, View};
 use accessor::Accessors;
 use scalar::ScalarProgram;
 use std::fmt::Write;
@@ -59,6 +59,8 @@ pub struct Slot {
     pub weights: Option<WeightsLayout>,
     /// Where it begins in its source, a multiple of 256: a piece of a derived constant.
     pub offset_bytes: u64,
+    /// Where a dense tensor lies in its source, if it is not all of it.
+    pub view: Option<View>,
 }
 
 impl Slot {
@@ -75,15 +77,38 @@ impl Slot {
             part_bytes: None,
             weights: None,
             offset_bytes: 0,
+            view: None,
         }
     }
 
-    /// Bytes that it takes in all its objects.
+    /// Bytes of its objects that it takes, up to its last element.
     fn size_bytes(&self) -> u64 {
-        match &self.weights {
-            Some(weights) => weights.size_bytes(),
-            None => self.layout.size_bytes(&self.shape),
+        match (&self.weights, &self.view) {
+            (Some(weights), _) => weights.size_bytes(),
+            // Whole vectors, as storages have.
+            (None, Some(view)) => {
+                view.end(&self.shape).next_multiple_of(LANES) * self.layout.element.size_bytes()
+            }
+            (None, None) => self.layout.size_bytes(&self.shape),
         }
+    }
+
+    /// Distance in elements between neighbours along each axis of a dense tensor.
+    fn axis_strides(&self) -> Vec<u64> {
+        self.view.as_ref().map_or_else(|| View::whole(&self.shape).strides, |view| view.strides.clone())
+    }
+
+    /// The same along the coordinates, where the axes of each walk on as one.
+    fn strides(&self) -> Option<[u64; 4]> {
+        match &self.view {
+            Some(view) => view.strides(&self.layout.axes, &self.shape),
+            None => Some(self.layout.axes.strides(&self.shape)),
+        }
+    }
+
+    /// Where its first element lies in its source.
+    fn start(&self) -> u64 {
+        self.view.as_ref().map_or(0, |view| view.start)
     }
 
     /// Its object, order and element in one line.
@@ -92,6 +117,12 @@ impl Slot {
             Some(weights) => weights.describe(),
             None => self.layout.describe(),
         }
+    }
+
+    /// Where it lies in its source, for people: nothing if it is all of it.
+    pub fn describe_view(&self) -> String {
+        let text = |view: &View| format!(", view from element {} by {:?}", view.start, view.strides);
+        self.view.as_ref().map_or_else(String::new, text)
     }
 
     /// The same tensor as another argument.
@@ -112,11 +143,12 @@ impl Slot {
         }
         match self.layout.order {
             crate::physical::Order::RowMajor => {
-                let [batch, height, width, channels] = self.layout.axes.strides(&self.shape);
-                let whole = self.shape.last().is_some_and(|last| last % 4 == 0);
+                let Some([batch, height, width, channels]) = self.strides() else { return false };
+                let whole = self.view.is_none() && self.shape.last().is_some_and(|last| last % 4 == 0);
                 // Two invocations must never write lanes of one vector: a compiler may store it whole.
                 let slices = channels == 1 && self.extents().channels.is_multiple_of(4);
-                let rows = slices && [batch, height, width].iter().all(|stride| stride % 4 == 0);
+                let rows =
+                    slices && [batch, height, width, self.start()].iter().all(|stride| stride % 4 == 0);
                 rows || whole && (self.access == Access::Read || slices)
             }
             crate::physical::Order::Slices
@@ -282,14 +314,15 @@ impl KernelCall {
             Constant::U32(blocks) if name == "BLOCKS" => Some(u64::from(blocks)),
             _ => None,
         });
-        let mut seen: Vec<(Source, u64)> = Vec::new();
+        let mut seen: Vec<((Source, Option<&View>), u64)> = Vec::new();
         for slot in self.slots.iter().filter(|slot| slot.access == access) {
             let image = matches!(slot.source, Source::Activation(_)) && slot.name != "planes";
             let share = blocks.filter(|_| image).unwrap_or(1);
             let bytes = (slot.extents().elements() * slot.layout.element.size_bytes()).div_ceil(share);
-            match seen.iter_mut().find(|(source, _)| *source == slot.source) {
+            let part = (slot.source, slot.view.as_ref());
+            match seen.iter_mut().find(|(known, _)| *known == part) {
                 Some((_, most)) => *most = bytes.max(*most),
-                None => seen.push((slot.source, bytes)),
+                None => seen.push((part, bytes)),
             }
         }
         seen.into_iter().map(|(_, bytes)| bytes).sum()

@@ -10,11 +10,13 @@
 mod axes;
 mod moves;
 mod pack;
+mod view;
 pub mod weights;
 
 pub use axes::{AxisMap, Extents};
 pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
+pub use view::View;
 
 use drift_ir::ElementType;
 

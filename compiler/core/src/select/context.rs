@@ -1,10 +1,11 @@
 //! What candidates share: slots for values and constants, epilogues, grids, and the program being built.
 
+use super::strided::{self, Walk};
 use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
-use crate::physical::{AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe};
+use crate::physical::{AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View};
 use crate::profile::Profile;
 use crate::program::{Content, PackedConstant, PackedKey, Placement, Program, ProgramStep, Storage};
 use drift_ir::op::StepArg;
@@ -104,8 +105,13 @@ impl<'a> Context<'a> {
                 Access::Write => Declined::Unsupported(format!("`{name}` is stored with other axes")),
             });
         }
+        if let Some(view) = placement.view.as_ref().filter(|view| view.strides(axes, &shape).is_none()) {
+            debug_assert_eq!(access, Access::Read, "a result is no view: {view:?}");
+            return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
+        }
         let layout = Layout { axes: axes.clone(), ..placement.layout };
-        Ok(Slot::new(name, access, Source::Activation(placement.storage), shape, layout))
+        let slot = Slot::new(name, access, Source::Activation(placement.storage), shape, layout);
+        Ok(Slot { view: placement.view, ..slot })
     }
 
     /// A slot for a constant: dense if its channels are whole vectors side by side, otherwise padded slices.
@@ -265,23 +271,13 @@ impl<'a> Context<'a> {
     pub fn operand(&mut self, name: &str, value: ValueId, dst: &Slot) -> Result<(Slot, Operand), Declined> {
         let shape = self.shape(value);
         let slot = match operand_axes(&shape, dst) {
-            Some(axes) => {
+            Some(axes) if self.walks_on(value, &axes) => {
                 let mut slot = self.slot(name, Access::Read, value, &axes)?;
                 slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
                 slot
             }
             // It repeats along some of the axes that share a coordinate, which only a dense tensor can be read under.
-            None => {
-                let lead = dst.shape.len().checked_sub(shape.len()).ok_or_else(|| {
-                    Declined::Unsupported(format!("{shape:?} does not broadcast to {:?}", dst.shape))
-                })?;
-                let aligned = [vec![1; lead], shape].concat();
-                let axes = dst.layout.axes.clone();
-                Slot {
-                    broadcast: Some(dst.shape.clone()),
-                    ..self.dense(name, Access::Read, value, aligned, axes)?
-                }
-            }
+            _ => self.broadcast_slot(name, value, dst)?,
         };
         let kind = Kind::of(slot.layout.element);
         Ok((slot, Operand { slot: name.to_owned(), kind }))
@@ -310,8 +306,17 @@ impl<'a> Context<'a> {
                         Access::Write => Declined::Unsupported(format!("`{name}` is not a dense buffer")),
                     });
                 }
-                let own = self.placements[&value].layout.axes.clone();
-                self.slot(name, access, value, &own)?
+                let Placement { storage, layout, view } = self.placements[&value].clone();
+                let view = match view.map(|view| view.reshaped(&self.shape(value), &shape)) {
+                    None => None,
+                    Some(Some(view)) if view.strides(&axes, &shape).is_some() => Some(view),
+                    Some(_) => {
+                        let name = self.graph.value(value).name.clone();
+                        return Err(Declined::Convert { value, name });
+                    }
+                };
+                let source = Source::Activation(storage);
+                Slot { view, ..Slot::new(name, access, source, shape.clone(), layout) }
             }
         };
         Ok(Slot { shape, layout: Layout { axes, ..slot.layout.clone() }, ..slot })
@@ -384,21 +389,35 @@ impl<'a> Context<'a> {
     }
 
     /// Appends a change of layout.
-    pub(super) fn push_conversion(&mut self, value: ValueId, from: &Placement, to: &Placement) {
+    pub(super) fn push_conversion(
+        &mut self,
+        value: ValueId,
+        from: &Placement,
+        to: &Placement,
+    ) -> Result<(), SelectError> {
         let shape = self.shape(value);
         let name = self.graph.value(value).name.clone();
         let slot = |name: &str, access, placement: &Placement| {
-            Slot::new(
-                name,
-                access,
-                Source::Activation(placement.storage),
-                shape.clone(),
-                placement.layout.clone(),
-            )
+            let source = Source::Activation(placement.storage);
+            Slot::new(name, access, source, shape.clone(), placement.layout.clone())
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
-        let call = self.identity_copy(src, dst);
+        let call = match self.view(value) {
+            Some(_) => {
+                let chosen = self.run("src", value).and_then(|(src, View { start, strides })| {
+                    let axes = shape.iter().copied().zip(strides.iter().map(|&stride| stride as i64));
+                    let walk = Walk { start: start as i64, axes: axes.collect() };
+                    let (elements, axes) = (shape.iter().product(), AxisMap::channels_last(1));
+                    let layout = Layout { axes, ..dst.layout.clone() };
+                    strided::moves(self, src, Slot { shape: vec![elements], layout, ..dst }, walk)
+                });
+                let refused = |reason| SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] };
+                chosen.map_err(refused)?.call
+            }
+            None => self.identity_copy(src, dst),
+        };
         self.push_copy(format!("convert {name}"), call, "readers need other axes");
+        Ok(())
     }
 
     /// Appends the copy of a constant that is a graph output.

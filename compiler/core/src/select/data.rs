@@ -4,7 +4,7 @@ use super::context::{Move, copy_constants};
 use super::strided::{self, Walk};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, Order};
+use crate::physical::{AxisMap, Element, Order, View};
 use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
 use drift_ir::{Node, Tensor, ValueId};
 
@@ -76,10 +76,11 @@ fn move_axes(
 ) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     if context.is_dense(x) && context.is_dense(y) {
-        let (shape, result) = (context.shape(x), context.shape(y));
-        let mut walk = Walk { start: 0, axes: result.iter().map(|&size| (size, 0)).collect() };
-        for axis in 0..shape.len() {
-            let distance = shape[axis + 1..].iter().product::<u64>() as i64;
+        let result = context.shape(y);
+        let (_, View { start, strides }) = context.run("src", x)?;
+        let mut walk = Walk { start: start as i64, axes: result.iter().map(|&size| (size, 0)).collect() };
+        for (axis, distance) in strides.into_iter().enumerate() {
+            let distance = distance as i64;
             let (place, start, step) = from(axis);
             walk.start += start * distance;
             walk.axes[place].1 = step * distance;

@@ -3,7 +3,7 @@
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::scalar::{Kind, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
-use crate::physical::{AxisMap, Order};
+use crate::physical::{AxisMap, Order, View};
 use drift_ir::op::{ScalarOp, Step, StepArg};
 use drift_ir::{Node, ValueId};
 
@@ -71,8 +71,13 @@ fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined>
     });
     match sliced.next() {
         None => {
-            let operands: Vec<Vec<u64>> = node.operands().map(|operand| context.shape(operand)).collect();
-            dst.layout.axes = merged_axes(&dst.shape, &operands);
+            let shapes: Vec<Vec<u64>> = node.operands().map(|operand| context.shape(operand)).collect();
+            let views: Vec<(&View, &[u64])> = node
+                .operands()
+                .zip(&shapes)
+                .filter_map(|(operand, shape)| Some((context.view(operand)?, shape.as_slice())))
+                .collect();
+            dst.layout.axes = merged_axes(&dst.shape, &shapes, &views);
         }
         // Any axes suit a dense result, so those of an operand that is stored under its own spare a conversion.
         Some((operand, layout)) if context.shape(operand) == dst.shape => {
@@ -83,9 +88,16 @@ fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined>
     Ok(dst)
 }
 
-/// The axes of `shape` in as few coordinates as its broadcast `operands` allow. Where that is more than four, the
-/// outermost ones share the batch coordinate.
-fn merged_axes(shape: &[u64], operands: &[Vec<u64>]) -> AxisMap {
+/// The axes of `shape` in as few coordinates as its broadcast `operands` allow, and those of them that are views. Where that
+/// is more than four, the outermost ones share the batch coordinate.
+fn merged_axes(shape: &[u64], operands: &[Vec<u64>], views: &[(&View, &[u64])]) -> AxisMap {
+    // Whether an axis walks on as one with those inside of it, up to the end of their run.
+    let walks_on = |axis: usize, end: usize| {
+        views.iter().all(|(view, own)| {
+            let lead = shape.len() - own.len();
+            axis < lead || view.stride_of(own, &(axis - lead..end - lead)).is_some()
+        })
+    };
     let repeats = |axis: usize| -> Vec<bool> {
         let from_end = shape.len() - axis;
         operands.iter().map(|o| o.len().checked_sub(from_end).is_none_or(|axis| o[axis] == 1)).collect()
@@ -96,7 +108,8 @@ fn merged_axes(shape: &[u64], operands: &[Vec<u64>]) -> AxisMap {
     for axis in (0..shape.len()).rev() {
         match runs.last_mut() {
             Some(run)
-                if shape[axis] == 1 || innermost.as_ref().is_none_or(|known| *known == repeats(axis)) =>
+                if (shape[axis] == 1 || innermost.as_ref().is_none_or(|known| *known == repeats(axis)))
+                    && walks_on(axis, run.end) =>
             {
                 run.start = axis;
             }

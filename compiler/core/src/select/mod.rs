@@ -25,6 +25,7 @@ mod rows;
 mod scan;
 mod strided;
 mod tiling;
+mod views;
 mod weights;
 mod winograd;
 
@@ -32,11 +33,9 @@ pub use context::{Chosen, Context, grid};
 pub use winograd::Samples;
 
 use crate::layout::{LayoutError, LayoutMap, Precision, device_type};
-use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order, PackError};
 use crate::profile::Profile;
-use crate::program::{Placement, Port, Program, Storage, StorageKind, Within};
-use drift_ir::op::Slice;
+use crate::program::{Placement, Port, Program, Storage, StorageKind};
 use drift_ir::{Graph, Node, NodeId, Op, Tensor, ValueDef, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,8 +132,9 @@ pub fn choose_with(
         builder.place_inputs()?;
         for id in graph.nodes() {
             match &graph.node(id).op {
-                Op::Reshape(_) if builder.view(id) => {}
-                Op::Slice(op) if builder.slice(id, op) => {}
+                Op::Reshape(_) if builder.view(id)? => {}
+                Op::Slice(op) if builder.slice(id, op) || builder.lies_in_source(id, &graph.node(id).op) => {}
+                op @ Op::Transpose(_) if builder.lies_in_source(id, op) => {}
                 _ => builder.select(id)?,
             }
         }
@@ -195,7 +195,7 @@ impl Builder<'_> {
             kind: storage_kind(&layout, &shape),
             within: None,
         });
-        self.context.placements.insert(value, Placement { storage, layout });
+        self.context.placements.insert(value, Placement { storage, layout, view: None });
     }
 
     fn port(&self, value: ValueId) -> Result<Port, SelectError> {
@@ -203,67 +203,6 @@ impl Builder<'_> {
         let v = self.context.graph.value(value);
         let storage = self.context.placements[&value].storage;
         Ok(Port { name: v.name.clone(), element: v.ty.element, shape, device, storage })
-    }
-
-    /// Makes a reshape of a dense value a view of its storage; false if it has to move elements.
-    fn view(&mut self, node: NodeId) -> bool {
-        let node = self.context.graph.node(node);
-        let (source, target) = (node.inputs[0], node.outputs[0]);
-        let plain = |layout: &Layout| layout.object == Object::Buffer && layout.order == Order::RowMajor;
-        let is_output = self.context.graph.outputs().contains(&target);
-        let Some(placement) = self.context.placements.get(&source).cloned() else { return false };
-        let from_input = self.context.graph.inputs().contains(&source);
-        let target_layout = &self.layouts[&target];
-        if !plain(&placement.layout)
-            || !plain(target_layout)
-            || !node.epilogue.steps.is_empty()
-            || placement.layout.element != target_layout.element
-            || (is_output && from_input)
-        {
-            return false;
-        }
-        self.context.placements.insert(target, Placement { layout: target_layout.clone(), ..placement });
-        true
-    }
-
-    /// Makes a slice a range of its source's bytes; false if it has to move elements.
-    fn slice(&mut self, id: NodeId, op: &Slice) -> bool {
-        let graph = self.context.graph;
-        let node = graph.node(id);
-        let (source, target) = (node.inputs[0], node.outputs[0]);
-        let Some(from) = self.context.placements.get(&source) else { return false };
-        let (shape, result) = (self.context.shape(source), self.context.shape(target));
-        let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
-        let layout = &self.layouts[&target];
-        let same = layout.order == from.layout.order
-            && layout.element == from.layout.element
-            && layout.axes == from.layout.axes
-            && !layout.object.is_texture()
-            && !from.layout.object.is_texture();
-        let allowed = self.context.profile.memory.views && !self.moved.contains(&target);
-        if !same || is_port || !node.epilogue.steps.is_empty() || !allowed {
-            return false;
-        }
-        // One axis is cut, without gaps.
-        let mut cut = op.axes.iter().filter(|cut| shape[cut.axis] != result[cut.axis]);
-        let (Some(one), None) = (cut.next(), cut.next()) else { return false };
-        if one.step != 1 || result.contains(&0) {
-            return false;
-        }
-        let Some(offset_bytes) = layout.part_offset(&shape, one.axis, one.start, result[one.axis]) else {
-            return false;
-        };
-        if !offset_bytes.is_multiple_of(BINDING_ALIGN_BYTES) {
-            return false;
-        }
-        let within = Within { storage: from.storage, offset_bytes };
-        let storage = self.context.program.storages.len() as u32;
-        let name = graph.value(target).name.clone();
-        let kind = storage_kind(layout, &result);
-        self.context.program.storages.push(Storage { name, kind, within: Some(within) });
-        self.context.placements.insert(target, Placement { storage, layout: layout.clone() });
-        self.slices.insert(storage, target);
-        true
     }
 
     /// Picks a kernel, inserting conversions that it asks for.
@@ -329,8 +268,8 @@ impl Builder<'_> {
             kind: storage_kind(&layout, &shape),
             within: None,
         });
-        let to = Placement { storage, layout };
-        self.context.push_conversion(value, &from, &to);
+        let to = Placement { storage, layout, view: None };
+        self.context.push_conversion(value, &from, &to)?;
         self.dense.insert(value, to.clone());
         Ok(to)
     }

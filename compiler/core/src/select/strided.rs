@@ -7,7 +7,7 @@ use crate::physical::{AxisMap, LANES};
 use drift_ir::ValueId;
 
 /// Axes that the kernel walks.
-const MOST_AXES: usize = 8;
+pub(super) const MOST_AXES: usize = 8;
 
 /// Side of the tiled transposition's tile.
 const TILE: u64 = 32;
@@ -58,18 +58,20 @@ pub(super) fn select(
     y: ValueId,
     walk: &Walk,
 ) -> Result<Chosen, Declined> {
+    let (src, _) = context.run("src", x)?;
+    let elements: u64 = context.shape(y).iter().product();
+    let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
+    let dst = context.dense("dst", Access::Write, y, vec![elements], axes)?;
+    moves(context, src, dst, walk.clone())
+}
+
+/// Moves elements of the run `src` to the run `dst` along `walk`.
+pub(super) fn moves(context: &Context<'_>, mut src: Slot, dst: Slot, walk: Walk) -> Result<Chosen, Declined> {
     let walk = walk.merged();
     if walk.axes.len() > MOST_AXES {
         let reason = format!("a move over {} axes that do not merge, above {MOST_AXES}", walk.axes.len());
         return Err(Declined::Unsupported(reason));
     }
-    let flat = |context: &mut Context<'_>, name, access, value| {
-        let elements: u64 = context.shape(value).iter().product();
-        let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
-        context.dense(name, access, value, vec![elements], axes)
-    };
-    let mut src = flat(context, "src", Access::Read, x)?;
-    let dst = flat(context, "dst", Access::Write, y)?;
     if let Some(tiled) = tiled(context, &walk, &src, &dst) {
         return Ok(tiled);
     }

@@ -1,7 +1,7 @@
 //! Reads of a dense tensor that broadcasts along some of the axes that share a coordinate: the coordinate is taken apart
 //! into its axes, and those that repeat are left out.
 
-use super::{Binding, LANES, Slot, at, element, sum};
+use super::{Binding, LANES, Slot, at, element, first, sum};
 use crate::kernel::line;
 use std::ops::Range;
 
@@ -11,18 +11,21 @@ pub(super) fn write_read(text: &mut String, slot: &Slot, full: &[u64], binding: 
     let channels: u64 = full[axes.channels.clone()].iter().product();
     let pixel: Vec<Part> = [("b", &axes.batch), ("y", &axes.height), ("x", &axes.width)]
         .into_iter()
-        .flat_map(|(coordinate, run)| parts(coordinate, &slot.shape, full, run))
+        .flat_map(|(coordinate, run)| parts(coordinate, slot, full, run))
         .collect();
-    let lanes = parts("c", &slot.shape, full, &axes.channels);
+    let lanes = parts("c", slot, full, &axes.channels);
     let in_rows = matches!(&lanes[..], [part] if part.is_whole() && part.stride == 1);
     let vectors = binding.vectors && in_rows && channels.is_multiple_of(LANES);
-    if vectors && pixel.iter().all(|part| part.stride.is_multiple_of(LANES)) {
+    let start = slot.start();
+    if vectors && start.is_multiple_of(LANES) && pixel.iter().all(|part| part.stride.is_multiple_of(LANES)) {
         let mut terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(LANES))).collect();
         terms.push(Some("s".to_owned()));
+        terms.push(first(start / LANES));
         line(text, format_args!("    return vec4<{scalar}>({});", at(binding, &sum(&terms))));
         return;
     }
-    let terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(1))).collect();
+    let mut terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(1))).collect();
+    terms.push(first(start));
     line(text, format_args!("    let base = {};", sum(&terms)));
     if lanes.is_empty() {
         line(text, format_args!("    return vec4<{scalar}>({scalar}({}));", element(binding, "base")));
@@ -80,14 +83,16 @@ impl Part {
     }
 }
 
-/// The axes of `run` along which a tensor of `shape` does not repeat in `full`, outermost first.
-fn parts(coordinate: &str, shape: &[u64], full: &[u64], run: &Range<usize>) -> Vec<Part> {
+/// The axes of `run` along which a tensor does not repeat in `full`, outermost first.
+fn parts(coordinate: &str, slot: &Slot, full: &[u64], run: &Range<usize>) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    let (mut inner, mut stride) = (1, shape[run.end..].iter().product::<u64>());
+    let strides = slot.axis_strides();
+    let mut inner = 1;
     let mut joins = false;
     for axis in run.clone().rev().filter(|&axis| full[axis] > 1) {
-        let is_full = shape[axis] == full[axis];
-        match parts.last_mut().filter(|_| is_full && joins) {
+        let (is_full, stride) = (slot.shape[axis] == full[axis], strides[axis]);
+        let walks_on = |part: &Part| part.size.is_some_and(|size| part.stride * size == stride);
+        match parts.last_mut().filter(|part| is_full && joins && walks_on(part)) {
             Some(part) => part.size = part.size.map(|size| size * full[axis]),
             None if is_full => {
                 let coordinate = coordinate.to_owned();
@@ -97,7 +102,6 @@ fn parts(coordinate: &str, shape: &[u64], full: &[u64], run: &Range<usize>) -> V
         }
         joins = is_full;
         inner *= full[axis];
-        stride *= shape[axis];
     }
     // The outermost needs no remainder where nothing stands before it.
     if let Some(last) = parts.last_mut().filter(|_| joins) {

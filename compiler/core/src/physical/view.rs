@@ -1,0 +1,163 @@
+//! Tensors that lie in a larger dense one: slices, splits of heads and permutations that move nothing.
+
+use super::{AxisMap, LANES};
+use std::ops::Range;
+
+/// Where the elements of a tensor lie in a dense one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// The first.
+    pub start: u64,
+    /// From one to the next along each axis.
+    pub strides: Vec<u64>,
+}
+
+impl View {
+    /// All of a dense tensor.
+    pub fn whole(shape: &[u64]) -> Self {
+        Self { start: 0, strides: (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect() }
+    }
+
+    /// The places from `first` on along an axis, each `step` after the one before.
+    pub fn cut(mut self, axis: usize, first: u64, step: u64) -> Self {
+        self.start += first * self.strides[axis];
+        self.strides[axis] *= step;
+        self
+    }
+
+    /// Axis `i` is axis `perm[i]` of this.
+    pub fn permuted(&self, perm: &[usize]) -> Self {
+        Self { start: self.start, strides: perm.iter().map(|&axis| self.strides[axis]).collect() }
+    }
+
+    /// The same elements, in the same order, with another shape. None where the elements of an axis would not be equally far
+    /// apart.
+    pub fn reshaped(&self, shape: &[u64], wanted: &[u64]) -> Option<Self> {
+        if shape.iter().product::<u64>() != wanted.iter().product::<u64>() || shape.contains(&0) {
+            return None;
+        }
+        let mut strides = vec![0; wanted.len()];
+        let (mut from, mut to) = (shape.len(), wanted.len());
+        // The fewest axes, innermost first, that hold as many elements on both sides.
+        while from > 0 || to > 0 {
+            let (from_end, to_end) = (from, to);
+            let (mut own, mut other) = (1, 1);
+            loop {
+                if own <= other && from > 0 {
+                    from -= 1;
+                    own *= shape[from];
+                } else if to > 0 {
+                    to -= 1;
+                    other *= wanted[to];
+                } else {
+                    break;
+                }
+                if own == other && to < to_end {
+                    break;
+                }
+            }
+            let distance = self.stride_of(shape, &(from..from_end))?;
+            let mut inner = 1;
+            for axis in (to..to_end).rev() {
+                strides[axis] = distance * inner;
+                inner *= wanted[axis];
+            }
+        }
+        Some(Self { start: self.start, strides })
+    }
+
+    /// The distance between neighbours along axes that share a coordinate; none where these do not walk on as one.
+    pub fn stride_of(&self, shape: &[u64], axes: &Range<usize>) -> Option<u64> {
+        let mut several = axes.clone().rev().filter(|&axis| shape[axis] > 1);
+        let Some(innermost) = several.next() else {
+            return Some(if axes.is_empty() { 0 } else { 1 });
+        };
+        let stride = self.strides[innermost];
+        let mut size = shape[innermost];
+        for axis in several {
+            if self.strides[axis] != stride * size {
+                return None;
+            }
+            size *= shape[axis];
+        }
+        Some(stride)
+    }
+
+    /// Distances between neighbours along batch, height, width and channels; none where axes that share a coordinate do not
+    /// walk on as one.
+    pub fn strides(&self, axes: &AxisMap, shape: &[u64]) -> Option<[u64; 4]> {
+        let of = |run: &Range<usize>| self.stride_of(shape, run);
+        Some([of(&axes.batch)?, of(&axes.height)?, of(&axes.width)?, of(&axes.channels)?])
+    }
+
+    /// One more than the last element.
+    pub fn end(&self, shape: &[u64]) -> u64 {
+        let last = shape.iter().zip(&self.strides).map(|(size, stride)| (size.max(&1) - 1) * stride);
+        self.start + last.sum::<u64>() + 1
+    }
+
+    /// Whether rows of whole vectors lie at whole vectors.
+    pub fn is_aligned(&self, shape: &[u64]) -> bool {
+        let Some((&columns, outer)) = shape.split_last() else { return false };
+        let rows = outer.iter().zip(&self.strides).all(|(&size, stride)| size == 1 || stride % LANES == 0);
+        columns % LANES == 0 && self.strides[outer.len()] == 1 && self.start.is_multiple_of(LANES) && rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(start: u64, strides: &[u64]) -> View {
+        View { start, strides: strides.to_vec() }
+    }
+
+    #[test]
+    fn queries_keys_and_values_of_one_projection() {
+        // [2, 5, 3 * 4 * 8]: the second third of each row, then its heads.
+        let keys = View::whole(&[2, 5, 96]).cut(2, 32, 1);
+        assert_eq!(keys, view(32, &[480, 96, 1]));
+        let heads = keys.reshaped(&[2, 5, 32], &[2, 5, 4, 8]);
+        assert_eq!(heads, Some(view(32, &[480, 96, 8, 1])));
+        // The same from [2, 5, 3, 4, 8] with one of three taken.
+        let indexed = View::whole(&[2, 5, 3, 4, 8]).cut(2, 1, 1);
+        assert_eq!(indexed.reshaped(&[2, 5, 1, 4, 8], &[2, 5, 4, 8]), heads);
+        // And from the heads before the rows.
+        let moved = View::whole(&[2, 5, 3, 4, 8]).permuted(&[2, 0, 3, 1, 4]).cut(0, 1, 1);
+        assert_eq!(moved.reshaped(&[1, 2, 4, 5, 8], &[2, 4, 5, 8]), Some(view(32, &[480, 8, 96, 1])));
+        assert_eq!(keys.end(&[2, 5, 32]), 32 + 480 + 4 * 96 + 32);
+    }
+
+    #[test]
+    fn what_does_not_walk_on_is_no_coordinate() {
+        let keys = view(32, &[480, 96, 1]);
+        assert_eq!(keys.strides(&AxisMap::rows(2, 3), &[2, 5, 32]), Some([0, 0, 96, 1]));
+        let all = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..3 };
+        assert_eq!(keys.strides(&all, &[2, 5, 32]), None);
+        assert_eq!(keys.reshaped(&[2, 5, 32], &[10, 32]), Some(view(32, &[96, 1])));
+        assert_eq!(keys.reshaped(&[2, 5, 32], &[320]), None);
+        assert_eq!(keys.reshaped(&[2, 5, 32], &[2, 160]), None);
+        assert_eq!(keys.reshaped(&[2, 5, 32], &[1; 4]), None);
+        assert_eq!(
+            (keys.stride_of(&[2, 5, 32], &(0..2)), keys.stride_of(&[2, 5, 32], &(1..3))),
+            (Some(96), None)
+        );
+    }
+
+    #[test]
+    fn axes_of_size_one_have_any_distance() {
+        let one = view(7, &[90, 30, 1]);
+        assert_eq!(one.reshaped(&[1, 3, 1], &[3]), Some(view(7, &[30])));
+        assert_eq!(one.reshaped(&[1, 1, 1], &[1, 1]).map(|view| view.end(&[1, 1])), Some(8));
+        assert_eq!(one.strides(&AxisMap::rows(1, 3), &[1, 3, 1]), Some([0, 0, 1, 30]));
+    }
+
+    #[test]
+    fn vectors_need_all_rows_at_whole_vectors() {
+        assert!(view(32, &[480, 96, 1]).is_aligned(&[2, 5, 32]));
+        assert!(!view(2, &[480, 96, 1]).is_aligned(&[2, 5, 32]));
+        assert!(!view(32, &[480, 90, 1]).is_aligned(&[2, 5, 32]));
+        assert!(!view(32, &[480, 96, 1]).is_aligned(&[2, 5, 30]));
+        assert!(!view(0, &[1, 4]).is_aligned(&[4, 4]));
+    }
+}

@@ -1,0 +1,187 @@
+//! Values that lie where another one does: reshapes, slices and permutations that move nothing, and how kernels read them.
+
+use super::{Builder, Context, Declined, SelectError, storage_kind, strided};
+use crate::kernel::{Access, Slot, Source};
+use crate::memory::BINDING_ALIGN_BYTES;
+use crate::physical::{AxisMap, LANES, Layout, Object, Order, View};
+use crate::program::{Placement, Storage, Within};
+use drift_ir::op::Slice;
+use drift_ir::{NodeId, Op, ValueId};
+
+/// A part smaller than this share of its source is moved out of it.
+const MOST_OF_A_PART: u64 = 16;
+
+/// Dense, in a storage buffer.
+fn is_plain(layout: &Layout) -> bool {
+    layout.object == Object::Buffer && layout.order == Order::RowMajor
+}
+
+impl Builder<'_> {
+    /// Makes a reshape of a dense value a view of its storage; false if it has to move elements.
+    pub(super) fn view(&mut self, node: NodeId) -> Result<bool, SelectError> {
+        let node = self.context.graph.node(node);
+        let (source, target) = (node.inputs[0], node.outputs[0]);
+        let is_output = self.context.graph.outputs().contains(&target);
+        let Some(mut placement) = self.context.placements.get(&source).cloned() else { return Ok(false) };
+        let from_input = self.context.graph.inputs().contains(&source);
+        let target_layout = &self.layouts[&target];
+        if !is_plain(&placement.layout)
+            || !is_plain(target_layout)
+            || !node.epilogue.steps.is_empty()
+            || placement.layout.element != target_layout.element
+            || (is_output && (from_input || placement.view.is_some()))
+        {
+            return Ok(false);
+        }
+        if let Some(view) = &placement.view {
+            let (shape, wanted) = (self.context.shape(source), self.context.shape(target));
+            placement = match view.reshaped(&shape, &wanted) {
+                Some(view) => Placement { view: Some(view), ..placement },
+                None => self.convert(source)?,
+            };
+        }
+        self.context
+            .placements
+            .insert(target, Placement { layout: self.layouts[&target].clone(), ..placement });
+        Ok(true)
+    }
+
+    /// Leaves a slice or a transpose of a dense value where that lies, for readers to find it there; false if it has to move
+    /// elements. Readers that need it dense get a copy, as they would have.
+    pub(super) fn lies_in_source(&mut self, id: NodeId, op: &Op) -> bool {
+        let graph = self.context.graph;
+        let node = graph.node(id);
+        let (source, target) = (node.inputs[0], node.outputs[0]);
+        let Some(from) = self.context.placements.get(&source) else { return false };
+        let (shape, result) = (self.context.shape(source), self.context.shape(target));
+        let layout = &self.layouts[&target];
+        let allowed = self.context.profile.memory.views && !graph.outputs().contains(&target);
+        if !allowed
+            || !is_plain(&from.layout)
+            || !is_plain(layout)
+            || layout.element != from.layout.element
+            || !node.epilogue.steps.is_empty()
+            || result.contains(&0)
+            || result.len() > strided::MOST_AXES
+        {
+            return false;
+        }
+        let whole = from.view.clone().unwrap_or_else(|| View::whole(&shape));
+        let view = match op {
+            Op::Slice(op) if op.axes.iter().all(|cut| cut.step > 0) => {
+                op.axes.iter().fold(whole, |view, cut| view.cut(cut.axis, cut.start, cut.step as u64))
+            }
+            Op::Transpose(op) => whole.permuted(&op.perm),
+            _ => return false,
+        };
+        // Its readers are to find vectors there, not to look for elements one by one; and a small part is not worth keeping all
+        // of the source.
+        let (part, all) = (result.iter().product::<u64>(), view.end(&result));
+        if !view.is_aligned(&result) || part * MOST_OF_A_PART < all {
+            return false;
+        }
+        let placement = Placement { storage: from.storage, layout: layout.clone(), view: Some(view) };
+        self.context.placements.insert(target, placement);
+        true
+    }
+
+    /// Makes a slice a range of its source's bytes; false if it has to move elements.
+    pub(super) fn slice(&mut self, id: NodeId, op: &Slice) -> bool {
+        let graph = self.context.graph;
+        let node = graph.node(id);
+        let (source, target) = (node.inputs[0], node.outputs[0]);
+        let Some(from) = self.context.placements.get(&source) else { return false };
+        let (shape, result) = (self.context.shape(source), self.context.shape(target));
+        let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
+        let layout = &self.layouts[&target];
+        let same = from.view.is_none()
+            && layout.order == from.layout.order
+            && layout.element == from.layout.element
+            && layout.axes == from.layout.axes
+            && !layout.object.is_texture()
+            && !from.layout.object.is_texture();
+        let allowed = self.context.profile.memory.views && !self.moved.contains(&target);
+        if !same || is_port || !node.epilogue.steps.is_empty() || !allowed {
+            return false;
+        }
+        // One axis is cut, without gaps.
+        let mut cut = op.axes.iter().filter(|cut| shape[cut.axis] != result[cut.axis]);
+        let (Some(one), None) = (cut.next(), cut.next()) else { return false };
+        if one.step != 1 || result.contains(&0) {
+            return false;
+        }
+        let Some(offset_bytes) = layout.part_offset(&shape, one.axis, one.start, result[one.axis]) else {
+            return false;
+        };
+        if !offset_bytes.is_multiple_of(BINDING_ALIGN_BYTES) {
+            return false;
+        }
+        let within = Within { storage: from.storage, offset_bytes };
+        let storage = self.context.program.storages.len() as u32;
+        let name = graph.value(target).name.clone();
+        let kind = storage_kind(layout, &result);
+        self.context.program.storages.push(Storage { name, kind, within: Some(within) });
+        self.context.placements.insert(target, Placement { storage, layout: layout.clone(), view: None });
+        self.slices.insert(storage, target);
+        true
+    }
+}
+
+impl Context<'_> {
+    /// A slot for `value` under `axes`, axes of size one put before it so that it has the rank of `dst`, to be taken apart where
+    /// its axes share a coordinate.
+    pub(super) fn broadcast_slot(
+        &mut self,
+        name: &str,
+        value: ValueId,
+        dst: &Slot,
+    ) -> Result<Slot, Declined> {
+        let shape = self.shape(value);
+        let lead = dst.shape.len().checked_sub(shape.len()).ok_or_else(|| {
+            Declined::Unsupported(format!("{shape:?} does not broadcast to {:?}", dst.shape))
+        })?;
+        let aligned = [vec![1; lead], shape].concat();
+        let axes = dst.layout.axes.clone();
+        let slot = match self.view(value).cloned() {
+            Some(view) => {
+                let Placement { storage, layout, .. } = self.placements[&value].clone();
+                let source = Source::Activation(storage);
+                let strides = [vec![0; lead], view.strides].concat();
+                let slot = Slot::new(name, Access::Read, source, aligned, Layout { axes, ..layout });
+                Slot { view: Some(View { start: view.start, strides }), ..slot }
+            }
+            None => self.dense(name, Access::Read, value, aligned, axes)?,
+        };
+        Ok(Slot { broadcast: Some(dst.shape.clone()), ..slot })
+    }
+
+    /// Where a value lies in a larger one.
+    pub(super) fn view(&self, value: ValueId) -> Option<&View> {
+        self.placements.get(&value)?.view.as_ref()
+    }
+
+    /// Whether the axes of `value` that share a coordinate under `axes` walk on as one.
+    pub(super) fn walks_on(&self, value: ValueId, axes: &AxisMap) -> bool {
+        self.view(value).is_none_or(|view| view.strides(axes, &self.shape(value)).is_some())
+    }
+
+    /// The storage of a dense value as one run of elements, and where the value's own lie in it.
+    pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, View), Declined> {
+        let shape = self.shape(value);
+        let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
+        let placement = self.placements.get(&value).cloned();
+        match placement.and_then(|placement| Some((placement.view?, placement.storage, placement.layout))) {
+            Some((view, storage, layout)) => {
+                let layout = Layout { axes, ..layout };
+                let elements = view.end(&shape).next_multiple_of(LANES);
+                let source = Source::Activation(storage);
+                Ok((Slot::new(name, Access::Read, source, vec![elements], layout), view))
+            }
+            None => {
+                let elements = shape.iter().product();
+                let slot = self.dense(name, Access::Read, value, vec![elements], axes)?;
+                Ok((slot, View::whole(&shape)))
+            }
+        }
+    }
+}
