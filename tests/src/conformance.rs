@@ -2,8 +2,10 @@
 
 use crate::opencl::{ClArg, ClDevice, Texels};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{DeviceElement, Dispatch, Requirement, Resource, Target, TextureKind, Variant};
-use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, expand};
+use drift_bundle::manifest::{
+    DeviceElement, Dispatch, Requirement, Resource, Target, TextureKind, TextureObject, Variant,
+};
+use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, expand};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
 use std::error::Error;
@@ -16,6 +18,8 @@ pub struct Setting {
     pub layout: LayoutChoice,
     /// Precision of floats.
     pub precision: Precision,
+    /// Forms of weights, where not the profile's.
+    pub weights: WeightsChoice,
     /// The profile.
     pub profile: &'static str,
     /// Whether attention keeps a kernel of its own where it is estimated to be slower than what it stands for.
@@ -38,6 +42,7 @@ pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle
         profiles: vec![setting.profile.to_owned()],
         precision: Some(setting.precision),
         layout: setting.layout,
+        weights_layout: setting.weights,
         optimize: true,
         disabled: if setting.keep_attention { vec![expand::NAME.to_owned()] } else { Vec::new() },
         ..CompileOptions::default()
@@ -252,15 +257,11 @@ impl<'a> ClReplay<'a> {
                     texels: texels(element, &bytes[offset as usize..(offset + size) as usize]),
                 }
             }
+            Resource::WeightTexture { blob, offset, texture } => {
+                image(&texture, &self.weight(blob)[offset as usize..][..texture.size_bytes() as usize])
+            }
             Resource::Texture(index) => {
-                let object = self.variant.textures[index as usize];
-                let [width, height, last] = object.extent_px.map(|size| size as usize);
-                let texels = texels(object.element, &self.textures[index as usize]);
-                match object.kind {
-                    TextureKind::D2 => ClArg::Image2d { width, height, texels },
-                    TextureKind::Array => ClArg::Image2dArray { width, height, layers: last, texels },
-                    TextureKind::D3 => ClArg::Image3d { width, height, depth: last, texels },
-                }
+                image(&self.variant.textures[index as usize], &self.textures[index as usize])
             }
         }
     }
@@ -308,6 +309,16 @@ fn element_bytes(of: DeviceElement) -> usize {
 fn to_device(tensor: &Tensor, to: DeviceElement) -> Vec<u8> {
     let layout = drift_compiler::physical::Layout::row_major(element(to), tensor.shape().len());
     drift_compiler::physical::pack(tensor, &layout).expect("case inputs are in range")
+}
+
+fn image(object: &TextureObject, bytes: &[u8]) -> ClArg {
+    let [width, height, last] = object.extent_px.map(|size| size as usize);
+    let texels = texels(object.element, bytes);
+    match object.kind {
+        TextureKind::D2 => ClArg::Image2d { width, height, texels },
+        TextureKind::Array => ClArg::Image2dArray { width, height, layers: last, texels },
+        TextureKind::D3 => ClArg::Image3d { width, height, depth: last, texels },
+    }
 }
 
 fn texels(element: DeviceElement, bytes: &[u8]) -> Texels {

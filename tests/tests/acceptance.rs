@@ -6,7 +6,7 @@
 mod clang;
 
 use drift_bundle::manifest::Target;
-use drift_compiler::{LayoutChoice, Precision};
+use drift_compiler::{LayoutChoice, Precision, WeightsChoice, WeightsObject};
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_tests::cases;
@@ -72,7 +72,14 @@ fn settings(case: &str) -> Vec<Setting> {
     for &layout in &layouts[usize::from(case.ends_with("among others"))..] {
         for precision in [Precision::F32, Precision::F16] {
             let keep_attention = case.starts_with("attention_");
-            settings.push(Setting { layout, precision, profile: "generic", keep_attention });
+            let weights = WeightsChoice::default();
+            settings.push(Setting { layout, precision, weights, profile: "generic", keep_attention });
+        }
+    }
+    if case.starts_with("weights/") {
+        for object in [WeightsObject::Texture2d, WeightsObject::FourTextures] {
+            let weights = WeightsChoice { object: Some(object), order: None };
+            settings.push(Setting { weights, ..settings[0] });
         }
     }
     if ["softmax/", "matvec/"].iter().any(|kernel| case.starts_with(kernel)) {

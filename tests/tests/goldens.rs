@@ -5,10 +5,12 @@ use drift_compiler::emit::{KernelModules, plan_memory, shader_text, specialized}
 use drift_compiler::kernel::scalar::ScalarProgram;
 use drift_compiler::kernel::{Access, KernelCall};
 use drift_compiler::pipeline::{memory_text, program_text};
+use drift_compiler::profile::Profile;
 use drift_compiler::program::Program;
 use drift_compiler::simplify::Rules;
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, expand, fuse, layout, profile, select, simplify,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
+    expand, fuse, layout, profile, select, simplify,
 };
 use drift_ir::Graph;
 use drift_ir::op::{ScalarOp, Step, StepArg};
@@ -51,6 +53,7 @@ const EMITTED: [(Target, &str); 4] = [
 const GENERIC: Setting = Setting {
     layout: LayoutChoice::Buffer,
     precision: Precision::F32,
+    weights: WeightsChoice { order: None, object: None },
     profile: "generic",
     keep_attention: true,
 };
@@ -72,6 +75,19 @@ fn kernels_among_others_read_as_their_goldens() {
     for layout in [LayoutChoice::TextureArray, LayoutChoice::Texture3d] {
         check_kernel(&INNER[0], kernel_of(&INNER[0]), Setting { layout, ..GENERIC });
     }
+}
+
+#[test]
+fn weights_in_textures_read_as_their_goldens() {
+    for object in [WeightsObject::Texture2d, WeightsObject::FourTextures] {
+        let weights = WeightsChoice { order: None, object: Some(object) };
+        let setting = Setting { layout: LayoutChoice::Texture2d, weights, ..GENERIC };
+        check_kernel(&INNER[0], "conv_generic", setting);
+    }
+    // Sums of products of four inputs at a time.
+    let weights = WeightsChoice { order: Some(WeightsOrder::GROUPS_OF_INPUTS), object: None };
+    let case = Case { name: "conv_generic/inner-dots", ..INNER[0] };
+    check_kernel(&case, "conv_generic", Setting { weights, ..GENERIC });
 }
 
 #[test]
@@ -223,7 +239,8 @@ fn program(graph: Graph, setting: Setting) -> Program {
         .unwrap_or_else(|error| panic!("{error}"));
     let layouts =
         layout::assign(&graph, profile, setting.layout, precision).unwrap_or_else(|error| panic!("{error}"));
-    select::choose(&graph, &layouts, profile, precision).unwrap_or_else(|error| panic!("{error}"))
+    let profile = Profile { weights: profile.weights.with(setting.weights), ..profile.clone() };
+    select::choose(&graph, &layouts, &profile, precision).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
@@ -235,7 +252,10 @@ fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
     let text = wgsl::write_string(&made.module, &made.info, wgsl::WriterFlags::empty())
         .unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let (_, what) = case.name.split_once('/').unwrap_or_default();
-    let folder = golden().join("kernels").join(kernel).join(format!("{what}-{}", setting.layout.name()));
+    let weights =
+        setting.weights.object.map_or(String::new(), |object| format!("-weights-{}", object.name()));
+    let folder = format!("{what}-{}{weights}", setting.layout.name());
+    let folder = golden().join("kernels").join(kernel).join(folder);
     assert_text(&folder, "kernel.wgsl", &format!("{}\n{text}", head(case, call, setting)));
     check_emitted(
         &folder,
@@ -283,7 +303,7 @@ fn head(case: &Case, call: &KernelCall, setting: Setting) -> String {
     let width = call.slots.iter().map(|slot| slot.name.len()).max().unwrap_or(0);
     for slot in &call.slots {
         let splat = if slot.splat { ", one channel for all" } else { "" };
-        lines.push(format!("{:width$} {:?} {}{splat}", slot.name, slot.shape, slot.layout.describe()));
+        lines.push(format!("{:width$} {:?} {}{splat}", slot.name, slot.shape, slot.describe()));
     }
     for (what, scalar) in [("prologue", &call.prologue), ("epilogue", &call.epilogue)] {
         lines.extend(scalar.iter().map(|scalar| format!("{what}: {}", steps(scalar))));

@@ -1,7 +1,11 @@
 //! Every kernel on every layout and precision, run on lavapipe (SPIR-V) and PoCL (OpenCL C) against the evaluator.
 
+use drift_bundle::manifest::Target;
 use drift_compiler::physical::{Element, Layout, pack, unpack};
-use drift_compiler::{LayoutChoice, Precision};
+use drift_compiler::{
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
+};
+use drift_ir::Graph;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
     Setting, Worst, derived_on_opencl, graph as graph_of, inner, on_opencl, on_vulkan,
@@ -50,13 +54,10 @@ fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings, leas
             let graph = if layout == LayoutChoice::Buffer { &graph } else { &among_others };
             for &precision in precisions {
                 let keep_attention = name.starts_with("attention_");
-                let setting = Setting { layout, precision, profile, keep_attention };
-                let outcome =
-                    std::panic::catch_unwind(|| run(graph, setting).map_err(|error| chain(&*error)));
-                match outcome.unwrap_or_else(|_| Err("panicked".to_owned())) {
-                    Ok(None) => {}
-                    Ok(Some(worst)) if worst.relative <= tolerance(precision) => runs += 1,
-                    Ok(Some(worst)) => failures.push(format!("{name} {layout:?} {precision:?}: {worst:?}")),
+                let weights = WeightsChoice::default();
+                let setting = Setting { layout, precision, weights, profile, keep_attention };
+                match outcome(run, graph, setting) {
+                    Ok(ran) => runs += usize::from(ran),
                     Err(error) => failures.push(format!("{name} {layout:?} {precision:?}: {error}")),
                 }
             }
@@ -64,6 +65,56 @@ fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings, leas
     }
     assert!(failures.is_empty(), "{} failed, {runs} passed:\n{}", failures.len(), failures.join("\n"));
     assert!(runs >= least, "only {runs} runs happened");
+}
+
+/// Whether the device could run it; an error where it failed or is wrong.
+fn outcome(run: Run, graph: &Graph, setting: Setting) -> Result<bool, String> {
+    let outcome = std::panic::catch_unwind(|| run(graph, setting).map_err(|error| chain(&*error)));
+    match outcome.unwrap_or_else(|_| Err("panicked".to_owned()))? {
+        None => Ok(false),
+        Some(worst) if worst.relative <= tolerance(setting.precision) => Ok(true),
+        Some(worst) => Err(format!("{worst:?}")),
+    }
+}
+
+/// Runs the cases of weights with every `step`-th order from `first` on, and those with a name, in every object, under the
+/// activations' layout that goes with it. At least `least` runs must happen.
+fn prove_weights(run: Run, profile: &'static str, precisions: &[Precision], [first, step]: [usize; 2]) {
+    let named = [
+        WeightsOrder::BLOCKS,
+        WeightsOrder::GROUPS,
+        WeightsOrder::GROUPS_OF_INPUTS,
+        WeightsOrder::ROWS,
+        WeightsOrder::ROWS_OF_INPUTS,
+    ];
+    let orders: Vec<_> =
+        named.into_iter().chain(WeightsOrder::all().into_iter().skip(first).step_by(step)).collect();
+    let (mut failures, mut runs, mut tried) = (Vec::new(), 0, 0);
+    for case in cases::all().filter(|case| case.name.starts_with("weights/")) {
+        for (&order, object) in
+            orders.iter().flat_map(|order| WeightsObject::ALL.map(|object| (order, object)))
+        {
+            let layout = match object {
+                WeightsObject::Buffer => LayoutChoice::Buffer,
+                WeightsObject::ImageBuffer => LayoutChoice::ImageBuffer,
+                WeightsObject::Texture2d | WeightsObject::FourTextures => LayoutChoice::Texture2d,
+            };
+            for &precision in precisions {
+                let weights = WeightsChoice { order: Some(order), object: Some(object) };
+                let setting = Setting { layout, precision, weights, profile, keep_attention: false };
+                tried += 1;
+                match outcome(run, &graph_of(case.graph), setting) {
+                    Ok(ran) => runs += usize::from(ran),
+                    Err(error) => {
+                        failures.push(format!("{} {object:?} {order} {precision:?}: {error}", case.name))
+                    }
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failed, {runs} passed:\n{}", failures.len(), failures.join("\n"));
+    // f16 may be missing on a device, f32 not.
+    assert!(runs > 0 && runs >= tried / precisions.len(), "only {runs} of {tried} runs happened");
 }
 
 fn chain(error: &dyn Error) -> String {
@@ -156,6 +207,44 @@ fn convolutions_after_winograd_agree_on_opencl() {
     }
 }
 
+#[test]
+fn weights_in_every_object_agree_with_the_evaluator() {
+    prove_weights(on_vulkan, "generic", &[Precision::F32, Precision::F16], [5, 23]);
+}
+
+#[test]
+fn weights_in_every_object_agree_on_opencl() {
+    prove_weights(on_opencl, "generic", &[Precision::F32, Precision::F16], [11, 41]);
+}
+
+#[test]
+fn weights_of_cooperative_products_agree_in_every_object() {
+    prove_weights(on_vulkan, "cooperative-loops", &[Precision::F16], [17, 79]);
+}
+
+/// What does not fit a texture is in a buffer, and the step says so.
+#[test]
+fn weights_beyond_a_texture_are_in_a_buffer() {
+    let graph = graph_of("%a: f32[1,4]\n@b: f32[4,32772] = random(5)\n%1 = matmul %a, @b\nreturn %1");
+    let weights = WeightsChoice { order: None, object: Some(WeightsObject::Texture2d) };
+    let options = CompileOptions {
+        targets: vec![Target::Vulkan],
+        profiles: vec!["generic".to_owned()],
+        weights_layout: weights,
+        ..CompileOptions::default()
+    };
+    let identity = ModelIdentity { name: "wide".to_owned(), hash: "0".repeat(64) };
+    let compiled = drift_compiler::compile(graph.clone(), identity, &options).expect("it compiles");
+    let step = &compiled.report.variants[0].dispatches[0];
+    let reason = "weights in a buffer: 8193x4 px of a texture2d are above 8192";
+    assert!(step.why.contains(reason), "{}", step.why);
+    assert!(step.layouts.contains("f32 buffer HWD S_I I4 G S_O O4"), "{}", step.layouts);
+    let layout = LayoutChoice::Buffer;
+    let setting =
+        Setting { layout, precision: Precision::F32, weights, profile: "generic", keep_attention: false };
+    assert_eq!(outcome(on_vulkan, &graph, setting), Ok(true));
+}
+
 /// A product of rows in whole tiles, wide enough for the tiling that puts two workgroups on a unit.
 #[test]
 fn paired_cooperative_workgroups_agree_with_the_evaluator() {
@@ -163,6 +252,7 @@ fn paired_cooperative_workgroups_agree_with_the_evaluator() {
     let setting = Setting {
         layout: LayoutChoice::Buffer,
         precision: Precision::F16,
+        weights: WeightsChoice::default(),
         profile: "cooperative-loops",
         keep_attention: false,
     };
@@ -197,7 +287,8 @@ fn filter_matrix(tile: usize) -> Vec<[f64; 3]> {
 /// Planes of G g G^T, `[plane, input channel, output channel]` in whole slices, with the dead ones zero.
 fn check_filters(tile: usize, profile: &'static str, precision: Precision) {
     let graph = graph_of("%x: f32[1,5,9,7]\n@w: f32[6,5,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1");
-    let setting = Setting { layout: LayoutChoice::Buffer, precision, profile, keep_attention: false };
+    let weights = WeightsChoice::default();
+    let setting = Setting { layout: LayoutChoice::Buffer, precision, weights, profile, keep_attention: false };
     let blobs = derived_on_opencl(&graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
     let [blob] = &blobs[..] else { panic!("{} derived blobs", blobs.len()) };
     let element = if precision == Precision::F16 { Element::F16 } else { Element::F32 };

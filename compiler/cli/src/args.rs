@@ -100,6 +100,9 @@ pub struct CompileFlags {
     /// Where activations live
     #[arg(long, value_name = "LAYOUT", default_value = "auto")]
     pub layout: LayoutArg,
+    /// Where weights live
+    #[arg(long, value_name = "LAYOUT", default_value = "auto")]
+    pub weights_layout: WeightsLayoutArg,
     /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,
@@ -317,6 +320,22 @@ pub enum LayoutArg {
     TextureArray,
     /// 3D textures
     Texture3d,
+}
+
+/// Where weights live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WeightsLayoutArg {
+    /// As the profile prefers
+    #[default]
+    Auto,
+    /// Storage buffers
+    Buffer,
+    /// Texel buffers
+    ImageBuffer,
+    /// 2D textures
+    Texture2d,
+    /// Four 2D textures, which are read together
+    FourTextures,
 }
 
 /// `MODEL.onnx`, or `NAME=MODEL.onnx`.

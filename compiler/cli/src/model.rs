@@ -1,9 +1,11 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
-use crate::args::{CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg};
+use crate::args::{CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg};
 use crate::error::CliError;
 use drift_bundle::manifest::Target;
-use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsPrecision};
+use drift_compiler::{
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsPrecision,
+};
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource};
 use std::collections::BTreeMap;
@@ -127,6 +129,16 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
             LayoutArg::ImageBuffer => LayoutChoice::ImageBuffer,
             LayoutArg::TextureArray => LayoutChoice::TextureArray,
             LayoutArg::Texture3d => LayoutChoice::Texture3d,
+        },
+        weights_layout: WeightsChoice {
+            object: match flags.weights_layout {
+                WeightsLayoutArg::Auto => None,
+                WeightsLayoutArg::Buffer => Some(WeightsObject::Buffer),
+                WeightsLayoutArg::ImageBuffer => Some(WeightsObject::ImageBuffer),
+                WeightsLayoutArg::Texture2d => Some(WeightsObject::Texture2d),
+                WeightsLayoutArg::FourTextures => Some(WeightsObject::FourTextures),
+            },
+            order: None,
         },
         disabled: flags.disable.clone(),
         optimize: true,

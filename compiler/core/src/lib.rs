@@ -19,6 +19,7 @@ pub mod simplify;
 pub mod technique;
 
 pub use layout::{LayoutChoice, Precision};
+pub use physical::weights::{WeightsChoice, WeightsObject, WeightsOrder};
 pub use pipeline::{
     CompileError, CompileOptions, CompileReport, Compiled, DispatchReport, EntryModel, MAIN_ENTRY,
     ModelIdentity, RuleReport, Stage, VariantReport, WeightsPrecision, compile, compile_entries, emit_stage,

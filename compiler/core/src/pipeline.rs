@@ -5,6 +5,7 @@ use crate::expand;
 use crate::fuse;
 use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
+use crate::physical::weights::WeightsChoice;
 use crate::profile::{self, Profile};
 use crate::program::{Program, ProgramStep};
 use crate::select::{self, Samples, SelectError};
@@ -14,6 +15,7 @@ use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Entry, Provenance, Target};
 use drift_ir::Graph;
 use drift_ir::graph::EditError;
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// How weights are stored.
@@ -42,6 +44,8 @@ pub struct CompileOptions {
     pub weights: Option<WeightsPrecision>,
     /// Objects that hold activations.
     pub layout: LayoutChoice,
+    /// Forms of weights, where not the profile's.
+    pub weights_layout: WeightsChoice,
     /// Rules and techniques switched off.
     pub disabled: Vec<String>,
     /// Run the SPIR-V optimiser.
@@ -266,7 +270,7 @@ impl Work<'_> {
         let (graph, mut rules) = clock.time("rewrite", || rewrite(graph, &enabled));
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in wanted(options)? {
-            let reduced = enabled.profile(profile);
+            let reduced = adjusted(&enabled, profile, options);
             let (graph, decisions) =
                 clock.time("expand", || expanded(&graph, &reduced, options.precision, &enabled))?;
             for decision in decisions {
@@ -308,6 +312,16 @@ fn rewrite(graph: Graph, enabled: &Enabled) -> (Graph, Vec<RuleReport>) {
     let (graph, simplified) = simplify::simplify(graph, &enabled.rules);
     let (graph, fused) = fuse::fuse(graph, &enabled.rules);
     (graph, rule_reports(simplified).chain(rule_reports(fused)).collect())
+}
+
+/// The profile as the caller wants it.
+fn adjusted<'a>(enabled: &Enabled, profile: &'a Profile, options: &CompileOptions) -> Cow<'a, Profile> {
+    let mut reduced = enabled.profile(profile);
+    if options.weights_layout != WeightsChoice::default() {
+        let profile = reduced.to_mut();
+        profile.weights = profile.weights.with(options.weights_layout);
+    }
+    reduced
 }
 
 /// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere.
@@ -420,6 +434,10 @@ fn flags(options: &CompileOptions) -> Vec<String> {
     if options.layout != LayoutChoice::Auto {
         flags.push(format!("--layout {}", options.layout.name()));
     }
+    if let Some(object) = options.weights_layout.object {
+        flags.push(format!("--weights-layout {}", object.name()));
+    }
+    flags.extend(options.weights_layout.order.map(|order| format!("weights in the order {order}")));
     let mut disabled = options.disabled.clone();
     disabled.sort();
     flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));
@@ -451,7 +469,7 @@ fn report(entry: &str, draft: &Draft) -> VariantReport {
 fn layouts_of(step: &ProgramStep) -> String {
     let slots = step.call.slots.iter().map(|slot| {
         let view = slot.describe_view();
-        format!("{} {:?} {}{view}", slot.name, slot.shape, slot.layout.describe())
+        format!("{} {:?} {}{view}", slot.name, slot.shape, slot.describe())
     });
     slots.collect::<Vec<_>>().join("; ")
 }
@@ -474,7 +492,7 @@ pub fn emit_stage(
     let mut files = Vec::new();
     for (target, profile) in wanted(options)? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
-        let reduced = enabled.profile(profile);
+        let reduced = adjusted(&enabled, profile, options);
         let (graph, _) = expanded(&graph, &reduced, options.precision, &enabled)?;
         let layouts = layout::assign(&graph, &reduced, options.layout, options.precision)?;
         if stage == Stage::Layout {

@@ -215,7 +215,7 @@ pub struct IoBinding {
 }
 
 /// Dimensions of a texture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TextureKind {
     /// Width and height.
     D2,
@@ -225,8 +225,8 @@ pub enum TextureKind {
     D3,
 }
 
-/// A pooled texture: four channels of `element`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A texture: four channels of `element`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TextureObject {
     /// Its dimensions.
     pub kind: TextureKind,
@@ -352,6 +352,15 @@ pub enum Resource {
         /// Length in bytes.
         size: u64,
     },
+    /// A texture of its own, filled at load from a range of a weight blob: rows of texels without gaps, then layers.
+    WeightTexture {
+        /// Index in `Manifest::weights`.
+        blob: u32,
+        /// Start in the blob, 256-byte aligned.
+        offset: u64,
+        /// What it is; the range is as long as its texels.
+        texture: TextureObject,
+    },
     /// A range of a derived blob.
     Derived {
         /// Index in `Variant::derived`.
@@ -378,7 +387,9 @@ impl Resource {
     /// Index in `Manifest::weights` of the blob that it lies in, if it does.
     pub const fn weight(&self) -> Option<u32> {
         match *self {
-            Self::Weights { blob, .. } | Self::WeightTexels { blob, .. } => Some(blob),
+            Self::Weights { blob, .. }
+            | Self::WeightTexels { blob, .. }
+            | Self::WeightTexture { blob, .. } => Some(blob),
             Self::Arena { .. }
             | Self::ArenaTexels { .. }
             | Self::Texture(_)
@@ -393,6 +404,7 @@ impl Resource {
             Self::Arena { offset, size } | Self::ArenaTexels { offset, size, .. } => Some((offset, size)),
             Self::Weights { .. }
             | Self::WeightTexels { .. }
+            | Self::WeightTexture { .. }
             | Self::Texture(_)
             | Self::Derived { .. }
             | Self::DerivedTexels { .. } => None,

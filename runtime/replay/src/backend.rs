@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Dispatch, Entry, Shader, Variant};
+use drift_bundle::manifest::{Dispatch, Entry, Resource, Shader, TextureObject, Variant};
 
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
@@ -80,19 +80,19 @@ impl<'a> Program<'a> {
         used
     }
 
-    /// Indices of the weights in use.
-    pub(crate) fn used_weights(&self) -> BTreeSet<usize> {
-        weights_of(self.all_dispatches())
+    /// The weights in use.
+    pub(crate) fn used_weights(&self) -> UsedWeights {
+        UsedWeights::of(self.all_dispatches())
     }
 
-    /// Indices of the weights that runs read.
-    pub(crate) fn weights_of_runs(&self) -> BTreeSet<usize> {
-        weights_of(&self.variant.dispatches)
+    /// The weights that runs read.
+    pub(crate) fn weights_of_runs(&self) -> UsedWeights {
+        UsedWeights::of(&self.variant.dispatches)
     }
 
-    /// Indices of the weights that the init program reads.
-    pub(crate) fn weights_of_init(&self) -> BTreeSet<usize> {
-        weights_of(&self.variant.init)
+    /// The weights that the init program reads.
+    pub(crate) fn weights_of_init(&self) -> UsedWeights {
+        UsedWeights::of(&self.variant.init)
     }
 
     /// Whether another program may use the arena between two runs: nothing in it has to outlive a run.
@@ -117,9 +117,54 @@ impl<'a> Program<'a> {
     }
 }
 
-fn weights_of<'a>(dispatches: impl IntoIterator<Item = &'a Dispatch>) -> BTreeSet<usize> {
-    let bound = dispatches.into_iter().flat_map(|dispatch| &dispatch.bindings);
-    bound.filter_map(|resource| Some(resource.weight()? as usize)).collect()
+/// A texture of weights: where its texels are stored, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WeightTexture {
+    pub(crate) blob: usize,
+    pub(crate) offset: u64,
+    pub(crate) object: TextureObject,
+}
+
+/// Weights as dispatches bind them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UsedWeights {
+    /// Indices of the blobs that lie in buffers.
+    pub(crate) blobs: BTreeSet<usize>,
+    pub(crate) textures: BTreeSet<WeightTexture>,
+}
+
+impl UsedWeights {
+    fn of<'a>(dispatches: impl IntoIterator<Item = &'a Dispatch>) -> Self {
+        let mut used = Self::default();
+        for resource in dispatches.into_iter().flat_map(|dispatch| &dispatch.bindings) {
+            match WeightTexture::of(resource) {
+                Some(texture) => {
+                    used.textures.insert(texture);
+                }
+                None => used.blobs.extend(resource.weight().map(|blob| blob as usize)),
+            }
+        }
+        used
+    }
+
+    /// All that either of two uses.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.blobs.extend(other.blobs);
+        self.textures.extend(other.textures);
+        self
+    }
+}
+
+impl WeightTexture {
+    /// The texture of weights that is bound, if one is.
+    pub(crate) fn of(resource: &Resource) -> Option<Self> {
+        match *resource {
+            Resource::WeightTexture { blob, offset, texture } => {
+                Some(Self { blob: blob as usize, offset, object: texture })
+            }
+            _ => None,
+        }
+    }
 }
 
 fn device_bytes(

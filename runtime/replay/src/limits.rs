@@ -5,7 +5,7 @@
 
 use drift_bundle::manifest::{BindingKind, Dispatch, Resource, Shader, TextureKind, TextureObject};
 
-use crate::backend::Program;
+use crate::backend::{Program, WeightTexture};
 use crate::info::{DeviceFeatures, DeviceLimits};
 use crate::report::DeclineReason;
 
@@ -35,10 +35,15 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
                 .find_map(|(index, texture)| texture_size(&format!("texture {index}"), texture, limits))
         })
         .or_else(|| {
-            program.used_weights().into_iter().find_map(|index| {
-                let blob = &program.bundle.manifest().weights[index];
-                over(&format!("weight `{}`", blob.name), "bytes in a buffer", blob.size, limits.buffer_bytes)
-            })
+            let used = program.used_weights();
+            let blob = |index: usize| &program.bundle.manifest().weights[index];
+            let place = |index| format!("weight `{}`", blob(index).name);
+            let buffer =
+                |index| over(&place(index), "bytes in a buffer", blob(index).size, limits.buffer_bytes);
+            let mut textures = used.textures.iter();
+            let texture =
+                |texture: &WeightTexture| texture_size(&place(texture.blob), &texture.object, limits);
+            used.blobs.into_iter().find_map(buffer).or_else(|| textures.find_map(texture))
         })
         .or_else(|| {
             variant.derived.iter().enumerate().find_map(|(index, size)| {
@@ -62,9 +67,12 @@ fn texture_size(place: &str, texture: &TextureObject, limits: &DeviceLimits) -> 
 /// Everything at once, since an init program runs when all else is there.
 fn total_memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason> {
     let texels = program.variant.textures.iter().map(TextureObject::size_bytes);
-    let blobs = program.used_weights().into_iter().map(|index| program.bundle.manifest().weights[index].size);
+    let used = program.used_weights();
+    let blobs = used.blobs.iter().map(|&index| program.bundle.manifest().weights[index].size);
+    let filled = used.textures.iter().map(|texture| texture.object.size_bytes());
     let derived = program.variant.derived.iter().copied();
-    let needed = texels.chain(blobs).chain(derived).fold(program.variant.arena_bytes, u64::saturating_add);
+    let all = texels.chain(blobs).chain(filled).chain(derived);
+    let needed = all.fold(program.variant.arena_bytes, u64::saturating_add);
     over("the program", "bytes of device memory", needed, limits.memory_bytes)
 }
 
@@ -161,7 +169,7 @@ fn ranges(place: &str, shader: &Shader, dispatch: &Dispatch, limits: &DeviceLimi
             size / element.texel_bytes(),
             limits.image_buffer_texels.into(),
         ),
-        Resource::Texture(_) => None,
+        Resource::Texture(_) | Resource::WeightTexture { .. } => None,
     })
 }
 
@@ -190,6 +198,19 @@ mod tests {
                 true,
                 Resource::ArenaTexels { element, offset: 768, size: 48 },
             ),
+            (
+                BindingKind::Texture { kind: TextureKind::Array, element: DeviceElement::F16 },
+                false,
+                Resource::WeightTexture {
+                    blob: 1,
+                    offset: 0,
+                    texture: TextureObject {
+                        kind: TextureKind::Array,
+                        element: DeviceElement::F16,
+                        extent_px: [2, 1, 21],
+                    },
+                },
+            ),
         ];
         let mut writer = BundleWriter::new(Provenance {
             compiler: String::new(),
@@ -199,6 +220,8 @@ mod tests {
             profiles: Vec::new(),
         });
         writer.add_weight("w", [7; 900]).unwrap();
+        // Only its texture takes memory on the device.
+        writer.add_weight("t", [8; 2000]).unwrap();
         let slot = |(binding, (kind, writable, _)): (u32, &(BindingKind, bool, Resource))| BindingSlot {
             group: 0,
             binding,
@@ -265,14 +288,14 @@ mod tests {
             buffer_bytes: 1024,
             texture_2d_px: 20,
             texture_3d_px: 20,
-            texture_layers: 20,
+            texture_layers: 21,
             image_buffer_texels: 3,
             storage_buffers: 2,
             uniform_buffers: 1,
-            sampled_images: 1,
+            sampled_images: 2,
             storage_images: 1,
-            resources: 5,
-            memory_bytes: 1024 + 3 * 20 * 16 + 900 + 1008,
+            resources: 6,
+            memory_bytes: 1024 + 3 * 20 * 16 + 900 + 2 * 21 * 8 + 1008,
         }
     }
 
@@ -331,12 +354,13 @@ mod tests {
         );
         check(|l| l.storage_buffers = 1, "dispatch `step` needs 2 storage buffers, the device allows 1");
         check(|l| l.uniform_buffers = 0, "dispatch `step` needs 1 uniform buffers, the device allows 0");
-        check(|l| l.sampled_images = 0, "dispatch `step` needs 1 sampled images, the device allows 0");
+        check(|l| l.sampled_images = 1, "dispatch `step` needs 2 sampled images, the device allows 1");
+        check(|l| l.texture_layers = 20, "weight `t` needs 21 layers, the device allows 20");
         check(|l| l.storage_images = 0, "dispatch `step` needs 1 storage images, the device allows 0");
-        check(|l| l.resources = 4, "dispatch `step` needs 5 resources, the device allows 4");
+        check(|l| l.resources = 5, "dispatch `step` needs 6 resources, the device allows 5");
         check(
             |l| l.memory_bytes -= 1,
-            "the program needs 3892 bytes of device memory, the device allows 3891",
+            "the program needs 4228 bytes of device memory, the device allows 4227",
         );
     }
 }

@@ -14,6 +14,7 @@ mod scalar;
 mod speed;
 mod views;
 mod vision;
+mod weights;
 mod winograd;
 
 /// One graph.
@@ -51,6 +52,7 @@ const FAMILIES: &[&[Case]] = &[
     speed::CASES,
     views::CASES,
     vision::CASES,
+    weights::CASES,
     winograd::CASES,
 ];
 

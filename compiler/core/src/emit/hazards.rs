@@ -27,7 +27,7 @@ impl Touched {
                 Some(Self::Bytes(Some(blob), offset, offset + size))
             }
             Resource::Texture(index) => Some(Self::Texture(index)),
-            Resource::Weights { .. } | Resource::WeightTexels { .. } => None,
+            Resource::Weights { .. } | Resource::WeightTexels { .. } | Resource::WeightTexture { .. } => None,
         }
     }
 

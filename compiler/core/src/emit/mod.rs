@@ -16,7 +16,7 @@ use crate::profile::Profile;
 use crate::program::{Content, PackedConstant, PackedKey, Port, Program, ProgramStep};
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
-    Resource, Shader, Target, TextureKind, Variant,
+    Resource, Shader, Target, TextureKind, TextureObject, Variant,
 };
 use drift_bundle::{BundleWriter, WeightSource};
 use drift_ir::ElementType;
@@ -190,7 +190,10 @@ impl Emitter<'_> {
                 (Held::Stored(blob), Object::ImageBuffer) => {
                     Resource::WeightTexels { element, blob, offset, size }
                 }
-                (Held::Stored(blob), _) => Resource::Weights { blob, offset, size },
+                (Held::Stored(blob), Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
+                    Resource::WeightTexture { blob, offset, texture: weight_texture(binding) }
+                }
+                (Held::Stored(blob), Object::Buffer) => Resource::Weights { blob, offset, size },
                 (Held::Derived(blob), Object::ImageBuffer) => {
                     Resource::DerivedTexels { element, blob, offset, size }
                 }
@@ -243,6 +246,16 @@ pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
         .collect()
 }
 
+/// The texture of weights that is bound.
+fn weight_texture(binding: &Binding) -> TextureObject {
+    let [width, height] = binding.extent_px.unwrap_or_else(|| unreachable!("weights alone are textures"));
+    TextureObject {
+        kind: texture_kind(binding.object),
+        element: device_element(binding.element),
+        extent_px: [width as u32, height as u32, 1],
+    }
+}
+
 fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding], target: Target) -> Shader {
     let slots = bindings.iter().map(|binding| BindingSlot {
         group: binding.group,
@@ -285,7 +298,11 @@ fn merge_requirements(requires: &mut Vec<Requirement>, kernel: &EmittedKernel, b
                 let texels = binding.size_bytes / (4 * binding.element.size_bytes());
                 raise(requires, Requirement::ImageBufferTexels(texels as u32));
             }
-            Object::Texture2d | Object::TextureArray | Object::Texture3d => {}
+            Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+                if let Some([width, height]) = binding.extent_px {
+                    raise(requires, Requirement::Texture2dSize(width.max(height) as u32));
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ mod mali;
 
 pub use families::{ALL, DEVICES, GENERIC, VULKAN};
 
-use crate::physical::weights::{WeightsForm, WeightsOrder};
+use crate::physical::weights::{WeightsChoice, WeightsForm, WeightsOrder};
 
 /// Element types of a cooperative matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +103,13 @@ impl WeightsForms {
         product: WeightsForm::buffer(WeightsOrder::ROWS),
     };
 
-    /// One form for all.
-    pub const fn all(form: WeightsForm) -> Self {
-        Self { direct: form, per_channel: form, product: form }
+    /// These forms with what a caller asked for.
+    pub fn with(self, choice: WeightsChoice) -> Self {
+        Self {
+            direct: choice.apply(self.direct),
+            per_channel: choice.apply(self.per_channel),
+            product: choice.apply(self.product),
+        }
     }
 }
 

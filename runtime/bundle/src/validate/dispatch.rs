@@ -3,7 +3,8 @@
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
 use crate::manifest::{
-    BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, Resource, Target, Variant,
+    BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, Resource, Target, TextureKind,
+    TextureObject, Variant,
 };
 
 /// The list that a dispatch is of.
@@ -26,7 +27,7 @@ impl Program {
 }
 
 use super::hazard::place;
-use super::{aligned, nonzero, range};
+use super::{aligned, nonzero, range, variant};
 
 /// Returns the slots of the dispatch's shader.
 pub(super) fn dispatch<'a>(
@@ -73,6 +74,12 @@ fn exists(manifest: &Manifest, variant: &Variant, resource: &Resource) -> Result
             aligned("offset in a weight", offset, ALIGNMENT_BYTES)?;
             range(offset, size, "weight", blob.size)
         }
+        Resource::WeightTexture { blob, offset, texture } => {
+            let blob = indexed("weight", &manifest.weights, blob)?;
+            aligned("offset in a weight", offset, ALIGNMENT_BYTES)?;
+            variant::texture(&texture)?;
+            range(offset, texture.size_bytes(), "weight", blob.size)
+        }
         Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
             let blob = indexed("derived blob", &variant.derived, blob)?;
             aligned("offset in a derived blob", offset, ALIGNMENT_BYTES)?;
@@ -106,11 +113,10 @@ fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Re
             }
         }
         (BindingKind::Texture { kind, element }, Resource::Texture(index)) => {
-            let texture = indexed("texture", &variant.textures, index)?;
-            if kind != texture.kind {
-                return Err(Flaw::TextureKind { slot, expected: kind, found: texture.kind });
-            }
-            same_element(slot, element, texture.element)
+            same_texture(slot, (kind, element), indexed("texture", &variant.textures, index)?)
+        }
+        (BindingKind::Texture { kind, element }, Resource::WeightTexture { texture, .. }) => {
+            same_texture(slot, (kind, element), &texture)
         }
         (
             BindingKind::ImageBuffer { element },
@@ -125,6 +131,17 @@ fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Re
             Err(Flaw::Kind { slot, expected: kind_name(kind), found: resource_name(resource) })
         }
     }
+}
+
+fn same_texture(
+    slot: usize,
+    (kind, element): (TextureKind, DeviceElement),
+    texture: &TextureObject,
+) -> Result<(), Flaw> {
+    if kind != texture.kind {
+        return Err(Flaw::TextureKind { slot, expected: kind, found: texture.kind });
+    }
+    same_element(slot, element, texture.element)
 }
 
 fn same_element(slot: usize, expected: DeviceElement, found: DeviceElement) -> Result<(), Flaw> {
@@ -169,6 +186,7 @@ const fn resource_name(resource: Resource) -> &'static str {
         Resource::Texture(_) => "texture",
         Resource::ArenaTexels { .. } => "texel range of the arena",
         Resource::WeightTexels { .. } => "texel range of a weight",
+        Resource::WeightTexture { .. } => "texture of a weight",
         Resource::Derived { .. } => "range of a derived blob",
         Resource::DerivedTexels { .. } => "texel range of a derived blob",
     }

@@ -31,7 +31,7 @@ pub(super) fn place(resource: &Resource) -> Option<(Memory, Range<u64>)> {
         Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
             Some((Memory::Derived(blob), offset..offset + size))
         }
-        Resource::Weights { .. } | Resource::WeightTexels { .. } => None,
+        Resource::Weights { .. } | Resource::WeightTexels { .. } | Resource::WeightTexture { .. } => None,
     }
 }
 

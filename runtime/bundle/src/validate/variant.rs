@@ -83,7 +83,8 @@ fn requirement(requirement: &Requirement) -> Result<(), Flaw> {
     }
 }
 
-fn texture(texture: &TextureObject) -> Result<(), Flaw> {
+/// Sides that some device may have.
+pub(super) fn texture(texture: &TextureObject) -> Result<(), Flaw> {
     let names = ["texture width", "texture height", "texture depth"];
     for (what, size) in names.into_iter().zip(texture.extent_px) {
         if size == 0 {

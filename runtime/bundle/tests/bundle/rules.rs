@@ -89,7 +89,7 @@ fn slots_get_what_they_take() {
     check("size of a texel range is 24, not a multiple of 16", |m| {
         bound(m)[3] = Resource::ArenaTexels { element: DeviceElement::F32, offset: 512, size: 24 };
     });
-    check("8 resources are bound, shader `conv_tiled_0` declares 9", |m| {
+    check("9 resources are bound, shader `conv_tiled_0` declares 10", |m| {
         bound(m).pop();
     });
     check("is for Metal, the entry is for Vulkan", |m| variant(m).dispatches[0].shader = 1);
@@ -109,6 +109,39 @@ fn what_is_written_is_bound_once() {
         m.shaders[0].bindings[3].kind =
             BindingKind::Texture { kind: TextureKind::D2, element: DeviceElement::F16 };
         variant(m).dispatches[0].bindings[3] = Resource::Texture(0);
+    });
+}
+
+#[test]
+fn textures_of_weights_are_filled_from_their_blobs() {
+    let bind = |m: &mut Manifest, offset, change: fn(&mut TextureObject)| {
+        let mut texture = sample::weight_texture();
+        change(&mut texture);
+        bound(m)[9] = Resource::WeightTexture { blob: 0, offset, texture };
+    };
+    check("bytes 256 + 480 leave the weight of 700", |m| bind(m, 256, |t| t.extent_px[0] = 12));
+    check("leave the weight", |m| bind(m, u64::MAX - 255, |_| ()));
+    check("offset in a weight is 128, not a multiple of 256", |m| bind(m, 128, |_| ()));
+    check("weight 2 does not exist", |m| {
+        bound(m)[9] = Resource::WeightTexture { blob: 2, offset: 0, texture: sample::weight_texture() };
+    });
+    check("texture width is zero", |m| bind(m, 256, |t| t.extent_px[0] = 0));
+    check("texture depth of a 2D texture", |m| bind(m, 0, |t| t.extent_px = [1, 1, 2]));
+    check("texture height", |m| bind(m, 256, |t| t.extent_px[1] = u32::MAX));
+    check("slot 9 takes F16 channels, F32 is bound", |m| {
+        bind(m, 256, |t| (t.element, t.extent_px) = (DeviceElement::F32, [1; 3]));
+    });
+    check("slot 9 takes a texture of kind D2, one of kind D3 is bound", |m| {
+        bind(m, 256, |t| t.kind = TextureKind::D3)
+    });
+    check("slot 9 takes a texture, a range of a weight is bound", |m| {
+        bound(m)[9] = Resource::Weights { blob: 0, offset: 0, size: 16 };
+    });
+    check("slot 0 takes a storage buffer, a texture of a weight is bound", |m| {
+        bound(m)[0] = Resource::WeightTexture { blob: 0, offset: 0, texture: sample::weight_texture() };
+    });
+    check("slot 2 is writable and bound to weights", |m| {
+        bound(m)[2] = Resource::WeightTexture { blob: 0, offset: 0, texture: sample::weight_texture() };
     });
 }
 

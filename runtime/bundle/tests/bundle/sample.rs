@@ -45,6 +45,7 @@ pub(crate) fn shader(target: Target, name: &str) -> Shader {
             slot(2, 0, BindingKind::UniformBuffer { min_bytes: 16 }, false),
             slot(1, 2, BindingKind::StorageBuffer { min_bytes: 100 }, false),
             slot(1, 3, BindingKind::ImageBuffer { element: DeviceElement::F32 }, false),
+            slot(1, 4, BindingKind::Texture { kind: TextureKind::D2, element: DeviceElement::F16 }, false),
         ],
     }
 }
@@ -63,6 +64,11 @@ fn deriving(target: Target) -> Shader {
     }
 }
 
+/// 440 of the 444 bytes that blob 0 has from offset 256 on.
+pub(crate) fn weight_texture() -> TextureObject {
+    TextureObject { kind: TextureKind::D2, element: DeviceElement::F16, extent_px: [11, 5, 1] }
+}
+
 fn dispatch(name: &str, shader: u32) -> Dispatch {
     Dispatch {
         name: name.to_owned(),
@@ -77,6 +83,7 @@ fn dispatch(name: &str, shader: u32) -> Dispatch {
             Resource::Weights { blob: 1, offset: 0, size: 16 },
             Resource::Derived { blob: 0, offset: 256, size: 200 },
             Resource::DerivedTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 64 },
+            Resource::WeightTexture { blob: 0, offset: 256, texture: weight_texture() },
         ],
         workgroups: [3, 2, 1],
         barrier: true,

@@ -12,9 +12,9 @@ use super::derived::Derived;
 use super::failed;
 use super::memory::Buffer;
 use super::pipeline::{Pipelines, descriptor_type};
-use super::texture::{self, Textures};
+use super::texture::{self, Role, Textures};
 use super::upload::Weights;
-use crate::backend::Program;
+use crate::backend::{Program, WeightTexture};
 use crate::error::RuntimeError;
 
 /// The memory that resources lie in.
@@ -33,6 +33,12 @@ impl Memory<'_> {
     fn weight(&self, blob: u32) -> (vk::Buffer, u64) {
         let found = self.weights.place(blob as usize).or_else(|| self.passing.place(blob as usize));
         found.unwrap_or_else(|| unreachable!("verified: every weight in use is loaded"))
+    }
+
+    /// The texture of weights that is bound, if one is.
+    fn weight_texture(&self, resource: &Resource) -> Option<vk::ImageView> {
+        let texture = WeightTexture::of(resource)?;
+        self.weights.texture(&texture).or_else(|| self.passing.texture(&texture))
     }
 }
 
@@ -88,7 +94,7 @@ impl Bindings {
                 Resource::Arena { .. } | Resource::Weights { .. } | Resource::Derived { .. } => {
                     write = write.buffer_info(&buffer);
                 }
-                Resource::Texture(_) => write = write.image_info(&image),
+                Resource::Texture(_) | Resource::WeightTexture { .. } => write = write.image_info(&image),
                 Resource::ArenaTexels { .. }
                 | Resource::WeightTexels { .. }
                 | Resource::DerivedTexels { .. } => {
@@ -190,6 +196,7 @@ fn buffer_range(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorBuffe
             (buffer, start + offset, size)
         }
         Resource::Texture(_)
+        | Resource::WeightTexture { .. }
         | Resource::ArenaTexels { .. }
         | Resource::WeightTexels { .. }
         | Resource::DerivedTexels { .. } => (vk::Buffer::null(), 0, 0),
@@ -211,23 +218,19 @@ fn texel_range(resource: &Resource, memory: Memory<'_>) -> Option<(vk::Buffer, D
         Resource::Arena { .. }
         | Resource::Weights { .. }
         | Resource::Derived { .. }
-        | Resource::Texture(_) => None,
+        | Resource::Texture(_)
+        | Resource::WeightTexture { .. } => None,
     }
 }
 
 fn image(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorImageInfo; 1] {
-    let image_view = match *resource {
-        Resource::Texture(index) => memory.textures.views[index as usize],
-        Resource::Arena { .. }
-        | Resource::Weights { .. }
-        | Resource::Derived { .. }
-        | Resource::ArenaTexels { .. }
-        | Resource::WeightTexels { .. }
-        | Resource::DerivedTexels { .. } => vk::ImageView::null(),
+    let (image_view, role) = match *resource {
+        Resource::Texture(index) => (Some(memory.textures.views[index as usize]), Role::Activations),
+        _ => (memory.weight_texture(resource), Role::Weights),
     };
     [vk::DescriptorImageInfo {
         sampler: vk::Sampler::null(),
-        image_view,
-        image_layout: vk::ImageLayout::GENERAL,
+        image_view: image_view.unwrap_or(vk::ImageView::null()),
+        image_layout: role.layout(),
     }]
 }

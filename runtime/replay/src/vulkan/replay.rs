@@ -15,9 +15,9 @@ use super::memory::{Buffer, Purpose};
 use super::pipeline::Pipelines;
 use super::query::Queries;
 use super::record::Recorder;
-use super::texture::Textures;
+use super::texture::{Role, Textures};
 use super::upload::Weights;
-use crate::backend::{Loaded, Program, Replay, submissions};
+use crate::backend::{Loaded, Program, Replay, UsedWeights, submissions};
 use crate::error::RuntimeError;
 use crate::report::{DeviceBytes, LoadTimes, Timings};
 use crate::session::LoadOptions;
@@ -69,8 +69,8 @@ pub(crate) fn load(
 ) -> Result<Vec<Loaded>, RuntimeError> {
     let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
     let mut clock = Clock(Instant::now());
-    let blobs = programs.iter().flat_map(Program::weights_of_runs).collect();
-    let weights = Arc::new(Weights::load(context, bundle, &blobs, options.timeout)?);
+    let used = programs.iter().map(Program::weights_of_runs).fold(UsedWeights::default(), UsedWeights::and);
+    let weights = Arc::new(Weights::load(context, bundle, &used, options.timeout)?);
     let upload = clock.lap();
     let arena = |bytes| Buffer::new(context, bytes, Purpose::Device).map(Arc::new);
     let sharing = programs.iter().filter(|program| program.may_share());
@@ -96,7 +96,7 @@ fn load_one(
 ) -> Result<Loaded, RuntimeError> {
     let mut clock = Clock(Instant::now());
     let variant = program.variant;
-    let textures = Textures::new(context, &variant.textures)?;
+    let textures = Textures::new(context, &variant.textures, Role::Activations)?;
     let derived = Derived::new(context, &variant.derived)?;
     let inputs = Staged::new(context, &program.input_ranges(), Purpose::Upload)?;
     let outputs = Staged::new(context, &program.output_ranges(), Purpose::Download)?;
@@ -192,9 +192,10 @@ fn initialise(
     options: &LoadOptions,
 ) -> Result<(u64, Duration), RuntimeError> {
     let mut clock = Clock(Instant::now());
-    let mut blobs = program.weights_of_init();
-    blobs.retain(|blob| memory.weights.place(*blob).is_none());
-    let passing = Weights::load(context, program.bundle, &blobs, options.timeout)?;
+    let mut used = program.weights_of_init();
+    used.blobs.retain(|blob| memory.weights.place(*blob).is_none());
+    used.textures.retain(|texture| memory.weights.texture(texture).is_none());
+    let passing = Weights::load(context, program.bundle, &used, options.timeout)?;
     let upload = clock.lap();
     let memory = Memory { passing: &passing, ..memory };
     let dispatches = &program.variant.init;

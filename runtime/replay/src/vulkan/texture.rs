@@ -1,4 +1,5 @@
-//! Pooled textures: images in one layout for their whole life, with as few allocations as limits allow.
+//! Textures, pooled for activations or filled with weights: images in one layout once they are filled, with as few
+//! allocations as limits allow.
 #![expect(unsafe_code, reason = "calls Vulkan")]
 
 use std::sync::Arc;
@@ -10,6 +11,33 @@ use super::context::Context;
 use super::failed;
 use super::memory::{self, Purpose};
 use crate::error::RuntimeError;
+
+/// What textures are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Kernels read and write them.
+    Activations,
+    /// Filled at load, then read.
+    Weights,
+}
+
+impl Role {
+    fn usage(self) -> vk::ImageUsageFlags {
+        let read = vk::ImageUsageFlags::SAMPLED | vk::ImageUsageFlags::TRANSFER_DST;
+        match self {
+            Self::Activations => read | vk::ImageUsageFlags::STORAGE,
+            Self::Weights => read,
+        }
+    }
+
+    /// The layout in which kernels find them.
+    pub(crate) const fn layout(self) -> vk::ImageLayout {
+        match self {
+            Self::Activations => vk::ImageLayout::GENERAL,
+            Self::Weights => vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
+        }
+    }
+}
 
 /// The textures of a variant.
 pub(crate) struct Textures {
@@ -41,7 +69,11 @@ pub(crate) const WHOLE: vk::ImageSubresourceRange = vk::ImageSubresourceRange {
 };
 
 impl Textures {
-    pub(crate) fn new(context: &Arc<Context>, objects: &[TextureObject]) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        objects: &[TextureObject],
+        role: Role,
+    ) -> Result<Self, RuntimeError> {
         let mut textures = Self {
             context: Arc::clone(context),
             images: Vec::with_capacity(objects.len()),
@@ -50,7 +82,7 @@ impl Textures {
             size: 0,
         };
         for object in objects {
-            textures.create_image(object)?;
+            textures.create_image(object, role)?;
         }
         textures.bind_memory()?;
         for (index, object) in objects.iter().enumerate() {
@@ -59,7 +91,7 @@ impl Textures {
         Ok(textures)
     }
 
-    fn create_image(&mut self, object: &TextureObject) -> Result<(), RuntimeError> {
+    fn create_image(&mut self, object: &TextureObject, role: Role) -> Result<(), RuntimeError> {
         let [width, height, last] = object.extent_px;
         let (image_type, depth, layers) = match object.kind {
             TextureKind::D2 => (vk::ImageType::TYPE_2D, 1, 1),
@@ -74,12 +106,8 @@ impl Textures {
             .array_layers(layers)
             .samples(vk::SampleCountFlags::TYPE_1)
             .tiling(vk::ImageTiling::OPTIMAL)
-            .usage(
-                vk::ImageUsageFlags::SAMPLED
-                    | vk::ImageUsageFlags::STORAGE
-                    | vk::ImageUsageFlags::TRANSFER_DST,
-            );
-        // SAFETY: Vulkan requires both usages of these formats, and the size is within the device's limits.
+            .usage(role.usage());
+        // SAFETY: Vulkan requires these usages of these formats, and the size is within the device's limits.
         let image =
             unsafe { self.context.device.create_image(&info, None) }.map_err(failed("creating a texture"))?;
         self.images.push(image);

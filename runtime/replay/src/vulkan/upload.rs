@@ -1,18 +1,23 @@
-//! Weights: which buffer each blob lies in, and its way there from the mapped file.
+//! Weights: which buffer each blob lies in, which textures are made of it, and its way there from the mapped file.
 //!
 //! Where the host sees device memory, blobs are copied in place. Elsewhere they pass through two small
-//! buffers in turn, so that host memory holds a few megabytes of weights at a time, whatever their size.
+//! buffers in turn, so that host memory holds a few megabytes of weights at a time, whatever their size. So do textures,
+//! whose order in memory is the driver's affair.
+#![expect(unsafe_code, reason = "calls Vulkan")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
+use drift_bundle::manifest::{TextureKind, TextureObject};
 use drift_bundle::{ALIGNMENT_BYTES, Bundle};
 
 use super::commands::{CommandPool, Fence, copy};
 use super::context::Context;
 use super::memory::{Buffer, Purpose};
+use super::texture::{self, Role, Textures};
+use crate::backend::{UsedWeights, WeightTexture};
 use crate::error::RuntimeError;
 
 /// Each of the two buffers that weights pass through.
@@ -26,6 +31,9 @@ pub(crate) struct Weights {
     pub(crate) buffers: Vec<Buffer>,
     /// For each blob in use: which buffer, and where in it.
     places: BTreeMap<usize, (usize, u64)>,
+    textures: Option<Textures>,
+    /// For each texture in use its number in `textures`.
+    texture_numbers: BTreeMap<WeightTexture, usize>,
     /// Host-visible bytes that were needed meanwhile.
     pub(crate) staging_bytes: u64,
 }
@@ -33,23 +41,34 @@ pub(crate) struct Weights {
 impl Weights {
     /// No blobs.
     pub(crate) fn none() -> Self {
-        Self { buffers: Vec::new(), places: BTreeMap::new(), staging_bytes: 0 }
+        Self {
+            buffers: Vec::new(),
+            places: BTreeMap::new(),
+            textures: None,
+            texture_numbers: BTreeMap::new(),
+            staging_bytes: 0,
+        }
     }
 
-    /// Allocates buffers for these blobs of `bundle` and copies them there.
+    /// Allocates buffers and textures for these weights of `bundle` and copies them there.
     pub(crate) fn load(
         context: &Arc<Context>,
         bundle: &Bundle,
-        blobs: &BTreeSet<usize>,
+        used: &UsedWeights,
         timeout: Duration,
     ) -> Result<Self, RuntimeError> {
+        let blobs = &used.blobs;
         let (places, sizes) = place(blobs.iter().map(|blob| bundle.manifest().weights[*blob].size), context);
         let mut buffers = Vec::with_capacity(sizes.len());
         for size in sizes {
             buffers.push(Buffer::new(context, size, Purpose::Device)?);
         }
         let places = blobs.iter().copied().zip(places).collect();
-        let mut weights = Self { buffers, places, staging_bytes: 0 };
+        let objects: Vec<TextureObject> = used.textures.iter().map(|texture| texture.object).collect();
+        let made = || Textures::new(context, &objects, Role::Weights);
+        let textures = (!objects.is_empty()).then(made).transpose()?;
+        let texture_numbers = used.textures.iter().copied().zip(0..).collect();
+        let mut weights = Self { buffers, places, textures, texture_numbers, staging_bytes: 0 };
         weights.fill(context, bundle, timeout)?;
         Ok(weights)
     }
@@ -60,9 +79,16 @@ impl Weights {
         Some((self.buffers[*buffer].raw, *offset))
     }
 
-    /// Sum of the buffers.
+    /// A texture, if it is among these.
+    pub(crate) fn texture(&self, texture: &WeightTexture) -> Option<vk::ImageView> {
+        let number = self.texture_numbers.get(texture)?;
+        Some(self.textures.as_ref()?.views[*number])
+    }
+
+    /// Sum of the buffers and textures.
     pub(crate) fn bytes(&self) -> u64 {
-        self.buffers.iter().map(|buffer| buffer.size).sum()
+        let buffers: u64 = self.buffers.iter().map(|buffer| buffer.size).sum();
+        buffers + self.textures.as_ref().map_or(0, |textures| textures.size)
     }
 
     fn fill(
@@ -79,11 +105,14 @@ impl Weights {
                 mapped[*offset as usize..][..bytes.len()].copy_from_slice(bytes);
                 continue;
             }
-            let staging = match &mut staging {
-                Some(staging) => staging,
-                none => none.insert(Staging::new(context, timeout)?),
-            };
-            staging.upload(bytes, buffer, *offset)?;
+            lazily(&mut staging, context, timeout)?.upload(bytes, buffer, *offset)?;
+        }
+        for (texture, number) in &self.texture_numbers {
+            let WeightTexture { blob, offset, object } = texture;
+            let bytes = bundle.weight_bytes(&bundle.manifest().weights[*blob]);
+            let texels = &bytes[*offset as usize..][..object.size_bytes() as usize];
+            let images = self.textures.as_ref().map_or(&[][..], |textures| &textures.images);
+            lazily(&mut staging, context, timeout)?.fill(texels, images[*number], object)?;
         }
         if let Some(mut staging) = staging {
             staging.finish()?;
@@ -91,6 +120,18 @@ impl Weights {
         }
         Ok(())
     }
+}
+
+/// The staging buffers, made when they are first needed.
+fn lazily<'a>(
+    staging: &'a mut Option<Staging>,
+    context: &Arc<Context>,
+    timeout: Duration,
+) -> Result<&'a mut Staging, RuntimeError> {
+    Ok(match staging {
+        Some(staging) => staging,
+        none => none.insert(Staging::new(context, timeout)?),
+    })
 }
 
 /// For blobs of these sizes which buffer each lies in and where, and the sizes of the buffers.
@@ -153,24 +194,134 @@ impl Staging {
     fn upload(&mut self, bytes: &[u8], target: &Buffer, offset: u64) -> Result<(), RuntimeError> {
         let mut at = offset;
         for part in bytes.chunks(STAGING_BYTES as usize) {
-            let current = self.next;
-            self.next = (current + 1) % self.slots.len();
-            let slot = &mut self.slots[current];
-            slot.wait(&self.context, self.timeout)?;
-            slot.host_bytes()[..part.len()].copy_from_slice(part);
-            let source = slot.buffer.raw;
-            self.commands.record_again(slot.commands, |commands| {
-                copy(&self.context, commands, (source, 0), (target.raw, at), part.len() as u64);
+            self.pass(part, |context, commands, source| {
+                copy(context, commands, (source, 0), (target.raw, at), part.len() as u64);
             })?;
-            self.context.submit(&[slot.commands], slot.fence.raw)?;
-            slot.pending = true;
             at += part.len() as u64;
         }
         Ok(())
     }
 
+    /// Fills a texture of weights: rows of texels without gaps, then layers.
+    fn fill(&mut self, bytes: &[u8], image: vk::Image, object: &TextureObject) -> Result<(), RuntimeError> {
+        let [width, height, layers] = object.extent_px;
+        let row_bytes = u64::from(width) * object.element.texel_bytes();
+        let part_rows = (STAGING_BYTES / row_bytes).clamp(1, height.into()) as usize;
+        let row_bytes = row_bytes as usize;
+        for (layer, rows) in bytes.chunks(row_bytes * height as usize).enumerate() {
+            for (number, part) in rows.chunks(row_bytes * part_rows).enumerate() {
+                let first_row = number * part_rows;
+                let part_height = part.len() / row_bytes;
+                let begins = layer == 0 && first_row == 0;
+                let ends = layer + 1 == layers as usize && first_row + part_height == height as usize;
+                let region = region(object, layer, first_row, part_height);
+                self.pass(part, |context, commands, source| {
+                    if begins {
+                        transition(context, commands, image, Filling::Begins);
+                    }
+                    let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
+                    // SAFETY: the command buffer is recording, and the region is inside of both objects.
+                    unsafe {
+                        context.device.cmd_copy_buffer_to_image(commands, source, image, target, &[region]);
+                    }
+                    if ends {
+                        transition(context, commands, image, Filling::Ends);
+                    }
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies `part` into the next buffer and submits what `body` records for it.
+    fn pass(
+        &mut self,
+        part: &[u8],
+        body: impl FnOnce(&Context, vk::CommandBuffer, vk::Buffer),
+    ) -> Result<(), RuntimeError> {
+        let current = self.next;
+        self.next = (current + 1) % self.slots.len();
+        let slot = &mut self.slots[current];
+        slot.wait(&self.context, self.timeout)?;
+        slot.host_bytes()[..part.len()].copy_from_slice(part);
+        let source = slot.buffer.raw;
+        self.commands.record_again(slot.commands, |commands| body(&self.context, commands, source))?;
+        self.context.submit(&[slot.commands], slot.fence.raw)?;
+        slot.pending = true;
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<(), RuntimeError> {
         self.slots.iter_mut().try_for_each(|slot| slot.wait(&self.context, self.timeout))
+    }
+}
+
+/// `rows` of one layer, from the start of a buffer.
+fn region(object: &TextureObject, layer: usize, first_row: usize, rows: usize) -> vk::BufferImageCopy {
+    let (array_layer, depth) = match object.kind {
+        TextureKind::Array => (layer, 0),
+        TextureKind::D2 | TextureKind::D3 => (0, layer),
+    };
+    vk::BufferImageCopy {
+        buffer_offset: 0,
+        // Without gaps.
+        buffer_row_length: 0,
+        buffer_image_height: 0,
+        image_subresource: vk::ImageSubresourceLayers {
+            aspect_mask: vk::ImageAspectFlags::COLOR,
+            mip_level: 0,
+            base_array_layer: array_layer as u32,
+            layer_count: 1,
+        },
+        image_offset: vk::Offset3D { x: 0, y: first_row as i32, z: depth as i32 },
+        image_extent: vk::Extent3D { width: object.extent_px[0], height: rows as u32, depth: 1 },
+    }
+}
+
+/// A side of the filling of a texture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filling {
+    Begins,
+    Ends,
+}
+
+/// Records the way from no contents to a target of copies, or from there to what kernels read.
+fn transition(context: &Context, commands: vk::CommandBuffer, image: vk::Image, side: Filling) {
+    let copied = (
+        vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+        vk::PipelineStageFlags::TRANSFER,
+        vk::AccessFlags::TRANSFER_WRITE,
+    );
+    let (from, to) = match side {
+        Filling::Begins => (
+            (vk::ImageLayout::UNDEFINED, vk::PipelineStageFlags::TOP_OF_PIPE, vk::AccessFlags::empty()),
+            copied,
+        ),
+        Filling::Ends => (
+            copied,
+            (Role::Weights.layout(), vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ),
+        ),
+    };
+    let barrier = [vk::ImageMemoryBarrier::default()
+        .image(image)
+        .subresource_range(texture::WHOLE)
+        .old_layout(from.0)
+        .new_layout(to.0)
+        .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+        .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+        .src_access_mask(from.2)
+        .dst_access_mask(to.2)];
+    // SAFETY: the command buffer is recording, and the image has memory.
+    unsafe {
+        context.device.cmd_pipeline_barrier(
+            commands,
+            from.1,
+            to.1,
+            vk::DependencyFlags::empty(),
+            &[],
+            &[],
+            &barrier,
+        );
     }
 }
 

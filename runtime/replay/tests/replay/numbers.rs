@@ -1,6 +1,6 @@
 //! Programs that compute, on every kind of resource.
 
-use drift_bundle::manifest::{DeviceElement, HostElement, Requirement, Resource, TextureKind};
+use drift_bundle::manifest::{DeviceElement, HostElement, Requirement, Resource, TextureKind, TextureObject};
 use drift_runtime::{LoadOptions, SubmitLimits};
 use half::f16;
 
@@ -184,6 +184,91 @@ fn texel_buffers_are_written_and_read_from_arena_and_weights() {
         let y: Vec<f32> = session.read("y").unwrap();
         let expected: Vec<f32> = (0..12).map(|at| x[at] + w[(2 - at / 4) * 4 + at % 4]).collect();
         assert_eq!(y, expected);
+    });
+}
+
+#[test]
+fn textures_are_filled_with_weights() {
+    let kernel = "
+        @group(1) @binding(0) var w: texture_2d<f32>;
+        @group(1) @binding(1) var a: texture_2d_array<f32>;
+        @group(1) @binding(2) var v: texture_3d<f32>;
+        @group(1) @binding(3) var<storage, read> plain: array<f32, 4>;
+        @group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>, 30>;
+        @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+            let px = vec2<i32>(at.xy);
+            let z = i32(at.z);
+            let sum = textureLoad(a, px, z, 0) + 1000.0 * textureLoad(v, vec3<i32>(px, z), 0);
+            y[(at.z * 3u + at.y) * 5u + at.x] = sum + 0.5 * textureLoad(w, px, 0) + plain[3];
+        }";
+    let (element, kind) = (DeviceElement::F32, [TextureKind::D2, TextureKind::Array, TextureKind::D3]);
+    let texture = |blob, offset, n: usize| {
+        let layers = if n == 0 { 1 } else { 2 };
+        let texture = TextureObject { kind: kind[n], element, extent_px: [5, 3, layers] };
+        Resource::WeightTexture { blob, offset, texture }
+    };
+    on_device(|device| {
+        let flat: Vec<f32> = (0..124).map(|value| value as f32).collect();
+        let deep: Vec<f32> = (0..120).map(|value| (value * 3 % 7) as f32).collect();
+        let bundle = Program::new(512)
+            .f32_weight("flat", &flat)
+            .f32_weight("deep", &deep)
+            .f32_output("y", &[2, 3, 5, 4], 0)
+            .dispatch(
+                kernel,
+                &[
+                    // One blob as a buffer and, from two places on, as textures.
+                    texture(0, 256, 0),
+                    texture(1, 0, 1),
+                    texture(1, 0, 2),
+                    Resource::Weights { blob: 0, offset: 0, size: 16 },
+                    arena(0, 480),
+                ],
+                [5, 3, 2],
+            )
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        session.run().unwrap();
+        let expected: Vec<f32> =
+            (0..120).map(|at| 1001.0 * deep[at] + 0.5 * flat[64 + at % 60] + 3.0).collect();
+        assert_eq!(session.read::<f32>("y").unwrap(), expected);
+        assert!(session.report().bytes.weights >= 496 + 60 * 4 + 2 * 120 * 4, "textures count as weights");
+    });
+}
+
+/// More rows than pass through the staging buffers at once, the last part short.
+#[test]
+fn large_textures_are_filled_in_parts() {
+    const ROWS: usize = 1_100;
+    let kernel = "
+        @group(1) @binding(0) var w: texture_2d<f32>;
+        @group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>, 1100>;
+        @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+            y[at.x] = textureLoad(w, vec2<i32>(i32(at.x * 37u % 1024u), i32(at.x)), 0);
+        }";
+    on_device(|device| {
+        let texels: Vec<f32> = (0..1024 * ROWS * 4).map(|value| (value % 8191) as f32).collect();
+        let texture = TextureObject {
+            kind: TextureKind::D2,
+            element: DeviceElement::F32,
+            extent_px: [1024, ROWS as u32, 1],
+        };
+        let bundle = Program::new(ROWS as u64 * 16 + 240)
+            .f32_weight("w", &texels)
+            .f32_output("y", &[ROWS as u64, 4], 0)
+            .dispatch(
+                kernel,
+                &[Resource::WeightTexture { blob: 0, offset: 0, texture }, arena(0, ROWS as u64 * 16)],
+                [ROWS as u32, 1, 1],
+            )
+            .bundle();
+        let mut session = device.load(&bundle).unwrap();
+        session.run().unwrap();
+        let y: Vec<f32> = session.read("y").unwrap();
+        for (at, value) in y.iter().enumerate() {
+            let (row, lane) = (at / 4, at % 4);
+            assert_eq!(*value, texels[(row * 1024 + row * 37 % 1024) * 4 + lane], "row {row}, lane {lane}");
+        }
     });
 }
 

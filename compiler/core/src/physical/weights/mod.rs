@@ -143,6 +143,16 @@ impl WeightsObject {
     /// Every kind, simplest first.
     pub const ALL: [Self; 4] = [Self::Buffer, Self::ImageBuffer, Self::Texture2d, Self::FourTextures];
 
+    /// Name for `--weights-layout`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Buffer => "buffer",
+            Self::ImageBuffer => "image-buffer",
+            Self::Texture2d => "texture2d",
+            Self::FourTextures => "four-textures",
+        }
+    }
+
     /// What is bound.
     pub const fn object(self) -> Object {
         match self {
@@ -168,6 +178,26 @@ impl WeightsForm {
     /// An order in a storage buffer, in groups of two output slices.
     pub const fn buffer(order: WeightsOrder) -> Self {
         Self { order, group: 2, object: WeightsObject::Buffer }
+    }
+}
+
+/// What the caller asks for in place of a profile's forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WeightsChoice {
+    /// An order for all weights.
+    pub order: Option<WeightsOrder>,
+    /// An object for all weights that fit it.
+    pub object: Option<WeightsObject>,
+}
+
+impl WeightsChoice {
+    /// `form` with what was asked for.
+    pub fn apply(self, form: WeightsForm) -> WeightsForm {
+        WeightsForm {
+            order: self.order.unwrap_or(form.order),
+            object: self.object.unwrap_or(form.object),
+            ..form
+        }
     }
 }
 
