@@ -4,6 +4,7 @@ use drift_bundle::manifest::Target;
 use drift_compiler::emit::{KernelModules, plan_memory, shader_text, specialized};
 use drift_compiler::kernel::scalar::ScalarProgram;
 use drift_compiler::kernel::{Access, KernelCall};
+use drift_compiler::physical::weights::WeightsForm;
 use drift_compiler::pipeline::{memory_text, program_text};
 use drift_compiler::profile::Profile;
 use drift_compiler::program::Program;
@@ -176,7 +177,8 @@ fn the_plans_of_each_family_read_as_their_goldens() {
     }
 }
 
-/// How many steps write into each kind of object and how many change a layout, then a line a step.
+/// How many steps write into each kind of object and how many change a layout, then a line a step, with its weights where
+/// they are not in the form that most families have.
 fn outline(program: &Program) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut lines = String::new();
@@ -186,7 +188,11 @@ fn outline(program: &Program) -> String {
         *counts.entry(format!("into {object}")).or_default() += 1;
         *counts.entry("that change a layout".to_owned()).or_default() +=
             usize::from(step.name.starts_with("convert "));
-        lines.push_str(&format!("{} {} -> {object}\n", step.call.kernel.name, step.name));
+        let weights = step.call.slots.iter().find_map(|slot| slot.weights.as_ref());
+        let usual = [WeightsOrder::BLOCKS, WeightsOrder::ROWS].map(WeightsForm::buffer);
+        let weights = weights.filter(|weights| !usual.contains(&weights.form()));
+        let weights = weights.map_or(String::new(), |weights| format!(", weights {}", weights.describe()));
+        lines.push_str(&format!("{} {} -> {object}{weights}\n", step.call.kernel.name, step.name));
     }
     let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
     let at_load = match program.init.len() {

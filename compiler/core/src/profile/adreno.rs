@@ -4,7 +4,17 @@
 //! TFLite's GPU delegate starts from: 2D textures from Adreno 6xx on where an image can be made from a buffer, texture arrays
 //! before that. The percentages are ours, and only their order is known.
 
-use super::{LayoutCosts, ObjectCosts, Profile};
+use super::{LayoutCosts, ObjectCosts, Profile, WeightsForms};
+use crate::physical::weights::{WeightsForm, WeightsObject, WeightsOrder};
+
+/// Four textures for direct convolutions, with output slices along a row; a texture with the taps of a slice along a row for
+/// filters of single channels; buffers for products. So does TFLite's GPU delegate (its generic convolution, depthwise
+/// convolution and fully connected ops).
+const WEIGHTS: WeightsForms = WeightsForms {
+    direct: WeightsForm { order: WeightsOrder::ROWS, group: 2, object: WeightsObject::FourTextures },
+    per_channel: WeightsForm { order: WeightsOrder::BLOCKS, group: 2, object: WeightsObject::Texture2d },
+    ..WeightsForms::BUFFERS
+};
 
 const TEXTURES: LayoutCosts = LayoutCosts {
     // The texture caches stand before the L2 cache; loads from buffers go around them.
@@ -46,6 +56,7 @@ pub(super) const ADRENO_6XX: Profile = Profile {
         write: ObjectCosts { texture_array: 100, ..TEXTURES.write },
         ..TEXTURES
     },
+    weights: WEIGHTS,
     ..super::GENERIC
 };
 

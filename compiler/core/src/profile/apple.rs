@@ -2,7 +2,8 @@
 //!
 //! ML Drift and TFLite's GPU delegate keep activations in buffers on Metal; loads of four channels are as wide as a texture's.
 
-use super::Profile;
+use super::{Profile, WeightsForms};
+use crate::physical::weights::{WeightsForm, WeightsOrder};
 
 /// A14 and M1 on (Apple family 7 and later of Metal's feature set tables).
 pub(super) const APPLE: Profile = Profile {
@@ -18,5 +19,10 @@ pub(super) const APPLE: Profile = Profile {
     texture_2d_px: 16_384,
     texture_3d_px: 2_048,
     texture_layers: 2_048,
+    // Vectors over inputs, for dot products, in TFLite's GPU delegate.
+    weights: WeightsForms {
+        direct: WeightsForm::buffer(WeightsOrder::GROUPS_OF_INPUTS),
+        ..WeightsForms::BUFFERS
+    },
     ..super::GENERIC
 };

@@ -3,7 +3,7 @@
 //! Workgroup memory is ordinary memory behind the L1 cache on these devices (Arm's GPU best practices guide), so tiles in it gain
 //! little. TFLite's GPU delegate starts from 2D textures. The percentages are ours, and only their order is known.
 
-use super::{LayoutCosts, ObjectCosts, Profile};
+use super::{LayoutCosts, ObjectCosts, Profile, WeightsForms};
 
 /// Valhall: G57 to G715.
 pub(super) const MALI_VALHALL: Profile = Profile {
@@ -44,5 +44,7 @@ pub(super) const MALI_VALHALL: Profile = Profile {
         },
         launch_bytes: 1 << 18,
     },
+    // TFLite's GPU delegate reads weights from buffers here, in groups of the output slices that an invocation makes.
+    weights: WeightsForms::GROUPS,
     ..super::GENERIC
 };

@@ -103,6 +103,9 @@ impl WeightsForms {
         product: WeightsForm::buffer(WeightsOrder::ROWS),
     };
 
+    /// Groups of two output slices for direct convolutions, which make as many at once.
+    pub const GROUPS: Self = Self { direct: WeightsForm::buffer(WeightsOrder::GROUPS), ..Self::BUFFERS };
+
     /// These forms with what a caller asked for.
     pub fn with(self, choice: WeightsChoice) -> Self {
         Self {
