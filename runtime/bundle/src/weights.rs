@@ -158,9 +158,13 @@ impl Line<'_> {
             return Err(BundleError::Invalid { place: "weights".to_owned(), flaw });
         }
         let mut state = self.lock();
-        while state.written != index {
+        loop {
+            // A blob that failed before its turn counts as written, so this comes first.
             if state.failed.is_some() || state.panicked {
                 return Ok(());
+            }
+            if state.written == index {
+                break;
             }
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -17,7 +17,7 @@ pub(super) fn blocks(
     let layout = fitting(context, value, filters, form)?;
     let shape = match layout.filters().is_per_channel() {
         true => vec![layout.filters().taps(), layout.filters().outputs()],
-        false => vec![layout.size_bytes() / layout.vector_bytes(), LANES],
+        false => vec![layout.parts() * layout.part_bytes() / layout.vector_bytes(), LANES],
     };
     slot(context, "weights", value, layout, shape)
 }
