@@ -487,14 +487,16 @@ mod tests {
 
     #[test]
     fn compiling_needs_no_command_name() {
-        let args =
-            compile("m.onnx --target vulkan,metal --dim seq=1..512 --dim batch=2 -o m.drift --weights 844");
+        let args = compile(
+            "m.onnx --target vulkan,metal --dim seq=1..512 --dim batch=2 -o m.drift --weights 844 --weights-layout four-textures",
+        );
         assert_eq!(args.models, [ModelArg { entry: None, path: PathBuf::from("m.onnx") }]);
         assert_eq!(args.target, [TargetArg::Vulkan, TargetArg::Metal]);
         assert_eq!(args.flags.dim[0], DimArg { name: "seq".to_owned(), size: DimSize::Range(1, 512) });
         assert_eq!(args.flags.dim[1], DimArg { name: "batch".to_owned(), size: DimSize::Fixed(2) });
         assert_eq!(args.flags.weights, Some(WeightsArg::Q844));
         assert_eq!(args.flags.layout, LayoutArg::Auto);
+        assert_eq!(args.flags.weights_layout, WeightsLayoutArg::FourTextures);
     }
 
     #[test]
