@@ -98,6 +98,8 @@ pub struct Graph {
     readers: Vec<BTreeSet<NodeId>>,
     value_names: BTreeMap<String, ValueId>,
     node_names: BTreeSet<String>,
+    /// Values that stay f32 where floats become halves.
+    single: BTreeSet<ValueId>,
 }
 
 type Known = Option<Arc<[IntExpr]>>;
@@ -118,6 +120,16 @@ impl Graph {
     /// Nodes in execution order: every operand is computed before its users.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + '_ {
         self.order.nodes()
+    }
+
+    /// Whether a value stays f32 where a program's floats become halves.
+    pub fn is_single(&self, value: ValueId) -> bool {
+        self.single.contains(&value)
+    }
+
+    /// Lets a value stay f32 where a program's floats become halves.
+    pub fn keep_single(&mut self, value: ValueId) {
+        self.single.insert(value);
     }
 
     /// Which of two nodes comes first in execution order. Panics for nodes that were removed.

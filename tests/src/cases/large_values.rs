@@ -63,4 +63,10 @@ pub(super) const CASES: &[Case] = &[
         "large_values/mean-of-1e4",
         "%x: f32[2,9,8,300]\n@k: f32[] = 1e4\n@n: f32[] = 1e-4\n%1 = tanh %x\n%2 = mul %1, @k\n%3 = reduce_mean %2 {axes=[3], keep_dims=true}\n%4 = mul %3, @n\nreturn %4",
     ),
+    // Positions that halves cannot tell apart, and their angles.
+    case(
+        "large_values/angles-of-positions",
+        "%p: i64[1,6]\n@first: i64[] = 4091\n@f: f32[1,1,5] = [1.0, 0.7, 0.31, 0.1, 0.01]\n%1 = add %p, @first\n%2 = cast %1 {to=f32}\n\
+         %3 = reshape %2 {shape=[1,6,1]}\n%4 = matmul %3, @f\n%5 = cos %4\n%6 = sin %4\n%7 = concat %5, %6 {axis=2}\nreturn %7",
+    ),
 ];

@@ -5,7 +5,10 @@
 //! consumer's needs: images around convolutions are kept as slices with channels first, everything else with channels
 //! last, in the object that the caller asks for, or that costs least under the profile ([`cost`]).
 
+mod angles;
 mod cost;
+
+pub use angles::keep_angles;
 
 use crate::physical::{AxisMap, Element, Layout, Object, Order};
 use crate::profile::Profile;
@@ -143,6 +146,7 @@ pub fn device_type(
     value: ValueId,
     precision: Option<Precision>,
 ) -> Result<(Element, Vec<u64>), LayoutError> {
+    let precision = if graph.is_single(value) { None } else { precision };
     let value = graph.value(value);
     let name = || value.name.clone();
     let shape = value.ty.static_shape().ok_or_else(|| LayoutError::FreeDimension {
