@@ -5,7 +5,9 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::{
     DeviceElement, Dispatch, Requirement, Resource, Target, TextureKind, TextureObject, Variant,
 };
-use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, expand};
+use drift_compiler::{
+    CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, expand,
+};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
 use std::error::Error;
@@ -37,6 +39,11 @@ pub struct Worst {
 
 /// Compiles `graph` for `target` under `setting`.
 pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle, Box<dyn Error>> {
+    Ok(Bundle::from_bytes(compiled(graph, target, setting)?.bundle.to_bytes()?)?)
+}
+
+/// The same with what the compiler reports of it.
+pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compiled, Box<dyn Error>> {
     let options = CompileOptions {
         targets: vec![target],
         profiles: vec![setting.profile.to_owned()],
@@ -48,8 +55,7 @@ pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle
         ..CompileOptions::default()
     };
     let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
-    let compiled = drift_compiler::compile(graph.clone(), identity, &options)?;
-    Ok(Bundle::from_bytes(compiled.bundle.to_bytes()?)?)
+    Ok(drift_compiler::compile(graph.clone(), identity, &options)?)
 }
 
 /// Seeded inputs: floats around zero with a few large ones, integers 0 to 2, alternating truth values.

@@ -8,7 +8,7 @@ use drift_compiler::{
 use drift_ir::Graph;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
-    Setting, Worst, derived_on_opencl, graph as graph_of, inner, on_opencl, on_vulkan,
+    Setting, Worst, compiled, derived_on_opencl, graph as graph_of, inner, on_opencl, on_vulkan,
 };
 use std::error::Error;
 
@@ -265,19 +265,33 @@ fn weights_beyond_a_texture_are_in_a_buffer() {
     assert_eq!(outcome(on_vulkan, &graph, setting), Ok(true));
 }
 
-/// A product of rows in whole tiles, wide enough for the tiling that puts two workgroups on a unit.
+/// Products of whole tiles, large enough for the tiling that puts two workgroups on a unit.
 #[test]
 fn paired_cooperative_workgroups_agree_with_the_evaluator() {
-    let graph = graph_of("%a: f32[1536,32]\n@b: f32[32,1024] = random(5)\n%1 = matmul %a, @b\nreturn %1");
-    let setting = Setting {
-        layout: LayoutChoice::Buffer,
-        precision: Precision::F16,
-        weights: WeightsChoice::default(),
-        profile: "cooperative-loops",
-        keep_attention: false,
-    };
-    let worst = on_vulkan(&graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
-    assert!(worst.is_some_and(|worst| worst.relative <= tolerance(Precision::F16)), "{worst:?}");
+    let texts = [
+        "%a: f32[128,256]\n@b: f32[256,384] = random(5)\n%1 = matmul %a, @b\nreturn %1",
+        "%x: f32[1,32,8,16]\n@w: f32[256,32,3,3] = random(1)\n%1 = conv %x, @w {pads=[1,1,1,1]}\nreturn %1",
+    ];
+    for text in texts {
+        let graph = graph_of(text);
+        let setting = Setting {
+            layout: LayoutChoice::Buffer,
+            precision: Precision::F16,
+            weights: WeightsChoice::default(),
+            profile: "cooperative-loops-small-device",
+            keep_attention: false,
+        };
+        let kernels = steps(&graph, setting);
+        assert!(kernels.iter().any(|why| why.contains("128x128x32 tiles")), "{kernels:?}");
+        let worst = on_vulkan(&graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
+        assert!(worst.is_some_and(|worst| worst.relative <= tolerance(Precision::F16)), "{worst:?}");
+    }
+}
+
+/// Why each dispatch got its kernel.
+fn steps(graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
+    let compiled = compiled(graph, Target::Vulkan, setting).expect("a case compiles");
+    compiled.report.variants[0].dispatches.iter().map(|dispatch| dispatch.why.clone()).collect()
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub const ALL: &[Profile] = &[
     AMD_RDNA,
     SUBGROUPS,
     COOPERATIVE_LOOPS,
+    COOPERATIVE_SMALL,
     SMALL_BINDINGS,
     WINOGRAD_2,
     WINOGRAD_4,
@@ -106,6 +107,14 @@ const COOPERATIVE_LOOPS: Profile = Profile {
     // What lavapipe has.
     shared_bytes: 32_768,
     ..NVIDIA
+};
+
+/// The same for a device so small that products of a test's size get the tiles of large ones.
+const COOPERATIVE_SMALL: Profile = Profile {
+    name: "cooperative-loops-small-device",
+    source: "for tests: cooperative-loops with two compute units; run on lavapipe",
+    busy_workgroups: 4,
+    ..COOPERATIVE_LOOPS
 };
 
 /// Bindings so small that the constants of a test are split over several.

@@ -61,8 +61,7 @@ pub(super) fn first<C: Copy, const N: usize>(
 
 impl Product {
     fn size(&self) -> Size {
-        let rows = !self.rows_adjacent() && !self.b_transposed;
-        Size { batches: self.batches, m: self.m, n: self.n, k: self.k, rows }
+        Size { batches: self.batches, m: self.m, n: self.n, k: self.k, transposed: self.b_transposed }
     }
 
     /// Whether rows of one slice lie side by side in `a` and in the result.

@@ -10,8 +10,8 @@ pub(super) struct Size {
     pub(super) m: u64,
     pub(super) n: u64,
     pub(super) k: u64,
-    /// Both operands are rows of slices side by side, k along those of the left one and n along those of the right one.
-    pub(super) rows: bool,
+    /// Rows of the right operand are n and its channels k.
+    pub(super) transposed: bool,
 }
 
 /// A way to cut a product.
@@ -29,63 +29,96 @@ pub(super) struct Tile {
     pub(super) prefetch: bool,
     /// Pairs of tiles in workgroup memory, where there is room.
     buffers: u64,
-    /// Only for rows of whole tiles: what guards edges and windows takes would not fit the registers beside the sums.
-    whole_rows: bool,
-    /// Multiply-adds a clock of a compute unit that has enough of these workgroups.
+    /// Only for whole tiles: what guards edges would not fit the registers beside the sums.
+    whole: bool,
+    speed: Speed,
+}
+
+/// How fast a compute unit works through a tile, in clocks.
+#[derive(Clone, Copy, Debug)]
+struct Speed {
+    /// Multiply-adds a clock of a unit that has enough of these workgroups.
     rate: f64,
-    /// Multiply-adds a clock of a workgroup on its own.
-    alone: f64,
+    /// From asking for a pair of tiles to being done with it, at least.
+    latency: f64,
+    /// Of a workgroup's beginning and end.
+    startup: f64,
+    /// Of storing a workgroup's results.
+    stores: f64,
+    /// Workgroups that a unit has at a time.
+    resident: u64,
 }
 
 impl Tile {
-    const fn blocks(m: u64, n: u64, k: u64, block: [u64; 2], rate: f64) -> Self {
+    /// For invocations, each with a block of rows and slices. A workgroup on its own has 0.4 multiply-adds a clock and invocation.
+    const fn blocks([m, n, k]: [u64; 3], block: [u64; 2], rate: f64) -> Self {
+        /// Invocations of such kernels that a unit holds.
+        const RESIDENT: u64 = 512;
+        /// Clocks from asking for a tile to having it.
+        const LATENCY: f64 = 800.0;
         let threads = m * n / (4 * block[0] * block[1]);
-        let alone = threads as f64 * 0.4;
-        let (buffers, whole_rows) = (2, false);
-        Self { m, n, k, threads, block, matrix_run: 8, prefetch: true, buffers, whole_rows, rate, alone }
+        let alone = (m * n * k) as f64 / (threads as f64 * 0.4);
+        let latency = if alone > LATENCY { alone } else { LATENCY };
+        let stores = (m * n) as f64 / 4.0;
+        let speed = Speed { rate, latency, startup: 1000.0, stores, resident: RESIDENT / threads };
+        Self { m, n, k, threads, block, matrix_run: 8, prefetch: true, buffers: 2, whole: false, speed }
     }
 
-    const fn pieces(m: u64, n: u64, k: u64, block: [u64; 2], [rate, alone]: [f64; 2]) -> Self {
+    /// For subgroups of 32, each with a block of rows and columns: two pairs of tiles in workgroup memory.
+    const fn pieces([m, n, k]: [u64; 3], block: [u64; 2], speed: Speed) -> Self {
         let threads = m * n / (block[0] * block[1]) * 32;
-        let (buffers, whole_rows) = (2, false);
-        Self { m, n, k, threads, block, matrix_run: 1, prefetch: k > 32, buffers, whole_rows, rate, alone }
+        Self { m, n, k, threads, block, matrix_run: 1, prefetch: false, buffers: 2, whole: false, speed }
     }
 
-    /// The same with one buffer, so that two workgroups fit a unit and one reads while the other multiplies.
-    const fn paired(m: u64, n: u64, k: u64, block: [u64; 2], rates: [f64; 2]) -> Self {
-        Self { buffers: 1, whole_rows: true, ..Self::pieces(m, n, k, block, rates) }
+    /// The same with one pair of tiles: another workgroup on the unit multiplies while this one reads.
+    const fn single(self) -> Self {
+        Self { buffers: 1, ..self }
+    }
+
+    const fn prefetched(self) -> Self {
+        Self { prefetch: true, ..self }
+    }
+
+    const fn of_whole_tiles(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// Whether the tile suits a product's operands and edges.
     fn suits(&self, size: &Size) -> bool {
         let whole =
             size.m.is_multiple_of(self.m) && size.n.is_multiple_of(self.n) && size.k.is_multiple_of(self.k);
-        !self.whole_rows || size.rows && whole
+        !self.whole || whole && !size.transposed
     }
 }
 
 /// Tiles of `matmul_tiled`. A unit has 128 multiply-adds a clock; the rates are what loads beside them leave.
 pub(super) const INVOCATIONS: &[Tile] = &[
-    Tile::blocks(128, 128, 16, [8, 2], 70.0),
-    Tile::blocks(128, 64, 16, [8, 2], 72.0),
-    Tile::blocks(64, 64, 16, [4, 2], 67.0),
-    Tile::blocks(32, 64, 32, [4, 2], 55.0),
-    Tile::blocks(64, 32, 32, [4, 1], 45.0),
-    Tile::blocks(32, 32, 32, [4, 1], 40.0),
-    Tile::blocks(128, 32, 16, [8, 1], 50.0),
-    Tile::blocks(128, 16, 16, [8, 1], 35.0),
+    Tile::blocks([128, 128, 16], [8, 2], 70.0),
+    Tile::blocks([128, 64, 16], [8, 2], 72.0),
+    Tile::blocks([64, 64, 16], [4, 2], 67.0),
+    Tile::blocks([32, 64, 32], [4, 2], 55.0),
+    Tile::blocks([64, 32, 32], [4, 1], 45.0),
+    Tile::blocks([32, 32, 32], [4, 1], 40.0),
+    Tile::blocks([128, 32, 16], [8, 1], 50.0),
+    Tile::blocks([128, 16, 16], [8, 1], 35.0),
 ];
 
-/// Tiles of `matmul_cooperative`, with the rates that an H200 showed.
+/// Tiles of `matmul_cooperative`, with the speeds that were fitted to a UNet's products on an H200 (docs/performance.md).
 pub(super) const COOPERATIVE: &[Tile] = &[
-    Tile::pieces(128, 256, 32, [64, 64], [530.0, 480.0]),
-    Tile::paired(128, 128, 32, [64, 64], [560.0, 320.0]),
-    Tile::pieces(128, 128, 32, [64, 32], [370.0, 320.0]),
-    Tile::pieces(128, 64, 64, [64, 32], [280.0, 250.0]),
-    Tile::pieces(64, 64, 64, [32, 32], [240.0, 140.0]),
-    Tile::pieces(32, 64, 64, [16, 32], [160.0, 80.0]),
-    Tile::pieces(32, 32, 64, [16, 16], [100.0, 50.0]),
+    Tile::pieces([128, 256, 32], [64, 64], speed(458.0, 2_460.0, 13_700.0, 3)),
+    Tile::pieces([128, 128, 32], [64, 64], speed(501.0, 1_890.0, 10_400.0, 2)).single().of_whole_tiles(),
+    Tile::pieces([128, 128, 64], [64, 32], speed(326.0, 3_550.0, 6_300.0, 8)).single().prefetched(),
+    Tile::pieces([128, 64, 64], [32, 32], speed(284.0, 600.0, 7_600.0, 3)).single(),
+    Tile::pieces([64, 128, 32], [32, 32], speed(261.0, 740.0, 9_800.0, 8)),
+    Tile::pieces([64, 64, 64], [32, 32], speed(300.0, 1_760.0, 5_000.0, 2)).single(),
+    Tile::pieces([64, 64, 32], [32, 32], speed(265.0, 920.0, 5_000.0, 2)),
+    Tile::pieces([32, 64, 64], [16, 32], speed(151.0, 2_040.0, 9_700.0, 8)),
+    Tile::pieces([32, 32, 64], [16, 16], speed(100.0, 2_040.0, 9_700.0, 8)),
 ];
+
+const fn speed(rate: f64, latency: f64, startup: f64, resident: u64) -> Speed {
+    Speed { rate, latency, startup, stores: 0.0, resident }
+}
 
 /// Workgroup memory of a tiling, bytes.
 pub(super) struct Shared {
@@ -112,19 +145,10 @@ pub(super) struct Tiling {
     pub(super) clocks: f64,
 }
 
-/// Clocks from asking for a tile to having it.
-const LATENCY: f64 = 800.0;
-/// Clocks of a workgroup's beginning and end.
-const STARTUP: f64 = 1000.0;
 /// Clocks of one more dispatch that waits for this one.
 pub(super) const DISPATCH: f64 = 5000.0;
 /// Bytes a clock of the whole device.
 pub(super) const BYTES: f64 = 2000.0;
-/// Invocations of such kernels that a compute unit holds.
-const RESIDENT: u64 = 512;
-/// Results that a compute unit stores in a clock.
-const STORES: f64 = 4.0;
-
 /// The best of `tiles`, given the workgroup memory of each.
 pub(super) fn choose(
     tiles: &[Tile],
@@ -183,19 +207,19 @@ pub(super) fn choose(
 
 /// Clocks that a product takes: units work through their workgroups, each as fast as arithmetic or latency lets it.
 fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u64, u64)) -> f64 {
+    let Speed { rate, latency, startup, stores, resident } = tile.speed;
     let units = u64::from(profile.busy_workgroups / 2).max(1);
     let groups = size.m.div_ceil(tile.m) * size.n.div_ceil(tile.n) * size.batches * split;
     let load = groups.div_ceil(units);
-    let resident = (RESIDENT / tile.threads).clamp(1, load);
-    let waves = load.div_ceil(resident) as f64;
+    let waves = load.div_ceil(resident.clamp(1, load)) as f64;
     let work = (tile.m * tile.n * tile.k) as f64;
-    let step = (load as f64 * work / tile.rate).max(waves * LATENCY.max(work / tile.alone));
-    let stores = (load * tile.m * tile.n) as f64 / STORES;
+    let step = (load as f64 * work / rate).max(waves * latency);
+    let stores = load as f64 * stores;
     let parts = match split {
         1 => 0.0,
-        _ => DISPATCH + (split + 1) as f64 * (size.batches * size.m * size.n * 4) as f64 / BYTES,
+        _ => DISPATCH + (2 * split) as f64 * (size.batches * size.m * size.n * 4) as f64 / BYTES,
     };
-    part_steps as f64 * step + waves * STARTUP + stores + parts
+    part_steps as f64 * step + waves * startup + stores + parts
 }
 
 #[cfg(test)]
@@ -203,25 +227,29 @@ mod tests {
     use super::*;
     use crate::profile;
 
-    fn chosen(size: Size) -> Tiling {
+    fn chosen([batches, m, n, k]: [u64; 4], transposed: bool) -> Tile {
         let shared =
             |tile: &Tile| Shared { tiles: 2 * tile.k * (tile.m + tile.n + 16), rest: tile.threads * 40 };
-        choose(COOPERATIVE, &size, profile::find("nvidia").expect("a profile"), &shared).expect("a tiling")
+        let size = Size { batches, m, n, k, transposed };
+        let profile = profile::find("nvidia").expect("a profile");
+        choose(COOPERATIVE, &size, profile, &shared).expect("a tiling").tile
     }
 
     #[test]
-    fn two_workgroups_share_a_unit_where_operands_are_rows_of_whole_tiles() {
-        for size in [[4096, 4096, 4096], [1536, 1024, 32]] {
-            let [m, n, k] = size;
-            let paired = chosen(Size { batches: 1, m, n, k, rows: true });
-            assert_eq!(
-                (paired.tile.m, paired.tile.n, paired.tile.threads, paired.buffers),
-                (128, 128, 128, 1)
-            );
+    fn two_workgroups_share_a_unit_where_tiles_are_whole() {
+        let paired = chosen([1, 4096, 4096, 4096], false);
+        assert_eq!((paired.m, paired.n, paired.threads, paired.buffers), (128, 128, 128, 1));
+        for other in [chosen([1, 4096, 4000, 4096], false), chosen([1, 4096, 4096, 4096], true)] {
+            assert_eq!((other.m, other.n, other.threads), (128, 256, 256));
         }
-        for (n, rows) in [(4096, false), (4000, true)] {
-            let other = chosen(Size { batches: 1, m: 4096, n, k: 4096, rows });
-            assert_eq!((other.tile.m, other.tile.n, other.tile.threads), (128, 256, 256));
+    }
+
+    /// What was measured to be fastest among nineteen tiles: many small workgroups where k is long and little else is large.
+    #[test]
+    fn small_products_get_small_tiles() {
+        for [m, n, k] in [[64, 1280, 11520], [1024, 640, 640], [256, 1280, 1280], [4096, 1280, 320]] {
+            let tile = chosen([1, m, n, k], false);
+            assert!(tile.m <= 128 && tile.n <= 128 && tile.threads <= 256, "{m}x{n}x{k}: {tile:?}");
         }
     }
 }
