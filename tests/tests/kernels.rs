@@ -172,6 +172,17 @@ fn constants_split_over_bindings_agree_on_opencl() {
     prove(on_opencl, "small-bindings", "large/", EVERYTHING, 18);
 }
 
+/// A block holds 256 scores of f32: a few queries of one head.
+#[test]
+fn attention_in_blocks_of_scores_agrees_with_the_evaluator() {
+    prove(on_vulkan, "small-scores", "attention_stats/", EVERYTHING, 60);
+}
+
+#[test]
+fn attention_in_blocks_of_scores_agrees_on_opencl() {
+    prove(on_opencl, "small-scores", "attention_stats/", EVERYTHING, 30);
+}
+
 #[test]
 fn cooperative_attention_agrees_with_the_evaluator_as_loops() {
     prove(

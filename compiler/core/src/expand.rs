@@ -63,7 +63,7 @@ fn estimates(graph: &Graph, id: NodeId, profile: &Profile, precision: Option<Pre
     let Op::Attention(op) = &node.op else { return None };
     let shape = |at: usize| graph.value(node.inputs[at]).ty.static_shape();
     let element = device_element(graph.value(node.inputs[0]).ty.element, precision)?;
-    Some(plan(&Work::new(op, &op.sizes(&shape(0)?, &shape(1)?, &shape(2)?), element), profile))
+    Some(plan(&Work::new(node, op, &op.sizes(&shape(0)?, &shape(1)?, &shape(2)?), element), profile))
 }
 
 /// Adds a node before `anchor` for the same nodes of the model.

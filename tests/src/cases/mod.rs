@@ -2,6 +2,7 @@
 
 mod attention;
 mod base;
+mod blocks;
 mod causal;
 mod in_place;
 mod indices;
@@ -40,6 +41,7 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
 const FAMILIES: &[&[Case]] = &[
     attention::CASES,
     base::CASES,
+    blocks::CASES,
     causal::CASES,
     in_place::CASES,
     indices::CASES,

@@ -118,6 +118,7 @@ fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
             && slot.shape == dst.shape
             && !slot.splat
             && slot.view.is_none()
+            && dst.view.is_none()
             && slot.broadcast.is_none()
             && element_wise.contains(&slot.name.as_str())
     })

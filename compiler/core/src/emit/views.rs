@@ -291,4 +291,30 @@ mod tests {
         assert_eq!(program.steps.len(), 2);
         assert!(program.steps[1].call.slots.iter().any(|slot| slot.view.is_some()));
     }
+
+    /// Eight heads of 1024 x 1024 scores between products: all at once they are the peak.
+    #[test]
+    fn scores_in_blocks_take_less_memory() {
+        let text = "%x: f32[1,1024,64]\n@w: f32[64,1280] = random(1)\n@v: f32[1280,64] = random(2)\n%p = matmul %x, @w\n\
+            %q = reshape %p {shape=[1,1024,8,160]}\n%a = attention %q, %q, %q \
+            {q=[0,2,1,3], k=[0,2,1,3], v=[0,2,1,3], y=[0,2,1,3]}\n%r = reshape %a {shape=[1,1024,1280]}\n\
+            %y = matmul %r, @v\nreturn %y";
+        let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        let planned = |score_bytes: u64| {
+            let profile = profile::Profile { score_bytes, ..profile::GENERIC.clone() };
+            let layouts = layout::assign(&graph, &profile, LayoutChoice::Buffer, None).expect("layouts");
+            let mut program = select::choose(&graph, &layouts, &profile, None).expect("kernels");
+            let plan = plan_memory(&mut program, profile.memory).expect("a plan");
+            let largest = program.storages.iter().map(|storage| storage.kind.size_bytes()).max();
+            (plan.report.planned_bytes, largest, program)
+        };
+        let all = 8 * 1024 * 1024 * 4;
+        let (free, largest, program) = planned(u64::MAX);
+        // Not even without a profile's limit: it would be four times what lives at any other node.
+        assert!(largest.is_some_and(|largest| largest <= all / 4), "{largest:?}");
+        let why = program.steps.iter().find(|step| step.why.contains("blocks")).map(|step| step.why.as_str());
+        assert!(why.is_some_and(|why| why.contains("of 32768 KiB at a time")), "{why:?}");
+        let (few, largest, _) = planned(1 << 20);
+        assert!(largest.is_some_and(|largest| largest < 6 << 20) && few < free, "{largest:?} {few} {free}");
+    }
 }

@@ -14,7 +14,7 @@ mod weights;
 
 use super::functions;
 use super::scalar::{self, Kind, ScalarProgram};
-use super::{Access, Binding, KernelCall, Slot, line};
+use super::{Access, Binding, KernelCall, Shift, Slot, line};
 use crate::physical::{Element, LANES, Object, Order};
 
 /// Type of an element of a buffer's array, and its bytes.
@@ -130,9 +130,14 @@ impl Accessors<'_> {
             if calls("load") {
                 self.write_read(text, slot, "load", slot.layout.element.name());
             }
-            if calls("scalar") {
+            let shifts = |other: &Slot| other.shift.as_ref().is_some_and(|shift| shift.slot == slot.name);
+            if calls("scalar") || self.call.slots.iter().any(shifts) {
                 self.write_scalar(text, slot);
             }
+        }
+        // Where all is one block, nothing says where it begins.
+        if self.body.contains("block_scalar(") && self.call.slots.iter().all(|slot| slot.name != "block") {
+            text.push_str("fn block_scalar(b: u32, y: u32, x: u32, c: u32) -> i32 {\n    return 0i;\n}\n");
         }
         if let Some(prologue) = self.call.prologue.as_ref().filter(|_| self.finishes_reads().is_none()) {
             let ty = prologue.result.parameter();
@@ -364,7 +369,7 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
     let [batch, height, width, channels] = strides(slot);
     let e = slot.extents();
     let whole = channels == 1 && e.channels.is_multiple_of(LANES) && binding.vectors;
-    let aligned = [batch, height, width, slot.start()].iter().all(|stride| stride % LANES == 0);
+    let aligned = [batch, height, width].iter().all(|stride| stride % LANES == 0) && slot.starts_at_vector();
     (whole && aligned && !slot.splat).then(|| {
         let s = if e.channels == LANES { "0u" } else { "s" };
         sum(&[
@@ -372,7 +377,7 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
             term("y", e.height, height / LANES),
             term("x", e.width, width / LANES),
             term(s, e.slices(), 1),
-            first(slot.start() / LANES),
+            first(slot, LANES),
         ])
     })
 }
@@ -382,21 +387,23 @@ fn strides(slot: &Slot) -> [u64; 4] {
     slot.strides().unwrap_or_else(|| unreachable!("selection asks for views under axes that walk on as one"))
 }
 
-/// What is added to an index for a tensor that does not begin where its source does.
-fn first(start: u64) -> Option<String> {
-    (start > 0).then(|| format!("{start}u"))
+/// What is added to an index in units of so many elements for a tensor that does not begin where its source does.
+fn first(slot: &Slot, unit: u64) -> Option<String> {
+    let start = slot.view.as_ref().map_or(0, |view| view.start) / unit;
+    let start = (start > 0).then(|| format!("{start}u"));
+    let shift = slot.shift.as_ref().map(|Shift { slot, lane, .. }| match unit {
+        1 => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u))"),
+        unit => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u)) / {unit}u"),
+    });
+    let terms: Vec<String> = start.into_iter().chain(shift).collect();
+    (!terms.is_empty()).then(|| terms.join(" + "))
 }
 
 /// Element index of channel 0 at `(b, y, x)` in a dense tensor.
 fn dense_base(slot: &Slot) -> String {
     let [batch, height, width, _] = strides(slot);
     let e = slot.extents();
-    sum(&[
-        term("b", e.batch, batch),
-        term("y", e.height, height),
-        term("x", e.width, width),
-        first(slot.start()),
-    ])
+    sum(&[term("b", e.batch, batch), term("y", e.height, height), term("x", e.width, width), first(slot, 1)])
 }
 
 /// The slice `(b, y, x, s)` as stored.

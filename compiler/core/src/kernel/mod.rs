@@ -61,6 +61,22 @@ pub struct Slot {
     pub offset_bytes: u64,
     /// Where a dense tensor lies in its source, if it is not all of it.
     pub view: Option<View>,
+    /// Elements by which it begins later, as another slot says when the kernel runs: launches for parts of one tensor
+    /// share their shader.
+    pub shift: Option<Shift>,
+}
+
+/// How far into its source a part of a tensor begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shift {
+    /// The slot that says it: a row of integers.
+    pub slot: String,
+    /// Which of them.
+    pub lane: u64,
+    /// What all of them are multiples of.
+    pub unit: u64,
+    /// The largest.
+    pub most: u64,
 }
 
 impl Slot {
@@ -78,6 +94,7 @@ impl Slot {
             weights: None,
             offset_bytes: 0,
             view: None,
+            shift: None,
         }
     }
 
@@ -85,9 +102,12 @@ impl Slot {
     fn size_bytes(&self) -> u64 {
         match (&self.weights, &self.view) {
             (Some(weights), _) => weights.size_bytes(),
-            // Whole vectors, as storages have.
             (None, Some(view)) => {
-                view.end(&self.shape).next_multiple_of(LANES) * self.layout.element.size_bytes()
+                let end = view.end(&self.shape) + self.shift.as_ref().map_or(0, |shift| shift.most);
+                // Whole vectors, as storages have.
+                let whole = matches!(self.source, Source::Activation(_));
+                let end = if whole { end.next_multiple_of(LANES) } else { end };
+                end * self.layout.element.size_bytes()
             }
             (None, None) => self.layout.size_bytes(&self.shape),
         }
@@ -99,16 +119,18 @@ impl Slot {
     }
 
     /// The same along the coordinates, where the axes of each walk on as one.
-    fn strides(&self) -> Option<[u64; 4]> {
+    pub fn strides(&self) -> Option<[u64; 4]> {
         match &self.view {
             Some(view) => view.strides(&self.layout.axes, &self.shape),
             None => Some(self.layout.axes.strides(&self.shape)),
         }
     }
 
-    /// Where its first element lies in its source.
-    fn start(&self) -> u64 {
-        self.view.as_ref().map_or(0, |view| view.start)
+    /// Whether the first element lies at a whole vector of its source.
+    fn starts_at_vector(&self) -> bool {
+        let start = self.view.as_ref().map_or(0, |view| view.start);
+        start.is_multiple_of(LANES)
+            && self.shift.as_ref().is_none_or(|shift| shift.unit.is_multiple_of(LANES))
     }
 
     /// Its object, order and element in one line.
@@ -147,8 +169,9 @@ impl Slot {
                 let whole = self.view.is_none() && self.shape.last().is_some_and(|last| last % 4 == 0);
                 // Two invocations must never write lanes of one vector: a compiler may store it whole.
                 let slices = channels == 1 && self.extents().channels.is_multiple_of(4);
-                let rows =
-                    slices && [batch, height, width, self.start()].iter().all(|stride| stride % 4 == 0);
+                let rows = slices
+                    && [batch, height, width].iter().all(|stride| stride % 4 == 0)
+                    && self.starts_at_vector();
                 rows || whole && (self.access == Access::Read || slices)
             }
             crate::physical::Order::Slices

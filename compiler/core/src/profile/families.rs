@@ -22,6 +22,7 @@ pub const ALL: &[Profile] = &[
     COOPERATIVE_LOOPS,
     COOPERATIVE_SMALL,
     SMALL_BINDINGS,
+    SMALL_SCORES,
     WINOGRAD_2,
     WINOGRAD_4,
     WINOGRAD_SMALL_BINDINGS,
@@ -56,6 +57,8 @@ pub const GENERIC: Profile = Profile {
     binding_bytes: 128 << 20,
     // A share of a large image that leaves a peak of memory where it is, and that caches of desktop GPUs hold.
     winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 16 << 20 },
+    // One binding.
+    score_bytes: 128 << 20,
     grid_axis: 65_535,
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
@@ -81,6 +84,7 @@ const NVIDIA: Profile = Profile {
     // maxStorageBufferRange is one byte less than 4 GiB.
     binding_bytes: (4 << 30) - 256,
     winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 32 << 20 },
+    score_bytes: 1 << 30,
     grid_axis: 65_535,
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
@@ -122,6 +126,14 @@ const SMALL_BINDINGS: Profile = Profile {
     name: "small-bindings",
     source: "for tests: the generic profile with 512-byte bindings of constants; run on lavapipe",
     binding_bytes: 512,
+    ..GENERIC
+};
+
+/// Scores of which so few may be in memory that small attentions go through in blocks.
+const SMALL_SCORES: Profile = Profile {
+    name: "small-scores",
+    source: "for tests: the generic profile with 1 KiB of scores at a time; run on lavapipe",
+    score_bytes: 1 << 10,
     ..GENERIC
 };
 

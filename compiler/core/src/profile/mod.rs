@@ -169,6 +169,8 @@ pub struct Profile {
     pub binding_bytes: u64,
     /// Winograd's form of convolutions.
     pub winograd: Winograd,
+    /// Bytes of an attention's scores that may be in memory at once; more go through in blocks.
+    pub score_bytes: u64,
     /// Workgroups along one axis of a dispatch.
     pub grid_axis: u32,
     /// Costs of the objects that a value may live in.

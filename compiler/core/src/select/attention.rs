@@ -5,6 +5,7 @@
 
 mod cost;
 mod partial;
+mod split;
 
 pub use cost::{Plan, Strategy, Work};
 
@@ -100,7 +101,7 @@ fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Laun
 /// Sizes of an attention on this device.
 fn work(context: &Context<'_>, node: &Node, op: &Attention) -> Result<Work, Declined> {
     let [q, k, v] = [0, 1, 2].map(|at: usize| context.shape(node.inputs[at]));
-    Ok(Work::new(op, &op.sizes(&q, &k, &v), context.element(node.inputs[0])?))
+    Ok(Work::new(node, op, &op.sizes(&q, &k, &v), context.element(node.inputs[0])?))
 }
 
 /// The steps on the scores, with slots for what they read.

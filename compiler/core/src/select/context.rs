@@ -15,7 +15,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Storage buffers that every device binds in one dispatch: WebGPU's default limit.
-const STORAGE_BUFFERS: usize = 8;
+pub(super) const STORAGE_BUFFERS: usize = 8;
 
 /// Bindings that one constant takes at most, which leaves two of eight for the other operand and the result.
 const MOST_PARTS: u64 = 6;
@@ -47,7 +47,7 @@ pub struct Context<'a> {
     pub program: Program,
     /// Errors of Winograd's forms.
     pub(super) samples: &'a Samples,
-    /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`winograd::room`).
+    /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`room`).
     pub(super) lives: OnceCell<BTreeMap<NodeId, u64>>,
     /// Constants by what they hold.
     pub(super) packed: IndexMap<PackedKey, u32>,

@@ -21,6 +21,7 @@ mod pool;
 mod product;
 mod reduce;
 mod resize;
+mod room;
 mod rows;
 mod scan;
 mod strided;

@@ -16,16 +16,15 @@ pub(super) fn write_read(text: &mut String, slot: &Slot, full: &[u64], binding: 
     let lanes = parts("c", slot, full, &axes.channels);
     let in_rows = matches!(&lanes[..], [part] if part.is_whole() && part.stride == 1);
     let vectors = binding.vectors && in_rows && channels.is_multiple_of(LANES);
-    let start = slot.start();
-    if vectors && start.is_multiple_of(LANES) && pixel.iter().all(|part| part.stride.is_multiple_of(LANES)) {
+    if vectors && slot.starts_at_vector() && pixel.iter().all(|part| part.stride.is_multiple_of(LANES)) {
         let mut terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(LANES))).collect();
         terms.push(Some("s".to_owned()));
-        terms.push(first(start / LANES));
+        terms.push(first(slot, LANES));
         line(text, format_args!("    return vec4<{scalar}>({});", at(binding, &sum(&terms))));
         return;
     }
     let mut terms: Vec<Option<String>> = pixel.iter().map(|part| Some(part.text(1))).collect();
-    terms.push(first(start));
+    terms.push(first(slot, 1));
     line(text, format_args!("    let base = {};", sum(&terms)));
     if lanes.is_empty() {
         line(text, format_args!("    return vec4<{scalar}>({scalar}({}));", element(binding, "base")));

@@ -18,9 +18,11 @@ fn attention_stats(
     let x = row % SRC_WIDTH;
     let y = row / SRC_WIDTH % SRC_HEIGHT;
     let b = row / (SRC_WIDTH * SRC_HEIGHT);
-    let keys_from = select(0u, u32(clamp(i32(x) + FIRST_KEY, 0i, i32(SRC_CHANNELS))), HAS_FIRST_KEY);
+    // Of all queries, not only of this block.
+    let query = x + u32(block_scalar(0u, 0u, 0u, 0u));
+    let keys_from = select(0u, u32(clamp(i32(query) + FIRST_KEY, 0i, i32(SRC_CHANNELS))), HAS_FIRST_KEY);
     let keys_until = select(
-        SRC_CHANNELS, u32(clamp(i32(x) + LAST_KEY + 1i, 0i, i32(SRC_CHANNELS))), HAS_LAST_KEY);
+        SRC_CHANNELS, u32(clamp(i32(query) + LAST_KEY + 1i, 0i, i32(SRC_CHANNELS))), HAS_LAST_KEY);
     var largest = LOWEST;
     var whole = 0.0;
     for (var s = keys_from / 4u + local; s < (keys_until + 3u) / 4u; s += WORKGROUP_X) {

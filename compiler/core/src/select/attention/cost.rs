@@ -3,7 +3,9 @@
 
 use crate::physical::{Element, LANES};
 use crate::profile::Profile;
+use crate::select::context::STORAGE_BUFFERS;
 use crate::select::matmul::FEW_ROWS;
+use drift_ir::Node;
 use drift_ir::op::Attention;
 use drift_ir::op::attention::{Band, HEADS_FIRST, HeadSizes};
 
@@ -28,6 +30,10 @@ pub struct Work {
     pub element: Element,
     /// Which keys a query sees by its place.
     pub band: Band,
+    /// Tensors that the steps on the scores read.
+    pub score_operands: usize,
+    /// Tensors that the node's epilogue reads.
+    pub operands: usize,
     /// How many of q, k, v and the result have their heads elsewhere than before the rows: written out, each is a transpose.
     pub moves: u64,
 }
@@ -101,12 +107,26 @@ const REGISTERS: u64 = 232;
 
 impl Work {
     /// From the op's sizes.
-    pub fn new(op: &Attention, sizes: &HeadSizes<u64>, element: Element) -> Self {
+    pub fn new(node: &Node, op: &Attention, sizes: &HeadSizes<u64>, element: Element) -> Self {
         let &HeadSizes { batch, heads, shared, queries, keys, channels, value_channels, .. } = sizes;
         let moves =
             [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
         let band = op.band;
-        Self { batch, heads, shared, queries, keys, channels, value_channels, element, band, moves }
+        let (score_operands, operands) = (node.inputs.len() - 3, node.epilogue.operands.len());
+        Self {
+            batch,
+            heads,
+            shared,
+            queries,
+            keys,
+            channels,
+            value_channels,
+            element,
+            band,
+            score_operands,
+            operands,
+            moves,
+        }
     }
 
     /// Arithmetic of a kernel that makes no matrix of scores, for those that queries see by their places; a multiply-add
@@ -137,6 +157,13 @@ impl Work {
             seen.end.div_ceil(keys) - (seen.start / keys).min(seen.end.div_ceil(keys))
         };
         (0..groups).map(of_group).sum::<u64>() as f64 / groups as f64
+    }
+
+    /// Whether its scores may be stored in blocks: then each product binds one buffer more.
+    pub(super) fn may_be_cut(&self) -> bool {
+        let places = if self.band.is_open() { 0 } else { 2 };
+        // Both factors, the result and the block's start; behind the second product also what each row needs.
+        self.score_operands + places + 4 <= STORAGE_BUFFERS && self.operands + 6 <= STORAGE_BUFFERS
     }
 
     /// Scores in all.
@@ -340,13 +367,17 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
 
 /// Two products, the second of which does most of the softmax.
 fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
-    if work.shared != work.heads && work.shared != 1 {
-        return Err(format!("{} heads share {} in its products", work.heads, work.shared));
-    }
     if work.queries <= FEW_ROWS {
         return Err(format!("few queries ({}), whose products only read a matrix", work.queries));
     }
-    Ok((Strategy::Partial, products(work, profile, 2.5)))
+    if work.shared != work.heads && work.shared != 1 && !work.may_be_cut() {
+        let (heads, shared) = (work.heads, work.shared);
+        return Err(format!("{heads} heads share {shared}, and a block of them would bind too many buffers"));
+    }
+    // Heads that share keys go through in groups.
+    let groups = if work.shared == work.heads { 1 } else { work.shared };
+    let launches = (groups - 1) as f64 * 3.0 * (STARTUP + DISPATCH);
+    Ok((Strategy::Partial, products(work, profile, 2.5) + launches))
 }
 
 /// Two products around a softmax, and the transposes before and behind.
@@ -381,6 +412,8 @@ mod tests {
             value_channels: channels,
             element,
             band: Band::default(),
+            score_operands: 0,
+            operands: 0,
             moves: 0,
         }
     }
@@ -404,9 +437,10 @@ mod tests {
     }
 
     #[test]
-    fn wide_heads_that_share_keys_are_written_out() {
+    fn wide_heads_that_share_keys_go_through_in_groups_or_are_written_out() {
         let shared = Work { shared: 2, ..work(8, 64, 64, 512, Element::F16) };
-        assert_eq!(plan(&shared, nvidia()).fused(), None);
+        assert_eq!(plan(&shared, nvidia()).fused(), Some(Strategy::Partial));
+        assert_eq!(plan(&Work { operands: 3, ..shared }, nvidia()).fused(), None);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Attention with its scores in memory once: of the softmax only the largest score and the sum of each row are stored, and
 //! the rest happens while the second product reads the scores. Source: "Speed Is All You Need" (arXiv 2304.11267), partially
-//! fused softmax.
+//! fused softmax. Where the scores are too many at once, they go through in blocks ([`split`]).
 
 use super::{axis_map, band_constants, score_program};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::Element;
-use crate::select::context::operand_axes;
+use crate::physical::{AxisMap, Element, Order};
 use crate::select::product::{self, Product};
 use crate::select::rows::row_grid;
 use crate::select::{Chosen, Context, Declined};
@@ -14,14 +13,16 @@ use drift_ir::op::attention::Band;
 use drift_ir::op::{Attention, BinaryOp, Epilogue, ScalarOp, Step, StepArg, UnaryOp};
 
 use super::cost::Work;
-use drift_ir::{Node, Tensor};
+use super::split::{self, Blocks, Cut};
+use crate::select::room;
+use drift_ir::{Node, Tensor, ValueId};
 
 type Make = fn(&mut Context<'_>, &Node, Product) -> Result<Vec<Chosen>, Declined>;
 
 const PRODUCTS: [(&str, Make); 2] =
     [("matmul_cooperative", product::cooperative), ("matmul_tiled", product::tiled)];
 
-/// Product, statistics, product.
+/// Product, statistics, product, for each block of scores.
 pub(super) fn select(
     context: &mut Context<'_>,
     node: &Node,
@@ -34,19 +35,46 @@ pub(super) fn select(
     let k = context.slot("b", Access::Read, node.inputs[1], &axis_map(&op.k))?;
     let v = context.slot("b", Access::Read, node.inputs[2], &axis_map(&op.v))?;
     let (mut program, mut score_slots) = score_program(context, node, op, &q, &k)?;
-    context.epilogue(node, &dst)?;
-
-    let sizes = [work.batch, work.heads, work.queries, work.keys];
-    let scores = context.scratch("dst", &format!("{} (scores)", node.name), q.layout.element, sizes);
+    let (epilogue, operands) = context.epilogue(node, &dst)?;
     if !op.band.is_open() {
-        hide_beyond(context, node, &op.band, &scores, (&mut program, &mut score_slots));
+        let sizes = [work.queries, work.keys];
+        hide_beyond(context, node, &op.band, (sizes, q.layout.element), (&mut program, &mut score_slots));
     }
-    // The scores' own steps take the place of the node's epilogue.
+    let (split, cut) = split::choose(context.profile, work, room::of(context, node.outputs[0]))?;
+    let mut blocks = Blocks::new(split, work);
+    let [q, dst] = [blocks.cut(context, q, Cut::Queries)?, blocks.cut(context, dst, Cut::Queries)?];
+    let [k, v] = [blocks.cut(context, k, Cut::Keys)?, blocks.cut(context, v, Cut::Keys)?];
+    let mut of_block = |slots: Vec<Slot>, values: &[ValueId]| -> Result<Vec<Slot>, Declined> {
+        let mut cut = Vec::new();
+        for (n, slot) in slots.into_iter().enumerate() {
+            // Constants are packed in slices where they suit vectors so; blocks begin at elements.
+            let constant = values.get(n).filter(|_| slot.layout.order != Order::RowMajor && !blocks.is_one());
+            let slot = match constant.filter(|value| context.constant_tensor(**value).is_some()) {
+                Some(&value) => {
+                    let (shape, axes) = (slot.shape.clone(), slot.layout.axes.clone());
+                    let dense = context.dense(&slot.name, Access::Read, value, shape, axes)?;
+                    Slot { splat: slot.splat, ..dense }
+                }
+                None => slot,
+            };
+            cut.push(blocks.cut(context, slot, Cut::Queries)?);
+        }
+        Ok(cut)
+    };
+    let score_slots = of_block(score_slots, &node.inputs[3..])?;
+    let operands = of_block(operands, &node.epilogue.operands)?;
+    let starts = blocks.slots(context, node);
+    let start: Vec<Slot> = starts.first().filter(|_| !blocks.is_one()).cloned().into_iter().collect();
+
+    let [batch, heads, queries] = split.sizes;
+    let scratch = [batch, heads, queries, work.keys];
+    let scores = context.scratch("dst", &format!("{} (scores)", node.name), q.layout.element, scratch);
+    // The node's epilogue and the steps on the scores are put in place when the products are made.
     let bare = Node { epilogue: Epilogue::default(), ..node.clone() };
     let mut steps = product::first(PRODUCTS, |make| {
         let first = Product {
-            batches: work.batch * work.heads,
-            m: work.queries,
+            batches: batch * heads,
+            m: queries,
             n: work.keys,
             k: work.channels,
             a: q.clone(),
@@ -55,7 +83,7 @@ pub(super) fn select(
             b_transposed: true,
             window: None,
             bias: None,
-            flops: 2 * work.scores() * work.channels,
+            flops: 2 * split.scores(work) * work.channels,
         };
         make(context, &bare, first)
     })?;
@@ -66,28 +94,31 @@ pub(super) fn select(
 
     let statistic = |context: &mut Context<'_>, name: &str, what: &str| {
         let what = format!("{} ({what})", node.name);
-        context.scratch(name, &what, Element::F32, [work.batch, work.heads, work.queries, 1])
+        context.scratch(name, &what, Element::F32, [batch, heads, queries, 1])
     };
     let largest = statistic(context, "largest", "largest scores");
     let inverse = statistic(context, "inverse", "reciprocal sums");
     let read = |slot: &Slot, name: &str, splat: bool| Slot { splat, ..slot.as_argument(name, Access::Read) };
     let threads = work.keys.div_ceil(16).next_power_of_two().clamp(32, 256) as u32;
-    let rows = work.batch * work.heads * work.queries;
+    // Places of queries matter to a band only.
+    let of_rows = if op.band.is_open() { Vec::new() } else { start.clone() };
+    let constants =
+        [vec![("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero))], band_constants(&op.band).to_vec()]
+            .concat();
     let call = KernelCall::plain(
         "attention_stats",
-        [vec![("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero))], band_constants(&op.band).to_vec()]
-            .concat(),
-        vec![read(&scores, "src", false), largest.clone(), inverse.clone()],
+        constants,
+        [vec![read(&scores, "src", false)], of_rows, vec![largest.clone(), inverse.clone()]].concat(),
         [threads, 1, 1],
-        row_grid(context, rows),
+        row_grid(context, batch * heads * queries),
     );
-    let flops = 4 * work.seen();
-    steps.push(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops });
+    let flops = 4 * work.seen() / blocks.count();
+    steps.push(Chosen { call, why: format!("{why}{cut}"), declined: Vec::new(), flops });
 
     let mut second = product::first(PRODUCTS, |make| {
         let second = Product {
-            batches: work.batch * work.heads,
-            m: work.queries,
+            batches: batch * heads,
+            m: queries,
             n: work.value_channels,
             k: work.keys,
             a: read(&scores, "a", false),
@@ -96,10 +127,14 @@ pub(super) fn select(
             b_transposed: false,
             window: None,
             bias: None,
-            flops: 2 * work.scores() * work.value_channels,
+            flops: 2 * split.scores(work) * work.value_channels,
         };
-        make(context, node, second)
+        make(context, &bare, second)
     })?;
+    if let Some(writer) = second.last_mut() {
+        before_result(&mut writer.call, operands);
+        writer.call.epilogue = epilogue;
+    }
     if let Some(reader) = second.first_mut() {
         before_result(
             &mut reader.call,
@@ -108,7 +143,19 @@ pub(super) fn select(
         reader.call.prologue = Some(weight_of_score());
     }
     steps.append(&mut second);
-    Ok(steps)
+    for step in steps.iter_mut().filter(|step| step.call.slots.iter().any(|slot| slot.shift.is_some())) {
+        before_result(&mut step.call, start.clone());
+    }
+    Ok(starts.iter().flat_map(|start| steps.iter().map(move |step| at_block(step, start))).collect())
+}
+
+/// The step for the block that begins where `start` says.
+fn at_block(step: &Chosen, start: &Slot) -> Chosen {
+    let mut step = step.clone();
+    for slot in step.call.slots.iter_mut().filter(|slot| slot.name == split::BLOCK) {
+        *slot = start.clone();
+    }
+    step
 }
 
 /// Adds to the steps on the scores that those beyond a band become the lowest number of their type.
@@ -116,25 +163,22 @@ fn hide_beyond(
     context: &mut Context<'_>,
     node: &Node,
     band: &Band,
-    scores: &Slot,
+    ([queries, keys], element): ([u64; 2], Element),
     (program, slots): (&mut ScalarProgram, &mut Vec<Slot>),
 ) {
-    let e = scores.extents();
-    let Ok([keys, queries]) = Band::operands(e.width, e.channels) else {
+    let Ok([key_places, query_places]) = Band::operands(queries, keys) else {
         unreachable!("a model's sizes are less than 2^31")
     };
     let mut slot = |what: &'static str, tensor: &Tensor| {
         let mut slot = context.derived_slot(what, node.outputs[0], what, tensor);
-        if let Some(axes) = operand_axes(&slot.shape, scores) {
-            slot.layout.axes = axes;
-        }
-        slot.splat = slot.extents().channels == 1 && e.channels > 1;
+        slot.layout.axes = AxisMap::channels_last(2);
+        slot.splat = slot.extents().channels == 1 && keys > 1;
         slot
     };
-    let (key, query) = (slot("place_of_key", &keys), slot("place_of_query", &queries));
+    let (key, query) = (slot("place_of_key", &key_places), slot("place_of_query", &query_places));
     let first = program.operands.len() as u32;
     let operands = [&key, &query].map(|slot| Operand { slot: slot.name.clone(), kind: Kind::Int });
-    let lowest = match scores.layout.element {
+    let lowest = match element {
         Element::F16 => f64::from(half::f16::MIN),
         Element::F32 | Element::I32 | Element::U32 => f64::from(f32::MIN),
     };

@@ -6,7 +6,6 @@
 //! storage explains is not taken (docs/winograd.md).
 
 mod form;
-mod room;
 mod samples;
 
 pub use samples::Samples;
@@ -14,6 +13,7 @@ pub use samples::Samples;
 use super::derive::{Derivation, Piece};
 use super::image::fits_grid;
 use super::product::{self, Product};
+use super::room;
 use super::tiling::{BYTES, DISPATCH, Size};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
@@ -79,7 +79,7 @@ pub(super) fn select(
     };
     let profile = context.profile;
     let free = match profile.winograd.when {
-        WinogradWhen::Faster => room::room(context, node.outputs[0]),
+        WinogradWhen::Faster => room::of(context, node.outputs[0]).most,
         WinogradWhen::Never => return Err(Declined::Shape("switched off".to_owned())),
         WinogradWhen::Always(tile) => {
             let form = if tile == 4 { Form::Four } else { Form::Two };

@@ -11,16 +11,25 @@ const SHARE: u64 = 8;
 /// Bytes that no device misses.
 const LEAST: u64 = 8 << 20;
 
-/// Bytes for intermediates of the node that makes `result`: what its neighbours leave free below the most that lives at any
-/// node, or a share of that. Estimated from the graph's values, each in a storage of its own.
-pub(super) fn room(context: &Context<'_>, result: ValueId) -> u64 {
+/// Bytes for a node's intermediates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// What its neighbours leave free below the most that lives at any node: whatever lies there costs nothing.
+    pub(super) below_peak: u64,
+    /// The most that it may take: that, or a share of the peak.
+    pub(super) most: u64,
+}
+
+/// The room of the node that makes `result`, estimated from the graph's values, each in a storage of its own.
+pub(super) fn of(context: &Context<'_>, result: ValueId) -> Room {
     let lives = context.lives.get_or_init(|| lives(context));
     let peak = lives.values().copied().max().unwrap_or(0);
     let node = match context.graph.value(result).def {
         ValueDef::Node { node, .. } => lives.get(&node).copied().unwrap_or(peak),
         ValueDef::Input(_) | ValueDef::Constant(_) => peak,
     };
-    (peak - node).max(peak / SHARE).max(LEAST)
+    let below_peak = peak - node;
+    Room { below_peak, most: below_peak.max(peak / SHARE).max(LEAST) }
 }
 
 /// Bytes that live while each node runs. Reshapes are left out: they seldom move anything.
