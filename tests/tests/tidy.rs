@@ -57,8 +57,8 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["technique"],
     // Two sets of rules in one rule language.
     &["simplify", "fuse"],
-    // Asks selection's estimates whether attention stays one node.
-    &["expand"],
+    // Asks selection's estimates whether attention stays one node; packs what the rest of it reads.
+    &["expand", "projections"],
     // Turns what the stages below made into a bundle.
     &["emit"],
     // Reads the layout of each value to choose a kernel for it.

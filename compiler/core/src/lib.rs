@@ -1,6 +1,6 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
-//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > expand > emit > select >
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > expand, projections > emit > select >
 //! layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and [`profile`].
 
 pub mod emit;
@@ -14,6 +14,7 @@ pub mod physical;
 pub mod pipeline;
 pub mod profile;
 pub mod program;
+pub mod projections;
 pub mod select;
 pub mod simplify;
 pub mod technique;

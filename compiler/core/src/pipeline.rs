@@ -6,8 +6,9 @@ use crate::fuse;
 use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
 use crate::physical::weights::WeightsChoice;
-use crate::profile::{self, Profile};
+use crate::profile::{self, LayoutCosts, Profile};
 use crate::program::{Program, ProgramStep};
+use crate::projections;
 use crate::select::{self, Samples, SelectError};
 use crate::simplify::{self, UnknownRule};
 use crate::technique::Enabled;
@@ -272,7 +273,7 @@ impl Work<'_> {
         for (target, profile) in wanted(options)? {
             let reduced = adjusted(&enabled, profile, options);
             let (graph, decisions) =
-                clock.time("expand", || expanded(&graph, &reduced, options.precision, &enabled))?;
+                clock.time("expand", || expanded(&graph, &reduced, options, &enabled))?;
             for decision in decisions {
                 if !rules.contains(&decision) {
                     rules.push(decision);
@@ -331,18 +332,31 @@ fn adjusted<'a>(enabled: &Enabled, profile: &'a Profile, options: &CompileOption
 fn expanded(
     graph: &Graph,
     profile: &Profile,
-    precision: Option<Precision>,
+    options: &CompileOptions,
     enabled: &Enabled,
 ) -> Result<(Graph, Vec<RuleReport>), CompileError> {
     let mut graph = graph.clone();
     let keep = !enabled.rules.allows(expand::NAME);
-    let decisions = expand::attention(&mut graph, profile, precision, keep)?;
+    let decisions = expand::attention(&mut graph, profile, options.precision, keep)?;
     let reports = decisions.into_iter().map(|expand::Decision { node, outcome }| RuleReport {
         rule: expand::NAME.to_owned(),
         node,
         outcome,
     });
-    Ok((graph, reports.collect()))
+    let mut reports: Vec<RuleReport> = reports.collect();
+    // Only buffers have views of what lies inside of rows.
+    let buffers = match options.layout {
+        LayoutChoice::Auto => profile.layout == LayoutCosts::BUFFERS,
+        choice => choice == LayoutChoice::Buffer,
+    };
+    if buffers && enabled.rules.allows(projections::NAME) {
+        reports.extend(projections::pack(&mut graph)?.into_iter().map(|node| RuleReport {
+            rule: projections::NAME.to_owned(),
+            node,
+            outcome: format!("{}: applied", profile.name),
+        }));
+    }
+    Ok((graph, reports))
 }
 
 fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
@@ -496,7 +510,7 @@ pub fn emit_stage(
     for (target, profile) in wanted(options)? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
         let reduced = adjusted(&enabled, profile, options);
-        let (graph, _) = expanded(&graph, &reduced, options.precision, &enabled)?;
+        let (graph, _) = expanded(&graph, &reduced, options, &enabled)?;
         let layouts = layout::assign(&graph, &reduced, options.layout, options.precision)?;
         if stage == Stage::Layout {
             files.push((format!("{name}.layout.txt"), layouts_text(&graph, &layouts)));

@@ -62,6 +62,7 @@ pub const TECHNIQUES: &[Technique] = &[
         "attention as one op, without a matrix of scores where that is faster",
         &["attention"],
     ),
+    rules("packed-projections", "queries, keys and values as one product", &["projections-packed"]),
     rules(
         "moves-in-products",
         "matrix products that read transposed, sliced, expanded or repeated operands in place",

@@ -11,6 +11,7 @@ mod large_values;
 mod memory;
 mod moves;
 mod norm;
+mod projections;
 mod scalar;
 mod speed;
 mod views;
@@ -50,6 +51,7 @@ const FAMILIES: &[&[Case]] = &[
     memory::CASES,
     moves::CASES,
     norm::CASES,
+    projections::CASES,
     scalar::CASES,
     speed::CASES,
     views::CASES,

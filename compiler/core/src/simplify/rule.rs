@@ -167,7 +167,7 @@ impl Rules {
     pub fn disabling<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Result<Self, UnknownRule> {
         let mut known: Vec<&'static str> =
             crate::simplify::RULES.iter().chain(crate::fuse::RULES).map(|r| r.name).collect();
-        known.push(crate::expand::NAME);
+        known.extend([crate::expand::NAME, crate::projections::NAME]);
         let mut disabled = BTreeSet::new();
         for name in names {
             let name = name.into();
