@@ -55,7 +55,7 @@ pub fn pack(graph: &mut Graph) -> Result<Vec<String>, EditError> {
 fn group(graph: &Graph, first: NodeId) -> Option<Vec<Projection>> {
     let own = projection(graph, first)?;
     let source = graph.node(first).inputs[0];
-    let mut readers: Vec<NodeId> = graph.readers(source).into_iter().collect();
+    let mut readers: Vec<NodeId> = graph.readers(source).collect();
     readers.sort_by(|&a, &b| graph.compare(a, b));
     let fits = |other: &Projection| {
         let (a, b) = (&own.weights, &other.weights);
@@ -76,7 +76,7 @@ fn projection(graph: &Graph, id: NodeId) -> Option<Projection> {
     let tensor = graph.constant(weights)?;
     let columns = *tensor.shape().last()?;
     let plain = tensor.rank() == 2 && columns.is_multiple_of(WHOLE) && source != weights;
-    let of_source = graph.readers(source).into_iter().filter(|&reader| reader == id).count() == 1;
+    let of_source = graph.readers(source).filter(|&reader| reader == id).count() == 1;
     let own = graph.readers(weights).len() == 1 && only_attention_reads(graph, node.outputs[0]);
     if !plain || !of_source || !own {
         return None;
@@ -111,8 +111,8 @@ fn only_attention_reads(graph: &Graph, value: ValueId) -> bool {
             _ => false,
         }
     };
-    let readers = graph.readers(value);
-    !graph.is_output(value) && readers.len() > 0 && readers.into_iter().all(reads)
+    let mut readers = graph.readers(value);
+    !graph.is_output(value) && readers.len() > 0 && readers.all(reads)
 }
 
 /// Puts one product before the first of a group, and slices of its result in their places.
@@ -200,7 +200,7 @@ mod tests {
             let values: Vec<f32> = (0..120).map(|n| (n as f32 * 0.37).sin()).collect();
             let input = Tensor::from_f32(vec![2, 5, 12], &values).expect("120 values");
             let of = |graph: &Graph| {
-                drift_ir::eval::run(graph, &[input.clone()]).expect("it runs")[0].to_f32_vec()
+                drift_ir::eval::run(graph, std::slice::from_ref(&input)).expect("it runs")[0].to_f32_vec()
             };
             let pairs: Vec<(f32, f32)> = of(&before).into_iter().zip(of(&graph)).collect();
             assert!(pairs.iter().all(|(a, b)| (a - b).abs() < 1e-6), "{pairs:?}");
