@@ -2,7 +2,7 @@
 //! matrices. What is common to both ops: the slots of a product, its tiling, and the sum of parts where k is split.
 
 use super::tiling::{self, Shared, Size, Tile, Tiling};
-use super::{Chosen, Context, Declined, grid};
+use super::{Chosen, Context, Declined, grid, room};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Element, LANES, Order};
@@ -60,8 +60,13 @@ pub(super) fn first<C: Copy, const N: usize>(
 }
 
 impl Product {
-    fn size(&self) -> Size {
-        Size { batches: self.batches, m: self.m, n: self.n, k: self.k, transposed: self.b_transposed }
+    /// Its size as a product of `node`: parts of its sums may at most double what a run takes.
+    fn size(&self, context: &Context<'_>, node: &Node) -> Size {
+        /// Bytes that no device misses.
+        const LEAST: u64 = 1 << 20;
+        let Self { batches, m, n, k, b_transposed: transposed, .. } = *self;
+        let parts_bytes = room::of(context, node.outputs[0]).peak.max(LEAST);
+        Size { batches, m, n, k, transposed, parts_bytes }
     }
 
     /// Whether rows of one slice lie side by side in `a` and in the result.
@@ -135,7 +140,7 @@ pub(super) fn tiled(
     node: &Node,
     product: Product,
 ) -> Result<Vec<Chosen>, Declined> {
-    let tiling = invocation_tiling(context.profile, &product.size(), product.b_transposed)?;
+    let tiling = invocation_tiling(context.profile, &product.size(context, node), product.b_transposed)?;
     let tile = &tiling.tile;
     let [rows, column_slices] = tile.block;
     let threads_x = tile.n / (4 * column_slices);
@@ -161,7 +166,8 @@ pub(super) fn cooperative(
             return Err(Declined::Element { needed: "f16", found: slot.layout.element.name() });
         }
     }
-    let (tiling, subgroup) = cooperative_tiling(context.profile, &product.size(), product.b_transposed)?;
+    let (tiling, subgroup) =
+        cooperative_tiling(context.profile, &product.size(context, node), product.b_transposed)?;
     let tile = &tiling.tile;
     let [b_rows, b_columns] = b_tile(tile, product.b_transposed);
     let mut constants = product.constants();

@@ -18,6 +18,8 @@ pub(super) struct Room {
     pub(super) below_peak: u64,
     /// The most that it may take: that, or a share of the peak.
     pub(super) most: u64,
+    /// The most that lives at any node: with as much again for intermediates a run takes twice the memory.
+    pub(super) peak: u64,
 }
 
 /// The room of the node that makes `result`, estimated from the graph's values, each in a storage of its own.
@@ -29,7 +31,7 @@ pub(super) fn of(context: &Context<'_>, result: ValueId) -> Room {
         ValueDef::Input(_) | ValueDef::Constant(_) => peak,
     };
     let below_peak = peak - node;
-    Room { below_peak, most: below_peak.max(peak / SHARE).max(LEAST) }
+    Room { below_peak, most: below_peak.max(peak / SHARE).max(LEAST), peak }
 }
 
 /// Bytes that live while each node runs. Reshapes are left out: they seldom move anything.

@@ -1,6 +1,7 @@
 //! Which tiles a matrix product is cut into, and into how many parts its k: the fewest estimated clocks win.
 
 use super::Declined;
+use crate::physical::LANES;
 use crate::profile::Profile;
 
 /// The sizes of a product, or of a batch of them.
@@ -12,6 +13,15 @@ pub(super) struct Size {
     pub(super) k: u64,
     /// Rows of the right operand are n and its channels k.
     pub(super) transposed: bool,
+    /// Bytes that parts of the sums may take.
+    pub(super) parts_bytes: u64,
+}
+
+impl Size {
+    /// Bytes of a part of the sums.
+    fn part_bytes(&self) -> u64 {
+        self.batches * self.m * self.n.next_multiple_of(LANES) * 4
+    }
 }
 
 /// A way to cut a product.
@@ -175,7 +185,8 @@ pub(super) fn choose(
         for parts in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
             let part_steps = steps.div_ceil(parts);
             let split = steps.div_ceil(part_steps);
-            if parts > 1 && (part_steps < 4 || split != parts || size.batches * split > limit) {
+            let fits = split * size.part_bytes() <= size.parts_bytes && size.batches * split <= limit;
+            if parts > 1 && (part_steps < 4 || split != parts || !fits) {
                 continue;
             }
             let clocks = estimate(tile, size, profile, (split, part_steps));
@@ -217,7 +228,7 @@ fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u
     let stores = load as f64 * stores;
     let parts = match split {
         1 => 0.0,
-        _ => DISPATCH + (2 * split) as f64 * (size.batches * size.m * size.n * 4) as f64 / BYTES,
+        _ => DISPATCH + (2 * split * size.part_bytes()) as f64 / BYTES,
     };
     part_steps as f64 * step + waves * startup + stores + parts
 }
@@ -230,7 +241,7 @@ mod tests {
     fn chosen([batches, m, n, k]: [u64; 4], transposed: bool) -> Tile {
         let shared =
             |tile: &Tile| Shared { tiles: 2 * tile.k * (tile.m + tile.n + 16), rest: tile.threads * 40 };
-        let size = Size { batches, m, n, k, transposed };
+        let size = Size { batches, m, n, k, transposed, parts_bytes: u64::MAX };
         let profile = profile::find("nvidia").expect("a profile");
         choose(COOPERATIVE, &size, profile, &shared).expect("a tiling").tile
     }

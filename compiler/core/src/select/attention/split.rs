@@ -121,8 +121,22 @@ impl Split {
         let shared = if work.shared == work.heads { batches } else { batch };
         let held = if bytes <= profile.winograd.scratch_bytes { CACHED } else { 1.0 };
         let traffic = (bytes as f64 * held) as u64;
-        let first = Size { batches, m: queries, n: work.keys, k: work.channels, transposed: true };
-        let second = Size { batches, m: queries, n: work.value_channels, k: work.keys, transposed: false };
+        let first = Size {
+            batches,
+            m: queries,
+            n: work.keys,
+            k: work.channels,
+            transposed: true,
+            parts_bytes: u64::MAX,
+        };
+        let second = Size {
+            batches,
+            m: queries,
+            n: work.value_channels,
+            k: work.keys,
+            transposed: false,
+            parts_bytes: u64::MAX,
+        };
         let (q, k) = (of(batches * queries * work.channels), of(shared * work.keys * work.channels));
         let (y, v) =
             (of(batches * queries * work.value_channels), of(shared * work.keys * work.value_channels));
@@ -297,7 +311,9 @@ mod tests {
     }
 
     fn split(work: &Work, below_peak: u64, most: u64) -> Split {
-        choose(&GENERIC, work, Room { below_peak, most }).unwrap_or_else(|error| panic!("{error}")).0
+        choose(&GENERIC, work, Room { below_peak, most, peak: most })
+            .unwrap_or_else(|error| panic!("{error}"))
+            .0
     }
 
     #[test]
@@ -325,7 +341,7 @@ mod tests {
 
     #[test]
     fn the_reasons_name_blocks_and_bytes() {
-        let room = Room { below_peak: 0, most: 8 << 20 };
+        let room = Room { below_peak: 0, most: 8 << 20, peak: 8 << 20 };
         let (_, why) =
             choose(&GENERIC, &work(1, 8, 8, 1024, 1024), room).unwrap_or_else(|error| panic!("{error}"));
         assert!(why.contains("of 16384 KiB at a time") && why.contains("at once"), "{why}");

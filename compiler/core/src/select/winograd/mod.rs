@@ -133,7 +133,14 @@ impl Layer<'_> {
     fn direct_clocks(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
         let [k, n] = self.whole_channels();
         let (src, dst) = (self.src.extents(), self.dst.extents());
-        let size = Size { batches: 1, m: dst.pixels(), n: self.dst_channels, k: 9 * k, transposed: false };
+        let size = Size {
+            batches: 1,
+            m: dst.pixels(),
+            n: self.dst_channels,
+            k: 9 * k,
+            transposed: false,
+            parts_bytes: u64::MAX,
+        };
         let elements = src.elements() + dst.elements() + 9 * k * n;
         product::clocks(profile, &size, stored, elements * stored.size_bytes())
     }
@@ -184,7 +191,7 @@ impl Layer<'_> {
         let [k, n] = self.whole_channels();
         let planes: u64 = self.plane_bytes(form, stored, m).iter().sum();
         let filters = form.planes() * k * n * stored.size_bytes();
-        let size = Size { batches: form.planes(), m, n, k, transposed: false };
+        let size = Size { batches: form.planes(), m, n, k, transposed: false, parts_bytes: u64::MAX };
         let product = product::clocks(profile, &size, stored, planes + filters)?;
         let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
         let moved = (images / blocks + planes) as f64 / BYTES;
