@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, Layout, Object, Recipe, View};
+use crate::physical::{Element, Layout, Object, Recipe, View, Window};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -65,6 +65,8 @@ pub struct Placement {
     pub layout: Layout,
     /// Where, if it is not all of a dense buffer.
     pub view: Option<View>,
+    /// The same for slices.
+    pub window: Option<Window>,
 }
 
 /// What a packed constant is, within one graph: equal keys have equal bytes.

@@ -82,4 +82,28 @@ pub(super) const CASES: &[Case] = &[
          %a = slice %p {axes=[1], starts=[16], counts=[16]}\n%y = gather %a, @i {axis=0}\n\
          %z = pad %a {pads=[1,0,0,3], value=0.5}\nreturn %y, %z",
     ),
+    // Whole slices of channels, rows, columns and batches of what lies in slices or textures.
+    case(
+        "views/channels-of-an-image",
+        "%x: f32[2,4,6,5]\n@w: f32[24,4,1,1] = random(1)\n@u: f32[6,12,3,3] = random(2)\n@v: f32[5,4,1,1] = random(3)\n\
+         @s: f32[8,10,1,1] = random(4)\n%p = conv %x, @w\n%a = slice %p {axes=[1], starts=[8], counts=[12]}\n\
+         %b = slice %p {axes=[1], starts=[20], counts=[4]}\n%c = slice %p {axes=[1], starts=[0], counts=[10]}\n\
+         %1 = conv %a, @u {pads=[1,1,1,1]}\n%2 = conv %b, @v\n%3 = conv %c, @s\n%4 = mul %a, %a epilogue(mul 0.01)\n\
+         %5 = softmax %c {axis=1}\n%6 = concat %b, %a {axis=1}\n%7 = tanh %6\nreturn %1, %2, %3, %4, %5, %7",
+    ),
+    case(
+        "views/rows-columns-and-batches-of-an-image",
+        "%x: f32[3,4,6,5]\n@w: f32[12,4,1,1] = random(1)\n@u: f32[6,12,3,3] = random(2)\n@v: f32[5,12,1,1] = random(3)\n\
+         %p = conv %x, @w\n%a = slice %p {axes=[2], starts=[2], counts=[3]}\n%b = slice %p {axes=[3], starts=[1], counts=[4]}\n\
+         %c = slice %p {axes=[0], starts=[1], counts=[1]}\n%d = slice %a {axes=[1,3], starts=[4,1], counts=[8,2]}\n\
+         %1 = conv %a, @u {pads=[1,1,1,1]}\n%2 = conv %b, @v\n%3 = conv %c, @v\n%4 = relu %d\n\
+         %5 = pool_max %b {kernel=[2,2]}\nreturn %1, %2, %3, %4, %5",
+    ),
+    case(
+        "views/parts-of-rows-in-textures",
+        "%x: f32[2,5,8]\n%w: f32[8,48]\n@u: f32[16,6] = random(2)\n%p = matmul %x, %w epilogue(mul 0.02)\n\
+         %a = slice %p {axes=[2], starts=[16], counts=[16]}\n%b = slice %p {axes=[2], starts=[32], counts=[16]}\n\
+         %g = gelu %b\n%1 = mul %a, %g\n%2 = matmul %a, @u\n%r = slice %p {axes=[1], starts=[3], counts=[2]}\n%3 = neg %r\n\
+         %t = transpose %a {perm=[2,0,1]}\n%4 = exp %t epilogue(mul 0.01)\nreturn %1, %2, %3, %4",
+    ),
 ];

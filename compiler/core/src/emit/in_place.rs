@@ -117,8 +117,8 @@ fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
             && slot.layout == dst.layout
             && slot.shape == dst.shape
             && !slot.splat
-            && slot.view.is_none()
-            && dst.view.is_none()
+            && slot.is_whole()
+            && dst.is_whole()
             && slot.broadcast.is_none()
             && element_wise.contains(&slot.name.as_str())
     })

@@ -150,7 +150,7 @@ impl<'a> Concat<'a> {
         let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
             == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
         let plain = |slot: &Slot| {
-            !slot.layout.object.is_texture() && !slot.splat && slot.broadcast.is_none() && slot.view.is_none()
+            !slot.layout.object.is_texture() && !slot.splat && slot.broadcast.is_none() && slot.is_whole()
         };
         if !layouts_agree || !plain(slot) || !plain(self.dst) {
             return None;

@@ -389,8 +389,7 @@ fn strides(slot: &Slot) -> [u64; 4] {
 
 /// What is added to an index in units of so many elements for a tensor that does not begin where its source does.
 fn first(slot: &Slot, unit: u64) -> Option<String> {
-    let start = slot.view.as_ref().map_or(0, |view| view.start) / unit;
-    let start = (start > 0).then(|| format!("{start}u"));
+    let start = offset_by(slot.view.as_ref().map_or(0, |view| view.start) / unit);
     let shift = slot.shift.as_ref().map(|Shift { slot, lane, .. }| match unit {
         1 => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u))"),
         unit => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u)) / {unit}u"),
@@ -420,29 +419,42 @@ fn texel(slot: &Slot, binding: &Binding, s: &str) -> String {
 
 /// `((s*H + y)*W + x)*B + b`.
 fn slice_index(slot: &Slot, s: &str) -> String {
-    let e = slot.extents();
+    let (e, (all, [b0, y0, x0, s0])) = (slot.extents(), slot.place());
+    let first = ((s0 * all.height + y0) * all.width + x0) * all.batch + b0;
     sum(&[
-        term(s, e.slices(), e.height * e.width * e.batch),
-        term("y", e.height, e.width * e.batch),
-        term("x", e.width, e.batch),
+        term(s, e.slices(), all.height * all.width * all.batch),
+        term("y", e.height, all.width * all.batch),
+        term("x", e.width, all.batch),
         term("b", e.batch, 1),
+        offset_by(first),
     ])
 }
 
 /// Where a texture holds a slice: `(x*B + b, y*S + s)` of a 2D one, `(x*B + b, y)` and layer `s` of an array, `(x*B + b, y, s)`
 /// of a 3D one.
 fn texture_coordinates(slot: &Slot, s: &str) -> String {
-    let e = slot.extents();
-    let x = sum(&[term("x", e.width, e.batch), term("b", e.batch, 1)]);
+    let (e, (all, [b0, y0, x0, s0])) = (slot.extents(), slot.place());
+    let x = sum(&[term("x", e.width, all.batch), term("b", e.batch, 1), offset_by(x0 * all.batch + b0)]);
     let (y, s) = (term("y", e.height, 1), term(s, e.slices(), 1));
     match slot.layout.object {
-        Object::TextureArray => format!("vec2<i32>(i32({x}), i32({})), i32({})", sum(&[y]), sum(&[s])),
-        Object::Texture3d => format!("vec3<i32>(i32({x}), i32({}), i32({}))", sum(&[y]), sum(&[s])),
+        Object::TextureArray | Object::Texture3d => {
+            let (y, s) = (sum(&[y, offset_by(y0)]), sum(&[s, offset_by(s0)]));
+            match slot.layout.object {
+                Object::TextureArray => format!("vec2<i32>(i32({x}), i32({y})), i32({s})"),
+                _ => format!("vec3<i32>(i32({x}), i32({y}), i32({s}))"),
+            }
+        }
         Object::Texture2d | Object::Buffer | Object::ImageBuffer => {
-            let y = sum(&[term("y", e.height, e.slices()), s]);
+            let y = term("y", e.height, all.slices());
+            let y = sum(&[y, s, offset_by(y0 * all.slices() + s0)]);
             format!("vec2<i32>(i32({x}), i32({y}))")
         }
     }
+}
+
+/// A number that is added to others, if it is one.
+fn offset_by(first: u64) -> Option<String> {
+    (first > 0).then(|| format!("{first}u"))
 }
 
 /// Element `index` of a buffer.

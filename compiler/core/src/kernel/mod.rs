@@ -12,7 +12,7 @@ mod sources;
 pub use sources::{ALL, KernelSource, source};
 
 use crate::physical::weights::WeightsLayout;
-use crate::physical::{Element, Extents, LANES, Layout, Object, View};
+use crate::physical::{Element, Extents, LANES, Layout, Object, View, Window};
 use accessor::Accessors;
 use scalar::ScalarProgram;
 use std::fmt::Write;
@@ -61,6 +61,8 @@ pub struct Slot {
     pub offset_bytes: u64,
     /// Where a dense tensor lies in its source, if it is not all of it.
     pub view: Option<View>,
+    /// Where a tensor whose channels are kept in slices lies in its source, if it is not all of it.
+    pub window: Option<Window>,
     /// Elements by which it begins later, as another slot says when the kernel runs: launches for parts of one tensor
     /// share their shader.
     pub shift: Option<Shift>,
@@ -94,6 +96,7 @@ impl Slot {
             weights: None,
             offset_bytes: 0,
             view: None,
+            window: None,
             shift: None,
         }
     }
@@ -109,8 +112,25 @@ impl Slot {
                 let end = if whole { end.next_multiple_of(LANES) } else { end };
                 end * self.layout.element.size_bytes()
             }
-            (None, None) => self.layout.size_bytes(&self.shape),
+            (None, None) => {
+                self.layout.size_bytes(self.window.as_ref().map_or(&self.shape, |window| &window.whole))
+            }
         }
+    }
+
+    /// Whether it is all of its source.
+    pub fn is_whole(&self) -> bool {
+        self.view.is_none() && self.window.is_none() && self.shift.is_none()
+    }
+
+    /// Sizes of its source's coordinates, for a tensor whose channels are kept in slices, and where it begins along batch,
+    /// height, width and slices.
+    fn place(&self) -> (Extents, [u64; 4]) {
+        let first = |window: &Window| {
+            let first = window.first(&self.layout.axes, &self.shape);
+            (self.layout.axes.extents(&window.whole), first.unwrap_or([0; 4]))
+        };
+        self.window.as_ref().map_or_else(|| (self.extents(), [0; 4]), first)
     }
 
     /// Distance in elements between neighbours along each axis of a dense tensor.
@@ -143,8 +163,11 @@ impl Slot {
 
     /// Where it lies in its source, for people: nothing if it is all of it.
     pub fn describe_view(&self) -> String {
-        let text = |view: &View| format!(", view from element {} by {:?}", view.start, view.strides);
-        self.view.as_ref().map_or_else(String::new, text)
+        match (&self.view, &self.window) {
+            (Some(view), _) => format!(", view from element {} by {:?}", view.start, view.strides),
+            (None, Some(window)) => format!(", view from {:?} of {:?}", window.starts, window.whole),
+            (None, None) => String::new(),
+        }
     }
 
     /// The same tensor as another argument.
@@ -242,6 +265,9 @@ pub struct Binding {
     pub vectors: bool,
 }
 
+/// What of a source a slot shows.
+type Shown<'a> = (Source, Option<&'a View>, Option<&'a Window>);
+
 impl KernelCall {
     /// A call without element-wise functions in its accessors.
     pub fn plain(
@@ -337,12 +363,12 @@ impl KernelCall {
             Constant::U32(blocks) if name == "BLOCKS" => Some(u64::from(blocks)),
             _ => None,
         });
-        let mut seen: Vec<((Source, Option<&View>), u64)> = Vec::new();
+        let mut seen: Vec<(Shown<'_>, u64)> = Vec::new();
         for slot in self.slots.iter().filter(|slot| slot.access == access) {
             let image = matches!(slot.source, Source::Activation(_)) && slot.name != "planes";
             let share = blocks.filter(|_| image).unwrap_or(1);
             let bytes = (slot.extents().elements() * slot.layout.element.size_bytes()).div_ceil(share);
-            let part = (slot.source, slot.view.as_ref());
+            let part = (slot.source, slot.view.as_ref(), slot.window.as_ref());
             match seen.iter_mut().find(|(known, _)| *known == part) {
                 Some((_, most)) => *most = bytes.max(*most),
                 None => seen.push((part, bytes)),

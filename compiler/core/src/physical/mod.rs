@@ -16,7 +16,7 @@ pub mod weights;
 pub use axes::{AxisMap, Extents};
 pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
-pub use view::View;
+pub use view::{View, Window};
 
 use drift_ir::ElementType;
 

@@ -104,6 +104,39 @@ impl View {
     }
 }
 
+/// Where a tensor lies in a larger one whose channels are kept in slices: at whole slices, and at any place of the other axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Sizes of the larger one.
+    pub whole: Vec<u64>,
+    /// The first place along each axis.
+    pub starts: Vec<u64>,
+}
+
+impl Window {
+    /// All of a tensor.
+    pub fn of(shape: &[u64]) -> Self {
+        Self { whole: shape.to_vec(), starts: vec![0; shape.len()] }
+    }
+
+    /// Where a tensor of `shape` begins along batch, height, width and slices. None where it is cut inside of axes that share a
+    /// coordinate, or where lanes of a slice are those of other channels.
+    pub fn first(&self, axes: &AxisMap, shape: &[u64]) -> Option<[u64; 4]> {
+        let of = |run: &Range<usize>| {
+            let outermost = run.clone().find(|&axis| self.whole[axis] > 1).unwrap_or(run.end);
+            let inner = (outermost + 1).min(run.end)..run.end;
+            let uncut = inner.clone().all(|axis| self.whole[axis] == shape[axis]);
+            let start = if outermost < run.end { self.starts[outermost] } else { 0 };
+            uncut.then(|| start * shape[inner].iter().product::<u64>())
+        };
+        let channels = of(&axes.channels)?;
+        let (own, all) = (axes.extents(shape).channels, axes.extents(&self.whole).channels);
+        let whole_slices = own.is_multiple_of(LANES) || channels + own == all;
+        let first = [of(&axes.batch)?, of(&axes.height)?, of(&axes.width)?, channels / LANES];
+        (channels.is_multiple_of(LANES) && whole_slices).then_some(first)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +183,23 @@ mod tests {
         assert_eq!(one.reshaped(&[1, 3, 1], &[3]), Some(view(7, &[30])));
         assert_eq!(one.reshaped(&[1, 1, 1], &[1, 1]).map(|view| view.end(&[1, 1])), Some(8));
         assert_eq!(one.strides(&AxisMap::rows(1, 3), &[1, 3, 1]), Some([0, 0, 1, 30]));
+    }
+
+    #[test]
+    fn windows_are_cut_at_slices_and_outermost_axes() {
+        let image = AxisMap::channels_first(4);
+        let window = Window { whole: vec![2, 24, 6, 5], starts: vec![1, 8, 2, 0] };
+        assert_eq!(window.first(&image, &[1, 12, 3, 5]), Some([1, 2, 0, 2]).map(|[b, y, _, s]| [b, y, 0, s]));
+        // Lanes of another part follow, unless it is the last.
+        assert_eq!(window.first(&image, &[1, 10, 3, 5]), None);
+        assert_eq!(window.first(&image, &[1, 16, 3, 5]), Some([1, 2, 0, 2]));
+        let within = Window { whole: vec![2, 24, 6, 5], starts: vec![0, 6, 0, 0] };
+        assert_eq!(within.first(&image, &[2, 12, 6, 5]), None);
+        // Rows and columns as one run of pixels: whole rows only.
+        let pixels = AxisMap { batch: 0..1, height: 2..2, width: 2..4, channels: 1..2 };
+        let rows = Window { whole: vec![2, 24, 6, 5], starts: vec![0, 0, 2, 0] };
+        assert_eq!(rows.first(&pixels, &[2, 24, 3, 5]), Some([0, 0, 10, 0]));
+        assert_eq!(rows.first(&pixels, &[2, 24, 3, 4]), None);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
 use crate::layout::Precision;
-use crate::physical::{AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View};
+use crate::physical::{
+    AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View, Window,
+};
 use crate::profile::Profile;
 use crate::program::{Content, PackedConstant, PackedKey, Placement, Program, ProgramStep, Storage};
 use drift_ir::op::StepArg;
@@ -105,13 +107,20 @@ impl<'a> Context<'a> {
                 Access::Write => Declined::Unsupported(format!("`{name}` is stored with other axes")),
             });
         }
+        // Axes of one place here may have more where the window is cut from.
+        let is_lost = |window: &Window| {
+            window.first(axes, &shape).is_none() || placement.layout.axes != *axes && !merged
+        };
+        if placement.window.as_ref().is_some_and(is_lost) {
+            return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
+        }
         if let Some(view) = placement.view.as_ref().filter(|view| view.strides(axes, &shape).is_none()) {
             debug_assert_eq!(access, Access::Read, "a result is no view: {view:?}");
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
         let layout = Layout { axes: axes.clone(), ..placement.layout };
         let slot = Slot::new(name, access, Source::Activation(placement.storage), shape, layout);
-        Ok(Slot { view: placement.view, ..slot })
+        Ok(Slot { view: placement.view, window: placement.window, ..slot })
     }
 
     /// A slot for a constant: dense if its channels are whole vectors side by side, otherwise padded slices.
@@ -306,7 +315,7 @@ impl<'a> Context<'a> {
                         Access::Write => Declined::Unsupported(format!("`{name}` is not a dense buffer")),
                     });
                 }
-                let Placement { storage, layout, view } = self.placements[&value].clone();
+                let Placement { storage, layout, view, .. } = self.placements[&value].clone();
                 let view = match view.map(|view| view.reshaped(&self.shape(value), &shape)) {
                     None => None,
                     Some(Some(view)) if view.strides(&axes, &shape).is_some() => Some(view),
@@ -399,7 +408,8 @@ impl<'a> Context<'a> {
         let name = self.graph.value(value).name.clone();
         let slot = |name: &str, access, placement: &Placement| {
             let source = Source::Activation(placement.storage);
-            Slot::new(name, access, source, shape.clone(), placement.layout.clone())
+            let slot = Slot::new(name, access, source, shape.clone(), placement.layout.clone());
+            Slot { window: placement.window.clone(), ..slot }
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = match self.view(value) {

@@ -196,7 +196,7 @@ impl Builder<'_> {
             kind: storage_kind(&layout, &shape),
             within: None,
         });
-        self.context.placements.insert(value, Placement { storage, layout, view: None });
+        self.context.placements.insert(value, Placement { storage, layout, view: None, window: None });
     }
 
     fn port(&self, value: ValueId) -> Result<Port, SelectError> {
@@ -269,7 +269,7 @@ impl Builder<'_> {
             kind: storage_kind(&layout, &shape),
             within: None,
         });
-        let to = Placement { storage, layout, view: None };
+        let to = Placement { storage, layout, view: None, window: None };
         self.context.push_conversion(value, &from, &to)?;
         self.dense.insert(value, to.clone());
         Ok(to)

@@ -3,7 +3,7 @@
 use super::{Builder, Context, Declined, SelectError, storage_kind, strided};
 use crate::kernel::{Access, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
-use crate::physical::{AxisMap, LANES, Layout, Object, Order, View};
+use crate::physical::{AxisMap, LANES, Layout, Object, Order, View, Window};
 use crate::program::{Placement, Storage, Within};
 use drift_ir::op::Slice;
 use drift_ir::{NodeId, Op, ValueId};
@@ -46,7 +46,7 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    /// Leaves a slice or a transpose of a dense value where that lies, for readers to find it there; false if it has to move
+    /// Leaves a slice, or a transpose of a dense value, where that lies, for readers to find it there; false if it has to move
     /// elements. Readers that need it dense get a copy, as they would have.
     pub(super) fn lies_in_source(&mut self, id: NodeId, op: &Op) -> bool {
         let graph = self.context.graph;
@@ -57,13 +57,31 @@ impl Builder<'_> {
         let layout = &self.layouts[&target];
         let allowed = self.context.profile.memory.views && !graph.outputs().contains(&target);
         if !allowed
-            || !is_plain(&from.layout)
-            || !is_plain(layout)
             || layout.element != from.layout.element
             || !node.epilogue.steps.is_empty()
             || result.contains(&0)
             || result.len() > strided::MOST_AXES
         {
+            return false;
+        }
+        if let Op::Slice(op) = op
+            && layout.order != Order::RowMajor
+            && *layout == from.layout
+        {
+            let mut window = from.window.clone().unwrap_or_else(|| Window::of(&shape));
+            op.axes.iter().for_each(|cut| window.starts[cut.axis] += cut.start);
+            let part =
+                result.iter().product::<u64>() * MOST_OF_A_PART >= window.whole.iter().product::<u64>();
+            let straight = op.axes.iter().all(|cut| cut.step == 1);
+            if !part || !straight || window.first(&layout.axes, &result).is_none() {
+                return false;
+            }
+            let (storage, layout) = (from.storage, layout.clone());
+            let placement = Placement { storage, layout, view: None, window: Some(window) };
+            self.context.placements.insert(target, placement);
+            return true;
+        }
+        if !is_plain(&from.layout) || !is_plain(layout) {
             return false;
         }
         let whole = from.view.clone().unwrap_or_else(|| View::whole(&shape));
@@ -80,7 +98,8 @@ impl Builder<'_> {
         if !view.is_aligned(&result) || part * MOST_OF_A_PART < all {
             return false;
         }
-        let placement = Placement { storage: from.storage, layout: layout.clone(), view: Some(view) };
+        let placement =
+            Placement { storage: from.storage, layout: layout.clone(), view: Some(view), window: None };
         self.context.placements.insert(target, placement);
         true
     }
@@ -95,6 +114,7 @@ impl Builder<'_> {
         let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
         let layout = &self.layouts[&target];
         let same = from.view.is_none()
+            && from.window.is_none()
             && layout.order == from.layout.order
             && layout.element == from.layout.element
             && layout.axes == from.layout.axes
@@ -121,7 +141,9 @@ impl Builder<'_> {
         let name = graph.value(target).name.clone();
         let kind = storage_kind(layout, &result);
         self.context.program.storages.push(Storage { name, kind, within: Some(within) });
-        self.context.placements.insert(target, Placement { storage, layout: layout.clone(), view: None });
+        self.context
+            .placements
+            .insert(target, Placement { storage, layout: layout.clone(), view: None, window: None });
         self.slices.insert(storage, target);
         true
     }
