@@ -44,4 +44,8 @@ pub(super) const CASES: &[Case] = &[
         "attention_stats/queries-keys-and-values-of-one-projection",
         "%x: f32[1,34,8]\n%w: f32[8,672]\n%p = matmul %x, %w epilogue(mul 0.02)\n%q = slice %p {axes=[2], starts=[0], counts=[224]}\n%k = slice %p {axes=[2], starts=[224], counts=[224]}\n%v = slice %p {axes=[2], starts=[448], counts=[224]}\n%1 = reshape %q {shape=[1,34,2,112]}\n%2 = reshape %k {shape=[1,34,2,112]}\n%3 = reshape %v {shape=[1,34,2,112]}\n%y = attention %1, %2, %3 {q=[0,2,1,3], k=[0,2,1,3], v=[0,2,1,3], y=[0,2,1,3]} scores(mul 0.02)\nreturn %y",
     ),
+    case(
+        "attention_stats/heads-of-one-tensor",
+        "%x: f32[2,6,40,112]\n%p = tanh %x\n%q = slice %p {axes=[1], starts=[0], counts=[2]}\n%k = slice %p {axes=[1], starts=[2], counts=[2]}\n%v = slice %p {axes=[1], starts=[4], counts=[2]}\n%1 = attention %q, %k, %v scores(mul 0.1)\nreturn %1",
+    ),
 ];

@@ -6,6 +6,7 @@ use super::cost::Work;
 use crate::kernel::{Shift, Slot, Source};
 use crate::physical::{Order, View};
 use crate::profile::Profile;
+use crate::program::Placement;
 use crate::select::product;
 use crate::select::room::Room;
 use crate::select::tiling::{BYTES, DISPATCH, Size};
@@ -272,7 +273,9 @@ fn gcd(a: u64, b: u64) -> u64 {
 /// Asks for a dense copy of what a slot shows.
 fn convert(context: &Context<'_>, slot: &Slot) -> Declined {
     let shows = |storage: u32| {
-        context.placements.iter().find(|(_, placement)| placement.storage == storage).map(|(&value, _)| value)
+        let is_shown =
+            |placement: &Placement| placement.storage == storage && placement.window == slot.window;
+        context.placements.iter().find(|(_, placement)| is_shown(placement)).map(|(&value, _)| value)
     };
     match slot.source {
         Source::Activation(storage) if slot.layout.order != Order::RowMajor => match shows(storage) {
