@@ -57,6 +57,8 @@ struct Speed {
     stores: f64,
     /// Workgroups that a unit has at a time.
     resident: u64,
+    /// What a further part of the sums moves, in its own bytes.
+    part_traffic: f64,
 }
 
 impl Tile {
@@ -70,7 +72,8 @@ impl Tile {
         let alone = (m * n * k) as f64 / (threads as f64 * 0.4);
         let latency = if alone > LATENCY { alone } else { LATENCY };
         let stores = (m * n) as f64 / 4.0;
-        let speed = Speed { rate, latency, startup: 1000.0, stores, resident: RESIDENT / threads };
+        let resident = RESIDENT / threads;
+        let speed = Speed { rate, latency, startup: 1000.0, stores, resident, part_traffic: 1.0 };
         Self { m, n, k, threads, block, matrix_run: 8, prefetch: true, buffers: 2, whole: false, speed }
     }
 
@@ -127,7 +130,7 @@ pub(super) const COOPERATIVE: &[Tile] = &[
 ];
 
 const fn speed(rate: f64, latency: f64, startup: f64, resident: u64) -> Speed {
-    Speed { rate, latency, startup, stores: 0.0, resident }
+    Speed { rate, latency, startup, stores: 0.0, resident, part_traffic: 2.0 }
 }
 
 /// Workgroup memory of a tiling, bytes.
@@ -218,7 +221,7 @@ pub(super) fn choose(
 
 /// Clocks that a product takes: units work through their workgroups, each as fast as arithmetic or latency lets it.
 fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u64, u64)) -> f64 {
-    let Speed { rate, latency, startup, stores, resident } = tile.speed;
+    let Speed { rate, latency, startup, stores, resident, part_traffic } = tile.speed;
     let units = u64::from(profile.busy_workgroups / 2).max(1);
     let groups = size.m.div_ceil(tile.m) * size.n.div_ceil(tile.n) * size.batches * split;
     let load = groups.div_ceil(units);
@@ -228,7 +231,7 @@ fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u
     let stores = load as f64 * stores;
     let parts = match split {
         1 => 0.0,
-        _ => DISPATCH + (2 * split * size.part_bytes()) as f64 / BYTES,
+        _ => DISPATCH + (2.0 + part_traffic * (split - 1) as f64) * size.part_bytes() as f64 / BYTES,
     };
     part_steps as f64 * step + waves * startup + stores + parts
 }
