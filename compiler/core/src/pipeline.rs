@@ -315,6 +315,7 @@ fn rewrite(graph: Graph, enabled: &Enabled, precision: Option<Precision>) -> (Gr
     if precision == Some(Precision::F16) {
         layout::keep_angles(&mut graph);
     }
+    graph.share();
     (graph, rule_reports(simplified).chain(rule_reports(fused)).collect())
 }
 

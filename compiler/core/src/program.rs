@@ -69,13 +69,15 @@ pub struct Placement {
     pub window: Option<Window>,
 }
 
-/// What a packed constant is, within one graph: equal keys have equal bytes.
+/// What a packed constant is, within one graph and its variants' copies: equal keys have equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PackedKey {
-    /// The graph's constant, or the result of the node that it was derived for; none for zeros.
+    /// The graph's constant, where it is one that all variants have.
     pub value: Option<ValueId>,
     /// Packing and layout.
     pub packing: String,
+    /// Hash of what is packed, where selection made it, or a pass for one variant; none for what the packing says by itself.
+    pub content: Option<[u8; 32]>,
 }
 
 /// Where a constant's bytes come from.

@@ -213,6 +213,31 @@ mod tests {
         }
     }
 
+    /// Copies of a graph number what they add alike: blobs are told apart, and shared, by what they hold.
+    #[test]
+    fn what_copies_add_is_told_apart_by_content() {
+        let packed = |seed: u32, before: bool| {
+            let text = format!(
+                "%x: f32[1,5,16]\n@u: f32[16,16] = random(1)\n@w: f32[16,16] = random(2)\n@z: f32[16,16] = random({seed})\n\
+                 %q = matmul %x, @u\n%k = matmul %x, @w\n%v = matmul %x, @z\n%1 = reshape %q {{shape=[1,5,4,4]}}\n\
+                 %2 = reshape %k {{shape=[1,5,4,4]}}\n%3 = reshape %v {{shape=[1,5,4,4]}}\n{ATTENTION}"
+            );
+            let mut graph = drift_ir::text::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            graph.share();
+            if before {
+                graph.add_constant("another", Tensor::scalar_f32(1.0)).expect("a free name");
+            }
+            pack(&mut graph).expect("edits that fit");
+            let profile = crate::profile::find("generic").expect("a profile");
+            let layouts = crate::layout::assign(&graph, profile, Default::default(), None).expect("layouts");
+            let program = crate::select::choose(&graph, &layouts, profile, None).expect("kernels");
+            let weights = program.constants.iter().find(|constant| constant.name.contains("packed_weights"));
+            weights.expect("packed weights").key.clone()
+        };
+        assert_eq!(packed(3, false), packed(3, true));
+        assert_ne!(packed(3, false), packed(4, false));
+    }
+
     #[test]
     fn what_others_read_or_add_to_stays() {
         let text = |steps: &str| {

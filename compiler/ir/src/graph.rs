@@ -100,6 +100,8 @@ pub struct Graph {
     node_names: BTreeSet<String>,
     /// Values that stay f32 where floats become halves.
     single: BTreeSet<ValueId>,
+    /// Where values begin that a copy of the graph has for itself.
+    shared: Option<u32>,
 }
 
 type Known = Option<Arc<[IntExpr]>>;
@@ -120,6 +122,17 @@ impl Graph {
     /// Nodes in execution order: every operand is computed before its users.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + '_ {
         self.order.nodes()
+    }
+
+    /// Says that copies are made from here on: values added later are theirs, and another copy's of the same index is another
+    /// value.
+    pub fn share(&mut self) {
+        self.shared = Some(self.values.len() as u32);
+    }
+
+    /// Whether a value is the same in all copies since [`Graph::share`].
+    pub fn is_shared(&self, value: ValueId) -> bool {
+        self.shared.is_none_or(|end| value.0 < end)
     }
 
     /// Whether a value stays f32 where a program's floats become halves.

@@ -41,19 +41,27 @@ impl WeightSource for Packed {
 /// The blobs of one graph in a bundle, by what they hold.
 pub struct Blobs {
     known: HashMap<PackedKey, u32>,
+    /// Blobs of each name.
+    names: HashMap<String, u32>,
     prefix: String,
 }
 
 impl Blobs {
     /// None yet. Graphs of one bundle need different prefixes for the names of their blobs.
     pub fn new(prefix: String) -> Self {
-        Self { known: HashMap::new(), prefix }
+        Self { known: HashMap::new(), names: HashMap::new(), prefix }
     }
 
     /// The blob of a constant, added to the bundle unless another step, variant or target has done so.
     fn index(&mut self, constant: &PackedConstant, recipe: &Recipe, bundle: &mut BundleWriter) -> u32 {
         *self.known.entry(constant.key.clone()).or_insert_with(|| {
-            let name = format!("{}{}", self.prefix, constant.name);
+            let mut name = format!("{}{}", self.prefix, constant.name);
+            // What variants make for themselves may differ and be named alike.
+            let count = self.names.entry(name.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                name = format!("{name} ({count})");
+            }
             bundle.add_packed_weight(&name, Arc::new(Packed(recipe.clone())))
         })
     }

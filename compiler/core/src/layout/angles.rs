@@ -3,7 +3,7 @@
 //! Halves count to 2048 in ones: the sine of a position or a timestep times a frequency would be that of another one. Such
 //! angles are computed from inputs and constants by a few small nodes, which cost nothing in f32.
 
-use drift_ir::op::{Op, ScalarOp, UnaryOp};
+use drift_ir::op::{Op, ScalarOp, StepArg, UnaryOp};
 use drift_ir::{ElementType, Graph, Node, ValueDef, ValueId};
 use std::collections::BTreeSet;
 
@@ -16,15 +16,18 @@ pub fn keep_angles(graph: &mut Graph) {
 }
 
 fn is_wave(node: &Node) -> bool {
-    let wave = |op: &ScalarOp| matches!(op, ScalarOp::Unary(UnaryOp::Sin | UnaryOp::Cos));
-    let own = matches!(&node.op, Op::Elementwise(op) if wave(op));
-    own || node.epilogue.steps.iter().any(|step| wave(&step.op))
+    let own = matches!(&node.op, Op::Elementwise(op) if is_wave_op(op));
+    own || node.epilogue.steps.iter().any(|step| is_wave_op(&step.op))
+}
+
+fn is_wave_op(op: &ScalarOp) -> bool {
+    matches!(op, ScalarOp::Unary(UnaryOp::Sin | UnaryOp::Cos))
 }
 
 /// The floats that a node's operands are computed from, themselves included; none where a layer is among their nodes.
 fn sources(graph: &Graph, node: &Node) -> Option<BTreeSet<ValueId>> {
     let mut found = BTreeSet::new();
-    let mut open: Vec<ValueId> = if is_layer(graph, node) { return None } else { node.operands().collect() };
+    let mut open = if is_layer(graph, node) { return None } else { angle_operands(node) };
     while let Some(value) = open.pop() {
         if graph.value(value).ty.element != ElementType::F32 || !found.insert(value) {
             continue;
@@ -38,6 +41,18 @@ fn sources(graph: &Graph, node: &Node) -> Option<BTreeSet<ValueId>> {
         }
     }
     Some(found)
+}
+
+/// What a node reads up to its last sine or cosine.
+fn angle_operands(node: &Node) -> Vec<ValueId> {
+    let steps = &node.epilogue.steps;
+    let last = steps.iter().rposition(|step| is_wave_op(&step.op)).map_or(0, |at| at + 1);
+    let read = steps[..last].iter().flat_map(|step| &step.args);
+    let of_steps = read.filter_map(|arg| match arg {
+        StepArg::Operand(at) => Some(node.epilogue.operands[*at as usize]),
+        StepArg::Result | StepArg::Step(_) | StepArg::Const(_) => None,
+    });
+    node.inputs.iter().copied().chain(of_steps).collect()
 }
 
 /// Whether a node does more than move elements and compute with single ones. An outer product, of positions and
@@ -89,5 +104,8 @@ mod tests {
         let in_its_epilogue =
             "%x: f32[3,8]\n@w: f32[8,8] = random(1)\n%1 = matmul %x, @w epilogue(sin)\nreturn %1";
         assert!(kept(in_its_epilogue).is_empty());
+        let beside_one = "%p: f32[3,1]\n%x: f32[3,8]\n@f: f32[1,8] = random(2)\n@w: f32[8,8] = random(1)\n%1 = tanh %p\n\
+             %2 = matmul %x, @w\n%3 = mul %1, @f epilogue(sin; mul %2)\nreturn %3";
+        assert_eq!(kept(beside_one), ["1"]);
     }
 }

@@ -170,7 +170,7 @@ impl<'a> Context<'a> {
             "" => layout.describe(),
             label => format!("{label}:{}", layout.describe()),
         };
-        let key = PackedKey { value, packing: label };
+        let key = self.key(value, tensor, label);
         let shape = packing.shape().to_vec();
         let index = self.packed.get(&key).copied().unwrap_or_else(|| {
             let source = value.map_or("", |value| self.graph.value(value).name.as_str());
@@ -195,6 +195,19 @@ impl<'a> Context<'a> {
             part_bytes: Some(part_bytes),
             ..Slot::new(name, Access::Read, Source::Constant(index), shape, layout)
         }
+    }
+
+    /// What tells a packed tensor from all others: the constant, where all variants have it; its content, where selection made it
+    /// or a pass for this variant.
+    pub(super) fn key(&self, value: Option<ValueId>, tensor: &Tensor, packing: String) -> PackedKey {
+        let everywhere = |value| self.graph.constant(value).is_some() && self.graph.is_shared(value);
+        if value.is_none_or(everywhere) {
+            return PackedKey { value, packing, content: None };
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{:?} {:?} ", tensor.element(), tensor.shape()).as_bytes());
+        hasher.update(tensor.bytes());
+        PackedKey { value: None, packing, content: Some(*hasher.finalize().as_bytes()) }
     }
 
     /// Most bytes that a binding takes of a constant of so many.

@@ -39,7 +39,10 @@ impl Context<'_> {
     ) -> Result<Slot, Declined> {
         let Derivation { value, what, shape, layout } = derivation;
         let packing = format!("{what}:{} at load", layout.describe());
-        let key = PackedKey { value: Some(value), packing };
+        let key = match self.constant_tensor(value) {
+            Some(tensor) => self.key(Some(value), tensor, packing),
+            None => PackedKey { value: Some(value), packing, content: None },
+        };
         let index = match self.packed.get(&key) {
             Some(&known) => known,
             None => {

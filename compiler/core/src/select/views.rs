@@ -94,8 +94,9 @@ impl Builder<'_> {
         };
         // Its readers are to find vectors there, not to look for elements one by one; and a small part is not worth keeping all
         // of the source.
-        let (part, all) = (result.iter().product::<u64>(), view.end(&result));
-        if !view.is_aligned(&result) || part * MOST_OF_A_PART < all {
+        let source_bytes = self.context.program.storages[from.storage as usize].kind.size_bytes();
+        let part_bytes = layout.size_bytes(&result);
+        if !view.is_aligned(&result) || part_bytes * MOST_OF_A_PART < source_bytes {
             return false;
         }
         let placement =

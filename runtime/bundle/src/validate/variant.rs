@@ -1,9 +1,12 @@
 //! Rules of one variant: its predicates, its memory, where inputs and outputs lie, its programs.
 
+use std::collections::BTreeSet;
+
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
 use crate::manifest::{
-    Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, TextureKind, TextureObject, Variant,
+    Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, Resource, TextureKind, TextureObject,
+    Variant,
 };
 
 use super::dispatch::Program;
@@ -18,12 +21,14 @@ pub(super) fn variant(
 ) -> Result<(), BundleError> {
     outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
     let mut derived = Derived::default();
+    let mut textures = WeightTextures::default();
     for (program, dispatches) in [(Program::Init, &variant.init), (Program::Run, &variant.dispatches)] {
         let mut hazards = Hazards::default();
         let mut check = |item: &Dispatch| {
             described(item)?;
             let slots = dispatch::dispatch(manifest, entry.target, variant, (program, item))?;
             hazards.add(slots, item)?;
+            textures.add(item)?;
             match program {
                 Program::Init => derived.write(slots, item),
                 Program::Run => derived.holds_what_is_read(item)?,
@@ -38,6 +43,21 @@ pub(super) fn variant(
         }
     }
     Ok(())
+}
+
+/// The textures that weights are uploaded to: each is an object of the device.
+#[derive(Default)]
+struct WeightTextures(BTreeSet<(u32, u64, TextureObject)>);
+
+impl WeightTextures {
+    fn add(&mut self, dispatch: &Dispatch) -> Result<(), Flaw> {
+        for resource in &dispatch.bindings {
+            if let Resource::WeightTexture { blob, offset, texture } = *resource {
+                self.0.insert((blob, offset, texture));
+            }
+        }
+        count("textures of weights", self.0.len(), limits::TEXTURES)
+    }
 }
 
 fn outline(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
@@ -149,4 +169,33 @@ fn described(dispatch: &Dispatch) -> Result<(), Flaw> {
     name("name", &dispatch.name)?;
     count("origins", dispatch.origins.len(), limits::ORIGINS)?;
     dispatch.origins.iter().try_for_each(|origin| length("origin", origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::DeviceElement;
+
+    #[test]
+    fn textures_of_weights_are_counted_once_and_have_a_limit() {
+        let texture =
+            TextureObject { kind: TextureKind::D2, element: DeviceElement::F16, extent_px: [1, 1, 1] };
+        let dispatch = |offset: u64| Dispatch {
+            name: String::new(),
+            shader: 0,
+            bindings: vec![Resource::WeightTexture { blob: 0, offset, texture }],
+            workgroups: [1; 3],
+            barrier: false,
+            origins: Vec::new(),
+            bytes_read: 0,
+            bytes_written: 0,
+            flops: 0,
+        };
+        let mut textures = WeightTextures::default();
+        for n in 0..limits::TEXTURES as u64 {
+            assert!(textures.add(&dispatch(n * ALIGNMENT_BYTES)).is_ok());
+        }
+        assert!(textures.add(&dispatch(0)).is_ok());
+        assert!(textures.add(&dispatch(limits::TEXTURES as u64 * ALIGNMENT_BYTES)).is_err());
+    }
 }
