@@ -48,4 +48,12 @@ pub(super) const CASES: &[Case] = &[
         "attention_stats/heads-of-one-tensor",
         "%x: f32[2,6,40,112]\n%p = tanh %x\n%q = slice %p {axes=[1], starts=[0], counts=[2]}\n%k = slice %p {axes=[1], starts=[2], counts=[2]}\n%v = slice %p {axes=[1], starts=[4], counts=[2]}\n%1 = attention %q, %k, %v scores(mul 0.1)\nreturn %1",
     ),
+    case(
+        "attention_stats/constant-queries-c110",
+        "@q: f32[1,2,40,110] = random(4)\n%k: f32[1,2,33,110]\n%v: f32[1,2,33,112]\n%1 = attention @q, %k, %v scores(mul 0.03)\nreturn %1",
+    ),
+    case(
+        "attention_stats/constant-keys-channels-first-and-values-c111",
+        "%q: f32[2,4,40,112]\n@k: f32[2,2,112,34] = random(5)\n@v: f32[2,2,34,111] = random(6)\n%1 = attention %q, @k, @v {k=[0,1,3,2]} scores(mul 0.03)\nreturn %1",
+    ),
 ];

@@ -52,6 +52,18 @@ pub(super) const CASES: &[Case] = &[
         "%q: f32[2,1,20,120]\n%k: f32[2,1,16,120]\n%1 = attention %q, %k, %k {band_first=-2, band_last=1, unseen_is_zero=true} scores(mul 0.09)\nreturn %1",
     ),
     case(
+        "attention_stats/causal-and-first-queries-see-the-lowest-scores-only",
+        "%q: f32[1,2,9,112]\n%k: f32[1,2,13,112]\n@m: bool[13] = [false, false, false, true, true, true, true, false, true, true, true, true, true]\n%1 = attention %q, %k, %k {band_last=0} scores(mul 0.09; select @m, step0, -3.4028234e38)\nreturn %1",
+    ),
+    case(
+        "attention_stats/causal-and-first-queries-see-the-lowest-halves-only",
+        "%q: f32[1,2,9,112]\n%k: f32[1,2,13,112]\n@m: f32[13] = [-65504.0, -65504.0, -65504.0, 0.0, 0.0, 0.0, 0.0, -65504.0, 0.0, 0.0, 0.0, 0.0, 0.0]\n%1 = attention %q, %k, %k {band_last=0} scores(mul 0.000001; add @m)\nreturn %1",
+    ),
+    case(
+        "attention_stats/causal-and-first-queries-see-infinities-only",
+        "%q: f32[1,2,9,112]\n%k: f32[1,2,13,112]\n@m: bool[13] = [false, false, false, true, true, true, true, false, true, true, true, true, true]\n@low: f32[] = -inf\n%1 = attention %q, %k, %k {band_last=0, unseen_is_zero=true} scores(mul 0.09; select @m, step0, @low)\nreturn %1",
+    ),
+    case(
         "attention/causal-written-out",
         "%q: f32[1,4,3,512]\n%k: f32[1,2,3,512]\n%1 = attention %q, %k, %k {band_last=0} scores(mul 0.04)\nreturn %1",
     ),

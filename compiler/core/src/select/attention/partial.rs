@@ -42,27 +42,28 @@ pub(super) fn select(
     }
     let (split, cut) = split::choose(context.profile, work, room::of(context, node.outputs[0]))?;
     let mut blocks = Blocks::new(split, work);
-    let [q, dst] = [blocks.cut(context, q, Cut::Queries)?, blocks.cut(context, dst, Cut::Queries)?];
-    let [k, v] = [blocks.cut(context, k, Cut::Keys)?, blocks.cut(context, v, Cut::Keys)?];
-    let mut of_block = |slots: Vec<Slot>, values: &[ValueId]| -> Result<Vec<Slot>, Declined> {
-        let mut cut = Vec::new();
-        for (n, slot) in slots.into_iter().enumerate() {
-            // Constants are packed in slices where they suit vectors so; blocks begin at elements.
-            let constant = values.get(n).filter(|_| slot.layout.order != Order::RowMajor && !blocks.is_one());
-            let slot = match constant.filter(|value| context.constant_tensor(**value).is_some()) {
-                Some(&value) => {
-                    let (shape, axes) = (slot.shape.clone(), slot.layout.axes.clone());
-                    let dense = context.dense(&slot.name, Access::Read, value, shape, axes)?;
-                    Slot { splat: slot.splat, ..dense }
-                }
-                None => slot,
-            };
-            cut.push(blocks.cut(context, slot, Cut::Queries)?);
+    let dst = blocks.cut(context, dst, Cut::Queries)?;
+    let mut part = |slot: Slot, value: Option<&ValueId>, cut: Cut| -> Result<Slot, Declined> {
+        // Constants are packed in slices where they suit vectors so; blocks begin at elements.
+        let constant = value.filter(|value| context.constant_tensor(**value).is_some());
+        match (blocks.cut(context, slot.clone(), cut), constant) {
+            (Err(_), Some(&value)) if slot.layout.order != Order::RowMajor => {
+                let Slot { name, shape, layout, splat, .. } = slot;
+                let dense = context.dense(&name, Access::Read, value, shape, layout.axes)?;
+                blocks.cut(context, Slot { splat, ..dense }, cut)
+            }
+            (cut, _) => cut,
         }
-        Ok(cut)
     };
-    let score_slots = of_block(score_slots, &node.inputs[3..])?;
-    let operands = of_block(operands, &node.epilogue.operands)?;
+    let q = part(q, node.inputs.first(), Cut::Queries)?;
+    let k = part(k, node.inputs.get(1), Cut::Keys)?;
+    let v = part(v, node.inputs.get(2), Cut::Keys)?;
+    let mut parts = |slots: Vec<Slot>, values: &[ValueId]| -> Result<Vec<Slot>, Declined> {
+        let slots = slots.into_iter().enumerate();
+        slots.map(|(n, slot)| part(slot, values.get(n), Cut::Queries)).collect()
+    };
+    let score_slots = parts(score_slots, &node.inputs[3..])?;
+    let operands = parts(operands, &node.epilogue.operands)?;
     let starts = blocks.slots(context, node);
     let start: Vec<Slot> = starts.first().filter(|_| !blocks.is_one()).cloned().into_iter().collect();
 
@@ -158,7 +159,9 @@ fn at_block(step: &Chosen, start: &Slot) -> Chosen {
     step
 }
 
-/// Adds to the steps on the scores that those beyond a band become the lowest number of their type.
+/// Adds to the steps on the scores that those beyond a band become the lowest number of their type, and that those within
+/// stay so far above it that hidden keys weigh nothing even where all that a query sees is as low. Infinities stay, since by
+/// them a query that sees nothing is told.
 fn hide_beyond(
     context: &mut Context<'_>,
     node: &Node,
@@ -178,11 +181,21 @@ fn hide_beyond(
     let (key, query) = (slot("place_of_key", &key_places), slot("place_of_query", &query_places));
     let first = program.operands.len() as u32;
     let operands = [&key, &query].map(|slot| Operand { slot: slot.name.clone(), kind: Kind::Int });
-    let lowest = match element {
-        Element::F16 => f64::from(half::f16::MIN),
-        Element::F32 | Element::I32 | Element::U32 => f64::from(f32::MIN),
+    let (lowest, least_seen) = match element {
+        // exp(-128) is 0 in f32, and both are halves.
+        Element::F16 => (f64::from(half::f16::MIN), f64::from(half::f16::MIN) + 128.0),
+        Element::F32 | Element::I32 | Element::U32 => (f64::from(f32::MIN), f64::from(f32::MIN) / 2.0),
     };
-    let given = Epilogue { steps: program.steps.clone(), operands: Vec::new() };
+    let mut given = Epilogue { steps: program.steps.clone(), operands: Vec::new() };
+    let (score, least) = (given.current(), StepArg::Const(least_seen));
+    let mut push = |op, args: &[StepArg]| {
+        given.steps.push(Step { op, args: args.to_vec() });
+        given.current()
+    };
+    let infinite = push(ScalarOp::Unary(UnaryOp::IsInf), &[score]);
+    let raised = push(ScalarOp::Select, &[infinite, score, least]);
+    let low = push(ScalarOp::Binary(BinaryOp::Less), &[score, least]);
+    push(ScalarOp::Select, &[low, raised, score]);
     let steps = band.steps(given, [first, first + 1], StepArg::Const(lowest));
     *program = ScalarProgram::new(Kind::Float, steps, [&program.operands[..], &operands[..]].concat());
     slots.extend([key, query]);
