@@ -18,7 +18,7 @@ pub(super) struct Room {
     pub(super) below_peak: u64,
     /// The most that it may take: that, or a share of the peak.
     pub(super) most: u64,
-    /// The most that lives at any node: with as much again for intermediates a run takes twice the memory.
+    /// The most that lives at any node.
     pub(super) peak: u64,
 }
 
