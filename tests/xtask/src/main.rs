@@ -23,6 +23,7 @@ Usage: cargo xtask COMMAND
 Commands:
   demo   Compile the carried models, replay them on a Vulkan device and compare with onnxruntime's numbers
   test   Run every test of the workspace; the last line is `N passed, N failed`
+  matrix Run every layout and precision of every kernel, of which `test` runs a third; takes half an hour and more
   models FOLDER [FLAG]...
          Verify real-size models against the outputs stored beside them, on Vulkan, with an optimised driftc; takes
          minutes to hours and is no part of CI. FLAGs go to `driftc verify`
@@ -30,7 +31,7 @@ Commands:
          Plan every memory problem of a folder in MiniMalloc's CSV form and print its peak over its capacity
   lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
 
-On Debian as root, `demo` and `test` install the system packages that are missing; elsewhere they name them and exit 2.
+On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";
 
 fn main() -> ExitCode {
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["demo"] => demo::demo(),
         ["test"] => test::test(),
+        ["matrix"] => test::matrix(),
         ["models", folder, flags @ ..] => models::models(folder, flags),
         ["memory", folder] => memory::memory(folder),
         ["lint"] => lint::lint(),

@@ -7,6 +7,7 @@ use crate::prerequisites::{
 use crate::summary::Summary;
 use crate::{Failure, shell};
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 /// Runs all tests, even after some failed. The last line on standard output is the sum over all test binaries.
@@ -37,6 +38,7 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     shell::announce("cargo", &args);
     let mut cargo = shell::command("cargo", &args)
         .env("CI", "true")
+        .envs(driver_caches())
         // A snapshot that differs fails; it is never rewritten.
         .env("INSTA_UPDATE", "no")
         .env_remove("INSTA_FORCE_PASS")
@@ -51,6 +53,30 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     }
     let status = cargo.wait().map_err(|error| Failure::Check(format!("waiting for cargo: {error}")))?;
     if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
+}
+
+/// Runs every setting of every kernel, of which `test` runs a third.
+pub(crate) fn matrix() -> Result<(), Failure> {
+    prerequisites::ensure(&[
+        &CPP_COMPILER,
+        &VULKAN_LOADER,
+        &VULKAN_DRIVER,
+        &VULKAN_VALIDATION,
+        &OPENCL_LOADER,
+        &OPENCL_DRIVER,
+    ])?;
+    let args = ["test", "--locked", "--package", "drift-tests", "--test", "kernels"];
+    shell::announce("DRIFT_MATRIX=full cargo", &args);
+    let mut cargo = shell::command("cargo", &args);
+    cargo.env("DRIFT_MATRIX", "full").envs(driver_caches());
+    let status = cargo.status().map_err(|error| shell::cannot_start("cargo", &error))?;
+    if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
+}
+
+/// Where drivers keep what they compiled: below the build's own folder.
+fn driver_caches() -> [(&'static str, PathBuf); 2] {
+    let folder = shell::target_directory();
+    [("MESA_SHADER_CACHE_DIR", folder.join("mesa-cache")), ("POCL_CACHE_DIR", folder.join("pocl-cache"))]
 }
 
 /// Shows each line as it comes. Tests may print bytes that are not UTF-8.
