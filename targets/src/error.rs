@@ -78,3 +78,22 @@ pub enum EmitError {
         message: String,
     },
 }
+
+impl EmitError {
+    /// Whether this is a fault of the compiler, not a limit of the target.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Unsupported { .. } | Self::TooManyBindings { .. } => false,
+            Self::EntryPoints { .. }
+            | Self::WholeArrayCopy
+            | Self::SpirV(_)
+            | Self::Msl(_)
+            | Self::MslEntryPoint(_)
+            | Self::Wgsl(_)
+            | Self::OpenCl(_)
+            | Self::InvalidSpirV { .. }
+            | Self::NotSpirV { .. }
+            | Self::Optimizer { .. } => true,
+        }
+    }
+}

@@ -192,6 +192,25 @@ pub enum CompileError {
     Memory(#[from] MemoryError),
 }
 
+impl CompileError {
+    /// Whether this is a fault of the compiler, which a user can only report: a kernel that does not parse, code that does
+    /// not validate, a pass that broke the graph or the plan. All else is the model's, the options' or a device's doing.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Entry { source, .. } => source.is_internal(),
+            Self::Expand(error) => error.is_internal(),
+            Self::Shader(error) => error.is_internal(),
+            Self::Memory(error) => error.is_internal(),
+            Self::NoTarget
+            | Self::UnknownProfile { .. }
+            | Self::UnknownRule(_)
+            | Self::Unsupported(_)
+            | Self::Layout(_)
+            | Self::Select(_) => false,
+        }
+    }
+}
+
 /// A stage that can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {

@@ -36,6 +36,16 @@ pub enum ShaderError {
     },
 }
 
+impl ShaderError {
+    /// Whether this is a fault of the compiler, not a limit of the target.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Module { .. } => true,
+            Self::Emit { source, .. } => source.is_internal(),
+        }
+    }
+}
+
 /// A kernel in a target's language, and what it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmittedKernel {

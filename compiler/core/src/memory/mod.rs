@@ -84,6 +84,13 @@ pub struct Plan {
     pub is_smallest: bool,
 }
 
+impl MemoryError {
+    /// Whether this is a fault of the compiler: all but sizes that nothing can hold.
+    pub fn is_internal(&self) -> bool {
+        !matches!(self, Self::TooLarge)
+    }
+}
+
 /// Why tensors cannot be planned, or why a plan is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MemoryError {

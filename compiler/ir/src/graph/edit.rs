@@ -77,6 +77,13 @@ pub enum EditError {
     },
 }
 
+impl EditError {
+    /// Whether an edit that a pass made is to blame: all but sizes that nothing can hold.
+    pub fn is_internal(&self) -> bool {
+        !matches!(self, Self::TooLarge { .. })
+    }
+}
+
 /// Argument of a step that [`Graph::push_epilogue`] appends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EpilogueArg {
