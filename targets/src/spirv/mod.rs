@@ -4,6 +4,8 @@
 mod array_stride;
 mod capabilities;
 mod environment;
+#[cfg(feature = "spirv-tools")]
+mod float_controls;
 mod image_buffer;
 mod memory_model;
 #[cfg(all(test, feature = "spirv-tools"))]
@@ -98,7 +100,7 @@ fn finish(
     if !options.optimize {
         return Ok((words, true));
     }
-    let optimized = tools::optimize(&words, environment)?;
+    let optimized = float_controls::while_kept(&words, |words| tools::optimize(words, environment))?;
     tools::validate(&optimized, environment, "after optimisation")?;
     Ok((optimized, true))
 }

@@ -147,6 +147,24 @@ fn barriers_of_cooperative_kernels_publish_what_was_stored() {
     assert_eq!(marked("OpCooperativeMatrixStoreKHR"), (1, 0), "{text}");
 }
 
+#[test]
+fn the_optimiser_folds_no_floats() {
+    let source = "@group(0) @binding(0) var<storage, read_write> dst: array<f32, 4>;
+        @compute @workgroup_size(1)
+        fn fold() {
+            dst[0] = dst[0] * 0.0;
+            dst[1] = dst[1] + 0.0;
+            dst[2] = 0.0 / dst[2];
+            dst[3] = dst[3] - dst[3];
+        }";
+    let emitted = cases::emitted(source, Target::Vulkan, true).unwrap_or_else(|error| panic!("{error}"));
+    let text = cases::text(&emitted);
+    for kept in ["OpFMul", "OpFAdd", "OpFDiv", "OpFSub"] {
+        assert!(text.contains(kept), "{kept} is gone: {text}");
+    }
+    assert!(!text.contains("SignedZeroInfNanPreserve") && !text.contains("float_controls"), "{text}");
+}
+
 fn assembly(source: &str) -> String {
     match cases::emitted(source, Target::Vulkan, false) {
         Ok(emitted) => cases::text(&emitted),
