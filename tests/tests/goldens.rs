@@ -241,8 +241,7 @@ fn program(graph: Graph, setting: Setting) -> Program {
     let (mut graph, _) = fuse::fuse(graph, &rules);
     let profile = profile::find(setting.profile).unwrap_or_else(|| panic!("no profile {}", setting.profile));
     let precision = (setting.precision == Precision::F16).then_some(Precision::F16);
-    expand::attention(&mut graph, profile, precision, setting.keep_attention)
-        .unwrap_or_else(|error| panic!("{error}"));
+    expand::attention(&mut graph, profile, precision, setting.keep_attention);
     let layouts =
         layout::assign(&graph, profile, setting.layout, precision).unwrap_or_else(|error| panic!("{error}"));
     let profile = Profile { weights: profile.weights.with(setting.weights), ..profile.clone() };

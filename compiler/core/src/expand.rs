@@ -5,6 +5,7 @@ use crate::layout::{Precision, device_element};
 use crate::profile::Profile;
 use crate::select::attention::{Plan, Work, plan};
 use drift_ir::graph::EditError;
+use drift_ir::op::InferError;
 use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use drift_ir::op::{
     Attention, Epilogue, Expand, MatMul, Reshape, ScalarOp, Softmax, Step, StepArg, Transpose, UnaryOp,
@@ -13,6 +14,26 @@ use drift_ir::{Dim, Graph, NodeId, Op, Tensor, ValueId};
 
 /// Name of this pass for `--disable`: then whatever has a kernel keeps it.
 pub const NAME: &str = "attention-decomposed";
+
+/// Why a node cannot be written as the ops that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpandError {
+    /// Places of queries and keys are constants, so their numbers have to be known.
+    #[error("`{value}` has a free dim; pass --dim NAME=SIZE")]
+    FreeDim {
+        /// The scores.
+        value: String,
+    },
+    /// An edit that the graph refuses.
+    #[error("the graph refuses the rewrite: {0}")]
+    Refused(#[from] EditError),
+}
+
+impl From<InferError> for ExpandError {
+    fn from(error: InferError) -> Self {
+        Self::Refused(error.into())
+    }
+}
 
 /// What was decided for one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +44,13 @@ pub struct Decision {
     pub outcome: String,
 }
 
-/// Expands what should be. With `keep`, only what has no kernel.
+/// Expands what should be. With `keep`, only what has no kernel. What the graph refuses stays as it is.
 pub fn attention(
     graph: &mut Graph,
     profile: &Profile,
     precision: Option<Precision>,
     keep: bool,
-) -> Result<Vec<Decision>, EditError> {
+) -> Vec<Decision> {
     let nodes: Vec<NodeId> =
         graph.nodes().filter(|&id| matches!(graph.node(id).op, Op::Attention(_))).collect();
     let mut decisions = Vec::new();
@@ -38,19 +59,26 @@ pub fn attention(
         let stays = plan.fused().is_some() && (keep || plan.is_fused_faster());
         let node = graph.node(id).name.clone();
         if !stays {
-            // The graph refuses an edit by its reason; every op here fits by construction.
-            write_out(graph, id)?;
-            let reason = if plan.fused().is_some() { plan.explain() } else { plan.why_not_fused() };
-            let outcome = format!("{}: applied: {reason}", profile.name);
+            let end = graph.node_capacity();
+            let outcome = match write_out(graph, id) {
+                Ok(()) => {
+                    let reason = if plan.fused().is_some() { plan.explain() } else { plan.why_not_fused() };
+                    format!("{}: applied: {reason}", profile.name)
+                }
+                Err(reason) => {
+                    graph.remove_unread_from(end);
+                    format!("{}: declined: {reason}", profile.name)
+                }
+            };
             decisions.push(Decision { node, outcome });
         }
     }
-    Ok(decisions)
+    decisions
 }
 
 /// Writes out every attention, for tests; gives their number.
 #[cfg(test)]
-pub(crate) fn write_out_all(graph: &mut Graph) -> Result<usize, EditError> {
+pub(crate) fn write_out_all(graph: &mut Graph) -> Result<usize, ExpandError> {
     let nodes: Vec<NodeId> =
         graph.nodes().filter(|&id| matches!(graph.node(id).op, Op::Attention(_))).collect();
     nodes.iter().try_for_each(|&id| write_out(graph, id))?;
@@ -73,7 +101,7 @@ fn insert(
     what: &str,
     op: Op,
     inputs: &[ValueId],
-) -> Result<ValueId, EditError> {
+) -> Result<ValueId, ExpandError> {
     let node = graph.node(anchor);
     let origins = node.origins.clone();
     let name = graph.unique_name(&format!("{}.{what}", graph.value(node.outputs[0]).name));
@@ -82,7 +110,7 @@ fn insert(
     Ok(graph.node(inserted).outputs[0])
 }
 
-fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), EditError> {
+fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), ExpandError> {
     let Op::Attention(op) = graph.node(id).op.clone() else { return Ok(()) };
     let inputs = graph.node(id).inputs.clone();
     let result = graph.value(graph.node(id).outputs[0]).ty.clone();
@@ -126,7 +154,7 @@ fn moved(
     what: &str,
     value: ValueId,
     axes: HeadAxes,
-) -> Result<ValueId, EditError> {
+) -> Result<ValueId, ExpandError> {
     if axes == HEADS_FIRST {
         return Ok(value);
     }
@@ -140,7 +168,7 @@ fn repeated(
     what: &str,
     value: ValueId,
     heads: &Dim,
-) -> Result<ValueId, EditError> {
+) -> Result<ValueId, ExpandError> {
     let shape = graph.value(value).ty.shape.clone();
     let (Dim::Const(wanted), Dim::Const(own)) = (heads, &shape[1]) else { return Ok(value) };
     if wanted == own || *own == 1 {
@@ -164,9 +192,14 @@ fn with_band(
     mut made: Epilogue,
     band: &Band,
     scores: ValueId,
-) -> Result<Epilogue, EditError> {
-    let shape = graph.value(scores).ty.static_shape().unwrap_or_default();
-    let (false, &[.., queries, keys]) = (band.is_open(), &shape[..]) else { return Ok(made) };
+) -> Result<Epilogue, ExpandError> {
+    if band.is_open() {
+        return Ok(made);
+    }
+    let scores_value = graph.value(scores);
+    let Some(&[.., queries, keys]) = scores_value.ty.static_shape().as_deref() else {
+        return Err(ExpandError::FreeDim { value: scores_value.name.clone() });
+    };
     let Ok(places) = Band::operands(queries, keys) else {
         unreachable!("a model's sizes are less than 2^31")
     };

@@ -1,7 +1,7 @@
 //! The compiler from a graph to a bundle: each pass by name, in order.
 
 use crate::emit::{self, Blobs, KernelModules, MemoryPlan, ShaderError};
-use crate::expand;
+use crate::expand::{self, Decision};
 use crate::fuse;
 use crate::layout::{self, LayoutChoice, LayoutError, LayoutMap, Precision};
 use crate::memory::MemoryError;
@@ -15,7 +15,6 @@ use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Entry, Provenance, Target};
 use drift_ir::Graph;
-use drift_ir::graph::EditError;
 use std::borrow::Cow;
 use std::time::Instant;
 
@@ -175,9 +174,6 @@ pub enum CompileError {
     /// Something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
-    /// Attention that cannot be written as the ops that it stands for.
-    #[error(transparent)]
-    Expand(#[from] EditError),
     /// No layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -198,7 +194,6 @@ impl CompileError {
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Entry { source, .. } => source.is_internal(),
-            Self::Expand(error) => error.is_internal(),
             Self::Shader(error) => error.is_internal(),
             Self::Memory(error) => error.is_internal(),
             Self::NoTarget
@@ -291,8 +286,7 @@ impl Work<'_> {
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in wanted(options)? {
             let reduced = adjusted(&enabled, profile, options);
-            let (graph, decisions) =
-                clock.time("expand", || expanded(&graph, &reduced, options, &enabled))?;
+            let (graph, decisions) = clock.time("expand", || expanded(&graph, &reduced, options, &enabled));
             for decision in decisions {
                 if !rules.contains(&decision) {
                     rules.push(decision);
@@ -354,29 +348,29 @@ fn expanded(
     profile: &Profile,
     options: &CompileOptions,
     enabled: &Enabled,
-) -> Result<(Graph, Vec<RuleReport>), CompileError> {
+) -> (Graph, Vec<RuleReport>) {
     let mut graph = graph.clone();
     let keep = !enabled.rules.allows(expand::NAME);
-    let decisions = expand::attention(&mut graph, profile, options.precision, keep)?;
-    let reports = decisions.into_iter().map(|expand::Decision { node, outcome }| RuleReport {
-        rule: expand::NAME.to_owned(),
-        node,
-        outcome,
-    });
-    let mut reports: Vec<RuleReport> = reports.collect();
+    let decisions = expand::attention(&mut graph, profile, options.precision, keep);
+    let mut reports: Vec<RuleReport> = decisions
+        .into_iter()
+        .map(|Decision { node, outcome }| RuleReport { rule: expand::NAME.to_owned(), node, outcome })
+        .collect();
     // Only buffers have views of what lies inside of rows.
     let buffers = match options.layout {
         LayoutChoice::Auto => profile.layout == LayoutCosts::BUFFERS,
         choice => choice == LayoutChoice::Buffer,
     };
     if buffers && enabled.rules.allows(projections::NAME) {
-        reports.extend(projections::pack(&mut graph)?.into_iter().map(|node| RuleReport {
-            rule: projections::NAME.to_owned(),
-            node,
-            outcome: format!("{}: applied", profile.name),
+        reports.extend(projections::pack(&mut graph).into_iter().map(|Decision { node, outcome }| {
+            RuleReport {
+                rule: projections::NAME.to_owned(),
+                node,
+                outcome: format!("{}: {outcome}", profile.name),
+            }
         }));
     }
-    Ok((graph, reports))
+    (graph, reports)
 }
 
 fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
@@ -530,7 +524,7 @@ pub fn emit_stage(
     for (target, profile) in wanted(options)? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
         let reduced = adjusted(&enabled, profile, options);
-        let (graph, _) = expanded(&graph, &reduced, options, &enabled)?;
+        let (graph, _) = expanded(&graph, &reduced, options, &enabled);
         let layouts = layout::assign(&graph, &reduced, options.layout, options.precision)?;
         if stage == Stage::Layout {
             files.push((format!("{name}.layout.txt"), layouts_text(&graph, &layouts)));

@@ -1,6 +1,7 @@
 //! Products of one tensor with several weights, as attention has for queries, keys and values, become one product with
 //! all weights side by side. Its parts are views (`physical::View`): fewer launches, and more work for each.
 
+use crate::expand::Decision;
 use drift_ir::graph::EditError;
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Concat, Epilogue, MatMul, ScalarOp, Slice, Step, StepArg};
@@ -42,17 +43,22 @@ impl Projection {
     }
 }
 
-/// Packs what can be packed, where results are buffers; gives the names of the products that became one.
-pub fn pack(graph: &mut Graph) -> Result<Vec<String>, EditError> {
-    let mut names = Vec::new();
+/// Packs what can be packed, where results are buffers; says so of the first of the products that became one.
+pub fn pack(graph: &mut Graph) -> Vec<Decision> {
+    let mut decisions = Vec::new();
     let nodes: Vec<NodeId> = graph.nodes().collect();
     for first in nodes {
         let Some(group) = group(graph, first) else { continue };
         let Some(constants) = packed(&group) else { continue };
-        names.push(graph.node(first).name.clone());
-        replace(graph, &group, constants)?;
+        let node = graph.node(first).name.clone();
+        // Each slice takes the place of its own product, so those that are refused harm none of the others.
+        let outcome = match replace(graph, &group, constants) {
+            Ok(()) => "applied".to_owned(),
+            Err(reason) => format!("declined: {reason}"),
+        };
+        decisions.push(Decision { node, outcome });
     }
-    Ok(names)
+    decisions
 }
 
 /// The products of what `first` reads that fit it, itself included, in their order; none where it would stay alone.
@@ -146,8 +152,7 @@ fn replace(
     for part in group {
         let count = part.columns();
         let axes = vec![SliceAxis { axis: rank - 1, start, step: 1, count: Dim::Const(count) }];
-        graph.set_epilogue(part.node, Epilogue::default())?;
-        graph.set_op_and_inputs(part.node, Op::Slice(Slice { axes }), &[result])?;
+        graph.set_node(part.node, Op::Slice(Slice { axes }), &[result], Epilogue::default())?;
         graph.merge_origins(product, part.node);
         start += count;
     }
@@ -181,8 +186,9 @@ mod tests {
 
     fn packed(text: &str) -> (usize, Graph) {
         let mut graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let packed = pack(&mut graph).expect("edits that fit");
-        (packed.len(), graph)
+        let decisions = pack(&mut graph);
+        assert!(decisions.iter().all(|one| one.outcome == "applied"), "{decisions:?}");
+        (decisions.len(), graph)
     }
 
     fn products(graph: &Graph) -> usize {
@@ -227,7 +233,7 @@ mod tests {
             if before {
                 graph.add_constant("another", Tensor::scalar_f32(1.0)).expect("a free name");
             }
-            pack(&mut graph).expect("edits that fit");
+            pack(&mut graph);
             let profile = crate::profile::find("generic").expect("a profile");
             let layouts = crate::layout::assign(&graph, profile, Default::default(), None).expect("layouts");
             let program = crate::select::choose(&graph, &layouts, profile, None).expect("kernels");

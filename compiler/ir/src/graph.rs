@@ -4,10 +4,12 @@
 
 mod build;
 mod edit;
+mod error;
 mod order;
 mod uses;
 
-pub use edit::{EditError, EpilogueArg};
+pub use edit::EpilogueArg;
+pub use error::EditError;
 pub use uses::{Use, UseMap};
 
 use self::order::Order;

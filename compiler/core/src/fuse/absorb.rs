@@ -5,11 +5,11 @@
 //! other producer computes floats and has to write floats, though a step between may give a bool. f64 exists only in
 //! constants, and i8 and u8 wrap around, which i32 arithmetic on a device would not: they are never fused.
 
-use crate::simplify::edit;
+use crate::kernel::scalar::is_safe_literal;
 use crate::simplify::pattern::{only_user, producer_id, uniform};
 use crate::simplify::rule::{Declined, Outcome};
 use drift_ir::op::infer::infer_node;
-use drift_ir::op::{Epilogue, Gather, LayerNorm, Operand, RmsNorm, Softmax, Step, StepArg};
+use drift_ir::op::{Epilogue, Gather, LayerNorm, Operand, RmsNorm, ScalarOp, Softmax, Step, StepArg};
 use drift_ir::{Dim, ElementType, Graph, Node, NodeId, Op, ValueId};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -65,7 +65,10 @@ pub(super) fn into_producer(
     let mut first_refusal = None;
     for producer in candidates(graph, node, is_producer, diamond) {
         match fused(graph, producer, consumer) {
-            Ok(epilogue) => return edit::absorb(graph, producer, consumer, epilogue),
+            Ok(epilogue) => {
+                graph.absorb(producer, consumer, epilogue)?;
+                return Ok(true);
+            }
             Err(reason) => first_refusal = first_refusal.or(Some(reason)),
         }
     }
@@ -201,17 +204,17 @@ fn joined_epilogue(graph: &Graph, producer: &Node, consumer: &Node) -> Epilogue 
     let made = producer.outputs[0];
     let mut fused = producer.epilogue.clone();
     let made_arg = fused.current();
-    let arg = |value: ValueId, epilogue: &mut Epilogue| {
+    let arg = |value: ValueId, of: ScalarOp, epilogue: &mut Epilogue| {
         if value == made {
             return made_arg;
         }
-        match step_constant(graph, value) {
+        match step_constant(graph, value).filter(|&constant| is_safe_literal(of, constant)) {
             Some(constant) => StepArg::Const(constant),
             None => StepArg::Operand(epilogue.operand_index(value)),
         }
     };
     let Op::Elementwise(op) = consumer.op else { unreachable!("only element-wise nodes are absorbed") };
-    let args = consumer.inputs.iter().map(|&input| arg(input, &mut fused)).collect();
+    let args = consumer.inputs.iter().map(|&input| arg(input, op, &mut fused)).collect();
     fused.steps.push(Step { op, args });
     let base = fused.current();
     let shift = fused.steps.len() as u32;
@@ -219,7 +222,7 @@ fn joined_epilogue(graph: &Graph, producer: &Node, consumer: &Node) -> Epilogue 
         let args = step.args.iter().map(|&old| match old {
             StepArg::Result => base,
             StepArg::Step(at) => StepArg::Step(shift + at),
-            StepArg::Operand(at) => arg(consumer.epilogue.operands[at as usize], &mut fused),
+            StepArg::Operand(at) => arg(consumer.epilogue.operands[at as usize], step.op, &mut fused),
             StepArg::Const(value) => StepArg::Const(value),
         });
         let args = args.collect();

@@ -333,3 +333,9 @@ fn power(a: &str, b: &str, kind: Kind) -> String {
         (Kind::Int | Kind::Bool, _) => call(ScalarOp::Binary(BinaryOp::Pow), kind, &format!("{a}, {b}")),
     }
 }
+
+/// Whether shader compilers leave `op` with this literal alone: many make 0 of a product with a zero that they see, and so
+/// lose NaN and infinities. A zero that they read from memory keeps them.
+pub fn is_safe_literal(op: ScalarOp, literal: f64) -> bool {
+    literal != 0.0 || !matches!(op, ScalarOp::Binary(BinaryOp::Mul | BinaryOp::Div))
+}

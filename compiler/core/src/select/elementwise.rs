@@ -1,7 +1,7 @@
 //! Element-wise nodes and broadcasts: one kernel, the function spliced into its read.
 
 use super::{Chosen, Context, Declined, grid};
-use crate::kernel::scalar::{Kind, ScalarProgram};
+use crate::kernel::scalar::{Kind, ScalarProgram, is_safe_literal};
 use crate::kernel::{Access, Constant, KernelCall, Slot, source};
 use crate::physical::{AxisMap, Order, View};
 use drift_ir::op::{ScalarOp, Step, StepArg};
@@ -23,7 +23,10 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: ScalarOp) -> Re
     };
     let args = node.inputs.iter().map(|&value| {
         let takes_literal = typed || context.graph.value(value).ty.element.is_float();
-        context.literal(value).filter(|_| takes_literal).unwrap_or_else(|| operand(value))
+        let literal = context.literal(value).filter(|_| takes_literal);
+        let literal =
+            literal.filter(|&arg| !matches!(arg, StepArg::Const(zero) if !is_safe_literal(op, zero)));
+        literal.unwrap_or_else(|| operand(value))
     });
     let mut steps = vec![Step { op, args: args.collect() }];
     for step in &node.epilogue.steps {

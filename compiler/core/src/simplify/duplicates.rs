@@ -3,7 +3,7 @@
 use super::edit;
 use super::rule::{Apply, Rule};
 use bytes::Bytes;
-use drift_ir::{ElementType, Graph, NodeId, Tensor, ValueId};
+use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, ValueId};
 use std::collections::HashMap;
 
 /// `f(x), f(x)   =>   f(x)` for both users
@@ -39,7 +39,7 @@ fn common_subexpression(graph: &mut Graph) -> Vec<String> {
         let alike = seen.entry((subject.op.name(), subject.inputs.clone())).or_default();
         let equal = alike.iter().copied().find(|&other| {
             let other = graph.node(other);
-            other.op == subject.op && other.epilogue == subject.epilogue
+            other.op == subject.op && other.epilogue == subject.epilogue && same_zeros(other, subject)
         });
         let Some(other) = equal else {
             alike.push(node);
@@ -51,6 +51,12 @@ fn common_subexpression(graph: &mut Graph) -> Vec<String> {
         }
     }
     merged
+}
+
+/// Whether equal attributes have zeros of the same sign, which the printed form tells apart.
+fn same_zeros(a: &Node, b: &Node) -> bool {
+    let print = |node: &Node| format!("{:?} {:?}", node.op, node.epilogue.steps);
+    print(a) == print(b)
 }
 
 fn equal_constants(graph: &mut Graph) -> Vec<String> {

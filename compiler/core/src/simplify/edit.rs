@@ -1,13 +1,25 @@
 //! Edits that rules make. What a rewrite leaves unread goes at once, and the node that takes over inherits its origins.
 
 use super::rule::{Declined, Outcome};
-use drift_ir::op::{Epilogue, ScalarOp, Step, StepArg};
+use drift_ir::op::Epilogue;
 use drift_ir::{ElementType, Graph, NodeId, Op, Tensor, TensorType, ValueDef, ValueId};
 
-/// Turns a node into another op on other operands; the types of its results stay.
+/// Turns a node into another op on other operands. The graph refuses one whose result would have another type.
 pub(crate) fn set_op(graph: &mut Graph, node: NodeId, op: Op, inputs: &[ValueId]) -> Outcome {
+    let epilogue = graph.node(node).epilogue.clone();
+    set_node(graph, node, op, inputs, epilogue)
+}
+
+/// Like [`set_op`], with another epilogue as well.
+pub(crate) fn set_node(
+    graph: &mut Graph,
+    node: NodeId,
+    op: Op,
+    inputs: &[ValueId],
+    epilogue: Epilogue,
+) -> Outcome {
     let before: Vec<ValueId> = graph.node(node).operands().collect();
-    graph.set_op_and_inputs(node, op, inputs)?;
+    graph.set_node(node, op, inputs, epilogue)?;
     bury_all(graph, before, node);
     Ok(true)
 }
@@ -51,29 +63,6 @@ pub(crate) fn insert_before(
     let inserted = graph.insert_node_before(anchor, name.clone(), op, inputs, [name])?;
     graph.set_origins(inserted, origins);
     Ok(graph.node(inserted).outputs[0])
-}
-
-/// Makes `epilogue` the whole of what `consumer` did with the result of `producer`, and removes the consumer. Its place, its result's name and its origins go to the producer. The caller has
-/// inferred that the result keeps its type.
-pub(crate) fn absorb(graph: &mut Graph, producer: NodeId, consumer: NodeId, epilogue: Epilogue) -> Outcome {
-    let (made, result) = (graph.node(producer).outputs[0], graph.node(consumer).outputs[0]);
-    let element = graph.value(result).ty.element;
-    graph.move_before(producer, consumer)?;
-    // A cast fits whatever type the producer gives, so the consumer stays well typed while the producer changes.
-    let cast = ScalarOp::Cast(element);
-    let to_result = Step { op: cast, args: vec![StepArg::Result] };
-    graph.set_epilogue(consumer, Epilogue { steps: vec![to_result], operands: Vec::new() })?;
-    graph.set_op_and_inputs(consumer, Op::Elementwise(cast), &[made])?;
-    graph.set_epilogue(consumer, Epilogue::default())?;
-    graph.set_epilogue(producer, epilogue)?;
-    // The graph itself swaps the names of an output.
-    if !graph.is_output(result) {
-        graph.swap_names(made, result);
-    }
-    graph.replace_uses(result, made)?;
-    graph.merge_origins(producer, consumer);
-    graph.remove_node(consumer)?;
-    Ok(true)
 }
 
 /// Lets the users of a node's only result read `value` instead, and removes the node.

@@ -6,10 +6,11 @@ use super::rule::{Apply, Outcome, Rule};
 use drift_ir::op::{BinaryOp, ReduceKind, Reshape, ScalarOp, Transpose, UnaryOp};
 use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
 
-/// `x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, c ? x : x   =>   x`
+/// `x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, c ? x : x   =>   x`; floats only `x + (-0)`
 pub(super) const IDENTITY_ARITHMETIC: Rule = Rule {
     name: "identity-arithmetic",
-    picture: "x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, select c x x => x",
+    picture: "x + 0, x - 0, x * 1, x / 1, x ^ 1, x and true, x or false, not not x, select c x x => x; the zero added to a \
+              float is -0, since -0 + 0 is 0",
     apply: Apply::Node(|graph, node| forward_if(graph, node, identity_arithmetic)),
 };
 
@@ -49,10 +50,11 @@ pub(super) const TRANSPOSE_TO_RESHAPE: Rule = Rule {
     apply: Apply::Node(transpose_to_reshape),
 };
 
-/// `cast (cast x)   =>   cast x` when the inner cast holds every value exactly
+/// `cast (cast x)   =>   cast x` when the inner cast holds every value exactly and the outer one treats both alike
 pub(super) const CAST_CAST: Rule = Rule {
     name: "cast-cast",
-    picture: "cast (cast x) => cast x, when the type between holds every value of x",
+    picture: "cast (cast x) => cast x, when the type between holds every value of x; from integer over float to integer only \
+              when the last holds them, too, since floats saturate where integers wrap",
     apply: Apply::Node(cast_cast),
 };
 
@@ -69,13 +71,19 @@ fn forward_if(graph: &mut Graph, node: NodeId, of: fn(&Graph, &Node) -> Option<V
 }
 
 fn identity_arithmetic(graph: &Graph, node: &Node) -> Option<ValueId> {
-    let right = |neutral: f64| (uniform(graph, node.inputs[1])? == neutral).then_some(node.inputs[0]);
+    // A number by its bits, so that the zeros of floats differ.
+    let right = |neutral: f64| {
+        let value = uniform(graph, node.inputs[1])?;
+        (value.to_bits() == neutral.to_bits()).then_some(node.inputs[0])
+    };
     let either = |neutral: f64| {
         let (x, value) = beside_uniform(graph, (node.inputs[0], node.inputs[1]))?;
-        (value == neutral).then_some(x)
+        (value.to_bits() == neutral.to_bits()).then_some(x)
     };
+    let is_float = node.inputs.iter().any(|&input| graph.value(input).ty.element.is_float());
     match plain_scalar_op(node)? {
-        ScalarOp::Binary(BinaryOp::Add | BinaryOp::Or) => either(0.0),
+        ScalarOp::Binary(BinaryOp::Add) => either(if is_float { -0.0 } else { 0.0 }),
+        ScalarOp::Binary(BinaryOp::Or) => either(0.0),
         ScalarOp::Binary(BinaryOp::Mul | BinaryOp::And) => either(1.0),
         ScalarOp::Binary(BinaryOp::Sub) => right(0.0),
         ScalarOp::Binary(BinaryOp::Div | BinaryOp::Pow) => right(1.0),
@@ -155,7 +163,10 @@ fn cast_cast(graph: &mut Graph, node: NodeId) -> Outcome {
     let Some(inner) = producer(graph, outer.inputs[0]) else { return Ok(false) };
     let Some(ScalarOp::Cast(between)) = plain_scalar_op(inner) else { return Ok(false) };
     let x = inner.inputs[0];
-    if !holds(between, graph.value(x).ty.element) {
+    let from = graph.value(x).ty.element;
+    // Numbers saturate on their way from float to integer, and wrap from integer to integer.
+    let saturates = between.is_float() && !from.is_float() && to.is_integer();
+    if !holds(between, from) || (saturates && !holds(to, from)) {
         return Ok(false);
     }
     edit::set_op(graph, node, Op::Elementwise(ScalarOp::Cast(to)), &[x])

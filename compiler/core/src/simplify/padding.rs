@@ -1,8 +1,11 @@
 //! Padding that moves into the window of the node after it, which reads zeros beyond its operand at no cost.
+//!
+//! A pool that rounds up starts no window beyond its elements and the padding before them: one that started on the pad's
+//! elements behind them would be lost. The shape tells, and the graph refuses the edit.
 
 use super::edit;
 use super::pattern::{plain_scalar_op, producer};
-use super::rule::{Apply, Outcome, Rule};
+use super::rule::{Apply, Declined, Outcome, Rule};
 use drift_ir::op::{Pad, PadMode, PoolKind, ScalarOp, UnaryOp};
 use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
 
@@ -73,9 +76,11 @@ fn pool_absorbs_pad(graph: &mut Graph, node: NodeId) -> Outcome {
     let mut pool = pool.clone();
     let plain = pool.pads.iter().all(|&pad| pad == 0);
     let kind = match pool.kind {
-        PoolKind::Max if around.value <= lowest(graph, around.x) => Some(PoolKind::Max),
-        // Beside an element that is not negative, a zero is never the largest.
-        PoolKind::Max if around.value == 0.0 && is_not_negative(graph, around.x) => Some(PoolKind::Max),
+        PoolKind::Max if is_minus_infinity(graph, around.x, around.value) => Some(PoolKind::Max),
+        // Beside an element that is not negative, a zero is never the largest; a NaN stays one.
+        PoolKind::Max if around.value.to_bits() == 0 && is_not_negative(graph, around.x) => {
+            Some(PoolKind::Max)
+        }
         PoolKind::Average { count_padding } if around.value == 0.0 && (count_padding || plain) => {
             Some(PoolKind::Average { count_padding: true })
         }
@@ -83,16 +88,21 @@ fn pool_absorbs_pad(graph: &mut Graph, node: NodeId) -> Outcome {
         PoolKind::Max | PoolKind::Average { .. } | PoolKind::Lp(_) => None,
     };
     let Some((kind, pads)) = kind.zip(around.with(&pool.pads)) else { return Ok(false) };
+    // Whether each window covers an element, which it need not while pads are elements, shows in known sizes only.
+    if graph.value(around.x).ty.static_shape_from(2).is_none() {
+        return Err(Declined::FreeDim { value: graph.value(around.x).name.clone() });
+    }
     (pool.kind, pool.pads) = (kind, pads);
     edit::set_op(graph, node, Op::Pool(pool), &[around.x])
 }
 
-/// The lowest number that an element holds.
-fn lowest(graph: &Graph, value: ValueId) -> f64 {
+/// Whether a number is minus infinity as an element of `value`. The lowest finite number is not: it would win over
+/// windows of minus infinities.
+fn is_minus_infinity(graph: &Graph, value: ValueId, number: f64) -> bool {
     match graph.value(value).ty.element {
-        ElementType::F16 => -65504.0,
-        ElementType::F64 => f64::MIN,
-        _ => f64::from(f32::MIN),
+        ElementType::F16 => number <= -65520.0,
+        ElementType::F32 => number as f32 == f32::NEG_INFINITY,
+        _ => number == f64::NEG_INFINITY,
     }
 }
 

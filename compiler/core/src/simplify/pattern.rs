@@ -42,8 +42,9 @@ pub(crate) fn uniform(graph: &Graph, value: ValueId) -> Option<f64> {
 pub(crate) const fn constant_tolerance(element: ElementType) -> f64 {
     match element {
         ElementType::F16 => 1e-3,
+        // Written with all digits, and folded with them.
+        ElementType::F64 => 1e-12,
         ElementType::F32
-        | ElementType::F64
         | ElementType::I64
         | ElementType::I32
         | ElementType::I8

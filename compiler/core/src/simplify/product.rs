@@ -6,7 +6,7 @@ use super::rule::{Apply, Outcome, Rule};
 use drift_ir::op::{
     BinaryOp, Epilogue, Expand, MatMul, Operand, Reshape, ScalarOp, Step, StepArg, Transpose,
 };
-use drift_ir::{Dim, Graph, NodeId, Op, ValueId};
+use drift_ir::{Dim, ElementType, Graph, Node, NodeId, Op, ValueId};
 
 /// `matmul(a, transpose b)   =>   matmul(a, b')` where the innermost axis of b stays innermost
 pub(super) const MATMUL_ABSORBS_TRANSPOSE: Rule = Rule {
@@ -23,10 +23,10 @@ pub(super) const MATMUL_HOISTS_SCALE: Rule = Rule {
     apply: Apply::Node(matmul_hoists_scale),
 };
 
-/// `matmul(a, expand b)   =>   matmul(a, b)` when the result keeps its shape
+/// `matmul(a, expand b)   =>   matmul(a, b)` when only batch axes repeat and the result keeps its shape
 pub(super) const MATMUL_ABSORBS_EXPAND: Rule = Rule {
     name: "matmul-absorbs-expand",
-    picture: "matmul(a, expand b) => matmul(a, b), when the result keeps its shape",
+    picture: "matmul(a, expand b) => matmul(a, b), when only batch axes repeat and the result keeps its shape",
     apply: Apply::Node(matmul_absorbs_expand),
 };
 
@@ -66,10 +66,14 @@ fn scaled(graph: &Graph, value: ValueId, reader: NodeId) -> Option<(ValueId, f64
         ScalarOp::Binary(BinaryOp::Div) => (node.inputs[0], 1.0 / uniform(graph, node.inputs[1])?),
         _ => return None,
     };
-    let wanted = factor.is_finite() && graph.constant(x).is_none() && same_type(graph, x, value);
+    let wanted = graph.constant(x).is_none() && same_type(graph, x, value);
     (wanted && graph.value(x).ty.element.is_float() && only_user(graph, value, reader).is_ok())
         .then_some((x, factor))
 }
+
+/// Scales that a product is multiplied by instead of its operands. With others, sums might overflow or vanish before
+/// they are scaled.
+const HOISTED: std::ops::RangeInclusive<f64> = 1.0 / 16_777_216.0..=16_777_216.0;
 
 /// The product is scaled before it is rounded to its type, so that halves do not overflow in between.
 fn matmul_hoists_scale(graph: &mut Graph, node: NodeId) -> Outcome {
@@ -86,20 +90,22 @@ fn matmul_hoists_scale(graph: &mut Graph, node: NodeId) -> Outcome {
     };
     let mut inputs = subject.inputs.clone();
     for input in &mut inputs {
-        if let Some((x, scale)) = scaled(graph, *input, node) {
+        let fits = |scale: f64| HOISTED.contains(&scale.abs()) && HOISTED.contains(&(factor * scale).abs());
+        if let Some((x, scale)) = scaled(graph, *input, node).filter(|&(_, scale)| fits(scale)) {
             *input = x;
             factor *= scale;
         }
     }
-    if inputs == subject.inputs || !factor.is_finite() {
+    if inputs == subject.inputs {
         return Ok(false);
     }
-    let step = Step {
-        op: ScalarOp::Binary(BinaryOp::Mul),
-        args: vec![StepArg::Result, StepArg::Const(f64::from(factor as f32))],
-    };
-    graph.set_epilogue(node, Epilogue { steps: vec![step], operands: Vec::new() })?;
-    edit::set_op(graph, node, Op::MatMul(op), &inputs)
+    if graph.value(subject.outputs[0]).ty.element != ElementType::F64 {
+        factor = f64::from(factor as f32);
+    }
+    let args = vec![StepArg::Result, StepArg::Const(factor)];
+    let step = Step { op: ScalarOp::Binary(BinaryOp::Mul), args };
+    let epilogue = Epilogue { steps: vec![step], operands: Vec::new() };
+    edit::set_node(graph, node, Op::MatMul(op), &inputs, epilogue)
 }
 
 fn matmul_absorbs_expand(graph: &mut Graph, node: NodeId) -> Outcome {
@@ -108,6 +114,9 @@ fn matmul_absorbs_expand(graph: &mut Graph, node: NodeId) -> Outcome {
     let result = &graph.value(subject.outputs[0]).ty.shape;
     for at in 0..2 {
         let Some(expand) = producer(graph, subject.inputs[at]) else { continue };
+        if !keeps_matrices(graph, expand) {
+            continue;
+        }
         let mut inputs = subject.inputs.clone();
         inputs[at] = expand.inputs.first().copied().unwrap_or(inputs[at]);
         let operands: Vec<Operand<'_>> =
@@ -119,6 +128,17 @@ fn matmul_absorbs_expand(graph: &mut Graph, node: NodeId) -> Outcome {
         }
     }
     Ok(false)
+}
+
+/// Whether a broadcast leaves the last two axes as they are. Inference cannot tell for inner sizes that are free dims: one of
+/// them may be 1, for all that it knows.
+fn keeps_matrices(graph: &Graph, expand: &Node) -> bool {
+    let last_two = |value: ValueId| {
+        let shape = &graph.value(value).ty.shape;
+        shape.len().checked_sub(2).map(|outer| &shape[outer..])
+    };
+    let Some(&narrow) = expand.inputs.first() else { return false };
+    last_two(narrow).is_some() && last_two(narrow) == last_two(expand.outputs[0])
 }
 
 /// A value whose heads are repeated: what it is made from, `[.., heads, rows, columns]`.
@@ -178,6 +198,5 @@ fn matmul_absorbs_repeat(graph: &mut Graph, node: NodeId) -> Outcome {
     if let Some(product) = producer_id(graph, product) {
         graph.set_epilogue(product, epilogue)?;
     }
-    graph.set_epilogue(node, Epilogue::default())?;
-    edit::set_op(graph, node, reshape(result), &[product])
+    edit::set_node(graph, node, reshape(result), &[product], Epilogue::default())
 }

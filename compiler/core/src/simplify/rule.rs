@@ -94,8 +94,8 @@ pub enum Declined {
     /// A constant that cannot be made.
     #[error(transparent)]
     Constant(#[from] TensorError),
-    /// An edit that the graph refuses, because a node would no longer be well typed.
-    #[error("the rewritten graph would be ill-typed: {0}")]
+    /// An edit that the graph refuses, because a node would no longer be well typed, or a value would change its type.
+    #[error("the graph refuses the rewrite: {0}")]
     Refused(#[from] EditError),
     /// An op that writes its result without an epilogue.
     #[error("{op} takes no epilogue")]
@@ -266,6 +266,7 @@ fn visit<'r>(
         let mut applied = false;
         for rule in rules.clone() {
             let Apply::Node(apply) = rule.apply else { continue };
+            let end = graph.node_capacity();
             match apply(graph, node) {
                 Ok(true) => {
                     report.applied.push(Applied { node: name.clone(), rule: rule.name });
@@ -273,7 +274,10 @@ fn visit<'r>(
                     break;
                 }
                 Ok(false) => {}
-                Err(reason) => refusals.push(Refusal { node: name.clone(), rule: rule.name, reason }),
+                Err(reason) => {
+                    graph.remove_unread_from(end);
+                    refusals.push(Refusal { node: name.clone(), rule: rule.name, reason });
+                }
             }
         }
         if !applied {

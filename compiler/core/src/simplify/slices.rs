@@ -170,8 +170,11 @@ fn evenly_spaced(graph: &Graph, x: ValueId, axis: usize, indices: ValueId) -> Op
     let size = graph.value(x).ty.shape[axis].as_const().and_then(|size| i64::try_from(size).ok());
     let absolute = |index: i64| if index < 0 { size.map(|size| size + index) } else { Some(index) };
     let positions: Vec<i64> = tensor.to_i64_vec().into_iter().map(absolute).collect::<Option<_>>()?;
-    let step = positions.get(1).map_or(1, |second| second - positions[0]);
-    let even = step != 0 && positions.windows(2).all(|pair| pair[1] - pair[0] == step);
+    let step = match positions.get(1) {
+        Some(second) => second.checked_sub(positions[0])?,
+        None => 1,
+    };
+    let even = step != 0 && positions.windows(2).all(|pair| pair[1].checked_sub(pair[0]) == Some(step));
     let start = u64::try_from(positions[0]).ok()?;
     even.then_some(SliceAxis { axis, start, step, count: Dim::Const(positions.len() as u64) })
 }

@@ -1,88 +1,18 @@
 //! Edits. Each one either leaves a consistent graph (order, types, names) or changes nothing and says why.
+//!
+//! No edit of nodes changes the type of a value that a node outside of the edit reads, or that is a graph output: a
+//! rewrite that would is refused as [`EditError::TypeChanged`], whatever the build. Only [`Graph::bind_symbol`] changes
+//! types, all at once.
 
 use super::build::{Staged, infer_error};
+use super::error::EditError;
 use super::order::Order;
-use super::{Graph, Node, NodeId, ValueDef, ValueId};
+use super::{Graph, Node, NodeId, Value, ValueDef, ValueId};
 use crate::dim::{DimError, SymbolId};
 use crate::op::infer::InferError;
 use crate::op::{Epilogue, Op, ScalarOp, Step, StepArg};
+use crate::tensor::TensorType;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Why an edit was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EditError {
-    /// Two values would have one name.
-    #[error("the name `{0}` is taken by another value; ask the graph for a unique one")]
-    NameTaken(String),
-    /// An id of a removed value, or of another graph.
-    #[error("{0:?} is not a value of this graph")]
-    UnknownValue(ValueId),
-    /// A type could not be addressed.
-    #[error("`{name}` ({ty}) is too large to address")]
-    TooLarge {
-        /// The value.
-        name: String,
-        /// Its type.
-        ty: String,
-    },
-    /// A node would no longer be well typed.
-    #[error(transparent)]
-    Infer(#[from] InferError),
-    /// A dim would leave its bounds, or become negative.
-    #[error(transparent)]
-    Dim(#[from] DimError),
-    /// A result of the node is read by another node or is a graph output.
-    #[error("node `{node}` cannot be removed: `{value}` is still used")]
-    StillUsed {
-        /// The node.
-        node: String,
-        /// Its result.
-        value: String,
-    },
-    /// A node would run after one of its users.
-    #[error("node `{node}` cannot move before `{anchor}`: `{value}` is computed later or read earlier")]
-    Order {
-        /// The node.
-        node: String,
-        /// Where it was to go.
-        anchor: String,
-        /// The value in the way.
-        value: String,
-    },
-    /// The value is not a graph input.
-    #[error("`{0}` is not a graph input, so it cannot hold state")]
-    NotAnInput(String),
-    /// The value is not a graph output.
-    #[error("`{0}` is not a graph output, so it cannot update state")]
-    NotAnOutput(String),
-    /// An output that updates a state cannot be dropped.
-    #[error("output `{output}` updates a state and must stay an output")]
-    StateOutput {
-        /// The output.
-        output: String,
-    },
-    /// A state's two values differ in type, or one is in a pair already.
-    #[error(
-        "input `{input}` ({input_type}) and output `{output}` ({output_type}) cannot be one state; types must be equal, and each is in one pair at most"
-    )]
-    StatePair {
-        /// The input.
-        input: String,
-        /// Its type.
-        input_type: String,
-        /// The output.
-        output: String,
-        /// Its type.
-        output_type: String,
-    },
-}
-
-impl EditError {
-    /// Whether an edit that a pass made is to blame: all but sizes that nothing can hold.
-    pub fn is_internal(&self) -> bool {
-        !matches!(self, Self::TooLarge { .. })
-    }
-}
 
 /// Argument of a step that [`Graph::push_epilogue`] appends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,42 +26,72 @@ pub enum EpilogueArg {
 }
 
 impl Graph {
-    /// Replaces a node's op. Types follow; a node that no longer fits refuses the edit.
-    pub fn set_op(&mut self, id: NodeId, op: Op) -> Result<(), InferError> {
-        let mut node = self.node(id).clone();
-        node.op = op;
-        self.replace_nodes(BTreeMap::from([(id, node)]))
+    /// Replaces a node's op.
+    pub fn set_op(&mut self, id: NodeId, op: Op) -> Result<(), EditError> {
+        self.edit_node(id, |node| node.op = op)
     }
 
     /// Replaces a node's inputs. They must be computed before the node.
-    pub fn set_inputs(&mut self, id: NodeId, inputs: &[ValueId]) -> Result<(), InferError> {
-        let mut node = self.node(id).clone();
-        node.inputs = inputs.to_vec();
-        self.replace_nodes(BTreeMap::from([(id, node)]))
+    pub fn set_inputs(&mut self, id: NodeId, inputs: &[ValueId]) -> Result<(), EditError> {
+        self.edit_node(id, |node| node.inputs = inputs.to_vec())
     }
 
     /// Replaces op and inputs at once, for rewrites that change both.
-    pub fn set_op_and_inputs(&mut self, id: NodeId, op: Op, inputs: &[ValueId]) -> Result<(), InferError> {
-        let mut node = self.node(id).clone();
-        node.op = op;
-        node.inputs = inputs.to_vec();
-        self.replace_nodes(BTreeMap::from([(id, node)]))
+    pub fn set_op_and_inputs(&mut self, id: NodeId, op: Op, inputs: &[ValueId]) -> Result<(), EditError> {
+        self.edit_node(id, |node| (node.op, node.inputs) = (op, inputs.to_vec()))
     }
 
     /// Replaces a node's epilogue.
-    pub fn set_epilogue(&mut self, id: NodeId, epilogue: Epilogue) -> Result<(), InferError> {
+    pub fn set_epilogue(&mut self, id: NodeId, epilogue: Epilogue) -> Result<(), EditError> {
+        self.edit_node(id, |node| node.epilogue = epilogue)
+    }
+
+    /// Replaces all that a node computes at once.
+    pub fn set_node(
+        &mut self,
+        id: NodeId,
+        op: Op,
+        inputs: &[ValueId],
+        epilogue: Epilogue,
+    ) -> Result<(), EditError> {
+        self.edit_node(id, |node| (node.op, node.inputs, node.epilogue) = (op, inputs.to_vec(), epilogue))
+    }
+
+    fn edit_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) -> Result<(), EditError> {
         let mut node = self.node(id).clone();
-        node.epilogue = epilogue;
+        change(&mut node);
         self.replace_nodes(BTreeMap::from([(id, node)]))
     }
 
-    /// Appends a step to a node's epilogue. A value that the epilogue reads already keeps its place.
-    pub fn push_epilogue(
+    /// Makes `epilogue` the whole of what `consumer` did with the result of `producer`, which nobody else reads, and removes
+    /// the consumer. Its place, its result's name and its origins go to the producer.
+    pub fn absorb(
         &mut self,
-        id: NodeId,
-        op: ScalarOp,
-        args: &[EpilogueArg],
-    ) -> Result<(), InferError> {
+        producer: NodeId,
+        consumer: NodeId,
+        epilogue: Epilogue,
+    ) -> Result<(), EditError> {
+        let (made, result) = (self.node(producer).outputs[0], self.node(consumer).outputs[0]);
+        self.move_before(producer, consumer)?;
+        let (mut absorbing, mut absorbed) = (self.node(producer).clone(), self.node(consumer).clone());
+        absorbing.epilogue = epilogue;
+        // Until it goes, the consumer passes on what the producer makes.
+        absorbed.op = Op::Elementwise(ScalarOp::Cast(self.value(result).ty.element));
+        absorbed.inputs = vec![made];
+        absorbed.epilogue = Epilogue::default();
+        self.replace_nodes(BTreeMap::from([(producer, absorbing), (consumer, absorbed)]))?;
+        // The graph itself swaps the names of an output.
+        if !self.is_output(result) {
+            self.swap_names(made, result);
+        }
+        self.replace_uses(result, made)?;
+        self.merge_origins(producer, consumer);
+        self.remove_node(consumer)?;
+        Ok(())
+    }
+
+    /// Appends a step to a node's epilogue. A value that the epilogue reads already keeps its place.
+    pub fn push_epilogue(&mut self, id: NodeId, op: ScalarOp, args: &[EpilogueArg]) -> Result<(), EditError> {
         let mut epilogue = self.node(id).epilogue.clone();
         let current = epilogue.current();
         let args = args
@@ -163,6 +123,7 @@ impl Graph {
 
     /// Makes every reader of `old` read `new`, graph outputs included. An output keeps its name: `new` takes it over
     /// from `old`. Where it cannot, because `new` is itself an input or an output, the graph goes on giving out `old`.
+    /// Both must have one type.
     pub fn replace_uses(&mut self, old: ValueId, new: ValueId) -> Result<(), EditError> {
         for value in [old, new] {
             if self.get_value(value).is_none() {
@@ -171,6 +132,9 @@ impl Graph {
         }
         if old == new {
             return Ok(());
+        }
+        if self.value(old).ty != self.value(new).ty {
+            return Err(self.type_changed(self.value(old), &self.value(new).ty));
         }
         let replace = |value: &mut ValueId| {
             if *value == old {
@@ -193,8 +157,32 @@ impl Graph {
         Ok(())
     }
 
-    /// Commits changed nodes together with the types that follow from them.
-    fn replace_nodes(&mut self, edits: BTreeMap<NodeId, Node>) -> Result<(), InferError> {
+    /// Refuses the type that an edit stages for a value, unless only nodes of the edit read it.
+    fn check_type(
+        &self,
+        id: ValueId,
+        ty: &TensorType,
+        edits: &BTreeMap<NodeId, Node>,
+    ) -> Result<(), EditError> {
+        let value = self.value(id);
+        let survives =
+            || self.is_output(id) || self.readers[id.0 as usize].iter().any(|user| !edits.contains_key(user));
+        if value.ty != *ty && survives() {
+            return Err(self.type_changed(value, ty));
+        }
+        Ok(())
+    }
+
+    fn type_changed(&self, value: &Value, after: &TensorType) -> EditError {
+        EditError::TypeChanged {
+            value: value.name.clone(),
+            before: value.ty.display(&self.symbols).to_string(),
+            after: after.display(&self.symbols).to_string(),
+        }
+    }
+
+    /// Commits changed nodes together with the types and known elements that follow from them.
+    fn replace_nodes(&mut self, edits: BTreeMap<NodeId, Node>) -> Result<(), EditError> {
         let mut staged = Staged::new();
         // In execution order, so that a node is inferred once, after everything that it reads.
         let mut pending: BTreeSet<(u64, NodeId)> =
@@ -206,6 +194,7 @@ impl Graph {
                 self.check_order(node, Some(id)).map_err(|kind| infer_error(node, kind))?;
             }
             for (&output, (ty, known)) in node.outputs.iter().zip(self.infer_results(node, &staged)?) {
+                self.check_type(output, &ty, &edits)?;
                 if self.value(output).ty != ty || self.known[output.0 as usize] != known {
                     staged.insert(output, (ty, known));
                     let readers = self.readers[output.0 as usize].iter();
@@ -307,6 +296,16 @@ impl Graph {
         let node = node.clone();
         self.drop_node(id);
         Ok(node)
+    }
+
+    /// Removes nodes from number `end` on whose results nobody reads: what an abandoned rewrite has added.
+    pub fn remove_unread_from(&mut self, end: usize) {
+        for id in (end..self.nodes.len()).rev().map(|number| NodeId(number as u32)) {
+            if self.get_node(id).is_some() {
+                // What is read stays.
+                self.remove_node(id).ok();
+            }
+        }
     }
 
     fn drop_node(&mut self, id: NodeId) {

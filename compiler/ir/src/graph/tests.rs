@@ -3,10 +3,10 @@
 use super::*;
 use crate::dim::Dim;
 use crate::op::data::{Concat, Gather, Reshape, ShapeOf, Transpose};
-use crate::op::{BinaryOp, ScalarOp, UnaryOp};
+use crate::op::{BinaryOp, Epilogue, ScalarOp, Step, StepArg, UnaryOp};
 use crate::tensor::ElementType;
 use crate::text::{parse, print};
-use crate::verify::verify;
+use crate::verify::{VerifyError, verify};
 
 fn value(graph: &Graph, name: &str) -> ValueId {
     graph.value_by_name(name).unwrap()
@@ -78,24 +78,49 @@ fn arithmetic_on_known_integers_is_followed() {
 }
 
 #[test]
-fn an_edit_changes_types_downstream_or_nothing() {
+fn an_edit_changes_no_type_that_others_see() {
     let mut graph = parse(
-        "%x: f32[2,3]\n@w: f32[3,4] = splat(1.0)\n%1 = neg %x\n%2 = relu %1\n%3 = matmul %2, @w\nreturn %3",
+        "%x: f32[2,3]\n%w: f32[2,1]\n@c: f32[2,3] = splat(1.0)\n%1 = neg %x\n%2 = relu %1\n%3 = add %w, @c\n%4 = abs %x\n\
+         return %2, %3",
     )
     .unwrap();
     let before = print(&graph);
     let first = node(&graph, "1");
-    let error = graph.set_op(first, Op::Transpose(Transpose { perm: vec![1, 0] })).unwrap_err();
-    assert_eq!(error.node, "3");
-    assert_eq!(print(&graph), before);
+    let transpose = Op::Transpose(Transpose { perm: vec![1, 0] });
+    let is_type_change = |result: Result<(), EditError>| {
+        assert!(matches!(result, Err(EditError::TypeChanged { .. })), "{result:?}");
+    };
+    is_type_change(graph.set_op(first, transpose.clone()));
+    is_type_change(graph.set_op_and_inputs(node(&graph, "2"), transpose.clone(), &[value(&graph, "1")]));
+    is_type_change(graph.set_inputs(first, &[value(&graph, "w")]));
+    is_type_change(graph.replace_uses(value(&graph, "c"), value(&graph, "w")));
+    is_type_change(graph.replace_uses(value(&graph, "3"), value(&graph, "w")));
+    let halves = ScalarOp::Cast(ElementType::F16);
+    is_type_change(graph.push_epilogue(first, halves, &[EpilogueArg::Current]));
     let error = graph.set_inputs(first, &[value(&graph, "2")]).unwrap_err();
     assert!(error.to_string().contains("before it is computed"), "{error}");
     assert_eq!(print(&graph), before);
+    // Nobody sees this one.
+    graph.set_op(node(&graph, "4"), transpose).unwrap();
+    assert_eq!(graph.value(value(&graph, "4")).ty, TensorType::fixed(ElementType::F32, &[3, 2]));
+    verify(&graph).unwrap();
+}
 
-    let mut graph = parse("%x: f32[2,3]\n%1 = neg %x\n%2 = relu %1\nreturn %2").unwrap();
-    let first = node(&graph, "1");
-    graph.set_op(first, Op::Transpose(Transpose { perm: vec![1, 0] })).unwrap();
-    assert_eq!(graph.value(value(&graph, "2")).ty, TensorType::fixed(ElementType::F32, &[3, 2]));
+#[test]
+fn what_absorbs_its_only_user_takes_its_type() {
+    let text = "%x: f32[2]\n%1 = neg %x\n%2 = cast %1 {to=f16}\n%3 = abs %2\nreturn %3";
+    let cast = |to| Epilogue {
+        steps: vec![Step { op: ScalarOp::Cast(to), args: vec![StepArg::Result] }],
+        operands: Vec::new(),
+    };
+    let mut graph = parse(text).unwrap();
+    let (producer, consumer) = (node(&graph, "1"), node(&graph, "2"));
+    graph.absorb(producer, consumer, cast(ElementType::F16)).unwrap();
+    verify(&graph).unwrap();
+    assert_eq!(graph.value(value(&graph, "2")).ty, TensorType::fixed(ElementType::F16, &[2]));
+    let mut graph = parse(text).unwrap();
+    let refused = graph.absorb(producer, consumer, cast(ElementType::F64));
+    assert!(matches!(refused, Err(EditError::TypeChanged { .. })), "{refused:?}");
     verify(&graph).unwrap();
 }
 
@@ -219,4 +244,13 @@ fn states_pair_equal_types() {
     assert!(graph.add_state(k, out).is_err());
     assert!(graph.set_outputs(&[]).is_err());
     verify(&graph).unwrap();
+}
+
+#[test]
+fn a_state_of_two_types_is_found() {
+    let text = "%x: f32[2,s]\n%y: f16[2,s]\n%1 = neg %x\n%2 = neg %y\nreturn %1, %2\nstate %x = %1";
+    let mut graph = parse(text).unwrap();
+    assert_eq!(verify(&graph), Ok(()));
+    graph.states[0].input = value(&graph, "y");
+    assert_eq!(verify(&graph), Err(VerifyError::State(0)));
 }

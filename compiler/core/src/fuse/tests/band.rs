@@ -104,3 +104,10 @@ fn a_band_written_out_computes_the_same() {
         same_numbers(&graph, &written);
     }
 }
+
+#[test]
+fn a_band_over_unknown_places_is_refused_not_dropped() {
+    let mut graph = parse("%q: f32[1,1,n,4]\n%y = attention %q, %q, %q {band_last=0}\nreturn %y");
+    let refused = crate::expand::write_out_all(&mut graph);
+    assert!(matches!(refused, Err(crate::expand::ExpandError::FreeDim { .. })), "{refused:?}");
+}

@@ -99,9 +99,10 @@ fn identity_arithmetic() {
         "%x: f32[2,3]
          %c: bool[2,3]
          @zero: f32[1] = [0.0]
+         @minus_zero: f32[1] = [-0.0]
          @one: f32[3] = splat(1.0)
          @yes: bool[] = true
-         %1 = add @zero, %x
+         %1 = add @minus_zero, %x
          %2 = sub %1, @zero
          %3 = mul %2, @one
          %4 = div %3, @one
@@ -128,6 +129,50 @@ fn identity_arithmetic() {
          %2 = mul %1, @ones
          return %2",
     );
+    // -0 + 0 is 0, and -0 - -0, too.
+    unchanged(
+        "%x: f32[3]
+         @zero: f32[] = 0.0
+         @minus_zero: f32[] = -0.0
+         %1 = add %x, @zero
+         %2 = sub %1, @minus_zero
+         return %2",
+    );
+    check(
+        "identity-arithmetic",
+        "%x: i32[3]
+         @zero: i32[] = 0
+         %1 = add %x, @zero
+         %y = neg %1
+         return %y",
+        "%x: i32[3]
+         %y = neg %x
+         return %y",
+    );
+}
+
+#[test]
+fn a_rule_that_would_change_a_type_is_declined() {
+    use super::rule::{self, Apply, Rule};
+    use drift_ir::Op;
+    use drift_ir::op::{Reshape, Transpose};
+    const WRONG: Rule = Rule {
+        name: "wrong",
+        picture: "relu x => transpose (reshape x), whatever the shape",
+        apply: Apply::Node(|graph, node| {
+            let x = graph.node(node).inputs[0];
+            let shape = graph.value(x).ty.shape.clone();
+            let copy = super::edit::insert_before(graph, node, Op::Reshape(Reshape { shape }), &[x])?;
+            super::edit::set_op(graph, node, Op::Transpose(Transpose { perm: vec![1, 0] }), &[copy])
+        }),
+    };
+    let mut graph = parse("%x: f32[2,3]\n%1 = relu %x\n%y = neg %1\nreturn %y");
+    let before = drift_ir::text::print(&graph);
+    let report = rule::run(&mut graph, &[WRONG], &Rules::default());
+    let reasons: Vec<String> = report.declined.iter().map(|declined| declined.reason.to_string()).collect();
+    assert_eq!(report.applied, []);
+    assert!(reasons[0].contains("`1` is f32[2,3], which the edit would change to f32[3,2]"), "{reasons:?}");
+    assert_eq!(drift_ir::text::print(&graph), before);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Slices, concatenations, casts, and movements that go behind arithmetic.
 
-use super::{check, unchanged};
+use super::{check, parse, unchanged};
+use crate::simplify::{Rules, simplify};
 
 #[test]
 fn cast_cast() {
@@ -20,6 +21,79 @@ fn cast_cast() {
          %y = cast %1 {to=f32}
          return %y",
     );
+}
+
+/// Ends, zeros, ties and what no type but one holds.
+const EDGES: [f64; 40] = [
+    0.0,
+    -0.0,
+    0.25,
+    0.5,
+    1.0,
+    1.5,
+    2.5,
+    -0.5,
+    -1.0,
+    -1.5,
+    127.0,
+    127.5,
+    128.0,
+    129.0,
+    -128.0,
+    -129.0,
+    200.0,
+    255.0,
+    256.0,
+    300.0,
+    2047.0,
+    2049.0,
+    65504.0,
+    65519.0,
+    65520.0,
+    -65520.0,
+    16_777_217.0,
+    2_147_483_647.0,
+    2_147_483_648.0,
+    -2_147_483_648.0,
+    -2_147_483_904.0,
+    1e-8,
+    6e-8,
+    1e-40,
+    3e38,
+    1e39,
+    -1e39,
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+];
+
+/// Integers that floats do not hold.
+const EDGE_INTEGERS: [i64; 8] =
+    [i64::MAX, i64::MIN, 4_294_967_296, 4_294_967_297, -4_294_967_297, 9_007_199_254_740_993, -129, 511];
+
+#[test]
+fn casts_of_casts_keep_every_value() {
+    use drift_ir::{ElementType, Tensor, eval};
+    for from in ElementType::ALL {
+        let input = if from.is_float() {
+            Tensor::from_f64_as(from, [40], &EDGES).unwrap()
+        } else {
+            let integers = EDGES.iter().map(|&value| value as i64).chain(EDGE_INTEGERS);
+            Tensor::from_i64_as(from, [48], &integers.collect::<Vec<_>>()).unwrap()
+        };
+        for (between, to) in ElementType::ALL.into_iter().flat_map(|a| ElementType::ALL.map(|b| (a, b))) {
+            let count = input.len();
+            let text = format!(
+                "%x: {from}[{count}]\n%1 = cast %x {{to={between}}}\n%y = cast %1 {{to={to}}}\nreturn %y"
+            );
+            let before = parse(&text);
+            let (simplified, _) = simplify(before.clone(), &Rules::default());
+            let (fused, _) = crate::fuse::fuse(simplified.clone(), &Rules::default());
+            let of = |graph| eval::run(graph, std::slice::from_ref(&input)).unwrap()[0].clone();
+            assert_eq!(of(&before).bytes(), of(&simplified).bytes(), "simplified from\n{text}");
+            assert_eq!(of(&before).bytes(), of(&fused).bytes(), "fused from\n{text}");
+        }
+    }
 }
 
 #[test]

@@ -298,3 +298,28 @@ fn sigmoid() {
          return %y, %z",
     );
 }
+
+#[test]
+fn an_expanded_inner_axis_stays_whatever_its_size() {
+    unchanged(
+        "%x: f32[n,1]
+         %w: f32[n,1]
+         %1 = expand %x {shape=[n,n]}
+         %y = matmul %1, %w
+         return %y",
+    );
+}
+
+#[test]
+fn extreme_scales_stay_where_they_are() {
+    unchanged(
+        "%x: f32[2,3]
+         %w: f32[3,2]
+         @tiny: f32[] = 1e-30
+         @huge: f32[] = 1e30
+         %1 = mul %x, @tiny
+         %2 = mul %w, @huge
+         %y = matmul %1, %2
+         return %y",
+    );
+}

@@ -298,8 +298,9 @@ fn clip(a: &Buffer, min: f64, max: f64, count: usize) -> Buffer {
     fn limit<T: Real>(values: &[T], count: usize, min: f64, max: f64) -> Vec<T> {
         map(values, count, |value| {
             let value = value.wide();
-            let raised = if value < min { min } else { value };
-            T::narrow(if raised > max { max } else { raised })
+            // A zero becomes the bound's zero.
+            let raised = if value <= min { min } else { value };
+            T::narrow(if raised >= max { max } else { raised })
         })
     }
     match a {

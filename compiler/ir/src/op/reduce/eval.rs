@@ -31,8 +31,11 @@ impl Reduce {
     }
 
     fn real<T: Real>(&self, values: &[T], shape: &[u64], strides: &[isize], results: usize) -> Vec<T> {
+        let count: u64 = self.axes.iter().map(|&axis| shape[axis]).product();
+        // What begins at -0 keeps the sign of a zero alone.
+        let zero = if count == 0 { 0.0 } else { -0.0 };
         let (start, step): (f64, fn(f64, f64) -> f64) = match self.kind {
-            ReduceKind::Sum | ReduceKind::Mean => (0.0, |sum, value| sum + value),
+            ReduceKind::Sum | ReduceKind::Mean => (zero, |sum, value| sum + value),
             ReduceKind::L2 => (0.0, |sum, value| sum + value * value),
             ReduceKind::Prod => (1.0, |product, value| product * value),
             ReduceKind::Max => {
@@ -43,7 +46,6 @@ impl Reduce {
             }
         };
         let folded = fold(values, shape, strides, vec![start; results], |sum, value| step(sum, value.wide()));
-        let count: u64 = self.axes.iter().map(|&axis| shape[axis]).product();
         let finish = |value: f64| match self.kind {
             ReduceKind::Mean => value / count as f64,
             ReduceKind::L2 => value.sqrt(),
