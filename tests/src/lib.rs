@@ -1,9 +1,10 @@
 //! Conformance suite, whole-program tests and tidy checks: the one crate that sees everything.
 //!
 //! [`cases`] is the list of kernels to be proved; [`conformance`] runs a case on a device and in the evaluator and
-//! compares. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
+//! compares; [`graphs`] does so with random graphs. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
 
 pub mod cases;
 pub mod chromium;
 pub mod conformance;
+pub mod graphs;
 pub mod opencl;

@@ -6,6 +6,7 @@
 
 mod demo;
 mod dependencies;
+mod fuzz_graphs;
 mod lint;
 mod memory;
 mod models;
@@ -29,6 +30,8 @@ Commands:
          minutes to hours and is no part of CI. FLAGs go to `driftc verify`
   memory FOLDER
          Plan every memory problem of a folder in MiniMalloc's CSV form and print its peak over its capacity
+  fuzz-graphs [--count N] [--seed S] [--threads N] [--only NUMBER]
+         Evaluate random graphs before and after every rewrite and print what differs, made small
   lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
 
 On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         ["matrix"] => test::matrix(),
         ["models", folder, flags @ ..] => models::models(folder, flags),
         ["memory", folder] => memory::memory(folder),
+        ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["lint"] => lint::lint(),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");

@@ -1,0 +1,157 @@
+//! What a graph computes in f64, and how much of that rounding could change: every float is f64, and noise of the size of
+//! each type's rounding errors shows where small errors grow large, or decide a comparison.
+
+use super::choices::Random;
+use super::generate::Case;
+use drift_ir::eval::{EvalError, Limits, eval_node};
+use drift_ir::op::{BinaryOp, PoolKind, ReduceKind, ScalarOp, Step, UnaryOp};
+use drift_ir::{ElementType, Graph, Node, Op, Tensor, ValueId};
+use std::collections::BTreeMap;
+
+/// Results of the runs: the first without noise. Each holds the elements of each output.
+pub type Runs = Vec<Vec<Vec<f64>>>;
+
+/// The graph with its free dims bound to the sizes of the inputs.
+pub fn bound(case: &Case) -> Option<Graph> {
+    let mut graph = case.graph.clone();
+    for (&input, tensor) in case.graph.inputs().iter().zip(&case.inputs) {
+        for (dim, &size) in case.graph.value(input).ty.shape.iter().zip(tensor.shape()) {
+            if let Some(symbol) = dim.as_symbol() {
+                graph.bind_symbol(symbol, size).ok()?;
+            }
+        }
+    }
+    Some(graph)
+}
+
+/// How large noise is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Roundings that it stands for.
+    pub scale: f64,
+    /// Whether f32 is stored as f16, inputs and constants included.
+    pub halves: bool,
+}
+
+impl Noise {
+    /// The largest relative error in a value of a type.
+    const fn level(self, element: ElementType) -> f64 {
+        match element {
+            ElementType::F32 if self.halves => self.scale * unit(ElementType::F16),
+            _ => self.scale * unit(element),
+        }
+    }
+}
+
+/// The outputs in f64, without noise and, `count` times, with it.
+pub fn runs(case: &Case, noise: Noise, count: u64) -> Option<Runs> {
+    let graph = bound(case)?;
+    let run = |seed: u64| {
+        let noise = Noise { scale: if seed == 0 { 0.0 } else { noise.scale }, ..noise };
+        run(&graph, &case.inputs, noise, &mut Random::new(seed)).ok()
+    };
+    (0..=count).map(run).collect()
+}
+
+fn run(
+    graph: &Graph,
+    inputs: &[Tensor],
+    noise: Noise,
+    random: &mut Random,
+) -> Result<Vec<Vec<f64>>, EvalError> {
+    let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::new();
+    let given = graph.inputs().iter().copied().zip(inputs);
+    let constants = graph.values().filter_map(|(id, _)| Some((id, graph.constant(id)?)));
+    for (id, tensor) in given.chain(constants) {
+        // What is stored as f32 is what it is.
+        let stored = if noise.halves { noise.level(tensor.element()) / noise.scale.max(1.0) } else { 0.0 };
+        values.insert(id, noisy(promoted(tensor), stored, random));
+    }
+    let value = |values: &BTreeMap<ValueId, Tensor>, id: ValueId| values.get(&id).cloned();
+    for id in graph.nodes() {
+        let node = graph.node(id);
+        let operands: Vec<Tensor> = node.operands().filter_map(|operand| value(&values, operand)).collect();
+        let results = eval_node(&in_f64(node), &operands.iter().collect::<Vec<_>>(), Limits::STANDARD)?;
+        let own = graph.value(node.outputs[0]).ty.element;
+        let level = if rounds(node) { noise.level(own) } else { 0.0 };
+        for (&output, tensor) in node.outputs.iter().zip(results) {
+            values.insert(output, noisy(tensor, level, random));
+        }
+    }
+    let results = graph.outputs().iter().filter_map(|&output| value(&values, output));
+    Ok(results.map(|tensor| tensor.to_f64_vec()).collect())
+}
+
+/// The largest relative error of rounding to a type.
+pub const fn unit(element: ElementType) -> f64 {
+    match element {
+        ElementType::F16 => 1.0 / 2048.0,
+        ElementType::F32 => 1.0 / 16_777_216.0,
+        ElementType::F64 => 1.2e-16,
+        ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => 0.0,
+    }
+}
+
+fn promoted(tensor: &Tensor) -> Tensor {
+    match tensor.element() {
+        ElementType::F32 | ElementType::F16 => {
+            Tensor::from_f64(tensor.shape().to_vec(), &tensor.to_f64_vec()).unwrap_or_else(|_| tensor.clone())
+        }
+        _ => tensor.clone(),
+    }
+}
+
+fn in_f64(node: &Node) -> Node {
+    let mut node = node.clone();
+    let promote = |op: &mut ScalarOp| {
+        if matches!(op, ScalarOp::Cast(ElementType::F32 | ElementType::F16)) {
+            *op = ScalarOp::Cast(ElementType::F64);
+        }
+    };
+    let promote_steps = |steps: &mut Vec<Step>| steps.iter_mut().for_each(|step| promote(&mut step.op));
+    promote_steps(&mut node.epilogue.steps);
+    match &mut node.op {
+        Op::Elementwise(op) => promote(op),
+        Op::Attention(attention) => promote_steps(&mut attention.scores),
+        _ => {}
+    }
+    node
+}
+
+fn noisy(tensor: Tensor, level: f64, noise: &mut Random) -> Tensor {
+    if level == 0.0 || tensor.element() != ElementType::F64 {
+        return tensor;
+    }
+    let moved: Vec<f64> = tensor
+        .to_f64_vec()
+        .into_iter()
+        .map(|value| value * (1.0 + level * (noise.unit() * 2.0 - 1.0)))
+        .collect();
+    Tensor::from_f64(tensor.shape().to_vec(), &moved).unwrap_or(tensor)
+}
+
+/// Whether a node rounds: those that move elements or choose among them do not.
+fn rounds(node: &Node) -> bool {
+    use UnaryOp::{Abs, Ceil, Floor, Neg, Relu, Round, Sign};
+    match node.op {
+        Op::Elementwise(op) => !matches!(
+            op,
+            ScalarOp::Unary(Abs | Ceil | Floor | Neg | Relu | Round | Sign)
+                | ScalarOp::Binary(BinaryOp::Max | BinaryOp::Min)
+                | ScalarOp::Clip { .. }
+                | ScalarOp::Select
+        ),
+        Op::Pool(ref pool) => pool.kind != PoolKind::Max,
+        Op::Reduce(ref reduce) => !matches!(reduce.kind, ReduceKind::Max | ReduceKind::Min),
+        Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::Pad(_) => false,
+        _ => true,
+    }
+}
