@@ -5,7 +5,6 @@ pub(super) mod op {
     pub(crate) const UNDEF: u16 = 1;
     pub(crate) const NAME: u16 = 5;
     pub(crate) const MEMBER_NAME: u16 = 6;
-    pub(crate) const EXTENSION: u16 = 10;
     pub(crate) const EXT_INST: u16 = 12;
     pub(crate) const CAPABILITY: u16 = 17;
     pub(crate) const TYPE_INT: u16 = 21;
