@@ -7,7 +7,6 @@ use super::generate::Case;
 use super::reference::{self, Noise, Runs};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
-use drift_compiler::pipeline::CompileError;
 use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision};
 use drift_ir::{ElementType, Graph, Tensor, ValueDef, ValueId, eval};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
@@ -129,7 +128,7 @@ fn run(device: &Device, case: &Case, setting: Setting) -> Result<Vec<Tensor>, Ou
     let identity = ModelIdentity { name: "fuzz".to_owned(), hash: "0".repeat(64) };
     let compiled = drift_compiler::compile(case.graph.clone(), identity, &options).map_err(|error| {
         let text = chain(&error);
-        if is_internal(&error) {
+        if error.is_internal() {
             Outcome::Wrong(format!("does not compile: {text}"))
         } else {
             Outcome::Refused(text)
@@ -138,15 +137,6 @@ fn run(device: &Device, case: &Case, setting: Setting) -> Result<Vec<Tensor>, Ou
     let bytes = compiled.bundle.to_bytes().map_err(|error| Outcome::Wrong(chain(&error)))?;
     let bundle = Bundle::from_bytes(bytes).map_err(|error| Outcome::Wrong(chain(&error)))?;
     replay(device, &bundle, case).map_err(|error| Outcome::Wrong(format!("does not run: {}", chain(&*error))))
-}
-
-/// A shader that could not be made is a fault of the compiler's, everything else an answer.
-fn is_internal(error: &CompileError) -> bool {
-    match error {
-        CompileError::Entry { source, .. } => is_internal(source),
-        CompileError::Shader(_) => true,
-        _ => false,
-    }
 }
 
 fn replay(device: &Device, bundle: &Bundle, case: &Case) -> Result<Vec<Tensor>, Box<dyn Error>> {
