@@ -342,7 +342,8 @@ fn adjusted<'a>(enabled: &Enabled, profile: &'a Profile, options: &CompileOption
     reduced
 }
 
-/// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere.
+/// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere; and what stays f32
+/// among halves.
 fn expanded(
     graph: &Graph,
     profile: &Profile,
@@ -370,6 +371,7 @@ fn expanded(
             }
         }));
     }
+    layout::keep_wide(&mut graph, options.precision);
     (graph, reports)
 }
 

@@ -294,6 +294,14 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         self.emit(Op::Elementwise(ScalarOp::Cast(to)), &[x])
     }
 
+    /// Halves as f32, in which compositions compute what halves do not hold; other elements as they are.
+    pub(crate) fn widened(&mut self, x: ValueId) -> Result<ValueId, NodeError> {
+        match self.element(x) {
+            ElementType::F16 => self.cast(x, ElementType::F32),
+            _ => Ok(x),
+        }
+    }
+
     /// Gives another shape; nothing where the value has it.
     pub(crate) fn reshape(&mut self, x: ValueId, shape: Vec<Dim>) -> Result<ValueId, NodeError> {
         if self.shape(x) == shape {

@@ -4,6 +4,7 @@ mod attention;
 mod base;
 mod blocks;
 mod causal;
+mod halves;
 mod in_place;
 mod indices;
 mod large;
@@ -44,6 +45,7 @@ const FAMILIES: &[&[Case]] = &[
     base::CASES,
     blocks::CASES,
     causal::CASES,
+    halves::CASES,
     in_place::CASES,
     indices::CASES,
     large::CASES,

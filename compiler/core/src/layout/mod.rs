@@ -7,8 +7,10 @@
 
 mod angles;
 mod cost;
+mod wide;
 
 pub use angles::keep_angles;
+pub use wide::keep_wide;
 
 use crate::physical::{AxisMap, Element, Layout, Object, Order};
 use crate::profile::Profile;
@@ -146,7 +148,7 @@ pub fn device_type(
     value: ValueId,
     precision: Option<Precision>,
 ) -> Result<(Element, Vec<u64>), LayoutError> {
-    let precision = if graph.is_single(value) { None } else { precision };
+    let precision = if graph.is_single(value) { Some(Precision::F32) } else { precision };
     let value = graph.value(value);
     let name = || value.name.clone();
     let shape = value.ty.static_shape().ok_or_else(|| LayoutError::FreeDimension {

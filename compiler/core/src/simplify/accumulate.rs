@@ -1,7 +1,7 @@
 //! Ops that accumulate over an axis, as exporters decompose them or put casts around them.
 
 use super::edit;
-use super::normalize::{absorb_scale, before_cast, reduced, square_of, standardised, unit_scale};
+use super::normalize::{absorb_scale, before_cast, normalise, reduced, square_of, standardised};
 use super::pattern::{
     beside_uniform, binary, made_by_binary, made_by_unary, only_user, plain_scalar_op, producer, same_type,
 };
@@ -12,7 +12,8 @@ use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueId};
 /// `x / sqrt(mean(x^2) + eps)   =>   rms_norm x, 1`
 pub(super) const RMS_NORM: Rule = Rule {
     name: "rms-norm",
-    picture: "x / sqrt(mean(x^2) + eps) => rms_norm x, 1, also with the statistics cast to f32 and back",
+    picture: "x / sqrt(mean(x^2) + eps) => rms_norm x, 1, also with the statistics cast to f32 and back, between transposes \
+              where other axes than the last are normalised",
     apply: Apply::Node(rms_norm),
 };
 
@@ -39,24 +40,18 @@ pub(super) const ACCUMULATION_ABSORBS_CASTS: Rule = Rule {
 };
 
 fn rms_norm(graph: &mut Graph, node: NodeId) -> Outcome {
-    let Some((x, op)) = match_rms_norm(graph, graph.node(node)) else { return Ok(false) };
-    if !same_type(graph, x, graph.node(node).outputs[0]) {
-        return Ok(false);
-    }
-    let scale = unit_scale(graph, node, x, op.axis)?;
-    edit::set_op(graph, node, Op::RmsNorm(op), &[x, scale])
+    let Some((x, axes, epsilon)) = match_rms_norm(graph, graph.node(node)) else { return Ok(false) };
+    normalise(graph, node, x, &axes, |axis| Op::RmsNorm(RmsNorm { axis, epsilon }))
 }
 
-/// What a decomposed normalisation normalises, from which axis, with which epsilon.
-fn match_rms_norm(graph: &Graph, node: &Node) -> Option<(ValueId, RmsNorm)> {
+/// What a decomposed normalisation normalises, over which axes, with which epsilon.
+fn match_rms_norm(graph: &Graph, node: &Node) -> Option<(ValueId, Vec<usize>, f64)> {
     let (x, sum) = standardised(graph, node)?;
     let (mean, epsilon) = beside_uniform(graph, made_by_binary(graph, sum, BinaryOp::Add)?)?;
     let (square, axes) = reduced(graph, mean, ReduceKind::Mean)?;
     let squared = square_of(graph, square)?;
-    let axis = *axes.first()?;
-    let trailing = axes.iter().copied().eq(axis..graph.value(x).ty.rank());
     let same = squared == x || before_cast(graph, squared) == x;
-    (same && trailing && epsilon >= 0.0).then_some((x, RmsNorm { axis, epsilon }))
+    (same && !axes.is_empty() && epsilon >= 0.0).then(|| (x, axes.to_vec(), epsilon))
 }
 
 fn softmax(graph: &mut Graph, node: NodeId) -> Outcome {

@@ -6,13 +6,14 @@ use super::pattern::{
     uniform,
 };
 use super::rule::{Apply, Declined, Outcome, Rule};
-use drift_ir::op::{BinaryOp, LayerNorm, ReduceKind, RmsNorm, ScalarOp, UnaryOp};
+use drift_ir::op::{BinaryOp, LayerNorm, ReduceKind, RmsNorm, ScalarOp, Transpose, UnaryOp};
 use drift_ir::{Graph, Node, NodeId, Op, ValueId};
 
 /// `(x - mean x) / sqrt(mean((x - mean x)^2) + eps)   =>   layer_norm x, 1`
 pub(super) const LAYER_NORM: Rule = Rule {
     name: "layer-norm",
-    picture: "(x - mean x) / sqrt(mean((x - mean x)^2) + eps) => layer_norm x, 1",
+    picture: "(x - mean x) / sqrt(mean((x - mean x)^2) + eps) => layer_norm x, 1, between transposes where other axes than the \
+              last are normalised",
     apply: Apply::Node(layer_norm),
 };
 
@@ -96,27 +97,51 @@ pub(super) fn before_cast(graph: &Graph, value: ValueId) -> ValueId {
     from().unwrap_or(value)
 }
 
-/// What a decomposed layer normalisation normalises, from which axis, with which epsilon.
-fn match_layer_norm(graph: &Graph, node: &Node) -> Option<(ValueId, LayerNorm)> {
+/// What a decomposed layer normalisation normalises, over which axes, with which epsilon.
+fn match_layer_norm(graph: &Graph, node: &Node) -> Option<(ValueId, Vec<usize>, f64)> {
     let (numerator, sum) = standardised(graph, node)?;
     let (x, axes) = deviation(graph, numerator)?;
     let (variance, epsilon) = beside_uniform(graph, made_by_binary(graph, sum, BinaryOp::Add)?)?;
     let (square, variance_axes) = reduced(graph, variance, ReduceKind::Mean)?;
     let squared = square_of(graph, square)?;
     let same = squared == numerator || deviation(graph, squared) == Some((x, axes));
-    let rank = graph.value(x).ty.shape.len();
-    let axis = *axes.first()?;
-    let trailing = axes.iter().copied().eq(axis..rank);
-    (same && trailing && variance_axes == axes).then_some((x, LayerNorm { axis, epsilon }))
+    (same && !axes.is_empty() && variance_axes == axes).then(|| (x, axes.to_vec(), epsilon))
 }
 
 fn layer_norm(graph: &mut Graph, node: NodeId) -> Outcome {
-    let Some((x, op)) = match_layer_norm(graph, graph.node(node)) else { return Ok(false) };
+    let Some((x, axes, epsilon)) = match_layer_norm(graph, graph.node(node)) else { return Ok(false) };
+    normalise(graph, node, x, &axes, |axis| Op::LayerNorm(LayerNorm { axis, epsilon }))
+}
+
+/// Makes a node the normalisation of `x` over some of its axes, without scale and bias. Where these are not the last, a
+/// transpose brings them there and another one back: three steps, of which often one or two vanish, for at least five.
+pub(super) fn normalise(
+    graph: &mut Graph,
+    node: NodeId,
+    x: ValueId,
+    axes: &[usize],
+    op: impl Fn(usize) -> Op,
+) -> Outcome {
     if !same_type(graph, x, graph.node(node).outputs[0]) {
         return Ok(false);
     }
-    let scale = unit_scale(graph, node, x, op.axis)?;
-    edit::set_op(graph, node, Op::LayerNorm(op), &[x, scale])
+    let rank = graph.value(x).ty.rank();
+    let first = rank - axes.len();
+    let perm: Vec<usize> =
+        (0..rank).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();
+    if perm.is_sorted() {
+        let scale = unit_scale(graph, node, x, first)?;
+        return edit::set_op(graph, node, op(first), &[x, scale]);
+    }
+    if axes.iter().any(|&axis| graph.value(x).ty.shape[axis].as_const().is_none()) {
+        return Err(Declined::FreeDim { value: graph.value(x).name.clone() });
+    }
+    let mut back = vec![0; rank];
+    perm.iter().enumerate().for_each(|(at, &axis)| back[axis] = at);
+    let moved = edit::insert_before(graph, node, Op::Transpose(Transpose { perm }), &[x])?;
+    let scale = unit_scale(graph, node, moved, first)?;
+    let normal = edit::insert_before(graph, node, op(first), &[moved, scale])?;
+    edit::set_op(graph, node, Op::Transpose(Transpose { perm: back }), &[normal])
 }
 
 /// The normalisation among the operands of a product or sum, and the other operand.
@@ -174,12 +199,7 @@ fn layer_norm_absorbs_bias(graph: &mut Graph, node: NodeId) -> Outcome {
 }
 
 /// Ones in the shape of the axes from `axis` on, for a normalisation whose scale is yet to be found.
-pub(super) fn unit_scale(
-    graph: &mut Graph,
-    node: NodeId,
-    x: ValueId,
-    axis: usize,
-) -> Result<ValueId, Declined> {
+fn unit_scale(graph: &mut Graph, node: NodeId, x: ValueId, axis: usize) -> Result<ValueId, Declined> {
     let ty = &graph.value(x).ty;
     let Some(shape) = ty.static_shape_from(axis) else {
         return Err(Declined::FreeDim { value: graph.value(x).name.clone() });

@@ -73,7 +73,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Atanh", (1, 1), elementwise::atanh),
     onnx("Attention", (3, 7), attention::attention).results(1, 4),
     onnx("AveragePool", (1, 1), pool::average_pool),
-    onnx("BatchNormalization", (5, 5), reduce::batch_normalization).results(1, 5),
+    onnx("BatchNormalization", (5, 5), norm::batch_normalization).results(1, 5),
     onnx("BitShift", (2, 2), bits::bit_shift),
     onnx("BitwiseAnd", (2, 2), bits::bitwise_and),
     onnx("BitwiseNot", (1, 1), bits::bitwise_not),

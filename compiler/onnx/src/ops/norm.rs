@@ -57,10 +57,11 @@ pub(super) fn group_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.emit(Op::GroupNorm(GroupNorm { groups, epsilon }), &operands)?])
 }
 
-/// MeanVarianceNormalization: `(x - mean) / (sqrt(variance) + 1e-9)`. The variance is taken around the mean.
+/// MeanVarianceNormalization: `(x - mean) / (sqrt(variance) + 1e-9)`. The variance is taken around the mean; of halves, the
+/// deviation is f32, since they do not hold 1e-9.
 pub(super) fn mean_variance_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
-    let rank = cx.rank(x);
+    let (rank, element) = (cx.rank(x), cx.element(x));
     let given = cx.attributes.ints("axes")?.unwrap_or(&[0, 2, 3]);
     let mut axes = given.iter().map(|&given| axis(given, rank)).collect::<Result<Vec<_>, _>>()?;
     axes.sort_unstable();
@@ -70,10 +71,13 @@ pub(super) fn mean_variance_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     let deviation = cx.binary(BinaryOp::Sub, x, average)?;
     let square = cx.binary(BinaryOp::Mul, deviation, deviation)?;
     let variance = cx.emit(mean, &[square])?;
+    let variance = cx.widened(variance)?;
     let root = cx.unary(UnaryOp::Sqrt, variance)?;
-    let least = cx.scalar_like(x, 1e-9)?;
+    let least = cx.scalar_like(root, 1e-9)?;
     let divisor = cx.binary(BinaryOp::Add, root, least)?;
-    Ok(vec![cx.binary(BinaryOp::Div, deviation, divisor)?])
+    let deviation = cx.widened(deviation)?;
+    let y = cx.binary(BinaryOp::Div, deviation, divisor)?;
+    Ok(vec![cx.cast(y, element)?])
 }
 
 /// LRN: `x / (bias + alpha / size * sum of squares)^beta` over `size` neighbouring channels, of which
@@ -108,9 +112,106 @@ pub(super) fn local_response_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     };
     let mean = cx.emit(Op::Pool(pool), &[square])?;
     let mean = cx.reshape(mean, shape)?;
-    let (alpha, beta, bias) = (cx.scalar_like(x, alpha)?, cx.scalar_like(x, beta)?, cx.scalar_like(x, bias)?);
-    let scaled = cx.binary(BinaryOp::Mul, mean, alpha)?;
-    let moved = cx.binary(BinaryOp::Add, scaled, bias)?;
-    let divisor = cx.binary(BinaryOp::Pow, moved, beta)?;
-    Ok(vec![cx.binary(BinaryOp::Div, x, divisor)?])
+    let element = cx.element(x);
+    let (x, mean) = (cx.widened(x)?, cx.widened(mean)?);
+    let [alpha, beta, bias] = [alpha, beta, bias].map(|number| cx.scalar_like(x, number));
+    let scaled = cx.binary(BinaryOp::Mul, mean, alpha?)?;
+    let moved = cx.binary(BinaryOp::Add, scaled, bias?)?;
+    let divisor = cx.binary(BinaryOp::Pow, moved, beta?)?;
+    let y = cx.binary(BinaryOp::Div, x, divisor)?;
+    Ok(vec![cx.cast(y, element)?])
+}
+
+/// BatchNormalization. At inference it is `x s + (bias - mean s)` with `s = scale / sqrt(variance + epsilon)`, per channel; of
+/// halves, in f32 unless both factors are halves of moderate size. Before 9 `spatial` may be 0, which is refused; before 14
+/// training is asked for by naming more results, which is refused; since then by `training_mode`.
+pub(super) fn batch_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
+    let momentum = f64::from(cx.attributes.float("momentum")?.unwrap_or(0.9));
+    if !cx.attributes.flag("spatial", true)? {
+        let reason = "only the form over channels is supported, `spatial` 1";
+        return Err(NodeError::Unsupported(reason.to_owned()));
+    }
+    let epsilon = epsilon(cx)?;
+    let x = cx.operand(0)?;
+    let parameters: Vec<ValueId> = (1..5).map(|index| cx.operand(index)).collect::<Result<_, _>>()?;
+    let rank = cx.rank(x);
+    if rank < 2 {
+        return Err(NodeError::Operands(format!("the input has rank {rank}, expected at least 2")));
+    }
+    if cx.attributes.flag("training_mode", false)? {
+        return batch_statistics(cx, x, &parameters, epsilon, momentum);
+    }
+    cx.only_first_result("running statistics are results for training")?;
+    let wide: Vec<ValueId> = parameters.iter().map(|&value| cx.widened(value)).collect::<Result<_, _>>()?;
+    let &[scale, bias, mean, variance] = &wide[..] else { unreachable!("four parameters were read") };
+    let least = cx.scalar_like(variance, epsilon)?;
+    let variance = cx.binary(BinaryOp::Add, variance, least)?;
+    let deviation = cx.unary(UnaryOp::Sqrt, variance)?;
+    let factor = cx.binary(BinaryOp::Div, scale, deviation)?;
+    let moved = cx.binary(BinaryOp::Mul, mean, factor)?;
+    let offset = cx.binary(BinaryOp::Sub, bias, moved)?;
+    let element = cx.element(x);
+    let narrow = [factor, offset].iter().all(|&value| is_moderate(cx, value));
+    let mut y = if narrow { x } else { cx.widened(x)? };
+    for (op, operand) in [(BinaryOp::Mul, factor), (BinaryOp::Add, offset)] {
+        let operand = per_channel(cx, x, operand)?;
+        let operand = cx.cast(operand, cx.element(y))?;
+        y = cx.binary(op, y, operand)?;
+    }
+    Ok(vec![cx.cast(y, element)?])
+}
+
+/// Whether a value is constant and halves hold it about as exactly as they do activations.
+fn is_moderate(cx: &NodeCx<'_, '_>, value: ValueId) -> bool {
+    let fits = |&value: &f32| value == 0.0 || (1e-4..1024.0).contains(&value.abs());
+    cx.constant_tensor(value).is_some_and(|tensor| tensor.to_f32_vec().iter().all(fits))
+}
+
+/// One value per channel, as it lies along axis 1 of `x`.
+fn per_channel(cx: &mut NodeCx<'_, '_>, x: ValueId, value: ValueId) -> Result<ValueId, NodeError> {
+    let mut shape = vec![Dim::Const(1); cx.rank(x) - 1];
+    shape[0] = cx.shape(x)[1].clone();
+    cx.reshape(value, shape)
+}
+
+/// BatchNormalization in training mode, since 14: `x` by the mean and the variance of its own channels. The other results are
+/// the running statistics, `momentum` of the old ones and the rest of the new.
+fn batch_statistics(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    parameters: &[ValueId],
+    epsilon: f64,
+    momentum: f64,
+) -> Results {
+    let axes: Vec<usize> = (0..cx.rank(x)).filter(|&axis| axis != 1).collect();
+    let reduce = Op::Reduce(Reduce { kind: ReduceKind::Mean, axes, keep_dims: true });
+    let (element, shape) = (cx.element(x), cx.shape(parameters[0]));
+    let mean = cx.emit(reduce.clone(), &[x])?;
+    let deviation = cx.binary(BinaryOp::Sub, x, mean)?;
+    let square = cx.binary(BinaryOp::Mul, deviation, deviation)?;
+    let variance = cx.emit(reduce, &[square])?;
+    let wide = cx.widened(variance)?;
+    let least = cx.scalar_like(wide, epsilon)?;
+    let sum = cx.binary(BinaryOp::Add, wide, least)?;
+    let root = cx.unary(UnaryOp::Sqrt, sum)?;
+    let deviation = cx.widened(deviation)?;
+    let mut y = cx.binary(BinaryOp::Div, deviation, root)?;
+    for (op, parameter) in [(BinaryOp::Mul, parameters[0]), (BinaryOp::Add, parameters[1])] {
+        let parameter = per_channel(cx, x, parameter)?;
+        let parameter = cx.cast(parameter, cx.element(y))?;
+        y = cx.binary(op, y, parameter)?;
+    }
+    let mut results = vec![cx.cast(y, element)?];
+    for (index, (old, new)) in [(parameters[2], mean), (parameters[3], variance)].into_iter().enumerate() {
+        if !cx.wants_result(index + 1) {
+            results.push(results[0]);
+            continue;
+        }
+        let new = cx.reshape(new, shape.clone())?;
+        let new = cx.cast(new, cx.element(old))?;
+        let (kept, fresh) = (cx.scalar_like(old, momentum)?, cx.scalar_like(old, 1.0 - momentum)?);
+        let (old, new) = (cx.binary(BinaryOp::Mul, old, kept)?, cx.binary(BinaryOp::Mul, new, fresh)?);
+        results.push(cx.binary(BinaryOp::Add, old, new)?);
+    }
+    Ok(results)
 }

@@ -91,8 +91,11 @@ pub(super) fn global_lp_pool(cx: &mut NodeCx<'_, '_>) -> Results {
     if p == 1 {
         return Ok(vec![cx.emit(reduce(ReduceKind::Sum), &[magnitude])?]);
     }
-    let (exponent, root) = (cx.scalar_like(x, f64::from(p))?, cx.scalar_like(x, 1.0 / f64::from(p))?);
-    let powers = cx.binary(BinaryOp::Pow, magnitude, exponent)?;
+    let element = cx.element(x);
+    let magnitude = cx.widened(magnitude)?;
+    let [exponent, root] = [f64::from(p), 1.0 / f64::from(p)].map(|number| cx.scalar_like(magnitude, number));
+    let powers = cx.binary(BinaryOp::Pow, magnitude, exponent?)?;
     let sum = cx.emit(reduce(ReduceKind::Sum), &[powers])?;
-    Ok(vec![cx.binary(BinaryOp::Pow, sum, root)?])
+    let norm = cx.binary(BinaryOp::Pow, sum, root?)?;
+    Ok(vec![cx.cast(norm, element)?])
 }

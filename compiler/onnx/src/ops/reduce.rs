@@ -4,7 +4,7 @@ use super::axis;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, LayerNorm, Reduce, ReduceKind, RmsNorm, ScalarOp, UnaryOp};
-use drift_ir::{Dim, ElementType, Op, ValueId};
+use drift_ir::{ElementType, Op, ValueId};
 
 /// What a reduction reduces, as its node says.
 struct Over {
@@ -156,13 +156,30 @@ pub(super) fn global_max_pool(cx: &mut NodeCx<'_, '_>) -> Results {
     global_pool(cx, ReduceKind::Max)
 }
 
-/// LayerNormalization, since 17. The mean and deviation results are for training and refused; statistics are always
-/// computed in f32, which is what `stash_type` 1 asks for.
+/// LayerNormalization, since 17. Statistics are always computed in f32, which is what `stash_type` 1 asks for; the mean and the
+/// inverse deviation are computed beside the op where they are asked for.
 pub(super) fn layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.only_first_result("mean and deviation are results for training")?;
     let Norm { x, axis, epsilon, mut parameters } = norm(cx)?;
     parameters.insert(0, x);
-    Ok(vec![cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &parameters)?])
+    let mut results = vec![cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &parameters)?];
+    if (1..cx.result_count()).any(|index| cx.wants_result(index)) {
+        let mean = Reduce { kind: ReduceKind::Mean, axes: (axis..cx.rank(x)).collect(), keep_dims: true };
+        let x = cx.widened(x)?;
+        let average = cx.emit(Op::Reduce(mean.clone()), &[x])?;
+        let deviation = cx.binary(BinaryOp::Sub, x, average)?;
+        let square = cx.binary(BinaryOp::Mul, deviation, deviation)?;
+        let variance = cx.emit(Op::Reduce(mean), &[square])?;
+        results.extend([average, inverse_root(cx, variance, epsilon)?]);
+    }
+    Ok(results)
+}
+
+/// `1 / sqrt(value + epsilon)`.
+fn inverse_root(cx: &mut NodeCx<'_, '_>, value: ValueId, epsilon: f64) -> Result<ValueId, NodeError> {
+    let epsilon = cx.scalar_like(value, epsilon)?;
+    let sum = cx.binary(BinaryOp::Add, value, epsilon)?;
+    let root = cx.unary(UnaryOp::Sqrt, sum)?;
+    cx.unary(UnaryOp::Reciprocal, root)
 }
 
 /// RMSNormalization, since 23. The scale may have another element type than the input, whose type the result has.
@@ -198,40 +215,4 @@ fn norm(cx: &mut NodeCx<'_, '_>) -> Result<Norm, NodeError> {
     let given = [Some(scale), cx.optional(2)].into_iter().flatten();
     let parameters = given.map(|parameter| cx.expand_to(parameter, &normalised)).collect::<Result<_, _>>()?;
     Ok(Norm { x, axis, epsilon, parameters })
-}
-
-/// BatchNormalization at inference: `x s + (bias - mean s)` with `s = scale / sqrt(variance + epsilon)`, per channel.
-/// Before 9 `spatial` may be 0, which is refused; before 14 training is asked for by naming more results, since then by
-/// `training_mode`.
-pub(super) fn batch_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.attributes.ignore(&["momentum"]);
-    if !cx.attributes.flag("spatial", true)? || cx.attributes.flag("training_mode", false)? {
-        let reason =
-            "only the inference form over channels is supported; export the model in evaluation mode";
-        return Err(NodeError::Unsupported(reason.to_owned()));
-    }
-    cx.only_first_result("running statistics are results for training")?;
-    let epsilon = f64::from(cx.attributes.float("epsilon")?.unwrap_or(1e-5));
-    let x = cx.operand(0)?;
-    let (scale, bias, mean, variance) = (cx.operand(1)?, cx.operand(2)?, cx.operand(3)?, cx.operand(4)?);
-    let rank = cx.rank(x);
-    if rank < 2 {
-        return Err(NodeError::Operands(format!("the input has rank {rank}, expected at least 2")));
-    }
-    let epsilon = cx.scalar_like(variance, epsilon)?;
-    let variance = cx.binary(BinaryOp::Add, variance, epsilon)?;
-    let deviation = cx.unary(UnaryOp::Sqrt, variance)?;
-    let factor = cx.binary(BinaryOp::Div, scale, deviation)?;
-    let moved = cx.binary(BinaryOp::Mul, mean, factor)?;
-    let offset = cx.binary(BinaryOp::Sub, bias, moved)?;
-    let channels = cx.shape(x)[1].clone();
-    let per_channel: Vec<Dim> = std::iter::once(channels).chain(vec![Dim::Const(1); rank - 2]).collect();
-    let element = cx.element(x);
-    let mut y = x;
-    for (op, operand) in [(BinaryOp::Mul, factor), (BinaryOp::Add, offset)] {
-        let operand = cx.reshape(operand, per_channel.clone())?;
-        let operand = cx.cast(operand, element)?;
-        y = cx.binary(op, y, operand)?;
-    }
-    Ok(vec![y])
 }

@@ -143,6 +143,30 @@ fn layer_norm() {
 }
 
 #[test]
+fn layer_norm_over_channels_of_an_image() {
+    check(
+        "layer-norm",
+        "%x: f32[2,3,5,4]
+         @two: f32[] = 2.0
+         @eps: f32[] = 1e-6
+         %m = reduce_mean %x {axes=[1], keep_dims=true}
+         %d = sub %x, %m
+         %q = pow %d, @two
+         %v = reduce_mean %q {axes=[1], keep_dims=true}
+         %e = add %v, @eps
+         %r = sqrt %e
+         %n = div %d, %r
+         return %n",
+        "%x: f32[2,3,5,4]
+         @one: f32[3] = splat(1.0)
+         %t = transpose %x {perm=[0,2,3,1]}
+         %l = layer_norm %t, @one {axis=3, epsilon=0.0000009999999974752427}
+         %n = transpose %l {perm=[0,3,1,2]}
+         return %n",
+    );
+}
+
+#[test]
 fn layer_norm_absorbs_scale() {
     check(
         "layer-norm-absorbs-scale",
