@@ -57,6 +57,8 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["technique"],
     // Two sets of rules in one rule language.
     &["simplify", "fuse"],
+    // Eight-bit integers as words, before anything else looks at the graph.
+    &["narrow"],
     // Asks selection's estimates whether attention stays one node; packs what the rest of it reads.
     &["expand", "projections"],
     // Turns what the stages below made into a bundle.

@@ -54,8 +54,13 @@ impl HostTensor {
         Ok(Self { element, shape, bytes })
     }
 
-    /// A tensor of the graph language, if callers can give or get its type.
+    /// A tensor of the graph language, if callers can give or get its type. Double is given and got as f32.
     pub fn from_ir(tensor: &Tensor) -> Result<Self, CliError> {
+        if tensor.element() == ElementType::F64 {
+            let values = tensor.to_f32_vec();
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            return Ok(Self { element: HostElement::F32, shape: tensor.shape().to_vec(), bytes });
+        }
         let element = host_element(tensor.element())?;
         Ok(Self { element, shape: tensor.shape().to_vec(), bytes: tensor.bytes().to_vec() })
     }

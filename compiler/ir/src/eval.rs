@@ -7,6 +7,7 @@
 
 pub(crate) mod buffer;
 mod run;
+mod work;
 
 pub(crate) use buffer::{Buffer, Raw};
 pub use run::{run, run_observed, run_with};
@@ -24,11 +25,13 @@ use std::borrow::Cow;
 pub struct Limits {
     /// Elements of one tensor.
     pub elements: u64,
+    /// Elementary steps of one node: multiplications, taps under windows, elements that are moved.
+    pub work: u64,
 }
 
 impl Limits {
     /// 2^28 elements, 1 GiB of f32: more than an activation of any model that driftc targets.
-    pub const STANDARD: Self = Self { elements: 1 << 28 };
+    pub const STANDARD: Self = Self { elements: 1 << 28, work: u64::MAX };
 }
 
 /// Why a graph cannot be evaluated on these inputs.
@@ -88,6 +91,14 @@ pub enum EvalErrorKind {
         /// Elements allowed.
         limit: u64,
     },
+    /// The node would take longer than the limit.
+    #[error("the node takes {steps} steps, the evaluator's limit is {limit}")]
+    Work {
+        /// Elementary steps.
+        steps: u64,
+        /// Steps allowed.
+        limit: u64,
+    },
     /// An index lies outside its axis.
     #[error("index {index} is outside axis {axis} of size {size}")]
     Index {
@@ -118,6 +129,18 @@ pub fn eval_node(node: &Node, operands: &[&Tensor], limits: Limits) -> Result<Ve
     })
 }
 
+/// Elementary steps that an op without an epilogue takes on constants, if its result can be evaluated at all.
+pub fn work_of(op: &Op, operands: &[&Tensor]) -> Option<u64> {
+    let types: Vec<TensorType> = operands.iter().map(|operand| operand.ty()).collect();
+    let known: Vec<Operand<'_>> = operands
+        .iter()
+        .zip(&types)
+        .map(|(operand, ty)| Operand { ty, known: None, constant: Some(operand) })
+        .collect();
+    let result = infer_node(op, &Epilogue::default(), &known, &crate::dim::Symbols::default()).ok()?;
+    Some(work::of(op, &Epilogue::default(), &types, result.first()?.static_element_count()?))
+}
+
 /// Computes an op's results without an epilogue.
 pub fn eval_op(op: &Op, operands: &[&Tensor], limits: Limits) -> Result<Vec<Tensor>, EvalErrorKind> {
     eval_fused(op, &Epilogue::default(), operands, limits)
@@ -146,6 +169,11 @@ fn eval_fused(
     }
     if elements == 0 {
         return Ok(vec![Tensor::new(result.element, shape, bytes::Bytes::new())?]);
+    }
+    let steps = work::of(op, epilogue, &types, elements);
+    if steps > limits.work {
+        let limit = limits.work;
+        return Err(EvalErrorKind::Work { steps, limit });
     }
     let (inputs, extra) = operands.split_at(operands.len() - epilogue.operands.len());
     let before = &op.infer(&known[..inputs.len()], &crate::dim::Symbols::default())?[0];

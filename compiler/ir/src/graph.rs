@@ -102,6 +102,8 @@ pub struct Graph {
     node_names: BTreeSet<String>,
     /// Values that stay f32 where floats become halves.
     single: BTreeSet<ValueId>,
+    /// Bytes that folded constants may still take.
+    folding: Option<u64>,
     /// Where values begin that a copy of the graph has for itself.
     shared: Option<u32>,
 }
@@ -135,6 +137,25 @@ impl Graph {
     /// Whether a value is the same in all copies since [`Graph::share`].
     pub fn is_shared(&self, value: ValueId) -> bool {
         self.shared.is_none_or(|end| value.0 < end)
+    }
+
+    /// Bytes that folded constants may still take, which is several times what the graph's constants had at first: a chain
+    /// of folded nodes that double what they read ends soon.
+    pub fn folding_left(&self) -> u64 {
+        const LEAST: u64 = 64 << 20;
+        const FACTOR: u64 = 16;
+        self.folding.unwrap_or_else(|| {
+            let constants = self.values().filter_map(|(value, _)| self.constant(value));
+            let bytes: u64 = constants.map(|constant| constant.bytes().len() as u64).sum();
+            LEAST.saturating_add(bytes.saturating_mul(FACTOR))
+        })
+    }
+
+    /// Counts a folded constant; false, and nothing is counted, where it would take more than is left.
+    pub fn count_folding(&mut self, bytes: u64) -> bool {
+        let left = self.folding_left().checked_sub(bytes);
+        self.folding = left.or(self.folding);
+        left.is_some()
     }
 
     /// Whether a value stays f32 where a program's floats become halves.

@@ -1,5 +1,6 @@
 //! Why a model could not be imported, in the model's own words.
 
+use crate::budget::Exceeded;
 use crate::source::SourceError;
 use crate::tensor::TensorError;
 use drift_ir::graph::EditError;
@@ -109,20 +110,8 @@ pub enum ImportError {
         /// The name.
         value: String,
     },
-    /// A node before the producer of its operand.
-    #[error(
-        "node `{node}` reads `{value}` before node `{producer}` makes it; ONNX wants nodes in execution order"
-    )]
-    OutOfOrder {
-        /// The reader.
-        node: String,
-        /// The name.
-        value: String,
-        /// The producer.
-        producer: String,
-    },
     /// Nodes that wait for each other.
-    #[error("node `{node}` depends on its own result `{value}`")]
+    #[error("node `{node}` reads `{value}`, which is computed from its own result: the graph has a cycle")]
     Cycle {
         /// A node of the cycle.
         node: String,
@@ -156,12 +145,6 @@ pub enum ImportError {
     FunctionDepth {
         /// The function.
         function: String,
-        /// The limit.
-        limit: usize,
-    },
-    /// Functions that expand to too many nodes.
-    #[error("the model has more than {limit} nodes after its functions are expanded")]
-    TooManyNodes {
         /// The limit.
         limit: usize,
     },
@@ -241,6 +224,9 @@ pub enum NodeError {
     /// Valid, but not something that this version compiles.
     #[error("{0}")]
     Unsupported(String),
+    /// The model asks for more than a file of its size may.
+    #[error(transparent)]
+    Limit(#[from] Exceeded),
     /// A tensor in an attribute could not be read.
     #[error(transparent)]
     Tensor(#[from] TensorError),

@@ -4,18 +4,19 @@
 //! from the file; names that the importer adds are made unique. Nodes that this version cannot compile do not stop the
 //! walk: their results are marked as unavailable, so that one error lists all of them.
 
-use crate::error::{ImportError, UnsupportedNode};
+use crate::budget::{Budget, LIST, Resource};
+use crate::error::{ImportError, NodeError, UnsupportedNode};
 use crate::formula::Formula;
 use crate::interface::{self, DeclaredDim, Port};
 use crate::names::Names;
-use crate::proto::{FunctionProto, GraphProto};
+use crate::proto::{FunctionProto, GraphProto, TensorProto};
 use crate::source::ModelSource;
 use crate::tensor;
 use crate::walk::{Scope, Slot};
 use drift_ir::dim::IntExpr;
 use drift_ir::graph::EditError;
 use drift_ir::op::Reshape;
-use drift_ir::{Dim, Graph, Op, SymbolId, TensorType, ValueDef, ValueId};
+use drift_ir::{Dim, ElementType, Graph, Op, SymbolId, Tensor, TensorType, ValueDef, ValueId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
@@ -56,6 +57,16 @@ pub enum Warning {
         /// The graph's.
         to: &'static str,
     },
+    /// A graph input of type double, which is f32 in the graph.
+    DoubleInput {
+        /// The input.
+        input: String,
+    },
+    /// Nodes that compute in double in the file, and in f32 here.
+    Doubles {
+        /// Their names, in model order.
+        nodes: Vec<String>,
+    },
     /// The branch of an `If` that can never be taken.
     DroppedBranch {
         /// The node.
@@ -73,6 +84,16 @@ impl fmt::Display for Warning {
                     f,
                     "node `{node}` casts to {from}, which is held as {to}: out-of-range values do not wrap"
                 )
+            }
+            Self::DoubleInput { input } => {
+                write!(f, "input `{input}` is of type double; it is f32 here, so give it as such")
+            }
+            Self::Doubles { nodes } => {
+                const SHOWN: usize = 8;
+                let shown: Vec<String> = nodes.iter().take(SHOWN).map(|node| format!("`{node}`")).collect();
+                let more = nodes.len().saturating_sub(SHOWN);
+                write!(f, "these nodes compute in double in the file and in f32 here: {}", shown.join(", "))?;
+                if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
             Self::DroppedBranch { node, condition } => {
                 write!(f, "node `{node}` has a constant condition; its branch for {condition} is dropped")
@@ -97,6 +118,9 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
         return Err(ImportError::Unsupported { nodes: importer.unsupported });
     }
     importer.set_outputs(proto, &scope)?;
+    if !importer.doubles.nodes.is_empty() {
+        importer.warnings.push(Warning::Doubles { nodes: importer.doubles.nodes });
+    }
     Ok(Imported { graph: importer.graph, warnings: importer.warnings })
 }
 
@@ -163,8 +187,21 @@ pub(crate) struct Importer<'m> {
     pub(crate) functions: HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>,
     /// The sequences of tensors that nodes made, whose lengths are all known.
     pub(crate) sequences: Vec<Vec<ValueId>>,
-    /// Nodes imported so far, those inside functions at each call.
-    pub(crate) node_count: usize,
+    /// What the model may still use.
+    pub(crate) budget: Budget,
+    /// What is computed in f32 instead of double.
+    pub(crate) doubles: Doubles,
+}
+
+/// Values that are double in the file and f32 in the graph. Constants stay double for as long as they are folded.
+#[derive(Default)]
+pub(crate) struct Doubles {
+    /// Values of type f32 that are double in the file.
+    pub(crate) values: HashSet<ValueId>,
+    /// The f32 constant for one of type double.
+    pub(crate) constants: HashMap<ValueId, ValueId>,
+    /// The nodes that compute with them.
+    pub(crate) nodes: Vec<String>,
 }
 
 impl<'m> Importer<'m> {
@@ -182,7 +219,8 @@ impl<'m> Importer<'m> {
             unsupported: Vec::new(),
             functions: functions.map(|function| (key(function), function)).collect(),
             sequences: Vec::new(),
-            node_count: 0,
+            budget: Budget::new(source.size_bytes()),
+            doubles: Doubles::default(),
         }
     }
 
@@ -225,6 +263,10 @@ impl<'m> Importer<'m> {
             }
             let ty = TensorType { element: port.element, shape };
             let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+            if port.is_double {
+                self.doubles.values.insert(value);
+                self.warnings.push(Warning::DoubleInput { input: port.name.clone() });
+            }
             scope.insert(port.name.clone(), Slot::Value(value));
         }
         Ok(())
@@ -254,6 +296,7 @@ impl<'m> Importer<'m> {
             return Err(ImportError::SparseInitializer { name });
         }
         for stored in &proto.initializer {
+            self.count_bytes(stored, &stored.name, "initializer")?;
             let value = tensor::read(stored, Some(self.source))?;
             let name = if scope.is_model() { stored.name.clone() } else { self.names.unique(&stored.name) };
             let value = self.graph.add_constant(name, value).map_err(Box::new)?;
@@ -266,15 +309,13 @@ impl<'m> Importer<'m> {
 
     /// Collects the results under the names that the file gives them.
     fn set_outputs(&mut self, proto: &'m GraphProto, scope: &Scope<'m, '_>) -> Result<(), ImportError> {
-        let mut names = HashSet::new();
-        if let Some(twice) = proto.output.iter().find(|info| !names.insert(info.name.as_str())) {
-            return Err(ImportError::DuplicateName { name: twice.name.clone() });
-        }
         proto.output.iter().try_for_each(interface::check_output)?;
+        let names: HashSet<&str> = proto.output.iter().map(|info| info.name.as_str()).collect();
         let mut outputs = Vec::with_capacity(names.len());
+        let mut listed = HashSet::new();
         for name in proto.output.iter().map(|info| info.name.as_str()) {
             let value = match scope.find(name) {
-                Some(Slot::Value(value)) => value,
+                Some(Slot::Value(value)) => self.single(value).map_err(Box::new)?,
                 Some(Slot::Sequence(_)) => {
                     let reason = "it is a sequence; only dense tensors are supported".to_owned();
                     return Err(ImportError::Interface { what: "output", name: name.to_owned(), reason });
@@ -283,9 +324,45 @@ impl<'m> Importer<'m> {
                     return Err(ImportError::MissingOutput { name: name.to_owned() });
                 }
             };
-            outputs.push(self.named(value, name, &names)?);
+            outputs.push(if listed.insert(name) {
+                self.named(value, name, &names)?
+            } else {
+                // Listed again: a copy of its own, under a name of its own.
+                let name = self.names.unique(name);
+                self.copied(value, &name)?
+            });
         }
         Ok(self.graph.set_outputs(&outputs).map_err(Box::new)?)
+    }
+
+    /// A constant of type double as f32; other values are not touched.
+    pub(crate) fn single(&mut self, value: ValueId) -> Result<ValueId, EditError> {
+        if let Some(&single) = self.doubles.constants.get(&value) {
+            return Ok(single);
+        }
+        let Some(tensor) = self.graph.constant(value).filter(|tensor| tensor.element() == ElementType::F64)
+        else {
+            return Ok(value);
+        };
+        let rounded = Tensor::from_f64_as(ElementType::F32, tensor.shape().to_vec(), &tensor.to_f64_vec());
+        let rounded = rounded.unwrap_or_else(|_| unreachable!("half the bytes of a tensor that exists"));
+        // The name stays with what is read.
+        let name = self.graph.value(value).name.clone();
+        let double = self.names.unique(&format!("{name}.double"));
+        self.rename(value, &double);
+        let single = self.graph.add_constant(name, rounded)?;
+        self.doubles.constants.insert(value, single);
+        Ok(single)
+    }
+
+    /// Counts the bytes of a tensor that reading makes anew, because they do not lie in the file as the graph wants them.
+    fn count_bytes(&mut self, stored: &TensorProto, name: &str, what: &str) -> Result<(), ImportError> {
+        let taken = self.budget.take(Resource::ConstantBytes, tensor::new_bytes(stored));
+        taken.map_err(|limit| ImportError::Node {
+            node: name.to_owned(),
+            op: what.to_owned(),
+            reason: Box::new(limit.into()),
+        })
     }
 
     /// The value under the name of an output. Operators that do nothing give a value a second name: a value that only
@@ -293,7 +370,6 @@ impl<'m> Importer<'m> {
     fn named(&mut self, value: ValueId, name: &str, outputs: &HashSet<&str>) -> Result<ValueId, ImportError> {
         let known = self.graph.value(value);
         let (is_named, is_output) = (known.name == name, outputs.contains(known.name.as_str()));
-        let copy = Op::Reshape(Reshape { shape: known.ty.shape.clone() });
         match known.def {
             ValueDef::Input(_) | ValueDef::Node { .. } if is_named => return Ok(value),
             ValueDef::Node { .. } if !is_output => {
@@ -306,6 +382,18 @@ impl<'m> Importer<'m> {
             }
             ValueDef::Constant(_) | ValueDef::Input(_) | ValueDef::Node { .. } => {}
         }
+        self.copied(value, name)
+    }
+
+    /// Counts a value and its name.
+    pub(crate) fn count_value(&mut self, scope: &Scope<'_, '_>) -> Result<(), NodeError> {
+        self.budget.take(Resource::Values, 1)?;
+        Ok(self.budget.take(Resource::NameBytes, scope.qualified("").len() as u64)?)
+    }
+
+    /// A copy of a value.
+    fn copied(&mut self, value: ValueId, name: &str) -> Result<ValueId, ImportError> {
+        let copy = Op::Reshape(Reshape { shape: self.graph.value(value).ty.shape.clone() });
         let node = self.node_names.unique(name);
         let added = self.graph.add_node(node, copy, &[value], [name]);
         let added = added.map_err(|error| Box::new(EditError::from(error)))?;
@@ -321,8 +409,8 @@ impl<'m> Importer<'m> {
     /// The integers that a value holds, as far as shapes and constants determine them.
     pub(crate) fn ints(&self, value: ValueId) -> Option<Vec<IntExpr>> {
         if let ValueDef::Constant(tensor) = &self.graph.value(value).def {
-            let integers = !tensor.element().is_float();
-            return integers.then(|| tensor.to_i64_vec().into_iter().map(IntExpr::Const).collect());
+            let is_list = !tensor.element().is_float() && tensor.len() <= LIST;
+            return is_list.then(|| tensor.to_i64_vec().into_iter().map(IntExpr::Const).collect());
         }
         self.graph.known_ints(value).map(<[IntExpr]>::to_vec)
     }

@@ -26,8 +26,10 @@ pub enum DeclaredDim {
 pub struct Port {
     /// Its name.
     pub name: String,
-    /// Element type in the graph.
+    /// Element type in the graph, which has f32 for double.
     pub element: ElementType,
+    /// Whether the file has it as double.
+    pub is_double: bool,
     /// Sizes; `None` where the file says nothing, which only outputs may.
     pub dims: Option<Vec<DeclaredDim>>,
 }
@@ -154,7 +156,9 @@ pub(crate) fn port(info: &ValueInfoProto, what: &'static str) -> Result<Port, Im
         }
         None => None,
     };
-    Ok(Port { name: info.name.clone(), element: ty.element(), dims })
+    let is_double = ty == DataType::Double;
+    let element = if is_double { ElementType::F32 } else { ty.element() };
+    Ok(Port { name: info.name.clone(), element, is_double, dims })
 }
 
 /// Refuses an output of a type that the graph does not hold exactly, if it has a type at all.
@@ -188,16 +192,19 @@ fn kind(ty: &TypeValue) -> &'static str {
 }
 
 fn declared(dim: &DimensionProto, owner: &str, axis: usize) -> Result<DeclaredDim, String> {
+    let unnamed = || DeclaredDim::Free(format!("{owner}.{axis}"));
     match &dim.value {
+        // Tools write -1 and `?` for sizes that they do not know.
+        Some(DimensionValue::Value(-1)) => Ok(unnamed()),
         Some(DimensionValue::Value(size)) => {
             let size =
                 u64::try_from(*size).map_err(|_| format!("axis {axis} has the negative size {size}"))?;
             Ok(DeclaredDim::Fixed(size))
         }
-        Some(DimensionValue::Param(name)) if !name.is_empty() => {
+        Some(DimensionValue::Param(name)) if !matches!(name.trim(), "" | "-1" | "?") => {
             // Some exporters write sizes as text.
             Ok(name.parse().map_or_else(|_| DeclaredDim::Free(name.clone()), DeclaredDim::Fixed))
         }
-        Some(DimensionValue::Param(_)) | None => Ok(DeclaredDim::Free(format!("{owner}.{axis}"))),
+        Some(DimensionValue::Param(_)) | None => Ok(unnamed()),
     }
 }

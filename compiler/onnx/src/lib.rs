@@ -9,12 +9,14 @@
 //! documentation. What the compiler makes of the graph is not known here.
 
 mod attributes;
+mod budget;
 mod data_type;
 mod dims;
 mod error;
 mod formula;
 mod import;
 mod interface;
+mod loops;
 mod map;
 mod names;
 mod node;
@@ -27,6 +29,7 @@ mod tensor;
 mod walk;
 mod wire;
 
+pub use budget::Exceeded;
 pub use error::{ImportError, NodeError, UnsupportedNode};
 pub use formula::Formula;
 pub use import::{DimBinding, ImportOptions, Imported, Warning, import};

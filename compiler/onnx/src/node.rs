@@ -1,6 +1,7 @@
 //! What the importer of one operator works with: its operands, attributes and results, and the graph to add to.
 
 use crate::attributes::Attributes;
+use crate::budget::{LIST, Resource};
 use crate::dims;
 use crate::error::NodeError;
 use crate::import::{Importer, Warning};
@@ -8,14 +9,17 @@ use crate::proto::{NodeProto, TensorProto};
 use crate::tensor::{self, MAX_RANK};
 use crate::walk::Scope;
 use drift_ir::dim::{IntExpr, Symbols};
-use drift_ir::eval::{Limits, eval_op};
+use drift_ir::eval::{Limits, eval_op, work_of};
 use drift_ir::op::infer::broadcast;
 use drift_ir::op::{BinaryOp, Expand, Reshape, ScalarOp, Transpose, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 use std::collections::HashSet;
 
 /// Constants up to this size are computed with at once: scales per channel, shapes, flags.
-const FOLDED: Limits = Limits { elements: 4096 };
+const FOLDED: u64 = 4096;
+
+/// Constants of type double up to this size: what they stay exact for, a device has not.
+const FOLDED_DOUBLES: u64 = 1 << 20;
 
 /// The values of an operator's results, in order; later ones may be missing when nothing names them.
 pub(crate) type Results = Result<Vec<ValueId>, NodeError>;
@@ -155,10 +159,11 @@ impl<'x, 'm> NodeCx<'x, 'm> {
 
     /// The integers that an operand holds, as far as shapes determine them.
     pub(crate) fn ints(&self, value: ValueId, name: &'static str) -> Result<Vec<IntExpr>, NodeError> {
-        self.importer.ints(value).ok_or_else(|| {
-            NodeError::Unsupported(format!(
+        self.importer.ints(value).ok_or_else(|| match self.constant_tensor(value) {
+            Some(constant) => self.too_long(constant, name),
+            None => NodeError::Unsupported(format!(
                 "operand `{name}` depends on data; only constants and shapes are supported"
-            ))
+            )),
         })
     }
 
@@ -193,9 +198,19 @@ impl<'x, 'm> NodeCx<'x, 'm> {
 
     /// The numbers of an operand that must be constant.
     pub(crate) fn constant_floats(&self, value: ValueId, name: &'static str) -> Result<Vec<f32>, NodeError> {
-        self.importer.graph.constant(value).map(Tensor::to_f32_vec).ok_or_else(|| {
-            NodeError::Unsupported(format!("operand `{name}` depends on data; only constants are supported"))
-        })
+        match self.constant_tensor(value) {
+            Some(constant) if constant.len() > LIST => Err(self.too_long(constant, name)),
+            Some(constant) => Ok(constant.to_f32_vec()),
+            None => {
+                let reason = format!("operand `{name}` depends on data; only constants are supported");
+                Err(NodeError::Unsupported(reason))
+            }
+        }
+    }
+
+    fn too_long(&self, constant: &Tensor, name: &'static str) -> NodeError {
+        let value = format!("a tensor {}{:?}", constant.element().name(), constant.shape());
+        NodeError::Value { name, value, expected: format!("a list of at most {LIST} numbers") }
     }
 
     /// The content of a constant.
@@ -204,17 +219,42 @@ impl<'x, 'm> NodeCx<'x, 'm> {
     }
 
     /// Reads a tensor of an attribute.
-    pub(crate) fn read_tensor(&self, proto: &TensorProto) -> Result<Tensor, NodeError> {
+    pub(crate) fn read_tensor(&mut self, proto: &TensorProto) -> Result<Tensor, NodeError> {
+        self.take(Resource::ConstantBytes, tensor::new_bytes(proto))?;
         Ok(tensor::read(proto, Some(self.importer.source))?)
     }
 
-    /// Adds a node with one result, or that result itself where small constants determine it.
+    /// Uses up some of what the model may use.
+    pub(crate) fn take(&mut self, resource: Resource, amount: u64) -> Result<(), NodeError> {
+        Ok(self.importer.budget.take(resource, amount)?)
+    }
+
+    /// Adds a node with one result, or that result itself where small constants determine it. What is double in the file
+    /// is computed in f32, but for what constants determine.
     pub(crate) fn emit(&mut self, op: Op, operands: &[ValueId]) -> Result<ValueId, NodeError> {
-        if let Some(folded) = self.folded(&op, operands) {
+        if let Some(folded) = self.folded(&op, operands)? {
             return self.constant(folded);
         }
+        let (op, operands, is_double) = self.in_singles(op, operands)?;
+        let op = match op {
+            // From or to double: a value of its own, so that it is known which of the two is double.
+            Op::Elementwise(ScalarOp::Cast(to)) if self.element(operands[0]) == to => {
+                Op::Reshape(Reshape { shape: self.shape(operands[0]) })
+            }
+            op => op,
+        };
+        let value = self.add(op, &operands)?;
+        if is_double && self.element(value) == ElementType::F32 {
+            self.importer.doubles.values.insert(value);
+        }
+        Ok(value)
+    }
+
+    /// Adds a node.
+    fn add(&mut self, op: Op, operands: &[ValueId]) -> Result<ValueId, NodeError> {
         let has_free_sizes = operands.iter().any(|&operand| dims::has_free_sizes(&self.shape(operand)));
-        let (node_name, name) = (self.importer.node_names.unique(&self.name), self.temporary_name());
+        let name = self.temporary_name()?;
+        let node_name = self.importer.node_names.unique(&self.name);
         let graph = &mut self.importer.graph;
         let node = graph.add_node(node_name, op, operands, [name]);
         let node = node.map_err(|error| NodeError::of_infer(error.kind, has_free_sizes))?;
@@ -229,27 +269,81 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         }
     }
 
+    /// An operation with f32 in the place of double, and whether its result is double in the file. Only constants are
+    /// double in the graph.
+    fn in_singles(&mut self, op: Op, operands: &[ValueId]) -> Result<(Op, Vec<ValueId>, bool), NodeError> {
+        let cast_to = if let Op::Elementwise(ScalarOp::Cast(to)) = op { Some(to) } else { None };
+        let reads_double = operands.iter().any(|&operand| self.is_double(operand));
+        let is_double = cast_to.map_or(reads_double, |to| to == ElementType::F64);
+        if !reads_double && !is_double {
+            return Ok((op, operands.to_vec(), false));
+        }
+        if cast_to.is_none() && self.importer.doubles.nodes.last() != Some(&self.name) {
+            self.importer.doubles.nodes.push(self.name.clone());
+        }
+        let mut singles = Vec::with_capacity(operands.len());
+        for &operand in operands {
+            if self.element(operand) == ElementType::F64 {
+                let elements = self.constant_tensor(operand).map_or(0, Tensor::len) as u64;
+                self.take(Resource::ConstantBytes, elements.saturating_mul(4))?;
+            }
+            singles.push(self.importer.single(operand)?);
+        }
+        let op = if cast_to == Some(ElementType::F64) {
+            Op::Elementwise(ScalarOp::Cast(ElementType::F32))
+        } else {
+            op
+        };
+        Ok((op, singles, is_double))
+    }
+
+    /// Whether a value is double in the file.
+    fn is_double(&self, value: ValueId) -> bool {
+        self.element(value) == ElementType::F64 || self.importer.doubles.values.contains(&value)
+    }
+
     /// What the operation gives on small constants. Larger ones are the compiler's to fold.
-    fn folded(&self, op: &Op, operands: &[ValueId]) -> Option<Tensor> {
-        let constant = |&operand: &ValueId| self.importer.graph.constant(operand);
-        let small = |operand| constant(operand).filter(|tensor| tensor.len() as u64 <= FOLDED.elements);
-        let constants: Vec<&Tensor> = operands.iter().map(small).collect::<Option<_>>()?;
+    fn folded(&mut self, op: &Op, operands: &[ValueId]) -> Result<Option<Tensor>, NodeError> {
+        let graph = &self.importer.graph;
+        let Some(constants) =
+            operands.iter().map(|&operand| graph.constant(operand)).collect::<Option<Vec<&Tensor>>>()
+        else {
+            return Ok(None);
+        };
+        let makes_double = matches!(op, Op::Elementwise(ScalarOp::Cast(ElementType::F64)));
+        let is_double = makes_double || constants.iter().any(|tensor| tensor.element() == ElementType::F64);
+        let elements = if is_double { FOLDED_DOUBLES } else { FOLDED };
+        if constants.iter().any(|tensor| tensor.len() as u64 > elements) {
+            return Ok(None);
+        }
         // An operation that cannot be evaluated becomes a node, and adding that says what is wrong with it.
-        eval_op(op, &constants, FOLDED).ok()?.pop()
+        let Some(work) = work_of(op, &constants) else { return Ok(None) };
+        if !self.importer.budget.fold(work) {
+            return Ok(None);
+        }
+        let limits = Limits { elements, ..Limits::STANDARD };
+        let Some(folded) = eval_op(op, &constants, limits).ok().and_then(|mut results| results.pop()) else {
+            return Ok(None);
+        };
+        self.take(Resource::ConstantBytes, folded.bytes().len() as u64)?;
+        Ok(Some(folded))
     }
 
     /// Adds a constant.
     pub(crate) fn constant(&mut self, tensor: Tensor) -> Result<ValueId, NodeError> {
-        let name = self.temporary_name();
+        let name = self.temporary_name()?;
         let value = self.importer.graph.add_constant(name, tensor)?;
         self.added.insert(value);
         Ok(value)
     }
 
     /// A name for a value until [`Self::name_results`] gives the results theirs.
-    fn temporary_name(&mut self) -> String {
+    fn temporary_name(&mut self) -> Result<String, NodeError> {
         let base = self.results.iter().find(|name| !name.is_empty()).unwrap_or(&self.name);
-        self.importer.names.unique(&format!("{base}.part"))
+        let name = format!("{base}.part");
+        self.importer.budget.take(Resource::Values, 1)?;
+        self.importer.budget.take(Resource::NameBytes, name.len() as u64)?;
+        Ok(self.importer.names.unique(&name))
     }
 
     /// Gives results that this node added their names in the file. Others are values that had a name before.
@@ -288,7 +382,8 @@ impl<'x, 'm> NodeCx<'x, 'm> {
 
     /// Converts elements; nothing where they have that type.
     pub(crate) fn cast(&mut self, x: ValueId, to: ElementType) -> Result<ValueId, NodeError> {
-        if self.element(x) == to {
+        let is_double = self.is_double(x);
+        if self.element(x) == to && !is_double || is_double && to == ElementType::F64 {
             return Ok(x);
         }
         self.emit(Op::Elementwise(ScalarOp::Cast(to)), &[x])

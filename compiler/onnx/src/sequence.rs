@@ -3,6 +3,7 @@
 //! Old exporters write lists of tensors as sequences: `SplitToSequence`, then `SequenceAt` or `ConcatFromSequence`. Where
 //! lengths and positions are constant no sequence remains. Others are refused by the node that needs them.
 
+use crate::budget::{Resource, SEQUENCE};
 use crate::error::{ImportError, NodeError};
 use crate::import::Importer;
 use crate::node::NodeCx;
@@ -51,7 +52,10 @@ impl<'m> Importer<'m> {
             op: operator_name(node),
             reason: Box::new(reason),
         };
-        let sequences: Vec<Option<Vec<ValueId>>> = operands.iter().map(|slot| self.sequence(*slot)).collect();
+        let items = operands.iter().map(|slot| self.sequence(*slot).map_or(0, <[ValueId]>::len) as u64).sum();
+        self.budget.take(Resource::SequenceItems, items).map_err(|limit| error(limit.into()))?;
+        let sequences: Vec<Option<Vec<ValueId>>> =
+            operands.iter().map(|slot| self.sequence(*slot).map(<[ValueId]>::to_vec)).collect();
         let attributes = scope.attributes(node).map_err(error)?;
         let values = operands.iter().map(|slot| slot.value()).collect();
         let mut cx = NodeCx::new(self, node, scope, values, attributes, opset);
@@ -67,15 +71,17 @@ impl<'m> Importer<'m> {
             Made::Tensor(value) => Slot::Value(value),
             Made::Same(slot) => slot,
             Made::Sequence(values) => {
+                let items = self.budget.take(Resource::SequenceItems, values.len() as u64);
+                items.map_err(|limit| error(limit.into()))?;
                 self.sequences.push(values);
                 Slot::Sequence(self.sequences.len() - 1)
             }
         }])
     }
 
-    fn sequence(&self, slot: Slot) -> Option<Vec<ValueId>> {
+    fn sequence(&self, slot: Slot) -> Option<&[ValueId]> {
         match slot {
-            Slot::Sequence(index) => self.sequences.get(index).cloned(),
+            Slot::Sequence(index) => self.sequences.get(index).map(Vec::as_slice),
             Slot::Value(_) | Slot::Absent | Slot::Unavailable => None,
         }
     }
@@ -172,7 +178,7 @@ fn split(cx: &mut NodeCx<'_, '_>) -> Result<Vec<ValueId>, NodeError> {
         return Err(NodeError::Unsupported(reason.to_owned()));
     };
     let sizes = match cx.optional(1) {
-        None => vec![1; usize::try_from(size).unwrap_or(usize::MAX).min(1 << 16)],
+        None => vec![1; size.min(SEQUENCE) as usize],
         Some(given) => {
             let is_scalar = cx.rank(given) == 0;
             let given = cx.constant_ints(given, "split")?;
@@ -180,7 +186,7 @@ fn split(cx: &mut NodeCx<'_, '_>) -> Result<Vec<ValueId>, NodeError> {
         }
     };
     if sizes.iter().try_fold(0u64, |sum, &part| sum.checked_add(part)) != Some(size) {
-        let expected = format!("at most 65536 sizes with the sum {size}");
+        let expected = format!("at most {SEQUENCE} sizes with the sum {size}");
         return Err(NodeError::Value { name: "split", value: format!("{} sizes", sizes.len()), expected });
     }
     let mut start = 0;
@@ -204,13 +210,13 @@ fn part_sizes(given: &[i64], is_scalar: bool, size: u64) -> Result<Vec<u64>, Nod
     let bad = || NodeError::Value {
         name: "split",
         value: format!("{given:?}"),
-        expected: "sizes, or one positive size for all parts".to_owned(),
+        expected: format!("sizes, or one positive size for all of at most {SEQUENCE} parts"),
     };
     let sizes: Vec<u64> =
         given.iter().map(|&part| u64::try_from(part)).collect::<Result<_, _>>().map_err(|_| bad())?;
     match (is_scalar, &sizes[..]) {
         (false, _) => Ok(sizes),
-        (true, &[part]) if part > 0 && size / part < 1 << 16 => {
+        (true, &[part]) if part > 0 && size / part < SEQUENCE => {
             let mut parts = vec![part; (size / part) as usize];
             if !size.is_multiple_of(part) {
                 parts.push(size % part);
@@ -228,6 +234,10 @@ fn concat(cx: &mut NodeCx<'_, '_>, sequence: Vec<ValueId>) -> Result<ValueId, No
     let first = *sequence.first().ok_or_else(empty)?;
     let axis = axis(given, cx.rank(first) + usize::from(adds))?;
     let mut parts = sequence;
+    if let Some(other) = parts.iter().find(|&&part| cx.rank(part) != cx.rank(first)) {
+        let (one, other) = (cx.rank(first), cx.rank(*other));
+        return Err(NodeError::Operands(format!("the sequence has tensors of ranks {one} and {other}")));
+    }
     if adds {
         for part in &mut parts {
             *part = cx.insert_axis(*part, axis)?;

@@ -177,6 +177,13 @@ impl ModelSource {
         std::iter::once(("model", self.bytes.as_ref())).chain(files)
     }
 
+    /// Bytes of the model file, and of it with its data files.
+    pub(crate) fn size_bytes(&self) -> (u64, u64) {
+        let files = self.files.values().map(|bytes| bytes.len() as u64);
+        let model = self.bytes.len() as u64;
+        (model, model + files.sum::<u64>())
+    }
+
     /// Lets the system take back the memory of all weights that were read from files. Reading them again is as right as
     /// before, only slower.
     pub fn release_pages(&self) {

@@ -140,6 +140,27 @@ pub(crate) fn read(proto: &TensorProto, source: Option<&ModelSource>) -> Result<
     Ok(built.unwrap_or_else(|_| unreachable!("checked: the bytes fill type and shape")))
 }
 
+/// Bytes that reading a tensor makes anew, because they do not lie in a file as the graph wants them.
+pub(crate) fn new_bytes(proto: &TensorProto) -> u64 {
+    let Ok(ty) = DataType::from_proto(proto.data_type) else { return 0 };
+    let lists = [
+        proto.float_data.len(),
+        proto.int32_data.len(),
+        proto.int64_data.len(),
+        proto.double_data.len(),
+        proto.uint64_data.len(),
+    ];
+    let typed = lists.into_iter().max().unwrap_or(0) as u64;
+    let stored = match proto.data_location {
+        _ if ty.is_exact() => 0,
+        data_location::EXTERNAL => {
+            shape(&proto.dims).ok().and_then(|shape| size_bytes(&shape, ty)).unwrap_or(0)
+        }
+        _ => proto.raw_data.as_ref().map_or(0, |raw| raw.len() as u64),
+    };
+    typed.saturating_mul(8).saturating_add(stored.saturating_mul(2))
+}
+
 fn shape(dims: &[i64]) -> Result<Vec<u64>, TensorReason> {
     let size = |(axis, &size): (usize, &i64)| {
         u64::try_from(size).map_err(|_| TensorReason::NegativeSize { axis, size })

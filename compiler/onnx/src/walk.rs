@@ -1,6 +1,7 @@
 //! The walk over nodes: names are looked up, functions and constant branches are expanded, operators emitted.
 
 use crate::attributes::Attributes;
+use crate::budget::Resource;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
 use crate::import::{Importer, Warning};
 use crate::node::NodeCx;
@@ -16,10 +17,7 @@ const OLDEST_OPSET: i64 = 7;
 /// Newest operator set that is read.
 const NEWEST_OPSET: i64 = 26;
 /// Functions and branches within each other.
-const MAX_DEPTH: usize = 32;
-/// Nodes after functions are expanded. Functions that call each other can multiply, so the file's size is no bound.
-const MAX_NODES: usize = 1 << 18;
-
+pub(crate) const MAX_DEPTH: usize = 32;
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
@@ -63,6 +61,23 @@ impl<'m, 'p> Scope<'m, 'p> {
             parameters: HashMap::new(),
             depth: 0,
         }
+    }
+
+    /// A subgraph within this one, which sees the names of both. Names inside begin with `prefix`.
+    pub(crate) fn inside(&'p self, prefix: String) -> Scope<'m, 'p> {
+        Self {
+            parent: Some(self),
+            values: HashMap::new(),
+            prefix,
+            opsets: self.opsets,
+            parameters: self.parameters.clone(),
+            depth: self.depth + 1,
+        }
+    }
+
+    /// How many functions and subgraphs this one is in.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Whether this is the model's own graph.
@@ -130,21 +145,19 @@ fn domain_of(name: &str) -> &str {
 }
 
 impl<'m> Importer<'m> {
-    /// Imports nodes in order.
+    /// Imports nodes in execution order.
     pub(crate) fn add_nodes(
         &mut self,
         nodes: &'m [NodeProto],
         scope: &mut Scope<'m, '_>,
     ) -> Result<(), ImportError> {
-        for (index, node) in nodes.iter().enumerate() {
-            self.node_count += 1;
-            if self.node_count > MAX_NODES {
-                return Err(ImportError::TooManyNodes { limit: MAX_NODES });
-            }
+        for index in order::execution(nodes, |node| scope.label(node))? {
+            let node = &nodes[index];
+            self.count(node, scope)?;
             let mut operands = Vec::with_capacity(node.input.len());
             for name in &node.input {
                 let slot = if name.is_empty() { Some(Slot::Absent) } else { scope.find(name) };
-                let unknown = || order::explain(nodes, index, name, |node| scope.label(node));
+                let unknown = || ImportError::Undefined { node: scope.label(node), value: name.clone() };
                 operands.push(slot.ok_or_else(unknown)?);
             }
             let results = self.add_node(node, &operands, scope)?;
@@ -156,6 +169,20 @@ impl<'m> Importer<'m> {
             }
         }
         Ok(())
+    }
+
+    /// Counts a node and the names that it gets.
+    fn count(&mut self, node: &NodeProto, scope: &Scope<'_, '_>) -> Result<(), ImportError> {
+        let weight = 1 + (node.input.len() + node.output.len()) as u64 / 8;
+        let names = node.output.iter().map(|name| name.len() + scope.prefix.len());
+        let bytes = scope.prefix.len() + node.name.len() + names.sum::<usize>();
+        let taken = self.budget.take(Resource::Nodes, weight);
+        let taken = taken.and_then(|()| self.budget.take(Resource::NameBytes, bytes as u64));
+        taken.map_err(|limit| ImportError::Node {
+            node: scope.label(node),
+            op: operator_name(node),
+            reason: Box::new(limit.into()),
+        })
     }
 
     /// Imports one node; what it cannot compile it notes, and gives no results.
@@ -196,6 +223,9 @@ impl<'m> Importer<'m> {
         let unavailable = operands.contains(&Slot::Unavailable);
         if (domain, node.op_type.as_str()) == ("", "If") {
             return self.take_branch(node, operands, scope);
+        }
+        if (domain, node.op_type.as_str()) == ("", "Loop") {
+            return self.unroll(node, operands, scope);
         }
         let operator = ops::find(domain, &node.op_type);
         let is_sequence_operator = domain.is_empty() && sequence::is_operator(&node.op_type);
@@ -303,14 +333,7 @@ impl<'m> Importer<'m> {
             return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
         }
         self.warnings.push(Warning::DroppedBranch { node: label.clone(), condition: !condition });
-        let mut inner = Scope {
-            parent: Some(scope),
-            values: HashMap::new(),
-            prefix: label,
-            opsets: scope.opsets,
-            parameters: scope.parameters.clone(),
-            depth: scope.depth + 1,
-        };
+        let mut inner = scope.inside(label);
         self.add_initializers(branch, &mut inner)?;
         self.add_nodes(&branch.node, &mut inner)?;
         let names: Vec<String> = branch.output.iter().map(|info| info.name.clone()).collect();
@@ -319,8 +342,8 @@ impl<'m> Importer<'m> {
 }
 
 impl<'m> Importer<'m> {
-    /// Notes the operators that are missing in both branches of an `If` that cannot be decided.
-    fn note_branches(&mut self, node: &'m NodeProto, label: &str, scope: &Scope<'m, '_>) {
+    /// Notes the operators that are missing in the subgraphs of a node that cannot be expanded.
+    pub(crate) fn note_branches(&mut self, node: &'m NodeProto, label: &str, scope: &Scope<'m, '_>) {
         let mut open: Vec<(&'m [NodeProto], &'m [OperatorSetIdProto], String)> = Vec::new();
         let branches =
             |node: &'m NodeProto| node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
@@ -328,16 +351,15 @@ impl<'m> Importer<'m> {
         // Functions may call themselves; what is missing then was found in the first rounds.
         while let Some((nodes, opsets, prefix)) = open.pop() {
             for node in nodes {
-                self.node_count += 1;
-                if self.node_count > MAX_NODES || prefix.matches('/').count() > MAX_DEPTH {
+                let inner = Scope { prefix: prefix.clone(), ..Scope::of_model(opsets) };
+                if self.count(node, &inner).is_err() || prefix.matches('/').count() > MAX_DEPTH {
                     return;
                 }
-                let inner = Scope { prefix: prefix.clone(), ..Scope::of_model(opsets) };
                 let (label, domain) = (inner.label(node), domain_of(&node.domain));
                 let key = (node.domain.as_str(), node.op_type.as_str(), node.overload.as_str());
                 if let Some(function) = self.functions.get(&key) {
                     open.push((&function.node, &function.opset_import, label));
-                } else if (domain, node.op_type.as_str()) == ("", "If") {
+                } else if matches!((domain, node.op_type.as_str()), ("", "If" | "Loop")) {
                     open.extend(branches(node).map(|graph| (&graph.node[..], opsets, label.clone())));
                 } else if ops::find(domain, &node.op_type).is_none()
                     && !(domain.is_empty() && sequence::is_operator(&node.op_type))
@@ -350,7 +372,7 @@ impl<'m> Importer<'m> {
     }
 }
 
-fn results(names: &[String], inner: &Scope<'_, '_>) -> Result<Vec<Slot>, ImportError> {
+pub(crate) fn results(names: &[String], inner: &Scope<'_, '_>) -> Result<Vec<Slot>, ImportError> {
     let find = |name: &String| {
         inner.find(name).ok_or_else(|| ImportError::MissingOutput { name: inner.qualified(name) })
     };
@@ -384,7 +406,7 @@ pub(crate) fn operator_name(node: &NodeProto) -> String {
 /// Why an operator cannot be imported, and of which operator set it is.
 fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
     let reason = match (domain_of(&node.domain), node.op_type.as_str()) {
-        ("", "Loop" | "Scan") => "loops are not supported; export the model with the loop unrolled",
+        ("", "Scan") => "loops over slices are not supported; export the model with the loop unrolled",
         ("", "SequenceMap") => {
             "functions over sequences are not supported; export the model with the loop unrolled"
         }

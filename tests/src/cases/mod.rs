@@ -3,6 +3,7 @@
 mod attention;
 mod base;
 mod blocks;
+mod bytes;
 mod causal;
 mod halves;
 mod in_place;
@@ -44,6 +45,7 @@ const FAMILIES: &[&[Case]] = &[
     attention::CASES,
     base::CASES,
     blocks::CASES,
+    bytes::CASES,
     causal::CASES,
     halves::CASES,
     in_place::CASES,

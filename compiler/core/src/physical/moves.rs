@@ -19,6 +19,10 @@ pub(super) enum Conversion {
     LongToInt,
     /// One byte to 0 or 1.
     BoolToWord,
+    /// One byte to a number from 0 on.
+    ByteToInt,
+    /// One byte with its sign.
+    SignedByteToInt,
 }
 
 impl Conversion {
@@ -31,6 +35,8 @@ impl Conversion {
             (ElementType::F16, Element::F32) => Some(Self::HalfToFloat),
             (ElementType::I64, Element::I32) => Some(Self::LongToInt),
             (ElementType::Bool, Element::U32) => Some(Self::BoolToWord),
+            (ElementType::U8, Element::I32) => Some(Self::ByteToInt),
+            (ElementType::I8, Element::I32) => Some(Self::SignedByteToInt),
             _ => None,
         }
     }
@@ -81,6 +87,12 @@ impl Moves<'_> {
             }
             Conversion::BoolToWord => {
                 self.each::<1, 4>(to, from, |[byte]| u32::from(byte != 0).to_le_bytes());
+            }
+            Conversion::ByteToInt => {
+                self.each::<1, 4>(to, from, |[byte]| i32::from(byte).to_le_bytes());
+            }
+            Conversion::SignedByteToInt => {
+                self.each::<1, 4>(to, from, |[byte]| i32::from(byte.cast_signed()).to_le_bytes());
             }
         }
     }

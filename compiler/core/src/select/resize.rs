@@ -5,7 +5,7 @@ use super::image::launch;
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::layout::resize_axes;
-use drift_ir::op::resize::Taps;
+use drift_ir::op::resize::{LONGEST, Taps};
 use drift_ir::op::{Interpolation, Resize};
 use drift_ir::{Node, Tensor};
 
@@ -18,6 +18,11 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Res
     })?;
     let src = context.slot("src", Access::Read, x, &axes)?;
     let dst = context.slot("dst", Access::Write, y, &axes)?;
+    let longest = dst.extents().height.max(dst.extents().width);
+    if longest > LONGEST {
+        let reason = format!("resampling of images with {longest} rows or columns, more than {LONGEST}");
+        return Err(Declined::Unsupported(reason));
+    }
     let rows = taps(op, 1, &src, &dst);
     let columns = taps(op, 2, &src, &dst);
     let e = src.extents();

@@ -5,7 +5,7 @@ use super::pattern::{keeps_type, uniform};
 use super::rule::{Apply, Declined, Outcome, Rule};
 use drift_ir::dim::IntExpr;
 use drift_ir::eval::{self, Limits};
-use drift_ir::{Graph, NodeId, Op, Tensor, TensorType, ValueId};
+use drift_ir::{ElementType, Graph, NodeId, Op, Tensor, TensorType, ValueId};
 
 /// `f(constants)   =>   constant` unless it would take more than twice the bytes of its operands
 pub(super) const FOLD_CONSTANTS: Rule = Rule {
@@ -28,6 +28,26 @@ pub(super) const STATIC_SHAPE: Rule = Rule {
     apply: Apply::Node(static_shape),
 };
 
+/// Steps that folding one node may take, whatever its operands are: about a second.
+const WORK: u64 = 1 << 28;
+
+/// Steps for each element of the operands beside that.
+const WORK_PER_ELEMENT: u64 = 64;
+
+/// Bytes that an element takes in a bundle and on a device.
+const fn device_bytes(element: ElementType) -> u64 {
+    match element {
+        ElementType::F16 => 2,
+        ElementType::F64 => 8,
+        ElementType::F32
+        | ElementType::I64
+        | ElementType::I32
+        | ElementType::I8
+        | ElementType::U8
+        | ElementType::Bool => 4,
+    }
+}
+
 /// Constants up to this size may come out of anything: they cost nothing in a bundle.
 const TINY_BYTES: u64 = 4096;
 
@@ -45,14 +65,19 @@ fn fold_constants(graph: &mut Graph, node: NodeId) -> Outcome {
     if graph.outputs().iter().any(|output| subject.outputs.contains(output)) {
         return Err(Declined::GraphOutput { value: result.name.clone() });
     }
-    let bytes = elements.saturating_mul(result.ty.element.size_bytes() as u64);
-    let operand_bytes: usize = operands.iter().map(|operand| operand.bytes().len()).sum();
-    let limit = TINY_BYTES.max(operand_bytes as u64 * 2);
+    let bytes = elements.saturating_mul(device_bytes(result.ty.element));
+    let operand_bytes: u64 =
+        operands.iter().map(|operand| operand.len() as u64 * device_bytes(operand.element())).sum();
+    let limit = TINY_BYTES.max(operand_bytes * 2).min(graph.folding_left());
     if bytes > limit {
         return Err(Declined::WouldGrow { bytes, limit });
     }
-    let results = eval::eval_node(subject, &operands, Limits::STANDARD)
+    let elements: u64 = operands.iter().map(|operand| operand.len() as u64).sum();
+    let limits =
+        Limits { work: WORK.saturating_add(elements.saturating_mul(WORK_PER_ELEMENT)), ..Limits::STANDARD };
+    let results = eval::eval_node(subject, &operands, limits)
         .map_err(|error| Declined::CannotEvaluate { why: error.to_string() })?;
+    graph.count_folding(bytes);
     edit::become_constants(graph, node, results)
 }
 

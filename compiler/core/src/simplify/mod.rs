@@ -80,6 +80,8 @@ pub const RULES: &[Rule] = &[
 
 /// Simplifies as far as the enabled rules go.
 pub fn simplify(mut graph: Graph, options: &Rules) -> (Graph, Report) {
+    // The bound on folding is taken from the constants that there are before anything is folded.
+    graph.count_folding(0);
     let report = rule::run(&mut graph, RULES, options);
     (graph, report)
 }

@@ -352,11 +352,14 @@ fn every_node_is_observed_in_order() {
 
 #[test]
 fn large_results_are_refused_before_they_are_allocated() {
-    fails("@x: f32[1] = [1]\n%1 = expand @x {shape=[1099511627776]}\nreturn %1", "limit is 268435456");
+    fails("@x: f32[1] = [1]\n%1 = expand @x {shape=[1073741824]}\nreturn %1", "limit is 268435456");
     let graph = parse("@x: f32[4] = [1,2,3,4]\n%1 = neg @x\nreturn %1").unwrap();
-    let tight = run_with(&graph, &[], Limits { elements: 3 }, |_, _| {});
+    let tight = run_with(&graph, &[], Limits { elements: 3, ..Limits::STANDARD }, |_, _| {});
     assert!(tight.unwrap_err().to_string().contains("4 elements"));
+    let graph = parse("@x: f32[2,2] = [1,2,3,4]\n%1 = matmul @x, @x\nreturn %1").unwrap();
+    let short = run_with(&graph, &[], Limits { work: 15, ..Limits::STANDARD }, |_, _| {});
+    assert!(short.unwrap_err().to_string().contains("the node takes 20 steps, the evaluator's limit is 15"));
     // Empty results never loop over their other axes.
-    let text = "@x: f32[1099511627776,0] = []\n%1 = concat @x, @x {axis=1}\nreturn %1";
+    let text = "@x: f32[1073741824,0] = []\n%1 = concat @x, @x {axis=1}\nreturn %1";
     assert!(eval(text).is_empty());
 }

@@ -35,6 +35,8 @@ impl Conv {
         }
         self.check_attributes(x.len() - 2)?;
         self.check_channels(check)?;
+        let kernel: Vec<u64> = w[2..].iter().filter_map(Dim::as_const).collect();
+        check_taps("kernel_shape", &kernel)?;
         let mut shape = vec![x[0].clone(), w[0].clone()];
         for axis in 0..x.len() - 2 {
             shape.push(self.output_size(axis, check)?);
@@ -112,5 +114,29 @@ pub(crate) fn check_window(
         let expected = format!("{} values", 2 * spatial);
         return Err(attribute_error("pads", expected, format!("{pads:?}")));
     }
+    for (attribute, values) in [("strides", strides), ("dilations", dilations), ("pads", pads)] {
+        if values.iter().any(|&value| value > MOST) {
+            return Err(attribute_error(attribute, format!("at most {MOST}"), format!("{values:?}")));
+        }
+    }
     Ok(())
+}
+
+/// Largest stride, dilation and padding: positions stay far inside of 64 bits, and those of real images inside of 32.
+const MOST: u64 = i32::MAX as u64;
+
+/// Most elements under a window.
+const MOST_TAPS: u64 = 1 << 24;
+
+/// Refuses windows over more elements than any image has along its axes.
+pub(crate) fn check_taps(attribute: &'static str, kernel: &[u64]) -> Result<(), InferErrorKind> {
+    let taps = kernel.iter().try_fold(1u64, |taps, &size| taps.checked_mul(size));
+    if taps.is_some_and(|taps| taps <= MOST_TAPS) {
+        return Ok(());
+    }
+    Err(attribute_error(
+        attribute,
+        format!("a window of at most {MOST_TAPS} elements"),
+        format!("{kernel:?}"),
+    ))
 }

@@ -3,7 +3,7 @@
 pub(crate) mod eval;
 
 use crate::dim::{Dim, DimError};
-use crate::op::conv::check_window;
+use crate::op::conv::{check_taps, check_window};
 use crate::op::infer::{Check, InferErrorKind, attribute_error};
 use crate::tensor::TensorType;
 
@@ -50,6 +50,8 @@ impl ConvTranspose {
             let (expected, actual) = (format!("{spatial} values"), format!("{:?}", self.output_padding));
             return Err(attribute_error("output_padding", expected, actual));
         }
+        let kernel: Vec<u64> = w[2..].iter().filter_map(Dim::as_const).collect();
+        check_taps("kernel_shape", &kernel)?;
         let mut shape = vec![x[0].clone(), self.check_channels(check)?];
         for axis in 0..spatial {
             shape.push(self.output_size(axis, check)?);

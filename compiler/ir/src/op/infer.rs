@@ -101,7 +101,7 @@ pub enum InferErrorKind {
         operand: usize,
     },
     /// The result could not be addressed.
-    #[error("the result {ty} is too large to address")]
+    #[error("the result {ty} is too large: at most 2^40 elements and 2^31 - 1 along an axis can be compiled")]
     TooLarge {
         /// Its type.
         ty: String,
@@ -273,12 +273,15 @@ fn broadcast_size(left: Dim, right: Dim, symbols: &Symbols) -> Option<Dim> {
     }
 }
 
-/// Fails unless the sizes that are known multiply to something addressable.
+/// Most elements of a value, a terabyte and more: no device holds such a tensor.
+pub const MAX_ELEMENTS: u64 = 1 << 40;
+
+/// Fails unless the sizes that are known multiply to at most [`MAX_ELEMENTS`], those of an empty tensor beside its zeros
+/// too, and each axis can be counted in 32 bits.
 pub(crate) fn check_addressable(ty: &TensorType, symbols: &Symbols) -> Checked<()> {
-    let known: Vec<u64> = ty.shape.iter().filter_map(Dim::as_const).collect();
-    let bytes = crate::tensor::checked_product(&known)
-        .and_then(|count| count.checked_mul(ty.element.size_bytes() as u64));
-    if bytes.is_some_and(|bytes| i64::try_from(bytes).is_ok()) {
+    let known = || ty.shape.iter().filter_map(Dim::as_const).filter(|&size| size > 0);
+    let count = known().try_fold(1u64, |count, size| count.checked_mul(size));
+    if count.is_some_and(|count| count <= MAX_ELEMENTS) && known().all(|size| size <= i32::MAX as u64) {
         return Ok(());
     }
     Err(InferErrorKind::TooLarge { ty: ty.display(symbols).to_string() })

@@ -3,7 +3,7 @@
 pub(crate) mod eval;
 
 use crate::dim::{Dim, DimError};
-use crate::op::conv::check_window;
+use crate::op::conv::{check_taps, check_window};
 use crate::op::infer::{Check, InferErrorKind, attribute_error};
 use crate::tensor::TensorType;
 
@@ -65,6 +65,7 @@ impl Pool {
             let expected = format!("{} values of at least 1", x.len() - 2);
             return Err(attribute_error("kernel", expected, format!("{:?}", self.kernel)));
         }
+        check_taps("kernel", &self.kernel)?;
         if self.kind == PoolKind::Lp(0) {
             return Err(attribute_error("p", "at least 1", 0));
         }
@@ -112,16 +113,27 @@ impl Pool {
         size: u64,
         check: &Check<'_>,
     ) -> Result<(), InferErrorKind> {
-        // Taps next to each other reach over the padding, which is smaller than the window.
-        let dilation = self.dilations[axis];
+        let (pad, stride, dilation) = (self.pads[axis], self.strides[axis], self.dilations[axis]);
+        // Taps next to each other reach over the padding, which is smaller than the window: a window that starts in it
+        // has a tap behind it, less than a dilation away.
         let covers = |out: u64| {
-            let start = out * self.strides[axis];
-            let first_tap = self.pads[axis].saturating_sub(start).div_ceil(dilation);
-            first_tap < self.kernel[axis] && start + first_tap * dilation < input + self.pads[axis]
+            let start = out * stride;
+            start + pad.saturating_sub(start).div_ceil(dilation) * dilation < input + pad
         };
-        if (0..size).all(covers) {
+        // Behind the padding the last window is the one that may start beyond the elements. In it, taps fall on the same
+        // places again after as many windows as a dilation has elements, and on elements where those are as many.
+        let in_padding = pad.div_ceil(stride).min(size);
+        let different = if dilation <= input { 0 } else { in_padding.min(dilation) };
+        if different > MOST_WINDOWS {
+            let expected = format!("at most the {input} elements of axis {}", 2 + axis);
+            return Err(attribute_error("dilations", expected, dilation));
+        }
+        if input > 0 && (0..different).all(covers) && (size == 0 || size <= in_padding || covers(size - 1)) {
             return Ok(());
         }
         Err(check.shape_error(0, format!("an element under each window on axis {}", 2 + axis)))
     }
 }
+
+/// Windows that are looked at one by one, at most.
+const MOST_WINDOWS: u64 = 1 << 16;

@@ -11,6 +11,9 @@ pub use taps::Taps;
 /// Largest scale, its inverse the smallest.
 const MOST: f32 = 1e6;
 
+/// Longest result along a resampled axis; each element of it takes a row in a table of weights.
+pub const LONGEST: u64 = 1 << 21;
+
 /// How a position between elements is rounded to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NearestMode {
@@ -134,6 +137,14 @@ impl Resize {
         for resized in &self.axes {
             check.axis("axes", resized.axis, shape.len())?;
             resized.check_numbers()?;
+            if resized.size.as_const().is_some_and(|size| size > LONGEST) {
+                let actual = resized.size.display(check.symbols).to_string();
+                return Err(attribute_error(
+                    "sizes",
+                    format!("at most {LONGEST} on a resampled axis"),
+                    actual,
+                ));
+            }
             let size = &mut shape[resized.axis];
             if *size == Dim::Const(0) && resized.size != Dim::Const(0) {
                 return Err(check.shape_error(0, format!("an element on axis {}", resized.axis)));

@@ -1,6 +1,7 @@
 //! Operators that weigh the elements along one axis against each other.
 
 use super::axis;
+use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, Reduce, ReduceKind, ScalarOp, Softmax, UnaryOp};
@@ -43,6 +44,7 @@ pub(super) fn hardmax(cx: &mut NodeCx<'_, '_>) -> Results {
         let element = cx.element(x);
         let mut place_shape = vec![1; shape.len() - axis];
         place_shape[0] = count;
+        cx.take(Resource::ConstantBytes, count.saturating_mul(4))?;
         let places: Vec<f32> = (0..count).map(|place| place as f32).collect();
         let places = cx.constant(Tensor::from_f32(place_shape, &places)?)?;
         let end = cx.constant(Tensor::scalar_f32(count as f32))?;

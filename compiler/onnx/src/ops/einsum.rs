@@ -1,8 +1,10 @@
 //! Einsum: sums of products over named axes, as transposes, matrix products and reductions.
 
+use crate::budget::LIST;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, MatMul, Reduce, ReduceKind};
+use drift_ir::op::data::SliceAxis;
+use drift_ir::op::{BinaryOp, MatMul, Reduce, ReduceKind, Slice};
 use drift_ir::{Dim, Op, ValueId};
 
 /// A name of an axis: a letter, or a place under the ellipsis counted from its end.
@@ -20,7 +22,7 @@ struct Factor {
 }
 
 /// Einsum, since 12. Operands are multiplied from the left, axes that nothing else names summed as soon as they can be. A
-/// letter that one operand names twice takes a diagonal and is refused.
+/// letter that one operand names twice takes a diagonal.
 pub(super) fn einsum(cx: &mut NodeCx<'_, '_>) -> Results {
     let equation = cx.attributes.text("equation")?.ok_or(NodeError::MissingAttribute("equation"))?;
     let equation: String = equation.split_whitespace().collect();
@@ -29,6 +31,9 @@ pub(super) fn einsum(cx: &mut NodeCx<'_, '_>) -> Results {
         value: equation.clone(),
         expected: expected.to_owned(),
     };
+    if equation.len() > LIST {
+        return Err(bad("a text of at most 4096 letters"));
+    }
     let (terms, result) = match equation.split_once("->") {
         Some((terms, result)) => (terms, Some(result)),
         None => (equation.as_str(), None),
@@ -42,11 +47,8 @@ pub(super) fn einsum(cx: &mut NodeCx<'_, '_>) -> Results {
         let value = cx.operand(index)?;
         let labels = labels(term, Some(cx.rank(value)))
             .ok_or_else(|| bad("letters and at most one ellipsis, one letter per axis"))?;
-        if has_twice(&labels) {
-            let reason = format!("the term `{term}` takes a diagonal, which is not supported");
-            return Err(NodeError::Unsupported(reason));
-        }
-        factors.push(without_ones(cx, Factor { value, labels })?);
+        let factor = diagonal(cx, Factor { value, labels })?;
+        factors.push(without_ones(cx, factor)?);
     }
     let named: Vec<Label> = factors.iter().flat_map(|factor| factor.labels.iter().copied()).collect();
     let under_ellipsis = under_ellipsis(cx, &terms)?;
@@ -96,6 +98,42 @@ fn with_ellipsis(term: &str, hidden: usize) -> Option<Vec<Label>> {
 
 fn has_twice(labels: &[Label]) -> bool {
     labels.iter().enumerate().any(|(at, label)| labels[..at].contains(label))
+}
+
+/// The elements of a factor at equal places along axes of one name. Both axes come last and become one, along which such
+/// elements stand `size + 1` apart.
+fn diagonal(cx: &mut NodeCx<'_, '_>, mut factor: Factor) -> Result<Factor, NodeError> {
+    let twice = |labels: &[Label]| {
+        let second = (0..labels.len()).find(|&at| labels[..at].contains(&labels[at]))?;
+        Some((labels.iter().position(|label| *label == labels[second])?, second))
+    };
+    while let Some((first, second)) = twice(&factor.labels) {
+        let shape = cx.shape(factor.value);
+        let size = match (&shape[first], &shape[second]) {
+            (&Dim::Const(size), &Dim::Const(other)) if size == other => size,
+            (Dim::Const(size), Dim::Const(other)) => {
+                return Err(NodeError::Operands(format!(
+                    "a diagonal of {size} x {other} elements does not exist"
+                )));
+            }
+            _ => {
+                let reason = "the diagonal of axes with free sizes is not supported; fix them with --dim";
+                return Err(NodeError::Unsupported(reason.to_owned()));
+            }
+        };
+        let others: Vec<usize> = (0..shape.len()).filter(|&axis| axis != first && axis != second).collect();
+        let value = cx.transpose(factor.value, [&others[..], &[first, second]].concat())?;
+        let mut flat: Vec<Dim> = others.iter().map(|&axis| shape[axis].clone()).collect();
+        flat.push(cx.product(&[Dim::Const(size), Dim::Const(size)])?);
+        let value = cx.reshape(value, flat)?;
+        let step = i64::try_from(size).unwrap_or(i64::MAX).saturating_add(1);
+        let cut = SliceAxis { axis: others.len(), start: 0, step, count: Dim::Const(size) };
+        let value = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[value])?;
+        let mut labels: Vec<Label> = others.iter().map(|&axis| factor.labels[axis]).collect();
+        labels.push(factor.labels[first]);
+        factor = Factor { value, labels };
+    }
+    Ok(factor)
 }
 
 /// The most axes that an operand has under its ellipsis.

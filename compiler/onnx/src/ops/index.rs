@@ -1,6 +1,7 @@
 //! Operators that read or write at computed places, that search along an axis, and those that are made of such.
 
 use super::axis;
+use crate::budget::Resource;
 use crate::data_type::DataType;
 use crate::dims;
 use crate::error::NodeError;
@@ -285,6 +286,8 @@ pub(super) fn reverse_sequence(cx: &mut NodeCx<'_, '_>) -> Results {
 /// flat.
 pub(super) fn compress(cx: &mut NodeCx<'_, '_>) -> Results {
     let (mut x, condition) = (cx.operand(0)?, cx.operand(1)?);
+    let flags = cx.constant_tensor(condition).map_or(0, Tensor::len) as u64;
+    cx.take(Resource::ConstantBytes, flags.saturating_mul(8))?;
     let taken: Vec<i64> = match cx.constant_tensor(condition) {
         Some(flags) => (0..).zip(flags.to_bool_vec()).filter_map(|(at, flag)| flag.then_some(at)).collect(),
         None => return Err(depends_on_data("which elements the condition takes")),
@@ -304,10 +307,11 @@ pub(super) fn compress(cx: &mut NodeCx<'_, '_>) -> Results {
 /// NonZero, since 9: of a constant only, since the data decides the result's size.
 pub(super) fn non_zero(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
-    let Some(tensor) = cx.constant_tensor(x) else {
+    let Some(tensor) = cx.constant_tensor(x).cloned() else {
         return Err(depends_on_data("how many elements are not zero"));
     };
-    let shape = tensor.shape().to_vec();
+    let shape = tensor.shape();
+    cx.take(Resource::ConstantBytes, (tensor.len() as u64).saturating_mul(8 * (2 + shape.len() as u64)))?;
     let places = tensor.to_f64_vec().into_iter().enumerate().filter(|(_, value)| *value != 0.0);
     let places: Vec<u64> = places.map(|(at, _)| at as u64).collect();
     let mut indices = Vec::with_capacity(shape.len() * places.len());

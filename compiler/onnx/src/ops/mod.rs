@@ -17,6 +17,7 @@ mod microsoft;
 mod norm;
 mod pad;
 mod pool;
+mod quantize;
 mod reduce;
 mod resize;
 mod rotary;
@@ -94,6 +95,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Cosh", (1, 1), elementwise::cosh),
     onnx("CumSum", (2, 2), index::cum_sum),
     onnx("DepthToSpace", (1, 1), shape::depth_to_space),
+    onnx("DequantizeLinear", (2, 3), quantize::dequantize_linear),
     onnx("Div", (2, 2), elementwise::div),
     onnx("Dropout", (1, 3), constant::dropout).results(1, 2),
     onnx("Einsum", (1, MANY), einsum::einsum),
@@ -149,6 +151,7 @@ const OPERATORS: &[Operator] = &[
     onnx("PRelu", (2, 2), activation::prelu),
     onnx("Pad", (1, 4), pad::pad),
     onnx("Pow", (2, 2), elementwise::pow),
+    onnx("QuantizeLinear", (2, 3), quantize::quantize_linear),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
     onnx("Range", (3, 3), shape::range),
     onnx("Reciprocal", (1, 1), elementwise::reciprocal),

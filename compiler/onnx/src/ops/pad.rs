@@ -40,6 +40,9 @@ pub(super) fn pad(cx: &mut NodeCx<'_, '_>) -> Results {
             return Err(NodeError::Value { name: "mode", value: other.to_owned(), expected });
         }
     };
+    if matches!(mode, PadMode::Constant(_)) {
+        only_constant(&cx.shape(x), &mut amounts);
+    }
     let cut = cut(cx, x, &amounts)?;
     let pads: Vec<u64> = amounts.iter().map(|&amount| amount.max(0).unsigned_abs()).collect();
     if pads.iter().all(|&pad| pad == 0) {
@@ -63,6 +66,19 @@ fn amounts(cx: &mut NodeCx<'_, '_>) -> Result<(Vec<i64>, f64), NodeError> {
         })?,
     };
     Ok((cx.constant_ints(cx.operand(1)?, "pads")?, value))
+}
+
+/// Where more is cut off than an axis has, what is left of the amounts counts elements of the constant.
+fn only_constant(shape: &[Dim], amounts: &mut [i64]) {
+    for (axis, size) in shape.iter().enumerate() {
+        let (begin, end) = (amounts[axis], amounts[shape.len() + axis]);
+        let Some(size) = size.as_const().and_then(|size| i64::try_from(size).ok()) else { continue };
+        let cut = begin.min(0).saturating_add(end.min(0));
+        let left = size.checked_add(begin).and_then(|left| left.checked_add(end));
+        if let Some(left) = left.filter(|&left| left >= 0 && cut < -size) {
+            (amounts[axis], amounts[shape.len() + axis]) = (-size, left);
+        }
+    }
 }
 
 /// Takes negative amounts off.

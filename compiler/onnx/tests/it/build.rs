@@ -10,7 +10,9 @@ use onnx_protobuf::{
 
 pub(crate) const FLOAT: i32 = 1;
 pub(crate) const INT64: i32 = 7;
+pub(crate) const INT8: i32 = 3;
 pub(crate) const BOOL: i32 = 9;
+pub(crate) const DOUBLE: i32 = 11;
 
 /// A model under construction; fields are public so that tests can break them.
 #[derive(Default)]
@@ -135,5 +137,44 @@ pub(crate) fn int64s(dims: &[i64], values: &[i64]) -> TensorProto {
         data_type: INT64,
         int64_data: values.to_vec(),
         ..TensorProto::default()
+    }
+}
+
+pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        s: value.as_bytes().to_vec(),
+        type_: AttributeType::STRING.into(),
+        ..AttributeProto::default()
+    }
+}
+
+pub(crate) fn raw(data_type: i32, dims: &[i64], raw_data: Vec<u8>) -> TensorProto {
+    TensorProto { dims: dims.to_vec(), data_type, raw_data, ..TensorProto::default() }
+}
+
+pub(crate) fn bools(dims: &[i64], values: &[bool]) -> TensorProto {
+    raw(BOOL, dims, values.iter().map(|&value| u8::from(value)).collect())
+}
+
+pub(crate) fn float_attribute(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        f: value,
+        type_: AttributeType::FLOAT.into(),
+        ..AttributeProto::default()
+    }
+}
+
+/// A function of the domain `local`, from `a` to `b`.
+pub(crate) fn function(name: &str, nodes: Vec<NodeProto>) -> FunctionProto {
+    FunctionProto {
+        name: name.to_owned(),
+        domain: "local".to_owned(),
+        input: vec!["a".to_owned()],
+        output: vec!["b".to_owned()],
+        node: nodes,
+        opset_import: vec![opset("", 13), opset("local", 1)],
+        ..FunctionProto::default()
     }
 }

@@ -19,9 +19,18 @@ fn read_all(data: &Path, kind: &str) -> Result<Vec<(String, Tensor)>, String> {
     let files = (0..).map(path).take_while(|path| path.exists());
     let read = |path: PathBuf| {
         let bytes = fs::read(&path).map_err(|error| error.to_string())?;
-        read_tensor_pb(bytes).map_err(|error| format!("{}: {error}", path.display()))
+        let (name, tensor) = read_tensor_pb(bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok((name, at_the_boundary(tensor)))
     };
     files.map(read).collect()
+}
+
+/// Double crosses the model's boundary as f32.
+fn at_the_boundary(tensor: Tensor) -> Tensor {
+    match tensor.element() {
+        ElementType::F64 => Tensor::from_f32(tensor.shape().to_vec(), &tensor.to_f32_vec()).unwrap(),
+        _ => tensor,
+    }
 }
 
 /// Starts the error of a model that is sound but asks for more than this version can do.

@@ -70,6 +70,13 @@ fn unknown_and_empty_bindings_are_refused() {
 }
 
 #[test]
+fn sizes_that_are_not_known_are_free_each_for_itself() {
+    let model = model(13).input("x", &["-1", "?", "'?", ""]).node(node("Relu", &["x"], &["y"])).output("y");
+    let ports = inputs(&source(&model)).unwrap();
+    assert_eq!(free_dims(&ports), ["x.0", "x.1", "x.2", "x.3"]);
+}
+
+#[test]
 fn data_bind_free_dims() {
     let source = source(&flat());
     let dims = infer_dims_from_inputs(&source, &[("x", &[2, 5, 64, 1])]).unwrap();

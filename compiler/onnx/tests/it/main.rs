@@ -4,11 +4,14 @@
 //! unwrap freely, which clippy allows below `cfg(test)` only.
 #![cfg(test)]
 
+mod bombs;
 mod build;
 mod cases;
 mod dims;
 mod external;
 mod hostile;
+mod memory;
 mod names;
 mod refusals;
+mod structure;
 mod tensors;

@@ -1,0 +1,159 @@
+//! Loops whose number of rounds is known while a model is imported: each round becomes nodes of its own.
+
+use crate::error::{ImportError, NodeError};
+use crate::import::Importer;
+use crate::node::NodeCx;
+use crate::proto::{GraphProto, NodeProto};
+use crate::walk::{MAX_DEPTH, Scope, Slot, operator_name, results};
+use drift_ir::op::Concat;
+use drift_ir::{Op, Tensor, ValueId};
+
+/// A loop on its way into the graph.
+struct Loop<'m> {
+    body: &'m GraphProto,
+    /// Whether the next round runs.
+    goes_on: bool,
+    /// What a round hands on to the next.
+    carried: Vec<Slot>,
+    /// What the rounds so far gave to each of the results that collect.
+    collected: Vec<Vec<ValueId>>,
+}
+
+impl<'m> Importer<'m> {
+    /// Unrolls a `Loop` whose rounds are counted by a constant, or end by conditions that constants decide.
+    pub(crate) fn unroll(
+        &mut self,
+        node: &'m NodeProto,
+        operands: &[Slot],
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let label = scope.label(node);
+        let error = |reason| ImportError::Node {
+            node: label.clone(),
+            op: operator_name(node),
+            reason: Box::new(reason),
+        };
+        if operands.contains(&Slot::Unavailable) {
+            self.note_branches(node, &label, scope);
+            return Ok(Vec::new());
+        }
+        if scope.depth() == MAX_DEPTH {
+            return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
+        }
+        let mut attributes = scope.attributes(node).map_err(error)?;
+        let body = attributes.graph("body").map_err(error)?;
+        let body: &'m GraphProto = body.ok_or(NodeError::MissingAttribute("body")).map_err(error)?;
+        let (Some(rounds), Some(goes_on)) = (self.rounds(operands), self.truth(operands.get(1))) else {
+            self.note_branches(node, &label, scope);
+            let reason = "how often it runs depends on data; export the model with the loop unrolled";
+            return Err(error(NodeError::Unsupported(reason.to_owned())));
+        };
+        let carried = operands.get(2..).unwrap_or_default().to_vec();
+        let collects = body.output.len().checked_sub(1 + carried.len());
+        let Some(collects) = collects.filter(|_| body.input.len() == 2 + carried.len()) else {
+            let reason = "its body does not take and give what it carries from round to round";
+            return Err(error(NodeError::Operands(reason.to_owned())));
+        };
+        let mut this = Loop { body, goes_on, carried, collected: vec![Vec::new(); collects] };
+        let known = self.unsupported.len();
+        let mut round = 0;
+        while this.goes_on && round < rounds {
+            self.round(node, &mut this, round, scope)?;
+            if self.unsupported.len() > known {
+                // The other rounds would only say the same again.
+                return Ok(Vec::new());
+            }
+            round += 1;
+        }
+        self.collect(node, this, scope).map_err(error)
+    }
+
+    /// The most rounds that a loop runs; `None` where data decide.
+    fn rounds(&self, operands: &[Slot]) -> Option<u64> {
+        match operands.first() {
+            None | Some(Slot::Absent) => Some(u64::MAX),
+            Some(Slot::Value(value)) => self.constant_scalar(*value).map(|rounds| rounds.max(0.0) as u64),
+            Some(Slot::Sequence(_) | Slot::Unavailable) => None,
+        }
+    }
+
+    /// A condition that is constant, or absent and so true.
+    fn truth(&self, condition: Option<&Slot>) -> Option<bool> {
+        match condition {
+            None | Some(Slot::Absent) => Some(true),
+            Some(Slot::Value(value)) => self.constant_scalar(*value).map(|value| value != 0.0),
+            Some(Slot::Sequence(_) | Slot::Unavailable) => None,
+        }
+    }
+
+    /// Imports the body once more.
+    fn round(
+        &mut self,
+        node: &'m NodeProto,
+        this: &mut Loop<'m>,
+        round: u64,
+        scope: &Scope<'m, '_>,
+    ) -> Result<(), ImportError> {
+        let error = |reason| ImportError::Node {
+            node: scope.label(node),
+            op: operator_name(node),
+            reason: Box::new(reason),
+        };
+        let mut inner = scope.inside(format!("{}/{round}", scope.label(node)));
+        let number = Tensor::scalar_i64(round as i64);
+        let given = [number, Tensor::scalar_bool(true)].map(|tensor| {
+            self.count_value(&inner)?;
+            let name = self.names.unique(&inner.qualified("round"));
+            Ok::<_, NodeError>(Slot::Value(self.graph.add_constant(name, tensor)?))
+        });
+        for (info, slot) in this.body.input.iter().zip(given) {
+            inner.insert(info.name.clone(), slot.map_err(error)?);
+        }
+        for (info, &slot) in this.body.input[2..].iter().zip(&this.carried) {
+            inner.insert(info.name.clone(), slot);
+        }
+        self.add_initializers(this.body, &mut inner)?;
+        self.add_nodes(&this.body.node, &mut inner)?;
+        let names: Vec<String> = this.body.output.iter().map(|info| info.name.clone()).collect();
+        let given = results(&names, &inner)?;
+        if given.contains(&Slot::Unavailable) {
+            return Ok(());
+        }
+        this.goes_on = self.truth(given.first()).ok_or_else(|| {
+            error(NodeError::Unsupported("its condition depends on data, which is not supported".to_owned()))
+        })?;
+        let (carried, collected) = given[1..].split_at(this.carried.len());
+        this.carried = carried.to_vec();
+        for (all, slot) in this.collected.iter_mut().zip(collected) {
+            let bad =
+                || error(NodeError::Operands("a result of its body that collects is no tensor".to_owned()));
+            all.push(slot.value().ok_or_else(bad)?);
+        }
+        Ok(())
+    }
+
+    /// The loop's results: what the last round carried, and what all rounds gave, one after the other.
+    fn collect(
+        &mut self,
+        node: &'m NodeProto,
+        this: Loop<'m>,
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, NodeError> {
+        let attributes = scope.attributes(node)?;
+        let mut cx = NodeCx::new(self, node, scope, Vec::new(), attributes, 0);
+        let mut slots = this.carried;
+        for parts in this.collected {
+            let parts =
+                parts.into_iter().map(|part| cx.insert_axis(part, 0)).collect::<Result<Vec<_>, _>>()?;
+            slots.push(Slot::Value(match parts[..] {
+                [] => {
+                    let reason = "it runs no round, so that the shape of what it collects is not known";
+                    return Err(NodeError::Unsupported(reason.to_owned()));
+                }
+                [only] => only,
+                _ => cx.emit(Op::Concat(Concat { axis: 0 }), &parts)?,
+            }));
+        }
+        Ok(slots)
+    }
+}

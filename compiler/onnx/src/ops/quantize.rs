@@ -1,0 +1,217 @@
+//! Linear quantization: integers that stand for numbers by a scale and a zero point, for a whole tensor, along an axis, or
+//! for blocks along an axis.
+
+use super::axis;
+use crate::budget::Resource;
+use crate::data_type::DataType;
+use crate::error::NodeError;
+use crate::node::{NodeCx, Results};
+use drift_ir::op::data::SliceAxis;
+use drift_ir::op::{BinaryOp, ScalarOp, Slice, UnaryOp};
+use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
+
+/// What scales and zero points apply to.
+#[derive(Clone, Copy)]
+enum Granularity {
+    /// All elements.
+    Tensor,
+    /// Those at one place along an axis.
+    Axis(usize),
+    /// As many neighbours along an axis, the last block perhaps fewer.
+    Blocks { axis: usize, size: u64 },
+}
+
+/// DequantizeLinear, since 10: `(x - zero_point) * scale`, computed in the scale's type. `axis` since 13, `block_size`
+/// since 21, `output_dtype` since 23. Constants become constants.
+pub(super) fn dequantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, scale, zero) = (cx.operand(0)?, cx.operand(1)?, cx.optional(2));
+    let granularity = granularity(cx, x, scale, zero)?;
+    let element = match output_type(cx)? {
+        Some(ty) if ty.is_exact() && ty.element().is_float() => ty.element(),
+        Some(ty) => {
+            let expected = "a type of floats that is supported".to_owned();
+            return Err(NodeError::Value { name: "output_dtype", value: ty.name().to_owned(), expected });
+        }
+        None => cx.element(scale),
+    };
+    if let Some(tensor) = constant(cx, (x, scale, zero), granularity, element)? {
+        return Ok(vec![cx.constant(tensor)?]);
+    }
+    let mut y = cx.cast(x, ElementType::I32)?;
+    if let Some(zero) = zero {
+        let zero = cx.cast(zero, ElementType::I32)?;
+        let zero = spread(cx, zero, x, granularity)?;
+        y = cx.binary(BinaryOp::Sub, y, zero)?;
+    }
+    let y = cx.cast(y, element)?;
+    let scale = cx.cast(scale, element)?;
+    let scale = spread(cx, scale, x, granularity)?;
+    Ok(vec![cx.binary(BinaryOp::Mul, y, scale)?])
+}
+
+/// QuantizeLinear, since 10: `x / scale` to the nearest integer, ties to even, plus the zero point, saturated. The zero
+/// point's type is the result's, uint8 without one; since 21 `output_dtype` may give it. `axis` since 13, `block_size` since
+/// 21, `precision` since 23, which asks for f32 at least.
+pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
+    cx.attributes.ignore(&["saturate", "precision"]);
+    let (x, scale, zero) = (cx.operand(0)?, cx.operand(1)?, cx.optional(2));
+    let granularity = granularity(cx, x, scale, zero)?;
+    let element = match (zero, output_type(cx)?) {
+        (Some(zero), _) => cx.element(zero),
+        (None, Some(ty)) if ty.is_exact() => ty.element(),
+        (None, Some(ty)) => {
+            return Err(NodeError::Unsupported(format!("a result of {} is not supported", ty.name())));
+        }
+        (None, None) => ElementType::U8,
+    };
+    let (min, max) = match element {
+        ElementType::U8 => (0.0, 255.0),
+        ElementType::I8 => (-128.0, 127.0),
+        other => {
+            let reason = format!("a result held as {} is not supported, only uint8 and int8", other.name());
+            return Err(NodeError::Unsupported(reason));
+        }
+    };
+    let y = cx.cast(x, ElementType::F32)?;
+    let scale = cx.cast(scale, ElementType::F32)?;
+    let scale = spread(cx, scale, x, granularity)?;
+    let y = cx.binary(BinaryOp::Div, y, scale)?;
+    let mut y = cx.unary(UnaryOp::Round, y)?;
+    if let Some(zero) = zero {
+        let zero = cx.cast(zero, ElementType::F32)?;
+        let zero = spread(cx, zero, x, granularity)?;
+        y = cx.binary(BinaryOp::Add, y, zero)?;
+    }
+    let y = cx.emit(Op::Elementwise(ScalarOp::Clip { min, max }), &[y])?;
+    Ok(vec![cx.cast(y, element)?])
+}
+
+/// The type that the node asks for, if it does.
+fn output_type(cx: &mut NodeCx<'_, '_>) -> Result<Option<DataType>, NodeError> {
+    let Some(given) = cx.attributes.int("output_dtype")?.filter(|&given| given != 0) else { return Ok(None) };
+    let unsupported = |name| NodeError::Unsupported(format!("a result of {name} is not supported"));
+    DataType::from_proto(i32::try_from(given).unwrap_or(i32::MAX)).map(Some).map_err(unsupported)
+}
+
+fn granularity(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    scale: ValueId,
+    zero: Option<ValueId>,
+) -> Result<Granularity, NodeError> {
+    let (shape, scales) = (cx.shape(x), cx.shape(scale));
+    if zero.is_some_and(|zero| cx.shape(zero) != scales) {
+        return Err(NodeError::Operands("scale and zero point have different shapes".to_owned()));
+    }
+    let given = cx.attributes.int("axis")?.unwrap_or(1);
+    let block = cx.attributes.int("block_size")?.unwrap_or(0);
+    if scales.is_empty() || scales == [Dim::Const(1)] && block == 0 {
+        return Ok(Granularity::Tensor);
+    }
+    let axis = axis(given, shape.len())?;
+    let Ok(size) = u64::try_from(block) else {
+        let expected = "0 or more".to_owned();
+        return Err(NodeError::Value { name: "block_size", value: block.to_string(), expected });
+    };
+    if size == 0 && scales.len() == 1 {
+        if scales[0] != shape[axis] {
+            return Err(NodeError::Operands(format!("axis {axis} has another size than the scale")));
+        }
+        return Ok(Granularity::Axis(axis));
+    }
+    let fits = |at: usize| match (&shape[at], &scales[at]) {
+        (Dim::Const(elements), Dim::Const(blocks)) if at == axis && size > 0 => {
+            elements.div_ceil(size) == *blocks
+        }
+        (elements, scales) => at != axis && elements == scales,
+    };
+    if size == 0 || scales.len() != shape.len() || !(0..shape.len()).all(fits) {
+        let reason = format!("the scale has no value for each block of {size} elements along axis {axis}");
+        return Err(NodeError::Operands(reason));
+    }
+    Ok(Granularity::Blocks { axis, size })
+}
+
+/// Scales or zero points in a shape that broadcasts to that of `x`.
+fn spread(
+    cx: &mut NodeCx<'_, '_>,
+    parameter: ValueId,
+    x: ValueId,
+    granularity: Granularity,
+) -> Result<ValueId, NodeError> {
+    let shape = cx.shape(x);
+    match granularity {
+        Granularity::Tensor => cx.reshape(parameter, Vec::new()),
+        Granularity::Axis(axis) => {
+            let mut along = vec![Dim::Const(1); shape.len()];
+            along[axis] = shape[axis].clone();
+            cx.reshape(parameter, along)
+        }
+        Granularity::Blocks { axis, size } => {
+            let mut split = cx.shape(parameter);
+            split.insert(axis + 1, Dim::Const(1));
+            let mut repeated = split.clone();
+            repeated[axis + 1] = Dim::Const(size);
+            let mut merged = cx.shape(parameter);
+            merged[axis] = merged[axis].mul(&Dim::Const(size))?;
+            let is_whole = merged == shape;
+            let y = cx.reshape(parameter, split)?;
+            let y = cx.expand(y, repeated)?;
+            let y = cx.reshape(y, merged)?;
+            if is_whole {
+                return Ok(y);
+            }
+            let cut = SliceAxis { axis, start: 0, step: 1, count: shape[axis].clone() };
+            cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[y])
+        }
+    }
+}
+
+/// The result where all operands are constant, as those of quantized weights are: in one pass, since they are large.
+fn constant(
+    cx: &mut NodeCx<'_, '_>,
+    (x, scale, zero): (ValueId, ValueId, Option<ValueId>),
+    granularity: Granularity,
+    element: ElementType,
+) -> Result<Option<Tensor>, NodeError> {
+    let of = |value: ValueId| cx.constant_tensor(value).cloned();
+    let (Some(x), Some(scale)) = (of(x), of(scale)) else { return Ok(None) };
+    let zeros = match zero {
+        Some(zero) => match of(zero) {
+            Some(zero) => zero.to_i64_vec(),
+            None => return Ok(None),
+        },
+        None => vec![0; scale.len()],
+    };
+    if !matches!(element, ElementType::F32 | ElementType::F16) {
+        return Ok(None);
+    }
+    cx.take(Resource::ConstantBytes, (x.len() as u64).saturating_mul(element.size_bytes() as u64))?;
+    let shape = x.shape();
+    let scales = scale.to_f32_vec();
+    let inner = |axis: usize| shape[axis + 1..].iter().product::<u64>();
+    let parameter = |at: u64| -> usize {
+        match granularity {
+            Granularity::Tensor => 0,
+            Granularity::Axis(axis) => (at / inner(axis) % shape[axis]) as usize,
+            Granularity::Blocks { axis, size } => {
+                let (inner, blocks) = (inner(axis), shape[axis].div_ceil(size));
+                let (row, lane) = (at / inner, at % inner);
+                let block = row / shape[axis] * blocks + row % shape[axis] / size;
+                (block * inner + lane) as usize
+            }
+        }
+    };
+    let number = |at: u64, value: i64| -> f32 {
+        let parameter = parameter(at);
+        (value as i32).wrapping_sub(zeros[parameter] as i32) as f32 * scales[parameter]
+    };
+    let values: Vec<f32> = match x.element() {
+        ElementType::U8 => (0..).zip(x.bytes()).map(|(at, &byte)| number(at, byte.into())).collect(),
+        ElementType::I8 => {
+            (0..).zip(x.bytes()).map(|(at, &byte)| number(at, byte.cast_signed().into())).collect()
+        }
+        _ => (0..).zip(x.to_i64_vec()).map(|(at, value)| number(at, value)).collect(),
+    };
+    Ok(Some(Tensor::from_f32_as(element, shape.to_vec(), &values)?))
+}
