@@ -65,12 +65,18 @@ fn fold_constants(graph: &mut Graph, node: NodeId) -> Outcome {
     if graph.outputs().iter().any(|output| subject.outputs.contains(output)) {
         return Err(Declined::GraphOutput { value: result.name.clone() });
     }
-    let bytes = elements.saturating_mul(device_bytes(result.ty.element));
-    let operand_bytes: u64 =
-        operands.iter().map(|operand| operand.len() as u64 * device_bytes(operand.element())).sum();
-    let limit = TINY_BYTES.max(operand_bytes * 2).min(graph.folding_left());
-    if bytes > limit {
+    // In a bundle, and as a tensor here: a byte takes four on a device, so that casts of weights are no growth.
+    let sizes: [fn(ElementType) -> u64; 2] = [device_bytes, |element| element.size_bytes() as u64];
+    let [grown, tensor] = sizes.map(|size| {
+        let read: u64 = operands.iter().map(|operand| operand.len() as u64 * size(operand.element())).sum();
+        (elements.saturating_mul(size(result.ty.element)), read * 2)
+    });
+    let (bytes, limit) = (tensor.0, TINY_BYTES.max(tensor.1));
+    if bytes > limit && grown.0 > grown.1 {
         return Err(Declined::WouldGrow { bytes, limit });
+    }
+    if bytes > graph.folding_left() {
+        return Err(Declined::WouldGrow { bytes, limit: graph.folding_left() });
     }
     let elements: u64 = operands.iter().map(|operand| operand.len() as u64).sum();
     let limits =
