@@ -1,6 +1,6 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
-//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > expand, projections > emit > select >
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > simplify, fuse > narrow > expand, projections > emit > select >
 //! layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and [`profile`].
 
 pub mod emit;
