@@ -357,6 +357,7 @@ impl<'x, 'm> NodeCx<'x, 'm> {
 
     /// Adds a constant of i64 elements; the shape fits the values.
     pub(crate) fn constant_i64(&mut self, shape: &[u64], values: &[i64]) -> Result<ValueId, NodeError> {
+        self.take(Resource::ConstantBytes, values.len() as u64 * 8)?;
         self.constant(Tensor::from_i64(shape, values)?)
     }
 

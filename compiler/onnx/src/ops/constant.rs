@@ -1,5 +1,6 @@
 //! Constants, and operators that do nothing at inference.
 
+use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::Tensor;
@@ -17,6 +18,7 @@ pub(super) fn constant(cx: &mut NodeCx<'_, '_>) -> Results {
     } else if let Some(value) = cx.attributes.float("value_float")? {
         Tensor::scalar_f32(value)
     } else if let Some(values) = cx.attributes.floats("value_floats")? {
+        cx.take(Resource::ConstantBytes, values.len() as u64 * 4)?;
         Tensor::from_f32([values.len() as u64], values)?
     } else if let Some(value) = cx.attributes.int("value_int")? {
         return Ok(vec![cx.constant_i64(&[], &[value])?]);
