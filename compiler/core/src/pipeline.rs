@@ -283,7 +283,7 @@ impl Work<'_> {
     fn drafts(&mut self, entry: usize, graph: Graph) -> Result<(Vec<Draft>, Vec<RuleReport>), CompileError> {
         let Self { clock, kernels, options } = self;
         let enabled = Enabled::without(&options.disabled)?;
-        let (graph, mut rules) = clock.time("rewrite", || rewrite(graph, &enabled, options.precision))?;
+        let (graph, mut rules) = clock.time("rewrite", || rewrite(graph, &enabled, options.precision));
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in wanted(options)? {
             let reduced = adjusted(&enabled, profile, options);
@@ -323,19 +323,15 @@ fn check(options: &CompileOptions) -> Result<(), CompileError> {
 }
 
 /// Simplifies and fuses, and decides what stays f32 in halves.
-fn rewrite(
-    mut graph: Graph,
-    enabled: &Enabled,
-    precision: Option<Precision>,
-) -> Result<(Graph, Vec<RuleReport>), CompileError> {
-    narrow::widen(&mut graph)?;
+fn rewrite(mut graph: Graph, enabled: &Enabled, precision: Option<Precision>) -> (Graph, Vec<RuleReport>) {
+    narrow::widen(&mut graph);
     let (graph, simplified) = simplify::simplify(graph, &enabled.rules);
     let (mut graph, fused) = fuse::fuse(graph, &enabled.rules);
     if precision == Some(Precision::F16) {
         layout::keep_angles(&mut graph);
     }
     graph.share();
-    Ok((graph, rule_reports(simplified).chain(rule_reports(fused)).collect()))
+    (graph, rule_reports(simplified).chain(rule_reports(fused)).collect())
 }
 
 /// The profile as the caller wants it.
@@ -521,7 +517,7 @@ pub fn emit_stage(
 ) -> Result<Vec<(String, String)>, CompileError> {
     check(options)?;
     let enabled = Enabled::without(&options.disabled)?;
-    let (graph, _) = rewrite(graph, &enabled, options.precision)?;
+    let (graph, _) = rewrite(graph, &enabled, options.precision);
     if stage == Stage::Graph {
         return Ok(vec![(
             "graph.txt".to_owned(),
