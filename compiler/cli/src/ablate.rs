@@ -107,7 +107,8 @@ fn error(found: &[Vec<f64>], reference: &[Vec<f64>]) -> Option<f64> {
 /// A line a technique.
 pub(crate) fn print(lines: &[AblationJson], out: &mut dyn Write) -> std::io::Result<()> {
     let Some(whole) = lines.first() else { return Ok(()) };
-    writeln!(out, "\n   replay           activations     writes      reads  launches    error  without")?;
+    writeln!(out)?;
+    writeln!(out, "   replay           activations     writes      reads  launches    error  without")?;
     for line in lines {
         let error = line.error.map_or_else(|| "not finite".to_owned(), |error| format!("{error:.1e}"));
         writeln!(

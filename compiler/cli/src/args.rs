@@ -1,15 +1,21 @@
 //! What may stand on the command line: a contract that scripts and tests rely on.
 
+mod values;
+
+pub use values::{
+    BindArg, DimArg, DimSize, Emit, InputArg, LayoutArg, ModelArg, PrecisionArg, TargetArg, WeightsArg,
+    WeightsLayoutArg,
+};
+
 use crate::compare::Tolerance;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use drift_bundle::manifest::Target;
-use std::path::PathBuf;
-use std::str::FromStr;
+use clap::{Args, Parser, Subcommand};
+use std::path::{Path, PathBuf};
 
 const COMPILE_EXAMPLES: &str = "\
 Examples:
   driftc model.onnx --target vulkan -o model.drift
-  driftc model.onnx --target vulkan,metal --dim batch=1 --dim seq=1..512 --precision f16 -o model.drift
+  driftc model.onnx --target vulkan,metal --dim batch=1 --precision f16 -o model.drift
+  driftc model.onnx --target vulkan --bind scale=0.5 -o model.drift
   driftc model.onnx --target webgpu --emit shaders:shaders
   driftc text_encoder=text.onnx unet=unet.onnx --dim unet.batch=2 --target vulkan -o diffusion.drift
   driftc run model.drift --input image=cat.npy --output-dir out
@@ -17,7 +23,10 @@ Examples:
 
 A model whose name is also a command's, or reads NAME=FILE, is written with its folder: ./run
 
-Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input";
+A file (-o, --json, ...) appears whole or not at all, with the mode of the one that it replaces; links are followed, and
+devices, pipes and /dev/stdout are written to.
+
+Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input, 70 an internal error (with what to report)";
 
 /// Compiles an ONNX model into a bundle of GPU shaders, and replays, checks and explains bundles.
 #[derive(Debug, Parser)]
@@ -39,6 +48,20 @@ pub struct Cli {
     /// The form without a command's name.
     #[command(flatten)]
     pub compile: CompileArgs,
+}
+
+impl Cli {
+    /// The files that the command writes.
+    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
+        let files = match &self.command {
+            None => [self.compile.output.as_ref(), self.compile.json.as_ref()],
+            Some(Command::Verify(args)) => [args.json.as_ref(), None],
+            Some(Command::Bench(args)) => [args.json.as_ref(), args.trace.as_ref()],
+            Some(Command::Inspect(args)) => [args.html.as_ref(), None],
+            Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
+        };
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
 }
 
 /// Everything but compiling.
@@ -88,13 +111,18 @@ pub struct CompileFlags {
     /// Device profiles to make variants for [default: each target's portable variant and the tuned ones it has]
     #[arg(long, value_name = "P[,P...]", value_delimiter = ',')]
     pub profile: Vec<String>,
-    /// Bind a free dimension to a size, or bound it; ENTRY.NAME means that of one of several models; may be repeated
-    #[arg(long, value_name = "NAME=N|LO..HI")]
+    /// Bind a free dimension to a size; ENTRY.NAME means that of one of several models; may be repeated [default: 1 for
+    /// the first axis, if it is the batch; others must be given]
+    #[arg(long, value_name = "NAME=N")]
     pub dim: Vec<DimArg>,
+    /// Make an input a constant: one element (true, 16000, 1e-5), or a file's tensor; ENTRY.NAME means that of one of several
+    /// models; may be repeated
+    #[arg(long, value_name = "NAME=VALUE|FILE.npy|.pb")]
+    pub bind: Vec<BindArg>,
     /// Arithmetic and activations [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub precision: Option<PrecisionArg>,
-    /// Storage of weights [default: the model's own]
+    /// Storage of weights, which is that of --precision [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub weights: Option<WeightsArg>,
     /// Where activations live
@@ -135,18 +163,29 @@ pub struct RunArgs {
 /// `driftc verify`
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A folder holds model.onnx beside test_data_set_N/{input,output}_J.pb, or such folders. Without data, \
-                  inputs are\nrandom with a fixed seed and the reference evaluator says what is expected.\n\n\
-                  A float passes when |got - expected| <= atol + rtol * |expected|; integers and bools must be equal.\n\n\
-                  Example:\n  driftc verify tests/models/tiny_bert_dynamo18 --target vulkan"
+    after_help = "A folder holds model.onnx beside test_data_set_N/{input,output}_J.{pb,npy}, or such folders. Without data, \
+                  inputs are\nrandom with a fixed seed and the reference evaluator says what is expected. A bundle needs \
+                  data.\n\n\
+                  A float passes when |got - expected| <= atol + rtol * |expected|; a NaN passes where a NaN is expected, \
+                  an infinity\nwhere the same is; integers and bools must be equal. What this version cannot compile is \
+                  UNSUPPORTED, which is\nno failure without --strict.\n\n\
+                  Examples:\n  driftc verify model --target vulkan\n  driftc verify model.onnx --target vulkan \
+                  --data model\n  driftc verify model.drift --data model"
 )]
 pub struct VerifyArgs {
-    /// Models, or folders in the ONNX backend-test layout
-    #[arg(value_name = "MODEL.onnx|DIR", required = true)]
+    /// Models, bundles, or folders in the ONNX backend-test layout
+    #[arg(value_name = "MODEL.onnx|OUT.drift|DIR", required = true)]
     pub models: Vec<PathBuf>,
-    /// GPU APIs to compile for and replay on
-    #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
+    /// GPU APIs to compile for and replay on; for bundles, which of their targets [default for bundles: the first that can
+    /// be replayed]
+    #[arg(long, value_name = "T[,T...]", value_delimiter = ',')]
     pub target: Vec<TargetArg>,
+    /// Data for the one model or bundle given: a folder of test_data_set_N, or one such set
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Entry to replay, where a bundle has several [default: main, or the first]
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
     /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
@@ -156,7 +195,10 @@ pub struct VerifyArgs {
     /// Absolute tolerance [default: 1e-4; 2e-2 where f16 is involved]
     #[arg(long, value_name = "A", value_parser = tolerance)]
     pub atol: Option<f64>,
-    /// Compare every intermediate value with the reference evaluator, and name the first wrong node
+    /// Exit with 1 where anything is unsupported
+    #[arg(long)]
+    pub strict: bool,
+    /// Compare every intermediate value with the reference evaluator, and name the first wrong node (models only)
     #[arg(long)]
     pub per_node: bool,
     /// Write the results to a file
@@ -181,7 +223,7 @@ impl VerifyArgs {
 /// `driftc bench`
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  driftc bench model.onnx --target vulkan --dim batch=1 --iterations 100 --ablate"
+    after_help = "Example:\n  driftc bench model.onnx --target vulkan --dim batch=1 --iterations 10 --ablate"
 )]
 pub struct BenchArgs {
     /// A bundle, or a model to compile first
@@ -257,209 +299,6 @@ pub struct ExplainArgs {
 #[derive(Args, Debug)]
 pub struct DevicesArgs {}
 
-/// A GPU API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TargetArg {
-    /// SPIR-V
-    Vulkan,
-    /// Metal Shading Language
-    Metal,
-    /// WGSL
-    Webgpu,
-    /// OpenCL C
-    Opencl,
-}
-
-impl From<TargetArg> for Target {
-    fn from(target: TargetArg) -> Self {
-        match target {
-            TargetArg::Vulkan => Self::Vulkan,
-            TargetArg::Metal => Self::Metal,
-            TargetArg::Webgpu => Self::WebGpu,
-            TargetArg::Opencl => Self::OpenCl,
-        }
-    }
-}
-
-/// Type of arithmetic and activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionArg {
-    /// Single
-    F32,
-    /// Half; sums stay in single
-    F16,
-}
-
-/// Type of stored weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WeightsArg {
-    /// Single
-    F32,
-    /// Half
-    F16,
-    /// 8 bits, scaled per channel
-    Q8,
-    /// 8 bits in attention, 4 bits in the embedding and feed-forward layers
-    #[value(name = "844")]
-    Q844,
-}
-
-/// Where activations live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LayoutArg {
-    /// By cost
-    #[default]
-    Auto,
-    /// Storage buffers
-    Buffer,
-    /// 2D textures
-    Texture2d,
-    /// Texel buffers
-    ImageBuffer,
-    /// Arrays of 2D textures
-    TextureArray,
-    /// 3D textures
-    Texture3d,
-}
-
-/// Where weights live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum WeightsLayoutArg {
-    /// As the profile prefers
-    #[default]
-    Auto,
-    /// Storage buffers
-    Buffer,
-    /// Texel buffers
-    ImageBuffer,
-    /// 2D textures
-    Texture2d,
-    /// Four 2D textures, which are read together
-    FourTextures,
-}
-
-/// `MODEL.onnx`, or `NAME=MODEL.onnx`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelArg {
-    /// The name of its entry, where one is given.
-    pub entry: Option<String>,
-    /// The model.
-    pub path: PathBuf,
-}
-
-impl FromStr for ModelArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_name = |name: &str| {
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        };
-        match text.split_once('=') {
-            Some((name, "")) if is_name(name) => Err("expected NAME=MODEL.onnx".to_owned()),
-            Some((name, path)) if is_name(name) => {
-                Ok(Self { entry: Some(name.to_owned()), path: PathBuf::from(path) })
-            }
-            _ => Ok(Self { entry: None, path: PathBuf::from(text) }),
-        }
-    }
-}
-
-/// The size of a free dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DimSize {
-    /// One size.
-    Fixed(u64),
-    /// Any size from the first to the second, both included.
-    Range(u64, u64),
-}
-
-/// `NAME=N` or `NAME=LO..HI`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DimArg {
-    /// Name as the model writes it.
-    pub name: String,
-    /// Its size.
-    pub size: DimSize,
-}
-
-impl FromStr for DimArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // The name may itself hold an equals sign or be an expression; a size never does.
-        let (name, size) = text
-            .rsplit_once('=')
-            .filter(|(name, _)| !name.is_empty())
-            .ok_or_else(|| "expected NAME=N or NAME=LO..HI, such as batch=1 or sequence=1..512".to_owned())?;
-        let number = |digits: &str| match digits.parse::<u64>() {
-            Ok(0) => Err(format!("a size of `{name}` must be at least 1")),
-            Ok(number) => Ok(number),
-            Err(_) => Err(format!("`{digits}` is not a size; expected NAME=N or NAME=LO..HI")),
-        };
-        let size = match size.split_once("..") {
-            None => DimSize::Fixed(number(size)?),
-            Some((low, high)) => match (number(low)?, number(high)?) {
-                (low, high) if low > high => return Err(format!("the range {low}..{high} is empty")),
-                (low, high) if low == high => DimSize::Fixed(low),
-                (low, high) => DimSize::Range(low, high),
-            },
-        };
-        Ok(Self { name: name.to_owned(), size })
-    }
-}
-
-/// `NAME=FILE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputArg {
-    /// The input's name as the model writes it.
-    pub name: String,
-    /// Its data.
-    pub file: PathBuf,
-}
-
-impl FromStr for InputArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
-                Ok(Self { name: name.to_owned(), file: PathBuf::from(file) })
-            }
-            _ => Err("expected NAME=FILE, such as image=cat.npy".to_owned()),
-        }
-    }
-}
-
-/// A stage to print.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Emit {
-    /// The graph after simplification and fusion.
-    Graph,
-    /// Layouts of all values.
-    Layout,
-    /// Dispatches in order.
-    Program,
-    /// The memory plan.
-    Memory,
-    /// Every shader as a file in a folder.
-    Shaders(PathBuf),
-}
-
-impl FromStr for Emit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.split_once(':')) {
-            ("graph", _) => Ok(Self::Graph),
-            ("layout", _) => Ok(Self::Layout),
-            ("program", _) => Ok(Self::Program),
-            ("memory", _) => Ok(Self::Memory),
-            (_, Some(("shaders", folder))) if !folder.is_empty() => Ok(Self::Shaders(PathBuf::from(folder))),
-            _ => Err("expected graph, layout, program, memory or shaders:DIR".to_owned()),
-        }
-    }
-}
-
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
@@ -531,7 +370,6 @@ mod tests {
             "m.onnx",
             "m.onnx --target vulcan",
             "m.onnx --target vulkan --dim batch",
-            "m.onnx --target vulkan --dim batch=0",
             "m.onnx --target vulkan --dim batch=-1",
             "m.onnx --target vulkan --dim batch=5..2",
             "m.onnx --target vulkan --dim =3",
@@ -539,6 +377,8 @@ mod tests {
             "m.onnx --target vulkan --emit shaders:",
             "m.onnx --target vulkan --precision f64",
             "run m.drift --input x",
+            "m.onnx --target vulkan --bind rate",
+            "m.onnx --target vulkan --bind =1",
             "verify --target vulkan",
             "verify m.onnx --target vulkan --rtol -1",
             "verify m.onnx --target vulkan --rtol nan",
@@ -553,6 +393,11 @@ mod tests {
     fn a_dim_name_may_be_an_expression() {
         let arg: DimArg = "past + new=7".parse().unwrap();
         assert_eq!(arg, DimArg { name: "past + new".to_owned(), size: DimSize::Fixed(7) });
+    }
+
+    #[test]
+    fn a_cache_may_be_empty() {
+        assert_eq!("past=0".parse::<DimArg>().unwrap().size, DimSize::Fixed(0));
     }
 
     #[test]

@@ -4,24 +4,24 @@ use crate::args::{BenchArgs, CompileFlags};
 use crate::error::CliError;
 use crate::host::HostTensor;
 use crate::model::Model;
+use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{self, BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
 use crate::trace::{self, Span};
 use crate::units::{bytes, milliseconds};
-use crate::{Console, Outcome, ablate, files, model, random, replay};
+use crate::{Console, Outcome, ablate, files, model, output, random, replay};
+use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
-use drift_bundle::{Bundle, MAGIC};
 use drift_runtime::{CacheUse, Device, LoadOptions, LoadReport, Session, Timings};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Runs `driftc bench`.
 pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    if is_bundle(&args.model)? {
+    if files::is_bundle(&args.model)? {
         refuse_model_flags(args)?;
         let bundle = Bundle::open(&args.model)?;
         let device = match args.target {
@@ -43,15 +43,6 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     finish(args, report, &measured, console)
 }
 
-/// A bundle says so in its first bytes; everything else is taken for a model.
-fn is_bundle(path: &Path) -> Result<bool, CliError> {
-    let unreadable = |source| CliError::Read { path: path.to_owned(), source };
-    let mut start = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(unreadable)?;
-    Ok(start == MAGIC)
-}
-
 fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
     let usage =
         |what: &str| Err(CliError::Usage(format!("{what} needs a model; a bundle is compiled already")));
@@ -71,10 +62,8 @@ impl<'a> Subject<'a> {
     fn import(args: &'a BenchArgs, console: &mut Console<'_>) -> Result<Self, CliError> {
         let path = args.model.as_path();
         let _progress = Progress::spinner("importing");
-        let source = model::open(path)?;
-        let model = model::import(&source, model::dims(&args.flags))
-            .map_err(|source| CliError::model(path, source))?;
-        model.notes.iter().try_for_each(|note| console.note(note))?;
+        let model = model::load(path, &args.flags)?;
+        model.tell(None, console)?;
         Ok(Self { path, model })
     }
 
@@ -85,7 +74,8 @@ impl<'a> Subject<'a> {
         let options = model::options(flags, vec![target]);
         let compiled = drift_compiler::compile(graph.clone(), identity.clone(), &options)
             .map_err(|source| CliError::compile(self.path, source))?;
-        Ok(Bundle::from_bytes(compiled.bundle.to_bytes()?)?)
+        let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
+        Bundle::from_bytes(bytes).map_err(CliError::emitted)
     }
 }
 
@@ -174,8 +164,8 @@ fn started(
 enum Cache {
     /// The user's folder.
     Given(PathBuf),
-    /// A folder that goes with this.
-    Own(TempDir),
+    /// A folder that goes with this, on signals too.
+    Own { folder: TempDir, _registered: Registered },
 }
 
 impl Cache {
@@ -184,13 +174,15 @@ impl Cache {
             return Ok(Self::Given(folder.clone()));
         }
         let made = tempfile::Builder::new().prefix("driftc-bench-").tempdir();
-        Ok(Self::Own(made.map_err(|source| CliError::Write { path: std::env::temp_dir(), source })?))
+        let folder = made.map_err(|source| CliError::Write { path: std::env::temp_dir(), source })?;
+        let registered = Registered::new(folder.path().to_owned());
+        Ok(Self::Own { folder, _registered: registered })
     }
 
     fn folder(&self) -> &Path {
         match self {
             Self::Given(folder) => folder,
-            Self::Own(folder) => folder.path(),
+            Self::Own { folder, .. } => folder.path(),
         }
     }
 }
@@ -316,11 +308,11 @@ fn finish(
     measured: &Measured,
     console: &mut Console<'_>,
 ) -> Result<Outcome, CliError> {
-    print(&report, measured.program.len(), console.out)?;
+    print(&report, measured.program.len(), console.out())?;
     if args.per_dispatch {
         match report.dispatches.as_slice() {
             [] => console.note("this device does not measure dispatches")?,
-            dispatches => print_dispatches(dispatches, console.out)?,
+            dispatches => print_dispatches(dispatches, console.out())?,
         }
     }
     if let Some(path) = &args.trace {
@@ -328,7 +320,7 @@ fn finish(
         if spans.is_empty() {
             console.note("this device does not measure dispatches; the trace is empty")?;
         }
-        files::write(path, format!("{:#}\n", trace::json(&report.device, &spans)).as_bytes())?;
+        output::write(path, format!("{:#}\n", trace::json(&report.device, &spans)).as_bytes())?;
     }
     report::write_json(args.json.as_deref(), &report)?;
     Ok(Outcome::Fine)
@@ -374,7 +366,8 @@ fn print_dispatches(dispatches: &[DispatchJson], out: &mut dyn Write) -> std::io
     let total: f64 = dispatches.iter().map(|dispatch| dispatch.gpu_median_ms).sum();
     let mut sorted: Vec<&DispatchJson> = dispatches.iter().collect();
     sorted.sort_by(|a, b| b.gpu_median_ms.total_cmp(&a.gpu_median_ms));
-    writeln!(out, "\n share        time      GB/s    GFLOP/s  dispatch")?;
+    writeln!(out)?;
+    writeln!(out, " share        time      GB/s    GFLOP/s  dispatch")?;
     for dispatch in sorted {
         let DispatchJson { name, gpu_median_ms, bytes_read, bytes_written, flops } = dispatch;
         // A timer with coarse ticks reads zero for short dispatches, which gives no rate.

@@ -2,6 +2,7 @@
 
 use crate::host::{HostTensor, element_name, shape_text};
 use drift_bundle::manifest::HostElement;
+use std::fmt;
 
 /// A float passes when `|got - expected| <= absolute + relative * |expected|`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,8 +29,36 @@ pub struct Difference {
     pub max_rel: f64,
     /// Elements outside the tolerance.
     pub wrong: usize,
-    /// Index of the first of them, row-major.
-    pub first_wrong: Option<usize>,
+    /// The first of them.
+    pub first_wrong: Option<Wrong>,
+}
+
+/// An element outside the tolerance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wrong {
+    /// Its index, row-major.
+    pub index: usize,
+    /// What came.
+    pub got: f64,
+    /// What should have come.
+    pub expected: f64,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, got, expected } = *self;
+        let kind = |value: f64| match value {
+            value if value.is_nan() => "a NaN",
+            value if value.is_infinite() => "an infinity",
+            _ => "a number",
+        };
+        write!(f, "element {index} is {got}, expected {expected}")?;
+        match (kind(got), kind(expected)) {
+            (got, expected) if got != expected => write!(f, ": {got} where {expected} is expected"),
+            ("an infinity", _) => f.write_str(": the other infinity"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Difference {
@@ -97,7 +126,7 @@ pub fn compare_values(got: &[f64], expected: &[f64], tolerance: Tolerance) -> Di
         let bound = tolerance.absolute + tolerance.relative * expected.abs();
         if absolute.is_infinite() || absolute > bound {
             difference.wrong += 1;
-            difference.first_wrong.get_or_insert(index);
+            difference.first_wrong.get_or_insert(Wrong { index, got: *got, expected: *expected });
         }
     }
     difference
@@ -140,7 +169,20 @@ mod tests {
     #[test]
     fn the_first_wrong_element_is_named() {
         let found = compare_values(&[1.0, 5.0, 6.0], &[1.0, 1.0, 1.0], Tolerance::F32);
-        assert_eq!((found.wrong, found.first_wrong), (2, Some(1)));
+        let first = found.first_wrong.unwrap();
+        assert_eq!((found.wrong, first.index), (2, 1));
+        assert_eq!(first.to_string(), "element 1 is 5, expected 1");
+    }
+
+    #[test]
+    fn a_wrong_special_value_is_told_in_words() {
+        let words = |got, expected| {
+            compare_values(&[got], &[expected], Tolerance::F32).first_wrong.unwrap().to_string()
+        };
+        assert!(words(NAN, 1.0).ends_with(": a NaN where a number is expected"));
+        assert!(words(0.0, NAN).ends_with(": a number where a NaN is expected"));
+        assert!(words(f64::from(f32::MIN), -INF).ends_with(": a number where an infinity is expected"));
+        assert!(words(INF, -INF).ends_with("inf, expected -inf: the other infinity"));
     }
 
     #[test]

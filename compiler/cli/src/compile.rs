@@ -2,10 +2,12 @@
 
 use crate::args::{CompileArgs, Emit};
 use crate::error::CliError;
+use crate::output::{self, Output};
 use crate::progress::Progress;
-use crate::report::{self, CompileJson};
+use crate::report::{self, CompileJson, FailureJson};
 use crate::units::{bytes, milliseconds};
-use crate::{Console, Outcome, files, model};
+use crate::{Console, Outcome, model};
+use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Target;
 use drift_compiler::{CompileError, CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity, Stage};
 use drift_onnx::ModelSource;
@@ -13,16 +15,28 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`.
+/// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`. A failure is reported with `--json` too.
 pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    let done = compile(args, console);
+    if let Err(error) = &done {
+        // The failure is what the user must see, whether or not this can be written.
+        let _written = report::write_json(args.json.as_deref(), &FailureJson::of(error));
+    }
+    done
+}
+
+fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let names = entry_names(args)?;
     let progress = Progress::spinner("importing");
     let started = Instant::now();
-    let sources: Vec<ModelSource> =
+    let mut sources: Vec<ModelSource> =
         args.models.iter().map(|model| model::open(&model.path)).collect::<Result<_, _>>()?;
-    let imported = import(args, &names, &sources)?;
-    let import_ms = started.elapsed().as_secs_f64() * 1e3;
-    progress.suspend(|| imported.notes.iter().try_for_each(|note| console.note(note)))?;
+    let imported = import(args, &names, &mut sources)?;
+    let import_ms = milliseconds_since(started);
+    progress.suspend(|| {
+        imported.notes.iter().try_for_each(|note| console.note(note))?;
+        imported.warnings.iter().try_for_each(|warning| console.warning(warning))
+    })?;
     progress.message("compiling");
     let targets: Vec<Target> = args.target.iter().map(|target| Target::from(*target)).collect();
     let options = model::options(&args.flags, targets);
@@ -32,39 +46,56 @@ pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
         write_stage(emit, &texts, console)?;
         return Ok(Outcome::Fine);
     }
+    let path = args.output.clone().unwrap_or_else(|| default_output(&args.models[0].path));
+    // Before the long work, so that a folder that is not there is told at once.
+    let mut output = Output::create(&path)?;
     let compiled = drift_compiler::compile_entries(imported.models, imported.identity, &options)
         .map_err(|error| failed(args, &names, error))?;
     progress.message("writing");
     let started = Instant::now();
-    let output = args.output.clone().unwrap_or_else(|| default_output(&args.models[0].path));
-    let released = AtomicU64::new(0);
-    compiled.bundle.finish_with(&output, &|written, total| {
-        progress.message(&format!("writing {} of {}", bytes(written), bytes(total)));
-        // What was packed from the model is not needed again.
-        if written - released.load(Ordering::Relaxed) >= model::RELEASE_BYTES as u64 {
-            released.store(written, Ordering::Relaxed);
-            sources.iter().for_each(ModelSource::release_pages);
-        }
-    })?;
-    let write_ms = started.elapsed().as_secs_f64() * 1e3;
+    let size = write_bundle(compiled.bundle, &path, &mut output, &sources, &progress)?;
+    for ((source, model), identity) in sources.iter().zip(&args.models).zip(&imported.identities) {
+        model::check_unchanged(source, &model.path, identity)?;
+    }
+    output.commit()?;
+    let write_ms = milliseconds_since(started);
     drop(progress);
 
     let mut stages = vec![("import", import_ms)];
     stages.extend(compiled.report.stages.iter().copied());
     stages.push(("write", write_ms));
-    compiled.report.warnings.iter().try_for_each(|warning| console.note(warning))?;
-    let report = report(&stages, &imported.notes, &compiled.report.warnings);
+    compiled.report.warnings.iter().try_for_each(|warning| console.warning(warning))?;
+    let warnings = imported.notes.iter().chain(&imported.warnings).chain(&compiled.report.warnings);
+    let report = report(&stages, warnings);
     report::write_json(args.json.as_deref(), &report)?;
-    let size =
-        std::fs::metadata(&output).map_err(|source| CliError::Read { path: output.clone(), source })?.len();
-    writeln!(
-        console.out,
-        "{}: {}, compiled in {}",
-        output.display(),
-        bytes(size),
-        milliseconds(report.total_ms)
-    )?;
+    let (size, time) = (bytes(size), milliseconds(report.total_ms));
+    writeln!(console.out(), "{}: {size}, compiled in {time}", path.display())?;
     Ok(Outcome::Fine)
+}
+
+fn milliseconds_since(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1e3
+}
+
+/// Writes the bundle and returns its size. What was packed from the models is not needed again.
+fn write_bundle(
+    bundle: BundleWriter,
+    path: &Path,
+    output: &mut Output,
+    sources: &[ModelSource],
+    progress: &Progress,
+) -> Result<u64, CliError> {
+    let released = AtomicU64::new(0);
+    let report = |written: u64, total: u64| {
+        progress.message(&format!("writing {} of {}", bytes(written), bytes(total)));
+        if written - released.load(Ordering::Relaxed) >= model::RELEASE_BYTES as u64 {
+            released.store(written, Ordering::Relaxed);
+            sources.iter().for_each(ModelSource::release_pages);
+        }
+    };
+    bundle.finish_into(output.file(), path, &report).map_err(CliError::emitted)?;
+    let size = output.file().metadata().map(|metadata| metadata.len());
+    size.map_err(|source| CliError::Write { path: path.to_owned(), source })
 }
 
 /// The entry that each model becomes: `main` for one model without a name.
@@ -95,29 +126,33 @@ fn entry_names(args: &CompileArgs) -> Result<Vec<String>, CliError> {
 /// What was imported for one bundle.
 struct Imported {
     models: Vec<EntryModel>,
+    /// Of all models together.
     identity: ModelIdentity,
+    /// Of each model.
+    identities: Vec<ModelIdentity>,
     notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
-fn import(args: &CompileArgs, names: &[String], sources: &[ModelSource]) -> Result<Imported, CliError> {
+fn import(args: &CompileArgs, names: &[String], sources: &mut [ModelSource]) -> Result<Imported, CliError> {
     let several = names.len() > 1;
-    let dims = model::entry_dims(&args.flags, names, sources)
-        .map_err(|(model, error)| CliError::model(&args.models[model].path, error))?;
-    let (mut models, mut identities, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    for ((model, source), (name, dims)) in args.models.iter().zip(sources).zip(names.iter().zip(dims)) {
-        let imported = model::import(source, dims).map_err(|error| CliError::model(&model.path, error))?;
-        notes.extend(imported.notes.into_iter().map(|note| match several {
-            true => format!("{name}: {note}"),
-            false => note,
-        }));
+    let paths: Vec<&Path> = args.models.iter().map(|model| model.path.as_path()).collect();
+    let bindings = model::bind_entries(&args.flags, names, &paths, sources)?;
+    let (mut models, mut identities) = (Vec::new(), Vec::new());
+    let (mut notes, mut warnings) = (Vec::new(), Vec::new());
+    for ((path, source), (name, bindings)) in paths.iter().zip(sources).zip(names.iter().zip(bindings)) {
+        let imported = model::import(source, bindings.dims).map_err(|error| CliError::model(path, error))?;
+        let of_entry = |text: String| if several { format!("{name}: {text}") } else { text };
+        notes.extend(imported.notes.into_iter().map(of_entry));
+        warnings.extend(imported.warnings.into_iter().map(of_entry));
         models.push(EntryModel { name: name.clone(), graph: imported.graph });
         identities.push(imported.identity);
     }
-    let identity = match identities.pop() {
-        Some(identity) if identities.is_empty() => identity,
-        last => model::joint_identity(names, identities.into_iter().chain(last)),
+    let identity = match identities.as_slice() {
+        [only] => only.clone(),
+        several => model::joint_identity(names, several),
     };
-    Ok(Imported { models, identity, notes })
+    Ok(Imported { models, identity, identities, notes, warnings })
 }
 
 /// Says which model it is that does not compile.
@@ -164,17 +199,18 @@ const fn stage(emit: &Emit) -> Stage {
 /// Shaders go to their folder, other texts to standard output, each under its name where there are several.
 fn write_stage(emit: &Emit, texts: &[(String, String)], console: &mut Console<'_>) -> Result<(), CliError> {
     if let Emit::Shaders(folder) = emit {
-        files::create_folder(folder)?;
+        output::create_folder(folder)?;
         for (name, text) in texts {
-            files::write(&folder.join(name), text.as_bytes())?;
+            output::write(&folder.join(name), text.as_bytes())?;
         }
-        return Ok(writeln!(console.out, "{}: {} files", folder.display(), texts.len())?);
+        return Ok(writeln!(console.out(), "{}: {} files", folder.display(), texts.len())?);
     }
     for (name, text) in texts {
         if texts.len() > 1 {
-            writeln!(console.out, "== {name}")?;
+            writeln!(console.out(), "== {name}")?;
         }
-        writeln!(console.out, "{}", text.trim_end())?;
+        console.out().write_all(text.trim_end().as_bytes())?;
+        writeln!(console.out())?;
     }
     Ok(())
 }
@@ -183,11 +219,11 @@ fn default_output(model: &Path) -> PathBuf {
     PathBuf::from(model.file_stem().unwrap_or_default()).with_extension("drift")
 }
 
-fn report(stages: &[(&'static str, f64)], notes: &[String], warnings: &[String]) -> CompileJson {
+fn report<'a>(stages: &[(&'static str, f64)], warnings: impl Iterator<Item = &'a String>) -> CompileJson {
     CompileJson {
         compile_ms: stages.to_vec(),
         total_ms: stages.iter().map(|(_, ms)| ms).sum(),
         peak_rss_bytes: report::peak_rss_bytes(),
-        warnings: notes.iter().chain(warnings).cloned().collect(),
+        warnings: warnings.cloned().collect(),
     }
 }

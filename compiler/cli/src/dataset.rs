@@ -1,19 +1,32 @@
-//! Finds models and their data in the ONNX backend-test layout.
+//! Finds models, bundles and their data in the ONNX backend-test layout.
 //!
-//! A folder holds `model.onnx` beside `test_data_set_N/{input,output}_J.pb`. A folder without a model of its own stands
-//! for the model folders in it. A model file stands for itself, with the data beside it.
+//! A folder holds `model.onnx` beside `test_data_set_N/{input,output}_J.pb`, or `.npy`. A folder without a model of its own
+//! stands for the model folders in it. A model file stands for itself, with the data beside it if it is called
+//! `model.onnx`; a bundle has the data beside it whatever its name. Data may be in a folder of their own too.
 
 use crate::error::CliError;
+use crate::files;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A model with its data sets.
+/// What a case replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A model, which is compiled first.
+    Model,
+    /// A bundle.
+    Bundle,
+}
+
+/// A model or a bundle with its data sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Name of the folder, or of the file where it is not called `model.onnx`.
     pub name: String,
-    /// The model.
-    pub model: PathBuf,
+    /// Which of both.
+    pub kind: Kind,
+    /// The model or bundle.
+    pub path: PathBuf,
     /// In numeric order; empty where there is no data.
     pub data_sets: Vec<DataSet>,
 }
@@ -23,51 +36,71 @@ pub struct Case {
 pub struct DataSet {
     /// The folder.
     pub folder: PathBuf,
-    /// `input_J.pb`.
+    /// `input_J`.
     pub inputs: Vec<PathBuf>,
-    /// `output_J.pb`.
+    /// `output_J`.
     pub outputs: Vec<PathBuf>,
 }
 
-/// The models that `path` stands for, in the order of their names.
-pub fn find(path: &Path) -> Result<Vec<Case>, CliError> {
+/// What tensors are stored in.
+const EXTENSIONS: &[&str] = &[".pb", ".npy"];
+
+/// The models and bundles that `path` stands for, in the order of their names, with the data in `data` or beside them.
+pub fn find(path: &Path, data: Option<&Path>) -> Result<Vec<Case>, CliError> {
     if !path.is_dir() {
-        let unreadable = |source| CliError::Read { path: path.to_owned(), source };
-        fs::metadata(path).map_err(unreadable)?;
+        let kind = if files::is_bundle(path)? { Kind::Bundle } else { Kind::Model };
         let folder = path.parent().unwrap_or(Path::new(""));
-        return Ok(vec![case(folder, path)?]);
+        return Ok(vec![case(folder, path, kind, data)?]);
     }
     let own = path.join("model.onnx");
     if own.is_file() {
-        return Ok(vec![case(path, &own)?]);
+        return Ok(vec![case(path, &own, Kind::Model, data)?]);
     }
     let mut cases = Vec::new();
     for folder in list(path)? {
         let model = folder.join("model.onnx");
         if model.is_file() {
-            cases.push(case(&folder, &model)?);
+            cases.push(case(&folder, &model, Kind::Model, data)?);
         }
     }
     if cases.is_empty() { Err(CliError::NoModel(path.to_owned())) } else { Ok(cases) }
 }
 
-fn case(folder: &Path, model: &Path) -> Result<Case, CliError> {
-    let is_layout = model.file_name().is_some_and(|name| name == "model.onnx");
+fn case(folder: &Path, path: &Path, kind: Kind, data: Option<&Path>) -> Result<Case, CliError> {
+    let is_layout = path.file_name().is_some_and(|name| name == "model.onnx");
     // `.` has no name of its own, but the folder that it stands for has.
     let named = if is_layout { fs::canonicalize(folder).ok().as_deref().and_then(last) } else { None };
-    let name = named.or_else(|| last(model)).unwrap_or_default();
-    let mut data_sets = Vec::new();
-    if is_layout {
-        for (_, folder) in numbered(folder, "test_data_set_", "")? {
-            data_sets.push(data_set(folder)?);
-        }
+    let name = named.or_else(|| last(path)).unwrap_or_default();
+    let data_sets = match data {
+        Some(data) => given_data_sets(data)?,
+        None if is_layout || kind == Kind::Bundle => data_sets(folder)?,
+        None => Vec::new(),
+    };
+    Ok(Case { name, kind, path: path.to_owned(), data_sets })
+}
+
+/// The sets in a folder, or the folder as the only one.
+fn given_data_sets(folder: &Path) -> Result<Vec<DataSet>, CliError> {
+    let mut sets = data_sets(folder)?;
+    if sets.is_empty() {
+        sets.push(data_set(folder.to_owned())?);
     }
-    Ok(Case { name, model: model.to_owned(), data_sets })
+    if sets.iter().all(|set| set.inputs.is_empty() && set.outputs.is_empty()) {
+        return Err(CliError::NoData(folder.to_owned()));
+    }
+    Ok(sets)
+}
+
+fn data_sets(folder: &Path) -> Result<Vec<DataSet>, CliError> {
+    numbered(folder, "test_data_set_", &[""])?.into_iter().map(|(_, folder)| data_set(folder)).collect()
 }
 
 fn data_set(folder: PathBuf) -> Result<DataSet, CliError> {
     let files = |prefix| {
-        let files = numbered(&folder, prefix, ".pb")?;
+        let files = numbered(&folder, prefix, EXTENSIONS)?;
+        if let Some([_, (number, _)]) = files.array_windows().find(|[(a, _), (b, _)]| a == b) {
+            return Err(CliError::DataTwice { folder: folder.clone(), file: format!("{prefix}{number}") });
+        }
         match files.iter().zip(0..).find(|((number, _), index)| number != index) {
             None => Ok(files.into_iter().map(|(_, path)| path).collect()),
             Some((_, index)) => {
@@ -79,9 +112,13 @@ fn data_set(folder: PathBuf) -> Result<DataSet, CliError> {
     Ok(DataSet { inputs, outputs, folder })
 }
 
-/// What is called `PREFIX N SUFFIX` in a folder, by N.
-fn numbered(folder: &Path, prefix: &str, suffix: &str) -> Result<Vec<(u64, PathBuf)>, CliError> {
-    let number = |path: &PathBuf| last(path)?.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u64>().ok();
+/// What is called `PREFIX N SUFFIX` in a folder, by N, with any of the suffixes.
+fn numbered(folder: &Path, prefix: &str, suffixes: &[&str]) -> Result<Vec<(u64, PathBuf)>, CliError> {
+    let number = |path: &PathBuf| {
+        let name = last(path)?;
+        let rest = name.strip_prefix(prefix)?;
+        suffixes.iter().find_map(|suffix| rest.strip_suffix(suffix)?.parse::<u64>().ok())
+    };
     let mut found: Vec<(u64, PathBuf)> =
         list(folder)?.into_iter().filter_map(|path| number(&path).map(|number| (number, path))).collect();
     found.sort();
@@ -129,7 +166,7 @@ mod tests {
         files.extend(["m/model.onnx", "m/test_data_set_0/output_0.pb", "m/test_data_set_10/input_0.pb"]);
         files.extend(["m/test_data_set_2/input_0.pb", "m/test_data_set_x/input_0.pb"]);
         let root = make(&files);
-        let cases = find(&root.path().join("m")).unwrap();
+        let cases = find(&root.path().join("m"), None).unwrap();
         assert_eq!(names(&cases), ["m"]);
         let sets: Vec<_> = cases[0].data_sets.iter().map(|set| last(&set.folder).unwrap()).collect();
         assert_eq!(sets, ["test_data_set_0", "test_data_set_2", "test_data_set_10"]);
@@ -140,21 +177,49 @@ mod tests {
     #[test]
     fn a_folder_of_folders_is_all_its_models() {
         let root = make(&["b/model.onnx", "a/model.onnx", "c/readme.md"]);
-        assert_eq!(names(&find(root.path()).unwrap()), ["a", "b"]);
+        assert_eq!(names(&find(root.path(), None).unwrap()), ["a", "b"]);
     }
 
     #[test]
     fn a_file_of_another_name_has_no_data() {
         let root = make(&["net.onnx", "test_data_set_0/input_0.pb"]);
-        let cases = find(&root.path().join("net.onnx")).unwrap();
+        let cases = find(&root.path().join("net.onnx"), None).unwrap();
         assert_eq!(names(&cases), ["net.onnx"]);
         assert!(cases[0].data_sets.is_empty());
     }
 
     #[test]
+    fn data_may_be_arrays_and_lie_elsewhere() {
+        let root = make(&[
+            "net.onnx",
+            "d/test_data_set_0/input_0.npy",
+            "d/test_data_set_0/input_1.pb",
+            "e/output_0.npy",
+        ]);
+        fs::write(root.path().join("net.drift"), drift_bundle::MAGIC).unwrap();
+        let found = |file: &str, data: &str| {
+            find(&root.path().join(file), Some(&root.path().join(data))).map(|mut cases| cases.remove(0))
+        };
+        let sets = found("net.onnx", "d").unwrap().data_sets;
+        assert_eq!((sets.len(), last(&sets[0].inputs[0]).unwrap().as_str()), (1, "input_0.npy"));
+        let bundle = found("net.drift", "e").unwrap();
+        assert_eq!((bundle.kind, bundle.data_sets[0].outputs.len()), (Kind::Bundle, 1));
+        assert!(matches!(found("net.onnx", ""), Err(CliError::NoData(_))));
+        fs::write(root.path().join("e/output_0.pb"), b"").unwrap();
+        assert!(found("net.onnx", "e").unwrap_err().to_string().contains("output_0 twice"));
+    }
+
+    #[test]
+    fn a_bundle_has_the_data_beside_it() {
+        let root = make(&["test_data_set_0/input_0.pb"]);
+        fs::write(root.path().join("net.drift"), drift_bundle::MAGIC).unwrap();
+        assert_eq!(find(&root.path().join("net.drift"), None).unwrap()[0].data_sets.len(), 1);
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let root = make(&["m/model.onnx", "m/test_data_set_0/input_1.pb", "empty/readme.md"]);
-        let message = |path: &str| find(&root.path().join(path)).unwrap_err().to_string();
+        let message = |path: &str| find(&root.path().join(path), None).unwrap_err().to_string();
         assert!(message("m").contains("input_0.pb"), "{}", message("m"));
         assert!(message("empty").contains("model.onnx"), "{}", message("empty"));
         assert!(message("nowhere.onnx").contains("cannot read"));

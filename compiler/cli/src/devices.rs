@@ -10,7 +10,7 @@ use std::io::Write;
 /// Runs `driftc devices`.
 pub fn run(_: &DevicesArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     for device in drift_runtime::devices()? {
-        print(&device, console.out)?;
+        print(&device, console.out())?;
     }
     Ok(Outcome::Fine)
 }

@@ -1,4 +1,5 @@
-//! Everything that stops a command: bad usage and bad input, each with its cause. All of it ends in exit code 2.
+//! Everything that stops a command: bad usage and bad input, each with its cause. All of it ends in exit
+//! code 2, but what is a bug of driftc: that ends in 70.
 
 use crate::compare::Mismatch;
 use crate::host::HostTensorError;
@@ -6,7 +7,7 @@ use crate::npy::NpyError;
 use drift_bundle::BundleError;
 use drift_compiler::CompileError;
 use drift_ir::eval::EvalError;
-use drift_onnx::{ImportError, NodeError, TensorError};
+use drift_onnx::{ImportError, NodeError, TensorError, TensorReason};
 use drift_runtime::RuntimeError;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,14 @@ pub enum CliError {
         /// What the system says.
         #[source]
         source: std::io::Error,
+    },
+    /// Something else than a file.
+    #[error("{} is {what}, not a file", path.display())]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// A file or folder that cannot be written.
     #[error("cannot write {}", path.display())]
@@ -56,6 +65,40 @@ pub enum CliError {
     /// A folder without models.
     #[error("{} holds no model.onnx, and no folder in it does", .0.display())]
     NoModel(PathBuf),
+    /// A folder given for its data that holds none.
+    #[error("{} holds no test_data_set_N and no input_J or output_J as .pb or .npy", .0.display())]
+    NoData(PathBuf),
+    /// A bundle without anything to compare with.
+    #[error("{} has no stored outputs to compare with; give the folder that holds them with --data DIR", .0.display())]
+    NoStoredOutputs(PathBuf),
+    /// A tensor stored twice.
+    #[error("{} holds {file} twice, as .pb and as .npy; remove one", folder.display())]
+    DataTwice {
+        /// The data set.
+        folder: PathBuf,
+        /// The file without its extension.
+        file: String,
+    },
+    /// A size given on the command line that something else contradicts.
+    #[error(
+        "dimension `{dim}` is {size} in {by}, and something else by --dim; leave --dim {dim} out, or give that size"
+    )]
+    DimContradicted {
+        /// The dimension.
+        dim: String,
+        /// What contradicts.
+        by: String,
+        /// The size that it has there.
+        size: u64,
+    },
+    /// An input that cannot be bound to what is given.
+    #[error("input `{name}` cannot be bound: {reason}")]
+    Bind {
+        /// The input.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A data set that skips a number.
     #[error("{} skips {file}", folder.display())]
     DataGap {
@@ -79,6 +122,9 @@ pub enum CliError {
     /// A bundle that cannot be opened.
     #[error("cannot use the bundle")]
     Bundle(#[from] BundleError),
+    /// A bundle of driftc's own that does not pass the checks of bundles.
+    #[error("the bundle that was made of the model is not valid")]
+    Emitted(#[source] BundleError),
     /// A device that cannot be opened, or that fails.
     #[error("cannot replay")]
     Runtime(#[from] RuntimeError),
@@ -99,8 +145,8 @@ pub enum CliError {
         /// Targets that can be replayed.
         known: Vec<&'static str>,
     },
-    /// An input that the bundle does not have.
-    #[error("there is no input `{name}`; the bundle has {}", known.join("; "))]
+    /// An input that the model or bundle does not have.
+    #[error("there is no input `{name}`; there are {}", known.join("; "))]
     UnknownInput {
         /// The name given.
         name: String,
@@ -169,7 +215,7 @@ pub enum CliError {
     #[error("`{0}` has a free dimension; bind it with --dim NAME=N")]
     FreeShape(String),
     /// A bug of driftc, caught so that other models are still checked.
-    #[error("driftc panicked: {0}; this is a bug of driftc")]
+    #[error("driftc panicked: {0}")]
     Panicked(String),
     /// A flag that does not go with the file given.
     #[error("{0}")]
@@ -185,6 +231,14 @@ impl CliError {
     /// A model that cannot be compiled.
     pub fn compile(path: &Path, source: CompileError) -> Self {
         Self::Compile { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    /// A bundle of driftc's own that cannot be written or read back.
+    pub fn emitted(source: BundleError) -> Self {
+        match source {
+            BundleError::Io { .. } => Self::Bundle(source),
+            source => Self::Emitted(source),
+        }
     }
 
     /// A model that the reference evaluator cannot run.
@@ -215,16 +269,20 @@ impl CliError {
                 | ImportError::Opset { .. }
                 | ImportError::Interface { .. }
                 | ImportError::SparseInitializer { .. } => true,
-                ImportError::Node { reason, .. } => matches!(**reason, NodeError::Unsupported(_)),
+                ImportError::Tensor(error) => is_missing_type(error),
+                ImportError::Node { reason, .. } => match &**reason {
+                    NodeError::Unsupported(_) => true,
+                    NodeError::Tensor(error) => is_missing_type(error),
+                    _ => false,
+                },
                 _ => false,
             },
-            Self::Compile { source, .. } => {
-                matches!(
-                    **source,
-                    CompileError::Unsupported(_) | CompileError::Layout(_) | CompileError::Select(_)
-                )
+            Self::Compile { source, .. } => is_refusal(source),
+            Self::Runtime(source) => {
+                matches!(source, RuntimeError::NoVariant { .. } | RuntimeError::OutOfRange { .. })
             }
-            Self::Runtime(source) => matches!(source, RuntimeError::NoVariant { .. }),
+            // Data of a type that this version has no place for.
+            Self::TensorPb { source, .. } => is_missing_type(source),
             Self::HostType(_) | Self::FreeShape(_) => true,
             _ => false,
         };
@@ -237,12 +295,53 @@ impl CliError {
             Self::Compile { source, .. } => {
                 matches!(**source, CompileError::Shader(_) | CompileError::Memory(_))
             }
-            Self::Bundle(_)
-            | Self::Runtime(_)
-            | Self::Reference { .. }
-            | Self::WrongOutput { .. }
-            | Self::Panicked(_) => true,
+            Self::Runtime(source) => !is_usage(source),
+            Self::Emitted(_) | Self::Reference { .. } | Self::WrongOutput { .. } | Self::Panicked(_) => true,
             _ => false,
         }
     }
+
+    /// Whether it is a bug of driftc, whatever the input.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Compile { source, .. } => is_internal(source),
+            Self::Panicked(_) | Self::Emitted(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A compiler that says what it cannot do.
+fn is_refusal(error: &CompileError) -> bool {
+    match error {
+        CompileError::Entry { source, .. } => is_refusal(source),
+        CompileError::Unsupported(_) | CompileError::Layout(_) | CompileError::Select(_) => true,
+        _ => false,
+    }
+}
+
+/// A compiler that contradicts itself.
+fn is_internal(error: &CompileError) -> bool {
+    match error {
+        CompileError::Entry { source, .. } => is_internal(source),
+        CompileError::Expand(_) | CompileError::Shader(_) => true,
+        _ => false,
+    }
+}
+
+/// A device, target, entry or variant that was asked for and is not there.
+fn is_usage(error: &RuntimeError) -> bool {
+    matches!(
+        error,
+        RuntimeError::NoDriver { .. }
+            | RuntimeError::NoSuchDevice { .. }
+            | RuntimeError::NoTarget { .. }
+            | RuntimeError::NoEntry { .. }
+            | RuntimeError::NoSuchVariant { .. }
+    )
+}
+
+/// A type of ONNX that this version has no place for.
+fn is_missing_type(error: &TensorError) -> bool {
+    matches!(error, TensorError::Invalid { reason: TensorReason::ElementType(_), .. })
 }

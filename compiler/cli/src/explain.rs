@@ -15,16 +15,15 @@ use std::io::Write;
 /// Runs `driftc explain`.
 pub fn run(args: &ExplainArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let progress = Progress::spinner("compiling");
-    let source = model::open(&args.model)?;
-    let model = model::import(&source, model::dims(&args.flags))
-        .map_err(|source| CliError::model(&args.model, source))?;
-    progress.suspend(|| model.notes.iter().try_for_each(|note| console.note(note)))?;
+    let model = model::load(&args.model, &args.flags)?;
+    progress.suspend(|| model.tell(None, console))?;
     let targets = args.target.iter().map(|target| Target::from(*target)).collect();
     let compiled =
         drift_compiler::compile(model.graph, model.identity, &model::options(&args.flags, targets))
             .map_err(|source| CliError::compile(&args.model, source))?;
     drop(progress);
-    print(&compiled.report, console.out)?;
+    compiled.report.warnings.iter().try_for_each(|warning| console.warning(warning))?;
+    print(&compiled.report, console.out())?;
     Ok(Outcome::Fine)
 }
 
@@ -34,9 +33,10 @@ fn print(report: &CompileReport, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "  {rule}  {node}: {outcome}")?;
     }
     for VariantReport { target, variant, profile, init, dispatches, .. } in &report.variants {
+        writeln!(out)?;
         writeln!(
             out,
-            "\n{} / {variant} for profile {profile}: {} dispatches, {} more at load",
+            "{} / {variant} for profile {profile}: {} dispatches, {} more at load",
             target.name(),
             dispatches.len(),
             init.len()
@@ -61,7 +61,8 @@ fn print_traffic(dispatches: &[DispatchReport], out: &mut dyn Write) -> std::io:
         *sums = add(*sums, [1, dispatch.bytes_read, dispatch.bytes_written, dispatch.flops]);
     }
     let all = kernels.values().copied().fold([0; 4], add);
-    writeln!(out, "\n  launches       reads      writes      computes  kernel")?;
+    writeln!(out)?;
+    writeln!(out, "  launches       reads      writes      computes  kernel")?;
     for (kernel, [launches, read, written, computed]) in kernels.into_iter().chain([("in all", all)]) {
         let (read, written, computed) = (bytes(read), bytes(written), flops(computed));
         writeln!(out, "  {launches:8}  {read:>10}  {written:>10}  {computed:>12}  {kernel}")?;

@@ -1,43 +1,36 @@
-//! Reads whole files, and writes them so that a reader never sees half of one.
+//! Reads files that the user named: regular ones, whole.
 
 use crate::error::CliError;
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use drift_bundle::MAGIC;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
 
-/// Reads a file that the user named.
+/// Reads a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    check_regular(path)?;
     fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })
 }
 
-/// Writes a file beside its final place and renames it into it: complete, or not at all.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let temporary = beside(path);
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
-        // The failure is what the user must see; a leftover that cannot be removed adds nothing to it.
-        let _removed = fs::remove_file(&temporary);
-        CliError::Write { path: path.to_owned(), source }
-    })
+/// A bundle says so in its first bytes; everything else is taken for a model.
+pub fn is_bundle(path: &Path) -> Result<bool, CliError> {
+    check_regular(path)?;
+    let unreadable = |source| CliError::Read { path: path.to_owned(), source };
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(unreadable)?;
+    Ok(start == MAGIC)
 }
 
-/// Creates a folder and its parents.
-pub fn create_folder(path: &Path) -> Result<(), CliError> {
-    fs::create_dir_all(path).map_err(|source| CliError::Write { path: path.to_owned(), source })
-}
-
-/// A file name for something that the model names: separators and other awkward characters become `_`.
-pub fn file_name(name: &str, extension: &str) -> String {
-    let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let stem: String = name.chars().map(safe).collect();
-    // A leading dot would hide the file, or leave the folder.
-    format!("{}.{extension}", stem.trim_start_matches('.'))
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
+/// Refuses folders, pipes and devices before they are opened: opening a pipe waits for a writer, and a device may have no
+/// end.
+pub fn check_regular(path: &Path) -> Result<(), CliError> {
+    let metadata = fs::metadata(path).map_err(|source| CliError::Read { path: path.to_owned(), source })?;
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let what = if metadata.is_dir() { "a folder" } else { "a pipe or a device" };
+    Err(CliError::NotAFile { path: path.to_owned(), what })
 }
 
 #[cfg(test)]
@@ -45,35 +38,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_written_file_replaces_the_old_one_and_leaves_no_other() {
+    fn only_regular_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        write(&path, b"old").unwrap();
-        write(&path, b"new").unwrap();
-        assert_eq!(read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_failed_write_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        // A folder that is not empty cannot be replaced by a file.
-        let path = folder.path().join("taken");
-        fs::create_dir_all(path.join("inside")).unwrap();
-        write(&path, b"new").unwrap_err();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_missing_folder_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(write(&folder.path().join("no/such/file"), b"").is_err());
-    }
-
-    #[test]
-    fn names_from_models_stay_in_their_folder() {
-        assert_eq!(file_name("/decoder/layer.0/out", "npy"), "_decoder_layer.0_out.npy");
-        assert_eq!(file_name("../../etc/passwd", "npy"), "_.._etc_passwd.npy");
-        assert_eq!(file_name("logits", "npy"), "logits.npy");
+        assert!(read(folder.path()).unwrap_err().to_string().ends_with("is a folder, not a file"));
+        assert!(read(&folder.path().join("none")).unwrap_err().to_string().starts_with("cannot read"));
+        #[cfg(unix)]
+        {
+            let pipe = folder.path().join("pipe");
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            for path in [pipe.as_path(), Path::new("/dev/zero")] {
+                assert!(read(path).unwrap_err().to_string().contains("is a pipe or a device"));
+                assert!(is_bundle(path).is_err());
+            }
+        }
     }
 }

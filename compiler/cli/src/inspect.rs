@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::host::io_text;
 use crate::picture;
 use crate::units::{bytes, flops};
-use crate::{Console, Outcome, files, html, report};
+use crate::{Console, Outcome, files, html, output, report};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Variant};
 use serde::Serialize;
@@ -87,16 +87,17 @@ pub struct VariantReport {
 
 /// Runs `driftc inspect`.
 pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    files::check_regular(&args.bundle)?;
     let bundle = Bundle::open(&args.bundle)?;
     bundle.verify_weights()?;
     let report = report(&bundle);
     if let Some(path) = &args.html {
-        files::write(path, html::page(bundle.manifest(), &report).as_bytes())?;
+        output::write(path, html::page(bundle.manifest(), &report).as_bytes())?;
     }
     if args.json {
-        writeln!(console.out, "{}", report::json(&report))?;
+        console.out().write_all((report::json(&report) + "\n").as_bytes())?;
     } else {
-        print(bundle.manifest(), &report, console.out)?;
+        print(bundle.manifest(), &report, console.out())?;
     }
     Ok(Outcome::Fine)
 }
@@ -165,7 +166,8 @@ fn print(manifest: &Manifest, report: &BundleReport, out: &mut dyn Write) -> Res
         bytes(report.weights_bytes)
     )?;
     for (entry, entry_report) in manifest.entries.iter().zip(&report.entries) {
-        writeln!(out, "\nentry {} for {}", entry_report.name, entry_report.target)?;
+        writeln!(out)?;
+        writeln!(out, "entry {} for {}", entry_report.name, entry_report.target)?;
         entry_report.inputs.iter().try_for_each(|input| writeln!(out, "  in   {input}"))?;
         entry_report.outputs.iter().try_for_each(|output| writeln!(out, "  out  {output}"))?;
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
@@ -179,7 +181,8 @@ fn print(manifest: &Manifest, report: &BundleReport, out: &mut dyn Write) -> Res
 }
 
 fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), CliError> {
-    writeln!(out, "\n  variant {} for profile {}", variant.name, variant.profile)?;
+    writeln!(out)?;
+    writeln!(out, "  variant {} for profile {}", variant.name, variant.profile)?;
     let requires =
         if variant.requires.is_empty() { "nothing".to_owned() } else { variant.requires.join(", ") };
     writeln!(out, "    requires     {requires}")?;

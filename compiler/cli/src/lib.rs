@@ -2,13 +2,16 @@
 //!
 //! The only crate that sees compiler and runtime together. It reads files, calls the stages in order and writes what
 //! they say; it decides nothing about models or devices. [`execute`] does what a command line asks and returns the
-//! exit code: 0 fine, 1 a check failed, 2 bad usage or bad input.
+//! exit code: 0 fine, 1 a check failed, 2 bad usage or bad input, 70 an internal error.
 
 mod ablate;
 pub mod args;
 pub mod bench;
+pub mod bind;
 pub mod compare;
 pub mod compile;
+mod console;
+pub mod crash;
 pub mod dataset;
 pub mod devices;
 pub mod error;
@@ -19,6 +22,7 @@ mod html;
 pub mod inspect;
 pub mod model;
 pub mod npy;
+pub mod output;
 mod per_node;
 mod picture;
 mod progress;
@@ -26,18 +30,21 @@ pub mod random;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod screen;
+pub mod signals;
 pub mod stats;
 mod trace;
 mod units;
 pub mod verify;
 
 pub use args::Cli;
+pub use console::Console;
 pub use error::CliError;
 
 use args::Command;
 use clap::Parser;
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 
 /// How a command that could do its work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,28 +55,20 @@ pub enum Outcome {
     CheckFailed,
     /// Some of the input could not be read; the command has said which, and done the rest.
     BadInput,
+    /// Something met a bug of driftc; the command has said what, and done the rest.
+    Internal,
 }
 
-/// Where a command writes: results, and notes beside them.
-pub struct Console<'a> {
-    /// Results; scripts read them.
-    pub out: &'a mut dyn Write,
-    /// Notes and errors; people read them.
-    pub err: &'a mut dyn Write,
-}
-
-impl Console<'_> {
-    /// Something that the user should know and that stops nothing.
-    fn note(&mut self, note: &str) -> Result<(), CliError> {
-        Ok(writeln!(self.err, "note: {note}")?)
-    }
-
-    /// An error with its causes, a line each.
-    fn error(&mut self, error: &CliError) -> Result<(), CliError> {
-        for (index, cause) in error.chain().enumerate() {
-            writeln!(self.err, "{} {cause}", if index == 0 { "driftc:" } else { "  because" })?;
+impl Outcome {
+    /// What the process returns.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::CheckFailed => 1,
+            Self::BadInput => 2,
+            // `EX_SOFTWARE` of sysexits.h.
+            Self::Internal => 70,
         }
-        Ok(())
     }
 }
 
@@ -82,8 +81,8 @@ pub fn execute_words<W: Into<OsString> + Clone>(
         Ok(cli) => execute(&cli, console),
         // `--help` and `--version` are told like errors, but belong to the results.
         Err(error) => {
-            let stream = if error.use_stderr() { &mut console.err } else { &mut console.out };
-            let _written = write!(stream, "{error}");
+            let stream = if error.use_stderr() { console.err() } else { console.out() };
+            let _written = stream.write_all(error.to_string().as_bytes());
             error.exit_code().try_into().unwrap_or(2)
         }
     }
@@ -91,18 +90,31 @@ pub fn execute_words<W: Into<OsString> + Clone>(
 
 /// Does what the command line asks, reports errors with their causes, and returns the exit code.
 pub fn execute(cli: &Cli, console: &mut Console<'_>) -> u8 {
-    match dispatch(cli, console).and_then(|outcome| Ok(console.out.flush().map(|()| outcome)?)) {
-        Ok(Outcome::Fine) => 0,
-        Ok(Outcome::CheckFailed) => 1,
-        Ok(Outcome::BadInput) => 2,
+    if cli.outputs().any(output::is_standard_output) {
+        console.leave_output_alone();
+    }
+    let done = crash::caught(|| {
+        dispatch(cli, console).and_then(|outcome| Ok(console.out().flush().map(|()| outcome)?))
+    });
+    conclude(done.unwrap_or_else(|panic| Err(CliError::Panicked(panic))), console)
+}
+
+/// Reports what stopped a command, and returns the exit code.
+fn conclude(done: Result<Outcome, CliError>, console: &mut Console<'_>) -> u8 {
+    let outcome = match done {
+        Ok(outcome) => outcome,
         // Whoever reads has seen enough, as with `driftc inspect model.drift | head`.
-        Err(CliError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => 0,
+        Err(CliError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Outcome::Fine,
         Err(error) => {
             // Where standard error is gone too, the exit code says it.
             let _written = console.error(&error);
-            2
+            if error.is_internal() { Outcome::Internal } else { Outcome::BadInput }
         }
+    };
+    if outcome == Outcome::Internal {
+        let _written = console.ask_for_report();
     }
+    outcome.exit_code()
 }
 
 fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -114,5 +126,37 @@ fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
         Some(Command::Inspect(args)) => inspect::run(args, console),
         Some(Command::Explain(args)) => explain::run(args, console),
         Some(Command::Devices(args)) => devices::run(args, console),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drift_bundle::BundleError;
+
+    fn check(done: Result<Outcome, CliError>) -> (u8, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = conclude(done, &mut Console::new(&mut out, &mut err));
+        assert!(out.is_empty());
+        (code, String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn every_end_has_its_exit_code() {
+        let broken_pipe = std::io::Error::from(ErrorKind::BrokenPipe);
+        let bug = "please report it";
+        for (done, code, reported) in [
+            (Ok(Outcome::Fine), 0, false),
+            (Ok(Outcome::CheckFailed), 1, false),
+            (Ok(Outcome::BadInput), 2, false),
+            (Ok(Outcome::Internal), 70, true),
+            (Err(CliError::Output(broken_pipe)), 0, false),
+            (Err(CliError::Usage("no".to_owned())), 2, false),
+            (Err(CliError::Panicked("slot 3 is missing".to_owned())), 70, true),
+            (Err(CliError::emitted(BundleError::Encode { reason: "odd".to_owned() })), 70, true),
+        ] {
+            let told = check(done);
+            assert_eq!((told.0, told.1.contains(bug)), (code, reported), "{told:?}");
+        }
     }
 }

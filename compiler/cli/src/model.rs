@@ -1,15 +1,16 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
-use crate::args::{CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg};
+use crate::args::{BindArg, CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg};
+use crate::bind::{self, Bindings};
 use crate::error::CliError;
+use crate::{Console, files};
 use drift_bundle::manifest::Target;
 use drift_compiler::{
     CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsPrecision,
 };
 use drift_ir::Graph;
-use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource};
+use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::Path;
 
 /// Sizes of free dimensions, by name.
@@ -21,30 +22,52 @@ pub struct Model {
     pub graph: Graph,
     /// What a bundle says about where it comes from.
     pub identity: ModelIdentity,
-    /// What the user should know.
+    /// What was decided where the caller said nothing.
     pub notes: Vec<String>,
+    /// What is not exactly as the file has it.
+    pub warnings: Vec<String>,
+}
+
+impl Model {
+    /// Tells notes and warnings, each after the model's name where it has one.
+    pub(crate) fn tell(&self, name: Option<&str>, console: &mut Console<'_>) -> Result<(), CliError> {
+        let of = |text: &String| name.map_or_else(|| text.clone(), |name| format!("{name}: {text}"));
+        self.notes.iter().try_for_each(|note| console.note(&of(note)))?;
+        self.warnings.iter().try_for_each(|warning| console.warning(&of(warning)))
+    }
 }
 
 /// Maps a model file and its external data.
 pub fn open(path: &Path) -> Result<ModelSource, CliError> {
+    files::check_regular(path)?;
     ModelSource::open(path).map_err(|error| CliError::model(path, error.into()))
 }
 
-/// Imports an opened model. Free dimensions that nothing binds become 1, with a note.
+/// Opens a model and binds what the flags bind.
+pub fn open_bound(path: &Path, flags: &CompileFlags) -> Result<(ModelSource, Bindings), CliError> {
+    let mut source = open(path)?;
+    let binds: Vec<(&str, &BindArg)> = flags.bind.iter().map(|bind| (bind.name.as_str(), bind)).collect();
+    let bindings = bind::apply(&mut source, path, &binds, dims(flags))?;
+    Ok((source, bindings))
+}
+
+/// Opens and imports a model as the flags want it.
+pub fn load(path: &Path, flags: &CompileFlags) -> Result<Model, CliError> {
+    let (source, bindings) = open_bound(path, flags)?;
+    import(&source, bindings.dims).map_err(|error| CliError::model(path, error))
+}
+
+/// Imports an opened model. A batch that nothing binds becomes 1, with a note.
 pub fn import(source: &ModelSource, mut dims: Dims) -> Result<Model, ImportError> {
     let mut notes = Vec::new();
-    for name in drift_onnx::free_dims(&drift_onnx::inputs(source)?) {
-        if let Entry::Vacant(free) = dims.entry(name) {
-            let name = free.key();
-            notes
-                .push(format!("the free dimension `{name}` becomes 1; --dim {name}=N gives it another size"));
-            free.insert(DimBinding::Fixed(1));
-        }
+    for name in drift_onnx::default_dims(&drift_onnx::inputs(source)?, &dims)? {
+        notes.push(format!("the free dimension `{name}` becomes 1; --dim {name}=N gives it another size"));
+        dims.insert(name, DimBinding::Fixed(1));
     }
     let imported = drift_onnx::import(source, &ImportOptions { dims })?;
-    notes.extend(imported.warnings.iter().map(ToString::to_string));
+    let warnings = imported.warnings.iter().map(ToString::to_string).collect();
     let identity = identity(source, &imported.graph);
-    Ok(Model { graph: imported.graph, identity, notes })
+    Ok(Model { graph: imported.graph, identity, notes, warnings })
 }
 
 /// What a bundle says about where it comes from.
@@ -61,20 +84,28 @@ pub fn dims(flags: &CompileFlags) -> Dims {
     flags.dim.iter().map(|dim| (dim.name.clone(), binding(dim.size))).collect()
 }
 
-/// The sizes for each of several models: `NAME=N` binds that dimension wherever a model has it, `ENTRY.NAME=N` binds it
-/// in one of them and wins. A name that no model has is refused by the import of the first.
-pub fn entry_dims(
+/// Binds the dimensions and inputs of each of several models: `NAME=...` means every model that has one so called,
+/// `ENTRY.NAME=...` that of one model, and wins. A name that no model has is left to the first, which refuses it.
+pub fn bind_entries(
     flags: &CompileFlags,
     entries: &[String],
-    sources: &[ModelSource],
-) -> Result<Vec<Dims>, (usize, ImportError)> {
-    let all = dims(flags);
-    let [_, _, ..] = entries else { return Ok(vec![all]) };
-    let mut free = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let inputs = drift_onnx::inputs(source).map_err(|error| (index, error))?;
-        free.push(drift_onnx::free_dims(&inputs));
+    paths: &[&Path],
+    sources: &mut [ModelSource],
+) -> Result<Vec<Bindings>, CliError> {
+    let mut inputs = Vec::new();
+    for (source, path) in sources.iter().zip(paths) {
+        inputs.push(drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?);
     }
+    let dims = entry_dims(flags, entries, &inputs);
+    let binds = bind::of_entries(flags, entries, &inputs);
+    let all = sources.iter_mut().zip(paths).zip(binds).zip(dims);
+    all.map(|(((source, path), binds), dims)| bind::apply(source, path, &binds, dims)).collect()
+}
+
+fn entry_dims(flags: &CompileFlags, entries: &[String], inputs: &[Vec<Port>]) -> Vec<Dims> {
+    let all = dims(flags);
+    let [_, _, ..] = entries else { return vec![all] };
+    let free: Vec<Vec<String>> = inputs.iter().map(|ports| drift_onnx::free_dims(ports)).collect();
     let mut bound = vec![Dims::new(); entries.len()];
     for (name, binding) in &all {
         let mut used = false;
@@ -93,11 +124,11 @@ pub fn entry_dims(
             bound[0].insert(name.clone(), *binding);
         }
     }
-    Ok(bound)
+    bound
 }
 
 /// What a bundle of several models says about where it comes from.
-pub fn joint_identity(entries: &[String], models: impl Iterator<Item = ModelIdentity>) -> ModelIdentity {
+pub fn joint_identity(entries: &[String], models: &[ModelIdentity]) -> ModelIdentity {
     let mut hasher = blake3::Hasher::new();
     let mut names = Vec::new();
     for (entry, model) in entries.iter().zip(models) {
@@ -142,12 +173,46 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
         },
         disabled: flags.disable.clone(),
         optimize: true,
+        import_flags: import_flags(flags),
     }
+}
+
+/// `--dim` and `--bind` as a bundle tells them; of a file only its name, since folders are nobody else's business.
+fn import_flags(flags: &CompileFlags) -> Vec<String> {
+    let mut told: Vec<String> = dims(flags)
+        .into_iter()
+        .map(|(name, binding)| match binding {
+            DimBinding::Fixed(size) => format!("--dim {name}={size}"),
+            DimBinding::Range(low, high) => format!("--dim {name}={low}..{high}"),
+        })
+        .collect();
+    let mut binds: Vec<String> = flags
+        .bind
+        .iter()
+        .map(|BindArg { name, value }| {
+            let value =
+                Path::new(value).file_name().map_or_else(|| value.into(), |name| name.to_string_lossy());
+            format!("--bind {name}={value}")
+        })
+        .collect();
+    binds.sort();
+    told.extend(binds);
+    told
 }
 
 /// Bytes that are hashed, or packed, before pages of the model are given back: resident memory stays far below the
 /// model's size.
 pub const RELEASE_BYTES: usize = 64 << 20;
+
+/// Refuses a model whose files changed since its identity was taken: length and time of each, and the hash of all.
+pub fn check_unchanged(source: &ModelSource, path: &Path, identity: &ModelIdentity) -> Result<(), CliError> {
+    source.check_unchanged().map_err(|error| CliError::model(path, error.into()))?;
+    if hash(source) == identity.hash {
+        return Ok(());
+    }
+    let changed = SourceError::Changed { path: path.to_owned() };
+    Err(CliError::model(path, changed.into()))
+}
 
 /// BLAKE3 over the model file, then its external data; without such data it is the hash of the file.
 fn hash(source: &ModelSource) -> String {

@@ -1,7 +1,8 @@
 //! NumPy's `.npy` files: a small, strict reader and writer.
 //!
-//! Reads versions 1 to 3 with the types that a bundle's inputs can have, little-endian, in C order. A file in any other
-//! form is refused with the call that converts it.
+//! Reads versions 1 to 3 with the types that a bundle's inputs can have, little-endian, in C order. Doubles, which numpy
+//! makes by default and no device takes, are rounded to single precision. A file in any other form is refused with the call
+//! that converts it.
 
 use crate::host::{HostTensor, HostTensorError};
 use drift_bundle::manifest::HostElement;
@@ -28,7 +29,7 @@ pub enum NpyError {
     Header(String),
     /// A type that bundles do not take.
     #[error(
-        "the .npy type `{found}` is not one of f4, f2, i8, i4, i1, u1, b1 (little-endian); convert it, such as with .astype(numpy.float32)"
+        "the .npy type `{found}` is not one of f8, f4, f2, i8, i4, i1, u1, b1 (little-endian); convert it, such as with .astype(numpy.float32)"
     )]
     Type {
         /// numpy's own name.
@@ -37,6 +38,9 @@ pub enum NpyError {
     /// Columns first.
     #[error("the array is stored in Fortran order; convert it with numpy.ascontiguousarray")]
     FortranOrder,
+    /// Data that end within a double.
+    #[error("the .npy data end within an element")]
+    PartialElement,
     /// Data of another size than the header says.
     #[error("the .npy data does not fit its header")]
     Data(#[from] HostTensorError),
@@ -64,11 +68,19 @@ pub fn read(file: &[u8]) -> Result<HostTensor, NpyError> {
     let header =
         str::from_utf8(header).map_err(|_| NpyError::Header("bytes that are not UTF-8".to_owned()))?;
     let Header { descr, fortran_order, shape } = Header::parse(header)?;
-    let element = element(&descr).ok_or(NpyError::Type { found: descr })?;
     // An array with at most one axis is the same in both orders.
     if fortran_order && shape.len() > 1 {
         return Err(NpyError::FortranOrder);
     }
+    if name(&descr) == "f8" {
+        let (doubles, rest) = data.as_chunks();
+        if !rest.is_empty() {
+            return Err(NpyError::PartialElement);
+        }
+        let rounded = |double: &[u8; 8]| (f64::from_le_bytes(*double) as f32).to_le_bytes();
+        return Ok(HostTensor::new(HostElement::F32, shape, doubles.iter().flat_map(rounded).collect())?);
+    }
+    let element = element(&descr).ok_or(NpyError::Type { found: descr })?;
     Ok(HostTensor::new(element, shape, data.to_vec())?)
 }
 
@@ -109,9 +121,14 @@ const fn descr(element: HostElement) -> &'static str {
     }
 }
 
-fn element(descr: &str) -> Option<HostElement> {
+/// A type without its byte order.
+fn name(descr: &str) -> &str {
     // `=` is the writer's own order, which is little-endian on every machine that driftc runs on.
-    match descr.trim_start_matches('=').trim_start_matches('<').trim_start_matches('|') {
+    descr.trim_start_matches('=').trim_start_matches('<').trim_start_matches('|')
+}
+
+fn element(descr: &str) -> Option<HostElement> {
+    match name(descr) {
         "f4" => Some(HostElement::F32),
         "f2" => Some(HostElement::F16),
         "i8" => Some(HostElement::I64),
@@ -298,11 +315,12 @@ mod tests {
     #[test]
     fn foreign_forms_are_refused_with_what_to_do() {
         let fortran = "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1), }";
-        let cases: [(Vec<u8>, &str); 10] = [
+        let cases: [(Vec<u8>, &str); 11] = [
             (b"PK\x03\x04".to_vec(), "not a .npy file"),
             (MAGIC.to_vec(), "the .npy header is cut off"),
             (file(4, "{}", &[]), ".npy version 4.0 is not known; versions 1 to 3 are"),
-            (file(1, &header("<f8", "(1,)"), &[0; 8]), "the .npy type `<f8` is not one of"),
+            (file(1, &header("<c8", "(1,)"), &[0; 8]), "the .npy type `<c8` is not one of"),
+            (file(1, &header("<f8", "(1,)"), &[0; 7]), "the .npy data end within an element"),
             (file(1, &header(">f4", "(1,)"), &[0; 4]), "the .npy type `>f4` is not one of"),
             (file(1, fortran, &[0; 4]), "the array is stored in Fortran order"),
             (file(1, &header("<f4", "(2,)"), &[0; 7]), "the .npy data does not fit its header"),
@@ -317,6 +335,16 @@ mod tests {
             let message = read(&file).unwrap_err().to_string();
             assert!(message.starts_with(expected), "{message} / {expected}");
         }
+    }
+
+    #[test]
+    fn doubles_are_rounded() {
+        let doubles =
+            [0.1_f64, -2.5, f64::NAN].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        let tensor = read(&file(1, &header("<f8", "(3,)"), &doubles)).unwrap();
+        assert_eq!((tensor.element(), tensor.to_f64()[0]), (HostElement::F32, f64::from(0.1_f32)));
+        assert!(tensor.to_f64()[2].is_nan());
+        assert!(read(&file(1, &header("<f8", "(2,)"), &doubles)).is_err());
     }
 
     #[test]

@@ -57,11 +57,10 @@ pub(crate) fn first_wrong(
             let (got, expected) = (replay::read(session, tensor)?, HostTensor::from_ir(expected)?);
             let difference = compare::compare(&got, &expected, tolerance)
                 .map_err(|source| CliError::WrongOutput { name: name.clone(), source })?;
-            if let Some(index) = difference.first_wrong {
-                let (got, expected) = (got.to_f64()[index], expected.to_f64()[index]);
+            if let Some(first) = difference.first_wrong {
                 let count = difference.wrong;
                 return Ok(Some(format!(
-                    "node `{}`: value `{name}` has {count} wrong elements, first {index}: got {got}, expected {expected}",
+                    "node `{}`: value `{name}` has {count} wrong elements; {first}",
                     node.name
                 )));
             }

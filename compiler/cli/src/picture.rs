@@ -3,6 +3,7 @@
 //! A bundle names no tensors, only the ranges that dispatches touch. A write begins a block, reads prolong it, and the
 //! next write over it ends it: that is when the content is needed, and all that a plan has to respect.
 
+use crate::screen::printable;
 use drift_bundle::manifest::{DeviceElement, Entry, Manifest, Variant};
 use std::fmt::Write;
 
@@ -187,7 +188,12 @@ fn marks(dispatches: usize, arena_bytes: u64, lower_bound_bytes: u64) -> String 
 
 /// Text as HTML shows it.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    printable(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]

@@ -22,10 +22,15 @@ pub fn open(target: Target, wanted: Option<&str>) -> Result<Device, CliError> {
 
 /// Opens a device for the first of the bundle's targets that can be replayed here.
 pub fn open_for(bundle: &Bundle, wanted: Option<&str>) -> Result<Device, CliError> {
+    open(target_for(bundle), wanted)
+}
+
+/// The first of the bundle's targets that can be replayed here. A bundle without any is refused with the name of the first
+/// that it has.
+pub fn target_for(bundle: &Bundle) -> Target {
     let targets = || bundle.manifest().entries.iter().map(|entry| entry.target);
     let replayed = targets().find(|target| KINDS.iter().any(|kind| kind.target() == *target));
-    // A bundle without any such target is refused with the name of the first that it has.
-    open(replayed.or_else(|| targets().next()).unwrap_or(Target::Vulkan), wanted)
+    replayed.or_else(|| targets().next()).unwrap_or(Target::Vulkan)
 }
 
 /// Writes all inputs in their order, runs once and waits.

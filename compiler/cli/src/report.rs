@@ -2,7 +2,7 @@
 
 use crate::compare::Difference;
 use crate::error::CliError;
-use crate::files;
+use crate::output;
 use serde::{Serialize, Serializer};
 use std::path::Path;
 
@@ -20,6 +20,28 @@ pub struct CompileJson {
     pub warnings: Vec<String>,
 }
 
+/// What `driftc MODEL.onnx --json FILE` writes where there is no bundle.
+#[derive(Debug, Serialize)]
+pub struct FailureJson {
+    /// The error and its causes.
+    pub error: Vec<String>,
+    /// Whether the model is sound and only asks for more than this version can do.
+    pub unsupported: bool,
+    /// Whether it is a bug of driftc.
+    pub internal: bool,
+}
+
+impl FailureJson {
+    /// What is known of an error.
+    pub fn of(error: &CliError) -> Self {
+        Self {
+            error: error.chain().map(ToString::to_string).collect(),
+            unsupported: error.unsupported().is_some(),
+            internal: error.is_internal(),
+        }
+    }
+}
+
 /// What `driftc verify --json FILE` writes.
 #[derive(Debug, Default, Serialize)]
 pub struct VerifyJson {
@@ -33,6 +55,13 @@ pub struct VerifyJson {
     pub unsupported: usize,
 }
 
+impl VerifyJson {
+    /// Whether anything could be compared at all.
+    pub fn is_empty(&self) -> bool {
+        self.passed + self.failed == 0
+    }
+}
+
 /// How one model did on one target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelJson {
@@ -40,12 +69,19 @@ pub struct ModelJson {
     pub name: String,
     /// API that it was compiled for.
     pub target: &'static str,
+    /// Device that replayed it; `null` where none did.
+    pub device: Option<String>,
+    /// Variant that the device chose; `null` where none was replayed.
+    pub variant: Option<String>,
     /// Whether it passed.
     pub status: Status,
     /// Every output compared.
     pub outputs: Vec<OutputJson>,
     /// Why it is unsupported, or what is wrong beside numbers.
     pub reason: Option<String>,
+    /// What the compiler or the importer warned of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// With `--per-node`: the first node whose result is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_wrong_node: Option<String>,
@@ -62,13 +98,24 @@ pub struct OutputJson {
     pub max_abs: f64,
     /// Largest relative difference; `null` where one side is not finite.
     pub max_rel: f64,
+    /// Elements outside the tolerance.
+    pub wrong: usize,
+    /// The first of them: where, what came and what was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_wrong: Option<String>,
 }
 
 impl OutputJson {
     /// An output with its verdict.
-    pub fn new(name: &str, difference: Difference) -> Self {
-        let status = if difference.passes() { Status::Pass } else { Status::Fail };
-        Self { name: name.to_owned(), status, max_abs: difference.max_abs, max_rel: difference.max_rel }
+    pub fn new(name: &str, difference: &Difference) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: if difference.passes() { Status::Pass } else { Status::Fail },
+            max_abs: difference.max_abs,
+            max_rel: difference.max_rel,
+            wrong: difference.wrong,
+            first_wrong: difference.first_wrong.map(|wrong| wrong.to_string()),
+        }
     }
 }
 
@@ -182,7 +229,7 @@ pub fn json(report: &impl Serialize) -> String {
 
 /// Writes a report where the user asked for one.
 pub fn write_json(path: Option<&Path>, report: &impl Serialize) -> Result<(), CliError> {
-    path.map_or(Ok(()), |path| files::write(path, (json(report) + "\n").as_bytes()))
+    path.map_or(Ok(()), |path| output::write(path, (json(report) + "\n").as_bytes()))
 }
 
 /// Most memory that this process held, as Linux counts it.
@@ -199,6 +246,7 @@ fn peak_rss_in(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Wrong;
 
     #[test]
     fn peak_memory_is_read_in_bytes() {
@@ -208,8 +256,10 @@ mod tests {
 
     #[test]
     fn an_infinite_difference_is_null() {
-        let difference = Difference { max_abs: f64::INFINITY, max_rel: 0.5, wrong: 1, first_wrong: Some(0) };
-        let text = json(&OutputJson::new("y", difference));
+        let first_wrong = Some(Wrong { index: 0, got: f64::NAN, expected: 1.0 });
+        let difference = Difference { max_abs: f64::INFINITY, max_rel: 0.5, wrong: 1, first_wrong };
+        let text = json(&OutputJson::new("y", &difference));
+        assert!(text.contains("a NaN where a number is expected"), "{text}");
         assert!(text.contains("\"max_abs\": null") && text.contains("\"status\": \"FAIL\""), "{text}");
     }
 }

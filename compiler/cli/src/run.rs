@@ -3,7 +3,7 @@
 use crate::args::{InputArg, RunArgs};
 use crate::error::CliError;
 use crate::host::{HostTensor, io_text};
-use crate::{Console, Outcome, files, npy, random, replay};
+use crate::{Console, Outcome, files, npy, output, random, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, IoTensor};
 use drift_runtime::LoadOptions;
@@ -11,6 +11,7 @@ use std::path::Path;
 
 /// Runs `driftc run`.
 pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    files::check_regular(&args.bundle)?;
     let bundle = Bundle::open(&args.bundle)?;
     let device = replay::open_for(&bundle, args.device.as_deref())?;
     let options = LoadOptions {
@@ -22,16 +23,18 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     let mut session = device.load_with(&bundle, &options)?;
     let inputs = inputs(session.inputs(), &args.input, console)?;
     replay::run_on(&mut session, &inputs)?;
-    writeln!(console.out, "device   {}", device.info().name)?;
-    writeln!(console.out, "variant  {}", session.report().variant)?;
+    writeln!(console.out(), "device   {}", device.info().name)?;
+    writeln!(console.out(), "variant  {}", session.report().variant)?;
     if let Some(folder) = &args.output_dir {
-        files::create_folder(folder)?;
+        output::create_folder(folder)?;
     }
-    for tensor in session.outputs().to_vec() {
-        let data = replay::read(&mut session, &tensor)?;
-        writeln!(console.out, "{}  {}", io_text(&tensor), summary(&data))?;
+    let outputs = session.outputs().to_vec();
+    let files = output::file_names(outputs.iter().map(|tensor| tensor.name.as_str()), "npy");
+    for (tensor, file) in outputs.iter().zip(files) {
+        let data = replay::read(&mut session, tensor)?;
+        writeln!(console.out(), "{}  {}", io_text(tensor), summary(&data))?;
         if let Some(folder) = &args.output_dir {
-            files::write(&folder.join(files::file_name(&tensor.name, "npy")), &npy::write(&data))?;
+            output::write(&folder.join(file), &npy::write(&data))?;
         }
     }
     Ok(Outcome::Fine)
@@ -78,6 +81,14 @@ pub fn read_tensor(path: &Path) -> Result<HostTensor, CliError> {
         }
         Some("pb") => Ok(read_pb(path)?.1),
         _ => Err(CliError::TensorFile(path.to_owned())),
+    }
+}
+
+/// Reads a tensor from a `.npy` or `.pb` file with its name, which is empty where there is none.
+pub fn read_named(path: &Path) -> Result<(String, HostTensor), CliError> {
+    match path.extension() {
+        Some(extension) if extension == "pb" => read_pb(path),
+        _ => Ok((String::new(), read_tensor(path)?)),
     }
 }
 
@@ -129,14 +140,14 @@ mod tests {
 
     fn prepare(given: &[&str]) -> Result<Vec<HostTensor>, CliError> {
         let given: Vec<InputArg> = given.iter().map(|arg| arg.parse().unwrap()).collect();
-        let mut console = Console { out: &mut Vec::new(), err: &mut Vec::new() };
-        inputs(&declared(), &given, &mut console)
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        inputs(&declared(), &given, &mut Console::new(&mut out, &mut err))
     }
 
     fn stored(element: HostElement, shape: &[u64]) -> tempfile::NamedTempFile {
         let file = tempfile::Builder::new().suffix(".npy").tempfile().unwrap();
         let tensor = random::tensor("x", element, shape).unwrap();
-        files::write(file.path(), &npy::write(&tensor)).unwrap();
+        output::write(file.path(), &npy::write(&tensor)).unwrap();
         file
     }
 

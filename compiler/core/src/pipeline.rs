@@ -51,6 +51,8 @@ pub struct CompileOptions {
     pub disabled: Vec<String>,
     /// Run the SPIR-V optimiser.
     pub optimize: bool,
+    /// What was decided before the graph came here, as flags for the bundle's provenance.
+    pub import_flags: Vec<String>,
 }
 
 /// What a bundle says about its model.
@@ -476,6 +478,7 @@ fn flags(options: &CompileOptions) -> Vec<String> {
     let mut disabled = options.disabled.clone();
     disabled.sort();
     flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));
+    flags.extend(options.import_flags.iter().cloned());
     flags
 }
 
@@ -549,8 +552,13 @@ pub fn emit_stage(
 fn layouts_text(graph: &Graph, layouts: &LayoutMap) -> String {
     layouts
         .iter()
-        .map(|(value, layout)| format!("{}: {}\n", graph.value(*value).name, layout.describe()))
+        .map(|(value, layout)| format!("{}: {}\n", one_line(&graph.value(*value).name), layout.describe()))
         .collect()
+}
+
+/// A model's name for something, which may hold anything, as part of a line.
+fn one_line(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
 }
 
 /// One line a launch; those at load first, as `init`.
@@ -564,7 +572,7 @@ pub fn program_text(program: &Program) -> String {
         text.push_str(&format!(
             "{index} {} {} workgroups {x}x{y}x{z} of {a}x{b}x{c}: {}\n",
             step.call.kernel.name,
-            step.name,
+            one_line(&step.name),
             layouts_of(step)
         ));
     }
@@ -598,8 +606,8 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
             emit::Place::Texture(index) => format!("texture {index}"),
         };
         let within = storage.within.map(|within| &program.storages[within.storage as usize].name);
-        let within = within.map_or(String::new(), |name| format!(" (within {name})"));
-        let name = &storage.name;
+        let within = within.map_or(String::new(), |name| format!(" (within {})", one_line(name)));
+        let name = one_line(&storage.name);
         lines.push((
             size,
             first,
@@ -612,11 +620,11 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
         text.push_str("in place:\n");
     }
     for &step in &plan.in_place {
-        text.push_str(&format!("{step:>6} {}\n", program.steps[step].name));
+        text.push_str(&format!("{step:>6} {}\n", one_line(&program.steps[step].name)));
     }
     let most = plan.live_bytes.iter().copied().max().unwrap_or(0);
     if let Some(peak) = plan.live_bytes.iter().position(|&bytes| bytes == most).filter(|_| most > 0) {
-        let step = program.steps.get(peak).map_or("the end", |step| &step.name);
+        let step = program.steps.get(peak).map_or("the end".to_owned(), |step| one_line(&step.name));
         text.push_str(&format!("most is alive at step {peak}, {step}: {most} B\n"));
         lines.retain(|&(_, first, last, _)| (first..=last).contains(&peak));
         lines.sort_by_key(|&(size, ..)| std::cmp::Reverse(size));

@@ -1,6 +1,7 @@
 //! Why a model could not be imported, in the model's own words.
 
 use crate::budget::Exceeded;
+use crate::free::FreeDim;
 use crate::source::SourceError;
 use crate::tensor::TensorError;
 use drift_ir::graph::EditError;
@@ -71,6 +72,12 @@ pub enum ImportError {
         name: String,
         /// The size given.
         size: u64,
+    },
+    /// Free dimensions that only the caller can give a size.
+    #[error("{}; pass {}", free_places(dims), free_flags(dims))]
+    FreeDims {
+        /// All of them, in the order in which the inputs name them.
+        dims: Vec<FreeDim>,
     },
     /// Data whose shapes cannot be those of the model's inputs.
     #[error("input `{input}`: {reason}")]
@@ -271,6 +278,23 @@ fn known_dims(known: &[String]) -> String {
         [] => "all its sizes are fixed".to_owned(),
         _ => format!("it has `{}`", known.join("`, `")),
     }
+}
+
+fn free_places(dims: &[FreeDim]) -> String {
+    let names: Vec<String> = dims.iter().map(FreeDim::to_string).collect();
+    let (noun, verb) = if dims.len() == 1 { ("dimension", "has") } else { ("dimensions", "have") };
+    format!("the free {noun} {} {verb} no size", names.join(", "))
+}
+
+fn free_flags(dims: &[FreeDim]) -> String {
+    let flags: Vec<String> = dims.iter().map(|dim| format!("--dim {}=N", quoted(&dim.name))).collect();
+    flags.join(" ")
+}
+
+/// As a shell takes it for one word.
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/:+,@%".contains(c);
+    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
 /// Prints nodes line by line, operators that are missing for the same reason together.

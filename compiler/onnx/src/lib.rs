@@ -1,19 +1,21 @@
 //! ONNX bytes to drift-ir.
 //!
 //! [`ModelSource`] maps a model and the data files beside it, [`import`] turns it into a graph. [`inputs`] and
-//! [`outputs`] list what the file declares, [`infer_dims_from_inputs`] binds free dimensions to the shapes of data, and
-//! [`read_tensor_pb`] and [`write_tensor_pb`] serve the tensors of the ONNX backend-test layout.
+//! [`outputs`] list what the file declares, [`infer_dims_from_inputs`] binds free dimensions to the shapes of data,
+//! [`default_dims`] says what becomes of the others, [`ModelSource::bind`] makes an input a constant, and [`read_tensor_pb`] and [`write_tensor_pb`] serve the tensors of the ONNX backend-test layout.
 //!
 //! Files are not trusted: whatever their bytes are, the result is a graph or an error that names the node or tensor.
 //! There is one function per operator, in `ops`, listed in one table; what differs between operator sets stands in its
 //! documentation. What the compiler makes of the graph is not known here.
 
 mod attributes;
+mod bind;
 mod budget;
 mod data_type;
 mod dims;
 mod error;
 mod formula;
+mod free;
 mod import;
 mod interface;
 mod loops;
@@ -32,6 +34,7 @@ mod wire;
 pub use budget::Exceeded;
 pub use error::{ImportError, NodeError, UnsupportedNode};
 pub use formula::Formula;
+pub use free::{FreeDim, default_dims};
 pub use import::{DimBinding, ImportOptions, Imported, Warning, import};
 pub use interface::{DeclaredDim, Port, free_dims, infer_dims_from_inputs, inputs, outputs};
 pub use source::{ExternalError, ModelSource, SourceError};

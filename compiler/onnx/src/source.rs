@@ -32,6 +32,12 @@ pub enum SourceError {
         /// The path.
         path: PathBuf,
     },
+    /// A file that another process wrote to while it was read.
+    #[error("`{}` changed while it was read; compile again when nothing writes to it", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The bytes are no ONNX model.
     #[error("the file is not a readable ONNX model")]
     Wire(#[from] WireError),
@@ -190,6 +196,16 @@ impl ModelSource {
         self.maps.iter().for_each(Mapped::release_pages);
     }
 
+    /// Refuses files whose length or time is no longer that of the moment when they were mapped: what was read from them
+    /// may be a mixture. A file system keeps times in steps, so that whoever must be sure compares [`ModelSource::parts`]
+    /// too.
+    pub fn check_unchanged(&self) -> Result<(), SourceError> {
+        match self.maps.iter().find(|map| map.is_changed()) {
+            Some(map) => Err(SourceError::Changed { path: map.path().to_owned() }),
+            None => Ok(()),
+        }
+    }
+
     /// The decoded model.
     pub(crate) fn model(&self) -> &ModelProto {
         &self.model
@@ -203,6 +219,11 @@ impl ModelSource {
         let file = file.ok_or(ExternalError::NoFolder).map_err(|reason| external_error(tensor, reason))?;
         let range = place.range(expected, file.len() as u64);
         Ok(file.slice(range.map_err(|reason| external_error(tensor, reason))?))
+    }
+
+    /// The decoded model, for a caller that decides more than the file does.
+    pub(crate) fn model_mut(&mut self) -> &mut ModelProto {
+        &mut self.model
     }
 
     fn map_external(&mut self, tensor: &TensorProto, folder: Option<&Path>) -> Result<(), SourceError> {

@@ -102,15 +102,19 @@ pub fn read_tensor_pb(bytes: impl Into<Bytes>) -> Result<(String, Tensor), Tenso
 
 /// The content of a `.pb` file with this tensor.
 pub fn write_tensor_pb(name: &str, tensor: &Tensor) -> Vec<u8> {
-    let proto = TensorProto {
+    proto(name, tensor).encode_to_vec()
+}
+
+/// The message that holds this tensor.
+pub(crate) fn proto(name: &str, tensor: &Tensor) -> TensorProto {
+    TensorProto {
         // Sizes come from data in memory, so they are far below the sign bit.
         dims: tensor.shape().iter().map(|&size| size as i64).collect(),
         data_type: DataType::code_of(tensor.element()),
         name: name.to_owned(),
         raw_data: Some(tensor.bytes().clone()),
         ..TensorProto::default()
-    };
-    proto.encode_to_vec()
+    }
 }
 
 /// Reads a tensor of a model; without a source, external data are refused.

@@ -116,19 +116,29 @@ impl BundleWriter {
 
     /// As [`BundleWriter::finish`]. `progress` is told how many bytes of weights are written, and how many there are,
     /// after each piece of a few megabytes.
-    pub fn finish_with(
+    pub fn finish_with(self, path: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<(), BundleError> {
+        self.validate()?;
+        let mut partial = PartialFile::create(path)?;
+        let name = partial.path.clone();
+        self.finish_into(&mut partial.file, &name, progress)?;
+        partial.rename_to(path)
+    }
+
+    /// Validates the bundle and writes it into an empty file that the caller gives a name; `path` is for messages.
+    pub fn finish_into(
         mut self,
+        file: &mut File,
         path: &Path,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<(), BundleError> {
+        let failed = |source| BundleError::Io { action: "write", path: path.to_owned(), source };
         self.validate()?;
-        let mut file = PartialFile::create(path)?;
-        file.write(&[0; PAGE_BYTES as usize])?;
-        let hash = self.write_weights(&mut |bytes| file.write(bytes), progress)?;
+        file.write_all(&[0; PAGE_BYTES as usize]).map_err(failed)?;
+        let hash = self.write_weights(&mut |bytes| file.write_all(bytes).map_err(failed), progress)?;
         let (header, tail) = self.seal(hash)?;
-        file.write(&tail)?;
-        file.write_at_start(&header.encode())?;
-        file.rename_to(path)
+        file.write_all(&tail).map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        file.write_all(&header.encode()).map_err(failed)
     }
 
     /// Validates the bundle and returns its bytes.
@@ -222,15 +232,6 @@ impl PartialFile {
             path: target.to_owned(),
             source: std::io::ErrorKind::AlreadyExists.into(),
         })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
-        self.file.write_all(bytes).map_err(|source| self.error("write", source))
-    }
-
-    fn write_at_start(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
-        self.file.seek(SeekFrom::Start(0)).map_err(|source| self.error("seek in", source))?;
-        self.write(bytes)
     }
 
     fn rename_to(mut self, path: &Path) -> Result<(), BundleError> {

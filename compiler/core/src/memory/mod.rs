@@ -113,7 +113,9 @@ pub enum MemoryError {
         align: u64,
     },
     /// The sizes do not fit into 64 bits.
-    #[error("the activations need more than 2^64 bytes together; bound the free dims with --dim NAME=LO..HI")]
+    #[error(
+        "the activations need more than 2^64 bytes together; give the free dims smaller sizes with --dim NAME=N"
+    )]
     TooLarge,
     /// A plan with another number of entries than there are tensors.
     #[error("the plan places {placed} tensors, expected {expected}")]

@@ -4,6 +4,7 @@
 //! unwrap freely, which clippy allows below `cfg(test)` only.
 #![cfg(test)]
 
+mod bind;
 mod bombs;
 mod build;
 mod cases;

@@ -1,0 +1,231 @@
+//! The values that flags take, and how they are written.
+
+use clap::ValueEnum;
+use drift_bundle::manifest::Target;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A GPU API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TargetArg {
+    /// SPIR-V
+    Vulkan,
+    /// Metal Shading Language
+    Metal,
+    /// WGSL
+    Webgpu,
+    /// OpenCL C
+    Opencl,
+}
+
+impl From<TargetArg> for Target {
+    fn from(target: TargetArg) -> Self {
+        match target {
+            TargetArg::Vulkan => Self::Vulkan,
+            TargetArg::Metal => Self::Metal,
+            TargetArg::Webgpu => Self::WebGpu,
+            TargetArg::Opencl => Self::OpenCl,
+        }
+    }
+}
+
+/// Type of arithmetic and activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// Single
+    F32,
+    /// Half; sums stay in single
+    F16,
+}
+
+/// Type of stored weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WeightsArg {
+    /// Single
+    F32,
+    /// Half
+    F16,
+    /// 8 bits, scaled per channel
+    #[value(hide = true)]
+    Q8,
+    /// 8 bits in attention, 4 bits in the embedding and feed-forward layers
+    #[value(name = "844", hide = true)]
+    Q844,
+}
+
+/// Where activations live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// By cost
+    #[default]
+    Auto,
+    /// Storage buffers
+    Buffer,
+    /// 2D textures
+    Texture2d,
+    /// Texel buffers
+    ImageBuffer,
+    /// Arrays of 2D textures
+    TextureArray,
+    /// 3D textures
+    Texture3d,
+}
+
+/// Where weights live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WeightsLayoutArg {
+    /// As the profile prefers
+    #[default]
+    Auto,
+    /// Storage buffers
+    Buffer,
+    /// Texel buffers
+    ImageBuffer,
+    /// 2D textures
+    Texture2d,
+    /// Four 2D textures, which are read together
+    FourTextures,
+}
+
+/// `MODEL.onnx`, or `NAME=MODEL.onnx`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelArg {
+    /// The name of its entry, where one is given.
+    pub entry: Option<String>,
+    /// The model.
+    pub path: PathBuf,
+}
+
+impl FromStr for ModelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        };
+        match text.split_once('=') {
+            Some((name, "")) if is_name(name) => Err("expected NAME=MODEL.onnx".to_owned()),
+            Some((name, path)) if is_name(name) => {
+                Ok(Self { entry: Some(name.to_owned()), path: PathBuf::from(path) })
+            }
+            _ => Ok(Self { entry: None, path: PathBuf::from(text) }),
+        }
+    }
+}
+
+/// The size of a free dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DimSize {
+    /// One size.
+    Fixed(u64),
+    /// Any size from the first to the second, both included.
+    Range(u64, u64),
+}
+
+/// `NAME=N` or `NAME=LO..HI`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DimArg {
+    /// Name as the model writes it.
+    pub name: String,
+    /// Its size.
+    pub size: DimSize,
+}
+
+impl FromStr for DimArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The name may itself hold an equals sign or be an expression; a size never does.
+        let (name, size) = text
+            .rsplit_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| "expected NAME=N, such as batch=1 or sequence=128".to_owned())?;
+        let number = |digits: &str| match digits.parse::<u64>() {
+            Ok(number) => Ok(number),
+            Err(_) => Err(format!("`{digits}` is not a size; expected NAME=N")),
+        };
+        let size = match size.split_once("..") {
+            None => DimSize::Fixed(number(size)?),
+            Some((low, high)) => match (number(low)?, number(high)?) {
+                (low, high) if low > high => return Err(format!("the range {low}..{high} is empty")),
+                (low, high) if low == high => DimSize::Fixed(low),
+                (low, high) => DimSize::Range(low, high),
+            },
+        };
+        Ok(Self { name: name.to_owned(), size })
+    }
+}
+
+/// `NAME=VALUE`, or `NAME=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindArg {
+    /// The input's name as the model writes it, after its entry's where there are several.
+    pub name: String,
+    /// One element, or the name of a file.
+    pub value: String,
+}
+
+impl FromStr for BindArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("expected NAME=VALUE or NAME=FILE, such as rate=16000 or mask=mask.npy".to_owned()),
+        }
+    }
+}
+
+/// `NAME=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputArg {
+    /// The input's name as the model writes it.
+    pub name: String,
+    /// Its data.
+    pub file: PathBuf,
+}
+
+impl FromStr for InputArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+                Ok(Self { name: name.to_owned(), file: PathBuf::from(file) })
+            }
+            _ => Err("expected NAME=FILE, such as image=cat.npy".to_owned()),
+        }
+    }
+}
+
+/// A stage to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// The graph after simplification and fusion.
+    Graph,
+    /// Layouts of all values.
+    Layout,
+    /// Dispatches in order.
+    Program,
+    /// The memory plan.
+    Memory,
+    /// Every shader as a file in a folder.
+    Shaders(PathBuf),
+}
+
+impl FromStr for Emit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.split_once(':')) {
+            ("graph", _) => Ok(Self::Graph),
+            ("layout", _) => Ok(Self::Layout),
+            ("program", _) => Ok(Self::Program),
+            ("memory", _) => Ok(Self::Memory),
+            (_, Some(("shaders", folder))) if !folder.is_empty() => Ok(Self::Shaders(PathBuf::from(folder))),
+            _ => Err("expected graph, layout, program, memory or shaders:DIR".to_owned()),
+        }
+    }
+}

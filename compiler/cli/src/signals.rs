@@ -1,0 +1,59 @@
+//! What is left to do when a signal ends the process: partial files go.
+
+use crate::output;
+use std::io;
+
+/// From now on, signals that end the process remove its partial files first. What the caller of the program has chosen
+/// to ignore (`nohup`, jobs in the background) stays ignored.
+#[cfg(unix)]
+pub fn clean_up_on_signals() -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    let ignored = ignored();
+    let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !ignored.contains(signal));
+    let wanted: Vec<i32> = wanted.collect();
+    // Registered by the thread itself: where none can be started, signals keep their effect.
+    let wait = move || {
+        let Ok(mut signals) = Signals::new(wanted) else { return };
+        if let Some(signal) = signals.forever().next() {
+            output::remove_partial_files();
+            // The process ends by the signal, as its caller expects.
+            let _ended = emulate_default_handler(signal);
+            std::process::exit(128 + signal);
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+}
+
+/// Elsewhere the next run removes what an interrupted one left.
+#[cfg(not(unix))]
+pub fn clean_up_on_signals() -> io::Result<()> {
+    Ok(())
+}
+
+/// Signals that this process ignores, as Linux says; other systems do not tell without unsafe calls.
+#[cfg(unix)]
+fn ignored() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_in(&status)
+}
+
+#[cfg(unix)]
+fn ignored_in(status: &str) -> Vec<i32> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_their_mask() {
+        assert_eq!(ignored_in("Name:\tdriftc\nSigIgn:\t0000000000001001\n"), [1, 13]);
+        assert!(ignored_in("Name:\tdriftc\n").is_empty());
+    }
+}

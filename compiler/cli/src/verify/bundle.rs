@@ -1,0 +1,62 @@
+//! Bundles as they ship: replayed on stored inputs, compared with stored outputs.
+
+use super::{Devices, Differences, data, differences};
+use crate::args::VerifyArgs;
+use crate::dataset::Case;
+use crate::error::CliError;
+use crate::replay;
+use crate::report::{ModelJson, Status};
+use drift_bundle::Bundle;
+use drift_bundle::manifest::{DeviceElement, Entry, HostElement, IoTensor, Requirement, Target};
+use drift_runtime::LoadOptions;
+
+pub(super) fn check(
+    case: &Case,
+    target: Option<Target>,
+    devices: &mut Devices<'_>,
+    args: &VerifyArgs,
+) -> Result<ModelJson, CliError> {
+    if !case.data_sets.iter().any(|set| !set.outputs.is_empty()) {
+        return Err(CliError::NoStoredOutputs(case.path.clone()));
+    }
+    let bundle = Bundle::open(&case.path)?;
+    let target = target.unwrap_or_else(|| replay::target_for(&bundle));
+    let device = devices.of(target)?;
+    let options = LoadOptions { entry: args.entry.clone(), verify_weights: true, ..LoadOptions::default() };
+    let mut session = device.load_with(&bundle, &options)?;
+    let report = session.report().clone();
+    let mut entries = bundle.manifest().entries.iter();
+    let entry = entries.find(|entry| entry.target == target && entry.name == report.entry);
+    let half = bundle.manifest().provenance.flags.iter().any(|flag| flag.contains("f16"))
+        || entry.is_some_and(|entry| uses_half(entry, &report.variant));
+    let names =
+        |tensors: &[IoTensor]| -> Vec<String> { tensors.iter().map(|tensor| tensor.name.clone()).collect() };
+    let (inputs, outputs) = (names(session.inputs()), names(session.outputs()));
+    let mut all = Differences::default();
+    for set in case.data_sets.iter().filter(|set| !set.outputs.is_empty()) {
+        let given = data::in_order(&set.folder, "input", &set.inputs, &inputs)?;
+        let expected = data::outputs(set, &outputs)?;
+        all.add(differences(&mut session, &given, &expected, args.tolerance(half))?);
+    }
+    Ok(ModelJson {
+        name: case.name.clone(),
+        target: target.name(),
+        device: Some(device.info().name.clone()),
+        variant: Some(report.variant),
+        status: if all.pass() { Status::Pass } else { Status::Fail },
+        outputs: all.report(),
+        reason: None,
+        warnings: Vec::new(),
+        first_wrong_node: None,
+    })
+}
+
+/// Whether halves stand at the boundary of a variant, or in its arithmetic.
+fn uses_half(entry: &Entry, variant: &str) -> bool {
+    let outside = entry.inputs.iter().chain(&entry.outputs).any(|tensor| tensor.element == HostElement::F16);
+    let inside = entry.variants.iter().filter(|known| known.name == variant).any(|variant| {
+        variant.requires.contains(&Requirement::F16)
+            || variant.inputs.iter().chain(&variant.outputs).any(|io| io.element == DeviceElement::F16)
+    });
+    outside || inside
+}

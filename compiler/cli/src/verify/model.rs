@@ -1,0 +1,234 @@
+//! Models: compiled, replayed, and compared with stored outputs or with the reference evaluator.
+
+use super::{Differences, data, differences};
+use crate::args::{CompileFlags, PrecisionArg, VerifyArgs, WeightsArg};
+use crate::bind::Bindings;
+use crate::compare::Tolerance;
+use crate::dataset::{Case, DataSet};
+use crate::error::CliError;
+use crate::host::{self, HostTensor};
+use crate::model::{self, Dims, Model};
+use crate::report::{ModelJson, Status};
+use crate::{Console, per_node, random, replay};
+use drift_bundle::Bundle;
+use drift_bundle::manifest::Target;
+use drift_ir::{ElementType, Graph, Tensor, ValueId};
+use drift_onnx::{DimBinding, ImportError, ModelSource};
+use drift_runtime::{Device, Session};
+
+pub(super) fn check(
+    case: &Case,
+    target: Target,
+    device: &Device,
+    args: &VerifyArgs,
+    console: &mut Console<'_>,
+) -> Result<ModelJson, CliError> {
+    let all_inputs = input_names(&model::open(&case.path)?, case)?;
+    let (source, bindings) = model::open_bound(&case.path, &args.flags)?;
+    let open_inputs = input_names(&source, case)?;
+    Check { case, target, device, args, source, bindings, all_inputs, open_inputs }.run(console)
+}
+
+fn input_names(source: &ModelSource, case: &Case) -> Result<Vec<String>, CliError> {
+    let ports = drift_onnx::inputs(source).map_err(|error| CliError::model(&case.path, error))?;
+    Ok(ports.into_iter().map(|port| port.name).collect())
+}
+
+/// One model on one target.
+struct Check<'a> {
+    case: &'a Case,
+    target: Target,
+    device: &'a Device,
+    args: &'a VerifyArgs,
+    source: ModelSource,
+    bindings: Bindings,
+    /// The inputs that the file has.
+    all_inputs: Vec<String>,
+    /// Those that `--bind` does not make constants.
+    open_inputs: Vec<String>,
+}
+
+/// A model compiled for one binding of its free dimensions, ready to replay.
+struct Subject {
+    dims: Dims,
+    graph: Graph,
+    session: Session,
+    tolerance: Tolerance,
+    warnings: Vec<String>,
+}
+
+impl Check<'_> {
+    fn run(&self, console: &mut Console<'_>) -> Result<ModelJson, CliError> {
+        let data_sets: Vec<Option<&DataSet>> = match self.case.data_sets.as_slice() {
+            [] => vec![None],
+            sets => sets.iter().map(Some).collect(),
+        };
+        let mut outputs = Differences::default();
+        let (mut first_wrong_node, mut variant, mut warnings) = (None, None, Vec::new());
+        let mut subject: Option<Subject> = None;
+        for data in data_sets {
+            let stored = data.map(|data| self.stored_inputs(data)).transpose()?;
+            let dims = self.dims(data, stored.as_deref().unwrap_or_default())?;
+            let ready = match subject.take() {
+                Some(ready) if ready.dims == dims => ready,
+                _ => self.prepare(dims, console)?,
+            };
+            let subject = subject.insert(ready);
+            let inputs = inputs(&subject.graph, stored)?;
+            let expected = self.expected(&subject.graph, data, &inputs)?;
+            outputs.add(differences(&mut subject.session, &inputs, &expected, subject.tolerance)?);
+            if self.args.per_node && first_wrong_node.is_none() {
+                first_wrong_node = self.first_wrong_node(subject, &inputs)?;
+            }
+            variant = Some(subject.session.report().variant.clone());
+            warnings.clone_from(&subject.warnings);
+        }
+        let passes = first_wrong_node.is_none() && outputs.pass();
+        Ok(ModelJson {
+            name: self.case.name.clone(),
+            target: self.target.name(),
+            device: Some(self.device.info().name.clone()),
+            variant,
+            status: if passes { Status::Pass } else { Status::Fail },
+            outputs: outputs.report(),
+            reason: None,
+            warnings,
+            first_wrong_node,
+        })
+    }
+
+    /// Stored inputs with the names that the model gives them. A data set may hold those that became constants too, and
+    /// must agree with them.
+    fn stored_inputs(&self, data: &DataSet) -> Result<Vec<(String, HostTensor)>, CliError> {
+        let is_whole = data.inputs.len() == self.all_inputs.len();
+        let names = if is_whole { &self.all_inputs } else { &self.open_inputs };
+        let tensors = data::in_order(&data.folder, "input", &data.inputs, names)?;
+        let mut open = Vec::new();
+        for (name, tensor) in names.iter().zip(tensors) {
+            match self.bindings.constants.get(name) {
+                None => open.push((name.clone(), tensor)),
+                Some(constant) if HostTensor::from_ir(constant)? == tensor => {}
+                Some(_) => {
+                    let folder = data.folder.display();
+                    let reason = format!("the data in {folder} give it another value");
+                    return Err(CliError::Bind { name: name.clone(), reason });
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    /// Sizes from the data and from the command line, which must agree. Bounds stay bounds, so that they are what is
+    /// verified.
+    fn dims(&self, data: Option<&DataSet>, stored: &[(String, HostTensor)]) -> Result<Dims, CliError> {
+        let shapes: Vec<(&str, &[u64])> =
+            stored.iter().map(|(name, tensor)| (name.as_str(), tensor.shape())).collect();
+        let mut dims = drift_onnx::infer_dims_from_inputs(&self.source, &shapes)
+            .map_err(|source| self.import_error(source))?;
+        for (name, given) in &self.bindings.dims {
+            let found = dims.insert(name.clone(), *given);
+            let Some(DimBinding::Fixed(size)) = found else { continue };
+            let agrees = match given {
+                DimBinding::Fixed(given) => *given == size,
+                DimBinding::Range(low, high) => (*low..=*high).contains(&size),
+            };
+            if !agrees {
+                let by = data.map_or_else(String::new, |data| data.folder.display().to_string());
+                return Err(CliError::DimContradicted { dim: name.clone(), by, size });
+            }
+        }
+        Ok(dims)
+    }
+
+    fn prepare(&self, dims: Dims, console: &mut Console<'_>) -> Result<Subject, CliError> {
+        let model = model::import(&self.source, dims.clone()).map_err(|source| self.import_error(source))?;
+        model.tell(Some(&self.case.name), console)?;
+        let Model { graph, identity, mut warnings, .. } = model;
+        let half = uses_half(&graph, &self.args.flags);
+        let (session, more) = self.compile(graph.clone(), identity)?;
+        for warning in &more {
+            console.warning(&format!("{}: {warning}", self.case.name))?;
+        }
+        warnings.extend(more);
+        Ok(Subject { dims, graph, session, tolerance: self.args.tolerance(half), warnings })
+    }
+
+    /// A session of the compiled graph, and what the compiler warned of.
+    fn compile(
+        &self,
+        graph: Graph,
+        identity: drift_compiler::ModelIdentity,
+    ) -> Result<(Session, Vec<String>), CliError> {
+        let options = model::options(&self.args.flags, vec![self.target]);
+        let compiled = drift_compiler::compile(graph, identity, &options)
+            .map_err(|source| CliError::compile(&self.case.path, source))?;
+        let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
+        let bundle = Bundle::from_bytes(bytes).map_err(CliError::emitted)?;
+        Ok((self.device.load(&bundle)?, compiled.report.warnings))
+    }
+
+    fn expected(
+        &self,
+        graph: &Graph,
+        data: Option<&DataSet>,
+        inputs: &[HostTensor],
+    ) -> Result<Vec<HostTensor>, CliError> {
+        match data {
+            Some(data) if !data.outputs.is_empty() => {
+                let names: Vec<String> =
+                    graph.outputs().iter().map(|id| graph.value(*id).name.clone()).collect();
+                data::outputs(data, &names)
+            }
+            Some(_) | None => {
+                let outputs = drift_ir::eval::run(graph, &ir_tensors(inputs)?)
+                    .map_err(|source| self.reference_error(source))?;
+                outputs.iter().map(HostTensor::from_ir).collect()
+            }
+        }
+    }
+
+    fn first_wrong_node(&self, subject: &Subject, inputs: &[HostTensor]) -> Result<Option<String>, CliError> {
+        let tensors = ir_tensors(inputs)?;
+        let observed =
+            per_node::observe(&subject.graph, &tensors).map_err(|source| self.reference_error(source))?;
+        let identity = model::identity(&self.source, &subject.graph);
+        let all = per_node::with_all_outputs(&subject.graph, &observed)
+            .map_err(|source| self.import_error(ImportError::Graph(Box::new(source))))?;
+        let (mut session, _) = self.compile(all, identity)?;
+        replay::run_on(&mut session, inputs)?;
+        per_node::first_wrong(&subject.graph, &observed, &mut session, subject.tolerance)
+    }
+
+    fn import_error(&self, source: ImportError) -> CliError {
+        CliError::model(&self.case.path, source)
+    }
+
+    fn reference_error(&self, source: drift_ir::eval::EvalError) -> CliError {
+        CliError::reference(&self.case.path, source)
+    }
+}
+
+/// Stored inputs, or random ones for the shapes that the graph has.
+fn inputs(graph: &Graph, stored: Option<Vec<(String, HostTensor)>>) -> Result<Vec<HostTensor>, CliError> {
+    if let Some(stored) = stored {
+        return Ok(stored.into_iter().map(|(_, tensor)| tensor).collect());
+    }
+    let random = |id: &ValueId| {
+        let value = graph.value(*id);
+        let tensor = host::io_tensor(&value.name, &value.ty)?;
+        random::tensor(&tensor.name, tensor.element, &tensor.shape)
+            .map_err(|source| CliError::Tensor { name: value.name.clone(), source })
+    };
+    graph.inputs().iter().map(random).collect()
+}
+
+fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {
+    Ok(tensors.iter().map(HostTensor::to_ir).collect::<Result<_, _>>()?)
+}
+
+/// Whether halves stand anywhere between the inputs and the outputs.
+fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
+    let asked = flags.precision == Some(PrecisionArg::F16)
+        || matches!(flags.weights, Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q844));
+    asked || graph.values().any(|(_, value)| value.ty.element == ElementType::F16)
+}

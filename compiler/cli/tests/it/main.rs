@@ -1,0 +1,9 @@
+//! `driftc` as a process: what its help promises, what it leaves behind, and how it ends.
+#![cfg(test)]
+#![cfg(unix)]
+
+mod build;
+mod files;
+mod help;
+mod hostile;
+mod verify;

@@ -1,0 +1,28 @@
+//! Binds an input to a constant: from then on the model has it as an initializer.
+//!
+//! Nothing that reads the model needs to know: an initializer is no input, it folds, decides branches and gives sizes.
+
+use crate::error::ImportError;
+use crate::import::DimBinding;
+use crate::interface::{self, infer_dims_from_inputs};
+use crate::source::ModelSource;
+use crate::tensor;
+use drift_ir::Tensor;
+use std::collections::BTreeMap;
+
+impl ModelSource {
+    /// Makes the input called `name` the constant `value`, whose type and shape must be those that the model declares.
+    /// Returns the sizes that the shape gives to free dimensions, which other inputs may have too.
+    pub fn bind(&mut self, name: &str, value: &Tensor) -> Result<BTreeMap<String, DimBinding>, ImportError> {
+        let dims = infer_dims_from_inputs(self, &[(name, value.shape())])?;
+        let port = interface::inputs(self)?.into_iter().find(|port| port.name == name);
+        if let Some(port) = port.filter(|port| port.element != value.element()) {
+            let (wanted, found) = (port.element.name(), value.element().name());
+            let reason = format!("the value is {found}, the model wants {wanted}");
+            return Err(ImportError::InputData { input: name.to_owned(), reason });
+        }
+        let graph = self.model_mut().graph.as_mut().ok_or(ImportError::NoGraph)?;
+        graph.initializer.push(tensor::proto(name, value));
+        Ok(dims)
+    }
+}
