@@ -24,12 +24,12 @@ pub(crate) fn run(
     let target = device.info().kind.target();
     let flags = CompileFlags { profile: vec![profile_of(whole, measured)], ..args.flags.clone() };
     let exact = CompileFlags { precision: Some(PrecisionArg::F32), ..flags.clone() };
-    let reference = outputs(&subject.compile(target, &exact)?, device)?;
+    let reference = outputs(&subject.compile(target, &exact)?.0, device)?;
     let mut lines = vec![line("nothing", whole, measured, device, &reference)?];
     for technique in TECHNIQUES {
         let mut flags = flags.clone();
         flags.disable.push(technique.name.to_owned());
-        let bundle = subject.compile(target, &flags)?;
+        let (bundle, _) = subject.compile(target, &flags)?;
         if program(&bundle, measured) == program(whole, measured) {
             continue;
         }

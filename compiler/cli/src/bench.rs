@@ -34,9 +34,11 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     let target = args.target.map_or(Target::Vulkan, Target::from);
     let device = replay::open(target, args.device.as_deref())?;
     let subject = Subject::import(args, console)?;
-    let bundle = subject.compile(target, &args.flags)?;
+    let (bundle, warnings) = subject.compile(target, &args.flags)?;
+    warnings.iter().try_for_each(|warning| console.warning(warning))?;
     let measured = measure(&bundle, &device, args)?;
     let mut report = measured.report(args);
+    report.warnings = subject.model.warnings.iter().chain(&warnings).cloned().collect();
     if args.ablate {
         report.ablation = ablate::run(args, &device, &subject, (&bundle, &measured))?;
     }
@@ -67,15 +69,20 @@ impl<'a> Subject<'a> {
         Ok(Self { path, model })
     }
 
-    /// A bundle of the model.
-    pub(crate) fn compile(&self, target: Target, flags: &CompileFlags) -> Result<Bundle, CliError> {
+    /// A bundle of the model, and what the compiler warned of.
+    pub(crate) fn compile(
+        &self,
+        target: Target,
+        flags: &CompileFlags,
+    ) -> Result<(Bundle, Vec<String>), CliError> {
         let _progress = Progress::spinner("compiling");
         let Model { graph, identity, .. } = &self.model;
         let options = model::options(flags, vec![target]);
         let compiled = drift_compiler::compile(graph.clone(), identity.clone(), &options)
             .map_err(|source| CliError::compile(self.path, source))?;
         let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
-        Bundle::from_bytes(bytes).map_err(CliError::emitted)
+        let bundle = Bundle::from_bytes(bytes).map_err(CliError::emitted)?;
+        Ok((bundle, compiled.report.warnings))
     }
 }
 
@@ -276,6 +283,7 @@ impl Measured {
             peak_device_bytes: self.peak_device_bytes,
             kept_device_bytes: self.kept_device_bytes,
             iterations: args.iterations,
+            warnings: Vec::new(),
             dispatches: if args.per_dispatch { self.dispatches() } else { Vec::new() },
             ablation: Vec::new(),
         }

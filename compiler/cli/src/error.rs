@@ -292,9 +292,7 @@ impl CliError {
     /// Whether the model was read and is sound, so that failing to compile or replay it is a failed check.
     pub fn is_failed_check(&self) -> bool {
         match self {
-            Self::Compile { source, .. } => {
-                matches!(**source, CompileError::Shader(_) | CompileError::Memory(_))
-            }
+            Self::Compile { source, .. } => source.is_internal(),
             Self::Runtime(source) => !is_usage(source),
             Self::Emitted(_) | Self::Reference { .. } | Self::WrongOutput { .. } | Self::Panicked(_) => true,
             _ => false,
@@ -304,28 +302,19 @@ impl CliError {
     /// Whether it is a bug of driftc, whatever the input.
     pub fn is_internal(&self) -> bool {
         match self {
-            Self::Compile { source, .. } => is_internal(source),
+            Self::Compile { source, .. } => source.is_internal(),
             Self::Panicked(_) | Self::Emitted(_) => true,
             _ => false,
         }
     }
 }
 
-/// A compiler that says what it cannot do.
+/// A compiler that says what it, or a target, cannot do.
 fn is_refusal(error: &CompileError) -> bool {
     match error {
         CompileError::Entry { source, .. } => is_refusal(source),
-        CompileError::Unsupported(_) | CompileError::Layout(_) | CompileError::Select(_) => true,
-        _ => false,
-    }
-}
-
-/// A compiler that contradicts itself.
-fn is_internal(error: &CompileError) -> bool {
-    match error {
-        CompileError::Entry { source, .. } => is_internal(source),
-        CompileError::Expand(_) | CompileError::Shader(_) => true,
-        _ => false,
+        CompileError::NoTarget | CompileError::UnknownProfile { .. } | CompileError::UnknownRule(_) => false,
+        error => !error.is_internal(),
     }
 }
 

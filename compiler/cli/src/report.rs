@@ -175,6 +175,9 @@ pub struct BenchJson {
     pub kept_device_bytes: u64,
     /// Replays measured.
     pub iterations: u32,
+    /// What the importer or the compiler warned of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// With `--per-dispatch`: the middle GPU time of each, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dispatches: Vec<DispatchJson>,

@@ -321,7 +321,7 @@ impl<'m> Importer<'m> {
         };
         let Some(condition) = condition else {
             self.note_branches(node, &label, scope);
-            let reason = "its condition is not constant; fixing free dimensions with --dim may make it so";
+            let reason = "its condition is not constant; fixing free dimensions with --dim, or an input with --bind, may make it so";
             return Err(error(NodeError::Unsupported(reason.to_owned())));
         };
         let condition = condition != 0.0;

@@ -2,6 +2,7 @@
 
 use crate::build::{Place, is_file, scaled, told, words};
 use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -18,18 +19,26 @@ fn place() -> Place {
     place
 }
 
-/// Begins to compile a model that takes its time, waits until a partial file is there, and sends a signal.
-fn interrupted(place: &Place, signal: &str) -> Child {
-    let large =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/models/tiny_mobilenetv2_legacy17/model.onnx");
-    let line = format!("{large} --target vulkan,metal,webgpu,opencl -o out/model.drift");
-    let mut child = place.driftc(words(&line)).stderr(Stdio::null()).spawn().unwrap();
+/// A model that takes its time.
+const LARGE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/models/tiny_mobilenetv2_legacy17/model.onnx");
+
+/// Begins to compile a model, and waits until a partial file is there.
+fn begun(place: &Place, model: &str) -> Child {
+    let line = format!("{model} --target vulkan,metal,webgpu,opencl -o out/model.drift");
+    let mut child = place.driftc(words(&line)).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
     while place.names("out").is_empty() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it wrote anything");
         assert!(started.elapsed() < Duration::from_secs(120), "nothing is written");
         std::thread::sleep(Duration::from_millis(1));
     }
+    child
+}
+
+/// As [`begun`], and then a signal is sent.
+fn interrupted(place: &Place, signal: &str) -> Child {
+    let child = begun(place, LARGE);
     let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     child
@@ -52,6 +61,29 @@ fn a_signal_ends_a_run_and_leaves_nothing() {
         let status = interrupted(&place, signal).wait().unwrap();
         assert_eq!(status.signal(), Some(number), "{signal}: {status}");
         assert_eq!(place.names("out"), [""; 0], "{signal}");
+    }
+}
+
+#[test]
+fn no_bundle_is_made_of_a_model_that_changes_meanwhile() {
+    let (bytes, half) = (fs::read(LARGE).unwrap(), fs::metadata(LARGE).unwrap().len() / 2);
+    let change = |path: &Path, keep_time: bool| {
+        let mut file = File::options().write(true).open(path).unwrap();
+        let time = file.metadata().unwrap().modified().unwrap();
+        // In the middle of the weights, so that everything still reads well.
+        file.seek(SeekFrom::Start(half)).unwrap();
+        file.write_all(&[!bytes[half as usize]]).unwrap();
+        file.set_modified(if keep_time { time } else { time + Duration::from_secs(1) }).unwrap();
+    };
+    for keep_time in [false, true] {
+        let place = place();
+        let path = place.file("large.onnx", &bytes);
+        let child = begun(&place, "large.onnx");
+        change(&path, keep_time);
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{}", told(&done));
+        assert!(told(&done).contains("large.onnx` changed while it was read"), "{}", told(&done));
+        assert_eq!(place.names("out"), [""; 0]);
     }
 }
 
