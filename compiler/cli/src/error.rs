@@ -271,7 +271,7 @@ impl CliError {
                 | ImportError::SparseInitializer { .. } => true,
                 ImportError::Tensor(error) => is_missing_type(error),
                 ImportError::Node { reason, .. } => match &**reason {
-                    NodeError::Unsupported(_) => true,
+                    NodeError::Unsupported(_) | NodeError::Limit(_) => true,
                     NodeError::Tensor(error) => is_missing_type(error),
                     _ => false,
                 },

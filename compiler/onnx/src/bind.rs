@@ -4,10 +4,11 @@
 
 use crate::error::ImportError;
 use crate::import::DimBinding;
-use crate::interface::{self, infer_dims_from_inputs};
+use crate::interface::{self, Port, infer_dims_from_inputs};
 use crate::source::ModelSource;
 use crate::tensor;
-use drift_ir::Tensor;
+use bytes::Bytes;
+use drift_ir::{ElementType, Tensor};
 use std::collections::BTreeMap;
 
 impl ModelSource {
@@ -16,7 +17,13 @@ impl ModelSource {
     pub fn bind(&mut self, name: &str, value: &Tensor) -> Result<BTreeMap<String, DimBinding>, ImportError> {
         let dims = infer_dims_from_inputs(self, &[(name, value.shape())])?;
         let port = interface::inputs(self)?.into_iter().find(|port| port.name == name);
-        if let Some(port) = port.filter(|port| port.element != value.element()) {
+        // Callers give doubles as f32; in the file they are doubles, so that the operators that read them agree.
+        let value = match &port {
+            Some(port) if port.is_double => &doubles(value),
+            _ => value,
+        };
+        let mismatch = |port: &Port| !port.is_double && port.element != value.element();
+        if let Some(port) = port.as_ref().filter(|port| mismatch(port)) {
             let (wanted, found) = (port.element.name(), value.element().name());
             let reason = format!("the value is {found}, the model wants {wanted}");
             return Err(ImportError::InputData { input: name.to_owned(), reason });
@@ -25,4 +32,10 @@ impl ModelSource {
         graph.initializer.push(tensor::proto(name, value));
         Ok(dims)
     }
+}
+
+fn doubles(value: &Tensor) -> Tensor {
+    let bytes: Vec<u8> = value.to_f64_vec().iter().flat_map(|value| value.to_le_bytes()).collect();
+    Tensor::new(ElementType::F64, value.shape(), Bytes::from(bytes))
+        .unwrap_or_else(|_| unreachable!("a double for each element"))
 }
