@@ -174,7 +174,13 @@ pub fn shown(seed: u64, number: u64, device: bool, specials: bool) -> String {
 pub fn one(seed: u64, number: u64, report: &mut Report) -> Result<(), Found> {
     let limits = limits_of(number, false);
     let mut choices = choices_of(seed, number);
-    let Some(made) = case(&mut choices, limits) else {
+    let made = catch_unwind(AssertUnwindSafe(|| case(&mut choices, limits))).map_err(|panic| Found {
+        number,
+        why: format!("the generator {}", panic_text(&*panic)),
+        graph: String::new(),
+        inputs: Vec::new(),
+    })?;
+    let Some(made) = made else {
         report.empty += 1;
         return Ok(());
     };

@@ -41,6 +41,7 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("layer-norm", Effect::Special),
     ("layer-norm-absorbs-scale", Effect::Special),
     ("layer-norm-absorbs-bias", Effect::Special),
+    ("norm-expands-parameters", Effect::Same),
     ("rms-norm", Effect::Special),
     ("rms-norm-absorbs-scale", Effect::Special),
     ("softmax", Effect::Special),

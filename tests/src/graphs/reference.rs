@@ -63,8 +63,9 @@ fn run(
     let given = graph.inputs().iter().copied().zip(inputs);
     let constants = graph.values().filter_map(|(id, _)| Some((id, graph.constant(id)?)));
     for (id, tensor) in given.chain(constants) {
-        // What is stored as f32 is what it is.
-        let stored = if noise.halves { noise.level(tensor.element()) / noise.scale.max(1.0) } else { 0.0 };
+        // Inputs that are stored as f32 are what they are; constants may be combined with others, and rounded again.
+        let exact = !noise.halves && graph.constant(id).is_none();
+        let stored = if exact { 0.0 } else { noise.level(tensor.element()) / noise.scale.max(1.0) };
         values.insert(id, noisy(promoted(tensor), stored, random));
     }
     let value = |values: &BTreeMap<ValueId, Tensor>, id: ValueId| values.get(&id).cloned();

@@ -34,6 +34,7 @@ pub(super) fn select_softmax(
     if shape[op.axis + 1..].iter().any(|&size| size > 1) {
         return select_softmax_axis(context, node, op, shape.len());
     }
+    check_parameters(context, node, op.axis)?;
     let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
     let (kernel, declined) = match context.profile.subgroups {
@@ -96,11 +97,21 @@ fn select_softmax_axis(
     Ok(Chosen { call, why, declined: Vec::new(), flops: 5 * e.elements() })
 }
 
+/// The kernels read one parameter for each normalised element; `simplify` broadcasts others.
+fn check_parameters(context: &Context<'_>, node: &Node, axis: usize) -> Result<(), Declined> {
+    let shape = context.shape(node.inputs[0]);
+    if node.inputs[1..].iter().all(|&parameter| context.shape(parameter) == shape[axis..]) {
+        return Ok(());
+    }
+    Err(Declined::Unsupported("a parameter that repeats along the normalised axes".to_owned()))
+}
+
 pub(super) fn select_layer_norm(
     context: &mut Context<'_>,
     node: &Node,
     op: LayerNorm,
 ) -> Result<Chosen, Declined> {
+    check_parameters(context, node, op.axis)?;
     let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
     let shape = context.shape(node.inputs[0]);
@@ -135,6 +146,7 @@ pub(super) fn select_rms_norm(
     node: &Node,
     op: RmsNorm,
 ) -> Result<Chosen, Declined> {
+    check_parameters(context, node, op.axis)?;
     let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
     let parameters = AxisMap::rows(0, context.shape(node.inputs[0]).len() - op.axis);

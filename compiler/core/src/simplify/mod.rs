@@ -55,6 +55,7 @@ pub const RULES: &[Rule] = &[
     normalize::LAYER_NORM,
     normalize::LAYER_NORM_ABSORBS_SCALE,
     normalize::LAYER_NORM_ABSORBS_BIAS,
+    normalize::NORM_EXPANDS_PARAMETERS,
     accumulate::RMS_NORM,
     accumulate::RMS_NORM_ABSORBS_SCALE,
     accumulate::SOFTMAX,

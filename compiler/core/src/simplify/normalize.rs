@@ -6,7 +6,7 @@ use super::pattern::{
     uniform,
 };
 use super::rule::{Apply, Declined, Outcome, Rule};
-use drift_ir::op::{BinaryOp, LayerNorm, ReduceKind, RmsNorm, ScalarOp, Transpose, UnaryOp};
+use drift_ir::op::{BinaryOp, Expand, LayerNorm, ReduceKind, RmsNorm, ScalarOp, Transpose, UnaryOp};
 use drift_ir::{Graph, Node, NodeId, Op, ValueId};
 
 /// `(x - mean x) / sqrt(mean((x - mean x)^2) + eps)   =>   layer_norm x, 1`
@@ -29,6 +29,14 @@ pub(super) const LAYER_NORM_ABSORBS_BIAS: Rule = Rule {
     name: "layer-norm-absorbs-bias",
     picture: "layer_norm(x, s) + b => layer_norm(x, s, b)",
     apply: Apply::Node(layer_norm_absorbs_bias),
+};
+
+/// `layer_norm(x, s)   =>   layer_norm(x, expand s)` when s repeats along the normalised axes
+pub(super) const NORM_EXPANDS_PARAMETERS: Rule = Rule {
+    name: "norm-expands-parameters",
+    picture: "layer_norm(x, s) => layer_norm(x, expand s), also rms_norm and the bias, when they repeat along the normalised \
+              axes: kernels read one parameter for each element of a row",
+    apply: Apply::Node(norm_expands_parameters),
 };
 
 /// The operand of a plain reduction that keeps its axes.
@@ -174,6 +182,32 @@ fn parameter_of(graph: &Graph, norm: &Node, parameter: ValueId) -> Option<Wanted
         return None;
     }
     Some(Wanted::Constant(graph.value(parameter).name.clone(), tensor.reshaped(normalised).ok()?))
+}
+
+fn norm_expands_parameters(graph: &mut Graph, node: NodeId) -> Outcome {
+    let subject = graph.node(node);
+    let (Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. })) = subject.op else {
+        return Ok(false);
+    };
+    let normalised = graph.value(subject.inputs[0]).ty.shape[axis..].to_vec();
+    let repeats = |value: &&ValueId| graph.value(**value).ty.shape != normalised;
+    let Some(&parameter) = subject.inputs[1..].iter().find(repeats) else { return Ok(false) };
+    let (op, mut inputs) = (subject.op.clone(), subject.inputs.clone());
+    let expand = Op::Expand(Expand { shape: normalised });
+    let wide = match graph.constant(parameter) {
+        Some(tensor) => {
+            let wide = expand.eval(&[tensor]);
+            let wide = wide.map_err(|error| Declined::CannotEvaluate { why: error.to_string() })?;
+            let name = format!("{}.wide", graph.value(parameter).name);
+            let Some(wide) = wide.into_iter().next() else { return Ok(false) };
+            edit::add_constant(graph, &name, wide)?
+        }
+        None => edit::insert_before(graph, node, expand, &[parameter])?,
+    };
+    for input in inputs[1..].iter_mut().filter(|input| **input == parameter) {
+        *input = wide;
+    }
+    edit::set_op(graph, node, op, &inputs)
 }
 
 /// Gives a normalisation whose scale is 1 the constant that multiplies its result as scale.

@@ -299,3 +299,33 @@ fn a_node_that_takes_over_stands_for_all_it_replaced() {
     let node = after.nodes().next().map(|id| after.node(id).origins.clone()).unwrap();
     assert_eq!(node, ["m", "d", "q", "v", "e", "r", "n"]);
 }
+
+#[test]
+fn norm_expands_parameters() {
+    check(
+        "norm-expands-parameters",
+        "%x: f32[2,3,2]
+         %b: f32[1,2]
+         @s: f32[] = 2.5
+         %y = layer_norm %x, @s, %b {axis=1, epsilon=1e-5}
+         return %y",
+        "%x: f32[2,3,2]
+         %b: f32[1,2]
+         @s: f32[3,2] = splat(2.5)
+         %1 = expand %b {shape=[3,2]}
+         %y = layer_norm %x, @s, %1 {axis=1, epsilon=1e-5}
+         return %y",
+    );
+    check(
+        "norm-expands-parameters",
+        "%x: f16[2,3]
+         %s: f32[1]
+         %y = rms_norm %x, %s {axis=1, epsilon=1e-5}
+         return %y",
+        "%x: f16[2,3]
+         %s: f32[1]
+         %1 = expand %s {shape=[3]}
+         %y = rms_norm %x, %1 {axis=1, epsilon=1e-5}
+         return %y",
+    );
+}
