@@ -254,3 +254,12 @@ fn a_state_of_two_types_is_found() {
     graph.states[0].input = value(&graph, "y");
     assert_eq!(verify(&graph), Err(VerifyError::State(0)));
 }
+
+#[test]
+fn known_integers_do_not_leave_their_type() {
+    let text = "@a: u8[1] = [1]\n@b: u8[1] = [255]\n%1 = sub @a, @b\n%2 = add @a, @a\n%3 = max %1, @a\nreturn %2, %3";
+    let graph = parse(text).unwrap();
+    assert_eq!(graph.known_ints(value(&graph, "1")), None);
+    assert_eq!(graph.known_ints(value(&graph, "2")), Some(&[IntExpr::Const(2)][..]));
+    assert_eq!(graph.known_ints(value(&graph, "3")), None);
+}

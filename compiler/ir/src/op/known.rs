@@ -5,6 +5,7 @@
 
 use super::{BinaryOp, Op, Operand, ScalarOp};
 use crate::dim::{DimTerm, IntExpr, Symbols};
+use crate::eval::buffer::wrap;
 use crate::tensor::{ElementType, Tensor, TensorType, checked_product};
 
 /// Values with more elements than this are not followed.
@@ -33,7 +34,7 @@ pub fn of_result(
     if count > MAX_KNOWN {
         return None;
     }
-    match op {
+    let known: Vec<IntExpr> = match op {
         Op::ShapeOf(op) => {
             let sizes = operands.first()?.ty.shape.get(op.start..op.end)?;
             sizes.iter().map(|size| size.to_int().ok()).collect()
@@ -62,6 +63,16 @@ pub fn of_result(
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_) => None,
+    }?;
+    known.iter().all(|integer| fits(result.element, integer)).then_some(known)
+}
+
+/// Whether arithmetic of a type comes to this integer itself: what it does not hold wraps.
+fn fits(element: ElementType, integer: &IntExpr) -> bool {
+    match integer.as_const() {
+        Some(integer) => wrap(integer, element) == integer,
+        // Sizes fit 32 bits on every device.
+        None => matches!(element, ElementType::I64 | ElementType::I32),
     }
 }
 
