@@ -10,7 +10,7 @@ pub mod kernel;
 pub mod layout;
 pub mod memory;
 pub mod module;
-mod narrow;
+pub mod narrow;
 pub mod physical;
 pub mod pipeline;
 pub mod profile;

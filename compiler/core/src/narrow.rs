@@ -8,7 +8,7 @@ use drift_ir::op::{ReduceKind, ScalarOp, Update};
 use drift_ir::{ElementType, Graph, NodeId, Op, ValueId};
 
 /// Rewrites arithmetic on eight-bit integers. A node for which the graph refuses that stays as it is, and finds no kernel.
-pub(crate) fn widen(graph: &mut Graph) {
+pub fn widen(graph: &mut Graph) {
     let nodes: Vec<NodeId> = graph.nodes().collect();
     for node in nodes {
         let subject = graph.node(node);

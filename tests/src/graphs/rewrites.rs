@@ -7,7 +7,7 @@ use super::effects::{self, Effect};
 use super::generate::Case;
 use super::reference::{self, Noise, Runs};
 use drift_compiler::simplify::{Report, Rules};
-use drift_compiler::{expand, fuse, profile, projections, simplify};
+use drift_compiler::{expand, fuse, narrow, profile, projections, simplify};
 use drift_ir::{ElementType, Graph, Tensor, eval, text, verify};
 
 /// How far a graph came.
@@ -48,7 +48,12 @@ pub fn check(case: &Case) -> Result<Passed, String> {
     let Ok(expected) = eval::run(&case.graph, &case.inputs) else { return Ok(passed) };
     passed.stage = Stage::Unchanged;
     let mut check = Check { case, expected, runs: None, effect: Effect::Same, hides: false };
-    let (simplified, report) = simplify::simplify(case.graph.clone(), &Rules::default());
+    let mut widened = case.graph.clone();
+    narrow::widen(&mut widened);
+    if widened.node_capacity() > case.graph.node_capacity() {
+        check.compare("widen", &widened, &mut passed)?;
+    }
+    let (simplified, report) = simplify::simplify(widened, &Rules::default());
     check.stage("simplify", &simplified, &report, (Stage::Simplified, &mut passed))?;
     let (fused, report) = fuse::fuse(simplified, &Rules::default());
     check.stage("fuse", &fused, &report, (Stage::Fused, &mut passed))?;
