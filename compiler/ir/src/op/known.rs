@@ -34,7 +34,7 @@ pub fn of_result(
     if count > MAX_KNOWN {
         return None;
     }
-    let known: Vec<IntExpr> = match op {
+    let known: Option<Vec<IntExpr>> = match op {
         Op::ShapeOf(op) => {
             let sizes = operands.first()?.ty.shape.get(op.start..op.end)?;
             sizes.iter().map(|size| size.to_int().ok()).collect()
@@ -63,8 +63,8 @@ pub fn of_result(
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_) => None,
-    }?;
-    known.iter().all(|integer| fits(result.element, integer)).then_some(known)
+    };
+    known.filter(|known| known.iter().all(|integer| fits(result.element, integer)))
 }
 
 /// Whether arithmetic of a type comes to this integer itself: what it does not hold wraps.
