@@ -9,7 +9,7 @@ use super::shrink::shrink;
 use drift_ir::text;
 use drift_runtime::Device;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What to run.
@@ -54,9 +54,12 @@ pub fn rewrites(plan: Plan) -> (Report, Vec<Found>) {
             (0..plan.threads.max(1)).map(|_| scope.spawn(move || share(plan, next))).collect();
         let (mut report, mut found) = (Report::default(), Vec::new());
         for thread in threads {
-            if let Ok((counts, failures)) = thread.join() {
-                report.add(counts);
-                found.extend(failures);
+            match thread.join() {
+                Ok((counts, failures)) => {
+                    report.add(counts);
+                    found.extend(failures);
+                }
+                Err(panic) => resume_unwind(panic),
             }
         }
         found.sort_by_key(|failure| failure.number);
@@ -192,7 +195,7 @@ pub fn one(seed: u64, number: u64, report: &mut Report) -> Result<(), Found> {
         Err(why) => {
             report.graph(&made);
             report.reached("wrong");
-            let small = shrink(choices.used().to_vec(), limits, |case| {
+            let small = smaller(choices.used().to_vec(), limits, |case| {
                 guarded(case).is_err_and(|other| kind(&other) == kind(&why))
             });
             Err(described(number, why, small.unwrap_or(made), |case| guarded(case).err()))
@@ -212,6 +215,11 @@ pub fn described(number: u64, why: String, small: Case, again: impl Fn(&Case) ->
         });
     let inputs = inputs.collect();
     Found { number, why: again(&small).unwrap_or(why), graph: text::print(&small.graph), inputs }
+}
+
+/// The case made small, unless that panics: what fails may be the evaluator, which shrinking asks, too.
+fn smaller(choices: Vec<u32>, limits: Limits, fails: impl Fn(&Case) -> bool) -> Option<Case> {
+    catch_unwind(AssertUnwindSafe(|| shrink(choices, limits, fails))).ok().flatten()
 }
 
 /// The first words of a failure: a smaller graph is to fail in the same way.
