@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = bundle.shader_code(shader).len();
     }
     for blob in &manifest.weights {
-        let _ = bundle.weight_bytes(blob).len();
+        let _ = bundle.weight_bytes(blob);
     }
     let _ = bundle.verify_weights();
 });

@@ -272,8 +272,10 @@ impl<'a> ClReplay<'a> {
         }
     }
 
-    fn weight(&self, blob: u32) -> &[u8] {
-        self.bundle.weight_bytes(&self.bundle.manifest().weights[blob as usize])
+    fn weight(&self, blob: u32) -> std::borrow::Cow<'_, [u8]> {
+        self.bundle
+            .weight_bytes(&self.bundle.manifest().weights[blob as usize])
+            .expect("a bundle in memory has its weights there")
     }
 
     fn store(&mut self, resource: &Resource, argument: ClArg) {

@@ -33,13 +33,33 @@ pub enum BundleError {
     /// The file system refused.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was tried: `open`, `map`, `write`.
+        /// What was tried: `open`, `read`, `map`, `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's reason.
         #[source]
         source: std::io::Error,
+    },
+    /// Something that is no regular file.
+    #[error("`{}` is {found}, a bundle is a regular file", path.display())]
+    NotAFile {
+        /// What was opened.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The file is not as it was when it was opened.
+    #[error("`{}` was changed while it was in use as a bundle; open it again once it is written", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The host has not enough memory.
+    #[error("out of memory while reading {bytes} bytes of a bundle")]
+    OutOfMemory {
+        /// How much was needed at once.
+        bytes: u64,
     },
     /// The file does not begin as a bundle does.
     #[error("not a bundle: the file does not begin with the magic bytes `DRIFT`")]

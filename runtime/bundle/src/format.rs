@@ -93,14 +93,15 @@ impl Header {
         bytes
     }
 
-    /// Reads and checks the first page of `file`. Afterwards every section lies inside `file`.
-    pub(crate) fn decode(file: &[u8]) -> Result<Self, BundleError> {
-        let truncated = |expected| BundleError::Truncated { expected, found: file.len() as u64 };
-        let known = file.len().min(MAGIC.len());
-        if file[..known] != MAGIC[..known] || known == 0 {
+    /// Reads and checks the first page of a file, `start`, or all of it where it is shorter. Afterwards every section
+    /// lies inside of `file_bytes`.
+    pub(crate) fn decode(start: &[u8], file_bytes: u64) -> Result<Self, BundleError> {
+        let truncated = |expected| BundleError::Truncated { expected, found: file_bytes };
+        let known = start.len().min(MAGIC.len());
+        if start[..known] != MAGIC[..known] || known == 0 {
             return Err(BundleError::Magic);
         }
-        let page = file.get(..PAGE_BYTES as usize).ok_or_else(|| truncated(PAGE_BYTES))?;
+        let page = start.get(..PAGE_BYTES as usize).ok_or_else(|| truncated(PAGE_BYTES))?;
         let version = u32_at(page, 8);
         if version != FORMAT_VERSION {
             return Err(BundleError::Version { found: version, expected: FORMAT_VERSION });
@@ -120,7 +121,7 @@ impl Header {
         if expected != (Self { manifest, shaders, weights }) {
             return Err(damaged("section offsets do not follow from the section sizes".to_owned()));
         }
-        let found = file.len() as u64;
+        let found = file_bytes;
         if found < expected.file_bytes() {
             return Err(truncated(expected.file_bytes()));
         }

@@ -10,13 +10,18 @@ mod format;
 pub mod manifest;
 mod map;
 mod reader;
+mod source;
+mod threads;
 mod validate;
+mod weight_reader;
 mod weights;
 mod writer;
 
 pub use error::{BundleError, Flaw, Section};
 pub use format::{ALIGNMENT_BYTES, FORMAT_VERSION, MAGIC};
 pub use reader::Bundle;
+pub use threads::on_several;
 pub use validate::{SectionBytes, limits, validate};
+pub use weight_reader::WeightReader;
 pub use weights::WeightSource;
 pub use writer::BundleWriter;

@@ -1,22 +1,27 @@
 //! Read-only memory maps of bundle files: the one place of this crate that needs `unsafe`.
 #![expect(unsafe_code, reason = "mapping a file is unsafe because another process may change it")]
 
-use std::fs::File;
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use crate::error::BundleError;
+use crate::reader::Bundle;
+use crate::source::{OpenFile, Source};
 
-/// Maps `path` for reading.
-///
-/// Changing the file in place while it is mapped changes what is read. Writers of this crate never do: they
-/// write a new file and rename it over the old one, which leaves the mapped one as it was.
-pub(crate) fn map(path: &Path) -> Result<Mmap, BundleError> {
-    let io = |action| move |source| BundleError::Io { action, path: path.to_owned(), source };
-    let file = File::open(path).map_err(io("open"))?;
-    // SAFETY: the map is read-only and private to this process, and bytes are only ever read as `u8`, for
-    // which any value is valid. A concurrent truncation of the file by another process is outside what a
-    // reader can prevent; see above.
-    unsafe { Mmap::map(&file) }.map_err(io("map"))
+impl Bundle {
+    /// Like [`Bundle::open`], but weights are mapped into memory instead of being read by position. Worth it only
+    /// where many processes keep the same weights on the host, since [`crate::WeightReader`] copies them either way.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may change or shorten the file while the bundle lives. A change would alter bytes that are borrowed as
+    /// constant, and touching a page that is gone ends the process with a signal. [`crate::BundleWriter`] does neither:
+    /// it renames a new file over the old one, which leaves a mapped one as it was.
+    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self, BundleError> {
+        let file = OpenFile::open(path.as_ref())?;
+        // SAFETY: the caller promises that the file stays as it is, and the map is only ever read as `u8`.
+        let map = unsafe { Mmap::map(file.file()) }.map_err(|source| file.error("map", source))?;
+        Self::check(Source::Mapped(map))
+    }
 }

@@ -1,65 +1,49 @@
 //! Opens bundles: header, hashes, manifest, then every rule of [`validate`].
 //!
-//! Weights are mapped and not read at open, since they may be gigabytes: [`Bundle::verify_weights`] checks
-//! their hash.
+//! Manifest and shaders are read into memory, so that what was hashed and validated is what is used. Weights may be
+//! gigabytes and are read when they are needed: see [`crate::WeightReader`].
 
 use std::fmt;
-use std::ops::{Deref, Range};
 use std::path::Path;
 
-use memmap2::Mmap;
-
 use crate::error::{BundleError, Section};
-use crate::format::Header;
-use crate::manifest::{Manifest, Shader, WeightBlob};
-use crate::map;
-use crate::validate::limits::MANIFEST_BYTES;
+use crate::format::{Header, PAGE_BYTES};
+use crate::manifest::{Manifest, Shader};
+use crate::source::{OpenFile, Source};
+use crate::validate::limits::{MANIFEST_BYTES, SHADER_BYTES};
 use crate::validate::{SectionBytes, validate};
 
 /// A bundle that has passed every check that needs no device.
 pub struct Bundle {
-    file: FileBytes,
+    source: Source,
     header: Header,
     manifest: Manifest,
-}
-
-enum FileBytes {
-    Mapped(Mmap),
-    Owned(Vec<u8>),
-}
-
-impl Deref for FileBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Owned(bytes) => bytes,
-        }
-    }
+    shaders: Vec<u8>,
 }
 
 impl Bundle {
-    /// Maps and checks the bundle at `path`.
+    /// Opens and checks the bundle at `path`, which must be a regular file. Its manifest and shaders are read now, its
+    /// weights when a [`crate::WeightReader`] is asked for them: a file that is shortened or changed meanwhile is an error
+    /// then, and never a signal.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, BundleError> {
-        Self::check(FileBytes::Mapped(map::map(path.as_ref())?))
+        Self::check(Source::File(OpenFile::open(path.as_ref())?))
     }
 
     /// Checks a bundle that is in memory.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, BundleError> {
-        Self::check(FileBytes::Owned(bytes))
+        Self::check(Source::Memory(bytes))
     }
 
-    fn check(file: FileBytes) -> Result<Self, BundleError> {
-        let header = Header::decode(&file)?;
-        for section in [Section::Manifest, Section::Shaders] {
-            check_hash(&file, &header, section)?;
-        }
-        check_padding(&file, &header)?;
-        let manifest = decode_manifest(&file[range(&header, Section::Manifest)])?;
-        let shaders = &file[range(&header, Section::Shaders)];
-        validate(&manifest, SectionBytes { shaders, weights: header.weights.size })?;
-        Ok(Self { file, header, manifest })
+    pub(crate) fn check(source: Source) -> Result<Self, BundleError> {
+        let mut start = vec![0; source.len().min(PAGE_BYTES) as usize];
+        source.read(0, &mut start)?;
+        let header = Header::decode(&start, source.len())?;
+        let encoded = read_section(&source, &header, Section::Manifest, MANIFEST_BYTES as u64)?;
+        let shaders = read_section(&source, &header, Section::Shaders, SHADER_BYTES)?;
+        check_padding(&source, &header)?;
+        let manifest = decode_manifest(&encoded)?;
+        validate(&manifest, SectionBytes { shaders: &shaders, weights: header.weights.size })?;
+        Ok(Self { source, header, manifest, shaders })
     }
 
     /// What the bundle says about itself.
@@ -69,19 +53,7 @@ impl Bundle {
 
     /// Code of one of this bundle's shaders.
     pub fn shader_code(&self, shader: &Shader) -> &[u8] {
-        let section = &self.file[range(&self.header, Section::Shaders)];
-        &section[shader.offset as usize..][..shader.size as usize]
-    }
-
-    /// Bytes of one of this bundle's weights; pages are read when touched.
-    pub fn weight_bytes(&self, blob: &WeightBlob) -> &[u8] {
-        let section = &self.file[range(&self.header, Section::Weights)];
-        &section[blob.offset as usize..][..blob.size as usize]
-    }
-
-    /// Reads all weights and compares their hash with the header's.
-    pub fn verify_weights(&self) -> Result<(), BundleError> {
-        check_hash(&self.file, &self.header, Section::Weights)
+        &self.shaders[shader.offset as usize..][..shader.size as usize]
     }
 
     /// BLAKE3 of a section, as the header states it.
@@ -96,7 +68,16 @@ impl Bundle {
 
     /// Size of the whole file in bytes.
     pub fn file_bytes(&self) -> u64 {
-        self.file.len() as u64
+        self.source.len()
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Where a section starts in the file.
+    pub(crate) fn section_offset(&self, section: Section) -> u64 {
+        self.header.section(section).offset
     }
 }
 
@@ -109,26 +90,40 @@ impl fmt::Debug for Bundle {
     }
 }
 
-/// [`Header::decode`] has checked that this lies in the file, and a file in memory fits in `usize`.
-fn range(header: &Header, section: Section) -> Range<usize> {
+/// Reads a section of at most `most` bytes and checks its hash.
+fn read_section(
+    source: &Source,
+    header: &Header,
+    section: Section,
+    most: u64,
+) -> Result<Vec<u8>, BundleError> {
     let entry = header.section(section);
-    entry.offset as usize..(entry.offset + entry.size) as usize
-}
-
-fn check_hash(file: &[u8], header: &Header, section: Section) -> Result<(), BundleError> {
-    let found = blake3::hash(&file[range(header, section)]);
-    if found != header.section(section).hash {
+    if entry.size > most {
+        let problem = format!("{section} section of {} bytes where at most {most} are accepted", entry.size);
+        return Err(BundleError::Header { problem });
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(entry.size as usize)
+        .map_err(|_| BundleError::OutOfMemory { bytes: entry.size })?;
+    bytes.resize(entry.size as usize, 0);
+    source.read(entry.offset, &mut bytes)?;
+    if *blake3::hash(&bytes).as_bytes() != entry.hash {
         return Err(BundleError::Hash { section });
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Bytes between sections carry nothing, so they must be zero: one content has one file.
-fn check_padding(file: &[u8], header: &Header) -> Result<(), BundleError> {
-    let (weights, shaders) = (range(header, Section::Weights), range(header, Section::Shaders));
-    let gaps = [weights.end..shaders.start, shaders.end..range(header, Section::Manifest).start];
-    if gaps.into_iter().any(|gap| file[gap].iter().any(|byte| *byte != 0)) {
-        return Err(BundleError::Header { problem: "bytes between sections are not zero".to_owned() });
+fn check_padding(source: &Source, header: &Header) -> Result<(), BundleError> {
+    for (before, after) in [(header.weights, header.shaders), (header.shaders, header.manifest)] {
+        let start = before.offset + before.size;
+        // Less than the alignment of a section.
+        let mut gap = vec![0; (after.offset - start) as usize];
+        source.read(start, &mut gap)?;
+        if gap.iter().any(|byte| *byte != 0) {
+            return Err(BundleError::Header { problem: "bytes between sections are not zero".to_owned() });
+        }
     }
     Ok(())
 }

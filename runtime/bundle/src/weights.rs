@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::error::{BundleError, Flaw};
 use crate::format::{ALIGNMENT_BYTES, Hash};
 use crate::manifest::WeightBlob;
+use crate::threads::on_several;
 
 /// Bytes of blobs that are made and not yet written.
 const IN_FLIGHT_BYTES: u64 = 128 << 20;
@@ -63,20 +64,14 @@ pub(crate) fn write(
     progress: &Progress<'_>,
 ) -> Result<Hash, BundleError> {
     let total = blobs.last().map_or(0, |blob| blob.offset + blob.size);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let threads = threads.min(blobs.len()).max(1);
+    let threads = MOST_THREADS.min(blobs.len());
     let line = Line {
         blobs,
         state: Mutex::new(State { sources: sources.into_iter().map(Some).collect(), ..State::default() }),
         moved: Condvar::new(),
         out: Mutex::new(Output { sink, hasher: blake3::Hasher::new(), written: 0, total, progress }),
     };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(|| line.work());
-        }
-        line.work();
-    });
+    on_several(threads, || line.work());
     let Line { state, out, .. } = line;
     match state.into_inner().unwrap_or_else(PoisonError::into_inner).failed {
         Some(error) => Err(error),

@@ -107,9 +107,6 @@ impl Device {
         let choose =
             |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options.variant.as_deref());
         let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
-        if options.verify_weights {
-            bundle.verify_weights()?;
-        }
         let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
         let loaded = self.backend.load(&programs, options)?;
         let turns = Turns::of(&programs);

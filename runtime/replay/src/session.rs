@@ -25,7 +25,9 @@ pub struct LoadOptions {
     pub cache_dir: Option<PathBuf>,
     /// Whether to take a GPU timestamp around each dispatch.
     pub timestamps: bool,
-    /// Whether to read all weights first and compare their hash. Off by default: it reads the whole file.
+    /// Whether to hash weights as they are read, and the rest of them after that, and to compare with the bundle's hash
+    /// before a session is returned. Off by default: it reads the whole file. Without it, a file that was changed since
+    /// the bundle was opened is noticed by its length and time of change.
     pub verify_weights: bool,
     /// How long to wait for the device in one run.
     pub timeout: Duration,

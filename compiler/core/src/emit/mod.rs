@@ -100,13 +100,7 @@ pub fn variant(
     let init = emitter.dispatches(&program.init, at_load);
     let dispatches = emitter.dispatches(&program.steps, of_runs);
     let Emitter { derived, mut requires, .. } = emitter;
-    let tuned = requires.iter().any(|r| {
-        matches!(
-            r,
-            Requirement::SubgroupSize(_) | Requirement::CooperativeMatrix { .. } | Requirement::Subgroups
-        )
-    });
-    if tuned && !profile.vendors.is_empty() {
+    if !profile.vendors.is_empty() {
         requires.push(Requirement::Vendor(profile.vendors.to_vec()));
     }
     for texture in &plan.textures {

@@ -129,21 +129,16 @@ impl KernelModules {
 
 /// `work` for `0..count` on as many threads as there are cores; results in order.
 fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(count);
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(count));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= count {
-                        break;
-                    }
-                    let result = work(n);
-                    results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((n, result));
-                }
-            });
+    drift_bundle::on_several(count, || {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= count {
+                break;
+            }
+            let result = work(n);
+            results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((n, result));
         }
     });
     let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -5,6 +5,9 @@
 /// decoder claim, and with it the decoded form, which takes up to ten times as much.
 pub const MANIFEST_BYTES: usize = 128 << 20;
 
+/// Shader section: a thousand times what a model with many variants needs. It is read into memory as a whole.
+pub const SHADER_BYTES: u64 = 1 << 30;
+
 /// Any string: exporters write module paths of some hundreds of bytes as node names.
 pub const NAME_BYTES: usize = 4096;
 

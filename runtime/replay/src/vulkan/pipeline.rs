@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
-use drift_bundle::Bundle;
 use drift_bundle::manifest::{BindingKind, BindingSlot, Shader};
+use drift_bundle::{Bundle, on_several};
 
 use super::cache::CacheFile;
 use super::context::Context;
@@ -144,7 +144,6 @@ impl Pipelines {
             self.by_shader.iter().map(|(index, pipeline)| (*index, pipeline.layout)).collect();
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::with_capacity(jobs.len()));
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
         let (context, cache) = (&self.context, self.cache);
         let work = || {
             while let Some((index, layout)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -152,11 +151,7 @@ impl Pipelines {
                 results.lock().unwrap_or_else(PoisonError::into_inner).push((*index, result));
             }
         };
-        std::thread::scope(|scope| {
-            (0..threads).for_each(|_| {
-                scope.spawn(work);
-            });
-        });
+        on_several(jobs.len(), work);
         let mut first_error = None;
         for (index, result) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
             match (result, self.by_shader.get_mut(&index)) {

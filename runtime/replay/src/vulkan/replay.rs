@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use drift_bundle::ALIGNMENT_BYTES;
+use drift_bundle::{ALIGNMENT_BYTES, WeightReader};
 
 use super::bind::{Bindings, Memory};
 use super::commands::{CommandPool, Fence, Work, barrier, copy};
@@ -70,7 +70,10 @@ pub(crate) fn load(
     let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
     let mut clock = Clock(Instant::now());
     let used = programs.iter().map(Program::weights_of_runs).fold(UsedWeights::default(), UsedWeights::and);
-    let weights = Arc::new(Weights::load(context, bundle, &used, options.timeout)?);
+    let mut reader =
+        if options.verify_weights { bundle.verifying_weight_reader() } else { bundle.weight_reader() };
+    let stored = &bundle.manifest().weights;
+    let weights = Arc::new(Weights::load(context, (stored, &mut reader), &used, options.timeout)?);
     let upload = clock.lap();
     let arena = |bytes| Buffer::new(context, bytes, Purpose::Device).map(Arc::new);
     let sharing = programs.iter().filter(|program| program.may_share());
@@ -81,16 +84,18 @@ pub(crate) fn load(
             Some(shared) if program.may_share() => Arc::clone(shared),
             _ => arena(program.variant.arena_bytes)?,
         };
-        loaded.push(load_one(context, program, (arena, Arc::clone(&weights)), upload, options)?);
+        let memory = (arena, Arc::clone(&weights), &mut reader);
+        loaded.push(load_one(context, program, memory, upload, options)?);
     }
+    reader.finish()?;
     Ok(loaded)
 }
 
-/// Loads `program` into memory that is there already.
+/// Loads `program` into memory that is there already; `reader` is for weights that only its init program uses.
 fn load_one(
     context: &Arc<Context>,
     program: &Program<'_>,
-    (arena, weights): (Arc<Buffer>, Arc<Weights>),
+    (arena, weights, reader): (Arc<Buffer>, Arc<Weights>, &mut WeightReader<'_>),
     upload: Duration,
     options: &LoadOptions,
 ) -> Result<Loaded, RuntimeError> {
@@ -131,7 +136,7 @@ fn load_one(
         recorded.program.push(commands.record(|commands| recorder.record(commands, index, range.clone()))?);
     }
     let record = clock.lap();
-    let (passing_bytes, passed) = initialise(context, program, &pipelines, memory, options)?;
+    let (passing_bytes, passed) = initialise(context, program, &pipelines, (memory, reader), options)?;
     let init = clock.lap().saturating_sub(passed);
     let bytes = DeviceBytes {
         arena: arena.size,
@@ -188,14 +193,15 @@ fn initialise(
     context: &Arc<Context>,
     program: &Program<'_>,
     pipelines: &Pipelines,
-    memory: Memory<'_>,
+    (memory, reader): (Memory<'_>, &mut WeightReader<'_>),
     options: &LoadOptions,
 ) -> Result<(u64, Duration), RuntimeError> {
     let mut clock = Clock(Instant::now());
     let mut used = program.weights_of_init();
     used.blobs.retain(|blob| memory.weights.place(*blob).is_none());
     used.textures.retain(|texture| memory.weights.texture(texture).is_none());
-    let passing = Weights::load(context, program.bundle, &used, options.timeout)?;
+    let stored = &program.bundle.manifest().weights;
+    let passing = Weights::load(context, (stored, reader), &used, options.timeout)?;
     let upload = clock.lap();
     let memory = Memory { passing: &passing, ..memory };
     let dispatches = &program.variant.init;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
-use drift_bundle::manifest::{TextureKind, TextureObject};
-use drift_bundle::{ALIGNMENT_BYTES, Bundle};
+use drift_bundle::manifest::{TextureKind, TextureObject, WeightBlob};
+use drift_bundle::{ALIGNMENT_BYTES, BundleError, WeightReader};
 
 use super::commands::{CommandPool, Fence, copy};
 use super::context::Context;
@@ -50,15 +50,15 @@ impl Weights {
         }
     }
 
-    /// Allocates buffers and textures for these weights of `bundle` and copies them there.
+    /// Allocates buffers and textures for these weights, `all` being those of the bundle, and reads them into there.
     pub(crate) fn load(
         context: &Arc<Context>,
-        bundle: &Bundle,
+        (all, reader): (&[WeightBlob], &mut WeightReader<'_>),
         used: &UsedWeights,
         timeout: Duration,
     ) -> Result<Self, RuntimeError> {
         let blobs = &used.blobs;
-        let (places, sizes) = place(blobs.iter().map(|blob| bundle.manifest().weights[*blob].size), context);
+        let (places, sizes) = place(blobs.iter().map(|blob| all[*blob].size), context);
         let mut buffers = Vec::with_capacity(sizes.len());
         for size in sizes {
             buffers.push(Buffer::new(context, size, Purpose::Device)?);
@@ -69,7 +69,7 @@ impl Weights {
         let textures = (!objects.is_empty()).then(made).transpose()?;
         let texture_numbers = used.textures.iter().copied().zip(0..).collect();
         let mut weights = Self { buffers, places, textures, texture_numbers, staging_bytes: 0 };
-        weights.fill(context, bundle, timeout)?;
+        weights.fill(context, (all, reader), timeout)?;
         Ok(weights)
     }
 
@@ -94,25 +94,24 @@ impl Weights {
     fn fill(
         &mut self,
         context: &Arc<Context>,
-        bundle: &Bundle,
+        (all, reader): (&[WeightBlob], &mut WeightReader<'_>),
         timeout: Duration,
     ) -> Result<(), RuntimeError> {
         let mut staging = None;
         for (blob, (buffer, offset)) in &self.places {
-            let bytes = bundle.weight_bytes(&bundle.manifest().weights[*blob]);
+            let blob = &all[*blob];
             let buffer = &mut self.buffers[*buffer];
             if let Some(mapped) = buffer.bytes_mut() {
-                mapped[*offset as usize..][..bytes.len()].copy_from_slice(bytes);
+                reader.read(blob, 0, &mut mapped[*offset as usize..][..blob.size as usize])?;
                 continue;
             }
-            lazily(&mut staging, context, timeout)?.upload(bytes, buffer, *offset)?;
+            lazily(&mut staging, context, timeout)?.upload((blob, reader), buffer, *offset)?;
         }
         for (texture, number) in &self.texture_numbers {
             let WeightTexture { blob, offset, object } = texture;
-            let bytes = bundle.weight_bytes(&bundle.manifest().weights[*blob]);
-            let texels = &bytes[*offset as usize..][..object.size_bytes() as usize];
+            let mut rows = |from: u64, into: &mut [u8]| reader.read(&all[*blob], offset + from, into);
             let images = self.textures.as_ref().map_or(&[][..], |textures| &textures.images);
-            lazily(&mut staging, context, timeout)?.fill(texels, images[*number], object)?;
+            lazily(&mut staging, context, timeout)?.fill(&mut rows, images[*number], object)?;
         }
         if let Some(mut staging) = staging {
             staging.finish()?;
@@ -191,59 +190,83 @@ impl Staging {
         Ok(Self { commands: pool, slots, next: 0, context: Arc::clone(context), timeout })
     }
 
-    fn upload(&mut self, bytes: &[u8], target: &Buffer, offset: u64) -> Result<(), RuntimeError> {
-        let mut at = offset;
-        for part in bytes.chunks(STAGING_BYTES as usize) {
-            self.pass(part, |context, commands, source| {
-                copy(context, commands, (source, 0), (target.raw, at), part.len() as u64);
+    fn upload(
+        &mut self,
+        (blob, reader): (&WeightBlob, &mut WeightReader<'_>),
+        target: &Buffer,
+        offset: u64,
+    ) -> Result<(), RuntimeError> {
+        let mut at = 0;
+        while at < blob.size {
+            let size = (blob.size - at).min(STAGING_BYTES);
+            let fill = |part: &mut [u8]| reader.read(blob, at, part);
+            self.pass(size as usize, fill, |context, commands, source| {
+                copy(context, commands, (source, 0), (target.raw, offset + at), size);
             })?;
-            at += part.len() as u64;
+            at += size;
         }
         Ok(())
     }
 
-    /// Fills a texture of weights: rows of texels without gaps, then layers.
-    fn fill(&mut self, bytes: &[u8], image: vk::Image, object: &TextureObject) -> Result<(), RuntimeError> {
+    /// Fills a texture of weights: rows of texels without gaps, then layers. `read` fills a slice with what lies at an
+    /// offset of these.
+    fn fill(
+        &mut self,
+        read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), BundleError>,
+        image: vk::Image,
+        object: &TextureObject,
+    ) -> Result<(), RuntimeError> {
         let [width, height, layers] = object.extent_px;
         let row_bytes = u64::from(width) * object.element.texel_bytes();
-        let part_rows = (STAGING_BYTES / row_bytes).clamp(1, height.into()) as usize;
-        let row_bytes = row_bytes as usize;
-        for (layer, rows) in bytes.chunks(row_bytes * height as usize).enumerate() {
-            for (number, part) in rows.chunks(row_bytes * part_rows).enumerate() {
-                let first_row = number * part_rows;
-                let part_height = part.len() / row_bytes;
+        let part_rows = (STAGING_BYTES / row_bytes).clamp(1, height.into()) as u32;
+        for layer in 0..layers {
+            for first_row in (0..height).step_by(part_rows as usize) {
+                let rows = part_rows.min(height - first_row);
                 let begins = layer == 0 && first_row == 0;
-                let ends = layer + 1 == layers as usize && first_row + part_height == height as usize;
-                let region = region(object, layer, first_row, part_height);
-                self.pass(part, |context, commands, source| {
-                    if begins {
-                        transition(context, commands, image, Filling::Begins);
-                    }
-                    let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
-                    // SAFETY: the command buffer is recording, and the region is inside of both objects.
-                    unsafe {
-                        context.device.cmd_copy_buffer_to_image(commands, source, image, target, &[region]);
-                    }
-                    if ends {
-                        transition(context, commands, image, Filling::Ends);
-                    }
-                })?;
+                let ends = layer + 1 == layers && first_row + rows == height;
+                let region = region(object, layer, first_row, rows);
+                let start = (u64::from(layer) * u64::from(height) + u64::from(first_row)) * row_bytes;
+                let size = (u64::from(rows) * row_bytes) as usize;
+                self.pass(
+                    size,
+                    |part| read(start, part),
+                    |context, commands, source| {
+                        if begins {
+                            transition(context, commands, image, Filling::Begins);
+                        }
+                        let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
+                        // SAFETY: the command buffer is recording, and the region is inside of both objects.
+                        unsafe {
+                            context.device.cmd_copy_buffer_to_image(
+                                commands,
+                                source,
+                                image,
+                                target,
+                                &[region],
+                            );
+                        }
+                        if ends {
+                            transition(context, commands, image, Filling::Ends);
+                        }
+                    },
+                )?;
             }
         }
         Ok(())
     }
 
-    /// Copies `part` into the next buffer and submits what `body` records for it.
+    /// Fills `size` bytes of the next buffer and submits what `body` records for it.
     fn pass(
         &mut self,
-        part: &[u8],
+        size: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), BundleError>,
         body: impl FnOnce(&Context, vk::CommandBuffer, vk::Buffer),
     ) -> Result<(), RuntimeError> {
         let current = self.next;
         self.next = (current + 1) % self.slots.len();
         let slot = &mut self.slots[current];
         slot.wait(&self.context, self.timeout)?;
-        slot.host_bytes()[..part.len()].copy_from_slice(part);
+        fill(&mut slot.host_bytes()[..size])?;
         let source = slot.buffer.raw;
         self.commands.record_again(slot.commands, |commands| body(&self.context, commands, source))?;
         self.context.submit(&[slot.commands], slot.fence.raw)?;
@@ -257,7 +280,7 @@ impl Staging {
 }
 
 /// `rows` of one layer, from the start of a buffer.
-fn region(object: &TextureObject, layer: usize, first_row: usize, rows: usize) -> vk::BufferImageCopy {
+fn region(object: &TextureObject, layer: u32, first_row: u32, rows: u32) -> vk::BufferImageCopy {
     let (array_layer, depth) = match object.kind {
         TextureKind::Array => (layer, 0),
         TextureKind::D2 | TextureKind::D3 => (0, layer),
@@ -270,11 +293,11 @@ fn region(object: &TextureObject, layer: usize, first_row: usize, rows: usize) -
         image_subresource: vk::ImageSubresourceLayers {
             aspect_mask: vk::ImageAspectFlags::COLOR,
             mip_level: 0,
-            base_array_layer: array_layer as u32,
+            base_array_layer: array_layer,
             layer_count: 1,
         },
         image_offset: vk::Offset3D { x: 0, y: first_row as i32, z: depth as i32 },
-        image_extent: vk::Extent3D { width: object.extent_px[0], height: rows as u32, depth: 1 },
+        image_extent: vk::Extent3D { width: object.extent_px[0], height: rows, depth: 1 },
     }
 }
 
@@ -344,6 +367,22 @@ mod tests {
     use super::*;
 
     use crate::device::OpenOptions;
+    use drift_bundle::manifest::Provenance;
+    use drift_bundle::{Bundle, BundleWriter};
+
+    /// A bundle that holds nothing but these weights.
+    fn bundle_of(bytes: &[u8]) -> Bundle {
+        let provenance = Provenance {
+            compiler: String::new(),
+            flags: Vec::new(),
+            model: String::new(),
+            model_hash: String::new(),
+            profiles: Vec::new(),
+        };
+        let mut writer = BundleWriter::new(provenance);
+        writer.add_weight("w", bytes.to_vec()).unwrap();
+        Bundle::from_bytes(writer.to_bytes().unwrap()).unwrap()
+    }
 
     #[test]
     fn what_passes_through_staging_arrives_whole() {
@@ -357,7 +396,9 @@ mod tests {
         let host = Buffer::new(context, size, Purpose::Download).unwrap();
         let fence = Fence::new(context).unwrap();
         let mut staging = Staging::new(context, timeout).unwrap();
-        staging.upload(&bytes, &target, 256).unwrap();
+        let bundle = bundle_of(&bytes);
+        let blob = &bundle.manifest().weights[0];
+        staging.upload((blob, &mut bundle.weight_reader()), &target, 256).unwrap();
         staging.finish().unwrap();
         let commands = CommandPool::new(context).unwrap();
         let download = commands.record(|commands| {
