@@ -3,7 +3,7 @@
 //! A third of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
 //! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time.
 
-use drift_bundle::manifest::Target;
+use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::physical::{Element, Layout, pack, unpack};
 use drift_compiler::{
     CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
@@ -397,5 +397,27 @@ fn filters_made_at_load_are_what_the_matrices_say() {
         check_filters(2, "winograd-2x2", precision);
         check_filters(4, "winograd-4x4", precision);
         check_filters(4, "winograd-small-bindings", precision);
+    }
+}
+
+/// Even where no kernel of the variant is tuned: its tiles and layouts are.
+#[test]
+fn variants_of_profiles_that_name_vendors_require_one_of_them() {
+    let graph = graph_of("%x: f32[2,3]\n%1 = exp %x\nreturn %1");
+    for profile in drift_compiler::profile::ALL {
+        for target in [Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl] {
+            let (layout, precision) = (LayoutChoice::Buffer, Precision::F32);
+            let weights = WeightsChoice::default();
+            let setting =
+                Setting { layout, precision, weights, profile: profile.name, keep_attention: false };
+            let compiled = compiled(&graph, target, setting).unwrap_or_else(|error| panic!("{error}"));
+            let variant = &compiled.bundle.manifest().entries[0].variants[0];
+            let vendors = variant.requires.iter().find_map(|requirement| match requirement {
+                Requirement::Vendor(ids) => Some(ids.as_slice()),
+                _ => None,
+            });
+            let expected = (!profile.vendors.is_empty()).then_some(profile.vendors);
+            assert_eq!(vendors, expected, "{} for {}", profile.name, target.name());
+        }
     }
 }

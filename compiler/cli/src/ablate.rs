@@ -24,8 +24,10 @@ pub(crate) fn run(
     let target = device.info().kind.target();
     let flags = CompileFlags { profile: vec![profile_of(whole, measured)], ..args.flags.clone() };
     let exact = CompileFlags { precision: Some(PrecisionArg::F32), ..flags.clone() };
-    let reference = outputs(&subject.compile(target, &exact)?.0, device)?;
-    let mut lines = vec![line("nothing", whole, measured, device, &reference)?];
+    let options = args.replay.options();
+    let device_options = (device, &options);
+    let reference = outputs(&subject.compile(target, &exact)?.0, device_options)?;
+    let mut lines = vec![line("nothing", whole, measured, device_options, &reference)?];
     for technique in TECHNIQUES {
         let mut flags = flags.clone();
         flags.disable.push(technique.name.to_owned());
@@ -34,7 +36,7 @@ pub(crate) fn run(
             continue;
         }
         let measured = bench::measure(&bundle, device, args)?;
-        lines.push(line(technique.name, &bundle, &measured, device, &reference)?);
+        lines.push(line(technique.name, &bundle, &measured, device_options, &reference)?);
     }
     Ok(lines)
 }
@@ -59,7 +61,7 @@ fn line(
     without: &str,
     bundle: &Bundle,
     measured: &Measured,
-    device: &Device,
+    device_options: (&Device, &LoadOptions),
     reference: &[Vec<f64>],
 ) -> Result<AblationJson, CliError> {
     let sum = |of: fn(&drift_bundle::manifest::Dispatch) -> u64| measured.program.iter().map(of).sum();
@@ -71,13 +73,13 @@ fn line(
             .map_or(0, |variant| variant.memory.planned_bytes),
         bytes_read: sum(|dispatch| dispatch.bytes_read),
         bytes_written: sum(|dispatch| dispatch.bytes_written),
-        error: error(&outputs(bundle, device)?, reference),
+        error: error(&outputs(bundle, device_options)?, reference),
     })
 }
 
 /// All outputs for the inputs that are always the same random numbers.
-fn outputs(bundle: &Bundle, device: &Device) -> Result<Vec<Vec<f64>>, CliError> {
-    let mut session = device.load_with(bundle, &LoadOptions::default())?;
+fn outputs(bundle: &Bundle, (device, options): (&Device, &LoadOptions)) -> Result<Vec<Vec<f64>>, CliError> {
+    let mut session = device.load_with(bundle, options)?;
     bench::RandomInputs::default().write(&mut session)?;
     session.run()?;
     let tensors = session.outputs().to_vec();

@@ -9,7 +9,9 @@ pub use values::{
 
 use crate::compare::Tolerance;
 use clap::{Args, Parser, Subcommand};
+use drift_runtime::LoadOptions;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const COMPILE_EXAMPLES: &str = "\
 Examples:
@@ -136,6 +138,33 @@ pub struct CompileFlags {
     pub disable: Vec<String>,
 }
 
+/// How a bundle is loaded and replayed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ReplayFlags {
+    /// Replay variants for some vendors' devices on others' too, to see whether they are right
+    #[arg(long)]
+    pub any_vendor: bool,
+    /// Replay a bundle of somebody who is not trusted: on a logical device that keeps its kernels in its own memory
+    #[arg(long)]
+    pub untrusted: bool,
+    /// How long a load, and each replay, may wait for the device [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: Option<u32>,
+}
+
+impl ReplayFlags {
+    /// What they say to the runtime.
+    pub fn options(&self) -> LoadOptions {
+        let &Self { any_vendor, untrusted, .. } = self;
+        let mut options = LoadOptions { any_vendor, untrusted, ..LoadOptions::default() };
+        if let Some(seconds) = self.timeout {
+            let limit = Duration::from_secs(seconds.into());
+            (options.timeout, options.load_timeout) = (limit, limit);
+        }
+        options
+    }
+}
+
 /// `driftc run`
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  driftc run model.drift --input image=cat.npy --output-dir out")]
@@ -158,6 +187,9 @@ pub struct RunArgs {
     /// Keep compiled pipelines in this folder, and use those that an earlier load left there
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
+    /// How bundles are loaded and replayed.
+    #[command(flatten)]
+    pub replay: ReplayFlags,
 }
 
 /// `driftc verify`
@@ -204,6 +236,9 @@ pub struct VerifyArgs {
     /// Write the results to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// How bundles are loaded and replayed.
+    #[command(flatten)]
+    pub replay: ReplayFlags,
     /// Flags that shape the result.
     #[command(flatten)]
     pub flags: CompileFlags,
@@ -260,6 +295,9 @@ pub struct BenchArgs {
     /// Write the results to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// How bundles are loaded and replayed.
+    #[command(flatten)]
+    pub replay: ReplayFlags,
     /// Flags that shape the result.
     #[command(flatten)]
     pub flags: CompileFlags,

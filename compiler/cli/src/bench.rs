@@ -158,7 +158,7 @@ fn started(
     inputs: &mut RandomInputs,
 ) -> Result<Started, CliError> {
     let cache_dir = Some(cache.to_owned());
-    let options = LoadOptions { entry: args.entry.clone(), cache_dir, ..LoadOptions::default() };
+    let options = LoadOptions { entry: args.entry.clone(), cache_dir, ..args.replay.options() };
     let started = Instant::now();
     let mut session = device.load_with(bundle, &options)?;
     let load_ms = elapsed_ms(started);
@@ -215,7 +215,7 @@ fn gpu_timings(
     if !device.info().features.timestamps {
         return Ok(Vec::new());
     }
-    let options = LoadOptions { entry: args.entry.clone(), timestamps: true, ..LoadOptions::default() };
+    let options = LoadOptions { entry: args.entry.clone(), timestamps: true, ..args.replay.options() };
     let mut session = device.load_with(bundle, &options)?;
     inputs.write(&mut session)?;
     let mut timings = Vec::new();

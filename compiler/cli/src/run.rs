@@ -18,7 +18,7 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
         entry: args.entry.clone(),
         verify_weights: true,
         cache_dir: args.pipeline_cache.clone(),
-        ..LoadOptions::default()
+        ..args.replay.options()
     };
     let mut session = device.load_with(&bundle, &options)?;
     let inputs = inputs(session.inputs(), &args.input, console)?;

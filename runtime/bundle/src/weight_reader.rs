@@ -7,15 +7,20 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use crate::error::{BundleError, Flaw, Section};
 use crate::manifest::WeightBlob;
 use crate::reader::Bundle;
+use crate::threads::on_several;
 
 /// A power of two and at least a leaf of BLAKE3.
 const PIECE_BYTES: u64 = 1 << 20;
+
+/// More threads would wait for memory.
+const MOST_THREADS: usize = 4;
 
 /// Reads weights of one bundle.
 ///
@@ -28,8 +33,8 @@ pub struct WeightReader<'a> {
 /// What is known of the pieces of the weights section.
 #[derive(Default)]
 struct Pieces {
-    hashes: BTreeMap<u64, ChainingValue>,
-    /// The piece that was read last.
+    hashes: Mutex<BTreeMap<u64, ChainingValue>>,
+    /// The piece that a short read found last, so that the next one need not read it again.
     last: Option<u64>,
     bytes: Vec<u8>,
 }
@@ -86,28 +91,25 @@ impl Bundle {
 }
 
 impl WeightReader<'_> {
-    /// Fills `into` with the bytes at `offset` of one of the bundle's weights.
+    /// Fills `into` with the bytes at `offset` of one of the bundle's weights; several threads read what is long.
     pub fn read(&mut self, blob: &WeightBlob, offset: u64, into: &mut [u8]) -> Result<(), BundleError> {
         let start = self.bundle.weight_offset(blob, offset, into.len() as u64)?;
+        let section = self.bundle.section_offset(Section::Weights);
         match &mut self.pieces {
-            None => self.bundle.source().read(start, into),
-            Some(pieces) => {
-                pieces.read(self.bundle, start - self.bundle.section_offset(Section::Weights), into)
-            }
+            None if into.len() as u64 <= PIECE_BYTES => self.bundle.source().read(start, into),
+            None => on_threads(by_piece(start - section, into), |(offset, part), _| {
+                self.bundle.source().read(section + offset, part)
+            }),
+            Some(pieces) => pieces.read(self.bundle, start - section, into),
         }
     }
 
     /// Says whether all that was read is what was written; see the two ways to make a reader for what that means.
     pub fn finish(self) -> Result<(), BundleError> {
-        if let Some(mut pieces) = self.pieces {
-            for piece in 0..self.bundle.section_bytes(Section::Weights).div_ceil(PIECE_BYTES) {
-                if !pieces.hashes.contains_key(&piece) {
-                    pieces.load(self.bundle, piece)?;
-                }
-            }
-            if pieces.root(self.bundle)? != self.bundle.section_hash(Section::Weights) {
-                return Err(BundleError::Hash { section: Section::Weights });
-            }
+        if let Some(pieces) = self.pieces
+            && pieces.root(self.bundle)? != self.bundle.section_hash(Section::Weights)
+        {
+            return Err(BundleError::Hash { section: Section::Weights });
         }
         self.bundle.source().check_unchanged()
     }
@@ -115,54 +117,94 @@ impl WeightReader<'_> {
 
 impl Pieces {
     /// Copies bytes at `offset` of the section out of the pieces that they lie in.
-    fn read(&mut self, bundle: &Bundle, mut offset: u64, mut into: &mut [u8]) -> Result<(), BundleError> {
-        while !into.is_empty() {
-            self.load(bundle, offset / PIECE_BYTES)?;
-            let found = &self.bytes[(offset % PIECE_BYTES) as usize..];
-            let count = found.len().min(into.len());
-            let (now, later) = into.split_at_mut(count);
-            now.copy_from_slice(&found[..count]);
-            (into, offset) = (later, offset + count as u64);
+    fn read(&mut self, bundle: &Bundle, offset: u64, into: &mut [u8]) -> Result<(), BundleError> {
+        let within = (offset % PIECE_BYTES) as usize;
+        if within + into.len() > PIECE_BYTES as usize {
+            return on_threads(by_piece(offset, into), |(offset, part), bytes| {
+                self.load(bundle, offset / PIECE_BYTES, bytes)?;
+                part.copy_from_slice(&bytes[(offset % PIECE_BYTES) as usize..][..part.len()]);
+                Ok(())
+            });
         }
+        let piece = offset / PIECE_BYTES;
+        if !into.is_empty() && self.last != Some(piece) {
+            let mut bytes = std::mem::take(&mut self.bytes);
+            self.last = None;
+            self.load(bundle, piece, &mut bytes)?;
+            (self.last, self.bytes) = (Some(piece), bytes);
+        }
+        into.copy_from_slice(self.bytes.get(within..within + into.len()).unwrap_or_default());
         Ok(())
     }
 
-    /// Reads and hashes a piece. One that was seen before must be as it was then.
-    fn load(&mut self, bundle: &Bundle, piece: u64) -> Result<(), BundleError> {
-        if self.last == Some(piece) {
-            return Ok(());
-        }
-        let section = bundle.section_bytes(Section::Weights);
+    /// Reads a piece into `bytes` and hashes it there. One that was seen before must be as it was then.
+    fn load(&self, bundle: &Bundle, piece: u64, bytes: &mut Vec<u8>) -> Result<(), BundleError> {
         let start = piece * PIECE_BYTES;
-        let size = (section - start).min(PIECE_BYTES);
-        self.last = None;
-        self.bytes.resize(size as usize, 0);
-        bundle.source().read(bundle.section_offset(Section::Weights) + start, &mut self.bytes)?;
-        let hash = blake3::Hasher::new().set_input_offset(start).update(&self.bytes).finalize_non_root();
-        if *self.hashes.entry(piece).or_insert(hash) != hash {
+        let size = (bundle.section_bytes(Section::Weights) - start).min(PIECE_BYTES);
+        bytes.resize(size as usize, 0);
+        bundle.source().read(bundle.section_offset(Section::Weights) + start, bytes)?;
+        let hash = blake3::Hasher::new().set_input_offset(start).update(bytes).finalize_non_root();
+        if *lock(&self.hashes).entry(piece).or_insert(hash) != hash {
             return Err(BundleError::Hash { section: Section::Weights });
         }
-        self.last = Some(piece);
         Ok(())
     }
 
-    /// The section's hash; all pieces have been seen.
+    /// The section's hash; reads the pieces that nobody has asked for.
     fn root(&self, bundle: &Bundle) -> Result<[u8; 32], BundleError> {
-        let hashes: Vec<ChainingValue> = self.hashes.values().copied().collect();
-        let root = match hashes.len() {
-            0 => blake3::hash(&[]),
+        let section = bundle.section_bytes(Section::Weights);
+        if section <= PIECE_BYTES {
             // A tree of one piece has its root inside of it.
-            1 => {
-                debug_assert_eq!(self.bytes.len() as u64, bundle.section_bytes(Section::Weights));
-                blake3::hash(&self.bytes)
+            let mut bytes = Vec::new();
+            if section > 0 {
+                self.load(bundle, 0, &mut bytes)?;
             }
-            count => {
-                let (left, right) = hashes.split_at(left_count(count));
-                merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash)
-            }
-        };
-        Ok(*root.as_bytes())
+            return Ok(*blake3::hash(&bytes).as_bytes());
+        }
+        let pieces = 0..section.div_ceil(PIECE_BYTES);
+        on_threads(pieces, |piece, bytes| {
+            let seen = lock(&self.hashes).contains_key(&piece);
+            if seen { Ok(()) } else { self.load(bundle, piece, bytes) }
+        })?;
+        let hashes: Vec<ChainingValue> = lock(&self.hashes).values().copied().collect();
+        let (left, right) = hashes.split_at(left_count(hashes.len()));
+        Ok(*merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes())
     }
+}
+
+/// Parts of `into`, which begins at `offset` of the section, none of which crosses the edge of a piece.
+fn by_piece(mut offset: u64, into: &mut [u8]) -> impl Iterator<Item = (u64, &mut [u8])> {
+    let mut rest = into;
+    std::iter::from_fn(move || {
+        let size = ((PIECE_BYTES - offset % PIECE_BYTES) as usize).min(rest.len());
+        let (part, later) = std::mem::take(&mut rest).split_at_mut(size);
+        let at = offset;
+        (rest, offset) = (later, offset + size as u64);
+        (size > 0).then_some((at, part))
+    })
+}
+
+/// Does `work` on every item, with some memory that each thread keeps; the first failure ends it.
+fn on_threads<T>(
+    items: impl Iterator<Item = T> + Send,
+    work: impl Fn(T, &mut Vec<u8>) -> Result<(), BundleError> + Sync,
+) -> Result<(), BundleError> {
+    let most = items.size_hint().1.unwrap_or(MOST_THREADS).min(MOST_THREADS);
+    let (items, failed) = (Mutex::new(items), Mutex::new(None));
+    on_several(most, || {
+        let mut memory = Vec::new();
+        while lock(&failed).is_none() {
+            let Some(item) = lock(&items).next() else { break };
+            if let Err(error) = work(item, &mut memory) {
+                lock(&failed).get_or_insert(error);
+            }
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The hash of a subtree of whole pieces.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, Entry, Resource, Shader, TextureObject, Variant};
 
+use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
@@ -28,14 +29,17 @@ pub(crate) trait Backend: Send + Sync {
 
 /// A recorded program, ready to be submitted any number of times.
 pub(crate) trait Replay: Send {
-    /// Host memory from which input `index` is uploaded, in device form.
-    fn input(&mut self, index: usize) -> &mut [u8];
+    /// Refuses to go on where the device is lost.
+    fn check(&self, doing: &'static str) -> Result<(), RuntimeError>;
+
+    /// Host memory from which input `index` is uploaded, in device form; refused while the device may read it.
+    fn input(&mut self, index: usize) -> Result<&mut [u8], RuntimeError>;
 
     /// Uploads the inputs that `uploads` marks, runs the program and waits for it.
-    fn run(&mut self, uploads: &[bool]) -> Result<(), RuntimeError>;
+    fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError>;
 
     /// Copies output `index` to where the host sees it.
-    fn fetch(&mut self, index: usize) -> Result<(), RuntimeError>;
+    fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError>;
 
     /// Output `index` as it was fetched last, in device form.
     fn output(&self, index: usize) -> &[u8];
@@ -178,15 +182,14 @@ fn device_bytes(
 /// Splits a program into submissions, none of which exceeds `limits` unless a single dispatch does.
 pub(crate) fn submissions(dispatches: &[Dispatch], limits: &SubmitLimits) -> Vec<std::ops::Range<usize>> {
     let mut parts = Vec::new();
-    let (mut start, mut flops) = (0, 0_u64);
+    let (mut start, mut flops, mut bytes) = (0, 0_u64, 0_u64);
     for (index, dispatch) in dispatches.iter().enumerate() {
-        let with_this = flops.saturating_add(dispatch.flops);
-        let full = index - start >= limits.dispatches.max(1) || with_this > limits.flops;
+        let own_bytes = dispatch.bytes_read.saturating_add(dispatch.bytes_written);
+        (flops, bytes) = (flops.saturating_add(dispatch.flops), bytes.saturating_add(own_bytes));
+        let full = index - start >= limits.dispatches.max(1) || flops > limits.flops || bytes > limits.bytes;
         if full && index > start {
             parts.push(start..index);
-            (start, flops) = (index, dispatch.flops);
-        } else {
-            flops = with_this;
+            (start, flops, bytes) = (index, dispatch.flops, own_bytes);
         }
     }
     if start < dispatches.len() {
@@ -200,17 +203,23 @@ mod tests {
     use super::*;
 
     fn check(flops: &[u64], limits: SubmitLimits, expected: &[(usize, usize)]) {
-        let dispatches: Vec<Dispatch> = flops
+        let work: Vec<_> = flops.iter().map(|flops| (*flops, 0, 0)).collect();
+        check_work(&work, limits, expected);
+    }
+
+    /// Work is flops, bytes read, bytes written.
+    fn check_work(work: &[(u64, u64, u64)], limits: SubmitLimits, expected: &[(usize, usize)]) {
+        let dispatches: Vec<Dispatch> = work
             .iter()
-            .map(|flops| Dispatch {
+            .map(|(flops, bytes_read, bytes_written)| Dispatch {
                 name: String::new(),
                 shader: 0,
                 bindings: Vec::new(),
                 workgroups: [1; 3],
                 barrier: false,
                 origins: Vec::new(),
-                bytes_read: 0,
-                bytes_written: 0,
+                bytes_read: *bytes_read,
+                bytes_written: *bytes_written,
                 flops: *flops,
             })
             .collect();
@@ -221,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_program_is_split_where_a_limit_is_reached() {
-        let limits = |dispatches, flops| SubmitLimits { dispatches, flops };
+        let limits = |dispatches, flops| SubmitLimits { dispatches, flops, bytes: u64::MAX };
         check(&[], limits(4, 100), &[]);
         check(&[1, 1, 1], limits(4, 100), &[(0, 3)]);
         check(&[1, 1, 1, 1, 1], limits(2, 100), &[(0, 2), (2, 4), (4, 5)]);
@@ -229,5 +238,9 @@ mod tests {
         check(&[500, 1, 500], limits(9, 100), &[(0, 1), (1, 2), (2, 3)]);
         check(&[u64::MAX, u64::MAX], limits(9, u64::MAX), &[(0, 2)]);
         check(&[1, 1], limits(0, 0), &[(0, 1), (1, 2)]);
+        // Copies have no arithmetic, and keep a device busy as well.
+        let limits = SubmitLimits { dispatches: 9, flops: 100, bytes: 100 };
+        check_work(&[(0, 30, 30), (0, 40, 0), (0, 1, 0), (0, 0, 99)], limits, &[(0, 2), (2, 4)]);
+        check_work(&[(0, u64::MAX, 1), (0, 1, 0)], limits, &[(0, 1), (1, 2)]);
     }
 }

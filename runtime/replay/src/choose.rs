@@ -1,13 +1,14 @@
 //! Picks an entry, and the first of its variants whose predicates hold and whose needs the device meets.
 
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Requirement, Target};
+use drift_bundle::manifest::{Entry, Requirement, Resource, Target};
 
 use crate::backend::Program;
 use crate::error::RuntimeError;
-use crate::info::DeviceInfo;
+use crate::info::{DeviceFeatures, DeviceInfo};
 use crate::limits;
 use crate::report::{DeclineReason, DeclinedVariant};
+use crate::session::LoadOptions;
 
 /// Name of the entry that is meant when none is named.
 const DEFAULT_ENTRY: &str = "main";
@@ -17,9 +18,10 @@ pub(crate) fn choose<'a>(
     bundle: &'a Bundle,
     info: &DeviceInfo,
     entry: Option<&str>,
-    variant: Option<&str>,
+    options: &LoadOptions,
 ) -> Result<(Program<'a>, Vec<DeclinedVariant>), RuntimeError> {
     let entry = find_entry(bundle, info.kind.target(), entry)?;
+    let variant = options.variant.as_deref();
     if let Some(wanted) = variant
         && !entry.variants.iter().any(|variant| variant.name == wanted)
     {
@@ -36,7 +38,7 @@ pub(crate) fn choose<'a>(
             continue;
         }
         let program = Program { bundle, entry, variant: candidate };
-        let reasons = reasons_against(&program, info);
+        let reasons = reasons_against(&program, info, options);
         if reasons.is_empty() {
             return Ok((program, declined));
         }
@@ -68,12 +70,30 @@ fn find_entry<'a>(
     }
 }
 
-fn reasons_against(program: &Program<'_>, info: &DeviceInfo) -> Vec<DeclineReason> {
-    let unmet = program.variant.requires.iter().filter_map(|requirement| {
+fn reasons_against(program: &Program<'_>, info: &DeviceInfo, options: &LoadOptions) -> Vec<DeclineReason> {
+    let waived =
+        |requirement: &Requirement| options.any_vendor && matches!(requirement, Requirement::Vendor(_));
+    let unmet = program.variant.requires.iter().filter(|requirement| !waived(requirement));
+    let unmet = unmet.filter_map(|requirement| {
         let available = lacking(requirement, info)?;
         Some(DeclineReason::Requires { requirement: requirement.clone(), available })
     });
-    unmet.chain(limits::first_exceeded(program, &info.limits, &info.features)).collect()
+    let unbounded = options.untrusted.then(|| unbounded(program, &info.features)).flatten();
+    let exceeded = limits::first_exceeded(program, &info.limits, &info.features, options.staging_bytes);
+    unmet.chain(unbounded).chain(exceeded).collect()
+}
+
+/// What the program accesses that the device cannot keep in bounds. All can do so with buffers.
+fn unbounded(program: &Program<'_>, features: &DeviceFeatures) -> Option<DeclineReason> {
+    let matrices = |requirement: &Requirement| matches!(requirement, Requirement::CooperativeMatrix { .. });
+    if !features.bounded_matrices && program.variant.requires.iter().any(matrices) {
+        return Some(DeclineReason::Unbounded { what: "cooperative matrices" });
+    }
+    let texture =
+        |resource: &Resource| matches!(resource, Resource::Texture(_) | Resource::WeightTexture { .. });
+    let bound = || program.all_dispatches().flat_map(|dispatch| &dispatch.bindings);
+    (!features.bounded_textures && bound().any(texture))
+        .then_some(DeclineReason::Unbounded { what: "textures" })
 }
 
 /// What the device has where it does not meet `requirement`.
@@ -123,9 +143,7 @@ mod tests {
     use drift_bundle::manifest::DeviceElement;
 
     use super::*;
-    use crate::info::{
-        CooperativeMatrix, DeviceFeatures, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
-    };
+    use crate::info::{CooperativeMatrix, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures};
 
     fn device() -> DeviceInfo {
         DeviceInfo {
@@ -148,6 +166,8 @@ mod tests {
                     c: DeviceElement::F32,
                 }],
                 timestamps: true,
+                bounded_textures: false,
+                bounded_matrices: false,
             },
             limits: DeviceLimits { shared_bytes: 32768, storage_buffers: 8, ..DeviceLimits::default() },
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use drift_bundle::Bundle;
 
@@ -28,12 +28,17 @@ pub struct OpenOptions {
     /// Whether to run the API's validation layer, if it is installed. By default where the environment
     /// variable `DRIFT_VALIDATION` is `1`.
     pub validation: bool,
+    /// How long work may go on after a caller has stopped waiting for it ([`RuntimeError::Timeout`]) before the device
+    /// counts as lost, and the longest that closing a busy device waits. Sessions of a lost device fail with
+    /// [`RuntimeError::DeviceLost`]; what the endless work may touch is left allocated until the process ends.
+    pub grace: Duration,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             device: None,
+            grace: Duration::from_secs(2),
             validation: std::env::var_os("DRIFT_VALIDATION").is_some_and(|value| value == "1"),
         }
     }
@@ -104,15 +109,14 @@ impl Device {
         options: &LoadOptions,
     ) -> Result<Vec<Session>, RuntimeError> {
         let start = Instant::now();
-        let choose =
-            |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options.variant.as_deref());
+        let choose = |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options);
         let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
         let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
         let loaded = self.backend.load(&programs, options)?;
         let turns = Turns::of(&programs);
         let parts = programs.iter().zip(loaded).zip(declined).zip(turns);
         let sessions = parts.map(|(((program, loaded), declined), turn)| {
-            Session::new(program, loaded, declined, turn, start.elapsed())
+            Session::new(program, loaded, declined, turn, (options.timeout, start.elapsed()))
         });
         Ok(sessions.collect())
     }

@@ -151,15 +151,20 @@ pub enum RuntimeError {
     },
     /// The driver gave up on the device.
     #[error(
-        "the device was lost while {doing}: a kernel ran into a watchdog or the driver failed; open the device again, with \
-         smaller `SubmitLimits`"
+        "the device was lost while {doing}: {reason}; open the device again, with smaller `SubmitLimits` if the bundle is \
+         to be trusted"
     )]
     DeviceLost {
         /// What was being done.
         doing: &'static str,
+        /// Who says so, and why.
+        reason: &'static str,
     },
     /// The device did not finish in time.
-    #[error("the device did not finish within {} s; allow more with `LoadOptions::timeout`", after.as_secs_f32())]
+    #[error(
+        "the device did not finish within {} s; allow more with `LoadOptions::timeout`, or `load_timeout` for a load",
+        after.as_secs_f32()
+    )]
     Timeout {
         /// How long it was waited for.
         after: Duration,

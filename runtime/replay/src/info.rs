@@ -70,6 +70,11 @@ pub struct DeviceFeatures {
     pub cooperative_matrices: Vec<CooperativeMatrix>,
     /// GPU timestamps.
     pub timestamps: bool,
+    /// Accesses to textures can be kept in bounds, which [`crate::LoadOptions::untrusted`] asks for. Those to buffers
+    /// can on every device.
+    pub bounded_textures: bool,
+    /// Accesses of cooperative matrices to buffers can be kept in bounds.
+    pub bounded_matrices: bool,
 }
 
 /// What subgroups of a compute kernel can do.

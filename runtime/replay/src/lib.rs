@@ -22,6 +22,7 @@
 
 mod backend;
 mod choose;
+mod deadline;
 mod device;
 mod error;
 mod host;

@@ -3,19 +3,22 @@
 //! Drivers need not check: a kernel that wants more workgroup memory than there is has been seen to lose a
 //! device without a word.
 
+use drift_bundle::ALIGNMENT_BYTES;
 use drift_bundle::manifest::{BindingKind, Dispatch, Resource, Shader, TextureKind, TextureObject};
 
 use crate::backend::{Program, WeightTexture};
 use crate::info::{DeviceFeatures, DeviceLimits};
 use crate::report::DeclineReason;
 
-/// The first limit that the program exceeds.
+/// The first limit that the program exceeds; `staging_bytes` is the caller's.
 pub(crate) fn first_exceeded(
     program: &Program<'_>,
     limits: &DeviceLimits,
     features: &DeviceFeatures,
+    staging_bytes: u64,
 ) -> Option<DeclineReason> {
     memory(program, limits)
+        .or_else(|| staging(program, limits, staging_bytes))
         .or_else(|| program.all_dispatches().find_map(|dispatch| launch(program, dispatch, limits, features)))
 }
 
@@ -51,6 +54,23 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
             })
         })
         .or_else(|| total_memory(program, limits))
+}
+
+/// The host's copies of inputs, and of outputs, which several may have of one range, lie in a buffer each.
+fn staging(program: &Program<'_>, limits: &DeviceLimits, most: u64) -> Option<DeclineReason> {
+    let [inputs, outputs] =
+        [program.input_ranges(), program.output_ranges()].map(|ranges| staged(&ranges).unwrap_or(u64::MAX));
+    let needed = inputs.saturating_add(outputs);
+    over("the host's copy of all inputs", "bytes in a buffer", inputs, limits.buffer_bytes)
+        .or_else(|| over("the host's copy of all outputs", "bytes in a buffer", outputs, limits.buffer_bytes))
+        .or_else(|| (needed > most).then_some(DeclineReason::Staging { needed, available: most }))
+}
+
+/// Size of a buffer with a copy of each range.
+fn staged(ranges: &[(u64, u64)]) -> Option<u64> {
+    ranges
+        .iter()
+        .try_fold(0_u64, |end, (_, size)| end.checked_add(*size)?.checked_next_multiple_of(ALIGNMENT_BYTES))
 }
 
 fn texture_size(place: &str, texture: &TextureObject, limits: &DeviceLimits) -> Option<DeclineReason> {
@@ -308,7 +328,7 @@ mod tests {
         let features = DeviceFeatures { subgroups, ..DeviceFeatures::default() };
         let mut limits = enough();
         change(&mut limits);
-        let said = first_exceeded(&program, &limits, &features).map(|reason| reason.to_string());
+        let said = first_exceeded(&program, &limits, &features, u64::MAX).map(|reason| reason.to_string());
         assert_eq!(said.unwrap_or_default(), expected);
     }
 

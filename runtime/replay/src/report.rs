@@ -18,6 +18,12 @@ pub enum DeclineReason {
         /// What the device has instead.
         available: String,
     },
+    /// An untrusted bundle uses what the device cannot check.
+    #[error("the device cannot keep accesses to {what} in bounds, which an untrusted bundle needs")]
+    Unbounded {
+        /// Plural name of it.
+        what: &'static str,
+    },
     /// A limit of the device is exceeded.
     #[error("{place} needs {needed} {what}, the device allows {available}")]
     Limit {
@@ -28,6 +34,17 @@ pub enum DeclineReason {
         /// Needed.
         needed: u64,
         /// Limit.
+        available: u64,
+    },
+    /// Inputs and outputs are too large to pass between host and device.
+    #[error(
+        "inputs and outputs need {needed} bytes between host and device, {available} are allowed; allow more with \
+         `LoadOptions::staging_bytes`"
+    )]
+    Staging {
+        /// Needed.
+        needed: u64,
+        /// Allowed.
         available: u64,
     },
 }
@@ -84,7 +101,7 @@ pub enum CacheUse {
     Created(PathBuf),
     /// It was read.
     Used(PathBuf),
-    /// It was damaged and was replaced.
+    /// It was damaged, or not this user's own, and was replaced.
     Replaced(PathBuf),
     /// It could not be written; loading went on without.
     Unwritable {

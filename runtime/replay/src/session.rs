@@ -9,6 +9,7 @@ use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
 use half::f16;
 
 use crate::backend::{Loaded, Program, Replay};
+use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
 use crate::report::{DeclinedVariant, LoadReport, Timings};
@@ -29,8 +30,24 @@ pub struct LoadOptions {
     /// before a session is returned. Off by default: it reads the whole file. Without it, a file that was changed since
     /// the bundle was opened is noticed by its length and time of change.
     pub verify_weights: bool,
-    /// How long to wait for the device in one run.
+    /// Whether variants for some vendors' devices may run on all others too: whether they are right, not whether they
+    /// are fast, can be seen anywhere that has the features.
+    pub any_vendor: bool,
+    /// Whether the bundle comes from somebody who is not to be trusted with this process's memory on the device. It is
+    /// then loaded on a logical device of its own that checks every access to buffers and textures; a variant that uses
+    /// what the device cannot check is declined. Memory bounds are all that this promises: not that loops end (timeouts
+    /// say so), not that workgroup memory holds nothing of others, and not that the driver's compiler withstands its
+    /// input.
+    pub untrusted: bool,
+    /// Most memory that inputs and outputs take together on their way between host and device. A variant that needs more
+    /// is declined. Weights pass through 16 MiB.
+    pub staging_bytes: u64,
+    /// How long one run, or one read of a result, waits for the device and for sessions that share its memory. What
+    /// still runs after that has [`crate::OpenOptions::grace`] to finish, or else the device is lost.
     pub timeout: Duration,
+    /// How long a load waits for the device in all. A driver that compiles a kernel cannot be interrupted, so that this
+    /// is looked at before each, and before each part of the weights.
+    pub load_timeout: Duration,
     /// How much to submit at once.
     pub submit: SubmitLimits,
 }
@@ -43,8 +60,12 @@ impl Default for LoadOptions {
             cache_dir: None,
             timestamps: false,
             verify_weights: false,
+            any_vendor: false,
+            untrusted: false,
+            staging_bytes: 4 << 30,
             // Software devices take minutes for large models.
             timeout: Duration::from_secs(600),
+            load_timeout: Duration::from_secs(600),
             submit: SubmitLimits::default(),
         }
     }
@@ -57,12 +78,14 @@ pub struct SubmitLimits {
     pub dispatches: usize,
     /// Arithmetic, as the bundle states it.
     pub flops: u64,
+    /// Memory traffic, as the bundle states it.
+    pub bytes: u64,
 }
 
 impl Default for SubmitLimits {
     fn default() -> Self {
-        // Half a second at 400 GFLOP/s, which a phone of the last years reaches.
-        Self { dispatches: 1024, flops: 200_000_000_000 }
+        // Half a second each at 400 GFLOP/s and at 20 GB/s, which a phone of the last years reaches.
+        Self { dispatches: 1024, flops: 200_000_000_000, bytes: 10_000_000_000 }
     }
 }
 
@@ -76,6 +99,7 @@ pub struct Session {
     output_tensors: Vec<IoTensor>,
     progress: Progress,
     turns: Turns,
+    timeout: Duration,
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
     report: LoadReport,
@@ -110,7 +134,7 @@ impl Session {
         loaded: Loaded,
         declined: Vec<DeclinedVariant>,
         turns: Turns,
-        total: Duration,
+        (timeout, total): (Duration, Duration),
     ) -> Self {
         let report = LoadReport {
             entry: program.entry.name.clone(),
@@ -131,6 +155,7 @@ impl Session {
             output_tensors: program.entry.outputs.clone(),
             progress: Progress::Loaded,
             turns,
+            timeout,
             uploads: Vec::with_capacity(program.entry.inputs.len()),
             report,
         }
@@ -160,9 +185,13 @@ impl Session {
         if expected != values.len() as u64 {
             return Err(wrong_length(tensor, "values", expected, values.len()));
         }
+        self.replay.check("writing an input")?;
+        if self.progress == Progress::Failed {
+            return Err(RuntimeError::Failed);
+        }
         let input = &mut self.inputs[index];
         // A value that does not fit leaves the staged bytes as they were.
-        T::to_device(values, input.binding.element, self.replay.input(index)).map_err(|position| {
+        T::to_device(values, input.binding.element, self.replay.input(index)?).map_err(|position| {
             RuntimeError::OutOfRange {
                 tensor: name.to_owned(),
                 index: position,
@@ -198,19 +227,21 @@ impl Session {
 
     /// Runs the program once and waits for it.
     pub fn run(&mut self) -> Result<(), RuntimeError> {
+        self.replay.check("running")?;
         if self.progress == Progress::Failed {
             return Err(RuntimeError::Failed);
         }
         if let Some(index) = self.inputs.iter().position(|input| !input.known && !input.state) {
             return Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() });
         }
-        let mut turn = self.turns.take();
+        let deadline = Deadline::after(self.timeout);
+        let mut turn = self.turns.take(deadline)?;
         let overwritten = turn.is_overwritten();
         self.uploads.clear();
         self.uploads.extend(self.inputs.iter().map(|input| overwritten || input.must_be_uploaded()));
         self.progress = Progress::Failed;
         turn.claim();
-        self.replay.run(&self.uploads)?;
+        self.replay.run(&self.uploads, deadline)?;
         self.progress = Progress::Run;
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
         Ok(())
@@ -255,18 +286,20 @@ impl Session {
     }
 
     fn fetch(&mut self, index: usize) -> Result<&[u8], RuntimeError> {
+        self.replay.check("reading a result")?;
         match self.progress {
             Progress::Loaded => return Err(RuntimeError::NotRun),
             Progress::Failed => return Err(RuntimeError::Failed),
             Progress::Run => {}
         }
-        let turn = self.turns.take();
+        let deadline = Deadline::after(self.timeout);
+        let turn = self.turns.take(deadline)?;
         if turn.is_overwritten() {
             return Err(RuntimeError::Overwritten { entry: self.report.entry.clone() });
         }
         // Where this fails, the device may still be busy with the copy.
         self.progress = Progress::Failed;
-        self.replay.fetch(index)?;
+        self.replay.fetch(index, deadline)?;
         self.progress = Progress::Run;
         Ok(self.replay.output(index))
     }

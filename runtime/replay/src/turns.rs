@@ -1,47 +1,103 @@
 //! Sessions that share memory take turns in it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::Program;
+use crate::deadline::Deadline;
+use crate::error::RuntimeError;
 
 /// A session's place among those that share its memory.
 pub(crate) struct Turns {
-    /// Who ran last.
-    last: Arc<Mutex<Option<usize>>>,
+    memory: Arc<Memory>,
     own: usize,
+}
+
+/// Memory that one session uses at a time.
+#[derive(Default)]
+struct Memory {
+    state: Mutex<State>,
+    given_back: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Somebody has the turn. The lock itself is never held while a device is waited for.
+    taken: bool,
+    /// Who ran last.
+    last: Option<usize>,
 }
 
 /// Held while a session uses the memory.
 pub(crate) struct Turn<'a> {
-    last: MutexGuard<'a, Option<usize>>,
+    memory: &'a Memory,
     own: usize,
 }
 
 impl Turns {
     /// One for each program: those that may share their memory take turns, others are alone.
     pub(crate) fn of(programs: &[Program<'_>]) -> Vec<Self> {
-        let shared = Arc::new(Mutex::new(None));
+        let shared = Arc::new(Memory::default());
         let one = |(own, program): (usize, &Program<'_>)| Self {
-            last: if program.may_share() { Arc::clone(&shared) } else { Arc::new(Mutex::new(None)) },
+            memory: if program.may_share() { Arc::clone(&shared) } else { Arc::default() },
             own,
         };
         programs.iter().enumerate().map(one).collect()
     }
 
     /// Waits until nobody else uses the memory.
-    pub(crate) fn take(&self) -> Turn<'_> {
-        Turn { last: self.last.lock().unwrap_or_else(PoisonError::into_inner), own: self.own }
+    pub(crate) fn take(&self, deadline: Deadline) -> Result<Turn<'_>, RuntimeError> {
+        let mut state = self.memory.lock();
+        while state.taken {
+            deadline.check()?;
+            let woken = self.memory.given_back.wait_timeout(state, deadline.left());
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.taken = true;
+        Ok(Turn { memory: &self.memory, own: self.own })
+    }
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn<'_> {
     /// Whether another session has run since this one did.
     pub(crate) fn is_overwritten(&self) -> bool {
-        self.last.is_some_and(|last| last != self.own)
+        self.memory.lock().last.is_some_and(|last| last != self.own)
     }
 
     /// Says that the memory is this session's now.
     pub(crate) fn claim(&mut self) {
-        *self.last = Some(self.own);
+        self.memory.lock().last = Some(self.own);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.memory.lock().taken = false;
+        self.memory.given_back.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_never_given_back_is_waited_for_until_the_deadline() {
+        let memory = Arc::new(Memory::default());
+        let turns = |own| Turns { memory: Arc::clone(&memory), own };
+        let (first, second) = (turns(0), turns(1));
+        let mut held = first.take(Deadline::after(Duration::ZERO)).unwrap();
+        held.claim();
+        let waited = second.take(Deadline::after(Duration::from_millis(20))).map(drop);
+        assert!(matches!(waited, Err(RuntimeError::Timeout { .. })));
+        drop(held);
+        assert!(second.take(Deadline::after(Duration::ZERO)).unwrap().is_overwritten());
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check(
     let bundle = Bundle::open(&case.path)?;
     let target = target.unwrap_or_else(|| replay::target_for(&bundle));
     let device = devices.of(target)?;
-    let options = LoadOptions { entry: args.entry.clone(), verify_weights: true, ..LoadOptions::default() };
+    let options = LoadOptions { entry: args.entry.clone(), verify_weights: true, ..args.replay.options() };
     let mut session = device.load_with(&bundle, &options)?;
     let report = session.report().clone();
     let mut entries = bundle.manifest().entries.iter();

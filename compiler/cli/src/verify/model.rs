@@ -164,7 +164,7 @@ impl Check<'_> {
             .map_err(|source| CliError::compile(&self.case.path, source))?;
         let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
         let bundle = Bundle::from_bytes(bytes).map_err(CliError::emitted)?;
-        Ok((self.device.load(&bundle)?, compiled.report.warnings))
+        Ok((self.device.load_with(&bundle, &self.args.replay.options())?, compiled.report.warnings))
     }
 
     fn expected(

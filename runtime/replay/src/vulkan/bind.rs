@@ -144,12 +144,12 @@ impl Bindings {
 
 impl Drop for Bindings {
     fn drop(&mut self) {
-        let device = &self.context.device;
-        // SAFETY: owners wait for the device first; destroying the pool frees its sets.
-        unsafe {
-            device.destroy_descriptor_pool(self.pool, None);
-            self.views.values().for_each(|view| device.destroy_buffer_view(*view, None));
-        }
+        let (pool, views) = (self.pool, std::mem::take(&mut self.views));
+        // SAFETY: no work that uses them is pending; destroying the pool frees its sets.
+        self.context.retire(move |device| unsafe {
+            device.destroy_descriptor_pool(pool, None);
+            views.values().for_each(|view| device.destroy_buffer_view(*view, None));
+        });
     }
 }
 

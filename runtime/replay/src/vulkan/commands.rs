@@ -9,8 +9,7 @@ use super::context::Context;
 use super::failed;
 use crate::error::RuntimeError;
 
-/// Command buffers that may be recorded again. Dropping waits for the device, so declare it so that it is
-/// dropped before what its commands use: first in a struct, last in a function.
+/// Command buffers that may be recorded again.
 pub(crate) struct CommandPool {
     context: Arc<Context>,
     raw: vk::CommandPool,
@@ -58,9 +57,9 @@ impl CommandPool {
 
 impl Drop for CommandPool {
     fn drop(&mut self) {
-        self.context.wait_idle();
-        // SAFETY: nothing runs any more; this frees its command buffers as well.
-        unsafe { self.context.device.destroy_command_pool(self.raw, None) };
+        let pool = self.raw;
+        // SAFETY: none of its command buffers is pending; they are freed as well.
+        self.context.retire(move |device| unsafe { device.destroy_command_pool(pool, None) });
     }
 }
 
@@ -81,8 +80,9 @@ impl Fence {
 
 impl Drop for Fence {
     fn drop(&mut self) {
-        // SAFETY: command pools are dropped before fences, and wait.
-        unsafe { self.context.device.destroy_fence(self.raw, None) };
+        let fence = self.raw;
+        // SAFETY: nothing that was submitted is going to signal it.
+        self.context.retire(move |device| unsafe { device.destroy_fence(fence, None) });
     }
 }
 

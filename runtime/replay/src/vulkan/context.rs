@@ -1,22 +1,32 @@
 //! A logical device with its one queue: shared by everything that is loaded on it, and destroyed last.
 #![expect(unsafe_code, reason = "calls Vulkan")]
 
-use std::sync::{Mutex, PoisonError};
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
 
 use super::failed;
+use super::features::FeatureChain;
 use super::instance::Instance;
+use super::pending::{Destroy, Lost, Pending, Serial};
 use super::physical::PhysicalDevice;
+use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+
+/// A wait looks up this often whether another thread has found the device lost.
+const WAIT_SLICE: Duration = Duration::from_millis(100);
 
 /// An opened device.
 pub(crate) struct Context {
     pub(crate) device: ash::Device,
-    /// Held while submitting: Vulkan wants one thread at a time.
+    /// Held while submitting, since Vulkan wants one thread at a time, and never while waiting.
     queue: Mutex<vk::Queue>,
+    pending: Mutex<Pending>,
+    /// How long work may go on after a caller has stopped waiting for it.
+    grace: Duration,
     pub(crate) queue_family: u32,
     pub(crate) memory: vk::PhysicalDeviceMemoryProperties,
     pub(crate) cache_uuid: [u8; vk::UUID_SIZE],
@@ -24,19 +34,23 @@ pub(crate) struct Context {
     pub(crate) timestamp_bits: u32,
     pub(crate) full_subgroups: bool,
     pub(crate) info: DeviceInfo,
-    // Last, so that it outlives the device.
-    pub(crate) instance: Instance,
+    // Dropped after the device, or never.
+    pub(crate) instance: ManuallyDrop<Arc<Instance>>,
 }
 
 impl Context {
-    /// Creates the logical device with everything enabled that it has and kernels may need.
-    pub(crate) fn new(instance: Instance, physical: &PhysicalDevice) -> Result<Self, RuntimeError> {
+    /// Creates the logical device with these of the physical one's features enabled.
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        physical: &PhysicalDevice,
+        mut chain: FeatureChain,
+        grace: Duration,
+    ) -> Result<Self, RuntimeError> {
         let priorities = [1.0];
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(physical.queue_family)
             .queue_priorities(&priorities)];
         let extensions: Vec<_> = physical.extensions.iter().map(|name| name.as_ptr()).collect();
-        let mut chain = physical.features.clone();
         let mut features = chain.linked(physical.api_version, &physical.extensions);
         let info = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
@@ -55,6 +69,8 @@ impl Context {
         Ok(Self {
             device,
             queue: Mutex::new(queue),
+            pending: Mutex::default(),
+            grace,
             queue_family: physical.queue_family,
             memory,
             cache_uuid: physical.cache_uuid,
@@ -62,46 +78,155 @@ impl Context {
             timestamp_bits: physical.timestamp_bits,
             full_subgroups: physical.features.has_full_subgroups(),
             info: physical.info.clone(),
-            instance,
+            instance: ManuallyDrop::new(instance),
         })
     }
 
-    /// Submits command buffers as one piece of work; `fence` signals after it, null for none.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Submits command buffers as one piece of work; `fence` signals after it and all before it, null for none.
     pub(crate) fn submit(
         &self,
         commands: &[vk::CommandBuffer],
         fence: vk::Fence,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<Serial, RuntimeError> {
+        const DOING: &str = "submitting work";
+        self.check(DOING)?;
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // In the queue's order, since its lock is held.
+        let serial = self.pending().submit(fence);
         let info = [vk::SubmitInfo::default().command_buffers(commands)];
         // SAFETY: the lock is held; the command buffers are recorded, and not pending since each run waits
         // for the last.
-        unsafe { self.device.queue_submit(*queue, &info, fence) }.map_err(failed("submitting work"))
+        unsafe { self.device.queue_submit(*queue, &info, fence) }.map_err(|code| {
+            self.pending().refuse(serial);
+            self.failed(DOING, code)
+        })?;
+        Ok(serial)
     }
 
-    /// Waits for `fence` and resets it.
-    pub(crate) fn wait(&self, fence: vk::Fence, timeout: Duration) -> Result<(), RuntimeError> {
+    /// Waits for `fence`, which `serial` was submitted with, and resets it. Holds no lock meanwhile. After the deadline
+    /// the work is overdue: what it uses has to be left alone until [`Context::has_finished`].
+    pub(crate) fn wait(
+        &self,
+        fence: vk::Fence,
+        serial: Serial,
+        deadline: Deadline,
+    ) -> Result<(), RuntimeError> {
+        const DOING: &str = "waiting for the device";
+        loop {
+            let left = deadline.left();
+            match self.wait_once(fence, left.min(WAIT_SLICE)) {
+                Ok(()) => break,
+                Err(vk::Result::TIMEOUT) if left <= WAIT_SLICE => {
+                    self.pending().is_overdue(serial, self.grace);
+                    return Err(deadline.passed());
+                }
+                Err(vk::Result::TIMEOUT) => self.check(DOING)?,
+                Err(code) => return Err(self.failed(DOING, code)),
+            }
+        }
+        self.finish(serial);
+        // SAFETY: it has signalled, so nothing uses it.
+        unsafe { self.device.reset_fences(&[fence]) }.map_err(|code| self.failed("resetting a fence", code))
+    }
+
+    fn wait_once(&self, fence: vk::Fence, timeout: Duration) -> Result<(), vk::Result> {
         let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         // SAFETY: the fence belongs to this device and has been submitted.
-        match unsafe { self.device.wait_for_fences(&[fence], true, nanoseconds) } {
-            Err(vk::Result::TIMEOUT) => return Err(RuntimeError::Timeout { after: timeout }),
-            done => done.map_err(failed("waiting for the device"))?,
-        }
-        // SAFETY: it has signalled, so nothing uses it.
-        unsafe { self.device.reset_fences(&[fence]) }.map_err(failed("resetting a fence"))
+        unsafe { self.device.wait_for_fences(&[fence], true, nanoseconds) }
     }
 
-    /// Waits until nothing runs, before what it may use is destroyed. A lost device runs nothing.
-    pub(crate) fn wait_idle(&self) {
-        let _queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the lock is held, so that no queue is used meanwhile.
-        let _ = unsafe { self.device.device_wait_idle() };
+    /// Refuses to go on where the device is lost or has to be given up.
+    pub(crate) fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
+        if self.pending().has_overdue() {
+            self.look();
+        }
+        self.pending().check(doing)
+    }
+
+    /// Whether a submission is known to have finished, so that what it used may be touched.
+    pub(crate) fn has_finished(&self, serial: Serial) -> bool {
+        if !self.pending().has_finished(serial) {
+            self.look();
+        }
+        self.pending().has_finished(serial)
+    }
+
+    /// Looks at fences that nobody waits for any more.
+    fn look(&self) {
+        // SAFETY: a fence is forgotten before it is reset or destroyed, which the lock orders.
+        let signalled = |fence| unsafe { self.device.get_fence_status(fence) } == Ok(true);
+        let newest = self.pending().newest(signalled);
+        if let Some(serial) = newest {
+            self.finish(serial);
+        }
+    }
+
+    fn finish(&self, serial: Serial) {
+        let ready = self.pending().finish(serial);
+        self.destroy(ready);
+    }
+
+    /// Calls `destroy` once no work that has been submitted can use what it destroys: now, or after a later wait. Where
+    /// the device is given up that is never, since nothing says what a kernel that still runs may touch.
+    pub(crate) fn retire(&self, destroy: impl FnOnce(&ash::Device) + Send + 'static) {
+        let now = self.pending().retire(destroy);
+        if let Some(destroy) = now {
+            destroy(&self.device);
+        }
+    }
+
+    fn destroy(&self, ready: Vec<Destroy>) {
+        ready.into_iter().for_each(|destroy| destroy(&self.device));
+    }
+
+    /// The error of a call, noting where it says that the device is lost.
+    fn failed(&self, doing: &'static str, code: vk::Result) -> RuntimeError {
+        if code == vk::Result::ERROR_DEVICE_LOST {
+            self.pending().lose(Lost::ByDriver);
+        }
+        failed(doing)(code)
+    }
+
+    /// Whether nothing runs any more, after a wait of at most the grace time.
+    fn drains(&self) -> bool {
+        if self.pending().is_idle() {
+            return true;
+        }
+        let left = self.pending().grace_left(self.grace);
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the device is alive, and the queue's lock is held. A fence that does not signal is not destroyed.
+        let fence = unsafe {
+            let created = self.device.create_fence(&vk::FenceCreateInfo::default(), None);
+            created.and_then(|fence| self.device.queue_submit(*queue, &[], fence).map(|()| fence))
+        };
+        drop(queue);
+        let drained = fence.and_then(|fence| {
+            self.wait_once(fence, left)?;
+            // SAFETY: it has signalled.
+            unsafe { self.device.destroy_fence(fence, None) };
+            Ok(())
+        });
+        matches!(drained, Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST))
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: everything made from the device holds an `Arc` of this and is gone.
-        unsafe { self.device.destroy_device(None) };
+        if !self.drains() {
+            // Destroying a device waits for its work, which may never end, and unloading the driver would take the code
+            // away under it. Device, instance and what they hold stay until the process ends.
+            return;
+        }
+        let ready = self.pending().finish_all();
+        self.destroy(ready);
+        // SAFETY: everything made from the device holds an `Arc` of this and is gone, and the instance is not used again.
+        unsafe {
+            self.device.destroy_device(None);
+            ManuallyDrop::drop(&mut self.instance);
+        }
     }
 }

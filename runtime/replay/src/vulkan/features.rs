@@ -21,6 +21,19 @@ pub(crate) struct FeatureChain {
     integer_dot: vk::PhysicalDeviceShaderIntegerDotProductFeatures<'static>,
     maintenance4: vk::PhysicalDeviceMaintenance4Features<'static>,
     cooperative_matrix: vk::PhysicalDeviceCooperativeMatrixFeaturesKHR<'static>,
+    image_robustness: vk::PhysicalDeviceImageRobustnessFeatures<'static>,
+    robustness2: vk::PhysicalDeviceRobustness2FeaturesEXT<'static>,
+    has_robust: Robust,
+}
+
+/// Checks of accesses that a device has: they cost time, so that only a device for untrusted bundles enables them.
+#[derive(Clone, Copy, Default)]
+struct Robust {
+    buffers: vk::Bool32,
+    buffers2: vk::Bool32,
+    images: vk::Bool32,
+    images2: vk::Bool32,
+    matrices: vk::Bool32,
 }
 
 impl FeatureChain {
@@ -36,13 +49,46 @@ impl FeatureChain {
         // SAFETY: `raw` belongs to the instance; the chain holds only structs that the device knows.
         unsafe { instance.raw.get_physical_device_features2(raw, &mut features) };
         let has = features.features;
-        // Of the core features only these matter to kernels. Robust buffer access in particular costs time.
+        chain.has_robust = Robust {
+            buffers: has.robust_buffer_access,
+            buffers2: chain.robustness2.robust_buffer_access2,
+            images: chain.image_robustness.robust_image_access,
+            images2: chain.robustness2.robust_image_access2,
+            matrices: chain.cooperative_matrix.cooperative_matrix_robust_buffer_access,
+        };
+        // Of the core features only these matter to kernels.
         chain.core = vk::PhysicalDeviceFeatures::default()
             .shader_int16(has.shader_int16 == vk::TRUE)
             .shader_int64(has.shader_int64 == vk::TRUE)
             .shader_storage_image_extended_formats(has.shader_storage_image_extended_formats == vk::TRUE);
-        chain.cooperative_matrix.cooperative_matrix_robust_buffer_access = vk::FALSE;
+        chain.robustness2.null_descriptor = vk::FALSE;
+        chain.enable(Robust::default());
         chain
+    }
+
+    /// The same with all accesses checked that the device can check.
+    pub(crate) fn robust(&self) -> Self {
+        let mut chain = self.clone();
+        chain.enable(self.has_robust);
+        chain
+    }
+
+    fn enable(&mut self, robust: Robust) {
+        self.core.robust_buffer_access = robust.buffers;
+        self.robustness2.robust_buffer_access2 = robust.buffers2;
+        self.image_robustness.robust_image_access = robust.images;
+        self.robustness2.robust_image_access2 = robust.images2;
+        self.cooperative_matrix.cooperative_matrix_robust_buffer_access = robust.matrices;
+    }
+
+    /// Accesses to textures can be checked.
+    pub(crate) fn can_bound_textures(&self) -> bool {
+        self.has_robust.images == vk::TRUE || self.has_robust.images2 == vk::TRUE
+    }
+
+    /// Accesses of cooperative matrices to buffers can be checked.
+    pub(crate) fn can_bound_matrices(&self) -> bool {
+        self.has_robust.matrices == vk::TRUE
     }
 
     /// All structs that a device of this version and these extensions knows, as one chain.
@@ -76,6 +122,12 @@ impl FeatureChain {
         if known(vk::API_VERSION_1_3, khr::maintenance4::NAME) {
             features = features.push_next(&mut self.maintenance4);
         }
+        if known(vk::API_VERSION_1_3, ext::image_robustness::NAME) {
+            features = features.push_next(&mut self.image_robustness);
+        }
+        if extensions.contains(&ext::robustness2::NAME) {
+            features = features.push_next(&mut self.robustness2);
+        }
         if extensions.contains(&khr::cooperative_matrix::NAME) {
             features = features.push_next(&mut self.cooperative_matrix);
         }
@@ -93,6 +145,8 @@ impl FeatureChain {
         self.integer_dot.p_next = null_mut();
         self.maintenance4.p_next = null_mut();
         self.cooperative_matrix.p_next = null_mut();
+        self.image_robustness.p_next = null_mut();
+        self.robustness2.p_next = null_mut();
     }
 
     /// Arithmetic and storage in 16-bit floats. The uniform form counts too, since naga's SPIR-V declares it

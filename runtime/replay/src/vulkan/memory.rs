@@ -73,7 +73,8 @@ impl Buffer {
     }
 
     /// The mapped bytes, where the host sees them. No submitted work may be using them, which holds because
-    /// every run and every upload is waited for before its session is used again.
+    /// every run and every upload is waited for before its session is used again, and a session whose wait ended too
+    /// early touches nothing until its work is known to have finished.
     pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let pointer = self.mapped?;
         // SAFETY: `size` bytes are mapped for as long as the buffer lives, `&mut self` makes the slice the
@@ -91,11 +92,12 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: owners wait for the device before they drop their buffers.
-        unsafe {
-            self.context.device.destroy_buffer(self.raw, None);
-            self.context.device.free_memory(self.memory, None);
-        }
+        let (buffer, memory) = (self.raw, self.memory);
+        // SAFETY: no work that uses them is pending.
+        self.context.retire(move |device| unsafe {
+            device.destroy_buffer(buffer, None);
+            device.free_memory(memory, None);
+        });
     }
 }
 

@@ -1,17 +1,19 @@
 //! Replays SPIR-V on Vulkan 1.1 and later, through a loader that is found at run time.
 //!
 //! Everything is allocated, uploaded and recorded in [`VulkanDevice::load`]; a run only submits. One queue is
-//! used. All handles are destroyed in the order that Vulkan asks for, by the `Drop` of the struct that owns
-//! them.
+//! used. The `Drop` of the struct that owns handles retires them: they are destroyed once no submitted work can use
+//! them (`pending`), and dropping never waits.
 
 mod bind;
 mod cache;
+mod cache_file;
 mod commands;
 mod context;
 mod derived;
 mod features;
 mod instance;
 mod memory;
+mod pending;
 mod physical;
 mod pipeline;
 mod query;
@@ -20,7 +22,8 @@ mod replay;
 mod texture;
 mod upload;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ash::vk;
 
@@ -31,6 +34,8 @@ use crate::info::DeviceInfo;
 use crate::session::LoadOptions;
 use context::Context;
 use instance::Instance;
+use pending::Lost;
+use physical::PhysicalDevice;
 
 pub use instance::ValidationLog;
 
@@ -43,16 +48,38 @@ pub(crate) fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
 
 /// Opens the device that `options` name, or the best.
 pub(crate) fn open(options: &OpenOptions) -> Result<VulkanDevice, RuntimeError> {
-    let instance = Instance::new(options.validation)?;
+    let instance = Arc::new(Instance::new(options.validation)?);
     let found = physical::enumerate(&instance)?;
     let infos: Vec<DeviceInfo> = found.iter().map(|device| device.info.clone()).collect();
-    let chosen = &found[select(&infos, options.device.as_deref())?];
-    Ok(VulkanDevice { context: Arc::new(Context::new(instance, chosen)?) })
+    let chosen = select(&infos, options.device.as_deref())?;
+    let physical = found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
+    let features = physical.features.clone();
+    let context = Context::new(Arc::clone(&instance), &physical, features, options.grace)?;
+    let robust = Mutex::new(None);
+    Ok(VulkanDevice { context: Arc::new(context), robust, physical, instance, grace: options.grace })
 }
 
 /// An opened Vulkan device.
 pub(crate) struct VulkanDevice {
     context: Arc<Context>,
+    /// The same with checked accesses: a logical device of its own, made for the first untrusted bundle, so that others
+    /// do not pay for the checks nor lose their device to its kernels.
+    robust: Mutex<Option<Arc<Context>>>,
+    physical: PhysicalDevice,
+    instance: Arc<Instance>,
+    grace: Duration,
+}
+
+impl VulkanDevice {
+    fn robust(&self) -> Result<Arc<Context>, RuntimeError> {
+        let mut robust = self.robust.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(context) = &*robust {
+            return Ok(Arc::clone(context));
+        }
+        let features = self.physical.features.robust();
+        let made = Context::new(Arc::clone(&self.instance), &self.physical, features, self.grace)?;
+        Ok(Arc::clone(robust.insert(Arc::new(made))))
+    }
 }
 
 impl Backend for VulkanDevice {
@@ -65,6 +92,9 @@ impl Backend for VulkanDevice {
     }
 
     fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
+        if options.untrusted {
+            return replay::load(&self.robust()?, programs, options);
+        }
         replay::load(&self.context, programs, options)
     }
 }
@@ -77,7 +107,7 @@ fn failed(doing: &'static str) -> impl Fn(vk::Result) -> RuntimeError {
         | vk::Result::ERROR_OUT_OF_POOL_MEMORY
         | vk::Result::ERROR_FRAGMENTED_POOL
         | vk::Result::ERROR_TOO_MANY_OBJECTS => RuntimeError::OutOfMemory { doing, bytes: None },
-        vk::Result::ERROR_DEVICE_LOST => RuntimeError::DeviceLost { doing },
+        vk::Result::ERROR_DEVICE_LOST => Lost::ByDriver.error(doing),
         code => RuntimeError::Driver { doing, code: format!("{code:?}") },
     }
 }

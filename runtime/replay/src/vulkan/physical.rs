@@ -88,6 +88,8 @@ fn inspect(instance: &Instance, raw: vk::PhysicalDevice) -> Result<Option<Physic
         subgroups: described.subgroups(&chain),
         cooperative_matrices: cooperative_matrices(instance, raw, &chain)?,
         timestamps: timestamp_bits > 0,
+        bounded_textures: chain.can_bound_textures(),
+        bounded_matrices: chain.can_bound_matrices(),
     };
     let info = DeviceInfo {
         kind: DeviceKind::Vulkan,
@@ -131,6 +133,8 @@ const WANTED: &[(&CStr, Option<u32>)] = &[
     (khr::maintenance4::NAME, Some(vk::API_VERSION_1_3)),
     (khr::shader_integer_dot_product::NAME, Some(vk::API_VERSION_1_3)),
     (ext::subgroup_size_control::NAME, Some(vk::API_VERSION_1_3)),
+    (ext::image_robustness::NAME, Some(vk::API_VERSION_1_3)),
+    (ext::robustness2::NAME, None),
 ];
 
 /// Properties beyond Vulkan 1.0.

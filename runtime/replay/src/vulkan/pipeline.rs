@@ -15,6 +15,7 @@ use super::cache::CacheFile;
 use super::context::Context;
 use super::failed;
 use crate::backend::Program;
+use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::report::CacheUse;
 
@@ -53,6 +54,7 @@ impl Pipelines {
         context: &Arc<Context>,
         program: &Program<'_>,
         cache_dir: Option<&Path>,
+        deadline: Deadline,
     ) -> Result<(Self, CacheUse), RuntimeError> {
         let file = cache_dir.map(|folder| CacheFile::open(folder, context, program.bundle));
         let mut pipelines = Self {
@@ -65,7 +67,7 @@ impl Pipelines {
         for index in program.used_shaders() {
             pipelines.create_layout(index, &program.bundle.manifest().shaders[index])?;
         }
-        pipelines.compile(program.bundle)?;
+        pipelines.compile(program.bundle, deadline)?;
         let used = match file {
             Some(file) => file.store(&pipelines.cache_data()?),
             None => CacheUse::Off,
@@ -138,8 +140,9 @@ impl Pipelines {
         Ok(layout)
     }
 
-    /// Compiles every shader that has a layout; threads take the next one as they finish.
-    fn compile(&mut self, bundle: &Bundle) -> Result<(), RuntimeError> {
+    /// Compiles every shader that has a layout; threads take the next one as they finish. A driver that compiles cannot
+    /// be interrupted, so the deadline is looked at before each.
+    fn compile(&mut self, bundle: &Bundle, deadline: Deadline) -> Result<(), RuntimeError> {
         let jobs: Vec<(usize, vk::PipelineLayout)> =
             self.by_shader.iter().map(|(index, pipeline)| (*index, pipeline.layout)).collect();
         let next = AtomicUsize::new(0);
@@ -147,7 +150,9 @@ impl Pipelines {
         let (context, cache) = (&self.context, self.cache);
         let work = || {
             while let Some((index, layout)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = compile_one(context, bundle, &bundle.manifest().shaders[*index], *layout, cache);
+                let shader = &bundle.manifest().shaders[*index];
+                let in_time = deadline.check();
+                let result = in_time.and_then(|()| compile_one(context, bundle, shader, *layout, cache));
                 results.lock().unwrap_or_else(PoisonError::into_inner).push((*index, result));
             }
         };
@@ -166,16 +171,17 @@ impl Pipelines {
 
 impl Drop for Pipelines {
     fn drop(&mut self) {
-        let device = &self.context.device;
-        // SAFETY: owners wait for the device before they drop their pipelines; null handles are ignored.
-        unsafe {
-            for pipeline in self.by_shader.values() {
+        let (pipelines, cache) = (std::mem::take(&mut self.by_shader), self.cache);
+        let set_layouts = std::mem::take(&mut self.set_layouts);
+        // SAFETY: no work that uses them is pending; null handles are ignored.
+        self.context.retire(move |device| unsafe {
+            for pipeline in pipelines.values() {
                 device.destroy_pipeline(pipeline.raw, None);
                 device.destroy_pipeline_layout(pipeline.layout, None);
             }
-            self.set_layouts.values().for_each(|layout| device.destroy_descriptor_set_layout(*layout, None));
-            device.destroy_pipeline_cache(self.cache, None);
-        }
+            set_layouts.values().for_each(|layout| device.destroy_descriptor_set_layout(*layout, None));
+            device.destroy_pipeline_cache(cache, None);
+        });
     }
 }
 

@@ -65,7 +65,8 @@ impl Queries {
     /// Times of the last run, which has been waited for.
     pub(crate) fn read(&self) -> Result<Timings, RuntimeError> {
         let mut ticks = vec![0_u64; self.count as usize];
-        let flags = vk::QueryResultFlags::TYPE_64 | vk::QueryResultFlags::WAIT;
+        // Without a wait for results, which are there: the run that writes them has finished.
+        let flags = vk::QueryResultFlags::TYPE_64;
         // SAFETY: the pool has as many queries, all written by the last run.
         unsafe { self.context.device.get_query_pool_results(self.raw, 0, &mut ticks, flags) }
             .map_err(failed("reading timestamps"))?;
@@ -89,7 +90,8 @@ impl Queries {
 
 impl Drop for Queries {
     fn drop(&mut self) {
-        // SAFETY: owners wait for the device first.
-        unsafe { self.context.device.destroy_query_pool(self.raw, None) };
+        let pool = self.raw;
+        // SAFETY: no work that uses it is pending.
+        self.context.retire(move |device| unsafe { device.destroy_query_pool(pool, None) });
     }
 }

@@ -12,18 +12,19 @@ use super::commands::{CommandPool, Fence, Work, barrier, copy};
 use super::context::Context;
 use super::derived::Derived;
 use super::memory::{Buffer, Purpose};
+use super::pending::Serial;
 use super::pipeline::Pipelines;
 use super::query::Queries;
 use super::record::Recorder;
 use super::texture::{Role, Textures};
 use super::upload::Weights;
 use crate::backend::{Loaded, Program, Replay, UsedWeights, submissions};
+use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::report::{DeviceBytes, LoadTimes, Timings};
 use crate::session::LoadOptions;
 
-/// Everything that a run uses. Fields are dropped from the top: the commands first, which wait for the
-/// device.
+/// Everything that a run uses.
 struct VulkanReplay {
     recorded: Recorded,
     _commands: CommandPool,
@@ -38,7 +39,8 @@ struct VulkanReplay {
     _weights: Arc<Weights>,
     _derived: Derived,
     _textures: Textures,
-    timeout: Duration,
+    /// The last submission.
+    last: Serial,
     context: Arc<Context>,
 }
 
@@ -68,12 +70,14 @@ pub(crate) fn load(
     options: &LoadOptions,
 ) -> Result<Vec<Loaded>, RuntimeError> {
     let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
+    let deadline = Deadline::after(options.load_timeout);
+    context.check("loading")?;
     let mut clock = Clock(Instant::now());
     let used = programs.iter().map(Program::weights_of_runs).fold(UsedWeights::default(), UsedWeights::and);
     let mut reader =
         if options.verify_weights { bundle.verifying_weight_reader() } else { bundle.weight_reader() };
     let stored = &bundle.manifest().weights;
-    let weights = Arc::new(Weights::load(context, (stored, &mut reader), &used, options.timeout)?);
+    let weights = Arc::new(Weights::load(context, (stored, &mut reader), &used, deadline)?);
     let upload = clock.lap();
     let arena = |bytes| Buffer::new(context, bytes, Purpose::Device).map(Arc::new);
     let sharing = programs.iter().filter(|program| program.may_share());
@@ -85,7 +89,7 @@ pub(crate) fn load(
             _ => arena(program.variant.arena_bytes)?,
         };
         let memory = (arena, Arc::clone(&weights), &mut reader);
-        loaded.push(load_one(context, program, memory, upload, options)?);
+        loaded.push(load_one(context, program, memory, upload, (options, deadline))?);
     }
     reader.finish()?;
     Ok(loaded)
@@ -97,7 +101,7 @@ fn load_one(
     program: &Program<'_>,
     (arena, weights, reader): (Arc<Buffer>, Arc<Weights>, &mut WeightReader<'_>),
     upload: Duration,
-    options: &LoadOptions,
+    (options, deadline): (&LoadOptions, Deadline),
 ) -> Result<Loaded, RuntimeError> {
     let mut clock = Clock(Instant::now());
     let variant = program.variant;
@@ -106,7 +110,7 @@ fn load_one(
     let inputs = Staged::new(context, &program.input_ranges(), Purpose::Upload)?;
     let outputs = Staged::new(context, &program.output_ranges(), Purpose::Download)?;
     let allocate = clock.lap();
-    let (pipelines, cache) = Pipelines::new(context, program, options.cache_dir.as_deref())?;
+    let (pipelines, cache) = Pipelines::new(context, program, options.cache_dir.as_deref(), deadline)?;
     let compile = clock.lap();
     let none = Weights::none();
     let memory =
@@ -136,7 +140,8 @@ fn load_one(
         recorded.program.push(commands.record(|commands| recorder.record(commands, index, range.clone()))?);
     }
     let record = clock.lap();
-    let (passing_bytes, passed) = initialise(context, program, &pipelines, (memory, reader), options)?;
+    let (passing_bytes, passed) =
+        initialise(context, program, &pipelines, (memory, reader), (options, deadline))?;
     let init = clock.lap().saturating_sub(passed);
     let bytes = DeviceBytes {
         arena: arena.size,
@@ -164,7 +169,7 @@ fn load_one(
         _weights: weights,
         _derived: derived,
         _textures: textures,
-        timeout: options.timeout,
+        last: Serial::default(),
         context: Arc::clone(context),
     };
     Ok(Loaded { replay: Box::new(replay), pipelines: count, submissions: parts.len(), cache, times, bytes })
@@ -194,14 +199,14 @@ fn initialise(
     program: &Program<'_>,
     pipelines: &Pipelines,
     (memory, reader): (Memory<'_>, &mut WeightReader<'_>),
-    options: &LoadOptions,
+    (options, deadline): (&LoadOptions, Deadline),
 ) -> Result<(u64, Duration), RuntimeError> {
     let mut clock = Clock(Instant::now());
     let mut used = program.weights_of_init();
     used.blobs.retain(|blob| memory.weights.place(*blob).is_none());
     used.textures.retain(|texture| memory.weights.texture(texture).is_none());
     let stored = &program.bundle.manifest().weights;
-    let passing = Weights::load(context, (stored, reader), &used, options.timeout)?;
+    let passing = Weights::load(context, (stored, reader), &used, deadline)?;
     let upload = clock.lap();
     let memory = Memory { passing: &passing, ..memory };
     let dispatches = &program.variant.init;
@@ -219,26 +224,34 @@ fn initialise(
     for (index, range) in submissions(dispatches, &options.submit).into_iter().enumerate() {
         parts.push(commands.record(|commands| init.record(commands, index, range))?);
     }
-    submit_all(context, &parts, &fence)?;
-    context.wait(fence.raw, options.timeout)?;
+    let last = submit_all(context, &parts, &fence)?;
+    context.wait(fence.raw, last, deadline)?;
     Ok((passing.bytes() + passing.staging_bytes, upload))
 }
 
-/// Submits one after another; the fence signals after the last.
-fn submit_all(context: &Context, parts: &[vk::CommandBuffer], fence: &Fence) -> Result<(), RuntimeError> {
+/// Submits one after another; the fence signals after the last, whose number is returned.
+fn submit_all(context: &Context, parts: &[vk::CommandBuffer], fence: &Fence) -> Result<Serial, RuntimeError> {
+    let mut last = Serial::default();
     for (index, part) in parts.iter().enumerate() {
-        let last = index + 1 == parts.len();
-        context.submit(&[*part], if last { fence.raw } else { vk::Fence::null() })?;
+        let ends = index + 1 == parts.len();
+        last = context.submit(&[*part], if ends { fence.raw } else { vk::Fence::null() })?;
     }
-    Ok(())
+    Ok(last)
 }
 
 impl Replay for VulkanReplay {
-    fn input(&mut self, index: usize) -> &mut [u8] {
-        self.inputs.bytes_mut(index)
+    fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
+        self.context.check(doing)
     }
 
-    fn run(&mut self, uploads: &[bool]) -> Result<(), RuntimeError> {
+    fn input(&mut self, index: usize) -> Result<&mut [u8], RuntimeError> {
+        if !self.context.has_finished(self.last) {
+            return Err(RuntimeError::Failed);
+        }
+        Ok(self.inputs.bytes_mut(index))
+    }
+
+    fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError> {
         let recorded = &mut self.recorded;
         recorded.first.clear();
         for (upload, wanted) in recorded.uploads.iter().zip(uploads) {
@@ -249,14 +262,16 @@ impl Replay for VulkanReplay {
         recorded.first.push(recorded.program[0]);
         let rest = &recorded.program[1..];
         let fence = if rest.is_empty() { self.fence.raw } else { vk::Fence::null() };
-        self.context.submit(&recorded.first, fence)?;
-        submit_all(&self.context, rest, &self.fence)?;
-        self.context.wait(self.fence.raw, self.timeout)
+        self.last = self.context.submit(&recorded.first, fence)?;
+        if !rest.is_empty() {
+            self.last = submit_all(&self.context, rest, &self.fence)?;
+        }
+        self.context.wait(self.fence.raw, self.last, deadline)
     }
 
-    fn fetch(&mut self, index: usize) -> Result<(), RuntimeError> {
-        self.context.submit(&[self.recorded.downloads[index]], self.fence.raw)?;
-        self.context.wait(self.fence.raw, self.timeout)
+    fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError> {
+        self.last = self.context.submit(&[self.recorded.downloads[index]], self.fence.raw)?;
+        self.context.wait(self.fence.raw, self.last, deadline)
     }
 
     fn output(&self, index: usize) -> &[u8] {

@@ -200,12 +200,13 @@ impl Textures {
 
 impl Drop for Textures {
     fn drop(&mut self) {
-        let device = &self.context.device;
-        // SAFETY: owners wait for the device before they drop their textures.
-        unsafe {
-            self.views.iter().for_each(|view| device.destroy_image_view(*view, None));
-            self.images.iter().for_each(|image| device.destroy_image(*image, None));
-            self.memories.iter().for_each(|memory| device.free_memory(*memory, None));
-        }
+        let (views, images) = (std::mem::take(&mut self.views), std::mem::take(&mut self.images));
+        let memories = std::mem::take(&mut self.memories);
+        // SAFETY: no work that uses them is pending.
+        self.context.retire(move |device| unsafe {
+            views.into_iter().for_each(|view| device.destroy_image_view(view, None));
+            images.into_iter().for_each(|image| device.destroy_image(image, None));
+            memories.into_iter().for_each(|memory| device.free_memory(memory, None));
+        });
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ash::vk;
 use drift_bundle::manifest::{TextureKind, TextureObject, WeightBlob};
@@ -16,8 +15,10 @@ use drift_bundle::{ALIGNMENT_BYTES, BundleError, WeightReader};
 use super::commands::{CommandPool, Fence, copy};
 use super::context::Context;
 use super::memory::{Buffer, Purpose};
+use super::pending::Serial;
 use super::texture::{self, Role, Textures};
 use crate::backend::{UsedWeights, WeightTexture};
+use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 
 /// Each of the two buffers that weights pass through.
@@ -55,7 +56,7 @@ impl Weights {
         context: &Arc<Context>,
         (all, reader): (&[WeightBlob], &mut WeightReader<'_>),
         used: &UsedWeights,
-        timeout: Duration,
+        deadline: Deadline,
     ) -> Result<Self, RuntimeError> {
         let blobs = &used.blobs;
         let (places, sizes) = place(blobs.iter().map(|blob| all[*blob].size), context);
@@ -69,7 +70,7 @@ impl Weights {
         let textures = (!objects.is_empty()).then(made).transpose()?;
         let texture_numbers = used.textures.iter().copied().zip(0..).collect();
         let mut weights = Self { buffers, places, textures, texture_numbers, staging_bytes: 0 };
-        weights.fill(context, (all, reader), timeout)?;
+        weights.fill(context, (all, reader), deadline)?;
         Ok(weights)
     }
 
@@ -95,23 +96,29 @@ impl Weights {
         &mut self,
         context: &Arc<Context>,
         (all, reader): (&[WeightBlob], &mut WeightReader<'_>),
-        timeout: Duration,
+        deadline: Deadline,
     ) -> Result<(), RuntimeError> {
         let mut staging = None;
         for (blob, (buffer, offset)) in &self.places {
             let blob = &all[*blob];
             let buffer = &mut self.buffers[*buffer];
             if let Some(mapped) = buffer.bytes_mut() {
-                reader.read(blob, 0, &mut mapped[*offset as usize..][..blob.size as usize])?;
+                let whole = &mut mapped[*offset as usize..][..blob.size as usize];
+                for (at, part) in
+                    (0..).step_by(STAGING_BYTES as usize).zip(whole.chunks_mut(STAGING_BYTES as usize))
+                {
+                    deadline.check()?;
+                    reader.read(blob, at, part)?;
+                }
                 continue;
             }
-            lazily(&mut staging, context, timeout)?.upload((blob, reader), buffer, *offset)?;
+            lazily(&mut staging, context, deadline)?.upload((blob, reader), buffer, *offset)?;
         }
         for (texture, number) in &self.texture_numbers {
             let WeightTexture { blob, offset, object } = texture;
             let mut rows = |from: u64, into: &mut [u8]| reader.read(&all[*blob], offset + from, into);
             let images = self.textures.as_ref().map_or(&[][..], |textures| &textures.images);
-            lazily(&mut staging, context, timeout)?.fill(&mut rows, images[*number], object)?;
+            lazily(&mut staging, context, deadline)?.fill(&mut rows, images[*number], object)?;
         }
         if let Some(mut staging) = staging {
             staging.finish()?;
@@ -125,11 +132,11 @@ impl Weights {
 fn lazily<'a>(
     staging: &'a mut Option<Staging>,
     context: &Arc<Context>,
-    timeout: Duration,
+    deadline: Deadline,
 ) -> Result<&'a mut Staging, RuntimeError> {
     Ok(match staging {
         Some(staging) => staging,
-        none => none.insert(Staging::new(context, timeout)?),
+        none => none.insert(Staging::new(context, deadline)?),
     })
 }
 
@@ -160,34 +167,33 @@ fn place_within(blobs: impl Iterator<Item = u64>, most: u64) -> (Vec<(usize, u64
 
 /// Two buffers that weights pass through: one is filled while the other is copied from.
 struct Staging {
-    // First, so that it waits before the rest is destroyed.
     commands: CommandPool,
     slots: [Slot; 2],
     next: usize,
     context: Arc<Context>,
-    timeout: Duration,
+    deadline: Deadline,
 }
 
 struct Slot {
     buffer: Buffer,
     commands: vk::CommandBuffer,
     fence: Fence,
-    pending: bool,
+    pending: Option<Serial>,
 }
 
 impl Staging {
-    fn new(context: &Arc<Context>, timeout: Duration) -> Result<Self, RuntimeError> {
+    fn new(context: &Arc<Context>, deadline: Deadline) -> Result<Self, RuntimeError> {
         let pool = CommandPool::new(context)?;
         let slot = || {
             Ok::<_, RuntimeError>(Slot {
                 buffer: Buffer::new(context, STAGING_BYTES, Purpose::Upload)?,
                 commands: pool.record(|_| ())?,
                 fence: Fence::new(context)?,
-                pending: false,
+                pending: None,
             })
         };
         let slots = [slot()?, slot()?];
-        Ok(Self { commands: pool, slots, next: 0, context: Arc::clone(context), timeout })
+        Ok(Self { commands: pool, slots, next: 0, context: Arc::clone(context), deadline })
     }
 
     fn upload(
@@ -265,17 +271,16 @@ impl Staging {
         let current = self.next;
         self.next = (current + 1) % self.slots.len();
         let slot = &mut self.slots[current];
-        slot.wait(&self.context, self.timeout)?;
+        slot.wait(&self.context, self.deadline)?;
         fill(&mut slot.host_bytes()[..size])?;
         let source = slot.buffer.raw;
         self.commands.record_again(slot.commands, |commands| body(&self.context, commands, source))?;
-        self.context.submit(&[slot.commands], slot.fence.raw)?;
-        slot.pending = true;
+        slot.pending = Some(self.context.submit(&[slot.commands], slot.fence.raw)?);
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), RuntimeError> {
-        self.slots.iter_mut().try_for_each(|slot| slot.wait(&self.context, self.timeout))
+        self.slots.iter_mut().try_for_each(|slot| slot.wait(&self.context, self.deadline))
     }
 }
 
@@ -349,12 +354,12 @@ fn transition(context: &Context, commands: vk::CommandBuffer, image: vk::Image, 
 }
 
 impl Slot {
-    fn wait(&mut self, context: &Context, timeout: Duration) -> Result<(), RuntimeError> {
-        if self.pending {
-            context.wait(self.fence.raw, timeout)?;
-            self.pending = false;
+    fn wait(&mut self, context: &Context, deadline: Deadline) -> Result<(), RuntimeError> {
+        if let Some(serial) = self.pending {
+            context.wait(self.fence.raw, serial, deadline)?;
+            self.pending = None;
         }
-        Ok(())
+        deadline.check()
     }
 
     fn host_bytes(&mut self) -> &mut [u8] {
@@ -364,6 +369,8 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     use crate::device::OpenOptions;
@@ -386,16 +393,16 @@ mod tests {
 
     #[test]
     fn what_passes_through_staging_arrives_whole() {
-        let device = super::super::open(&OpenOptions { device: None, validation: true })
+        let device = super::super::open(&OpenOptions { validation: true, ..OpenOptions::default() })
             .expect("a Vulkan driver is needed: apt install mesa-vulkan-drivers");
-        let (context, timeout) = (&device.context, Duration::from_secs(60));
+        let (context, deadline) = (&device.context, Deadline::after(Duration::from_secs(60)));
         // More parts than there are slots, the last one short.
         let bytes: Vec<u8> = (0..3 * STAGING_BYTES + 5).map(|at| (at % 251) as u8).collect();
         let size = 256 + bytes.len() as u64;
         let target = Buffer::new(context, size, Purpose::Device).unwrap();
         let host = Buffer::new(context, size, Purpose::Download).unwrap();
         let fence = Fence::new(context).unwrap();
-        let mut staging = Staging::new(context, timeout).unwrap();
+        let mut staging = Staging::new(context, deadline).unwrap();
         let bundle = bundle_of(&bytes);
         let blob = &bundle.manifest().weights[0];
         staging.upload((blob, &mut bundle.weight_reader()), &target, 256).unwrap();
@@ -404,8 +411,8 @@ mod tests {
         let download = commands.record(|commands| {
             copy(context, commands, (target.raw, 256), (host.raw, 0), bytes.len() as u64);
         });
-        context.submit(&[download.unwrap()], fence.raw).unwrap();
-        context.wait(fence.raw, timeout).unwrap();
+        let serial = context.submit(&[download.unwrap()], fence.raw).unwrap();
+        context.wait(fence.raw, serial, deadline).unwrap();
         assert!(host.bytes().unwrap()[..bytes.len()] == bytes[..]);
         drop((staging, commands));
         assert_eq!(context.instance.validation_log().messages(), [""; 0]);
@@ -413,7 +420,7 @@ mod tests {
 
     #[test]
     fn the_validation_layer_is_heard() {
-        let device = super::super::open(&OpenOptions { device: None, validation: true })
+        let device = super::super::open(&OpenOptions { validation: true, ..OpenOptions::default() })
             .expect("a Vulkan driver is needed: apt install mesa-vulkan-drivers");
         let context = &device.context;
         let first = Buffer::new(context, 256, Purpose::Device).unwrap();

@@ -35,7 +35,7 @@ fn devices_are_listed_with_their_limits() {
 #[test]
 fn devices_open_by_index_and_by_name() {
     let open = |wanted: &str| {
-        let options = OpenOptions { device: Some(wanted.to_owned()), validation: false };
+        let options = OpenOptions { device: Some(wanted.to_owned()), ..OpenOptions::default() };
         Device::open_with(DeviceKind::Vulkan, &options)
     };
     let first = open("0").unwrap();
@@ -130,6 +130,37 @@ fn derived_blobs_count_as_memory_of_the_device() {
         let said = session.report().declined[0].to_string();
         assert!(said.contains(&format!("derived blob 1 needs {} bytes in a buffer", most + 1)), "{said}");
         assert_eq!(session.report().variant, "generic");
+    });
+}
+
+#[test]
+fn a_variant_for_other_vendors_runs_only_where_that_is_waived() {
+    on_device(|device| {
+        let mut program = negate();
+        program.variant.requires = vec![Requirement::Vendor(vec![!device.info().vendor_id])];
+        let bundle = program.bundle();
+        let error = device.load(&bundle).unwrap_err();
+        assert!(matches!(error, RuntimeError::NoVariant { .. }), "{error}");
+        let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
+        let mut session = device.load_with(&bundle, &options).unwrap();
+        session.write("x", &[1.0_f32, 2.0, -3.0]).unwrap();
+        session.run().unwrap();
+        assert_eq!(session.read::<f32>("y").unwrap(), [-1.0, -2.0, 3.0]);
+    });
+}
+
+#[test]
+fn staging_memory_is_held_to_its_limit() {
+    on_device(|device| {
+        let bundle = negate().bundle();
+        // An input and an output, a buffer each.
+        let load = |staging_bytes| {
+            device.load_with(&bundle, &LoadOptions { staging_bytes, ..LoadOptions::default() })
+        };
+        assert!(load(512).is_ok());
+        let error = load(511).unwrap_err();
+        let expected = "inputs and outputs need 512 bytes between host and device, 511 are allowed";
+        assert!(error.to_string().contains(expected), "{error}");
     });
 }
 

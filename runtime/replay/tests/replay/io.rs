@@ -1,8 +1,11 @@
 //! Inputs and outputs: types, checks, and how long values live.
 
-use drift_bundle::Bundle;
-use drift_bundle::manifest::{DeviceElement, HostElement};
-use drift_runtime::RuntimeError;
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
+
+use drift_bundle::manifest::{DeviceElement, HostElement, Resource};
+use drift_bundle::{Bundle, BundleError};
+use drift_runtime::{LoadOptions, RuntimeError};
 
 use crate::program::{Program, arena, on_device};
 
@@ -143,5 +146,48 @@ fn tensors_without_elements_are_fine() {
         let mut session = device.load(&bundle).unwrap();
         session.run().unwrap();
         assert!(session.read::<f32>("y").unwrap().is_empty());
+    });
+}
+
+const ADD: &str = "
+    @group(0) @binding(0) var<storage, read_write> y: array<f32, 64>;
+    @group(1) @binding(0) var<storage, read> by: array<f32, 64>;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) at: vec3<u32>) { y[at.x] += by[at.x]; }";
+
+#[test]
+fn a_file_that_changes_after_it_was_opened_is_refused_at_load() {
+    on_device(|device| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.drift");
+        let opened = || {
+            let weight = Resource::Weights { blob: 0, offset: 0, size: 256 };
+            Program::new(256)
+                .f32_weight("by", &[1.0; 64])
+                .f32_input("x", &[64], 0)
+                .f32_output("y", &[64], 0)
+                .dispatch(ADD, &[arena(0, 256), weight], [1, 1, 1])
+                .stored(&path)
+        };
+        let write = || OpenOptions::new().write(true).open(&path).unwrap();
+        let load = |bundle: &Bundle, verify_weights| {
+            device.load_with(bundle, &LoadOptions { verify_weights, ..LoadOptions::default() })
+        };
+        for verify_weights in [false, true] {
+            let bundle = opened();
+            assert!(load(&bundle, verify_weights).is_ok());
+            write().set_len(4100).unwrap();
+            let error = load(&bundle, verify_weights).unwrap_err();
+            assert!(matches!(error, RuntimeError::Bundle(BundleError::Changed { .. })), "{error}");
+        }
+        // Whoever can write to the file can set its time as well. The hash does not depend on that.
+        let bundle = opened();
+        let modified = write().metadata().unwrap().modified().unwrap();
+        let mut file = write();
+        file.seek(SeekFrom::Start(4096)).unwrap();
+        file.write_all(&[1]).unwrap();
+        file.set_modified(modified).unwrap();
+        assert!(load(&bundle, false).is_ok());
+        let error = load(&bundle, true).unwrap_err();
+        assert!(matches!(error, RuntimeError::Bundle(BundleError::Hash { .. })), "{error}");
     });
 }

@@ -4,6 +4,7 @@
 //! mesa-vulkan-drivers vulkan-validationlayers`); a machine without them fails these tests, and says so.
 
 mod choosing;
+mod endless;
 mod io;
 mod no_driver;
 mod numbers;

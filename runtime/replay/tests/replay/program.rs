@@ -1,6 +1,8 @@
 //! Builds bundles from a few lines of WGSL, and opens the device to run them on.
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
+use std::path::Path;
+
 use drift_bundle::manifest::*;
 use drift_bundle::{Bundle, BundleWriter};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
@@ -8,7 +10,8 @@ use drift_runtime::{Device, DeviceKind, OpenOptions};
 /// Opens a device with validation, and afterwards asserts that nothing was said, leaks included.
 pub(crate) fn on_device(test: impl FnOnce(&Device)) {
     let device =
-        Device::open_with(DeviceKind::Vulkan, &OpenOptions { device: None, validation: true }).unwrap();
+        Device::open_with(DeviceKind::Vulkan, &OpenOptions { validation: true, ..OpenOptions::default() })
+            .unwrap();
     let log = device.validation_log();
     assert!(log.is_active(), "the Khronos validation layer is needed: apt install vulkan-validationlayers");
     test(&device);
@@ -163,6 +166,12 @@ impl Program {
 
     pub(crate) fn bundle(self) -> Bundle {
         Bundle::from_bytes(self.finished().to_bytes().unwrap()).unwrap()
+    }
+
+    /// The same as a file.
+    pub(crate) fn stored(self, path: &Path) -> Bundle {
+        self.finished().finish(path).unwrap();
+        Bundle::open(path).unwrap()
     }
 
     fn finished(mut self) -> BundleWriter {
