@@ -313,6 +313,10 @@ fn several_models_make_one_bundle() {
     let twice = [&format!("a={}", model(MOBILENET)), &format!("b={}", model(MOBILENET))];
     fine(&[twice[0], twice[1], "--target", "vulkan", "-o", &again]);
     fine(&["run", &again, "--entry", "b"]);
+    // Their weights, its shaders and its plan are there once: what is left are the manifest's lines.
+    fine(&[&model(MOBILENET), "--target", "vulkan", "-o", &bundle]);
+    let size = |path: &str| fs::metadata(path).unwrap().len();
+    assert!(size(&again) * 10 < size(&bundle) * 13, "{} of {} bytes", size(&again), size(&bundle));
 
     refused(&[&vision, &text, "--target", "vulkan"], &["-o OUT.drift"]);
     refused(&[&model(BERT), &text, "--target", "vulkan", "-o", &again], &["needs a name"]);

@@ -232,6 +232,26 @@ fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
     );
 }
 
+/// Every kernel that some case launches in more workgroups than an axis takes, in another shape.
+#[test]
+fn kernels_agree_when_their_grids_are_folded() {
+    prove(on_vulkan, "small-grids", "", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);
+    let textures: Settings = (&[LayoutChoice::Texture2d], &[Precision::F16]);
+    for prefix in ["conv_", "matmul_tiled/", "elementwise/", "pool/", "reduce/"] {
+        prove(on_vulkan, "small-grids", prefix, textures, 0);
+    }
+    prove(on_vulkan, "small-grids-cooperative", "matmul_cooperative/", COOPERATIVE, 0);
+    prove(on_vulkan, "small-grids-cooperative", "attention_cooperative/", COOPERATIVE, 0);
+    prove(on_vulkan, "small-grids-subgroups", "softmax/", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);
+}
+
+#[test]
+fn kernels_agree_on_opencl_when_their_grids_are_folded() {
+    prove(on_opencl, "small-grids", "", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);
+}
+
+const COOPERATIVE: Settings = (&[LayoutChoice::Buffer], &[Precision::F16]);
+
 #[test]
 fn convolutions_after_winograd_agree_with_the_evaluator() {
     for profile in ["winograd-2x2", "winograd-4x4"] {

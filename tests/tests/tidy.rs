@@ -59,6 +59,8 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["simplify", "fuse"],
     // Eight-bit integers as words, before anything else looks at the graph.
     &["narrow"],
+    // What may not fit a device's integers.
+    &["ranges"],
     // Asks selection's estimates whether attention stays one node; packs what the rest of it reads.
     &["expand", "projections"],
     // Turns what the stages below made into a bundle.

@@ -16,6 +16,7 @@ pub mod pipeline;
 pub mod profile;
 pub mod program;
 pub mod projections;
+mod ranges;
 pub mod select;
 pub mod simplify;
 pub mod technique;

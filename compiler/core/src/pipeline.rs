@@ -10,6 +10,7 @@ use crate::physical::weights::WeightsChoice;
 use crate::profile::{self, LayoutCosts, Profile};
 use crate::program::{Program, ProgramStep};
 use crate::projections;
+use crate::ranges;
 use crate::select::{self, Samples, SelectError};
 use crate::simplify::{self, UnknownRule};
 use crate::technique::Enabled;
@@ -245,7 +246,8 @@ pub fn compile(
     compile_entries(vec![EntryModel { name: MAIN_ENTRY.to_owned(), graph }], identity, options)
 }
 
-/// Compiles each model for every target and profile asked for, into one bundle: equal shaders are stored once.
+/// Compiles each model for every target and profile asked for, into one bundle: equal shaders and equal weights are stored
+/// once.
 pub fn compile_entries(
     models: Vec<EntryModel>,
     identity: ModelIdentity,
@@ -253,10 +255,16 @@ pub fn compile_entries(
 ) -> Result<Compiled, CompileError> {
     check(options)?;
     let several = models.len() > 1;
-    let mut work = Work { clock: Clock::default(), kernels: KernelModules::new(options.optimize), options };
+    let mut work = Work {
+        clock: Clock::default(),
+        kernels: KernelModules::new(options.optimize),
+        warnings: Vec::new(),
+        several,
+        options,
+    };
     let (mut names, mut drafts, mut rules) = (Vec::new(), Vec::new(), Vec::new());
     for EntryModel { name, graph } in models {
-        let (made, fired) = work.drafts(names.len(), graph).map_err(|error| match several {
+        let (made, fired) = work.drafts((names.len(), &name), graph).map_err(|error| match several {
             true => CompileError::Entry { entry: name.clone(), source: Box::new(error) },
             false => error,
         })?;
@@ -264,28 +272,36 @@ pub fn compile_entries(
         drafts.extend(made);
         rules.extend(fired);
     }
-    let Work { mut clock, kernels, .. } = work;
+    let Work { mut clock, kernels, warnings, .. } = work;
     let bundle = clock.time("emit", || bundle(&names, &drafts, &kernels, identity, options));
     let variants = drafts.iter().map(|draft| report(&names[draft.entry], draft)).collect();
-    Ok(Compiled {
-        bundle,
-        report: CompileReport { stages: clock.stages, warnings: Vec::new(), variants, rules },
-    })
+    Ok(Compiled { bundle, report: CompileReport { stages: clock.stages, warnings, variants, rules } })
 }
 
 /// What the models of one bundle share while they are compiled.
 struct Work<'a> {
     clock: Clock,
     kernels: KernelModules,
+    warnings: Vec<String>,
+    /// Whether the bundle has several entries.
+    several: bool,
     options: &'a CompileOptions,
 }
 
 impl Work<'_> {
     /// The variants of one model, and what the rules did to it.
-    fn drafts(&mut self, entry: usize, graph: Graph) -> Result<(Vec<Draft>, Vec<RuleReport>), CompileError> {
-        let Self { clock, kernels, options } = self;
+    fn drafts(
+        &mut self,
+        (entry, name): (usize, &str),
+        graph: Graph,
+    ) -> Result<(Vec<Draft>, Vec<RuleReport>), CompileError> {
+        let Self { clock, kernels, warnings, several, options } = self;
         let enabled = Enabled::without(&options.disabled)?;
         let (graph, mut rules) = clock.time("rewrite", || rewrite(graph, &enabled, options.precision));
+        warnings.extend(ranges::warning(&graph).map(|warning| match several {
+            true => format!("entry `{name}`: {warning}"),
+            false => warning,
+        }));
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in wanted(options)? {
             let reduced = adjusted(&enabled, profile, options);
@@ -437,9 +453,9 @@ fn bundle(
         model_hash: identity.hash,
         profiles,
     });
+    let mut blobs = Blobs::default();
     for (index, name) in names.iter().enumerate() {
-        let prefix = if names.len() > 1 { format!("{name}/") } else { String::new() };
-        let mut blobs = Blobs::new(prefix);
+        blobs.begin_entry(if names.len() > 1 { format!("{name}/") } else { String::new() });
         for &target in &options.targets {
             let of_target = || drafts.iter().filter(|draft| (draft.entry, draft.target) == (index, target));
             let mut variants = Vec::new();

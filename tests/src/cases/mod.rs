@@ -5,6 +5,7 @@ mod base;
 mod blocks;
 mod bytes;
 mod causal;
+mod empty;
 mod halves;
 mod in_place;
 mod indices;
@@ -14,6 +15,7 @@ mod memory;
 mod moves;
 mod norm;
 mod projections;
+mod ranks;
 mod scalar;
 mod speed;
 mod views;
@@ -47,6 +49,7 @@ const FAMILIES: &[&[Case]] = &[
     blocks::CASES,
     bytes::CASES,
     causal::CASES,
+    empty::CASES,
     halves::CASES,
     in_place::CASES,
     indices::CASES,
@@ -56,6 +59,7 @@ const FAMILIES: &[&[Case]] = &[
     moves::CASES,
     norm::CASES,
     projections::CASES,
+    ranks::CASES,
     scalar::CASES,
     speed::CASES,
     views::CASES,

@@ -1,5 +1,6 @@
 //! Turns a program with a memory plan into a variant of a bundle: resources, dispatches, barriers and requirements.
 
+mod blobs;
 mod hazards;
 mod in_place;
 mod plan;
@@ -7,71 +8,27 @@ mod schedule;
 mod shaders;
 mod views;
 
+pub use blobs::Blobs;
 pub use plan::{MemoryPlan, Place, plan_memory};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
 
 use crate::kernel::{Binding, Source};
-use crate::physical::{Element, Object, Recipe};
+use crate::physical::{Element, Object};
 use crate::profile::Profile;
-use crate::program::{Content, PackedConstant, PackedKey, Port, Program, ProgramStep};
+use crate::program::{Content, Port, Program, ProgramStep};
+use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
     Resource, Shader, Target, TextureKind, TextureObject, Variant,
 };
-use drift_bundle::{BundleWriter, WeightSource};
 use drift_ir::ElementType;
 use hazards::Hazards;
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::Arc;
-
-/// A packed constant as the bundle's writer asks for it.
-struct Packed(Recipe);
-
-impl WeightSource for Packed {
-    fn size_bytes(&self) -> u64 {
-        self.0.size_bytes()
-    }
-
-    fn bytes(&self) -> Cow<'_, [u8]> {
-        self.0.bytes()
-    }
-}
-
-/// The blobs of one graph in a bundle, by what they hold.
-pub struct Blobs {
-    known: HashMap<PackedKey, u32>,
-    /// Blobs of each name.
-    names: HashMap<String, u32>,
-    prefix: String,
-}
-
-impl Blobs {
-    /// None yet. Graphs of one bundle need different prefixes for the names of their blobs.
-    pub fn new(prefix: String) -> Self {
-        Self { known: HashMap::new(), names: HashMap::new(), prefix }
-    }
-
-    /// The blob of a constant, added to the bundle unless another step, variant or target has done so.
-    fn index(&mut self, constant: &PackedConstant, recipe: &Recipe, bundle: &mut BundleWriter) -> u32 {
-        *self.known.entry(constant.key.clone()).or_insert_with(|| {
-            let mut name = format!("{}{}", self.prefix, constant.name);
-            // What variants make for themselves may differ and be named alike.
-            let count = self.names.entry(name.clone()).or_default();
-            *count += 1;
-            if *count > 1 {
-                name = format!("{name} ({count})");
-            }
-            bundle.add_packed_weight(&name, Arc::new(Packed(recipe.clone())))
-        })
-    }
-}
 
 /// Everything that a variant refers to in the bundle being written.
 pub struct Sink<'a> {
     /// The bundle.
     pub bundle: &'a mut BundleWriter,
-    /// Its weights, of one graph.
+    /// Its weights.
     pub blobs: &'a mut Blobs,
     /// Shaders of this variant's steps at load, then of those of a run, one for each.
     pub kernels: Vec<&'a EmittedKernel>,
@@ -175,7 +132,7 @@ impl Emitter<'_> {
             name: format!("{}: {}", step.name, step.call.kernel.name),
             shader: self.bundle.add_shader(shader, &kernel.code),
             bindings: resources,
-            workgroups: step.call.workgroups,
+            workgroups: kernel.workgroups,
             barrier,
             origins: step.origins.clone(),
             bytes_read: step.bytes_read,
@@ -254,8 +211,13 @@ fn weight_texture(binding: &Binding) -> TextureObject {
     TextureObject {
         kind: texture_kind(binding.object),
         element: device_element(binding.element),
-        extent_px: [width as u32, height as u32, 1],
+        extent_px: [side(width), side(height), 1],
     }
+}
+
+/// A side of a texture; what 32 bits do not count is more than any device has, and the variant's predicates say so.
+fn side(texels: u64) -> u32 {
+    u32::try_from(texels).unwrap_or(u32::MAX)
 }
 
 fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding], target: Target) -> Shader {
@@ -297,12 +259,13 @@ fn merge_requirements(requires: &mut Vec<Requirement>, kernel: &EmittedKernel, b
         match binding.object {
             Object::Buffer => raise(requires, Requirement::StorageBindingBytes(binding.size_bytes)),
             Object::ImageBuffer => {
+                // More than 32 bits count is more than any device has.
                 let texels = binding.size_bytes / (4 * binding.element.size_bytes());
-                raise(requires, Requirement::ImageBufferTexels(texels as u32));
+                raise(requires, Requirement::ImageBufferTexels(u32::try_from(texels).unwrap_or(u32::MAX)));
             }
             Object::Texture2d | Object::TextureArray | Object::Texture3d => {
                 if let Some([width, height]) = binding.extent_px {
-                    raise(requires, Requirement::Texture2dSize(width.max(height) as u32));
+                    raise(requires, Requirement::Texture2dSize(side(width.max(height))));
                 }
             }
         }

@@ -236,12 +236,12 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
     let texture_objects: Vec<TextureObject> = objects
         .objects
         .iter()
-        .map(|object| TextureObject {
-            kind: texture_kind(object.format.0),
-            element: device_element(object.format.1),
-            extent_px: object.extent_px.map(|size| size as u32),
+        .map(|object| {
+            let extent_px = texels(object.extent_px)?;
+            let (kind, element) = (texture_kind(object.format.0), device_element(object.format.1));
+            Ok(TextureObject { kind, element, extent_px })
         })
-        .collect();
+        .collect::<Result<_, MemoryError>>()?;
     let pooled: u64 = texture_objects.iter().map(TextureObject::size_bytes).sum();
     let live_bytes = live_bytes(program, &parts, &lives);
     let report = MemoryReport {
@@ -258,6 +258,15 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
     let textures = texture_objects;
     let in_place = Vec::new();
     Ok(MemoryPlan { places, arena_bytes, textures, lives, in_place, live_bytes, is_smallest, report })
+}
+
+/// The sides of a texture as the manifest has them.
+fn texels(extent_px: [u64; 3]) -> Result<[u32; 3], MemoryError> {
+    let mut sides = [0; 3];
+    for (side, size) in sides.iter_mut().zip(extent_px) {
+        *side = u32::try_from(size).map_err(|_| MemoryError::Texture { extent_px })?;
+    }
+    Ok(sides)
 }
 
 /// Kind and channels of a texture.

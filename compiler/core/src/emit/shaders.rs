@@ -1,6 +1,7 @@
 //! Makes each distinct kernel once: text to module, passes, lowering for the target, code. In parallel, in a fixed order.
 
-use crate::kernel::KernelCall;
+use crate::kernel::{Constant, KernelCall, launched};
+use crate::module::lower::FoldedGrid;
 use crate::module::{self, ModuleError, Specialized};
 use crate::profile::Profile;
 use crate::program::Program;
@@ -23,6 +24,20 @@ pub enum ShaderError {
         #[source]
         source: Box<ModuleError>,
     },
+    /// No shape of the grid holds so many workgroups.
+    #[error(
+        "`{node}` ({kernel}) needs {wanted:?} workgroups, and a device is given at most {limit} along each of three axes"
+    )]
+    Grid {
+        /// The step.
+        node: String,
+        /// Name of the algorithm.
+        kernel: &'static str,
+        /// Workgroups along each axis.
+        wanted: [u64; 3],
+        /// The profile's limit.
+        limit: u32,
+    },
     /// The target cannot say it.
     #[error("kernel `{kernel}` for {target}")]
     Emit {
@@ -41,6 +56,7 @@ impl ShaderError {
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Module { .. } => true,
+            Self::Grid { .. } => false,
             Self::Emit { source, .. } => source.is_internal(),
         }
     }
@@ -57,6 +73,8 @@ pub struct EmittedKernel {
     pub code: Vec<u8>,
     /// Invocations per workgroup.
     pub workgroup_size: [u32; 3],
+    /// Workgroups launched.
+    pub workgroups: [u32; 3],
     /// Workgroup memory in bytes.
     pub shared_bytes: u32,
     /// Subgroup size that the code relies on.
@@ -71,6 +89,8 @@ struct KernelKey {
     target: Target,
     /// Subgroup size of the loops that stand for cooperative matrices, where they do.
     loops: Option<u32>,
+    /// Workgroups launched; the text says how many it counts.
+    launched: [u32; 3],
     text: String,
 }
 
@@ -98,7 +118,14 @@ impl KernelModules {
         let mut missing: IndexMap<KernelKey, &KernelCall> = IndexMap::new();
         let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
         for step in program.all_steps() {
-            let key = KernelKey { target, loops, text: step.call.module_text() };
+            let launched =
+                launched(step.call.workgroups, profile.grid_axis).ok_or_else(|| ShaderError::Grid {
+                    node: step.name.clone(),
+                    kernel: step.call.kernel.name,
+                    wanted: step.call.workgroups,
+                    limit: profile.grid_axis,
+                })?;
+            let key = KernelKey { target, loops, launched, text: step.call.module_text() };
             numbers.push(match self.made.get_index_of(&key) {
                 Some(number) => number,
                 None => {
@@ -112,7 +139,7 @@ impl KernelModules {
         let optimize = self.optimize;
         let results = in_parallel(missing.len(), |n| {
             let (key, call) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
-            emit(&key.text, call, target, loops, optimize)
+            emit(key, call, optimize)
         });
         for ((key, _), result) in missing.into_iter().zip(results) {
             let index = self.made.len();
@@ -156,15 +183,15 @@ fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, Shader
     module::specialize(module::parse(text).map_err(failed)?).map_err(failed)
 }
 
-fn emit(
-    text: &str,
-    call: &KernelCall,
-    target: Target,
-    loops: Option<u32>,
-    optimize: bool,
-) -> Result<EmittedKernel, ShaderError> {
+fn emit(key: &KernelKey, call: &KernelCall, optimize: bool) -> Result<EmittedKernel, ShaderError> {
+    let KernelKey { target, loops, launched, ref text } = *key;
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     let mut kernel = specialized_text(text, call)?;
+    if launched.map(u64::from) != call.workgroups {
+        // As many fit 32 bits together, so each count does.
+        let wanted = call.workgroups.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        kernel = module::lower::fold_grid(kernel, FoldedGrid { wanted, launched }).map_err(failed)?;
+    }
     if let Some(subgroup) = loops {
         kernel = module::lower::coop_to_loops(kernel, subgroup).map_err(failed)?;
     }
@@ -191,7 +218,7 @@ fn emit(
     let mut requires = vec![Requirement::SharedBytes(shared_bytes)];
     requires.extend(emitted.features.iter().filter_map(requirement));
     let subgroup_size = call.constants.iter().find_map(|(name, value)| match (*name, value) {
-        ("SUBGROUP_SIZE", crate::kernel::Constant::U32(size)) => Some(*size),
+        ("SUBGROUP_SIZE", Constant::U32(size)) => u32::try_from(*size).ok(),
         _ => None,
     });
     // Loops need no subgroup, whatever width they imitate.
@@ -202,6 +229,7 @@ fn emit(
         entry_point: emitted.entry_point,
         code: emitted.code.bytes().into_owned(),
         workgroup_size: kernel.module.entry_points[0].workgroup_size,
+        workgroups: launched,
         shared_bytes,
         subgroup_size,
         requires,

@@ -129,7 +129,7 @@ impl<'a> Concat<'a> {
             return None;
         }
         let number = |name: &str| match constant(name) {
-            Some(Constant::U32(value)) => Some(u64::from(value)),
+            Some(Constant::U32(value)) => Some(value),
             _ => None,
         };
         let (dst, slots) = call.slots.split_last()?;
@@ -199,12 +199,11 @@ impl<'a> Concat<'a> {
                     None => continue,
                 },
             };
-            *value = Constant::U32(number as u32);
+            *value = Constant::U32(number);
         }
         let invocations = sizes.iter().product::<u64>();
         let groups = invocations.div_ceil(u64::from(call.workgroup_size[0])).max(1);
-        let rows = u64::from(call.workgroups[1]);
-        call.workgroups[0] = groups.div_ceil(rows) as u32;
+        call.workgroups[0] = groups.div_ceil(call.workgroups[1]);
         call
     }
 }

@@ -384,7 +384,13 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
 
 /// Distances between neighbours along the coordinates of a dense slot.
 fn strides(slot: &Slot) -> [u64; 4] {
-    slot.strides().unwrap_or_else(|| unreachable!("selection asks for views under axes that walk on as one"))
+    let strides = slot.strides();
+    let [b, y, x, c] =
+        strides.unwrap_or_else(|| unreachable!("selection asks for views under axes that walk on as one"));
+    // An axis of one place has no neighbours, and its stride may be anything.
+    let e = slot.extents();
+    let along = |extent: u64, stride: u64| if extent > 1 { stride } else { 0 };
+    [along(e.batch, b), along(e.height, y), along(e.width, x), if e.channels > 1 { c } else { c.min(1) }]
 }
 
 /// What is added to an index in units of so many elements for a tensor that does not begin where its source does.

@@ -6,9 +6,11 @@
 
 pub mod accessor;
 mod functions;
+mod limits;
 pub mod scalar;
 mod sources;
 
+pub use limits::{MOST_ARRAY_BYTES, TooLarge, launched};
 pub use sources::{ALL, KernelSource, source};
 
 use crate::physical::weights::WeightsLayout;
@@ -207,14 +209,21 @@ impl Slot {
 /// A constant of the prelude.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constant {
-    /// `u32`.
-    U32(u32),
-    /// `i32`.
-    I32(i32),
+    /// `u32`. Any number can be written here; [`KernelCall::check`] refuses those that 32 bits do not hold.
+    U32(u64),
+    /// `i32`, likewise.
+    I32(i64),
     /// `f32`, finite.
     F32(f32),
     /// `bool`.
     Bool(bool),
+}
+
+impl Constant {
+    /// A size or distance as `i32`.
+    pub fn signed(value: u64) -> Self {
+        Self::I32(i64::try_from(value).unwrap_or(i64::MAX))
+    }
 }
 
 /// A kernel with all that varies bound: enough to make a module and a dispatch.
@@ -232,8 +241,8 @@ pub struct KernelCall {
     pub epilogue: Option<ScalarProgram>,
     /// Invocations per workgroup.
     pub workgroup_size: [u32; 3],
-    /// Workgroups launched.
-    pub workgroups: [u32; 3],
+    /// Workgroups that the kernel's text counts; a device may be given them in another shape ([`launched`]).
+    pub workgroups: [u64; 3],
 }
 
 /// A binding of a kernel's module, in order of group and index.
@@ -275,7 +284,7 @@ impl KernelCall {
         constants: Vec<(&'static str, Constant)>,
         slots: Vec<Slot>,
         workgroup_size: [u32; 3],
-        workgroups: [u32; 3],
+        workgroups: [u64; 3],
     ) -> Self {
         Self {
             kernel: source(kernel),
@@ -360,7 +369,7 @@ impl KernelCall {
     /// BLOCKS blocks of rows touches that part of every image, which is all but what lies in `planes` of its own.
     pub fn bytes(&self, access: Access) -> u64 {
         let blocks = self.constants.iter().find_map(|&(name, value)| match value {
-            Constant::U32(blocks) if name == "BLOCKS" => Some(u64::from(blocks)),
+            Constant::U32(blocks) if name == "BLOCKS" => Some(blocks),
             _ => None,
         });
         let mut seen: Vec<(Shown<'_>, u64)> = Vec::new();
@@ -415,7 +424,9 @@ impl KernelCall {
             match constant {
                 Constant::U32(v) => line(text, format_args!("const {name}: u32 = {v}u;")),
                 // The least i32 has no literal: its digits alone are too large.
-                Constant::I32(i32::MIN) => line(text, format_args!("const {name}: i32 = -2147483647i - 1i;")),
+                Constant::I32(v) if *v == i64::from(i32::MIN) => {
+                    line(text, format_args!("const {name}: i32 = -2147483647i - 1i;"));
+                }
                 Constant::I32(v) => line(text, format_args!("const {name}: i32 = {v}i;")),
                 Constant::F32(v) => line(text, format_args!("const {name}: f32 = {};", scalar::float(*v))),
                 Constant::Bool(v) => line(text, format_args!("const {name}: bool = {v};")),

@@ -87,7 +87,7 @@ pub struct Plan {
 impl MemoryError {
     /// Whether this is a fault of the compiler: all but sizes that nothing can hold.
     pub fn is_internal(&self) -> bool {
-        !matches!(self, Self::TooLarge)
+        !matches!(self, Self::TooLarge | Self::Texture { .. })
     }
 }
 
@@ -117,6 +117,12 @@ pub enum MemoryError {
         "the activations need more than 2^64 bytes together; give the free dims smaller sizes with --dim NAME=N"
     )]
     TooLarge,
+    /// A texture with a side that no device has.
+    #[error("a texture of {extent_px:?} texels is larger than any device has; use --layout buffer")]
+    Texture {
+        /// Width, height, and depth or layers.
+        extent_px: [u64; 3],
+    },
     /// A plan with another number of entries than there are tensors.
     #[error("the plan places {placed} tensors, expected {expected}")]
     WrongLength {

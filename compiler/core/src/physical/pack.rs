@@ -149,6 +149,11 @@ impl Recipe {
         Ok(Self { source, packing, layout })
     }
 
+    /// What is packed, in a type that converts directly.
+    pub fn source(&self) -> &Tensor {
+        &self.source
+    }
+
     /// Bytes of the packed constant.
     pub fn size_bytes(&self) -> u64 {
         self.layout.size_bytes(&self.packing.shape)

@@ -23,6 +23,9 @@ pub const ALL: &[Profile] = &[
     COOPERATIVE_SMALL,
     SMALL_BINDINGS,
     SMALL_SCORES,
+    SMALL_GRIDS,
+    SMALL_GRIDS_SUBGROUPS,
+    SMALL_GRIDS_COOPERATIVE,
     WINOGRAD_2,
     WINOGRAD_4,
     WINOGRAD_SMALL_BINDINGS,
@@ -135,6 +138,30 @@ const SMALL_SCORES: Profile = Profile {
     source: "for tests: the generic profile with 1 KiB of scores at a time; run on lavapipe",
     score_bytes: 1 << 10,
     ..GENERIC
+};
+
+/// Axes of the grid so short that a test's launches are folded.
+const SMALL_GRIDS: Profile = Profile {
+    name: "small-grids",
+    source: "for tests: the generic profile with 13 workgroups along an axis; run on lavapipe",
+    grid_axis: 13,
+    ..GENERIC
+};
+
+/// The same with subgroups.
+const SMALL_GRIDS_SUBGROUPS: Profile = Profile {
+    name: "small-grids-subgroups",
+    source: "for tests: the subgroups profile with 13 workgroups along an axis; run on lavapipe",
+    grid_axis: 13,
+    ..SUBGROUPS
+};
+
+/// The same with cooperative matrices as loops.
+const SMALL_GRIDS_COOPERATIVE: Profile = Profile {
+    name: "small-grids-cooperative",
+    source: "for tests: the cooperative-loops profile with 3 workgroups along an axis; run on lavapipe",
+    grid_axis: 3,
+    ..COOPERATIVE_LOOPS
 };
 
 /// Winograd's form with tiles of 2x2 for every 3x3 convolution, in blocks of few rows.

@@ -34,10 +34,7 @@ pub(super) fn select(
     let Some((kernel, size, workgroups, mut constants)) = launch(context, strategy, &work) else {
         return partial::select(context, node, op, &work, &plan.explain());
     };
-    if work.batch.max(work.heads).max(u64::from(workgroups[0])) > u64::from(context.profile.grid_axis) {
-        return Err(Declined::Shape("more heads or tiles than an axis of the grid has".to_owned()));
-    }
-    constants.push(("SHARING", Constant::U32((work.heads / work.shared) as u32)));
+    constants.push(("SHARING", Constant::U32(work.heads / work.shared)));
     constants.push(("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero)));
     constants.extend(band_constants(&op.band));
     let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
@@ -56,9 +53,7 @@ pub(super) fn select(
 
 /// The band for a kernel, which adds its bounds to the places of queries as i32.
 fn band_constants(band: &Band) -> [(&'static str, Constant); 4] {
-    let near = |distance: Option<i64>| {
-        Constant::I32(distance.unwrap_or(0).clamp(-i64::from(1 << 30), i64::from(1 << 30)) as i32)
-    };
+    let near = |distance: Option<i64>| Constant::I32(distance.unwrap_or(0).clamp(-(1 << 30), 1 << 30));
     [
         ("HAS_FIRST_KEY", Constant::Bool(band.first.is_some())),
         ("HAS_LAST_KEY", Constant::Bool(band.last.is_some())),
@@ -68,11 +63,11 @@ fn band_constants(band: &Band) -> [(&'static str, Constant); 4] {
 }
 
 /// Kernel, workgroup size, workgroups and constants of a strategy.
-type Launch = (&'static str, [u32; 3], [u32; 3], Vec<(&'static str, Constant)>);
+type Launch = (&'static str, [u32; 3], [u64; 3], Vec<(&'static str, Constant)>);
 
 /// `None` where it takes more than one.
 fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Launch> {
-    let grid = |rows: u64| [work.queries.div_ceil(rows) as u32, work.heads as u32, work.batch as u32];
+    let grid = |rows: u64| [work.queries.div_ceil(rows), work.heads, work.batch];
     Some(match strategy {
         Strategy::Partial => return None,
         Strategy::Cooperative { threads, parts, tile } => (
@@ -80,9 +75,9 @@ fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Laun
             [threads as u32, 1, 1],
             grid(threads / parts),
             vec![
-                ("PARTS", Constant::U32(parts as u32)),
-                ("TILE", Constant::U32(tile as u32)),
-                ("SUBGROUP_SIZE", Constant::U32(context.profile.subgroup_size.unwrap_or(32))),
+                ("PARTS", Constant::U32(parts)),
+                ("TILE", Constant::U32(tile)),
+                ("SUBGROUP_SIZE", Constant::U32(context.profile.subgroup_size.unwrap_or(32).into())),
             ],
         ),
         Strategy::Rows { threads, rows, tile, staged } => (
@@ -90,8 +85,8 @@ fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Laun
             [threads as u32, 1, 1],
             grid(rows),
             vec![
-                ("TILE", Constant::U32(tile as u32)),
-                ("ROWS", Constant::U32(rows as u32)),
+                ("TILE", Constant::U32(tile)),
+                ("ROWS", Constant::U32(rows)),
                 ("STAGED", Constant::Bool(staged)),
             ],
         ),

@@ -112,8 +112,8 @@ fn call(
     let mut size = [e.batch, e.height, e.width, e.slices()];
     first[along] = group.written.start;
     size[along] = group.written.end - group.written.start;
-    let is_along = |coordinate: usize| Constant::U32(u32::from(coordinate == along));
-    let number = |value: u64| Constant::U32(value as u32);
+    let is_along = |coordinate: usize| Constant::U32(u64::from(coordinate == along));
+    let number = Constant::U32;
     let mut constants = vec![
         ("PARTS", number(group.parts.len() as u64)),
         ("WHOLE_SLICES", Constant::Bool(whole)),

@@ -3,7 +3,7 @@
 use super::strided::{self, Walk};
 use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
-use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
+use crate::kernel::{Access, Constant, KernelCall, MOST_ARRAY_BYTES, Slot, Source, source};
 use crate::layout::Precision;
 use crate::physical::{
     AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View, Window,
@@ -159,7 +159,7 @@ impl<'a> Context<'a> {
         self.constant(name, (Some(owner), tensor), packing, Layout::row_major(Element::I32, shape.len()))
     }
 
-    fn constant(
+    pub(super) fn constant(
         &mut self,
         name: &str,
         (value, tensor): (Option<ValueId>, &Tensor),
@@ -214,7 +214,7 @@ impl<'a> Context<'a> {
     pub(super) fn part_bytes(&self, size_bytes: u64) -> u64 {
         // Beyond that many parts a dispatch would run out of bindings: they grow, and the variant says what it needs.
         let share = size_bytes.div_ceil(MOST_PARTS).next_multiple_of(256);
-        self.profile.binding_bytes.max(share)
+        self.profile.binding_bytes.max(share).min(MOST_ARRAY_BYTES)
     }
 
     /// A slot for numbers that a kernel looks up, which follow from the op of the node that makes `owner`: f32 slices.
@@ -370,6 +370,12 @@ impl<'a> Context<'a> {
         Slot::new(name, Access::Write, Source::Activation(storage), sizes.to_vec(), layout)
     }
 
+    /// A buffer of this node's own for a dense tensor of `shape`, between two steps that move along different axes.
+    pub fn dense_scratch(&mut self, what: &str, element: Element, shape: &[u64]) -> Slot {
+        let slot = self.scratch("dst", what, element, [1, 1, 1, shape.iter().product()]);
+        Slot { shape: shape.to_vec(), ..slot }
+    }
+
     /// Appends a launch at load for `node`.
     pub(super) fn push_init(&mut self, node: &Node, chosen: Chosen) {
         let step = self.step(node.name.clone(), node.origins.clone(), chosen);
@@ -405,6 +411,16 @@ impl<'a> Context<'a> {
                 "`{name}` ({kernel}): binds {buffers} storage buffers, a dispatch has {STORAGE_BUFFERS}"
             );
             self.error.get_or_insert(SelectError::NoKernel { nodes: vec![reason] });
+        }
+        let named = |source| match source {
+            Source::Activation(storage) => {
+                self.program.storages.get(storage as usize).map(|s| s.name.clone())
+            }
+            Source::Constant(index) => self.program.constants.get(index as usize).map(|c| c.name.clone()),
+        };
+        if let Err(source) = call.check(|source| named(source).unwrap_or_default()) {
+            let (node, kernel) = (name.clone(), call.kernel.name);
+            self.error.get_or_insert(SelectError::TooLarge { node, kernel, source });
         }
         let (bytes_read, bytes_written) = (call.bytes(Access::Read), call.bytes(Access::Write));
         ProgramStep { name, origins, call, why, declined, bytes_read, bytes_written, flops }
@@ -469,7 +485,7 @@ impl<'a> Context<'a> {
     }
 
     /// A one-dimensional launch of `invocations`, folded into rows where one axis is not enough.
-    pub fn linear(&self, invocations: u64) -> ([u32; 3], [u32; 3]) {
+    pub fn linear(&self, invocations: u64) -> ([u32; 3], [u64; 3]) {
         let size = 64;
         let groups = invocations.div_ceil(size).max(1);
         let [x, y] = grid(groups, u64::from(self.profile.grid_axis));
@@ -486,7 +502,7 @@ impl<'a> Context<'a> {
         mut slots: Vec<Slot>,
         dst: Slot,
         workgroup_size: [u32; 3],
-        workgroups: [u32; 3],
+        workgroups: [u64; 3],
     ) -> Result<KernelCall, Declined> {
         let (epilogue, operands) = self.epilogue(node, &dst)?;
         slots.extend(operands);
@@ -542,9 +558,9 @@ pub(super) fn copy_constants(moves: &[Move], dst: &Slot) -> (Vec<(&'static str, 
         ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
     ];
     for (&Move { from, start, step }, [pick_name, start_name, step_name]) in moves.iter().zip(NAMES) {
-        constants.push((pick_name, Constant::U32(from.unwrap_or(4) as u32)));
-        constants.push((start_name, Constant::I32(start as i32)));
-        constants.push((step_name, Constant::I32(step as i32)));
+        constants.push((pick_name, Constant::U32(from.unwrap_or(4) as u64)));
+        constants.push((start_name, Constant::I32(start)));
+        constants.push((step_name, Constant::I32(step)));
     }
     (constants, whole)
 }
@@ -560,9 +576,9 @@ fn table_layout(rank: usize) -> Layout {
 }
 
 /// `groups` as x and y within `limit` each.
-pub fn grid(groups: u64, limit: u64) -> [u32; 2] {
-    let rows = groups.div_ceil(limit);
-    [groups.div_ceil(rows) as u32, rows as u32]
+pub fn grid(groups: u64, limit: u64) -> [u64; 2] {
+    let rows = groups.div_ceil(limit).max(1);
+    [groups.div_ceil(rows), rows]
 }
 
 /// Whether two maps differ only in axes of size one.

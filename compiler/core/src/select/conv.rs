@@ -102,14 +102,14 @@ fn image_slots(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<
 
 fn spatial_constants(sizes: &Sizes) -> Vec<(&'static str, Constant)> {
     vec![
-        ("KERNEL_Y", Constant::U32(sizes.kernel[0] as u32)),
-        ("KERNEL_X", Constant::U32(sizes.kernel[1] as u32)),
-        ("STRIDE_Y", Constant::U32(sizes.strides[0] as u32)),
-        ("STRIDE_X", Constant::U32(sizes.strides[1] as u32)),
-        ("DILATION_Y", Constant::U32(sizes.dilations[0] as u32)),
-        ("DILATION_X", Constant::U32(sizes.dilations[1] as u32)),
-        ("PAD_Y", Constant::I32(sizes.pads[0] as i32)),
-        ("PAD_X", Constant::I32(sizes.pads[1] as i32)),
+        ("KERNEL_Y", Constant::U32(sizes.kernel[0])),
+        ("KERNEL_X", Constant::U32(sizes.kernel[1])),
+        ("STRIDE_Y", Constant::U32(sizes.strides[0])),
+        ("STRIDE_X", Constant::U32(sizes.strides[1])),
+        ("DILATION_Y", Constant::U32(sizes.dilations[0])),
+        ("DILATION_X", Constant::U32(sizes.dilations[1])),
+        ("PAD_Y", Constant::signed(sizes.pads[0])),
+        ("PAD_X", Constant::signed(sizes.pads[1])),
     ]
 }
 
@@ -139,7 +139,7 @@ fn depthwise(
         context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
     let e = dst.extents();
     let (x, y) = pixel_workgroup(e.width, e.height * e.batch, 64);
-    let workgroups = [e.width.div_ceil(x) as u32, (e.height * e.batch).div_ceil(y) as u32, e.slices() as u32];
+    let workgroups = [e.width.div_ceil(x), (e.height * e.batch).div_ceil(y), e.slices()];
     let call = context.call(
         node,
         "conv_depthwise",
@@ -261,18 +261,14 @@ fn generic(
     let mut constants = spatial_constants(sizes);
     constants.extend([
         ("PADDED", Constant::Bool(sizes.padded)),
-        ("BLOCK_X", Constant::U32(block_x as u32)),
-        ("BLOCK_S", Constant::U32(block_s as u32)),
-        ("SPLIT", Constant::U32(split as u32)),
-        ("GROUP_SRC_SLICES", Constant::U32(group_src_slices as u32)),
-        ("GROUP_DST_SLICES", Constant::U32(group_dst_slices as u32)),
+        ("BLOCK_X", Constant::U32(block_x)),
+        ("BLOCK_S", Constant::U32(block_s)),
+        ("SPLIT", Constant::U32(split)),
+        ("GROUP_SRC_SLICES", Constant::U32(group_src_slices)),
+        ("GROUP_DST_SLICES", Constant::U32(group_dst_slices)),
         ("INPUT_LANES", Constant::Bool(weights::is_transposed(&weights))),
     ]);
-    let workgroups = [
-        e.width.div_ceil(block_x).div_ceil(x) as u32,
-        rows.div_ceil(y) as u32,
-        e.slices().div_ceil(block_s) as u32,
-    ];
+    let workgroups = [e.width.div_ceil(block_x).div_ceil(x), rows.div_ceil(y), e.slices().div_ceil(block_s)];
     let why = format!("{block_x} pixels x {block_s} slices an invocation, input slices split {split} ways");
     let call = context.call(
         node,

@@ -39,15 +39,14 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &ConvTranspose)
         ("GROUP_SRC_SLICES", src_slices),
         ("GROUP_DST_SLICES", dst_slices),
     ];
-    let mut constants: Vec<_> =
-        u32s.into_iter().map(|(name, value)| (name, Constant::U32(value as u32))).collect();
+    let mut constants: Vec<_> = u32s.into_iter().map(|(name, value)| (name, Constant::U32(value))).collect();
     constants.extend([
-        ("PAD_Y", Constant::I32(pads[0] as i32)),
-        ("PAD_X", Constant::I32(pads[1] as i32)),
+        ("PAD_Y", Constant::signed(pads[0])),
+        ("PAD_X", Constant::signed(pads[1])),
         ("INPUT_LANES", Constant::Bool(weights::is_transposed(&weights))),
     ]);
     let columns = apart.width.div_ceil(block) * strides[1];
-    let (size, workgroups) = launch(context, columns, e.height * e.batch, e.slices().div_ceil(block_s))?;
+    let (size, workgroups) = launch(columns, e.height * e.batch, e.slices().div_ceil(block_s));
     let flops = 2 * from.elements() * (e.channels / op.groups) * kernel[0] * kernel[1];
     let slots = vec![src, weights, bias];
     let call = context.call(node, "conv_transpose", constants, slots, dst, size, workgroups)?;

@@ -38,7 +38,7 @@ pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Cho
     let dst = context.slot("dst", Access::Write, node.outputs[0], &AxisMap::channels_last(1))?;
     let constant = |value: f64| match dst.layout.element {
         Element::F32 | Element::F16 => Constant::F32(value as f32),
-        Element::I32 | Element::U32 => Constant::I32(value as i32),
+        Element::I32 | Element::U32 => Constant::I32(value as i64),
     };
     let last = start + delta * (dst.extents().channels.max(1) - 1) as f64;
     let most = f64::from(i32::MAX);
@@ -163,7 +163,7 @@ pub(super) fn select_reshape(context: &mut Context<'_>, node: &Node) -> Result<C
     for (names, (slot, axes)) in names.iter().zip([(&src, &src_axes), (&dst, &dst_axes)]) {
         for (name, stride) in names.iter().zip(axes.strides(&slot.shape)) {
             // An axis of one element has no distance; one keeps the division defined.
-            constants.push((*name, Constant::U32(stride.max(1) as u32)));
+            constants.push((*name, Constant::U32(stride.max(1))));
         }
     }
     finish(context, node, "reshape", constants, src, dst, "layouts differ, so elements move")
@@ -232,8 +232,8 @@ pub(super) fn tuple_constants(sizes: &[u64]) -> Vec<(&'static str, Constant)> {
     let mut constants = Vec::new();
     for (n, [limit, stride]) in NAMES.into_iter().enumerate() {
         let distance: u64 = sizes.iter().skip(n + 1).product();
-        constants.push((limit, Constant::U32(sizes.get(n).copied().unwrap_or(1) as u32)));
-        constants.push((stride, Constant::U32(distance as u32)));
+        constants.push((limit, Constant::U32(sizes.get(n).copied().unwrap_or(1))));
+        constants.push((stride, Constant::U32(distance)));
     }
     constants
 }

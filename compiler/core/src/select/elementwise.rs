@@ -151,7 +151,7 @@ fn finish(
             kernel: source("elementwise"),
             constants: vec![
                 ("CHANNELS_INNERMOST", Constant::Bool(innermost)),
-                ("ITEMS", Constant::U32(items as u32)),
+                ("ITEMS", Constant::U32(items)),
             ],
             slots,
             prologue: Some(prologue),

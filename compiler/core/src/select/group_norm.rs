@@ -1,7 +1,7 @@
 //! Group normalisation: a workgroup for each group, or three launches where groups are few and large or do not fall on
 //! whole slices.
 
-use super::image::{fits_grid, slots};
+use super::image::slots;
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, LANES};
@@ -95,9 +95,9 @@ impl Parts {
         let threads = vectors.next_power_of_two().clamp(32, 256) as u32;
         let [x, y] = grid(e.batch * units, u64::from(context.profile.grid_axis));
         let constants = vec![
-            ("UNITS", Constant::U32(units as u32)),
-            ("UNIT_SLICES", Constant::U32(unit.slices as u32)),
-            ("GROUP_LANES", Constant::U32(unit.lanes as u32)),
+            ("UNITS", Constant::U32(units)),
+            ("UNIT_SLICES", Constant::U32(unit.slices)),
+            ("GROUP_LANES", Constant::U32(unit.lanes)),
             ("COUNT", Constant::F32(self.count() as f32)),
             ("EPSILON", Constant::F32(self.epsilon as f32)),
         ];
@@ -124,9 +124,9 @@ impl Parts {
         let chunks = wanted.min(pixels.div_ceil(THREADS * ITEMS)).max(1);
         let chunk = pixels.div_ceil(chunks);
         let chunks = pixels.div_ceil(chunk);
-        let moments_grid = fits_grid(context, [chunks, e.slices(), e.batch])?;
-        let combine_grid = fits_grid(context, [e.slices(), e.batch, 1])?;
-        let apply_grid = fits_grid(context, [pixels.div_ceil(THREADS * ITEMS), e.slices(), e.batch])?;
+        let moments_grid = [chunks, e.slices(), e.batch];
+        let combine_grid = [e.slices(), e.batch, 1];
+        let apply_grid = [pixels.div_ceil(THREADS * ITEMS), e.slices(), e.batch];
 
         // What the epilogue reads may have to be converted first: ask before anything is made.
         context.epilogue(node, &self.dst)?;
@@ -138,18 +138,18 @@ impl Parts {
         let [means, squares] = ["means", "squares"].map(|name| scratch(context, name, chunks));
         let read = |slot: &Slot| Slot { access: Access::Read, ..slot.clone() };
         let slots = vec![self.src.clone(), means.clone(), squares.clone()];
-        let constants = vec![("CHUNK", Constant::U32(chunk as u32))];
+        let constants = vec![("CHUNK", Constant::U32(chunk))];
         let moments = plain("group_norm_moments", constants, slots, THREADS as u32, moments_grid);
         let constants = vec![
-            ("CHUNK", Constant::U32(chunk as u32)),
-            ("PIXELS", Constant::U32(pixels as u32)),
-            ("GROUP_CHANNELS", Constant::U32(self.group_channels() as u32)),
+            ("CHUNK", Constant::U32(chunk)),
+            ("PIXELS", Constant::U32(pixels)),
+            ("GROUP_CHANNELS", Constant::U32(self.group_channels())),
             ("COUNT", Constant::F32(self.count() as f32)),
             ("EPSILON", Constant::F32(self.epsilon as f32)),
         ];
         let slots = vec![read(&means), read(&squares), self.scale, mean.clone(), factor.clone()];
         let combine = plain("group_norm_combine", constants, slots, 64, combine_grid);
-        let constants = vec![("ITEMS", Constant::U32(ITEMS as u32))];
+        let constants = vec![("ITEMS", Constant::U32(ITEMS))];
         let slots = vec![self.src, read(&mean), read(&factor), self.bias];
         let size = [THREADS as u32, 1, 1];
         let apply = context.call(node, "group_norm_apply", constants, slots, self.dst, size, apply_grid)?;
@@ -171,7 +171,7 @@ fn plain(
     constants: Vec<(&'static str, Constant)>,
     slots: Vec<Slot>,
     size: u32,
-    workgroups: [u32; 3],
+    workgroups: [u64; 3],
 ) -> KernelCall {
     KernelCall::plain(kernel, constants, slots, [size, 1, 1], workgroups)
 }

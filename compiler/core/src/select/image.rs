@@ -3,7 +3,7 @@
 use super::{Context, Declined};
 use crate::kernel::{Access, Slot};
 use crate::layout::image_axes;
-use crate::physical::Extents;
+use crate::physical::{AxisMap, Extents};
 use drift_ir::Node;
 
 /// First operand and result as images; their axes.
@@ -24,27 +24,17 @@ pub(super) fn rows_and_columns(values: &[u64], row: u64) -> Result<[u64; 2], Dec
     }
 }
 
+/// The axes of a dense tensor with one of them alone as rows: those before it are batches, those after it channels.
+pub(super) fn alone(axis: usize, rank: usize) -> AxisMap {
+    AxisMap { batch: 0..axis, height: axis..axis + 1, width: rank..rank, channels: axis + 1..rank }
+}
+
 /// A launch over `columns` x `rows` x `slices` invocations: x covers columns, y rows of all batch items, z slices.
-pub(super) fn launch(
-    context: &Context<'_>,
-    columns: u64,
-    rows: u64,
-    slices: u64,
-) -> Result<([u32; 3], [u32; 3]), Declined> {
+pub(super) fn launch(columns: u64, rows: u64, slices: u64) -> ([u32; 3], [u64; 3]) {
     const INVOCATIONS: u64 = 64;
     let x = columns.next_power_of_two().min(if rows > 1 { 8 } else { INVOCATIONS });
     let y = (INVOCATIONS / x).min(rows.next_power_of_two());
-    let workgroups = fits_grid(context, [columns.div_ceil(x), rows.div_ceil(y), slices])?;
-    Ok(([x as u32, y as u32, 1], workgroups))
-}
-
-/// Workgroups along three axes, if a dispatch may have so many.
-pub(super) fn fits_grid(context: &Context<'_>, workgroups: [u64; 3]) -> Result<[u32; 3], Declined> {
-    let limit = u64::from(context.profile.grid_axis);
-    if workgroups.iter().any(|&groups| groups > limit) {
-        return Err(Declined::Shape(format!("{workgroups:?} workgroups, above {limit} along an axis")));
-    }
-    Ok(workgroups.map(|groups| groups.max(1) as u32))
+    ([x as u32, y as u32, 1], [columns.div_ceil(x), rows.div_ceil(y), slices])
 }
 
 /// How many pixels next to each other an invocation makes: as many as leave the device busy, at most `most`.

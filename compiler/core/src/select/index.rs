@@ -41,8 +41,7 @@ pub(super) fn select_gather_elements(
     let src = context.dense_as("src", Access::Read, x, around.sizes(size))?;
     let indices = context.dense_as("indices", Access::Read, indices, around.sizes(count))?;
     let dst = context.dense_as("dst", Access::Write, y, around.sizes(count))?;
-    let constants =
-        vec![("ALONG_C", Constant::Bool(around.along_channels)), ("LIMIT", Constant::U32(size as u32))];
+    let constants = vec![("ALONG_C", Constant::Bool(around.along_channels)), ("LIMIT", Constant::U32(size))];
     Ok(chosen(context, "gather_elements", constants, vec![src, indices], dst, "one invocation per slice"))
 }
 
@@ -60,8 +59,8 @@ pub(super) fn select_scatter_elements(
     let dst = context.dense_as("dst", Access::Write, node.outputs[0], around.sizes(size))?;
     let constants = vec![
         ("ALONG_C", Constant::Bool(around.along_channels)),
-        ("LIMIT", Constant::U32(size as u32)),
-        ("COUNT", Constant::U32(count as u32)),
+        ("LIMIT", Constant::U32(size)),
+        ("COUNT", Constant::U32(count)),
         update(op.update),
     ];
     let why = "each slice goes through the updates of its line";
@@ -95,7 +94,7 @@ pub(super) fn select_scatter_nd(
     }
     check_tuple(tuple as usize)?;
     let indices = context.dense_as("indices", Access::Read, indices, [1, 1, count, tuple])?;
-    constants.push(("COUNT", Constant::U32(count as u32)));
+    constants.push(("COUNT", Constant::U32(count)));
     constants.extend(tuple_constants(indexed));
     let why = "each slice goes through all updates";
     Ok(chosen(context, "scatter_nd", constants, vec![src, indices, updates], dst, why))

@@ -84,7 +84,9 @@ fn slots(
     };
     let dst = context.slot("dst", Access::Write, y, &y_axes)?;
     if !sizes.merged && rank > 4 {
-        return Err(Declined::Shape(format!("rank {rank} is beyond batch, height, rows and columns")));
+        // Several axes of batches are one coordinate, along which factors may repeat in part.
+        let factors = (factor(context, "a", a, &dst)?, factor(context, "b", b, &dst)?);
+        return Ok((factors.0, factors.1, dst));
     }
     let a_slot = context.slot("a", Access::Read, a, &a_axes)?;
     let b_slot = match context.constant_tensor(b).is_some_and(|tensor| tensor.shape().len() == 2) {
@@ -92,6 +94,18 @@ fn slots(
         false => context.slot("b", Access::Read, b, &AxisMap::channels_last(context.shape(b).len()))?,
     };
     Ok((a_slot, b_slot, dst))
+}
+
+/// A factor of a product of more axes than there are coordinates, under those of the result.
+fn factor(context: &mut Context<'_>, name: &str, value: ValueId, dst: &Slot) -> Result<Slot, Declined> {
+    let own = context.shape(value);
+    let batches = &dst.shape[..dst.shape.len() - 2];
+    let full = [batches, &own[own.len() - 2..]].concat();
+    let under = Slot {
+        layout: dst.layout.clone(),
+        ..Slot::new("", Access::Read, dst.source, full, dst.layout.clone())
+    };
+    context.operand(name, value, &under).map(|(slot, _)| slot)
 }
 
 /// A constant matrix in the form that the profile prefers.
@@ -193,8 +207,8 @@ fn matvec_subgroup(
     const THREADS: u32 = 128;
     let slices = sizes.n.div_ceil(4).div_ceil(u64::from(THREADS / subgroup));
     let [x, y] = super::grid(slices, u64::from(profile.grid_axis));
-    let steps = (sizes.k / 8).div_ceil(u64::from(subgroup)) as u32;
-    let constants = vec![("SUBGROUP_SIZE", Constant::U32(subgroup)), ("STEPS", Constant::U32(steps))];
+    let steps = (sizes.k / 8).div_ceil(u64::from(subgroup));
+    let constants = vec![("SUBGROUP_SIZE", Constant::U32(subgroup.into())), ("STEPS", Constant::U32(steps))];
     let call =
         context.call(node, "matvec_subgroup", constants, vec![a, b_slot], dst, [THREADS, 1, 1], [x, y, 1])?;
     let why = "one row: a subgroup per four outputs, sixteen bytes a load".to_owned();
@@ -221,7 +235,7 @@ fn matvec(
     let x = [16, 8, 4].into_iter().find(|&x| groups(x) >= u64::from(context.profile.busy_workgroups));
     let x = x.unwrap_or(4);
     let y = 256 / x;
-    let workgroups = [slices.div_ceil(x) as u32, sizes.m as u32, sizes.batches as u32];
+    let workgroups = [slices.div_ceil(x), sizes.m, sizes.batches];
     let constants = vec![("K_ALIGNED", Constant::Bool(sizes.k.is_multiple_of(4)))];
     let call =
         context.call(node, "matvec", constants, vec![a, b], dst, [x as u32, y as u32, 1], workgroups)?;

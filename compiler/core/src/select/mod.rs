@@ -12,6 +12,7 @@ mod conv_transpose;
 mod data;
 mod derive;
 mod elementwise;
+mod empty;
 mod group_norm;
 mod image;
 mod index;
@@ -33,6 +34,7 @@ mod winograd;
 pub use context::{Chosen, Context, grid};
 pub use winograd::Samples;
 
+use crate::kernel::TooLarge;
 use crate::layout::{LayoutError, LayoutMap, Precision, device_type};
 use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order, PackError};
 use crate::profile::Profile;
@@ -87,6 +89,17 @@ pub enum SelectError {
     /// A value without a layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// Sizes that a kernel's arithmetic does not reach.
+    #[error("node `{node}` ({kernel})")]
+    TooLarge {
+        /// The node.
+        node: String,
+        /// The kernel.
+        kernel: &'static str,
+        /// What is too large.
+        #[source]
+        source: TooLarge,
+    },
     /// A constant that cannot be packed.
     #[error("constant `{name}`")]
     Pack {
@@ -133,6 +146,7 @@ pub fn choose_with(
         builder.place_inputs()?;
         for id in graph.nodes() {
             match &graph.node(id).op {
+                _ if builder.computes_nothing(id) => {}
                 Op::Reshape(_) if builder.view(id)? => {}
                 Op::Slice(op) if builder.slice(id, op) || builder.lies_in_source(id, &graph.node(id).op) => {}
                 op @ Op::Transpose(_) if builder.lies_in_source(id, op) => {}
@@ -183,6 +197,11 @@ impl Builder<'_> {
     /// Gives `value` a storage of its own.
     fn place(&mut self, value: ValueId) {
         let layout = self.layouts[&value].clone();
+        // No texture has a side of zero.
+        let layout = match self.context.is_empty(value) {
+            true => Layout::row_major(layout.element, self.context.shape(value).len()),
+            false => layout,
+        };
         self.place_as(value, layout);
     }
 
@@ -206,15 +225,23 @@ impl Builder<'_> {
         Ok(Port { name: v.name.clone(), element: v.ty.element, shape, device, storage })
     }
 
+    /// Whether a node's results have no elements: then they have a place, and nothing writes to it.
+    fn computes_nothing(&mut self, id: NodeId) -> bool {
+        let graph = self.context.graph;
+        let outputs = &graph.node(id).outputs;
+        let nothing = outputs.iter().all(|&output| self.context.is_empty(output));
+        if nothing {
+            outputs.iter().for_each(|&output| self.place(output));
+        }
+        nothing
+    }
+
     /// Picks a kernel, inserting conversions that it asks for.
     fn select(&mut self, id: NodeId) -> Result<(), SelectError> {
         let graph = self.context.graph;
         let node = graph.node(id);
         for &output in &node.outputs {
             self.place(output);
-        }
-        if node.outputs.iter().all(|&output| self.context.is_empty(output)) {
-            return Ok(());
         }
         let originals: BTreeMap<ValueId, Placement> = self.context.placements.clone();
         let mut failure = None;
@@ -321,12 +348,11 @@ impl Context<'_> {
     /// The candidates of a node's op, in order of preference: the steps of the first that serves, in execution order.
     fn candidates(&mut self, id: NodeId) -> Result<Vec<Chosen>, Declined> {
         let node = self.graph.node(id);
-        if let Some(empty) = node.operands().find(|&operand| self.is_empty(operand))
-            && !matches!(node.op, Op::Concat(_))
+        // Concatenation leaves out the parts that are empty; a size is known whatever has it.
+        if node.operands().any(|operand| self.is_empty(operand))
+            && !matches!(node.op, Op::Concat(_) | Op::ShapeOf(_))
         {
-            let name = &self.graph.value(empty).name;
-            let reason = format!("`{name}` has no elements, and kernels need at least one");
-            return Err(Declined::Unsupported(reason));
+            return empty::select(self, node).map(|chosen| vec![chosen]);
         }
         let only = match &node.op {
             Op::Attention(op) => return attention::select(self, node, op),
@@ -337,14 +363,14 @@ impl Context<'_> {
                 return self.floats_only(node).and_then(|()| group_norm::select(self, node, *op));
             }
             Op::Reduce(op) => return reduce::select(self, node, op),
+            Op::Resize(op) => return resize::select(self, node, op),
+            Op::Pad(op) => return pad::select(self, node, op),
             Op::Elementwise(op) => elementwise::select(self, node, *op),
             Op::Expand(_) => elementwise::select_expand(self, node),
             Op::ConvTranspose(op) => {
                 self.floats_only(node).and_then(|()| conv_transpose::select(self, node, op))
             }
             Op::Pool(op) => pool::select(self, node, op),
-            Op::Resize(op) => resize::select(self, node, op),
-            Op::Pad(op) => pad::select(self, node, op),
             Op::Softmax(op) => self.floats_only(node).and_then(|()| rows::select_softmax(self, node, *op)),
             Op::LayerNorm(op) => {
                 self.floats_only(node).and_then(|()| rows::select_layer_norm(self, node, *op))

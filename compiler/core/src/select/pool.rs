@@ -48,16 +48,15 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Pool) -> Resul
         ("CHUNK", chunk),
         ("CHUNKS", columns.div_ceil(chunk)),
     ];
-    let mut constants: Vec<_> =
-        u32s.into_iter().map(|(name, value)| (name, Constant::U32(value as u32))).collect();
+    let mut constants: Vec<_> = u32s.into_iter().map(|(name, value)| (name, Constant::U32(value))).collect();
     constants.extend([
-        ("PAD_Y", Constant::I32(begins[0] as i32)),
-        ("PAD_X", Constant::I32(begins[1] as i32)),
+        ("PAD_Y", Constant::signed(begins[0])),
+        ("PAD_X", Constant::signed(begins[1])),
         ("PADDED", Constant::Bool(padded)),
         ("COUNTED", Constant::Bool(counted)),
         ("COUNT_PADDING", Constant::Bool(count_padding)),
     ]);
-    let (size, workgroups) = launch(context, e.width.div_ceil(block), e.height * e.batch, e.slices())?;
+    let (size, workgroups) = launch(e.width.div_ceil(block), e.height * e.batch, e.slices());
     let flops = e.elements() * kernel[0] * kernel[1];
     let call = context.call(node, "pool", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("{block} pixel(s) an invocation"), declined: Vec::new(), flops })

@@ -87,29 +87,29 @@ impl Product {
         let window = self.window.as_ref().unwrap_or(&one);
         let [out_batch, out_height, out_width] = self.result_extents();
         vec![
-            ("ROWS_M", Constant::U32(self.m as u32)),
+            ("ROWS_M", Constant::U32(self.m)),
             ("PIXELS", Constant::Bool(self.window.is_some())),
             ("ROWS_ADJACENT", Constant::Bool(self.rows_adjacent())),
             ("BATCH_INNERMOST", Constant::Bool(self.dst.layout.order != Order::RowMajor)),
             ("OUT_BATCH", Constant::U32(out_batch)),
             ("OUT_HEIGHT", Constant::U32(out_height)),
             ("OUT_WIDTH", Constant::U32(out_width)),
-            ("TAPS", Constant::U32(self.taps() as u32)),
-            ("KERNEL_X", Constant::U32(window.kernel[1] as u32)),
-            ("STRIDE_Y", Constant::U32(window.strides[0] as u32)),
-            ("STRIDE_X", Constant::U32(window.strides[1] as u32)),
-            ("DILATION_Y", Constant::U32(window.dilations[0] as u32)),
-            ("DILATION_X", Constant::U32(window.dilations[1] as u32)),
-            ("PAD_Y", Constant::I32(window.pads[0] as i32)),
-            ("PAD_X", Constant::I32(window.pads[1] as i32)),
+            ("TAPS", Constant::U32(self.taps())),
+            ("KERNEL_X", Constant::U32(window.kernel[1])),
+            ("STRIDE_Y", Constant::U32(window.strides[0])),
+            ("STRIDE_X", Constant::U32(window.strides[1])),
+            ("DILATION_Y", Constant::U32(window.dilations[0])),
+            ("DILATION_X", Constant::U32(window.dilations[1])),
+            ("PAD_Y", Constant::signed(window.pads[0])),
+            ("PAD_X", Constant::signed(window.pads[1])),
             ("PADDED", Constant::Bool(window.padded)),
             ("B_TRANSPOSED", Constant::Bool(self.b_transposed)),
         ]
     }
 
-    fn result_extents(&self) -> [u32; 3] {
+    fn result_extents(&self) -> [u64; 3] {
         let e = self.dst.extents();
-        [e.batch as u32, e.height as u32, e.width as u32]
+        [e.batch, e.height, e.width]
     }
 
     /// Constants that follow from a tiling.
@@ -119,19 +119,19 @@ impl Product {
         let run = if self.rows_adjacent() { tile.m.min(tile.threads) } else { tile.matrix_run };
         let whole_taps = self.a.extents().slices().is_multiple_of(tile.k / 4);
         vec![
-            ("TILE_M", Constant::U32(tile.m as u32)),
-            ("TILE_N", Constant::U32(tile.n as u32)),
-            ("TILE_K", Constant::U32(tile.k as u32)),
-            ("RUN", Constant::U32(run as u32)),
+            ("TILE_M", Constant::U32(tile.m)),
+            ("TILE_N", Constant::U32(tile.n)),
+            ("TILE_K", Constant::U32(tile.k)),
+            ("RUN", Constant::U32(run)),
             ("K_ALIGNED", Constant::Bool(self.k.is_multiple_of(tile.k))),
             ("M_ALIGNED", Constant::Bool(self.m.is_multiple_of(tile.m))),
             ("N_ALIGNED", Constant::Bool(self.n.is_multiple_of(tile.n))),
             ("PREFETCH", Constant::Bool(tile.prefetch)),
-            ("BUFFERS", Constant::U32(tiling.buffers as u32)),
+            ("BUFFERS", Constant::U32(tiling.buffers)),
             ("WHOLE_TAPS", Constant::Bool(whole_taps)),
-            ("STEPS", Constant::U32(tiling.steps as u32)),
-            ("PART_STEPS", Constant::U32(tiling.part_steps as u32)),
-            ("SPLIT", Constant::U32(tiling.split as u32)),
+            ("STEPS", Constant::U32(tiling.steps)),
+            ("PART_STEPS", Constant::U32(tiling.part_steps)),
+            ("SPLIT", Constant::U32(tiling.split)),
         ]
     }
 }
@@ -149,10 +149,10 @@ pub(super) fn tiled(
     let mut constants = product.constants();
     constants.extend(product.tile_constants(&tiling));
     constants.extend([
-        ("B_PITCH", Constant::U32(b_pitch(tile, product.b_transposed) as u32)),
-        ("ROWS", Constant::U32(rows as u32)),
-        ("COLUMN_SLICES", Constant::U32(column_slices as u32)),
-        ("LANES_X", Constant::U32(threads_x.min(8) as u32)),
+        ("B_PITCH", Constant::U32(b_pitch(tile, product.b_transposed))),
+        ("ROWS", Constant::U32(rows)),
+        ("COLUMN_SLICES", Constant::U32(column_slices)),
+        ("LANES_X", Constant::U32(threads_x.min(8))),
     ]);
     finish(context, node, product, "matmul_tiled", constants, &tiling)
 }
@@ -175,12 +175,12 @@ pub(super) fn cooperative(
     let mut constants = product.constants();
     constants.extend(product.tile_constants(&tiling));
     constants.extend([
-        ("B_TILE_ROWS", Constant::U32(b_rows as u32)),
-        ("B_TILE_SLICES", Constant::U32((b_columns / 4) as u32)),
-        ("PIECE_N", Constant::U32(piece_columns(tile) as u32)),
-        ("SUBGROUP_M", Constant::U32(tile.block[0] as u32)),
-        ("SUBGROUP_N", Constant::U32(tile.block[1] as u32)),
-        ("SUBGROUP_SIZE", Constant::U32(subgroup)),
+        ("B_TILE_ROWS", Constant::U32(b_rows)),
+        ("B_TILE_SLICES", Constant::U32(b_columns / 4)),
+        ("PIECE_N", Constant::U32(piece_columns(tile))),
+        ("SUBGROUP_M", Constant::U32(tile.block[0])),
+        ("SUBGROUP_N", Constant::U32(tile.block[1])),
+        ("SUBGROUP_SIZE", Constant::U32(subgroup.into())),
     ]);
     finish(context, node, product, "matmul_cooperative", constants, &tiling)
 }
@@ -273,8 +273,8 @@ fn finish(
     let groups = (batches * m * n.div_ceil(LANES)).div_ceil(64);
     let [x, y] = grid(groups, u64::from(context.profile.grid_axis));
     let mut constants = common;
-    constants.push(("SPLIT", Constant::U32(tiling.split as u32)));
-    constants.push(("BATCHES", Constant::U32(batches as u32)));
+    constants.push(("SPLIT", Constant::U32(tiling.split)));
+    constants.push(("BATCHES", Constant::U32(batches)));
     let src = parts.as_argument("src", Access::Read);
     let call = KernelCall {
         kernel: source("split_sum"),

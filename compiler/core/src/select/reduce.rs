@@ -169,8 +169,8 @@ fn step(
     let count: u64 =
         sizes.iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product();
     let [over_b, over_y, over_x, over_c] = reduced;
-    let extent = |is_reduced: bool, size: u64| Constant::U32(if is_reduced { size as u32 } else { 1 });
-    let typed = |float: f32, int: i32| if is_float { Constant::F32(float) } else { Constant::I32(int) };
+    let extent = |is_reduced: bool, size: u64| Constant::U32(if is_reduced { size } else { 1 });
+    let typed = |float: f32, int: i64| if is_float { Constant::F32(float) } else { Constant::I32(int) };
     let kind = match kind {
         ReduceKind::Sum => 0,
         ReduceKind::Mean => 1,
@@ -181,9 +181,9 @@ fn step(
     };
     let constants = vec![
         ("KIND", Constant::U32(kind)),
-        ("COUNT", typed(count as f32, count as i32)),
-        ("LOWEST", typed(f32::MIN, i32::MIN)),
-        ("HIGHEST", typed(f32::MAX, i32::MAX)),
+        ("COUNT", typed(count as f32, i64::try_from(count).unwrap_or(i64::MAX))),
+        ("LOWEST", typed(f32::MIN, i32::MIN.into())),
+        ("HIGHEST", typed(f32::MAX, i32::MAX.into())),
         ("COUNT_B", extent(over_b, e.batch)),
         ("COUNT_Y", extent(over_y, e.height)),
         ("COUNT_X", extent(over_x, e.width)),

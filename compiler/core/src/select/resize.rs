@@ -1,23 +1,77 @@
 //! Resampling of rows and columns. Which elements make a result is known at compile time: a table for each axis, or two
 //! whole factors.
 
-use super::image::launch;
+use super::image::{alone, launch};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::layout::resize_axes;
+use crate::physical::Layout;
 use drift_ir::op::resize::{LONGEST, Taps};
-use drift_ir::op::{Interpolation, Resize};
+use drift_ir::op::{CoordinateMode, Epilogue, Interpolation, Resize, ResizeAxis};
 use drift_ir::{Node, Tensor};
 
-pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Chosen, Declined> {
+pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let rank = context.shape(y).len();
-    let axes = resize_axes(op, rank).ok_or_else(|| {
-        let resized: Vec<usize> = op.axes.iter().map(|resized| resized.axis).collect();
-        Declined::Unsupported(format!("resampling of axes {resized:?} of {rank}, more than rows and columns"))
-    })?;
+    let Some(axes) = resize_axes(op, context.shape(y).len()) else {
+        return one_by_one(context, node, op);
+    };
     let src = context.slot("src", Access::Read, x, &axes)?;
     let dst = context.slot("dst", Access::Write, y, &axes)?;
+    Ok(vec![resample(context, node, op, src, dst)?])
+}
+
+/// More axes than rows and columns, of dense tensors: weights of several axes are products, so each axis has a step of its own.
+fn one_by_one(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Vec<Chosen>, Declined> {
+    let (x, y) = (node.inputs[0], node.outputs[0]);
+    let (mut shape, result) = (context.shape(x), context.shape(y));
+    let moves = |at: &&ResizeAxis| {
+        shape[at.axis] != result[at.axis]
+            || at.scale.is_some_and(|scale| scale != 1.0)
+            || op.coordinates == CoordinateMode::TfCropAndResize
+    };
+    let mut axes: Vec<ResizeAxis> = op.axes.iter().filter(moves).cloned().collect();
+    if axes.is_empty() {
+        axes.extend(op.axes.first().cloned());
+    }
+    let Some(last) = axes.last().map(|last| last.axis) else {
+        return Err(Declined::Unsupported("resampling along no axis".to_owned()));
+    };
+    let rank = shape.len();
+    let dst = context.slot("dst", Access::Write, y, &alone(last, rank))?;
+    // What the epilogue reads may have to be converted first: ask before anything is made.
+    context.epilogue(node, &dst)?;
+    let mut from = context.slot("src", Access::Read, x, &alone(axes[0].axis, rank))?;
+    let bare = Node { epilogue: Epilogue::default(), ..node.clone() };
+    let mut steps = Vec::with_capacity(axes.len());
+    for resized in axes {
+        let axis = resized.axis;
+        let under = |slot: Slot| {
+            let layout = Layout { axes: alone(axis, rank), ..slot.layout.clone() };
+            Slot { layout, ..slot }
+        };
+        shape[axis] = result[axis];
+        let (step, to) = match axis == last {
+            true => (node, dst.clone()),
+            false => {
+                let what = format!("{} (axis {axis})", node.name);
+                (&bare, under(context.dense_scratch(&what, dst.layout.element, &shape)))
+            }
+        };
+        let next = to.as_argument("src", Access::Read);
+        let op = Resize { axes: vec![resized], ..op.clone() };
+        steps.push(resample(context, step, &op, under(from), to)?);
+        from = next;
+    }
+    Ok(steps)
+}
+
+fn resample(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: &Resize,
+    src: Slot,
+    dst: Slot,
+) -> Result<Chosen, Declined> {
     let longest = dst.extents().height.max(dst.extents().width);
     if longest > LONGEST {
         let reason = format!("resampling of images with {longest} rows or columns, more than {LONGEST}");
@@ -65,8 +119,8 @@ fn repeat(
     dst: Slot,
 ) -> Result<Chosen, Declined> {
     let e = src.extents();
-    let constants = vec![("FACTOR_Y", Constant::U32(y as u32)), ("FACTOR_X", Constant::U32(x as u32))];
-    let (size, workgroups) = launch(context, e.width, e.height * e.batch, e.slices())?;
+    let constants = vec![("FACTOR_Y", Constant::U32(y)), ("FACTOR_X", Constant::U32(x))];
+    let (size, workgroups) = launch(e.width, e.height * e.batch, e.slices());
     let call = context.call(node, "resize_repeat", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("each pixel {y} x {x} times"), declined: Vec::new(), flops: 0 })
 }
@@ -83,8 +137,8 @@ fn interpolate(
     let counts = [0, 1].map(|n: usize| taps[n].first().map_or(1, |tap| tap.weights.len() as u64));
     let extrapolates = taps.iter().flatten().any(|tap| tap.outside);
     let constants = vec![
-        ("TAPS_Y", Constant::U32(counts[0] as u32)),
-        ("TAPS_X", Constant::U32(counts[1] as u32)),
+        ("TAPS_Y", Constant::U32(counts[0])),
+        ("TAPS_X", Constant::U32(counts[1])),
         ("NEAREST", Constant::Bool(matches!(op.interpolation, Interpolation::Nearest(_)))),
         ("EXTRAPOLATES", Constant::Bool(extrapolates)),
         ("EXTRAPOLATION", Constant::F32(op.extrapolation as f32)),
@@ -92,7 +146,7 @@ fn interpolate(
     let [rows, columns] = taps;
     let rows = table(context, node, "rows", &rows)?;
     let columns = table(context, node, "columns", &columns)?;
-    let (size, workgroups) = launch(context, e.width, e.height * e.batch, e.slices())?;
+    let (size, workgroups) = launch(e.width, e.height * e.batch, e.slices());
     let slots = vec![src, rows, columns];
     let call = context.call(node, "resize", constants, slots, dst, size, workgroups)?;
     let [y, x] = counts;

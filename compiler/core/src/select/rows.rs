@@ -20,7 +20,7 @@ fn row_slots(context: &mut Context<'_>, node: &Node, first: usize) -> Result<(Sl
     Ok((src, dst))
 }
 
-pub(super) fn row_grid(context: &Context<'_>, rows: u64) -> [u32; 3] {
+pub(super) fn row_grid(context: &Context<'_>, rows: u64) -> [u64; 3] {
     let [x, y] = grid(rows, u64::from(context.profile.grid_axis));
     [x, y, 1]
 }
@@ -54,14 +54,14 @@ pub(super) fn select_softmax(
     let rows = if several { 128 / threads.min(128) } else { 1 };
     let workgroups = row_grid(context, e.pixels().div_ceil(u64::from(rows)));
     let flops = 5 * e.elements();
-    let mut constants = vec![("ITEMS", Constant::U32(items))];
+    let mut constants = vec![("ITEMS", Constant::U32(items.into()))];
     let mut size = [threads, rows, 1];
     if kernel == "softmax_subgroup" {
         size = [threads * rows, 1, 1];
-        constants.push(("ROW_THREADS", Constant::U32(threads)));
-        constants.push(("ROWS", Constant::U32(rows)));
+        constants.push(("ROW_THREADS", Constant::U32(threads.into())));
+        constants.push(("ROWS", Constant::U32(rows.into())));
         if rows > 1 {
-            constants.push(("SUBGROUP_SIZE", Constant::U32(threads)));
+            constants.push(("SUBGROUP_SIZE", Constant::U32(threads.into())));
         }
     }
     let call = context.call(node, kernel, constants, vec![src], dst, size, workgroups)?;
@@ -90,7 +90,7 @@ fn select_softmax_axis(
     let along = (e.width / 8).next_power_of_two().clamp(1, 256 / across);
     let tiles = e.slices().div_ceil(across);
     let workgroups = row_grid(context, tiles * e.height);
-    let constants = vec![("TILES", Constant::U32(tiles as u32))];
+    let constants = vec![("TILES", Constant::U32(tiles))];
     let workgroup_size = [across as u32, along as u32, 1];
     let call = context.call(node, "softmax_axis", constants, vec![src], dst, workgroup_size, workgroups)?;
     let why = format!("{along} invocations share the axis of each of {across} slices");

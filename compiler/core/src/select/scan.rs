@@ -25,11 +25,11 @@ pub(super) fn select_arg_reduce(
     let constants = vec![
         ("SMALLEST", Constant::Bool(!op.largest)),
         ("LAST", Constant::Bool(op.last)),
-        ("COUNT", Constant::U32(steps as u32)),
-        ("ALONG_B", Constant::U32(over_b)),
-        ("ALONG_Y", Constant::U32(over_y)),
-        ("ALONG_X", Constant::U32(over_x)),
-        ("ALONG_S", Constant::U32(over_c)),
+        ("COUNT", Constant::U32(steps)),
+        ("ALONG_B", Constant::U32(over_b.into())),
+        ("ALONG_Y", Constant::U32(over_y.into())),
+        ("ALONG_X", Constant::U32(over_x.into())),
+        ("ALONG_S", Constant::U32(over_c.into())),
         ("ALONG_C", Constant::Bool(along_channels)),
     ];
     let threads = steps.next_power_of_two().clamp(32, 128) as u32;
@@ -73,7 +73,7 @@ pub(super) fn select_cumsum(context: &mut Context<'_>, node: &Node, op: CumSum) 
     let flops = e.elements();
     let (call, why) = if along_channels {
         let threads = e.slices().next_power_of_two().clamp(32, 64) as u32;
-        constants.push(("CHUNK", Constant::U32(e.slices().div_ceil(u64::from(threads)) as u32)));
+        constants.push(("CHUNK", Constant::U32(e.slices().div_ceil(u64::from(threads)))));
         let workgroups = row_grid(context, outer);
         (call("cumsum_rows", constants, src, dst, threads, workgroups), "a workgroup a row")
     } else {
@@ -89,7 +89,7 @@ fn call(
     src: Slot,
     dst: Slot,
     threads: u32,
-    workgroups: [u32; 3],
+    workgroups: [u64; 3],
 ) -> KernelCall {
     KernelCall::plain(kernel, constants, vec![src, dst], [threads, 1, 1], workgroups)
 }

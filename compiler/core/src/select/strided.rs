@@ -122,16 +122,16 @@ fn constants(walk: &Walk, mode: Mode) -> Vec<(&'static str, Constant)> {
     let mut constants = vec![
         ("WHOLE_VECTORS", Constant::Bool(mode == Mode::WholeVectors)),
         ("ONE_ROW", Constant::Bool(mode == Mode::OneRow)),
-        ("STEP_LAST", Constant::I32(last as i32)),
-        ("START", Constant::I32(walk.start as i32)),
+        ("STEP_LAST", Constant::I32(last)),
+        ("START", Constant::I32(walk.start)),
     ];
     for (n, [size_name, step_name, inner_name]) in NAMES.into_iter().enumerate() {
         // An axis that is not there has one place; the outermost one is taken without a remainder.
         let (size, step) = walk.axes.get(n).copied().unwrap_or((1, 0));
         let inner: u64 = walk.axes.iter().skip(n + 1).map(|(size, _)| size).product();
-        constants.push((size_name, Constant::U32(size as u32)));
-        constants.push((step_name, Constant::I32(step as i32)));
-        constants.push((inner_name, Constant::U32(inner as u32)));
+        constants.push((size_name, Constant::U32(size)));
+        constants.push((step_name, Constant::I32(step)));
+        constants.push((inner_name, Constant::U32(inner)));
     }
     constants
 }
@@ -168,7 +168,7 @@ fn tiled(context: &Context<'_>, walk: &Walk, src: &Slot, dst: &Slot) -> Option<C
         && aligned
         && walk.start % lanes == 0
         && src.extents().channels.is_multiple_of(LANES);
-    let number = |value: u64| Constant::U32(value as u32);
+    let number = Constant::U32;
     let mut constants = vec![
         ("ROWS", number(rows)),
         ("COLUMNS", number(columns)),

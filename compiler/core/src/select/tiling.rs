@@ -153,7 +153,7 @@ pub(super) struct Tiling {
     pub(super) split: u64,
     /// Tiles in workgroup memory: with two, one is filled while the other is read.
     pub(super) buffers: u64,
-    pub(super) workgroups: [u32; 3],
+    pub(super) workgroups: [u64; 3],
     /// Estimated time.
     pub(super) clocks: f64,
 }
@@ -169,18 +169,12 @@ pub(super) fn choose(
     profile: &Profile,
     shared_bytes: &dyn Fn(&Tile) -> Shared,
 ) -> Result<Tiling, Declined> {
-    let limit = u64::from(profile.grid_axis);
     let buffers = |tile: &Tile| {
         let Shared { tiles, rest } = shared_bytes(tile);
         (u64::from(profile.shared_bytes).saturating_sub(rest) / tiles).min(tile.buffers)
     };
     let fits = |tile: &&Tile| {
-        tile.suits(size)
-            && buffers(tile) > 0
-            && tile.threads <= u64::from(profile.workgroup_invocations)
-            && size.m.div_ceil(tile.m) <= limit
-            && size.n.div_ceil(tile.n) <= limit
-            && size.batches <= limit
+        tile.suits(size) && buffers(tile) > 0 && tile.threads <= u64::from(profile.workgroup_invocations)
     };
     let mut best: Option<Tiling> = None;
     for tile in tiles.iter().filter(fits) {
@@ -188,17 +182,13 @@ pub(super) fn choose(
         for parts in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
             let part_steps = steps.div_ceil(parts);
             let split = steps.div_ceil(part_steps);
-            let fits = split * size.part_bytes() <= size.parts_bytes && size.batches * split <= limit;
+            let fits = split * size.part_bytes() <= size.parts_bytes;
             if parts > 1 && (part_steps < 4 || split != parts || !fits) {
                 continue;
             }
             let clocks = estimate(tile, size, profile, (split, part_steps));
             if best.as_ref().is_none_or(|best| clocks < best.clocks) {
-                let workgroups = [
-                    size.n.div_ceil(tile.n) as u32,
-                    size.m.div_ceil(tile.m) as u32,
-                    (size.batches * split) as u32,
-                ];
+                let workgroups = [size.n.div_ceil(tile.n), size.m.div_ceil(tile.m), size.batches * split];
                 best = Some(Tiling {
                     tile: tile.clone(),
                     steps,

@@ -11,7 +11,6 @@ mod samples;
 pub use samples::Samples;
 
 use super::derive::{Derivation, Piece};
-use super::image::fits_grid;
 use super::product::{self, Product};
 use super::room;
 use super::tiling::{BYTES, DISPATCH, Size};
@@ -215,17 +214,17 @@ impl Layer<'_> {
         let bias = context.bias_slot("bias", bias, self.dst_channels, filters.layout.element)?;
         // What the epilogue reads may have to be converted first: ask before anything is made.
         context.epilogue(node, &self.dst)?;
-        let input_launch = launch(context, m, k / LANES)?;
-        let output_launch = launch(context, m, n / LANES)?;
+        let input_launch = launch(m, k / LANES);
+        let output_launch = launch(m, n / LANES);
 
         let patches = planes(context, node, "patches", stored, [1, form.planes(), m, k]);
         let sums = planes(context, node, "sums", Element::F32, [1, form.planes(), m, n]);
         let starts: Vec<Slot> =
             (0..plan.blocks).map(|block| context.filled("block", (block * plan.rows) as f32, 1)).collect();
         let mut constants = vec![
-            ("TILE", Constant::U32(form.tile() as u32)),
-            ("TILES_X", Constant::U32(plan.tiles[0] as u32)),
-            ("BLOCKS", Constant::U32(plan.blocks as u32)),
+            ("TILE", Constant::U32(form.tile())),
+            ("TILES_X", Constant::U32(plan.tiles[0])),
+            ("BLOCKS", Constant::U32(plan.blocks)),
             ("FILTER_SCALE", Constant::F32((1.0 / form.filter_scale()) as f32)),
         ];
         let (size, workgroups) = output_launch;
@@ -234,10 +233,8 @@ impl Layer<'_> {
             context.call(node, "winograd_output", constants.clone(), slots, self.dst, size, workgroups)?;
 
         let (workgroup_size, workgroups) = input_launch;
-        constants.extend([
-            ("PAD_Y", Constant::I32(self.pads[0] as i32)),
-            ("PAD_X", Constant::I32(self.pads[1] as i32)),
-        ]);
+        constants
+            .extend([("PAD_Y", Constant::signed(self.pads[0])), ("PAD_X", Constant::signed(self.pads[1]))]);
         let slots = vec![self.src, starts[0].clone(), patches.as_argument("planes", Access::Write)];
         let input = KernelCall::plain("winograd_input", constants, slots, workgroup_size, workgroups);
         let product = Product {
@@ -272,13 +269,12 @@ fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, form: Form
     let value = node.inputs[1];
     let weights = Slot { name: "weights".to_owned(), ..(layer.weights)(context)? };
     let [k, n] = layer.whole_channels();
-    let (size, workgroups) = launch(context, n / LANES, k)?;
+    let (size, workgroups) = launch(n / LANES, k);
     let what = format!("winograd {}", form.name());
     let layout = Layout::row_major(context.element(value)?, 3);
     let derivation = Derivation { value, what: &what, shape: &[form.planes(), k, n], layout };
     context.derive("b", node, derivation, |_, Piece { first, dst }| {
-        let constants =
-            vec![("TILE", Constant::U32(form.tile() as u32)), ("FIRST_PLANE", Constant::U32(first as u32))];
+        let constants = vec![("TILE", Constant::U32(form.tile())), ("FIRST_PLANE", Constant::U32(first))];
         let slots = vec![weights.clone(), dst];
         let call = KernelCall::plain("winograd_filters", constants, slots, size, workgroups);
         let why = format!("weights of {} for every run", form.name());
@@ -313,12 +309,11 @@ fn products(context: &mut Context<'_>, node: &Node, product: Product) -> Result<
 }
 
 /// Invocations over columns, which lie side by side, and rows.
-fn launch(context: &Context<'_>, columns: u64, rows: u64) -> Result<([u32; 3], [u32; 3]), Declined> {
+fn launch(columns: u64, rows: u64) -> ([u32; 3], [u64; 3]) {
     const INVOCATIONS: u64 = 64;
     let x = columns.next_power_of_two().min(INVOCATIONS);
     let y = INVOCATIONS / x;
-    let workgroups = fits_grid(context, [columns.div_ceil(x), rows.div_ceil(y), 1])?;
-    Ok(([x as u32, y as u32, 1], workgroups))
+    ([x as u32, y as u32, 1], [columns.div_ceil(x), rows.div_ceil(y), 1])
 }
 
 /// Additions and multiplications of a channel of a patch and of a tile.
