@@ -92,10 +92,18 @@ fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings, leas
     assert!(runs >= least, "only {runs} runs happened");
 }
 
+/// What the compiler says of a grid that no shape holds.
+const GRID_REFUSED: &str = "a device is given at most";
+
 /// Whether the device could run it; an error where it failed or is wrong.
 fn outcome(run: Run, graph: &Graph, setting: Setting) -> Result<bool, String> {
     let outcome = std::panic::catch_unwind(|| run(graph, setting).map_err(|error| chain(&*error)));
-    match outcome.unwrap_or_else(|_| Err("panicked".to_owned()))? {
+    let outcome = match outcome.unwrap_or_else(|_| Err("panicked".to_owned())) {
+        // So few workgroups along each axis are too few for some cases.
+        Err(error) if setting.profile.starts_with("small-grids") && error.contains(GRID_REFUSED) => None,
+        other => other?,
+    };
+    match outcome {
         None => Ok(false),
         Some(worst) if worst.relative <= tolerance(setting.precision) => Ok(true),
         Some(worst) => Err(format!("{worst:?}")),

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_follows_from_sizes_and_indices_is_proved() {
-        let text = "%x: f32[3,50]\n%s: i64[3,50]\n@one: i64[] = [1]\n@two: i64[] = [2]\n%a = arg_max %x {axis=1}\n%b = add %a, @one\n\
+        let text = "%x: f32[3,50]\n%s: i64[3,50]\n@one: i64[] = 1\n@two: i64[] = 2\n%a = arg_max %x {axis=1}\n%b = add %a, @one\n\
             %c = mul %b, %b\n%d = cumsum %c {axis=0}\n%e = mod %s, @two\n%f = reduce_sum %e {axes=[0,1], keep_dims=false}\n\
             return %d, %f";
         assert_eq!(named(text), NONE);
@@ -259,13 +259,13 @@ mod tests {
 
     #[test]
     fn arithmetic_on_whole_inputs_is_named_once() {
-        let text = "%x: i64[4]\n%y: i64[4]\n@one: i64[] = [1]\n%a = add %x, %y\n%b = max %a, @one\n%c = div %b, @one\nreturn %c";
+        let text = "%x: i64[4]\n%y: i64[4]\n@one: i64[] = 1\n%a = add %x, %y\n%b = max %a, @one\n%c = div %b, @one\nreturn %c";
         assert_eq!(named(text), ["a"]);
     }
 
     #[test]
     fn what_indexes_an_axis_lies_within_it() {
-        let text = "@table: f32[1000,4] = random(1)\n%ids: i64[7]\n@shift: i64[] = [2147483000]\n%e = gather @table, %ids {axis=0}\n\
+        let text = "@table: f32[1000,4] = random(1)\n%ids: i64[7]\n@shift: i64[] = 2147482000\n%e = gather @table, %ids {axis=0}\n\
             %a = sub %ids, @shift\nreturn %e, %a";
         assert_eq!(named(text), NONE);
     }

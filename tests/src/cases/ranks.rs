@@ -1,4 +1,4 @@
-//! More axes than a kernel has coordinates.
+//! More axes than a kernel has coordinates, and more workgroups than an axis of a grid has.
 
 use super::{Case, case};
 
@@ -33,5 +33,10 @@ pub(super) const CASES: &[Case] = &[
     case(
         "ranks/pad-one-axis",
         "%x: i64[2,3,2,2,3]\n%1 = pad %x {value=7, pads=[0,1,0,0,0,0,1,0,0,0]}\nreturn %1",
+    ),
+    case("grids/batches", "%a: f32[66000,1,4]\n%b: f32[66000,4,4]\n%1 = matmul %a, %b\nreturn %1"),
+    case(
+        "grids/slices",
+        "%x: f32[1,262148,1,2]\n@w: f32[262148,1,1,2] = random(1)\n%1 = conv %x, @w {groups=262148}\nreturn %1",
     ),
 ];

@@ -307,3 +307,32 @@ pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
     }
     words.iter().map(|word| format!("{word:08x}\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::emit::specialized;
+    use crate::layout::{self, LayoutChoice};
+    use crate::{profile, select};
+    use drift_ir::op::Gather;
+    use drift_ir::{ElementType, Graph, Op, Tensor, TensorType};
+
+    /// An array of a shader ends below 2 GiB, whatever a device binds. Nothing here touches the weight's pages.
+    #[test]
+    fn a_weight_of_more_than_two_gib_is_read_in_parts() {
+        let (rows, width) = (9_000_000_u64, 64_u64);
+        let bytes = vec![0_u8; (rows * width * 4) as usize];
+        let table = Tensor::new(ElementType::F32, [rows, width], bytes.into()).expect("a table");
+        let mut graph = Graph::new("wide");
+        let ids = graph.add_input("ids", TensorType::fixed(ElementType::I64, &[7])).expect("an input");
+        let table = graph.add_constant("table", table).expect("a constant");
+        let node = graph.add_node("y", Op::Gather(Gather { axis: 0 }), &[table, ids], ["y"]).expect("a node");
+        graph.set_outputs(&graph.node(node).outputs.clone()).expect("an output");
+        let profile = profile::find("nvidia").expect("a profile");
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Buffer, None).expect("layouts");
+        let program = select::choose(&graph, &layouts, profile, None).expect("a program");
+        let call = &program.steps[0].call;
+        let parts = call.bindings().iter().filter(|binding| binding.name.starts_with("src_data")).count();
+        assert_eq!(parts, 2);
+        specialized(call).expect("a module");
+    }
+}

@@ -1,6 +1,6 @@
 //! What a kernel's arithmetic and a shader's declarations reach: calls beyond it are refused by name, never cut to 32 bits.
 
-use super::{Access, Constant, KernelCall, Slot, Source};
+use super::{Constant, KernelCall, Slot, Source};
 use crate::physical::{LANES, Object};
 
 /// Bytes of the largest array that a shader can declare, in whole bindings: naga ends below 2^31.
@@ -99,10 +99,9 @@ fn check_slot(slot: &Slot, name: &impl Fn(Source) -> String) -> Result<(), TooLa
         let sizes = [e.batch, e.height, e.width, e.slices(), LANES];
         sizes.into_iter().try_fold(1_u64, u64::checked_mul).unwrap_or(u64::MAX)
     };
-    // A result is written once an element, so one that is not stored as one piece counts as what it lies in.
-    let stored = slot.size_bytes() / slot.layout.element.size_bytes();
-    let shown = if slot.access == Access::Write { padded(&whole) } else { padded(&e).max(padded(&whole)) };
-    let elements = stored.max(shown);
+    let shown = padded(&e).max(padded(&whole));
+    let stored = || slot.size_bytes() / slot.layout.element.size_bytes();
+    let elements = if shown > MOST_ELEMENTS { shown } else { shown.max(stored()) };
     let places =
         [e.batch, e.height, e.width, e.channels, whole.batch, whole.height, whole.width, whole.channels];
     let places = places.into_iter().max().unwrap_or(0);
@@ -144,6 +143,44 @@ fn narrow(workgroups: [u64; 3]) -> Option<[u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Access;
+    use crate::physical::{Element, Layout};
+
+    /// A call that moves `shape`, with a constant.
+    fn call(shape: Vec<u64>, constant: Constant, workgroups: [u64; 3]) -> KernelCall {
+        let slot = |name: &str, access, storage| {
+            let layout = Layout::row_major(Element::F32, shape.len());
+            Slot::new(name, access, Source::Activation(storage), shape.clone(), layout)
+        };
+        let slots = vec![slot("src", Access::Read, 0), slot("dst", Access::Write, 1)];
+        KernelCall::plain("copy", vec![("STEP_B", constant)], slots, [64, 1, 1], workgroups)
+    }
+
+    fn checked(call: &KernelCall) -> Result<(), TooLarge> {
+        call.check(|_| "x".to_owned())
+    }
+
+    #[test]
+    fn numbers_that_32_bits_do_not_hold_are_refused() {
+        let small = |constant| checked(&call(vec![8], constant, [1; 3]));
+        assert_eq!(small(Constant::U32(u32::MAX.into())), Ok(()));
+        assert_eq!(small(Constant::I32(i32::MIN.into())), Ok(()));
+        for constant in [Constant::U32(1 << 32), Constant::I32(1 << 31), Constant::signed(u64::MAX)] {
+            assert!(
+                matches!(small(constant), Err(TooLarge::Constant { name: "STEP_B", .. })),
+                "{constant:?}"
+            );
+        }
+        let sized = |shape: &[u64]| checked(&call(shape.to_vec(), Constant::U32(0), [1; 3]));
+        assert_eq!(sized(&[1 << 14, 1 << 14]), Ok(()));
+        assert!(matches!(sized(&[1 << 15, 1 << 14]), Err(TooLarge::Bytes { .. })));
+        assert!(matches!(sized(&[1 << 16, 1 << 16]), Err(TooLarge::Elements { .. })));
+        assert!(matches!(sized(&[1 << 40, 1 << 40]), Err(TooLarge::Elements { .. })));
+        for workgroups in [[1 << 32, 1, 1], [1 << 27, 1, 1], [1 << 16, 1 << 16, 1], [u64::MAX, 2, 1]] {
+            let wide = checked(&call(vec![8], Constant::U32(0), workgroups));
+            assert!(matches!(wide, Err(TooLarge::Invocations { .. })), "{workgroups:?}");
+        }
+    }
 
     #[test]
     fn what_fits_keeps_its_shape() {
