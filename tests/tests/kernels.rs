@@ -253,6 +253,33 @@ fn kernels_agree_when_their_grids_are_folded() {
     prove(on_vulkan, "small-grids-subgroups", "softmax/", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);
 }
 
+/// What is folded is no kernel's business; this says how many kernels the cases fold.
+#[test]
+fn most_kernels_are_folded_by_some_case() {
+    let mut folded = std::collections::BTreeSet::new();
+    for case in cases::all() {
+        let options = CompileOptions {
+            targets: vec![Target::Vulkan],
+            profiles: vec!["small-grids".to_owned()],
+            layout: LayoutChoice::Buffer,
+            ..CompileOptions::default()
+        };
+        let stage = drift_compiler::Stage::Program;
+        let program = drift_compiler::emit_stage(graph_of(case.graph), &options, stage);
+        for (_, text) in program.unwrap_or_else(|error| panic!("{}: {error}", case.name)) {
+            for line in text.lines() {
+                let mut words = line.trim_start_matches("init ").split_whitespace().skip(1);
+                let kernel = words.next().unwrap_or_default().to_owned();
+                let grid = words.skip_while(|word| *word != "workgroups").nth(1).unwrap_or_default();
+                if grid.split('x').take(2).any(|count| count.parse().is_ok_and(|count: u64| count > 2)) {
+                    folded.insert(kernel);
+                }
+            }
+        }
+    }
+    assert!(folded.len() >= 24, "only {} kernels are folded: {folded:?}", folded.len());
+}
+
 #[test]
 fn kernels_agree_on_opencl_when_their_grids_are_folded() {
     prove(on_opencl, "small-grids", "", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);

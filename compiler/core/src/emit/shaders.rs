@@ -26,7 +26,7 @@ pub enum ShaderError {
     },
     /// No shape of the grid holds so many workgroups.
     #[error(
-        "`{node}` ({kernel}) needs {wanted:?} workgroups, and a device is given at most {limit} along each of three axes"
+        "`{node}` ({kernel}) needs {wanted:?} workgroups, and a device is given at most {limit} along an axis"
     )]
     Grid {
         /// The step.
@@ -119,11 +119,13 @@ impl KernelModules {
         let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
         for step in program.all_steps() {
             let launched =
-                launched(step.call.workgroups, profile.grid_axis).ok_or_else(|| ShaderError::Grid {
-                    node: step.name.clone(),
-                    kernel: step.call.kernel.name,
-                    wanted: step.call.workgroups,
-                    limit: profile.grid_axis,
+                launched(step.call.workgroups, profile.grid_axis, profile.grid_depth).ok_or_else(|| {
+                    ShaderError::Grid {
+                        node: step.name.clone(),
+                        kernel: step.call.kernel.name,
+                        wanted: step.call.workgroups,
+                        limit: profile.grid_axis,
+                    }
                 })?;
             let key = KernelKey { target, loops, launched, text: step.call.module_text() };
             numbers.push(match self.made.get_index_of(&key) {

@@ -63,6 +63,7 @@ pub const GENERIC: Profile = Profile {
     // One binding.
     score_bytes: 128 << 20,
     grid_axis: 65_535,
+    grid_depth: 65_535,
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
@@ -89,6 +90,7 @@ const NVIDIA: Profile = Profile {
     winograd: Winograd { when: WinogradWhen::Faster, scratch_bytes: 32 << 20 },
     score_bytes: 1 << 30,
     grid_axis: 65_535,
+    grid_depth: 65_535,
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
@@ -143,24 +145,24 @@ const SMALL_SCORES: Profile = Profile {
 /// Axes of the grid so short that a test's launches are folded.
 const SMALL_GRIDS: Profile = Profile {
     name: "small-grids",
-    source: "for tests: the generic profile with 13 workgroups along an axis; run on lavapipe",
-    grid_axis: 13,
+    source: "for tests: the generic profile with 2 workgroups along an axis; run on lavapipe",
+    grid_axis: 2,
     ..GENERIC
 };
 
 /// The same with subgroups.
 const SMALL_GRIDS_SUBGROUPS: Profile = Profile {
     name: "small-grids-subgroups",
-    source: "for tests: the subgroups profile with 13 workgroups along an axis; run on lavapipe",
-    grid_axis: 13,
+    source: "for tests: the subgroups profile with 2 workgroups along an axis; run on lavapipe",
+    grid_axis: 2,
     ..SUBGROUPS
 };
 
 /// The same with cooperative matrices as loops.
 const SMALL_GRIDS_COOPERATIVE: Profile = Profile {
     name: "small-grids-cooperative",
-    source: "for tests: the cooperative-loops profile with 3 workgroups along an axis; run on lavapipe",
-    grid_axis: 3,
+    source: "for tests: the cooperative-loops profile with 2 workgroups along an axis; run on lavapipe",
+    grid_axis: 2,
     ..COOPERATIVE_LOOPS
 };
 

@@ -171,8 +171,10 @@ pub struct Profile {
     pub winograd: Winograd,
     /// Bytes of an attention's scores that may be in memory at once; more go through in blocks.
     pub score_bytes: u64,
-    /// Workgroups along one axis of a dispatch.
+    /// Workgroups along each of the first two axes of a dispatch.
     pub grid_axis: u32,
+    /// Workgroups along the third.
+    pub grid_depth: u32,
     /// Costs of the objects that a value may live in.
     pub layout: LayoutCosts,
     /// Forms of weights.
