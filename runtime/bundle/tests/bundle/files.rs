@@ -1,5 +1,6 @@
 //! Bundles as files: read by position or mapped, replaced, changed and shortened while they are open, and things that are
 //! no files at all.
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};

@@ -1,5 +1,6 @@
 //! Kernels that outlast their callers' patience: timeouts come on time, for every session, nothing is destroyed under a
 //! kernel that runs, and a device that does not finish is given up. What never ends runs in a process of its own.
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
