@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     // A panic is a failure with a graph, which says more than its trace.
     std::panic::set_hook(Box::new(|_| {}));
     let done = match (only, device) {
-        (None, false) => Ok(campaign::rewrites(plan)),
+        (None, false) => campaign::rewrites(plan),
         (None, true) => campaign::on_device(plan, specials),
         (Some(number), false) => {
             let mut report = Report::default();

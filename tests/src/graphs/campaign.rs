@@ -45,25 +45,37 @@ impl fmt::Display for Found {
     }
 }
 
-/// Checks the rewrites of many graphs.
-pub fn rewrites(plan: Plan) -> (Report, Vec<Found>) {
-    let next = AtomicU64::new(0);
-    let next = &next;
+/// What a thread counted and found.
+type Share = Result<(Report, Vec<Found>), String>;
+
+/// Runs a share of a plan on each thread; they take numbers from one counter.
+fn on_threads(plan: Plan, share: impl Fn(&AtomicU64) -> Share + Sync) -> Share {
+    let (next, share) = (&AtomicU64::new(0), &share);
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..plan.threads.max(1)).map(|_| scope.spawn(move || share(plan, next))).collect();
+        let threads: Vec<_> = (0..plan.threads.max(1)).map(|_| scope.spawn(move || share(next))).collect();
         let (mut report, mut found) = (Report::default(), Vec::new());
         for thread in threads {
-            match thread.join() {
-                Ok((counts, failures)) => {
-                    report.add(counts);
-                    found.extend(failures);
-                }
-                Err(panic) => resume_unwind(panic),
-            }
+            let (counts, failures) = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            report.add(counts);
+            found.extend(failures);
         }
-        found.sort_by_key(|failure| failure.number);
-        (report, found)
+        found.sort_by_key(|failure: &Found| failure.number);
+        Ok((report, found))
+    })
+}
+
+/// Checks the rewrites of many graphs.
+pub fn rewrites(plan: Plan) -> Share {
+    on_threads(plan, |next| {
+        let (mut report, mut found) = (Report::default(), Vec::new());
+        while found.len() < plan.most_failures.max(1) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= plan.count {
+                break;
+            }
+            found.extend(one(plan.seed, number, &mut report).err());
+        }
+        Ok((report, found))
     })
 }
 
@@ -72,16 +84,20 @@ const TOGETHER: u64 = 8;
 
 /// Runs many graphs on a device, a bundle of them at a time, layouts and precisions in turn. Special values are taken
 /// where asked for.
-pub fn on_device(plan: Plan, specials: bool) -> Result<(Report, Vec<Found>), String> {
-    let device = device::open()?;
-    let (mut report, mut found) = (Report::default(), Vec::new());
-    let mut start = 0;
-    while start < plan.count && found.len() < plan.most_failures.max(1) {
-        let end = (start + TOGETHER).min(plan.count);
-        found.extend(group_on(&device, plan.seed, start..end, specials, &mut report));
-        start = end;
-    }
-    Ok((report, found))
+pub fn on_device(plan: Plan, specials: bool) -> Share {
+    on_threads(plan, |next| {
+        let device = device::open()?;
+        let (mut report, mut found) = (Report::default(), Vec::new());
+        while found.len() < plan.most_failures.max(1) {
+            let start = next.fetch_add(TOGETHER, Ordering::Relaxed);
+            if start >= plan.count {
+                break;
+            }
+            let numbers = start..(start + TOGETHER).min(plan.count);
+            found.extend(group_on(&device, plan.seed, numbers, specials, &mut report));
+        }
+        Ok((report, found))
+    })
 }
 
 /// Runs some graphs on a device as one bundle.
@@ -122,7 +138,7 @@ pub fn group_on(
                 _ => None,
             };
             let again = |case: &Case| raw(case).map(|why| format!("{setting:?}: {why}"));
-            let small = shrink(choices, limits(number), |case| {
+            let small = smaller(choices, limits(number), |case| {
                 raw(case).is_some_and(|other| kind(&other) == kind(&why))
             });
             found.push(described(number, why, small.unwrap_or(case), again));
@@ -149,21 +165,6 @@ pub const fn limits_of(number: u64, device: bool) -> Limits {
 /// The choices of one graph.
 pub const fn choices_of(seed: u64, number: u64) -> Choices {
     Choices::seeded(Random::new(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d)).next())
-}
-
-fn share(plan: Plan, next: &AtomicU64) -> (Report, Vec<Found>) {
-    let (mut report, mut found) = (Report::default(), Vec::new());
-    while found.len() < plan.most_failures.max(1) {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= plan.count {
-            break;
-        }
-        match one(plan.seed, number, &mut report) {
-            Ok(()) => {}
-            Err(failure) => found.push(failure),
-        }
-    }
-    (report, found)
 }
 
 /// A graph as text.
