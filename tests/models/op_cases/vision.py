@@ -155,6 +155,7 @@ def transposed(op, r):
         conv(auto_pad.lower(), x, r.f(3, 2, 3, 3), strides=[2, 2], auto_pad=auto_pad, opset=22)
     conv("1d", r.f(2, 3, 5), r.f(3, 4, 4), r.f(4), strides=[2], pads=[1, 1])
     conv("3d", r.f(1, 2, 2, 3, 2), r.f(2, 3, 2, 2, 3), strides=[2, 1, 1])
+    conv("output_shape_beyond", r.f(1, 2, 3, 3), r.f(2, 3, 3, 3), strides=[3, 2], output_shape=[11, 8])
 
 
 def rearranged(op, r):

@@ -73,7 +73,7 @@ pub(super) fn conv(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// ConvTranspose over one, two or three spatial axes, with groups. `output_shape` overrides `pads`: what is too much is
-/// cut off at both ends, the odd result at the beginning but for SAME_UPPER.
+/// cut off at both ends, the odd result at the beginning but for SAME_UPPER; what is missing is added at the end.
 pub(super) fn conv_transpose(cx: &mut NodeCx<'_, '_>) -> Results {
     let (x, weight) = (cx.operand(0)?, cx.operand(1)?);
     let rank = cx.rank(x);
@@ -88,17 +88,25 @@ pub(super) fn conv_transpose(cx: &mut NodeCx<'_, '_>) -> Results {
     let kernel = kernel_shape(cx, &cx.shape(weight)[2..])?;
     let strides = positive_list(cx, "strides", spatial)?;
     let dilations = positive_list(cx, "dilations", spatial)?;
-    let output_padding = natural_list(cx, "output_padding", spatial)?.unwrap_or_else(|| vec![0; spatial]);
+    let mut output_padding = natural_list(cx, "output_padding", spatial)?.unwrap_or_else(|| vec![0; spatial]);
     let output_shape = natural_list(cx, "output_shape", spatial)?;
     let groups = groups(cx)?;
     let extents = extents(&kernel, &dilations)?;
     let padding = padding(cx, spatial)?;
     let sizes = cx.shape(x)[2..].to_vec();
     let more_at_end = matches!(padding, Padding::Same { more_at_end: true });
-    let full = |axis: usize, size: u64| {
-        let results = size.checked_sub(1)?.checked_mul(strides[axis])?.checked_add(extents[axis])?;
-        results.checked_add(output_padding[axis])
-    };
+    let reach =
+        |axis: usize, size: u64| size.checked_sub(1)?.checked_mul(strides[axis])?.checked_add(extents[axis]);
+    // Results beyond the last that an element reaches are added at the end.
+    if let Some(shape) = &output_shape {
+        for (axis, size) in sizes.iter().enumerate() {
+            if let Some(reached) = size.as_const().and_then(|size| reach(axis, size)) {
+                let missing = shape[axis].saturating_sub(reached);
+                output_padding[axis] = output_padding[axis].max(missing);
+            }
+        }
+    }
+    let full = |axis: usize, size: u64| reach(axis, size)?.checked_add(output_padding[axis]);
     let mut totals = Vec::new();
     for (axis, size) in sizes.iter().enumerate() {
         let wanted = |size: u64| match &output_shape {
