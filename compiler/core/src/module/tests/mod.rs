@@ -3,6 +3,7 @@
 mod behaviour;
 mod cooperative;
 mod generated;
+mod grids;
 mod interpreter;
 mod passes;
 mod storage;
