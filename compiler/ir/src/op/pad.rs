@@ -82,7 +82,7 @@ impl Pad {
 
 fn check_value(element: ElementType, value: f64) -> Result<(), InferErrorKind> {
     let fits = match element {
-        ElementType::F32 | ElementType::F16 | ElementType::F64 => !value.is_nan(),
+        ElementType::F32 | ElementType::F16 | ElementType::F64 => true,
         ElementType::Bool => value == 0.0 || value == 1.0,
         // Beyond 2^53 a float does not hold every integer.
         ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 => {

@@ -82,12 +82,41 @@ pub(super) fn cast(cx: &mut NodeCx<'_, '_>) -> Results {
     let unsupported = |name| NodeError::Unsupported(format!("casts to {name} are not supported"));
     let code = i32::try_from(to).unwrap_or(i32::MAX);
     let ty = DataType::from_proto(code).map_err(unsupported)?;
+    let x = cx.operand(0)?;
+    if let Some(range) = SHORT.iter().find(|(short, _)| *short == ty).map(|(_, range)| *range) {
+        return Ok(vec![cast_to_short(cx, x, range)?]);
+    }
     if !ty.is_exact() {
         let node = cx.name().to_owned();
         cx.warn(Warning::WidenedCast { node, from: ty.name(), to: ty.element().name() });
     }
-    let x = cx.operand(0)?;
     Ok(vec![cx.cast(x, ty.element())?])
+}
+
+/// The integers of sixteen bits, which are held as i32, and their ranges.
+const SHORT: [(DataType, [i64; 2]); 2] =
+    [(DataType::Uint16, [0, u16::MAX as i64]), (DataType::Int16, [i16::MIN as i64, i16::MAX as i64])];
+
+/// A cast to integers of sixteen bits: from floats it saturates, from wider integers it keeps the low bits.
+fn cast_to_short(cx: &mut NodeCx<'_, '_>, x: ValueId, [low, high]: [i64; 2]) -> Result<ValueId, NodeError> {
+    let from = cx.element(x);
+    if from.is_float() {
+        let word = cx.cast(x, ElementType::I32)?;
+        let clip = ScalarOp::Clip { min: low as f64, max: high as f64 };
+        return cx.emit(Op::Elementwise(clip), &[word]);
+    }
+    let word = cx.cast(x, ElementType::I32)?;
+    if !matches!(from, ElementType::I32 | ElementType::I64 | ElementType::I8) {
+        return Ok(word);
+    }
+    let mask = cx.scalar_like(word, f64::from(u16::MAX))?;
+    if low == 0 {
+        return cx.binary(BinaryOp::BitAnd, word, mask);
+    }
+    let offset = cx.scalar_like(word, -low as f64)?;
+    let moved = cx.binary(BinaryOp::Add, word, offset)?;
+    let kept = cx.binary(BinaryOp::BitAnd, moved, mask)?;
+    cx.binary(BinaryOp::Sub, kept, offset)
 }
 
 /// CastLike, since 15: a cast to the element type of the second operand.

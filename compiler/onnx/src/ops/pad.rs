@@ -5,7 +5,7 @@ use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{Pad, PadMode, Slice};
-use drift_ir::{Dim, Op, ValueId};
+use drift_ir::{Dim, Op, Tensor, ValueId};
 
 /// Pad. Amounts and value are attributes before 11, operands from then on; `axes` since 18, the mode wrap since 19.
 /// Negative amounts cut elements off before anything is added.
@@ -44,11 +44,60 @@ pub(super) fn pad(cx: &mut NodeCx<'_, '_>) -> Results {
         only_constant(&cx.shape(x), &mut amounts);
     }
     let cut = cut(cx, x, &amounts)?;
-    let pads: Vec<u64> = amounts.iter().map(|&amount| amount.max(0).unsigned_abs()).collect();
+    let mut pads: Vec<u64> = amounts.iter().map(|&amount| amount.max(0).unsigned_abs()).collect();
+    if pads.iter().all(|&pad| pad == 0) {
+        return Ok(vec![cut]);
+    }
+    if let PadMode::Constant(value) = mode
+        && cx.shape(cut).contains(&Dim::Const(0))
+    {
+        return Ok(vec![filled(cx, cut, value, &pads)?]);
+    }
+    let cut = if mode == PadMode::Reflect { reflect_single(cx, cut, &mut pads)? } else { cut };
     if pads.iter().all(|&pad| pad == 0) {
         return Ok(vec![cut]);
     }
     Ok(vec![cx.emit(Op::Pad(Pad { mode, pads }), &[cut])?])
+}
+
+/// The constant everywhere: there is no element beside it.
+fn filled(cx: &mut NodeCx<'_, '_>, x: ValueId, value: f64, pads: &[u64]) -> Result<ValueId, NodeError> {
+    let shape = cx.shape(x);
+    let padded = |(axis, size): (usize, &Dim)| {
+        size.add(&Dim::Const(pads[axis]))?.add(&Dim::Const(pads[shape.len() + axis]))
+    };
+    let padded = shape.iter().enumerate().map(padded).collect::<Result<Vec<Dim>, _>>()?;
+    let scalar = cx.constant(Tensor::from_f64_as(cx.element(x), [], &[value])?)?;
+    cx.expand(scalar, padded)
+}
+
+/// A single element is its own mirror image, so it repeats; the amounts that are dealt with become zero. Longer axes have to
+/// hold what is mirrored.
+fn reflect_single(cx: &mut NodeCx<'_, '_>, x: ValueId, pads: &mut [u64]) -> Result<ValueId, NodeError> {
+    let shape = cx.shape(x);
+    let rank = shape.len();
+    let mut repeated = vec![0; 2 * rank];
+    for (axis, size) in shape.iter().enumerate() {
+        let most = pads[axis].max(pads[rank + axis]);
+        match size.as_const() {
+            Some(1) => {
+                for at in [axis, rank + axis] {
+                    repeated[at] = std::mem::take(&mut pads[at]);
+                }
+            }
+            Some(size) if most >= size && most > 0 => {
+                let reason = format!(
+                    "axis {axis} has {size} elements, too few to mirror {most}; runtimes differ there"
+                );
+                return Err(NodeError::Unsupported(reason));
+            }
+            Some(_) | None => {}
+        }
+    }
+    if repeated.iter().all(|&pad| pad == 0) {
+        return Ok(x);
+    }
+    cx.emit(Op::Pad(Pad { mode: PadMode::Edge, pads: repeated }), &[x])
 }
 
 /// How much is added, as the node writes it, and the constant.

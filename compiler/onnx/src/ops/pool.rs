@@ -4,10 +4,13 @@ use super::window::{Padding, extents, padding, positive_list};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, Pool, PoolKind, Reduce, ReduceKind, UnaryOp};
-use drift_ir::{Dim, Op, ValueId};
+use drift_ir::{Dim, ElementType, Op, ValueId};
 
 fn pool(cx: &mut NodeCx<'_, '_>, kind: PoolKind) -> Results {
-    let x = cx.operand(0)?;
+    // Floats hold all bytes.
+    let (x, element) = (cx.operand(0)?, cx.element(cx.operand(0)?));
+    let is_byte = matches!(element, ElementType::I8 | ElementType::U8);
+    let x = if is_byte { cx.cast(x, ElementType::F32)? } else { x };
     let spatial = spatial_axes(cx, x)?;
     if !cx.attributes.has("kernel_shape") {
         let (value, expected) = (String::new(), format!("{spatial} positive numbers"));
@@ -26,7 +29,8 @@ fn pool(cx: &mut NodeCx<'_, '_>, kind: PoolKind) -> Results {
         check_valid_windows(&sizes, &extents, &strides)?;
     }
     let pads = padding.resolve(&sizes, &extents, &strides)?;
-    Ok(vec![cx.emit(Op::Pool(Pool { kind, kernel, strides, pads, dilations, ceil }), &[x])?])
+    let y = cx.emit(Op::Pool(Pool { kind, kernel, strides, pads, dilations, ceil }), &[x])?;
+    Ok(vec![if is_byte { cx.cast(y, element)? } else { y }])
 }
 
 fn spatial_axes(cx: &NodeCx<'_, '_>, x: ValueId) -> Result<usize, NodeError> {

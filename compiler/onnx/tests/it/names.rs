@@ -90,14 +90,14 @@ fn dropped_branches_and_widened_casts_are_told() {
     choice.attribute =
         vec![graph_attribute("then_branch", branch("Neg")), graph_attribute("else_branch", branch("Exp"))];
     let flag = TensorProto { data_type: crate::build::BOOL, int32_data: vec![1], ..TensorProto::default() };
-    let cast = with(node("Cast", &["y"], &["z"]), int("to", 4));
+    let cast = with(node("Cast", &["y"], &["z"]), int("to", 12));
     let imported = imported(&over_x().constant("flag", flag).node(choice).node(cast).output("y").output("z"));
     let warnings: Vec<_> = imported.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
         [
             "node `y` has a constant condition; its branch for false is dropped",
-            "node `z` casts to uint16, which is held as i32: out-of-range values do not wrap",
+            "node `z` casts to uint32, which is held as i64: out-of-range values do not wrap",
         ]
     );
     let x = Tensor::from_f32([2, 3], &[1.0, -2.0, 3.0, -4.0, 5.0, -6.0]).unwrap();

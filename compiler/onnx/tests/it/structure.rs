@@ -237,3 +237,64 @@ fn pads_that_cut_more_than_there_is_leave_the_constant() {
         assert_eq!(run(&imported(&model).graph, &x), expected, "{pads:?}");
     }
 }
+
+fn pad(mode: &str, dims: &[&str], pads: &[i64], value: f32) -> Model {
+    model(19)
+        .input("x", dims)
+        .constant("p", int64s(&[pads.len() as i64], pads))
+        .constant("v", floats(&[], &[value]))
+        .node(with(node("Pad", &["x", "p", "v"], &["y"]), text("mode", mode)))
+        .output("y")
+}
+
+#[test]
+fn pads_mirror_single_elements_and_hold_any_constant() {
+    let row = Tensor::from_f32([1, 2], &[1.0, 2.0]).unwrap();
+    let mirrored = imported(&pad("reflect", &["1", "2"], &[1, 0, 1, 1], 0.0)).graph;
+    assert_eq!(run(&mirrored, &row), [1.0, 2.0, 1.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0]);
+    let text = error_of(&pad("reflect", &["1", "2"], &[0, 2, 0, 0], 0.0));
+    assert!(text.contains("`y` (Pad): axis 1 has 2 elements, too few to mirror 2"), "{text}");
+    let nan = imported(&pad("constant", &["1", "2"], &[0, 1, 0, 0], f32::NAN)).graph;
+    assert!(run(&nan, &row)[0].is_nan());
+}
+
+#[test]
+fn casts_to_sixteen_bits_wrap_and_saturate() {
+    let cast = |from: i32, to: i64| {
+        let model = model(17).typed_input("x", from, &["5"]);
+        model.node(with(node("Cast", &["x"], &["y"]), int("to", to))).output("y")
+    };
+    let longs = Tensor::from_i64([5], &[1, 70000, -1, 32768, -70000]).unwrap();
+    let of = |to: i64, x: &Tensor, from: i32| {
+        drift_ir::eval::run(&imported(&cast(from, to)).graph, std::slice::from_ref(x)).unwrap()[0]
+            .to_i64_vec()
+    };
+    assert_eq!(of(4, &longs, crate::build::INT64), [1, 4464, 65535, 32768, 61072]);
+    assert_eq!(of(5, &longs, crate::build::INT64), [1, 4464, -1, -32768, -4464]);
+    let numbers = Tensor::from_f32([5], &[1.9, 70000.0, -1.5, f32::NAN, -70000.0]).unwrap();
+    assert_eq!(of(4, &numbers, crate::build::FLOAT), [1, 65535, 0, 0, 0]);
+    assert_eq!(of(5, &numbers, crate::build::FLOAT), [1, 32767, -1, 0, -32768]);
+}
+
+#[test]
+fn bytes_are_pooled() {
+    let pool = with(node("MaxPool", &["x"], &["y"]), crate::build::ints("kernel_shape", &[2]));
+    let graph = imported(&model(12).typed_input("x", INT8, &["1", "1", "3"]).node(pool).output("y")).graph;
+    let y = &drift_ir::eval::run(&graph, &[Tensor::from_i8([1, 1, 3], &[-128, -3, 7]).unwrap()]).unwrap()[0];
+    assert_eq!((y.element(), y.to_i64_vec()), (ElementType::I8, vec![-3, 7]));
+}
+
+#[test]
+fn transposed_convolutions_give_as_many_results_as_are_asked_for() {
+    let weight = floats(&[1, 1, 2], &[1.0, 10.0]);
+    let sizes = |asked: i64| {
+        let node = with(node("ConvTranspose", &["x", "w"], &["y"]), crate::build::ints("strides", &[3]));
+        let node = with(node, crate::build::ints("output_shape", &[asked]));
+        let model =
+            model(17).input("x", &["1", "1", "2"]).constant("w", weight.clone()).node(node).output("y");
+        run(&imported(&model).graph, &Tensor::from_f32([1, 1, 2], &[1.0, 2.0]).unwrap())
+    };
+    assert_eq!(sizes(5), [1.0, 10.0, 0.0, 2.0, 20.0]);
+    assert_eq!(sizes(7), [1.0, 10.0, 0.0, 2.0, 20.0, 0.0, 0.0]);
+    assert_eq!(sizes(4).len(), 4);
+}
