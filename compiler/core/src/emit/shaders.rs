@@ -329,6 +329,7 @@ mod tests {
         let table = graph.add_constant("table", table).expect("a constant");
         let node = graph.add_node("y", Op::Gather(Gather { axis: 0 }), &[table, ids], ["y"]).expect("a node");
         graph.set_outputs(&graph.node(node).outputs.clone()).expect("an output");
+        graph.share();
         let profile = profile::find("nvidia").expect("a profile");
         let layouts = layout::assign(&graph, profile, LayoutChoice::Buffer, None).expect("layouts");
         let program = select::choose(&graph, &layouts, profile, None).expect("a program");

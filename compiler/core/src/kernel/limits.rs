@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_folded_and_covers_all() {
         for workgroups in
-            [[65_536, 1, 1], [1, 1, 65_537], [100_000, 3, 7], [u64::from(u32::MAX), 1, 1], [1, 70_001, 2]]
+            [[65_536, 1, 1], [1, 1, 65_537], [100_000, 3, 7], [4_000_000_000, 1, 1], [1, 70_001, 2]]
         {
             let shape = launched(workgroups, 65_535, 65_535).expect("a shape");
             let [wanted, made] = [workgroups, shape.map(u64::from)].map(|all| all.iter().product::<u64>());
