@@ -1,5 +1,6 @@
 //! Runs a graph through the whole compiler and a device, and compares every output with the reference evaluator.
 
+use crate::inputs::{inputs, special_inputs};
 use crate::opencl::{ClArg, ClDevice, Texels};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{
@@ -58,50 +59,21 @@ pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compi
     Ok(drift_compiler::compile(graph.clone(), identity, &options)?)
 }
 
-/// Seeded inputs: floats around zero with a few large ones, integers 0 to 2, alternating truth values.
-pub fn inputs(graph: &Graph, precision: Precision) -> Vec<Tensor> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1 << 24) as f32
-    };
-    let tensors = graph.inputs().iter().map(|&input| {
-        let ty = &graph.value(input).ty;
-        let shape = ty.static_shape().expect("cases have static shapes");
-        let count = shape.iter().product::<u64>() as usize;
-        match ty.element {
-            ElementType::I64 => {
-                Tensor::from_i64(shape, &(0..count as i64).map(|n| n % 3).collect::<Vec<_>>())
-            }
-            ElementType::Bool => {
-                Tensor::from_bool(shape, &(0..count).map(|n| n % 3 != 1).collect::<Vec<_>>())
-            }
-            element => {
-                let values: Vec<f32> = (0..count)
-                    .map(|n| match n % 17 {
-                        3 => 0.0,
-                        11 => -20.0 * next(),
-                        _ => 4.0 * next() - 2.0,
-                    })
-                    .map(|value| if precision == Precision::F16 { half(value) } else { value })
-                    .collect();
-                Tensor::from_f32_as(element, shape, &values)
-            }
-        }
-    });
-    tensors.collect::<Result<_, _>>().expect("counts follow from shapes")
-}
-
-/// `value` as a half holds it, so that both sides start from the same numbers.
-fn half(value: f32) -> f32 {
-    let bits = value.to_bits() & !0x1fff;
-    f32::from_bits(bits)
-}
-
 /// Runs on lavapipe (or whatever Vulkan device comes first).
 pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on_vulkan_with(graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_vulkan_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on_vulkan_with(graph, setting, &special_inputs(graph))
+}
+
+fn on_vulkan_with(
+    graph: &Graph,
+    setting: Setting,
+    inputs: &[Tensor],
+) -> Result<Option<Worst>, Box<dyn Error>> {
     static DEVICE: OnceLock<Result<Device, String>> = OnceLock::new();
     let options = OpenOptions { validation: true, ..OpenOptions::default() };
     let device = DEVICE
@@ -112,8 +84,7 @@ pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<d
     // Profiles of devices that are not at hand are run here, too.
     let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
     let mut session = device.load_with(&bundle, &options)?;
-    let inputs = inputs(graph, setting.precision);
-    for (&id, tensor) in graph.inputs().iter().zip(&inputs) {
+    for (&id, tensor) in graph.inputs().iter().zip(inputs) {
         session.write_raw(&graph.value(id).name, tensor.bytes())?;
     }
     session.run()?;
@@ -126,7 +97,7 @@ pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<d
             session.read_raw(&value.name)?,
         ));
     }
-    let worst = compare(graph, &inputs, &results);
+    let worst = compare(graph, setting.precision, inputs, &results);
     match device.validation_log().messages().get(earlier) {
         Some(message) => Err(format!("{worst:?}, and the validation layers complain: {message}").into()),
         None => Ok(Some(worst)),
@@ -136,13 +107,25 @@ pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<d
 /// Replays the OpenCL variant on PoCL, dispatch by dispatch; `None` where the variant says that it needs halves, which
 /// PoCL has not.
 pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on_opencl_with(graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_opencl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on_opencl_with(graph, setting, &special_inputs(graph))
+}
+
+fn on_opencl_with(
+    graph: &Graph,
+    setting: Setting,
+    inputs: &[Tensor],
+) -> Result<Option<Worst>, Box<dyn Error>> {
     let bundle = compile(graph, Target::OpenCl, setting)?;
     if bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16) {
         return Ok(None);
     }
-    let inputs = inputs(graph, setting.precision);
-    let outputs = ClReplay::new(&bundle)?.run(&inputs)?;
-    Ok(Some(compare(graph, &inputs, &outputs)))
+    let outputs = ClReplay::new(&bundle)?.run(inputs)?;
+    Ok(Some(compare(graph, setting.precision, inputs, &outputs)))
 }
 
 /// What the OpenCL variant's init program makes of weights on PoCL.
@@ -157,20 +140,37 @@ fn tensor(element: ElementType, shape: &[u64], bytes: Vec<u8>) -> Tensor {
     Tensor::new(element, shape.to_vec(), bytes.into()).expect("the runtime returns whole tensors")
 }
 
-/// Largest errors of `got` against the evaluator.
-pub fn compare(graph: &Graph, inputs: &[Tensor], got: &[Tensor]) -> Worst {
+/// Largest errors of `got` against the evaluator. Two NaNs agree, and so do two infinities of one sign; where only one side is
+/// finite the error is infinite, unless a half overflowed that the evaluator computes in f32.
+pub fn compare(graph: &Graph, precision: Precision, inputs: &[Tensor], got: &[Tensor]) -> Worst {
     let expected = eval::run(graph, inputs).expect("cases can be evaluated");
     let mut worst = Worst { absolute: 0.0, relative: 0.0 };
     for (expected, got) in expected.iter().zip(got) {
         assert_eq!(expected.shape(), got.shape());
         for (e, g) in expected.to_f64_vec().into_iter().zip(got.to_f64_vec()) {
-            let error = if e == g { 0.0 } else { (e - g).abs() };
-            let error = if error.is_nan() { f64::INFINITY } else { error };
+            let error = error_of(e, g, precision);
             worst.absolute = worst.absolute.max(error);
-            worst.relative = worst.relative.max(error / e.abs().max(1.0));
+            // An infinity over an infinity would be no number.
+            let share = if error.is_finite() { error / e.abs().max(1.0) } else { error };
+            worst.relative = worst.relative.max(share);
         }
     }
     worst
+}
+
+/// The largest finite half.
+const MOST_HALF: f64 = 65504.0;
+
+fn error_of(expected: f64, got: f64, precision: Precision) -> f64 {
+    let overflows = precision == Precision::F16
+        && got.is_infinite()
+        && got.signum() == expected.signum()
+        && expected.abs() > MOST_HALF;
+    if expected == got || (expected.is_nan() && got.is_nan()) || overflows {
+        return 0.0;
+    }
+    let error = (expected - got).abs();
+    if error.is_nan() { f64::INFINITY } else { error }
 }
 
 /// A bundle's OpenCL variant and its memory on the host; each dispatch copies its ranges to the device and back.
@@ -385,4 +385,27 @@ pub fn inner(source: &str) -> String {
     }
     let lines = [declared, first, nodes, vec![format!("return {}", returned.join(", "))]];
     lines.concat().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_values_agree_with_themselves_only() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        for precision in [Precision::F32, Precision::F16] {
+            for same in [inf, -inf, nan, 0.0, 2.5] {
+                assert_eq!(error_of(same, same, precision), 0.0, "{same}");
+            }
+            for (expected, got) in
+                [(inf, -inf), (nan, 1.0), (1.0, nan), (inf, nan), (nan, inf), (-inf, -3.4e38)]
+            {
+                assert_eq!(error_of(expected, got, precision), inf, "{expected} {got}");
+            }
+        }
+        assert_eq!(error_of(7e4, inf, Precision::F16), 0.0);
+        assert_eq!(error_of(7e4, inf, Precision::F32), inf);
+        assert_eq!(error_of(7e4, -inf, Precision::F16), inf);
+    }
 }

@@ -7,4 +7,5 @@ pub mod cases;
 pub mod chromium;
 pub mod conformance;
 pub mod graphs;
+mod inputs;
 pub mod opencl;

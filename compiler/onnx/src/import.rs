@@ -48,7 +48,7 @@ pub struct Imported {
 /// Something that was imported, but not exactly as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// A cast to a type that the graph holds in a wider one: values out of range do not wrap, bfloat16 does not round.
+    /// A cast to a type that the graph holds in a wider one: values out of range do not wrap.
     WidenedCast {
         /// The node.
         node: String,

@@ -17,6 +17,7 @@ mod norm;
 mod projections;
 mod ranks;
 mod scalar;
+mod special;
 mod speed;
 mod views;
 mod vision;
@@ -61,6 +62,7 @@ const FAMILIES: &[&[Case]] = &[
     projections::CASES,
     ranks::CASES,
     scalar::CASES,
+    special::CASES,
     speed::CASES,
     views::CASES,
     vision::CASES,

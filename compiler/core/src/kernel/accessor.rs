@@ -178,16 +178,17 @@ impl Accessors<'_> {
         (suffix, scalar): (&str, &str),
     ) {
         let raw = Slot { name: format!("{}_raw", slot.name), ..slot.clone() };
+        let (from, to) = (prologue.input.parameter(), prologue.result.parameter());
         self.write_read(text, &raw, suffix, scalar);
         let name = &slot.name;
         line(text, format_args!("fn {name}_{suffix}(b: u32, y: u32, x: u32, s: u32) -> vec4<{scalar}> {{"));
-        line(text, format_args!("    let made = vec4<f32>({name}_raw_{suffix}(b, y, x, s));"));
+        line(text, format_args!("    let made = {from}({name}_raw_{suffix}(b, y, x, s));"));
         let value = prologue.write(text, Some("made"));
         let live = slot.extents().channels;
         let value = match live.is_multiple_of(LANES) {
             true => value,
             false => format!(
-                "select(vec4<f32>(), {value}, vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u))"
+                "select({to}(), {value}, vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u))"
             ),
         };
         line(text, format_args!("    return vec4<{scalar}>({value});\n}}"));

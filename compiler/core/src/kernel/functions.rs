@@ -2,11 +2,8 @@
 //!
 //! WGSL lets `sin` and `cos` be off by 2^-11 and gives no bound beyond pi, `atan` by 4096 units in the last place, and
 //! `asin` by 7e-5; drivers use that freedom. The polynomials are least-squares fits at Chebyshev nodes, within 1e-7 of
-//! their functions. None of them overflows on the way to a finite result.
-
-use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
-
-use super::scalar::Kind;
+//! their functions. None of them overflows on the way to a finite result, and each makes a NaN of a NaN: where a value is
+//! chosen by a comparison of floats, which a compiler may turn round, both choices are NaN then.
 
 /// One function and those that it calls.
 #[derive(Debug)]
@@ -18,67 +15,26 @@ pub(super) struct Function {
 
 /// The texts of the functions that are called, callees first.
 pub(super) fn texts(called: &[&str]) -> Vec<&'static str> {
-    let calls = |caller: &Function, name: &str| called.contains(&caller.name) && caller.calls.contains(&name);
-    let is_needed = |function: &&Function| {
-        called.contains(&function.name) || FUNCTIONS.iter().any(|caller| calls(caller, function.name))
-    };
-    FUNCTIONS.iter().filter(is_needed).map(|function| function.text).collect()
-}
-
-/// The function that a step of this kind calls, where it calls one.
-pub(super) const fn of(op: ScalarOp, kind: Kind) -> Option<&'static str> {
-    match (op, kind) {
-        (ScalarOp::Unary(op), _) => of_unary(op),
-        (ScalarOp::Binary(BinaryOp::Rem), Kind::Float) => Some("remainder"),
-        (ScalarOp::Binary(BinaryOp::Mod), Kind::Float) => Some("floored_remainder"),
-        (ScalarOp::Binary(BinaryOp::Mod), Kind::Int | Kind::Bool) => Some("floored_remainder_of_integers"),
-        (ScalarOp::Binary(BinaryOp::Pow), Kind::Int | Kind::Bool) => Some("integer_power"),
-        (ScalarOp::Binary(BinaryOp::ShiftLeft), _) => Some("shift_left"),
-        (ScalarOp::Binary(BinaryOp::ShiftRight), _) => Some("shift_right"),
-        (ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Select | ScalarOp::Cast(_), _) => None,
+    let mut needed: Vec<&str> = called.to_vec();
+    for caller in FUNCTIONS.iter().rev() {
+        if needed.contains(&caller.name) {
+            needed.extend(caller.calls);
+        }
     }
-}
-
-const fn of_unary(op: UnaryOp) -> Option<&'static str> {
-    Some(match op {
-        UnaryOp::Acos => "inverse_cosine",
-        UnaryOp::Acosh => "inverse_hyperbolic_cosine",
-        UnaryOp::Asin => "inverse_sine",
-        UnaryOp::Asinh => "inverse_hyperbolic_sine",
-        UnaryOp::Atan => "inverse_tangent",
-        UnaryOp::Atanh => "inverse_hyperbolic_tangent",
-        UnaryOp::Cos => "cosine",
-        UnaryOp::Cosh => "hyperbolic_cosine",
-        UnaryOp::Erf | UnaryOp::Gelu(GeluKind::Erf) => "erf",
-        UnaryOp::Expm1 => "expm1",
-        UnaryOp::Sin => "sine",
-        UnaryOp::Sinh => "hyperbolic_sine",
-        UnaryOp::Softplus => "softplus",
-        UnaryOp::Tan => "tangent",
-        UnaryOp::Abs
-        | UnaryOp::BitNot
-        | UnaryOp::Ceil
-        | UnaryOp::Exp
-        | UnaryOp::Floor
-        | UnaryOp::Gelu(GeluKind::Tanh)
-        | UnaryOp::IsInf
-        | UnaryOp::IsNan
-        | UnaryOp::Log
-        | UnaryOp::Neg
-        | UnaryOp::Not
-        | UnaryOp::Reciprocal
-        | UnaryOp::Relu
-        | UnaryOp::Round
-        | UnaryOp::Sigmoid
-        | UnaryOp::Sign
-        | UnaryOp::Silu
-        | UnaryOp::Sqrt
-        | UnaryOp::Tanh => return None,
-    })
+    FUNCTIONS
+        .iter()
+        .filter(|function| needed.contains(&function.name))
+        .map(|function| function.text)
+        .collect()
 }
 
 /// All functions, each after those that it calls.
 const FUNCTIONS: &[Function] = &[
+    Function { name: "maximum", calls: &[], text: MAXIMUM },
+    Function { name: "minimum", calls: &[], text: MINIMUM },
+    Function { name: "saturated", calls: &[], text: SATURATED },
+    Function { name: "rounded_to_half", calls: &[], text: ROUNDED_TO_HALF },
+    Function { name: "rounded_to_bfloat16", calls: &[], text: ROUNDED_TO_BFLOAT16 },
     Function { name: "erf", calls: &[], text: ERF },
     Function { name: "quarter_turns", calls: &[], text: QUARTER_TURNS },
     Function { name: "inner_sine", calls: &[], text: INNER_SINE },
@@ -100,16 +56,106 @@ const FUNCTIONS: &[Function] = &[
     Function { name: "inverse_hyperbolic_tangent", calls: &["log1p"], text: INVERSE_HYPERBOLIC_TANGENT },
     Function { name: "remainder", calls: &[], text: REMAINDER },
     Function { name: "floored_remainder", calls: &["remainder"], text: FLOORED_REMAINDER },
-    Function { name: "floored_remainder_of_integers", calls: &[], text: FLOORED_REMAINDER_OF_INTEGERS },
+    Function { name: "quotient_of_integers", calls: &[], text: QUOTIENT_OF_INTEGERS },
+    Function { name: "remainder_of_integers", calls: &[], text: REMAINDER_OF_INTEGERS },
+    Function {
+        name: "floored_remainder_of_integers",
+        calls: &["remainder_of_integers"],
+        text: FLOORED_REMAINDER_OF_INTEGERS,
+    },
+    Function { name: "power", calls: &[], text: POWER },
     Function { name: "integer_power", calls: &[], text: INTEGER_POWER },
     Function { name: "shift_left", calls: &[], text: SHIFT_LEFT },
     Function { name: "shift_right", calls: &[], text: SHIFT_RIGHT },
 ];
 
+/// The larger of two, and NaN where either is one.
+const MAXIMUM: &str = "\
+fn maximum(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    let bits = max(bitcast<vec4<u32>>(a) & vec4<u32>(0x7fffffffu), bitcast<vec4<u32>>(b) & vec4<u32>(0x7fffffffu));
+    return select(max(a, b), a + b, bits > vec4<u32>(0x7f800000u));
+}
+";
+
+const MINIMUM: &str = "\
+fn minimum(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    let bits = max(bitcast<vec4<u32>>(a) & vec4<u32>(0x7fffffffu), bitcast<vec4<u32>>(b) & vec4<u32>(0x7fffffffu));
+    return select(min(a, b), a + b, bits > vec4<u32>(0x7f800000u));
+}
+";
+
+/// A float as an integer: toward zero, at the ends of i32 where it lies beyond, zero where it is NaN.
+const SATURATED: &str = "\
+fn saturated(x: vec4<f32>) -> vec4<i32> {
+    let inside = vec4<i32>(clamp(x, vec4<f32>(-2147483648.0f), vec4<f32>(2147483520.0f)));
+    let whole = select(inside, vec4<i32>(2147483647i), x >= vec4<f32>(2147483648.0f));
+    return select(whole, vec4<i32>(0i), (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+";
+
+/// The half next to a float, of two the even one, by its bits: conversions leave the direction and what overflows open.
+/// Ten bits of the mantissa stay; below 2^-14 halves are multiples of 2^-24. A carry makes 65536 of 65520, which is infinite.
+const ROUNDED_TO_HALF: &str = "\
+fn rounded_to_half(x: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(x);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    let even = (magnitude >> vec4<u32>(13u)) & vec4<u32>(1u);
+    let normal = (magnitude + vec4<u32>(0xfffu) + even) & vec4<u32>(0xffffe000u);
+    let small = bitcast<vec4<u32>>(round(abs(x) * 16777216.0f) * 5.9604645e-8f);
+    let finite = select(normal, small, magnitude < vec4<u32>(0x38800000u));
+    let half = select(finite, max(magnitude, vec4<u32>(0x7f800000u)), normal >= vec4<u32>(0x47800000u));
+    return bitcast<vec4<f32>>(half | (bits & vec4<u32>(0x80000000u)));
+}
+";
+
+/// The bfloat16 next to a float, of two the even one: the upper half of its bits.
+const ROUNDED_TO_BFLOAT16: &str = "\
+fn rounded_to_bfloat16(x: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(x);
+    let even = (bits >> vec4<u32>(16u)) & vec4<u32>(1u);
+    let rounded = (bits + vec4<u32>(0x7fffu) + even) & vec4<u32>(0xffff0000u);
+    let number = (bits & vec4<u32>(0x7fffffffu)) <= vec4<u32>(0x7f800000u);
+    return bitcast<vec4<f32>>(select(bits, rounded, number));
+}
+";
+
+/// Powers as IEEE's `pow` has them. Whole exponents up to 127 go by squares, which is exact where the result is, unless a
+/// reciprocal would lose what is too small for f32; all others by logarithms. A negative base that is finite has no power
+/// under a broken exponent.
+const POWER: &str = "\
+fn power(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+    let size = abs(x);
+    let exponent = abs(y);
+    let exponent_bits = bitcast<vec4<u32>>(exponent);
+    var product = vec4<f32>(1.0f);
+    var square = size;
+    var bits = vec4<u32>(min(exponent, vec4<f32>(127.0f)));
+    for (var bit = 0u; bit < 7u; bit++) {
+        product = select(product, product * square, (bits & vec4<u32>(1u)) != vec4<u32>(0u));
+        square = square * square;
+        bits = bits >> vec4<u32>(1u);
+    }
+    let is_whole = floor(y) == y;
+    let is_inverse = y < vec4<f32>(0.0f);
+    let by_squares = is_whole & (exponent_bits <= vec4<u32>(0x42fe0000u))
+        & (!is_inverse | (bitcast<vec4<u32>>(product) >= vec4<u32>(0x00800000u)));
+    let raised = select(exp2(y * log2(size)), select(product, 1.0f / product, is_inverse), by_squares);
+    let is_negative = (bitcast<vec4<u32>>(x) >> vec4<u32>(31u)) != vec4<u32>(0u);
+    let signed = select(raised, -raised, is_negative & (fract(0.5f * y) == vec4<f32>(0.5f)));
+    let size_bits = bitcast<vec4<u32>>(size);
+    let has_none = is_negative & !is_whole & (size_bits != vec4<u32>(0u)) & (size_bits < vec4<u32>(0x7f800000u));
+    let value = select(signed, vec4<f32>(bitcast<f32>(0x7fc00000u)), has_none);
+    // Minus one, too, has infinite powers of one.
+    let is_one = (exponent_bits == vec4<u32>(0u)) | (bitcast<vec4<u32>>(x) == vec4<u32>(0x3f800000u))
+        | ((size_bits == vec4<u32>(0x3f800000u)) & (exponent_bits == vec4<u32>(0x7f800000u)));
+    return select(value, vec4<f32>(1.0f), is_one);
+}
+";
+
 const CIRCULAR: &[&str] = &["quarter_turns", "inner_sine", "inner_cosine"];
 
 /// The error function within 2 ulp below 1 (a Chebyshev fit of `erf(x) / x` in `x^2`), and within 1.5e-7 above
-/// (Abramowitz and Stegun, 7.1.26).
+/// (Abramowitz and Stegun, 7.1.26). By its bits a NaN counts among those below 1.
 const ERF: &str = "\
 fn erf(value: vec4<f32>) -> vec4<f32> {
     let u = value * value;
@@ -119,7 +165,8 @@ fn erf(value: vec4<f32>) -> vec4<f32> {
     let t = 1.0f / (1.0f + 0.3275911f * magnitude);
     let tail = t * (0.2548296f + t * (-0.28449672f + t * (1.4214138f + t * (-1.4531521f + t * 1.0614054f))));
     let far = sign(value) * (1.0f - tail * exp(-magnitude * magnitude));
-    return select(far, near, magnitude < vec4<f32>(1.0f));
+    let beyond = (bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu)) - vec4<u32>(0x3f800000u) <= vec4<u32>(0x40000000u);
+    return select(near, far, beyond);
 }
 ";
 
@@ -213,7 +260,7 @@ const INVERSE_TANGENT: &str = "\
 fn inverse_tangent(x: vec4<f32>) -> vec4<f32> {
     let magnitude = abs(x);
     let steep = magnitude > vec4<f32>(1.0f);
-    let slope = select(magnitude, 1.0f / max(magnitude, vec4<f32>(1.0f)), steep);
+    let slope = select(magnitude, 1.0f / magnitude, steep);
     let beyond = slope > vec4<f32>(0.41421357f);
     let rest = select(slope, (slope - 1.0f) / (slope + 1.0f), beyond);
     let u = rest * rest;
@@ -226,23 +273,19 @@ fn inverse_tangent(x: vec4<f32>) -> vec4<f32> {
 
 const EXPM1: &str = "\
 fn expm1(x: vec4<f32>) -> vec4<f32> {
-    let u = clamp(x, vec4<f32>(-0.5f), vec4<f32>(0.5f));
-    let near = u + u * u * (0.5f + u * (0.16666667f + u * (0.041666668f + u * (0.008333117f + u * (0.0013888597f
-        + u * (0.00019979497f + u * 2.4957046e-5f))))));
-    let far = exp(min(x, vec4<f32>(88.7f))) - 1.0f;
-    return select(far, near, abs(x) <= vec4<f32>(0.5f));
+    let near = x + x * x * (0.5f + x * (0.16666667f + x * (0.041666668f + x * (0.008333117f + x * (0.0013888597f
+        + x * (0.00019979497f + x * 2.4957046e-5f))))));
+    return select(exp(x) - 1.0f, near, abs(x) <= vec4<f32>(0.5f));
 }
 ";
 
 /// `log(1 + x)` for `x` from 0 on; up to 1 as `2 atanh(x / (2 + x))`, which does not cancel.
 const LOG1P: &str = "\
 fn log1p(x: vec4<f32>) -> vec4<f32> {
-    let inner = abs(x) <= vec4<f32>(1.0f);
-    let base = select(vec4<f32>(0.0f), x, inner);
-    let ratio = base / (2.0f + base);
+    let ratio = x / (2.0f + x);
     let u = ratio * ratio;
     let near = 2.0f * (ratio + ratio * u * (0.3333334f + u * (0.19999348f + u * (0.14310312f + u * (0.10697134f + u * 0.122047015f)))));
-    return select(log(1.0f + x), near, inner);
+    return select(log(1.0f + x), near, abs(x) <= vec4<f32>(1.0f));
 }
 ";
 
@@ -252,13 +295,12 @@ fn softplus(x: vec4<f32>) -> vec4<f32> {
 }
 ";
 
-/// Beyond the clamp the result would exceed f32.
+/// The exponential of half the argument does not overflow before the result does.
 const HYPERBOLIC_SINE: &str = "\
 fn hyperbolic_sine(x: vec4<f32>) -> vec4<f32> {
-    let inner = clamp(x, vec4<f32>(-1.0f), vec4<f32>(1.0f));
-    let u = inner * inner;
-    let near = inner + inner * u * (0.16666666f + u * (0.008333353f + u * (0.00019835711f + u * 2.819029e-6f)));
-    let root = exp(0.5f * min(abs(x), vec4<f32>(89.4159f)));
+    let u = x * x;
+    let near = x + x * u * (0.16666666f + u * (0.008333353f + u * (0.00019835711f + u * 2.819029e-6f)));
+    let root = exp(0.5f * abs(x));
     let far = 0.5f * root * root - 0.5f / root / root;
     return select(select(far, -far, x < vec4<f32>(0.0f)), near, abs(x) <= vec4<f32>(1.0f));
 }
@@ -266,7 +308,7 @@ fn hyperbolic_sine(x: vec4<f32>) -> vec4<f32> {
 
 const HYPERBOLIC_COSINE: &str = "\
 fn hyperbolic_cosine(x: vec4<f32>) -> vec4<f32> {
-    let root = exp(0.5f * min(abs(x), vec4<f32>(89.4159f)));
+    let root = exp(0.5f * abs(x));
     return 0.5f * root * root + 0.5f / root / root;
 }
 ";
@@ -274,9 +316,8 @@ fn hyperbolic_cosine(x: vec4<f32>) -> vec4<f32> {
 const INVERSE_HYPERBOLIC_SINE: &str = "\
 fn inverse_hyperbolic_sine(x: vec4<f32>) -> vec4<f32> {
     let magnitude = abs(x);
-    let inner = min(magnitude, vec4<f32>(1.0e9f));
-    let near = log1p(inner + inner * inner / (1.0f + sqrt(inner * inner + 1.0f)));
-    let far = log(max(magnitude, vec4<f32>(1.0f))) + 0.6931472f;
+    let near = log1p(magnitude + magnitude * magnitude / (1.0f + sqrt(magnitude * magnitude + 1.0f)));
+    let far = log(magnitude) + 0.6931472f;
     let area = select(near, far, magnitude > vec4<f32>(1.0e9f));
     return select(area, -area, x < vec4<f32>(0.0f));
 }
@@ -284,10 +325,9 @@ fn inverse_hyperbolic_sine(x: vec4<f32>) -> vec4<f32> {
 
 const INVERSE_HYPERBOLIC_COSINE: &str = "\
 fn inverse_hyperbolic_cosine(x: vec4<f32>) -> vec4<f32> {
-    let above = min(x, vec4<f32>(1.0e9f)) - 1.0f;
+    let above = x - 1.0f;
     let near = log1p(above + sqrt(above) * sqrt(above + 2.0f));
-    let far = log(max(x, vec4<f32>(1.0f))) + 0.6931472f;
-    return select(near, far, x > vec4<f32>(1.0e9f));
+    return select(near, log(x) + 0.6931472f, x > vec4<f32>(1.0e9f));
 }
 ";
 
@@ -299,14 +339,24 @@ fn inverse_hyperbolic_tangent(x: vec4<f32>) -> vec4<f32> {
 }
 ";
 
-/// The sign of `a`. The quotient may be rounded up to the next integer, which the remainder then shows.
+/// The sign of `a`. Long division, 20 bits of the quotient a round, and the exponents of f32 are 277 apart at most. A
+/// quotient may be rounded to a neighbour, which the remainder then shows. Of NaN, infinities and by zero there is none.
 const REMAINDER: &str = "\
 fn remainder(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let size = abs(b);
-    let raw = fma(floor(abs(a) / size), -size, abs(a));
-    let raised = select(raw, raw + size, raw < vec4<f32>(0.0f));
-    let rest = select(raised, raised - size, raised >= size);
-    return select(rest, -rest, a < vec4<f32>(0.0f));
+    var rest = abs(a);
+    for (var part = 0u; part < 15u && any(rest >= size); part++) {
+        let apart = vec4<i32>(bitcast<vec4<u32>>(rest) >> vec4<u32>(23u)) - vec4<i32>(bitcast<vec4<u32>>(size) >> vec4<u32>(23u));
+        let shift = vec4<u32>(max(apart - vec4<i32>(20i), vec4<i32>(0i)));
+        let unit = bitcast<vec4<f32>>(bitcast<vec4<u32>>(size) + (shift << vec4<u32>(23u)));
+        let raw = fma(floor(rest / unit), -unit, rest);
+        let raised = select(raw, raw + unit, raw < vec4<f32>(0.0f));
+        rest = select(raised, raised - unit, raised >= unit);
+    }
+    let signed = bitcast<vec4<f32>>(bitcast<vec4<u32>>(rest) | (bitcast<vec4<u32>>(a) & vec4<u32>(0x80000000u)));
+    let has_none = (bitcast<vec4<u32>>(size) - vec4<u32>(1u) >= vec4<u32>(0x7f800000u))
+        | ((bitcast<vec4<u32>>(a) & vec4<u32>(0x7fffffffu)) >= vec4<u32>(0x7f800000u));
+    return select(signed, vec4<f32>(bitcast<f32>(0x7fc00000u)), has_none);
 }
 ";
 
@@ -318,9 +368,27 @@ fn floored_remainder(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
 }
 ";
 
+/// By zero, zero. The quotient of the least integer and -1 wraps, as it would in two's complement.
+const QUOTIENT_OF_INTEGERS: &str = "\
+fn quotient_of_integers(a: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
+    let by_zero = b == vec4<i32>(0i);
+    let wraps = (b == vec4<i32>(-1i)) & (a == vec4<i32>(-2147483647i - 1i));
+    return select(a / select(b, vec4<i32>(1i), by_zero | wraps), vec4<i32>(0i), by_zero);
+}
+";
+
+/// By zero, zero. Not by `%`, which some devices leave open where an operand is negative.
+const REMAINDER_OF_INTEGERS: &str = "\
+fn remainder_of_integers(a: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
+    let wraps = (b == vec4<i32>(-1i)) & (a == vec4<i32>(-2147483647i - 1i));
+    let divisor = select(b, vec4<i32>(1i), (b == vec4<i32>(0i)) | wraps);
+    return a - divisor * (a / divisor);
+}
+";
+
 const FLOORED_REMAINDER_OF_INTEGERS: &str = "\
 fn floored_remainder_of_integers(a: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
-    let rest = a % b;
+    let rest = remainder_of_integers(a, b);
     let crosses = (rest != vec4<i32>(0i)) & ((rest ^ b) < vec4<i32>(0i));
     return select(rest, rest + b, crosses);
 }

@@ -5,8 +5,10 @@
 //! Which kernel an op gets is decided in `select`; the passes over the parsed module are in `module`.
 
 pub mod accessor;
+mod formula;
 mod functions;
 mod limits;
+mod literal;
 pub mod scalar;
 mod sources;
 
@@ -16,6 +18,7 @@ pub use sources::{ALL, KernelSource, source};
 use crate::physical::weights::WeightsLayout;
 use crate::physical::{Element, Extents, LANES, Layout, Object, View, Window};
 use accessor::Accessors;
+use literal::Literal;
 use scalar::ScalarProgram;
 use std::fmt::Write;
 
@@ -402,7 +405,9 @@ impl KernelCall {
         self.write_constants(&mut text);
         // What is moved or combined: the first tensor read, or the result of a kernel that reads none.
         if let Some(slot) = self.slots.first().filter(|_| body.contains("SCALAR")) {
-            line(&mut text, format_args!("alias SCALAR = {};", slot.layout.element.compute_name()));
+            let element = slot.layout.element;
+            line(&mut text, format_args!("alias SCALAR = {};", element.compute_name()));
+            line(&mut text, format_args!("const IS_FLOAT: bool = {};", element.is_float()));
         }
         for binding in &bindings {
             accessor::write_binding(&mut text, binding);
@@ -421,16 +426,13 @@ impl KernelCall {
             line(text, format_args!("const GRID_{axis}: u32 = {count}u;"));
         }
         for (name, constant) in &self.constants {
-            match constant {
-                Constant::U32(v) => line(text, format_args!("const {name}: u32 = {v}u;")),
-                // The least i32 has no literal: its digits alone are too large.
-                Constant::I32(v) if *v == i64::from(i32::MIN) => {
-                    line(text, format_args!("const {name}: i32 = -2147483647i - 1i;"));
-                }
-                Constant::I32(v) => line(text, format_args!("const {name}: i32 = {v}i;")),
-                Constant::F32(v) => line(text, format_args!("const {name}: f32 = {};", scalar::float(*v))),
-                Constant::Bool(v) => line(text, format_args!("const {name}: bool = {v};")),
-            }
+            let (ty, literal) = match *constant {
+                Constant::U32(value) => ("u32", Literal::U32(value)),
+                Constant::I32(value) => ("i32", Literal::I32(value)),
+                Constant::F32(value) => ("f32", Literal::F32(value)),
+                Constant::Bool(value) => ("bool", Literal::Bool(value)),
+            };
+            line(text, format_args!("const {name}: {ty} = {literal};"));
         }
         for slot in &self.slots {
             let name = slot.name.to_uppercase();

@@ -1,11 +1,13 @@
 //! Element-wise steps as WGSL: the text inside prologues and epilogues.
 //!
-//! Steps compute in f32, i32 or bool, four lanes at once. Truth values cross function boundaries as `vec4<u32>`.
+//! Steps compute in f32, i32 or bool, four lanes at once. Truth values cross function boundaries as `vec4<u32>`. What a
+//! step computes is for [`formula`](super::formula) to say.
 
-use super::{functions, line};
+use super::formula::{Arg, Formulas, constant};
+use super::line;
 use crate::physical::Element;
 use drift_ir::ElementType;
-use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, Step, StepArg, UnaryOp};
+use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
 
 /// What a step computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +16,10 @@ pub enum Kind {
     Float,
     /// i32.
     Int,
+    /// i8, in an i32.
+    I8,
+    /// u8, in an i32.
+    U8,
     /// Truth value.
     Bool,
 }
@@ -32,7 +38,9 @@ impl Kind {
     pub const fn of_graph(element: ElementType) -> Self {
         match element {
             ElementType::F32 | ElementType::F16 | ElementType::F64 => Self::Float,
-            ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 => Self::Int,
+            ElementType::I64 | ElementType::I32 => Self::Int,
+            ElementType::I8 => Self::I8,
+            ElementType::U8 => Self::U8,
             ElementType::Bool => Self::Bool,
         }
     }
@@ -41,17 +49,22 @@ impl Kind {
     pub const fn parameter(self) -> &'static str {
         match self {
             Self::Float => "vec4<f32>",
-            Self::Int => "vec4<i32>",
+            Self::Int | Self::I8 | Self::U8 => "vec4<i32>",
             Self::Bool => "vec4<u32>",
         }
     }
 
-    /// Type of four lanes inside a step.
-    const fn local(self) -> &'static str {
-        match self {
-            Self::Float => "vec4<f32>",
-            Self::Int => "vec4<i32>",
-            Self::Bool => "vec4<bool>",
+    /// `name`, in its boundary form, as a step takes it.
+    fn inner(self, name: &str) -> String {
+        if self == Self::Bool { format!("({name} != vec4<u32>(0u))") } else { name.to_owned() }
+    }
+
+    /// `name`, as a step gives it, in its boundary form.
+    fn outer(self, name: &str) -> String {
+        if self == Self::Bool {
+            format!("select(vec4<u32>(0u), vec4<u32>(1u), {name})")
+        } else {
+            name.to_owned()
         }
     }
 }
@@ -90,8 +103,9 @@ impl ScalarProgram {
 
     /// The functions that are called.
     pub(super) fn functions(&self) -> Vec<&'static str> {
-        let kinds = self.kinds();
-        self.steps.iter().zip(kinds).filter_map(|(step, kind)| functions::of(step.op, kind)).collect()
+        let mut formulas = Formulas::default();
+        self.formulas(&mut formulas, "");
+        formulas.called
     }
 
     /// Arithmetic per element, in flops.
@@ -130,53 +144,57 @@ impl ScalarProgram {
         }
     }
 
-    /// Writes the steps; returns the expression of the result in its boundary form.
+    /// Writes the steps; returns the expression of the result in its boundary form. `result` names what
+    /// `StepArg::Result` stands for, in its boundary form.
     pub(super) fn write(&self, text: &mut String, result: Option<&str>) -> String {
-        let kinds = self.kinds();
         for (n, operand) in self.operands.iter().enumerate() {
-            let read = format!("{}_read(b, y, x, s)", operand.slot);
-            let value = if operand.kind == Kind::Bool { format!("{read} != vec4<u32>(0u)") } else { read };
+            let value = match operand.kind {
+                Kind::Bool => format!("{}_read(b, y, x, s) != vec4<u32>(0u)", operand.slot),
+                Kind::Float | Kind::Int | Kind::I8 | Kind::U8 => format!("{}_read(b, y, x, s)", operand.slot),
+            };
             line(text, format_args!("    let operand_{n} = {value};"));
         }
-        let expression = |arg: StepArg, kind: Kind| match arg {
-            StepArg::Result => {
-                let name = result.unwrap_or_else(|| unreachable!("a prologue has no result to start from"));
-                if self.input == Kind::Bool { format!("({name} != vec4<u32>(0u))") } else { name.to_owned() }
-            }
-            StepArg::Step(n) => format!("step_{n}"),
-            StepArg::Operand(n) => format!("operand_{n}"),
-            StepArg::Const(value) => constant(value, kind),
+        for (n, formula) in
+            self.formulas(&mut Formulas::default(), result.unwrap_or_default()).iter().enumerate()
+        {
+            line(text, format_args!("    let step_{n} = {formula};"));
+        }
+        match (self.steps.len(), result) {
+            (0, Some(result)) => result.to_owned(),
+            (0, None) => self.result.outer("operand_0"),
+            (n, _) => self.result.outer(&format!("step_{}", n - 1)),
+        }
+    }
+
+    /// What each step computes.
+    fn formulas(&self, formulas: &mut Formulas, result: &str) -> Vec<String> {
+        let kinds = self.kinds();
+        let argument = |arg: StepArg, kind: Kind| match arg {
+            StepArg::Result => Arg { text: self.input.inner(result), constant: None },
+            StepArg::Step(n) => Arg { text: format!("step_{n}"), constant: None },
+            StepArg::Operand(n) => Arg { text: format!("operand_{n}"), constant: None },
+            StepArg::Const(value) => Arg { text: constant(value, kind), constant: Some(value) },
         };
-        for (n, step) in self.steps.iter().enumerate() {
+        let formula = |(n, step): (usize, &Step)| {
             let from = match step.op {
                 ScalarOp::Select => kinds[n],
                 ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Cast(_) => {
                     self.common_kind(&step.args, &kinds)
                 }
             };
-            let args: Vec<String> = match step.op {
-                ScalarOp::Select => vec![
-                    expression(step.args[0], Kind::Bool),
-                    expression(step.args[1], from),
-                    expression(step.args[2], from),
-                ],
-                ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Clip { .. } | ScalarOp::Cast(_) => {
-                    step.args.iter().map(|arg| expression(*arg, from)).collect()
-                }
-            };
-            line(text, format_args!("    let step_{n} = {};", scalar(step.op, &args, from, kinds[n])));
-        }
-        match (self.steps.len(), self.result) {
-            (0, _) => result.unwrap_or("operand_0").to_owned(),
-            (n, Kind::Bool) => format!("select(vec4<u32>(0u), vec4<u32>(1u), step_{})", n - 1),
-            (n, Kind::Float | Kind::Int) => format!("step_{}", n - 1),
-        }
+            let is_condition = |index: usize| step.op == ScalarOp::Select && index == 0;
+            let kind_of = |index: usize| if is_condition(index) { Kind::Bool } else { from };
+            let args: Vec<Arg> =
+                step.args.iter().enumerate().map(|(index, arg)| argument(*arg, kind_of(index))).collect();
+            formulas.scalar(step.op, &args, from, kinds[n])
+        };
+        self.steps.iter().enumerate().map(formula).collect()
     }
 }
 
 /// `value`, in its boundary form, converted to what is stored.
 pub(super) fn store(value: &str, kind: Kind, stored: Element) -> String {
-    if kind == Kind::of(stored) && stored != Element::F16 {
+    if kind.parameter() == Kind::of(stored).parameter() && stored != Element::F16 {
         return value.to_owned();
     }
     format!("vec4<{}>({value})", stored.name())
@@ -185,153 +203,6 @@ pub(super) fn store(value: &str, kind: Kind, stored: Element) -> String {
 /// Whether the result is a truth value whatever the operands are.
 const fn is_comparison(op: BinaryOp) -> bool {
     op.is_comparison() || op.is_logic()
-}
-
-/// A constant in all lanes. Values beyond f32's range become its finite ends.
-fn constant(value: f64, kind: Kind) -> String {
-    match kind {
-        Kind::Float => format!("vec4<f32>({})", float(value as f32)),
-        Kind::Int => format!("vec4<i32>({}i)", value as i32),
-        Kind::Bool => format!("vec4<bool>({})", value != 0.0),
-    }
-}
-
-/// The shortest literal that reads back as `value`; infinities become the finite ends of f32.
-pub(super) fn float(value: f32) -> String {
-    let finite = value.clamp(f32::MIN, f32::MAX);
-    let text = format!("{finite:?}");
-    if text.contains('e') || text.contains('.') { format!("{text}f") } else { format!("{text}.0f") }
-}
-
-/// One scalar function over four lanes: from `from` to `to`.
-fn scalar(op: ScalarOp, args: &[String], from: Kind, to: Kind) -> String {
-    let a = &args[0];
-    match op {
-        ScalarOp::Unary(unary) => self::unary(unary, a, from),
-        ScalarOp::Binary(binary) => self::binary(binary, a, &args[1], from),
-        ScalarOp::Clip { min, max } => clip(a, min, max, from),
-        ScalarOp::Select => format!("select({}, {}, {a})", args[2], args[1]),
-        ScalarOp::Cast(_) => cast(a, from, to),
-    }
-}
-
-fn cast(a: &str, from: Kind, to: Kind) -> String {
-    match (from, to) {
-        (Kind::Float, Kind::Bool) => format!("{a} != vec4<f32>(0.0f)"),
-        (Kind::Int, Kind::Bool) => format!("{a} != vec4<i32>(0i)"),
-        (Kind::Bool, Kind::Float) => format!("select(vec4<f32>(0.0f), vec4<f32>(1.0f), {a})"),
-        (Kind::Bool, Kind::Int) => format!("select(vec4<i32>(0i), vec4<i32>(1i), {a})"),
-        (Kind::Float, Kind::Int) | (Kind::Int, Kind::Float) => format!("{}({a})", to.local()),
-        (Kind::Float, Kind::Float) | (Kind::Int, Kind::Int) | (Kind::Bool, Kind::Bool) => a.to_owned(),
-    }
-}
-
-fn clip(a: &str, min: f64, max: f64, kind: Kind) -> String {
-    match (min.is_finite(), max.is_finite()) {
-        (true, true) => format!("clamp({a}, {}, {})", constant(min, kind), constant(max, kind)),
-        (true, false) => format!("max({a}, {})", constant(min, kind)),
-        (false, true) => format!("min({a}, {})", constant(max, kind)),
-        (false, false) => a.to_owned(),
-    }
-}
-
-fn unary(op: UnaryOp, a: &str, kind: Kind) -> String {
-    let zero = constant(0.0, kind);
-    match op {
-        UnaryOp::Abs => format!("abs({a})"),
-        UnaryOp::BitNot => format!("~({a})"),
-        UnaryOp::Ceil => format!("ceil({a})"),
-        UnaryOp::Exp => format!("exp({a})"),
-        UnaryOp::Floor => format!("floor({a})"),
-        UnaryOp::Gelu(GeluKind::Erf) => {
-            format!("0.5f * {a} * (1.0f + erf({a} * {}))", float(std::f32::consts::FRAC_1_SQRT_2))
-        }
-        // sqrt(2 / pi); tanh is flat beyond 10, and some drivers overflow there.
-        UnaryOp::Gelu(GeluKind::Tanh) => format!(
-            "0.5f * {a} * (1.0f + tanh(clamp(0.7978846f * ({a} + 0.044715f * {a} * {a} * {a}), vec4<f32>(-10.0f), vec4<f32>(10.0f))))"
-        ),
-        UnaryOp::IsInf => format!("{} == vec4<u32>(0x7f800000u)", magnitude_bits(a)),
-        UnaryOp::IsNan => format!("{} > vec4<u32>(0x7f800000u)", magnitude_bits(a)),
-        UnaryOp::Log => format!("log({a})"),
-        UnaryOp::Neg => format!("-({a})"),
-        UnaryOp::Not => format!("!({a})"),
-        UnaryOp::Reciprocal => format!("1.0f / {a}"),
-        UnaryOp::Relu => format!("max({a}, {zero})"),
-        UnaryOp::Round => format!("round({a})"),
-        // exp overflows beyond 88, and drivers may assume that there are no infinities.
-        UnaryOp::Sigmoid => format!("1.0f / (1.0f + exp(-max({a}, vec4<f32>(-87.0f))))"),
-        UnaryOp::Sign => format!("sign({a})"),
-        UnaryOp::Silu => format!("{a} / (1.0f + exp(-max({a}, vec4<f32>(-87.0f))))"),
-        UnaryOp::Sqrt => format!("sqrt({a})"),
-        UnaryOp::Tanh => format!("tanh(clamp({a}, vec4<f32>(-10.0f), vec4<f32>(10.0f)))"),
-        UnaryOp::Acos
-        | UnaryOp::Acosh
-        | UnaryOp::Asin
-        | UnaryOp::Asinh
-        | UnaryOp::Atan
-        | UnaryOp::Atanh
-        | UnaryOp::Cos
-        | UnaryOp::Cosh
-        | UnaryOp::Erf
-        | UnaryOp::Expm1
-        | UnaryOp::Sin
-        | UnaryOp::Sinh
-        | UnaryOp::Softplus
-        | UnaryOp::Tan => call(ScalarOp::Unary(op), kind, a),
-    }
-}
-
-/// A call of the function that computes a step.
-fn call(op: ScalarOp, kind: Kind, args: &str) -> String {
-    let name =
-        functions::of(op, kind).unwrap_or_else(|| unreachable!("`{}` is computed by a function", op.name()));
-    format!("{name}({args})")
-}
-
-/// The bits of floats without their signs. Infinities and NaNs are told by their bits, because compilers may assume that
-/// comparisons never see them. A half that was stored as infinity is one: what overflows in f16 counts as infinite there.
-fn magnitude_bits(a: &str) -> String {
-    format!("(bitcast<vec4<u32>>({a}) & vec4<u32>(0x7fffffffu))")
-}
-
-fn binary(op: BinaryOp, a: &str, b: &str, kind: Kind) -> String {
-    match op {
-        BinaryOp::Add => format!("{a} + {b}"),
-        BinaryOp::Sub => format!("{a} - {b}"),
-        BinaryOp::Mul => format!("{a} * {b}"),
-        BinaryOp::Div => format!("{a} / {b}"),
-        BinaryOp::Max => format!("max({a}, {b})"),
-        BinaryOp::Min => format!("min({a}, {b})"),
-        BinaryOp::Pow => power(a, b, kind),
-        BinaryOp::Rem if kind != Kind::Float => format!("{a} % {b}"),
-        BinaryOp::Rem | BinaryOp::Mod | BinaryOp::ShiftLeft | BinaryOp::ShiftRight => {
-            call(ScalarOp::Binary(op), kind, &format!("{a}, {b}"))
-        }
-        BinaryOp::BitAnd => format!("{a} & {b}"),
-        BinaryOp::BitOr => format!("{a} | {b}"),
-        BinaryOp::BitXor => format!("{a} ^ {b}"),
-        BinaryOp::Equal => format!("{a} == {b}"),
-        BinaryOp::Less => format!("{a} < {b}"),
-        BinaryOp::LessOrEqual => format!("{a} <= {b}"),
-        BinaryOp::Greater => format!("{a} > {b}"),
-        BinaryOp::GreaterOrEqual => format!("{a} >= {b}"),
-        BinaryOp::And => format!("{a} & {b}"),
-        BinaryOp::Or => format!("{a} | {b}"),
-        BinaryOp::Xor => format!("{a} != {b}"),
-    }
-}
-
-/// WGSL's `pow` is undefined below zero; an integral exponent has an answer there.
-fn power(a: &str, b: &str, kind: Kind) -> String {
-    match (kind, b) {
-        (_, "vec4<f32>(2.0f)" | "vec4<i32>(2i)") => format!("{a} * {a}"),
-        (_, "vec4<f32>(3.0f)" | "vec4<i32>(3i)") => format!("{a} * {a} * {a}"),
-        (_, "vec4<f32>(0.5f)") => format!("sqrt({a})"),
-        (Kind::Float, _) => format!(
-            "select(pow(abs({a}), {b}), -pow(abs({a}), {b}), ({a} < vec4<f32>(0.0f)) & (fract({b} * 0.5f) != vec4<f32>(0.0f)))"
-        ),
-        (Kind::Int | Kind::Bool, _) => call(ScalarOp::Binary(BinaryOp::Pow), kind, &format!("{a}, {b}")),
-    }
 }
 
 /// Whether shader compilers leave `op` with this literal alone: many make 0 of a product with a zero that they see, and so

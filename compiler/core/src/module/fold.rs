@@ -2,7 +2,8 @@
 //!
 //! Every expression that a pass writes comes through [`simplified`], so a value known after inlining or unrolling never
 //! reaches a shader. Scalar constants become plain literals; constants of other types keep their names. Integers wrap.
-//! Floats are never reassociated: `x + 0.0` is `x` (only the sign of a zero can differ), `x * 0.0` stays.
+//! Floats are never reassociated: `0.0 + x`, where a sum starts, is `x` (only the sign of a zero can differ); `x + 0.0`
+//! and `x * 0.0` stay.
 
 use naga::{
     BinaryOperator as Op, Expression, Handle, Literal, MathFunction, ScalarKind, SwizzleComponent, TypeInner,
@@ -247,11 +248,9 @@ fn with_right(build: &mut Builder<'_>, op: Op, left: Operand, right: Operand, b:
     let is_one = literal::is_number(b, 1);
     let is_unsigned = matches!(b, Literal::U32(_));
     let found = match op {
-        Op::Add | Op::Subtract | Op::InclusiveOr | Op::ExclusiveOr | Op::ShiftLeft | Op::ShiftRight
-            if is_zero =>
-        {
-            Keep(left)
-        }
+        // Minus zero plus zero is zero.
+        Op::Add | Op::Subtract if is_zero && literal::keeps_under(op, b) => Keep(left),
+        Op::InclusiveOr | Op::ExclusiveOr | Op::ShiftLeft | Op::ShiftRight if is_zero => Keep(left),
         Op::Multiply | Op::Divide if is_one => Keep(left),
         Op::Multiply | Op::And if is_zero && literal::is_integer(b) => Keep(right),
         Op::Modulo if is_one && literal::is_integer(b) => return zero_like(build, right),

@@ -197,6 +197,16 @@ pub(super) fn is_number(literal: Literal, value: u8) -> bool {
     }
 }
 
+/// Whether `x + zero`, or `x - zero`, is `x` whatever `x` is, its sign if it is zero included.
+pub(super) fn keeps_under(op: Op, zero: Literal) -> bool {
+    let is_negative = match zero {
+        Literal::F32(zero) => zero.is_sign_negative(),
+        Literal::F16(zero) => zero.is_sign_negative(),
+        _ => return true,
+    };
+    is_negative == (op == Op::Add)
+}
+
 /// Whether a literal is of an integer type.
 pub(super) fn is_integer(literal: Literal) -> bool {
     matches!(literal, Literal::U32(_) | Literal::I32(_))

@@ -266,27 +266,18 @@ impl<'a> Context<'a> {
             slots.push(slot);
             operands.push(operand);
         }
-        let input = Kind::of(self.result_element(node, dst)?);
+        let input = self.result_kind(node)?;
         Ok((Some(ScalarProgram::new(input, node.epilogue.steps.clone(), operands)), slots))
     }
 
-    /// Element of what a node's op computes before its epilogue.
-    fn result_element(&self, node: &Node, dst: &Slot) -> Result<Element, Declined> {
-        use drift_ir::op::ScalarOp;
-        Ok(match &node.op {
-            drift_ir::Op::Elementwise(ScalarOp::Binary(op)) if op.is_comparison() || op.is_logic() => {
-                Element::U32
-            }
-            drift_ir::Op::Elementwise(ScalarOp::Unary(op)) if op.is_test() => Element::U32,
-            drift_ir::Op::Elementwise(ScalarOp::Cast(to)) => {
-                Element::of(*to).ok_or_else(|| Declined::Unsupported(format!("{} on a device", to.name())))?
-            }
-            drift_ir::Op::Elementwise(ScalarOp::Select) => self.element(node.inputs[1])?,
-            _ => match node.inputs.first() {
-                Some(&input) => self.element(input)?,
-                None => dst.layout.element,
-            },
-        })
+    /// What a node's op computes before its epilogue, by the op's own rule.
+    fn result_kind(&self, node: &Node) -> Result<Kind, Declined> {
+        let operands: Vec<_> = node.inputs.iter().map(|&value| self.graph.operand(value)).collect();
+        let types = node
+            .op
+            .infer(&operands, &self.graph.symbols)
+            .map_err(|error| Declined::Unsupported(error.to_string()))?;
+        Ok(types.first().map_or(Kind::Float, |ty| Kind::of_graph(ty.element)))
     }
 
     /// A broadcast operand of a result written under `dst`.
@@ -301,7 +292,7 @@ impl<'a> Context<'a> {
             // It repeats along some of the axes that share a coordinate, which only a dense tensor can be read under.
             _ => self.broadcast_slot(name, value, dst)?,
         };
-        let kind = Kind::of(slot.layout.element);
+        let kind = Kind::of_graph(self.graph.value(value).ty.element);
         Ok((slot, Operand { slot: name.to_owned(), kind }))
     }
 

@@ -97,7 +97,7 @@ fn pad(context: &mut Context<'_>, node: &Node, op: &Pad, src: Slot, dst: Slot) -
     let pads_channels = dst.extents().channels != src.extents().channels;
     let mut constants = vec![
         ("MODE", Constant::U32(mode)),
-        ("FILL", fill(element, value)?),
+        ("FILL_BITS", Constant::U32(u64::from(fill_bits(element, value)?))),
         ("PADS_CHANNELS", Constant::Bool(pads_channels)),
         (
             "CHANNELS_INNERMOST",
@@ -130,17 +130,14 @@ fn axes(context: &Context<'_>, node: &Node, op: &Pad) -> AxisMap {
     }
 }
 
-/// The constant in the type that the kernel computes with.
-fn fill(element: Element, value: f64) -> Result<Constant, Declined> {
-    let out_of_range =
-        || Declined::Unsupported(format!("padding with {value}, which {} does not hold", element.name()));
+/// The bits of the constant in the type that the kernel computes with.
+fn fill_bits(element: Element, value: f64) -> Result<u32, Declined> {
     match element {
-        Element::F32 | Element::F16 if !(value as f32).is_finite() => Err(out_of_range()),
-        Element::F32 | Element::F16 => Ok(Constant::F32(value as f32)),
+        Element::F32 | Element::F16 => Ok((value as f32).to_bits()),
         Element::I32 if (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value) => {
-            Ok(Constant::I32(value as i64))
+            Ok((value as i32).cast_unsigned())
         }
-        Element::I32 => Err(out_of_range()),
-        Element::U32 => Ok(Constant::U32(u64::from(value != 0.0))),
+        Element::I32 => Err(Declined::Unsupported(format!("padding with {value}, which i32 does not hold"))),
+        Element::U32 => Ok(u32::from(value != 0.0)),
     }
 }

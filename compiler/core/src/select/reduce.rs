@@ -171,6 +171,9 @@ fn step(
     let [over_b, over_y, over_x, over_c] = reduced;
     let extent = |is_reduced: bool, size: u64| Constant::U32(if is_reduced { size } else { 1 });
     let typed = |float: f32, int: i64| if is_float { Constant::F32(float) } else { Constant::I32(int) };
+    let bits = |float: f32, int: i32| {
+        Constant::U32(u64::from(if is_float { float.to_bits() } else { int.cast_unsigned() }))
+    };
     let kind = match kind {
         ReduceKind::Sum => 0,
         ReduceKind::Mean => 1,
@@ -182,8 +185,8 @@ fn step(
     let constants = vec![
         ("KIND", Constant::U32(kind)),
         ("COUNT", typed(count as f32, i64::try_from(count).unwrap_or(i64::MAX))),
-        ("LOWEST", typed(f32::MIN, i32::MIN.into())),
-        ("HIGHEST", typed(f32::MAX, i32::MAX.into())),
+        ("LOWEST_BITS", bits(f32::NEG_INFINITY, i32::MIN)),
+        ("HIGHEST_BITS", bits(f32::INFINITY, i32::MAX)),
         ("COUNT_B", extent(over_b, e.batch)),
         ("COUNT_Y", extent(over_y, e.height)),
         ("COUNT_X", extent(over_x, e.width)),

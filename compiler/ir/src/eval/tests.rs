@@ -86,8 +86,11 @@ fn integers_truncate_and_wrap() {
     assert_eq!(int("i8", "mul", "100", "3"), [44.0]);
     assert_eq!(int("i64", "pow", "2, -1, 3, 1, -3", "10, -3, 0, -5, -1"), [1024.0, -1.0, 1.0, 1.0, 0.0]);
     assert_eq!(int("i64", "less", "1, 2", "2, 1"), [1.0, 0.0]);
-    fails("@a: i64[1] = [1]\n@b: i64[1] = [0]\n%1 = div @a, @b\nreturn %1", "divided by zero");
-    fails("@a: i64[1] = [0]\n@b: i64[1] = [-1]\n%1 = pow @a, @b\nreturn %1", "divided by zero");
+    assert_eq!(int("i64", "div", "7, -7", "0, 0"), [0.0, 0.0]);
+    assert_eq!(int("i32", "div", "-2147483648", "-1"), [f64::from(i32::MIN)]);
+    assert_eq!(int("i64", "rem", "7, -7", "0, 0"), [0.0, 0.0]);
+    assert_eq!(int("i32", "mod", "-2147483648, 5", "-1, 0"), [0.0, 0.0]);
+    assert_eq!(int("i64", "pow", "0, 0", "-1, 0"), [0.0, 1.0]);
 }
 
 #[test]

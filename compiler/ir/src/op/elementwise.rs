@@ -26,6 +26,8 @@ pub enum UnaryOp {
     Atan,
     /// Inverse hyperbolic tangent.
     Atanh,
+    /// The float next to it that a bfloat16 holds, of two the even one.
+    Bfloat16,
     /// Every bit of an integer inverted.
     BitNot,
     /// Smallest integer not below.
@@ -56,13 +58,13 @@ pub enum UnaryOp {
     Not,
     /// Reciprocal.
     Reciprocal,
-    /// max(x, 0).
+    /// max(x, 0); a NaN stays.
     Relu,
     /// To nearest, ties to even.
     Round,
     /// 1 / (1 + exp(-x)).
     Sigmoid,
-    /// -1, 0 or 1.
+    /// -1, 0 or 1; a NaN stays.
     Sign,
     /// x * sigmoid(x).
     Silu,
@@ -98,17 +100,18 @@ pub enum BinaryOp {
     Sub,
     /// Product.
     Mul,
-    /// Quotient; integers truncate.
+    /// Quotient; integers truncate, and by zero give zero.
     Div,
-    /// Larger.
+    /// Larger; NaN where either is.
     Max,
-    /// Smaller.
+    /// Smaller; NaN where either is.
     Min,
-    /// First to the power of second.
+    /// First to the power of second, as `powf` has it: one where the second is zero or the first is one, whatever the other
+    /// is. Integers wrap, and a negative second truncates the reciprocal.
     Pow,
-    /// Remainder of the division rounded toward zero: it has the sign of the first.
+    /// Remainder of the division rounded toward zero: it has the sign of the first. Of integers by zero, zero.
     Rem,
-    /// Remainder of the division rounded down: it has the sign of the second.
+    /// Remainder of the division rounded down: it has the sign of the second. Of integers by zero, zero.
     Mod,
     /// Bits that both integers have.
     BitAnd,

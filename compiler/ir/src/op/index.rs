@@ -3,6 +3,7 @@
 use crate::eval::buffer::{Real, wrap};
 use crate::eval::{Buffer, EvalErrorKind, Raw};
 use crate::op::data::eval::resolve;
+use crate::op::elementwise::eval::{larger, smaller};
 use crate::op::infer::{Check, InferErrorKind};
 use crate::op::strided::strides;
 use crate::tensor::{ElementType, Tensor, TensorType};
@@ -70,8 +71,8 @@ impl Update {
             Self::Replace => new,
             Self::Add => T::narrow(old.wide() + new.wide()),
             Self::Mul => T::narrow(old.wide() * new.wide()),
-            Self::Max => T::narrow(old.wide().max(new.wide())),
-            Self::Min => T::narrow(old.wide().min(new.wide())),
+            Self::Max => T::narrow(larger(old.wide(), new.wide())),
+            Self::Min => T::narrow(smaller(old.wide(), new.wide())),
         }
     }
 

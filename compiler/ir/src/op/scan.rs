@@ -69,11 +69,13 @@ impl ArgReduce {
     }
 
     fn search<T: Copy + PartialOrd>(&self, values: &[T], shape: &[u64]) -> Vec<i64> {
-        let wins = |new: T, old: T| match new.partial_cmp(&old) {
-            Some(Ordering::Greater) => self.largest,
-            Some(Ordering::Less) => !self.largest,
-            Some(Ordering::Equal) => self.last,
-            None => false,
+        // Like NumPy's, a NaN is found before all else, by the search for the smallest too.
+        let wins = |new: T, old: T| match (is_nan(new), is_nan(old), new.partial_cmp(&old)) {
+            (true, true, _) | (_, _, Some(Ordering::Equal)) => self.last,
+            (is_nan, false, None) => is_nan,
+            (_, _, Some(Ordering::Greater)) => self.largest,
+            (_, _, Some(Ordering::Less)) => !self.largest,
+            (false, true, None) => false,
         };
         let mut found = Vec::new();
         for_each_line(shape, self.axis, |first, step, count| {
@@ -87,6 +89,11 @@ impl ArgReduce {
         });
         found
     }
+}
+
+/// Whether a value is not even equal to itself.
+fn is_nan<T: Copy + PartialOrd>(value: T) -> bool {
+    value.partial_cmp(&value).is_none()
 }
 
 impl TopK {
@@ -121,7 +128,9 @@ impl TopK {
             let mut order: Vec<usize> = (0..row).collect();
             // A stable sort leaves equals in the order of their indices.
             order.sort_by(|&a, &b| {
-                let ascending = values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal);
+                let (a, b) = (values[a], values[b]);
+                // A NaN counts as the largest.
+                let ascending = a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)));
                 if self.largest { ascending.reverse() } else { ascending }
             });
             found.extend(order.iter().take(self.k as usize).map(|&index| index as i64));

@@ -7,8 +7,7 @@ use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
 use drift_ir::{Op, ValueId};
 
-/// Celu, since 12: `max(x, 0) + min(0, alpha (exp(x / alpha) - 1))`. For a positive `alpha` that is the larger of `x` and
-/// its exponential half.
+/// Celu, since 12: `max(x, 0) + min(0, alpha (exp(x / alpha) - 1))`, which is `x` above zero and the exponential below.
 pub(super) fn celu(cx: &mut NodeCx<'_, '_>) -> Results {
     let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
     if alpha.is_nan() || alpha <= 0.0 {
@@ -16,14 +15,13 @@ pub(super) fn celu(cx: &mut NodeCx<'_, '_>) -> Results {
         return Err(NodeError::Value { name: "alpha", value: alpha.to_string(), expected });
     }
     let x = cx.operand(0)?;
-    let below = negative_part(cx, x)?;
-    let below = times(cx, below, 1.0 / alpha)?;
-    let below = cx.unary(UnaryOp::Expm1, below)?;
+    let scaled = times(cx, x, 1.0 / alpha)?;
+    let below = cx.unary(UnaryOp::Expm1, scaled)?;
     let below = times(cx, below, alpha)?;
-    Ok(vec![cx.binary(BinaryOp::Max, x, below)?])
+    Ok(vec![below_zero(cx, x, below)?])
 }
 
-/// Elu: `x` above zero, `alpha (exp(x) - 1)` below. That is the larger of the two while `alpha` is at most one.
+/// Elu: `x` above zero, `alpha (exp(x) - 1)` below.
 pub(super) fn elu(cx: &mut NodeCx<'_, '_>) -> Results {
     let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
     let x = cx.operand(0)?;
@@ -31,20 +29,16 @@ pub(super) fn elu(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 fn elu_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
-    let below = negative_part(cx, x)?;
-    let below = cx.unary(UnaryOp::Expm1, below)?;
+    let below = cx.unary(UnaryOp::Expm1, x)?;
     let below = times(cx, below, alpha)?;
-    if alpha <= 1.0 {
-        return cx.binary(BinaryOp::Max, x, below);
-    }
+    below_zero(cx, x, below)
+}
+
+/// `below` where `x` is negative, `x` elsewhere: a NaN of `x` is in both.
+fn below_zero(cx: &mut NodeCx<'_, '_>, x: ValueId, below: ValueId) -> Result<ValueId, NodeError> {
     let zero = cx.scalar_like(x, 0.0)?;
     let is_below = cx.binary(BinaryOp::Less, x, zero)?;
     cx.emit(Op::Elementwise(ScalarOp::Select), &[is_below, below, x])
-}
-
-/// `min(x, 0)`, which keeps exponentials from overflowing where they are not taken.
-fn negative_part(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> {
-    cx.emit(Op::Elementwise(ScalarOp::Clip { min: f64::NEG_INFINITY, max: 0.0 }), &[x])
 }
 
 /// `factor x`.
@@ -92,15 +86,13 @@ pub(super) fn hard_swish(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.binary(BinaryOp::Mul, x, gate)?])
 }
 
-/// LeakyRelu: `x` above zero, `alpha x` below. That is the larger of the two while `alpha` is at most one, else the
-/// smaller. Since 16 also bfloat16.
+/// LeakyRelu: `x` above zero, `alpha x` below. Since 16 also bfloat16.
 pub(super) fn leaky_relu(cx: &mut NodeCx<'_, '_>) -> Results {
     let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(0.01));
     let x = cx.operand(0)?;
     let slope = cx.scalar_like(x, alpha)?;
     let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
-    let pick = if alpha <= 1.0 { BinaryOp::Max } else { BinaryOp::Min };
-    Ok(vec![cx.binary(pick, x, scaled)?])
+    Ok(vec![below_zero(cx, x, scaled)?])
 }
 
 /// Mish, since 18: `x tanh(softplus(x))`.
@@ -114,10 +106,8 @@ pub(super) fn mish(cx: &mut NodeCx<'_, '_>) -> Results {
 /// PRelu: `x` above zero, `slope x` below, with one slope per element after broadcasting. Since 9 also integers.
 pub(super) fn prelu(cx: &mut NodeCx<'_, '_>) -> Results {
     let (x, slope) = (cx.operand(0)?, cx.operand(1)?);
-    let zero = cx.scalar_like(x, 0.0)?;
-    let below = cx.binary(BinaryOp::Less, x, zero)?;
     let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
-    Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Select), &[below, scaled, x])?])
+    Ok(vec![below_zero(cx, x, scaled)?])
 }
 
 /// Relu. Since 14 also integers.

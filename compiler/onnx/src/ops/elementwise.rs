@@ -75,7 +75,7 @@ pub(super) fn atanh(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// Cast. Since 9 to and from strings, since 19 float8 with `saturate`, since 24 `round_mode` for float8e8m0: types that
-/// we refuse, so both attributes have no influence. Types that we hold in wider ones do not wrap, which a warning says.
+/// we refuse, so both attributes have no influence.
 pub(super) fn cast(cx: &mut NodeCx<'_, '_>) -> Results {
     cx.attributes.ignore(&["saturate", "round_mode"]);
     let to = cx.attributes.int("to")?.ok_or(NodeError::MissingAttribute("to"))?;
@@ -86,7 +86,12 @@ pub(super) fn cast(cx: &mut NodeCx<'_, '_>) -> Results {
     if let Some(range) = SHORT.iter().find(|(short, _)| *short == ty).map(|(_, range)| *range) {
         return Ok(vec![cast_to_short(cx, x, range)?]);
     }
-    if !ty.is_exact() {
+    let element = cx.element(x);
+    if ty == DataType::Bfloat16 && (element.is_float() || element.is_integer()) {
+        let wide = cx.cast(x, ElementType::F32)?;
+        return Ok(vec![cx.unary(UnaryOp::Bfloat16, wide)?]);
+    }
+    if matches!(ty, DataType::Uint32 | DataType::Uint64) {
         let node = cx.name().to_owned();
         cx.warn(Warning::WidenedCast { node, from: ty.name(), to: ty.element().name() });
     }
@@ -183,7 +188,15 @@ fn clip_between(
         let Some(bound) = bound else { continue };
         // A bound of shape [1] would raise the rank of a scalar.
         let bound = cx.reshape(bound, Vec::new())?;
-        y = cx.binary(op, y, bound)?;
+        let limited = cx.binary(op, y, bound)?;
+        // A bound that is NaN bounds nothing.
+        y = match cx.element(bound).is_float() {
+            true => {
+                let is_none = cx.unary(UnaryOp::IsNan, bound)?;
+                cx.emit(Op::Elementwise(ScalarOp::Select), &[is_none, y, limited])?
+            }
+            false => limited,
+        };
     }
     Ok(y)
 }

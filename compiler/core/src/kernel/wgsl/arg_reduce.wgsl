@@ -1,8 +1,13 @@
 // Index of the largest, or with SMALLEST the smallest, element along one coordinate; of equals the first, or with LAST
-// the last. A workgroup makes one slice of the result and combines through workgroup memory.
+// the last. A NaN is found before all else. A workgroup makes one slice of the result and combines through workgroup memory.
 
 var<workgroup> shared_value: array<vec4<SCALAR>, WORKGROUP_X>;
 var<workgroup> shared_index: array<vec4<i32>, WORKGROUP_X>;
+
+// By bits, since a compiler may assume that comparisons of floats never see a NaN.
+fn is_nan(value: vec4<SCALAR>) -> vec4<bool> {
+    return vec4<bool>(IS_FLOAT) & ((bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
 
 // Whether the second of two elements is the one to keep.
 fn wins(value: vec4<SCALAR>, index: vec4<i32>, other: vec4<SCALAR>, other_index: vec4<i32>) -> vec4<bool> {
@@ -10,7 +15,10 @@ fn wins(value: vec4<SCALAR>, index: vec4<i32>, other: vec4<SCALAR>, other_index:
     if SMALLEST { better = other < value; }
     var before = other_index < index;
     if LAST { before = other_index > index; }
-    return better | ((other == value) & before);
+    let none = is_nan(value);
+    let other_none = is_nan(other);
+    let same = (other == value) | (none & other_none);
+    return ((better | other_none) & !none) | (same & before);
 }
 
 fn index_at(at: u32) -> vec4<i32> {

@@ -1,8 +1,6 @@
 // Normalisation over groups of channels, a workgroup for each group: UNIT_SLICES whole slices, or one slice that holds
 // several groups of GROUP_LANES channels. The variance is taken around the mean, in a second pass.
 
-const TINY: f32 = 1.1754944e-38;
-
 var<workgroup> shared_part: array<vec4<f32>, WORKGROUP_X>;
 
 fn live(s: u32, value: vec4<f32>) -> vec4<f32> {
@@ -56,7 +54,7 @@ fn group_norm(
         }
         workgroupBarrier();
     }
-    let factor = inverseSqrt(max(over_lanes(shared_part[0]) / COUNT + EPSILON, vec4<f32>(TINY)));
+    let factor = inverseSqrt(over_lanes(shared_part[0]) / COUNT + EPSILON);
     if unit < SRC_BATCH * UNITS {
         for (var at = local; at < UNIT_SLICES * pixels; at += WORKGROUP_X) {
             let s = first + at / pixels;

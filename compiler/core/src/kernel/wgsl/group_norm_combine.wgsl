@@ -2,14 +2,13 @@
 // merges the moments of all channels and chunks of one channel's group.
 
 const PARTS: u32 = WORKGROUP_X / 4u;
-const TINY: f32 = 1.1754944e-38;
 
 var<workgroup> shared_mean: array<f32, WORKGROUP_X>;
 var<workgroup> shared_squares: array<f32, WORKGROUP_X>;
 var<workgroup> shared_count: array<f32, WORKGROUP_X>;
 
 fn of_lanes(a: f32, b: f32, c: f32, d: f32) -> vec4<f32> {
-    return inverseSqrt(max(vec4<f32>(a, b, c, d) / COUNT + EPSILON, vec4<f32>(TINY)));
+    return inverseSqrt(vec4<f32>(a, b, c, d) / COUNT + EPSILON);
 }
 
 @compute @workgroup_size(WORKGROUP_X, 1, 1)

@@ -1,4 +1,9 @@
 // Adds elements around a tensor: an invocation makes one slice. MODE: 0 constant, 1 edge, 2 reflect, 3 wrap.
+// The constant is given by its bits, since infinities and NaNs have no literal.
+
+fn fill() -> SCALAR {
+    return bitcast<SCALAR>(FILL_BITS);
+}
 
 fn source_of(at: i32, size: u32) -> u32 {
     let last = i32(size) - 1i;
@@ -44,10 +49,10 @@ fn pad(@builtin(global_invocation_id) id: vec3<u32>) {
                 let at_c = i32(min(s * 4u + u_lane, DST_CHANNELS - 1u)) - BEGIN_C;
                 let element = src_scalar(src_b, src_y, src_x, source_of(at_c, SRC_CHANNELS));
                 let fills = MODE == 0u && (beyond || outside(at_c, SRC_CHANNELS));
-                value[u_lane] = select(element, FILL, fills);
+                value[u_lane] = select(element, fill(), fills);
             }
         } else {
-            value = select(src_read(src_b, src_y, src_x, s), vec4<SCALAR>(FILL), MODE == 0u && beyond);
+            value = select(src_read(src_b, src_y, src_x, s), vec4<SCALAR>(fill()), MODE == 0u && beyond);
         }
         dst_write(b, y, x, s, value);
     }

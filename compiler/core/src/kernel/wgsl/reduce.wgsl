@@ -1,21 +1,35 @@
 // Reduction over any coordinates: a workgroup makes one slice of the result and combines through workgroup memory.
 // KIND: 0 sum, 1 mean, 2 maximum, 3 minimum, 4 product, 5 square root of the sum of squares (of
-// floats). LOWEST and HIGHEST are the ends of the element type.
+// floats). LOWEST_BITS and HIGHEST_BITS are those of the ends of the element type: infinities, which have no literal.
 
 var<workgroup> shared_part: array<vec4<SCALAR>, WORKGROUP_X>;
 
 fn neutral() -> SCALAR {
     var value = SCALAR(0);
-    if KIND == 2u { value = LOWEST; }
-    if KIND == 3u { value = HIGHEST; }
+    if KIND == 2u { value = bitcast<SCALAR>(LOWEST_BITS); }
+    if KIND == 3u { value = bitcast<SCALAR>(HIGHEST_BITS); }
     if KIND == 4u { value = SCALAR(1); }
     return value;
 }
 
+// By bits, since a compiler may assume that comparisons of floats never see a NaN.
+fn is_nan(value: vec4<SCALAR>) -> vec4<bool> {
+    return vec4<bool>(IS_FLOAT) & ((bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+
+// The larger and the smaller of two, and NaN where either is one.
+fn larger(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
+    return select(max(a, b), a + b, is_nan(a) | is_nan(b));
+}
+
+fn smaller(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
+    return select(min(a, b), a + b, is_nan(a) | is_nan(b));
+}
+
 fn combine(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
     var value = a + b;
-    if KIND == 2u { value = max(a, b); }
-    if KIND == 3u { value = min(a, b); }
+    if KIND == 2u { value = larger(a, b); }
+    if KIND == 3u { value = smaller(a, b); }
     if KIND == 4u { value = a * b; }
     return value;
 }

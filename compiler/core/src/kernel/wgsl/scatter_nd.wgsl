@@ -4,13 +4,27 @@
 // tuple; LIMIT_* and STRIDE_* are sizes of the indexed axes and their distances in rows. A tuple outside of the source updates
 // nothing.
 
+// By bits, since a compiler may assume that comparisons of floats never see a NaN.
+fn is_nan(value: vec4<SCALAR>) -> vec4<bool> {
+    return vec4<bool>(IS_FLOAT) & ((bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+
+// The larger and the smaller of two, and NaN where either is one.
+fn larger(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
+    return select(max(a, b), a + b, is_nan(a) | is_nan(b));
+}
+
+fn smaller(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
+    return select(min(a, b), a + b, is_nan(a) | is_nan(b));
+}
+
 // What an update makes of an element. UPDATE: 0 replaces it, 1 adds, 2 multiplies, 3 keeps the larger, 4 the smaller.
 fn updated(old: vec4<SCALAR>, fresh: vec4<SCALAR>) -> vec4<SCALAR> {
     var value = fresh;
     if UPDATE == 1u { value = old + fresh; }
     if UPDATE == 2u { value = old * fresh; }
-    if UPDATE == 3u { value = max(old, fresh); }
-    if UPDATE == 4u { value = min(old, fresh); }
+    if UPDATE == 3u { value = larger(old, fresh); }
+    if UPDATE == 4u { value = smaller(old, fresh); }
     return value;
 }
 

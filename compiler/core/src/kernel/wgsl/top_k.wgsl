@@ -1,14 +1,21 @@
-// Indices of the largest (with SMALLEST the smallest) few of a row, in order; of equals the lower index first. A workgroup
-// makes one row: it looks for the best element behind the one that it found last, as often as there are results.
+// Indices of the largest (with SMALLEST the smallest) few of a row, in order; of equals the lower index first. A NaN
+// counts as the largest. A workgroup makes one row: it looks for the best element behind the one that it found last, as often as there are results.
 
 var<workgroup> shared_value: array<SCALAR, WORKGROUP_X>;
 var<workgroup> shared_index: array<i32, WORKGROUP_X>;
 
+// By bits, since a compiler may assume that comparisons of floats never see a NaN.
+fn is_nan(value: SCALAR) -> bool {
+    return IS_FLOAT && (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // Whether an element stands before another in the order asked for.
 fn precedes(value: SCALAR, index: i32, other: SCALAR, other_index: i32) -> bool {
-    var better = value > other;
-    if SMALLEST { better = value < other; }
-    return better || (value == other && index < other_index);
+    let none = is_nan(value);
+    let other_none = is_nan(other);
+    var better = (value > other || none) && !other_none;
+    if SMALLEST { better = (value < other || other_none) && !none; }
+    return better || ((value == other || (none && other_none)) && index < other_index);
 }
 
 @compute @workgroup_size(WORKGROUP_X, 1, 1)

@@ -101,7 +101,7 @@ impl Attention {
                 let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
                 let whole: f64 = weights.iter().sum();
-                let unseen = self.unseen_is_zero && whole.is_nan();
+                let unseen = self.unseen_is_zero && scores.iter().all(|&score| score == f64::NEG_INFINITY);
                 let to = b * y_steps[0] + h * y_steps[1] + row * y_steps[2];
                 let from = shared_b * v_steps[0] + shared_h * v_steps[1];
                 for c in 0..sizes.value_channels as usize {

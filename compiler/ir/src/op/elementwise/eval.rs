@@ -16,8 +16,6 @@ pub(crate) struct Arg<'a> {
     pub(crate) element: ElementType,
 }
 
-type Computed = Result<Buffer, EvalErrorKind>;
-
 impl ScalarOp {
     pub(crate) fn compute(&self, operands: &[&Tensor], shape: &[u64]) -> Result<Raw, EvalErrorKind> {
         let args: Vec<Arg<'_>> = operands
@@ -25,7 +23,7 @@ impl ScalarOp {
             .map(|operand| Arg { buffer: Cow::Owned(spread(operand, shape)), element: operand.element() })
             .collect();
         let count = shape.iter().product::<u64>() as usize;
-        apply(*self, &args, count).map(Raw::Buffer)
+        Ok(Raw::Buffer(apply(*self, &args, count)))
     }
 }
 
@@ -40,14 +38,14 @@ pub(crate) fn spread(operand: &Tensor, shape: &[u64]) -> Buffer {
 }
 
 /// Applies a function to `count` elements. Element types are what inference accepted.
-pub(crate) fn apply(op: ScalarOp, args: &[Arg<'_>], count: usize) -> Computed {
+pub(crate) fn apply(op: ScalarOp, args: &[Arg<'_>], count: usize) -> Buffer {
     let element = args[0].element;
     match (op, args) {
-        (ScalarOp::Unary(op), [a]) => Ok(unary(op, a, element, count)),
+        (ScalarOp::Unary(op), [a]) => unary(op, a, element, count),
         (ScalarOp::Binary(op), [a, b]) => binary(op, &a.buffer, &b.buffer, element, count),
-        (ScalarOp::Clip { min, max }, [a]) => Ok(clip(&a.buffer, min, max, count)),
-        (ScalarOp::Select, [condition, a, b]) => Ok(select(&condition.buffer, &a.buffer, &b.buffer, count)),
-        (ScalarOp::Cast(to), [a]) => Ok(full(a.buffer.cast(to), count)),
+        (ScalarOp::Clip { min, max }, [a]) => clip(&a.buffer, min, max, count),
+        (ScalarOp::Select, [condition, a, b]) => select(&condition.buffer, &a.buffer, &b.buffer, count),
+        (ScalarOp::Cast(to), [a]) => full(a.buffer.cast(to), count),
         _ => unreachable!("inferred: the function has its number of operands"),
     }
 }
@@ -103,6 +101,7 @@ fn unary_real<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Vec<T> {
         UnaryOp::Asinh => each(values, count, f64::asinh),
         UnaryOp::Atan => each(values, count, f64::atan),
         UnaryOp::Atanh => each(values, count, f64::atanh),
+        UnaryOp::Bfloat16 => each(values, count, bfloat16),
         UnaryOp::Ceil => each(values, count, f64::ceil),
         UnaryOp::Cos => each(values, count, f64::cos),
         UnaryOp::Cosh => each(values, count, f64::cosh),
@@ -157,6 +156,7 @@ fn unary_int(op: UnaryOp, value: i64) -> i64 {
         | UnaryOp::Asinh
         | UnaryOp::Atan
         | UnaryOp::Atanh
+        | UnaryOp::Bfloat16
         | UnaryOp::Ceil
         | UnaryOp::Cos
         | UnaryOp::Cosh
@@ -181,11 +181,11 @@ fn unary_int(op: UnaryOp, value: i64) -> i64 {
     }
 }
 
-fn binary(op: BinaryOp, a: &Buffer, b: &Buffer, element: ElementType, count: usize) -> Computed {
+fn binary(op: BinaryOp, a: &Buffer, b: &Buffer, element: ElementType, count: usize) -> Buffer {
     match (a, b) {
-        (Buffer::F32(a), Buffer::F32(b)) => Ok(binary_real(op, a, b, count, Buffer::F32)),
-        (Buffer::F64(a), Buffer::F64(b)) => Ok(binary_real(op, a, b, count, Buffer::F64)),
-        (Buffer::Int(a), Buffer::Int(b)) => binary_int(op, a, b, element, count).map(Buffer::Int),
+        (Buffer::F32(a), Buffer::F32(b)) => binary_real(op, a, b, count, Buffer::F32),
+        (Buffer::F64(a), Buffer::F64(b)) => binary_real(op, a, b, count, Buffer::F64),
+        (Buffer::Int(a), Buffer::Int(b)) => Buffer::Int(binary_int(op, a, b, element, count)),
         _ => unreachable!("inferred: both operands have one type"),
     }
 }
@@ -200,8 +200,8 @@ fn binary_real<T: Real>(op: BinaryOp, a: &[T], b: &[T], count: usize, wrap: fn(V
         BinaryOp::Sub => wrap(zip(a, b, count, |a, b| T::narrow(a.wide() - b.wide()))),
         BinaryOp::Mul => wrap(zip(a, b, count, |a, b| T::narrow(a.wide() * b.wide()))),
         BinaryOp::Div => compute(|a, b| a / b),
-        BinaryOp::Max => compute(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }),
-        BinaryOp::Min => compute(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }),
+        BinaryOp::Max => compute(larger),
+        BinaryOp::Min => compute(smaller),
         BinaryOp::Pow => compute(f64::powf),
         BinaryOp::Rem => compute(|a, b| a % b),
         BinaryOp::Mod => compute(floored_remainder),
@@ -219,23 +219,17 @@ fn binary_real<T: Real>(op: BinaryOp, a: &[T], b: &[T], count: usize, wrap: fn(V
     }
 }
 
-fn binary_int(
-    op: BinaryOp,
-    a: &[i64],
-    b: &[i64],
-    element: ElementType,
-    count: usize,
-) -> Result<Vec<i64>, EvalErrorKind> {
-    let compute = |f: fn(i64, i64) -> i64| Ok(zip(a, b, count, |a, b| wrap(f(a, b), element)));
+fn binary_int(op: BinaryOp, a: &[i64], b: &[i64], element: ElementType, count: usize) -> Vec<i64> {
+    let compute = |f: fn(i64, i64) -> i64| zip(a, b, count, |a, b| wrap(f(a, b), element));
     match op {
         BinaryOp::Add => compute(i64::wrapping_add),
         BinaryOp::Sub => compute(i64::wrapping_sub),
         BinaryOp::Mul => compute(i64::wrapping_mul),
-        BinaryOp::Div | BinaryOp::Rem | BinaryOp::Mod if b.contains(&0) => Err(EvalErrorKind::DivisionByZero),
-        BinaryOp::Div => compute(i64::wrapping_div),
-        BinaryOp::Rem => compute(i64::wrapping_rem),
+        // Division by zero gives zero, as on a device.
+        BinaryOp::Div => compute(|a, b| if b == 0 { 0 } else { a.wrapping_div(b) }),
+        BinaryOp::Rem => compute(|a, b| if b == 0 { 0 } else { a.wrapping_rem(b) }),
         BinaryOp::Mod => compute(|a, b| {
-            let remainder = a.wrapping_rem(b);
+            let remainder = if b == 0 { 0 } else { a.wrapping_rem(b) };
             if remainder != 0 && (remainder < 0) != (b < 0) { remainder + b } else { remainder }
         }),
         BinaryOp::BitAnd => compute(|a, b| a & b),
@@ -245,10 +239,7 @@ fn binary_int(
         BinaryOp::ShiftRight => compute(|a, b| shift_count(b).map_or(a >> 63, |count| a >> count)),
         BinaryOp::Max => compute(i64::max),
         BinaryOp::Min => compute(i64::min),
-        BinaryOp::Pow => {
-            let divides_by_zero = zip(a, b, count, |a, b| a == 0 && b < 0).contains(&true);
-            if divides_by_zero { Err(EvalErrorKind::DivisionByZero) } else { compute(int_power) }
-        }
+        BinaryOp::Pow => compute(int_power),
         BinaryOp::Equal => compute(|a, b| i64::from(a == b)),
         BinaryOp::Less => compute(|a, b| i64::from(a < b)),
         BinaryOp::LessOrEqual => compute(|a, b| i64::from(a <= b)),
@@ -258,6 +249,27 @@ fn binary_int(
         BinaryOp::Or => compute(|a, b| a | b),
         BinaryOp::Xor => compute(|a, b| a ^ b),
     }
+}
+
+/// The larger of two, NaN if either is.
+pub(crate) fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// The smaller of two, NaN if either is.
+pub(crate) fn smaller(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
+/// The bfloat16 next to `value`, of two the even one: the upper half of an f32.
+fn bfloat16(value: f64) -> f64 {
+    let single = value as f32;
+    let bits = single.to_bits();
+    if single.is_nan() {
+        return f64::NAN;
+    }
+    let even = (bits >> 16) & 1;
+    f64::from(f32::from_bits((bits + 0x7fff + even) & 0xffff_0000))
 }
 
 /// The remainder with the sign of the divisor.
@@ -271,7 +283,7 @@ fn shift_count(count: i64) -> Option<u32> {
     u32::try_from(count).ok().filter(|&count| count < i64::BITS)
 }
 
-/// Wraps like repeated multiplication; a negative exponent truncates the reciprocal.
+/// Wraps like repeated multiplication; a negative exponent truncates the reciprocal, which zero has none of: it stays zero.
 fn int_power(base: i64, exponent: i64) -> i64 {
     match u64::try_from(exponent) {
         Err(_) => match base {

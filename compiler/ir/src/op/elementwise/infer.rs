@@ -85,6 +85,7 @@ fn unary_takes(op: UnaryOp, element: ElementType) -> Result<(), InferErrorKind> 
         | UnaryOp::Asinh
         | UnaryOp::Atan
         | UnaryOp::Atanh
+        | UnaryOp::Bfloat16
         | UnaryOp::Ceil
         | UnaryOp::Cos
         | UnaryOp::Cosh

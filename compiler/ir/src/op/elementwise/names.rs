@@ -4,7 +4,7 @@ use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
 
 impl UnaryOp {
     /// Every function of one scalar.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Abs,
         Self::Acos,
         Self::Acosh,
@@ -12,6 +12,7 @@ impl UnaryOp {
         Self::Asinh,
         Self::Atan,
         Self::Atanh,
+        Self::Bfloat16,
         Self::BitNot,
         Self::Ceil,
         Self::Cos,
@@ -27,6 +28,7 @@ impl UnaryOp {
         Self::Log,
         Self::Neg,
         Self::Not,
+        Self::Reciprocal,
         Self::Reciprocal,
         Self::Relu,
         Self::Round,
@@ -51,6 +53,7 @@ impl UnaryOp {
             Self::Asinh => "asinh",
             Self::Atan => "atan",
             Self::Atanh => "atanh",
+            Self::Bfloat16 => "bfloat16",
             Self::BitNot => "bit_not",
             Self::Ceil => "ceil",
             Self::Cos => "cos",
