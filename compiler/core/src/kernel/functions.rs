@@ -351,7 +351,7 @@ fn remainder(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
         let unit = bitcast<vec4<f32>>(bitcast<vec4<u32>>(size) + (shift << vec4<u32>(23u)));
         let raw = fma(floor(rest / unit), -unit, rest);
         let raised = select(raw, raw + unit, raw < vec4<f32>(0.0f));
-        rest = select(raised, raised - unit, raised >= unit);
+        rest = select(rest, select(raised, raised - unit, raised >= unit), rest >= size);
     }
     let signed = bitcast<vec4<f32>>(bitcast<vec4<u32>>(rest) | (bitcast<vec4<u32>>(a) & vec4<u32>(0x80000000u)));
     let has_none = (bitcast<vec4<u32>>(size) - vec4<u32>(1u) >= vec4<u32>(0x7f800000u))
