@@ -25,7 +25,7 @@ impl Sequence {
 }
 
 /// Seeded inputs: floats around zero with a few large ones, integers 0 to 2, alternating truth values.
-pub fn inputs(graph: &Graph, precision: Precision) -> Vec<Tensor> {
+pub(crate) fn inputs(graph: &Graph, precision: Precision) -> Vec<Tensor> {
     let mut sequence = Sequence::new();
     of_each(graph, |element, shape, count| match element {
         ElementType::I64 => Tensor::from_i64(shape, &(0..count as i64).map(|n| n % 3).collect::<Vec<_>>()),
@@ -70,7 +70,7 @@ const SPECIAL_FLOATS: [f32; 20] = [
 
 /// Inputs with special values among plain ones: every third float, and the ends of the narrow integers and of i32. 64-bit
 /// integers are indices more often than not, so they stay small.
-pub fn special_inputs(graph: &Graph) -> Vec<Tensor> {
+pub(crate) fn special_inputs(graph: &Graph) -> Vec<Tensor> {
     let mut sequence = Sequence::new();
     of_each(graph, |element, shape, count| {
         let mut pick = |from: &[f64], plain: f64| match sequence.bits() % 3 {

@@ -139,11 +139,16 @@ fn power(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     let is_inverse = y < vec4<f32>(0.0f);
     let by_squares = is_whole & (exponent_bits <= vec4<u32>(0x42fe0000u))
         & (!is_inverse | (bitcast<vec4<u32>>(product) >= vec4<u32>(0x00800000u)));
-    let raised = select(exp2(y * log2(size)), select(product, 1.0f / product, is_inverse), by_squares);
+    let by_logarithm = select(exp2(y * log2(size)), select(product, 1.0f / product, is_inverse), by_squares);
+    // Not every device has logarithms of zero and infinity.
+    let size_bits = bitcast<vec4<u32>>(size);
+    let is_zero = size_bits == vec4<u32>(0u);
+    let is_end = (is_zero | (size_bits == vec4<u32>(0x7f800000u))) & (exponent_bits <= vec4<u32>(0x7f800000u));
+    let end = select(vec4<f32>(0.0f), vec4<f32>(bitcast<f32>(0x7f800000u)), is_zero == is_inverse);
+    let raised = select(by_logarithm, end, is_end);
     let is_negative = (bitcast<vec4<u32>>(x) >> vec4<u32>(31u)) != vec4<u32>(0u);
     let signed = select(raised, -raised, is_negative & (fract(0.5f * y) == vec4<f32>(0.5f)));
-    let size_bits = bitcast<vec4<u32>>(size);
-    let has_none = is_negative & !is_whole & (size_bits != vec4<u32>(0u)) & (size_bits < vec4<u32>(0x7f800000u));
+    let has_none = is_negative & !is_whole & !is_zero & (size_bits < vec4<u32>(0x7f800000u));
     let value = select(signed, vec4<f32>(bitcast<f32>(0x7fc00000u)), has_none);
     // Minus one, too, has infinite powers of one.
     let is_one = (exponent_bits == vec4<u32>(0u)) | (bitcast<vec4<u32>>(x) == vec4<u32>(0x3f800000u))
@@ -339,17 +344,20 @@ fn inverse_hyperbolic_tangent(x: vec4<f32>) -> vec4<f32> {
 }
 ";
 
-/// The sign of `a`. Long division, 20 bits of the quotient a round, and the exponents of f32 are 277 apart at most. A
-/// quotient may be rounded to a neighbour, which the remainder then shows. Of NaN, infinities and by zero there is none.
+/// The sign of `a`. Long division, 11 bits of the quotient a round, and the exponents of f32 are 277 apart at most: its products
+/// with the halves of the divisor's 24 bits are exact, whether or not a device fuses them. A quotient may be rounded to a
+/// neighbour, which the remainder then shows. Of NaN, infinities and by zero there is none.
 const REMAINDER: &str = "\
 fn remainder(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let size = abs(b);
     var rest = abs(a);
-    for (var part = 0u; part < 15u && any(rest >= size); part++) {
+    for (var part = 0u; part < 27u && any(rest >= size); part++) {
         let apart = vec4<i32>(bitcast<vec4<u32>>(rest) >> vec4<u32>(23u)) - vec4<i32>(bitcast<vec4<u32>>(size) >> vec4<u32>(23u));
-        let shift = vec4<u32>(max(apart - vec4<i32>(20i), vec4<i32>(0i)));
+        let shift = vec4<u32>(max(apart - vec4<i32>(10i), vec4<i32>(0i)));
         let unit = bitcast<vec4<f32>>(bitcast<vec4<u32>>(size) + (shift << vec4<u32>(23u)));
-        let raw = fma(floor(rest / unit), -unit, rest);
+        let coarse = bitcast<vec4<f32>>(bitcast<vec4<u32>>(unit) & vec4<u32>(0xfffff000u));
+        let quotient = floor(rest / unit);
+        let raw = (rest - quotient * coarse) - quotient * (unit - coarse);
         let raised = select(raw, raw + unit, raw < vec4<f32>(0.0f));
         rest = select(rest, select(raised, raised - unit, raised >= unit), rest >= size);
     }

@@ -229,6 +229,7 @@ fn after(op: ScalarOp, args: &[Arg]) -> Facts {
         ScalarOp::Unary(op) => match op {
             UnaryOp::Exp | UnaryOp::Expm1 | UnaryOp::Cosh | UnaryOp::Sinh => grown,
             UnaryOp::Abs
+            | UnaryOp::Bfloat16
             | UnaryOp::Neg
             | UnaryOp::Relu
             | UnaryOp::Ceil

@@ -146,7 +146,7 @@ pub(super) fn clip(cx: &mut NodeCx<'_, '_>) -> Results {
         (bound(cx.attributes.float("min")?), bound(cx.attributes.float("max")?))
     } else {
         let (min, max) = (cx.optional(1), cx.optional(2));
-        match (constant_bound(cx, min), constant_bound(cx, max)) {
+        match (constant_bound(cx, min, -1.0), constant_bound(cx, max, 1.0)) {
             (Some(lower), Some(upper)) if lower.is_none() || upper.is_none() || lower <= upper => {
                 (lower, upper)
             }
@@ -168,13 +168,18 @@ pub(super) fn clip(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Clip { min, max }), &[x])?])
 }
 
-/// The value of an absent or constant bound, when f64 holds it exactly and it is a number.
-fn constant_bound(cx: &NodeCx<'_, '_>, bound: Option<ValueId>) -> Option<Option<f64>> {
+/// The value of an absent or constant bound, when f64 holds it exactly. A NaN bounds nothing, and neither does an end of int64
+/// on the `side` of it, which exporters write for a bound that is not given.
+fn constant_bound(cx: &NodeCx<'_, '_>, bound: Option<ValueId>, side: f64) -> Option<Option<f64>> {
     const EXACT: f64 = (1u64 << 53) as f64;
+    const END: f64 = (1u64 << 63) as f64;
     let Some(bound) = bound else { return Some(None) };
     let value = cx.constant_scalar(bound)?;
-    let exact = cx.element(bound).is_float() && !value.is_nan() || value.abs() < EXACT;
-    exact.then_some(Some(value))
+    let is_float = cx.element(bound).is_float();
+    if value.is_nan() || !is_float && value * side >= END {
+        return Some(None);
+    }
+    (is_float || value.abs() < EXACT).then_some(Some(value))
 }
 
 fn clip_between(

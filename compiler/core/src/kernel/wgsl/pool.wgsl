@@ -10,9 +10,10 @@ fn lowest() -> vec4<f32> {
     return vec4<f32>(bitcast<f32>(LOWEST_BITS));
 }
 
-// Of what is not negative. The logarithm of zero is minus infinity, of which the exponential is zero.
+// Of what is not negative. Zero, infinity and NaN are their own powers.
 fn power(value: vec4<f32>, exponent: f32) -> vec4<f32> {
-    return exp2(log2(value) * exponent);
+    let is_own = bitcast<vec4<u32>>(value) - vec4<u32>(1u) >= vec4<u32>(INFINITY - 1u);
+    return select(exp2(log2(value) * exponent), value, is_own);
 }
 
 fn term(value: vec4<f32>) -> vec4<f32> {

@@ -47,7 +47,8 @@ fn pads_add_to_any_axis() {
     refused("%x: f32[3]\n%1 = pad_reflect %x {pads=[3,0]}", "at least 4 on axis 0");
     refused("%x: f32[0]\n%1 = pad_edge %x {pads=[1,0]}", "at least 1 on axis 0");
     refused("%x: i64[3]\n%1 = pad %x {pads=[1,0], value=0.5}", "a number that i64 holds");
-    refused("%x: f32[3]\n%1 = pad %x {pads=[1,0], value=nan}", "a number that f32 holds");
+    refused("%x: i64[3]\n%1 = pad %x {pads=[1,0], value=nan}", "a number that i64 holds");
+    assert_eq!(inferred("%x: f32[3]\n%1 = pad %x {pads=[1,0], value=nan}"), "f32[4]");
 }
 
 #[test]
