@@ -130,10 +130,10 @@ impl Formulas {
                 let erf = self.call("erf", &scaled);
                 format!("0.5f * {a} * (1.0f + {erf})")
             }
-            // sqrt(2 / pi); tanh is flat beyond 10, and some drivers overflow there. The factor in front keeps a NaN.
-            UnaryOp::Gelu(GeluKind::Tanh) => format!(
-                "0.5f * {a} * (1.0f + tanh(clamp(0.7978846f * ({a} + 0.044715f * {a} * {a} * {a}), vec4<f32>(-10.0f), vec4<f32>(10.0f))))"
-            ),
+            // (1 + tanh u) / 2 is 1 / (1 + exp(-2 u)), which keeps its digits where tanh is next to -1; 2 sqrt(2 / pi).
+            UnaryOp::Gelu(GeluKind::Tanh) => {
+                format!("{a} / (1.0f + exp(-1.5957691f * ({a} + 0.044715f * {a} * {a} * {a})))")
+            }
             UnaryOp::IsInf => format!("{} == {INFINITY}", magnitude_bits(a)),
             UnaryOp::IsNan => is_nan(a),
             UnaryOp::Log => format!("log({a})"),
@@ -210,7 +210,6 @@ impl Formulas {
     /// Small constant exponents are products, which are exact where the result is.
     fn power(&mut self, a: &str, exponent: &Arg) -> String {
         match exponent.constant {
-            Some(0.0) => constant(1.0, Kind::Float),
             Some(1.0) => a.to_owned(),
             Some(2.0) => format!("{a} * {a}"),
             Some(3.0) => format!("{a} * {a} * {a}"),
