@@ -67,6 +67,7 @@ fn unary(op: UnaryOp, x: Interval) -> Interval {
         | UnaryOp::Silu
         | UnaryOp::Sinh
         | UnaryOp::Softplus
+        | UnaryOp::Bfloat16
         | UnaryOp::Tan => Interval::ALL,
     }
 }
