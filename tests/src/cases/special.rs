@@ -1,7 +1,7 @@
 //! What each function makes of NaNs, infinities, zeros of both signs, the ends of types and ties. These cases also run with
 //! such values among their inputs.
 
-use super::{Case, case, golden};
+use super::{Case, case};
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
         "%h: f16[5,9]\n@k: f32[] = 0.0078125\n%x = cast %h {to=f32}\n%y = mul %x, @k\n%1 = sin %y\n%2 = cos %y\n%3 = tan %y\n%4 = asin %x\n%5 = acos %x\n\
          %6 = atan %x\nreturn %1, %2, %3, %4, %5, %6",
     ),
-    golden(
+    case(
         "special/relu-and-clip",
         "%x: f32[5,8]\n@w: f32[8,8] = random(1)\n%1 = matmul %x, @w epilogue(relu; clip {max=6.0})\nreturn %1",
     ),
@@ -48,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
          %5 = greater_or_equal %x, %x\n%6 = is_nan %x\n%7 = is_inf %x\n%8 = cast %x {to=bool}\n%9 = equal %x, %x epilogue(not)\n\
          return %1, %2, %3, %4, %5, %6, %7, %8, %9",
     ),
-    golden(
+    case(
         "special/casts",
         "%x: f32[5,9]\n@big: f32[] = 65536.0\n%1 = mul %x, @big epilogue(cast {to=i32})\n%2 = cast %x {to=u8} epilogue(cast {to=f32})\n\
          %3 = cast %x {to=i8} epilogue(cast {to=f32})\n%4 = cast %x {to=f16} epilogue(cast {to=i32})\n\
@@ -75,7 +75,7 @@ pub(super) const CASES: &[Case] = &[
          %7 = pow %x, @m2\n%8 = pow %x, @half\n%9 = pow %x, @third\n%10 = pow %x, @odd\n%11 = pow %x, %y\n%12 = pow @e1, %x\n\
          return %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12",
     ),
-    golden(
+    case(
         "special/powers-of-integers-in-floats",
         "%i: i32[2,6]\n@e: f32[6] = [4.0, 3.0, 4.0, 3.0, 5.0, 7.0]\n@b: i32[6] = [3, 5, 7, 11, 10, 9]\n%1 = add %i, @b\n%2 = cast %1 {to=f32}\n\
          %3 = pow %2, @e epilogue(cast {to=i32})\nreturn %3",
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
         "%g: f16[5,9]\n%h: f16[5,9]\n@big: f32[] = 1e30\n@seven: f32[] = 7.0\n%x = cast %g {to=f32}\n%y = cast %h {to=f32}\n%1 = rem %x, %y\n%2 = mod %x, %y\n\
          %4 = mul %x, @big epilogue(rem @seven)\n%5 = mul %x, @big epilogue(rem %y)\nreturn %1, %2, %4, %5",
     ),
-    golden(
+    case(
         "special/integers",
         "%i: i32[5,9]\n%j: i32[5,9]\n%1 = div %i, %j\n%2 = rem %i, %j\n%3 = mod %i, %j\n%4 = clip %i {min=-2147483648.0, max=5.0}\n\
          %5 = max %i, %j\n%6 = mul %i, %j\n%7 = neg %i\n%8 = sign %i\nreturn %1, %2, %3, %4, %5, %6, %7, %8",
@@ -96,12 +96,12 @@ pub(super) const CASES: &[Case] = &[
          %4 = reduce_sum %x {axes=[1]}\n%5 = reduce_mean %x {axes=[2]}\n%6 = reduce_prod %x {axes=[2]}\n%7 = reduce_l2 %x {axes=[2]}\n\
          return %1, %2, %3, %4, %5, %6, %7",
     ),
-    golden(
+    case(
         "special/rows-of-minus-infinity",
         "%x: f32[3,5]\n@low: f32[3,1] = [-inf, 0.0, nan]\n%1 = add %x, @low\n%2 = reduce_max %1 {axes=[1]}\n%3 = is_inf %2\n%4 = softmax %1 {axis=1}\n\
          %5 = softmax %1 {axis=0}\nreturn %2, %3, %4, %5",
     ),
-    golden(
+    case(
         "special/pools",
         "%x: f32[1,3,6,7]\n%m: bool[1,3,6,7]\n@low: f32[] = -inf\n%y = select %m, %x, @low\n\
          %1 = pool_max %x {kernel=[2,2], strides=[2,2]}\n%2 = pool_max %y {kernel=[1,3], pads=[0,1,0,1]}\n\
@@ -116,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
         "special/pads-and-pools",
         "%x: f32[1,3,4,4]\n%1 = pad %x {pads=[0,0,2,2,0,0,0,0], value=-inf}\n%2 = pool_max %1 {kernel=[2,2], strides=[2,2]}\nreturn %2",
     ),
-    golden(
+    case(
         "special/arguments",
         "%x: f32[4,9]\n%1 = arg_max %x {axis=1}\n%2 = arg_min %x {axis=1}\n%3 = arg_max %x {axis=0}\n%4 = arg_max %x {axis=1, last=true}\n\
          %5 = top_k %x {k=4, largest=true}\n%6 = top_k %x {k=4}\nreturn %1, %2, %3, %4, %5, %6",
@@ -141,7 +141,7 @@ pub(super) const CASES: &[Case] = &[
          %3 = attention %t, %t, %p\nreturn %1, %2, %3",
     ),
     // Truth values that are stored, moved and read again.
-    golden(
+    case(
         "special/moved-truths",
         "%m: bool[3,1]\n%n: bool[1,5]\n%o: bool[]\n%1 = expand %m {shape=[3,5]}\n%2 = expand %n {shape=[3,5]}\n%3 = expand %o {shape=[2,3]}\n\
          %4 = concat %1, %2 {axis=1}\n%5 = slice %4 {axes=[1], starts=[1], counts=[7]}\n%6 = and %1, %2\nreturn %3, %5, %6",
