@@ -148,7 +148,8 @@ fn power(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     let raised = select(by_logarithm, end, is_end);
     let is_negative = (bitcast<vec4<u32>>(x) >> vec4<u32>(31u)) != vec4<u32>(0u);
     let signed = select(raised, -raised, is_negative & (fract(0.5f * y) == vec4<f32>(0.5f)));
-    let has_none = is_negative & !is_whole & !is_zero & (size_bits < vec4<u32>(0x7f800000u));
+    let broken = is_negative & !is_whole & !is_zero & (size_bits < vec4<u32>(0x7f800000u));
+    let has_none = broken | (max(size_bits, exponent_bits) > vec4<u32>(0x7f800000u));
     let value = select(signed, vec4<f32>(bitcast<f32>(0x7fc00000u)), has_none);
     // Minus one, too, has infinite powers of one.
     let is_one = (exponent_bits == vec4<u32>(0u)) | (bitcast<vec4<u32>>(x) == vec4<u32>(0x3f800000u))
