@@ -236,7 +236,7 @@ impl CliError {
     /// A bundle of driftc's own that cannot be written or read back.
     pub fn emitted(source: BundleError) -> Self {
         match source {
-            BundleError::Io { .. } => Self::Bundle(source),
+            BundleError::Io { .. } | BundleError::OutOfMemory { .. } => Self::Bundle(source),
             source => Self::Emitted(source),
         }
     }

@@ -1,6 +1,6 @@
 //! Files of others: what is no file, names that act on a terminal, and a system that gives no threads.
 
-use crate::build::{FLOAT, Model, Place, scaled, told, words};
+use crate::build::{FLOAT, Model, Place, scaled, scaled_data, told, words};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -79,4 +79,24 @@ fn names_reach_no_terminal_raw() {
     place.fine("inspect model.drift --html page.html");
     let page = std::fs::read_to_string(place.path("page.html")).unwrap();
     assert!(!page.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{200b}']));
+}
+
+#[test]
+fn without_threads_the_work_is_done_all_the_same() {
+    let place = Place::new();
+    place.file("model/model.onnx", scaled().bytes());
+    scaled_data(&place, "model/test_data_set_0", "pb");
+    for line in [
+        "model/model.onnx --target vulkan,metal,webgpu,opencl",
+        "run model.drift",
+        "verify model --target vulkan",
+        "verify model.drift --data model",
+        "bench model.drift --iterations 1",
+        "explain model/model.onnx --target vulkan",
+    ] {
+        // No thread of the standard library can have so large a stack.
+        let done =
+            place.driftc(words(line)).env("RUST_MIN_STACK", (1_u64 << 60).to_string()).output().unwrap();
+        assert!(done.status.success(), "driftc {line}: {}", told(&done));
+    }
 }
