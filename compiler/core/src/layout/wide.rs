@@ -249,7 +249,7 @@ fn after(op: ScalarOp, args: &[Arg]) -> Facts {
             }
             BinaryOp::Div if args[1].facts.grown || args[1].facts.bounded => in_range,
             BinaryOp::Pow => match args[1].constant {
-                Some(exponent) if exponent == 1.0 => all,
+                Some(1.0) => all,
                 Some(exponent) if (0.0..1.0).contains(&exponent) => in_range,
                 _ => grown,
             },

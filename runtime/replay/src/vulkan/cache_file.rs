@@ -118,7 +118,8 @@ fn private(builder: &mut fs::DirBuilder) -> &mut fs::DirBuilder {
     builder.recursive(true)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 

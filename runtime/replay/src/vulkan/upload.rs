@@ -27,6 +27,9 @@ const STAGING_BYTES: u64 = 8 << 20;
 /// Largest buffer that several blobs share. Larger ones are harder to place, and gain nothing.
 const SHARED_BYTES: u64 = 1 << 30;
 
+/// Fills a slice with the bytes from an offset on.
+type Read<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> Result<(), BundleError>;
+
 /// Weights on the device.
 pub(crate) struct Weights {
     pub(crate) buffers: Vec<Buffer>,
@@ -218,7 +221,7 @@ impl Staging {
     /// offset of these.
     fn fill(
         &mut self,
-        read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), BundleError>,
+        read: Read<'_>,
         image: vk::Image,
         object: &TextureObject,
     ) -> Result<(), RuntimeError> {
@@ -387,7 +390,7 @@ mod tests {
             profiles: Vec::new(),
         };
         let mut writer = BundleWriter::new(provenance);
-        writer.add_weight("w", bytes.to_vec()).unwrap();
+        writer.add_weight("w", bytes).unwrap();
         Bundle::from_bytes(writer.to_bytes().unwrap()).unwrap()
     }
 
