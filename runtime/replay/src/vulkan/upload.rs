@@ -219,12 +219,7 @@ impl Staging {
 
     /// Fills a texture of weights: rows of texels without gaps, then layers. `read` fills a slice with what lies at an
     /// offset of these.
-    fn fill(
-        &mut self,
-        read: Read<'_>,
-        image: vk::Image,
-        object: &TextureObject,
-    ) -> Result<(), RuntimeError> {
+    fn fill(&mut self, read: Read<'_>, image: vk::Image, object: &TextureObject) -> Result<(), RuntimeError> {
         let [width, height, layers] = object.extent_px;
         let row_bytes = u64::from(width) * object.element.texel_bytes();
         let part_rows = (STAGING_BYTES / row_bytes).clamp(1, height.into()) as u32;
