@@ -162,7 +162,7 @@ pub enum RuntimeError {
     },
     /// The device did not finish in time.
     #[error(
-        "the device did not finish within {} s; allow more with `LoadOptions::timeout`, or `load_timeout` for a load",
+        "the device did not finish within {} s; allow more with `LoadOptions::timeout` or `load_timeout` (`--timeout`)",
         after.as_secs_f32()
     )]
     Timeout {
