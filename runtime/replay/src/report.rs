@@ -11,7 +11,7 @@ use drift_bundle::manifest::Requirement;
 #[non_exhaustive]
 pub enum DeclineReason {
     /// A predicate of the variant does not hold.
-    #[error("needs {requirement:?}, the device has {available}")]
+    #[error("needs {requirement:?}, the device has {available}{}", way_out(requirement))]
     Requires {
         /// The predicate.
         requirement: Requirement,
@@ -47,6 +47,14 @@ pub enum DeclineReason {
         /// Allowed.
         available: u64,
     },
+}
+
+/// What can be done about a predicate that does not hold.
+fn way_out(requirement: &Requirement) -> &'static str {
+    match requirement {
+        Requirement::Vendor(_) => " (`LoadOptions::any_vendor`, `--any-vendor`, waives that)",
+        _ => "",
+    }
 }
 
 /// A variant that was passed over.

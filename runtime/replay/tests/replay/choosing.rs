@@ -141,6 +141,7 @@ fn a_variant_for_other_vendors_runs_only_where_that_is_waived() {
         let bundle = program.bundle();
         let error = device.load(&bundle).unwrap_err();
         assert!(matches!(error, RuntimeError::NoVariant { .. }), "{error}");
+        assert!(error.to_string().contains("--any-vendor"), "{error}");
         let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
         let mut session = device.load_with(&bundle, &options).unwrap();
         session.write("x", &[1.0_f32, 2.0, -3.0]).unwrap();
