@@ -151,9 +151,15 @@ pub(super) fn global_average_pool(cx: &mut NodeCx<'_, '_>) -> Results {
     global_pool(cx, ReduceKind::Mean)
 }
 
-/// GlobalMaxPool.
+/// GlobalMaxPool. ONNX names no result for a channel of nothing but minus infinity; onnxruntime's f32 kernel has the lowest
+/// finite number there, and so has this.
 pub(super) fn global_max_pool(cx: &mut NodeCx<'_, '_>) -> Results {
-    global_pool(cx, ReduceKind::Max)
+    let most = global_pool(cx, ReduceKind::Max)?;
+    if cx.element(most[0]) != ElementType::F32 {
+        return Ok(most);
+    }
+    let clip = ScalarOp::Clip { min: f64::from(f32::MIN), max: f64::INFINITY };
+    Ok(vec![cx.emit(Op::Elementwise(clip), &most)?])
 }
 
 /// LayerNormalization, since 17. Statistics are always computed in f32, which is what `stash_type` 1 asks for; the mean and the

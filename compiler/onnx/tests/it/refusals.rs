@@ -206,7 +206,7 @@ fn a_branch_on_data_is_unsupported_and_named() {
     check(
         &model,
         "1 of the model's nodes cannot be compiled:\n  `y` (If): its condition is not constant; fixing free \
-         dimensions with --dim may make it so",
+         dimensions with --dim, or an input with --bind, may make it so",
     );
 }
 
