@@ -5,7 +5,7 @@ use super::choices::Random;
 use super::generate::Case;
 use drift_ir::eval::{EvalError, Limits, eval_node};
 use drift_ir::op::{BinaryOp, PoolKind, ReduceKind, ScalarOp, Step, UnaryOp};
-use drift_ir::{ElementType, Graph, Node, Op, Tensor, ValueId};
+use drift_ir::{ElementType, Graph, Node, NodeId, Op, Tensor, ValueId};
 use std::collections::BTreeMap;
 
 /// Results of the runs: the first without noise. Each holds the elements of each output.
@@ -60,11 +60,15 @@ fn run(
     random: &mut Random,
 ) -> Result<Vec<Vec<f64>>, EvalError> {
     let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::new();
+    // The length of a range is a matter of its bounds to the last bit.
+    let is_range = |id: &NodeId| matches!(graph.node(*id).op, Op::Range(_));
+    let bounds: Vec<ValueId> =
+        graph.nodes().filter(is_range).flat_map(|id| graph.node(id).operands()).collect();
     let given = graph.inputs().iter().copied().zip(inputs);
     let constants = graph.values().filter_map(|(id, _)| Some((id, graph.constant(id)?)));
     for (id, tensor) in given.chain(constants) {
         // Inputs that are stored as f32 are what they are; constants may be combined with others, and rounded again.
-        let exact = !noise.halves && graph.constant(id).is_none();
+        let exact = bounds.contains(&id) || (!noise.halves && graph.constant(id).is_none());
         let stored = if exact { 0.0 } else { noise.level(tensor.element()) / noise.scale.max(1.0) };
         values.insert(id, noisy(promoted(tensor), stored, random));
     }
