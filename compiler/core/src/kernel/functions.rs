@@ -463,6 +463,16 @@ mod tests {
     }
 
     #[test]
+    fn no_kernel_declares_a_function_of_these_names() {
+        for kernel in crate::kernel::ALL {
+            for function in FUNCTIONS {
+                let declaration = format!("fn {}(", function.name);
+                assert!(!kernel.text.contains(&declaration), "{}: {declaration}", kernel.name);
+            }
+        }
+    }
+
+    #[test]
     fn a_function_brings_its_callees() {
         assert_eq!(texts(&["softplus"]), [LOG1P, SOFTPLUS]);
         assert!(texts(&[]).is_empty());

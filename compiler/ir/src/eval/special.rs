@@ -112,7 +112,7 @@ fn ops_over_rows() {
     ];
     for (op, expected) in rows {
         let text = format!(
-            "@x: f32[3,3] = [1, nan, 3, -inf, -inf, -inf, inf, 1, 2]\n@i: i64[1,2] = [1, 2]\n@u: f32[1,2] = [5, nan]\n%1 = {op}\nreturn %1"
+            "@x: f32[3,3] = [1, nan, 3, -inf, -inf, -inf, inf, 1, 2]\n@i: i64[3,2] = [1, 2, 0, 0, 0, 0]\n@u: f32[3,2] = [5, nan, -inf, -inf, -inf, -inf]\n%1 = {op}\nreturn %1"
         );
         same(&eval(&text), expected, op);
     }

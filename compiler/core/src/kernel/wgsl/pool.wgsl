@@ -11,7 +11,7 @@ fn lowest() -> vec4<f32> {
 }
 
 // Of what is not negative. Zero, infinity and NaN are their own powers.
-fn power(value: vec4<f32>, exponent: f32) -> vec4<f32> {
+fn lifted(value: vec4<f32>, exponent: f32) -> vec4<f32> {
     let is_own = bitcast<vec4<u32>>(value) - vec4<u32>(1u) >= vec4<u32>(INFINITY - 1u);
     return select(exp2(log2(value) * exponent), value, is_own);
 }
@@ -21,7 +21,7 @@ fn term(value: vec4<f32>) -> vec4<f32> {
     if KIND == 2u {
         result = abs(value);
         if P == 2u { result = value * value; }
-        if P > 2u { result = power(abs(value), f32(P)); }
+        if P > 2u { result = lifted(abs(value), f32(P)); }
     }
     return result;
 }
@@ -31,7 +31,7 @@ fn finished(sum: vec4<f32>, seen: vec4<u32>, count: f32) -> vec4<f32> {
     if KIND == 0u { result = select(sum, bitcast<vec4<f32>>(seen), seen > vec4<u32>(INFINITY)); }
     if KIND == 1u { result = sum / count; }
     if KIND == 2u && P == 2u { result = sqrt(sum); }
-    if KIND == 2u && P > 2u { result = power(sum, 1.0 / f32(P)); }
+    if KIND == 2u && P > 2u { result = lifted(sum, 1.0 / f32(P)); }
     return result;
 }
 
