@@ -20,7 +20,7 @@ pub use bindings::{BindingIndex, BindingKind};
 pub use error::EmitError;
 pub use features::{Feature, features};
 #[cfg(feature = "spirv-tools")]
-pub use spirv::disassemble;
+pub use spirv::{assemble, disassemble, validate_words};
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,11 +1,13 @@
 //! Conformance suite, whole-program tests and tidy checks: the one crate that sees everything.
 //!
 //! [`cases`] is the list of kernels to be proved; [`conformance`] runs a case on a device and in the evaluator and
-//! compares; [`graphs`] does so with random graphs. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
+//! compares; [`graphs`] does so with random graphs. [`mutants`] damages bundles in known ways and counts how far they
+//! come. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
 
 pub mod cases;
 pub mod chromium;
 pub mod conformance;
 pub mod graphs;
 mod inputs;
+pub mod mutants;
 pub mod opencl;

@@ -1,10 +1,10 @@
 //! The command line as a whole: good input gives results, bad input gives a message and exit code 2, and nothing panics.
 
-use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, Entry, HostElement, IoBinding, IoTensor, MemoryReport,
     Provenance, Resource, Shader, Target, Variant,
 };
+use drift_bundle::{BundleWriter, stub};
 use driftc::Console;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -510,7 +510,7 @@ fn copying_bundle(target: Target) -> Vec<u8> {
         subgroup_size: None,
         bindings: vec![slot(0, false), slot(1, true)],
     };
-    let shader = writer.add_shader(shader, b"kernel void main0() {}");
+    let shader = writer.add_shader(shader.clone(), &stub::code(&shader));
     let dispatch = Dispatch {
         name: "copy".to_owned(),
         shader,

@@ -250,11 +250,11 @@ pub fn requirement_text(requirement: &Requirement) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drift_bundle::BundleWriter;
     use drift_bundle::manifest::{
         BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, MemoryReport,
         Provenance, Shader, Target,
     };
+    use drift_bundle::{BundleWriter, stub};
 
     /// `y = x + w`, twice over: two dispatches of one shader, and a weight that both read.
     fn bundle() -> Bundle {
@@ -284,7 +284,7 @@ mod tests {
             subgroup_size: None,
             bindings: vec![slot(0, 0, false), slot(0, 1, true), slot(1, 0, false)],
         };
-        let shader = writer.add_shader(shader, b"// nothing is run here");
+        let shader = writer.add_shader(shader.clone(), &stub::code(&shader));
         let dispatch = |from, to| Dispatch {
             name: format!("add_{to}: add"),
             shader,

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::manifest::{DeviceElement, HostElement, Target, TextureKind};
+use crate::code::ShaderFlaw;
+use crate::manifest::{DeviceElement, HostElement, Requirement, Target, TextureKind};
 
 /// A part of the file with its own hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,12 +211,17 @@ pub enum Flaw {
         /// Cap.
         most: u64,
     },
-    /// Binary shader code that is not SPIR-V.
-    #[error("code is not SPIR-V: it must be whole 32-bit words that begin with 0x07230203")]
-    NotSpirv,
-    /// Text shader code that is not text.
-    #[error("code is not UTF-8 text")]
-    NotText,
+    /// A shader's code by itself, or against the manifest.
+    #[error(transparent)]
+    Shader(#[from] ShaderFlaw),
+    /// A shader that needs more of a device than its variant requires.
+    #[error("the code of shader `{shader}` needs {needed:?}, which the variant does not require")]
+    NotRequired {
+        /// The shader.
+        shader: String,
+        /// What is missing.
+        needed: Requirement,
+    },
     /// Two slots of a shader at one place.
     #[error("group {group} binding {binding} is declared twice")]
     SlotTwice {

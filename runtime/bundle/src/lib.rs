@@ -5,21 +5,27 @@
 //! its manifest says. The bytes are described in `docs/bundle-format.md`. What a *device* can do is checked
 //! by the runtime.
 
+mod code;
 mod error;
 mod format;
 pub mod manifest;
 mod map;
 mod reader;
 mod source;
+mod spirv;
+#[cfg(feature = "stub")]
+pub mod stub;
 mod threads;
 mod validate;
 mod weight_reader;
 mod weights;
 mod writer;
 
+pub use code::ShaderFlaw;
 pub use error::{BundleError, Flaw, Section};
 pub use format::{ALIGNMENT_BYTES, FORMAT_VERSION, MAGIC};
 pub use reader::Bundle;
+pub use spirv::SpirvFlaw;
 pub use threads::on_several;
 pub use validate::{SectionBytes, limits, validate};
 pub use weight_reader::WeightReader;

@@ -196,7 +196,7 @@ fn ranges(place: &str, shader: &Shader, dispatch: &Dispatch, limits: &DeviceLimi
 #[cfg(test)]
 mod tests {
     use drift_bundle::manifest::*;
-    use drift_bundle::{Bundle, BundleWriter};
+    use drift_bundle::{Bundle, BundleWriter, stub};
 
     use super::*;
     use crate::info::SubgroupFeatures;
@@ -208,7 +208,7 @@ mod tests {
             (BindingKind::StorageBuffer { min_bytes: 4 }, false, Resource::Arena { offset: 0, size: 300 }),
             (BindingKind::StorageBuffer { min_bytes: 4 }, true, Resource::Arena { offset: 512, size: 4 }),
             (
-                BindingKind::UniformBuffer { min_bytes: 4 },
+                BindingKind::UniformBuffer { min_bytes: 16 },
                 false,
                 Resource::Weights { blob: 0, offset: 0, size: 80 },
             ),
@@ -248,8 +248,6 @@ mod tests {
             kind: *kind,
             writable: *writable,
         };
-        let code: Vec<u8> =
-            [0x0723_0203_u32, 0, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
         let shader = Shader {
             name: "kernel".to_owned(),
             target: Target::Vulkan,
@@ -263,7 +261,7 @@ mod tests {
         };
         let dispatch = Dispatch {
             name: "step".to_owned(),
-            shader: writer.add_shader(shader, &code),
+            shader: writer.add_shader(shader.clone(), &stub::code(&shader)),
             bindings: kinds.iter().map(|(_, _, resource)| *resource).collect(),
             workgroups: [9, 1, 1],
             barrier: false,

@@ -26,7 +26,7 @@ use environment::Environment;
 use words::Words;
 
 #[cfg(feature = "spirv-tools")]
-pub use tools::disassemble;
+pub use tools::{assemble, disassemble, validate_words};
 
 pub(crate) fn emit(
     module: &Module,

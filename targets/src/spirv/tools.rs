@@ -1,7 +1,7 @@
 //! SPIRV-Tools: validates what we wrote, optimises it, and disassembles it for people.
 
 use spirv_tools::TargetEnv;
-use spirv_tools::assembler::{self, Assembler as _, DisassembleOptions};
+use spirv_tools::assembler::{self, Assembler as _, AssemblerOptions, DisassembleOptions};
 use spirv_tools::error::{Error, Message};
 use spirv_tools::opt::{self, Optimizer as _};
 use spirv_tools::val::{self, Validator as _};
@@ -35,6 +35,14 @@ pub(super) fn optimize(words: &[u32], environment: Environment) -> Result<Vec<u3
     Ok(optimized.as_words().to_vec())
 }
 
+/// Why SPIRV-Tools finds that `words` is no module that Vulkan takes, if it does.
+///
+/// # Errors
+/// When it is not one, by the rules of Vulkan 1.2.
+pub fn validate_words(words: &[u32]) -> Result<(), EmitError> {
+    validate(words, Environment::Vulkan1_2, "as given")
+}
+
 /// The assembly text of a SPIR-V module, with the names of its variables.
 ///
 /// # Errors
@@ -48,6 +56,16 @@ pub fn disassemble(words: &[u32]) -> Result<String, EmitError> {
     };
     let text = assembler::create(Some(TargetEnv::Vulkan_1_3)).disassemble(words, options);
     Ok(text.map_err(|error| EmitError::NotSpirV { message: message(&error) })?.unwrap_or_default())
+}
+
+/// The words of a module in assembly text, as SPIR-V 1.3.
+///
+/// # Errors
+/// When the text is none.
+pub fn assemble(text: &str) -> Result<Vec<u32>, EmitError> {
+    let words = assembler::create(Some(TargetEnv::Vulkan_1_1)).assemble(text, AssemblerOptions::default());
+    let words = words.map_err(|error| EmitError::NotSpirV { message: message(&error) })?;
+    Ok(words.as_words().to_vec())
 }
 
 fn message(error: &Error) -> String {

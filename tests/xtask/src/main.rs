@@ -6,6 +6,7 @@
 
 mod demo;
 mod dependencies;
+mod fuzz;
 mod fuzz_graphs;
 mod lint;
 mod memory;
@@ -32,6 +33,9 @@ Commands:
          Plan every memory problem of a folder in MiniMalloc's CSV form and print its peak over its capacity
   fuzz-graphs [--count N] [--seed S] [--threads N] [--only NUMBER]
          Evaluate random graphs before and after every rewrite and print what differs, made small
+  fuzz [--minutes N] [--seed S]
+         Damage models and bundles in known ways and count how far each comes, 10 minutes unless told otherwise; what SPIRV-Tools
+         refuses, crashes or hangs is kept below `target/mutants`
   lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
 
 On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         ["models", folder, flags @ ..] => models::models(folder, flags),
         ["memory", folder] => memory::memory(folder),
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
+        ["fuzz", options @ ..] => fuzz::fuzz(options),
         ["lint"] => lint::lint(),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");

@@ -261,14 +261,14 @@ fn requirement(feature: &Feature) -> Option<Requirement> {
     }
 }
 
-/// Bytes of workgroup memory that a module declares.
+/// Bytes of workgroup memory that a module declares, with the padding that a driver may put between variables.
 fn shared_bytes(module: &naga::Module) -> u32 {
     let mut layouter = naga::proc::Layouter::default();
     if layouter.update(module.to_ctx()).is_err() {
         unreachable!("a validated module has a layout");
     }
     let workgroup = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
-    workgroup.map(|(_, variable)| layouter[variable.ty].size).sum()
+    workgroup.map(|(_, variable)| layouter[variable.ty].size.next_multiple_of(16)).sum()
 }
 
 /// On WebGPU the arena is one buffer, which cannot be read-only and writable in one dispatch.

@@ -1,5 +1,8 @@
 //! Rules of one dispatch: each slot gets what it takes, and nothing is written that another slot touches.
 
+use std::sync::Arc;
+
+use crate::code::Declared;
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
 use crate::manifest::{
@@ -56,6 +59,23 @@ pub(super) fn dispatch<'a>(
     }
     no_overlap(&shader.bindings, &dispatch.bindings)?;
     Ok(&shader.bindings)
+}
+
+/// The variant requires of a device what the code of a dispatch needs. The shader must exist.
+pub(super) fn is_required(
+    manifest: &Manifest,
+    declared: &[Arc<Declared>],
+    variant: &Variant,
+    dispatch: &Dispatch,
+) -> Result<(), Flaw> {
+    let code = indexed("shader", declared, dispatch.shader)?;
+    match code.needs.unmet(&variant.requires) {
+        Some(needed) => {
+            let shader = indexed("shader", &manifest.shaders, dispatch.shader)?.name.clone();
+            Err(Flaw::NotRequired { shader, needed })
+        }
+        None => Ok(()),
+    }
 }
 
 fn indexed<'a, T>(what: &'static str, list: &'a [T], index: u32) -> Result<&'a T, Flaw> {

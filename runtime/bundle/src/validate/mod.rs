@@ -1,16 +1,18 @@
 //! Every rule that a manifest must keep, checked in release builds and before any GPU call.
 //!
 //! After [`validate`] all indices exist, all ranges lie in what they index, no arithmetic on them overflows,
-//! and no dispatch writes what it also reads through another slot, or what it should wait for. Nothing here
-//! knows a device.
+//! no dispatch writes what it also reads through another slot, or what it should wait for, and each shader's code
+//! is what the manifest says of it. Nothing here knows a device.
 
 mod dispatch;
 mod hazard;
 pub mod limits;
 mod variant;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
+use crate::code::{self, Declared, ShaderFlaw};
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
 use crate::manifest::{BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob};
@@ -28,8 +30,8 @@ pub struct SectionBytes<'a> {
 pub fn validate(manifest: &Manifest, sections: SectionBytes<'_>) -> Result<(), BundleError> {
     provenance(&manifest.provenance).map_err(|flaw| invalid("provenance", flaw))?;
     weights(&manifest.weights, sections.weights)?;
-    shaders(&manifest.shaders, sections.shaders)?;
-    entries(manifest)
+    let declared = shaders(&manifest.shaders, sections.shaders)?;
+    entries(manifest, &declared)
 }
 
 /// Puts a place before a flaw.
@@ -65,21 +67,53 @@ fn weight(blob: &WeightBlob, section_bytes: u64) -> Result<(), Flaw> {
     range(blob.offset, blob.size, "weights section", section_bytes)
 }
 
-fn shaders(shaders: &[Shader], section: &[u8]) -> Result<(), BundleError> {
+/// Returns what each shader's code needs of a device.
+fn shaders(shaders: &[Shader], section: &[u8]) -> Result<Vec<Arc<Declared>>, BundleError> {
     count("shaders", shaders.len(), limits::SHADERS).map_err(|flaw| invalid("shaders", flaw))?;
+    let at = |index: usize, flaw| invalid(format!("shader {index} `{}`", shown(&shaders[index].name)), flaw);
     for (index, item) in shaders.iter().enumerate() {
-        shader(item, section)
-            .map_err(|flaw| invalid(format!("shader {index} `{}`", shown(&item.name)), flaw))?;
+        shader(item, section.len() as u64).map_err(|flaw| at(index, flaw))?;
     }
-    Ok(())
+    if let Some((index, other)) = overlap(shaders) {
+        return Err(at(index, ShaderFlaw::Overlap { other }.into()));
+    }
+    // Shaders that share code differ in the rest, and their code is read once.
+    let mut read: BTreeMap<(u64, Target), Arc<Declared>> = BTreeMap::new();
+    let mut declared = Vec::with_capacity(shaders.len());
+    for (index, item) in shaders.iter().enumerate() {
+        let known = match read.get(&(item.offset, item.target)) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let bytes = &section[item.offset as usize..][..item.size as usize];
+                let new = code::read(item.target, bytes).map_err(|flaw| at(index, flaw.into()))?;
+                let new = Arc::new(new);
+                read.insert((item.offset, item.target), Arc::clone(&new));
+                new
+            }
+        };
+        code::compare(&known, item).map_err(|flaw| at(index, flaw.into()))?;
+        declared.push(known);
+    }
+    Ok(declared)
 }
 
-fn shader(shader: &Shader, section: &[u8]) -> Result<(), Flaw> {
+/// Two shaders whose ranges overlap and are not the same.
+fn overlap(shaders: &[Shader]) -> Option<(usize, usize)> {
+    let mut ranges: Vec<(u64, u64, usize)> =
+        shaders.iter().enumerate().map(|(index, one)| (one.offset, one.offset + one.size, index)).collect();
+    ranges.sort_unstable();
+    ranges.windows(2).find_map(|pair| {
+        let ((start, end, first), (next, last, second)) = (pair[0], pair[1]);
+        let apart = next >= end || (start, end) == (next, last);
+        (!apart).then_some((second, first))
+    })
+}
+
+fn shader(shader: &Shader, section_bytes: u64) -> Result<(), Flaw> {
     name("name", &shader.name)?;
     name("entry point", &shader.entry_point)?;
     aligned("offset", shader.offset, 4)?;
-    range(shader.offset, shader.size, "shader section", section.len() as u64)?;
-    code(shader.target, &section[shader.offset as usize..][..shader.size as usize])?;
+    range(shader.offset, shader.size, "shader section", section_bytes)?;
     nonzero("workgroup size", shader.workgroup_size)?;
     let invocations =
         shader.workgroup_size.iter().try_fold(1_u32, |product, size| product.checked_mul(*size));
@@ -90,23 +124,6 @@ fn shader(shader: &Shader, section: &[u8]) -> Result<(), Flaw> {
         return Err(Flaw::TooLarge { what: "subgroup size, a power of two,", most: limits::SUBGROUP.into() });
     }
     slots(shader)
-}
-
-fn code(target: Target, code: &[u8]) -> Result<(), Flaw> {
-    match target {
-        Target::Vulkan => {
-            let begins_right = code.get(..4) == Some(&0x0723_0203_u32.to_le_bytes());
-            // Magic, version, generator, bound and schema: a module cannot be shorter.
-            if begins_right && code.len().is_multiple_of(4) && code.len() >= 20 {
-                Ok(())
-            } else {
-                Err(Flaw::NotSpirv)
-            }
-        }
-        Target::Metal | Target::WebGpu | Target::OpenCl => {
-            str::from_utf8(code).map(|_| ()).map_err(|_| Flaw::NotText)
-        }
-    }
 }
 
 fn slots(shader: &Shader) -> Result<(), Flaw> {
@@ -130,7 +147,7 @@ fn slots(shader: &Shader) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn entries(manifest: &Manifest) -> Result<(), BundleError> {
+fn entries(manifest: &Manifest, declared: &[Arc<Declared>]) -> Result<(), BundleError> {
     count("entries", manifest.entries.len(), limits::ENTRIES).map_err(|flaw| invalid("entries", flaw))?;
     let mut seen = HashSet::new();
     for entry in &manifest.entries {
@@ -143,7 +160,8 @@ fn entries(manifest: &Manifest) -> Result<(), BundleError> {
         }
         interface(entry).map_err(|flaw| invalid(&*place, flaw))?;
         for item in &entry.variants {
-            variant::variant(manifest, entry, item, &format!("{place}, variant `{}`", shown(&item.name)))?;
+            let place = format!("{place}, variant `{}`", shown(&item.name));
+            variant::variant((manifest, declared), entry, item, &place)?;
         }
     }
     Ok(())

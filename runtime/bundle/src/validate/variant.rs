@@ -1,7 +1,9 @@
 //! Rules of one variant: its predicates, its memory, where inputs and outputs lie, its programs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use crate::code::Declared;
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
 use crate::manifest::{
@@ -14,7 +16,7 @@ use super::hazard::{Derived, Hazards};
 use super::{aligned, count, dispatch, invalid, length, limits, name, shown, span};
 
 pub(super) fn variant(
-    manifest: &Manifest,
+    (manifest, declared): (&Manifest, &[Arc<Declared>]),
     entry: &Entry,
     variant: &Variant,
     place: &str,
@@ -27,6 +29,7 @@ pub(super) fn variant(
         let mut check = |item: &Dispatch| {
             described(item)?;
             let slots = dispatch::dispatch(manifest, entry.target, variant, (program, item))?;
+            dispatch::is_required(manifest, declared, variant, item)?;
             hazards.add(slots, item)?;
             textures.add(item)?;
             match program {

@@ -1,5 +1,6 @@
 //! What a bundle promises: what was written is what is read, and what is damaged or false is refused by name.
 
+mod code;
 mod files;
 mod hostile;
 mod round_trip;

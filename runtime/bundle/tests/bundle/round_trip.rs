@@ -19,7 +19,7 @@ fn what_is_written_is_read() {
         assert!(blob.offset.is_multiple_of(ALIGNMENT_BYTES));
     }
     assert_eq!(bundle.shader_code(&manifest.shaders[0]), sample::spirv());
-    assert!(bundle.shader_code(&manifest.shaders[1]).starts_with(b"kernel void"));
+    assert!(bundle.shader_code(&manifest.shaders[1]).starts_with(b"__kernel"));
     bundle.verify_weights().unwrap();
 }
 

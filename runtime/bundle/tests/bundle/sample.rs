@@ -2,9 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use drift_bundle::manifest::*;
-use drift_bundle::{Bundle, BundleWriter};
-
-pub(crate) const SPIRV: [u32; 6] = [0x0723_0203, 0x0001_0300, 0, 8, 0, 0x0002_0011];
+use drift_bundle::{Bundle, BundleWriter, stub};
 
 pub(crate) fn provenance() -> Provenance {
     Provenance {
@@ -16,8 +14,9 @@ pub(crate) fn provenance() -> Provenance {
     }
 }
 
+/// Code of [`shader`] for Vulkan.
 pub(crate) fn spirv() -> Vec<u8> {
-    SPIRV.iter().flat_map(|word| word.to_le_bytes()).collect()
+    stub::code(&shader(Target::Vulkan, ""))
 }
 
 fn slot(group: u32, binding: u32, kind: BindingKind, writable: bool) -> BindingSlot {
@@ -160,14 +159,15 @@ pub(crate) fn fill(writer: &mut BundleWriter) {
     let [first, second] = weights();
     writer.add_weight("conv1.weight:o4i4", &first).unwrap();
     writer.add_weight("conv1.bias", second).unwrap();
-    let vulkan = writer.add_shader(shader(Target::Vulkan, "conv_tiled_0"), &spirv());
-    let metal =
-        writer.add_shader(shader(Target::Metal, "conv_tiled_0"), b"kernel void conv() {} // \xc3\xa9");
-    let [for_vulkan, for_metal] =
-        [(Target::Vulkan, spirv()), (Target::Metal, b"kernel void derive() {}".to_vec())]
-            .map(|(target, code)| writer.add_shader(deriving(target), &code));
+    let mut add = |shader: Shader| {
+        let code = stub::code(&shader);
+        writer.add_shader(shader, &code)
+    };
+    let vulkan = add(shader(Target::Vulkan, "conv_tiled_0"));
+    let opencl = add(shader(Target::OpenCl, "conv_tiled_0"));
+    let [for_vulkan, for_opencl] = [Target::Vulkan, Target::OpenCl].map(|target| add(deriving(target)));
     writer.add_entry(entry(Target::Vulkan, vulkan, for_vulkan));
-    writer.add_entry(entry(Target::Metal, metal, for_metal));
+    writer.add_entry(entry(Target::OpenCl, opencl, for_opencl));
 }
 
 pub(crate) fn writer() -> BundleWriter {

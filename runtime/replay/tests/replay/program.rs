@@ -131,7 +131,7 @@ impl Program {
             offset: 0,
             size: 0,
             workgroup_size: module.entry_points[0].workgroup_size,
-            shared_bytes: 0,
+            shared_bytes: shared_bytes(&module),
             subgroup_size: None,
             bindings: module
                 .global_variables
@@ -193,6 +193,12 @@ pub(crate) fn dispatch(name: &str, shader: u32, bindings: &[Resource], workgroup
         bytes_written: 0,
         flops: 1000,
     }
+}
+
+fn shared_bytes(module: &naga::Module) -> u32 {
+    let shared = module.global_variables.iter().filter(|(_, one)| one.space == naga::AddressSpace::WorkGroup);
+    let sizes = shared.map(|(_, one)| module.types[one.ty].inner.size(module.to_ctx()));
+    sizes.map(|size| size.next_multiple_of(16)).sum()
 }
 
 fn slot(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<BindingSlot> {

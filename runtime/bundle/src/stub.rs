@@ -1,0 +1,302 @@
+//! For tests: code that declares exactly what the manifest says of a shader and does nothing, and files that nothing has
+//! checked.
+
+use std::ops::Range;
+
+use crate::error::{BundleError, Section};
+use crate::format::{Header, SECTIONS};
+use crate::manifest::{BindingKind, BindingSlot, DeviceElement, Manifest, Shader, Target, TextureKind};
+
+/// The code of `shader` in its target's language. WebGPU and Metal have no texel buffers: those get a 2D texture.
+pub fn code(shader: &Shader) -> Vec<u8> {
+    let mut slots: Vec<&BindingSlot> = shader.bindings.iter().collect();
+    slots.sort_by_key(|slot| (slot.group, slot.binding));
+    let ([x, y, z], name) = (shader.workgroup_size, &shader.entry_point);
+    let text = match shader.target {
+        Target::Vulkan => return spirv(shader).iter().flat_map(|word| word.to_le_bytes()).collect(),
+        Target::WebGpu => {
+            let variables: String = slots.iter().map(|slot| wgsl(slot)).collect();
+            format!("{variables}@compute @workgroup_size({x}, {y}, {z})\nfn {name}() {{}}\n")
+        }
+        Target::Metal => {
+            let (mut buffers, mut textures) = (0.., 0..);
+            let mut number = |image| if image { textures.next() } else { buffers.next() };
+            let arguments: Vec<String> =
+                slots.iter().map(|slot| metal(slot, number(is_image(slot)).unwrap_or(0))).collect();
+            let most =
+                format!("[[max_total_threads_per_threadgroup({})]]", x.saturating_mul(y).saturating_mul(z));
+            format!("{most} kernel void {name}({}) {{}}\n", arguments.join(", "))
+        }
+        Target::OpenCl => {
+            let arguments: Vec<String> = slots.iter().enumerate().map(|(n, slot)| opencl(slot, n)).collect();
+            let size = format!("reqd_work_group_size({x}, {y}, {z})");
+            format!("__kernel __attribute__(({size}))\nvoid {name}({}) {{}}\n", arguments.join(", "))
+        }
+    };
+    text.into_bytes()
+}
+
+/// A file of these sections with right hashes, whatever they hold.
+pub fn file(manifest: &Manifest, shaders: &[u8], weights: &[u8]) -> Result<Vec<u8>, BundleError> {
+    let manifest = crate::reader::encode_manifest(manifest)?;
+    let of = |bytes: &[u8]| (bytes.len() as u64, *blake3::hash(bytes).as_bytes());
+    let header = Header::new(of(&manifest), of(shaders), of(weights));
+    let header = header
+        .ok_or_else(|| BundleError::Encode { reason: "the file would exceed 64-bit offsets".to_owned() })?;
+    let mut file = header.encode();
+    for (entry, bytes) in
+        [(&header.weights, weights), (&header.shaders, shaders), (&header.manifest, &manifest)]
+    {
+        file.resize(entry.offset as usize, 0);
+        file.extend_from_slice(bytes);
+    }
+    Ok(file)
+}
+
+/// Where a section lies in a sound file.
+pub fn range(file: &[u8], section: Section) -> Result<Range<usize>, BundleError> {
+    let entry = *Header::decode(file)?.section(section);
+    Ok(entry.offset as usize..(entry.offset + entry.size) as usize)
+}
+
+/// Makes the hashes of a file right whose sections have changed and whose header was sound.
+pub fn reseal(file: &mut [u8]) -> Result<(), BundleError> {
+    let mut header = Header::decode(file)?;
+    for section in SECTIONS {
+        let entry = header.section(section);
+        let bytes = &file[entry.offset as usize..][..entry.size as usize];
+        let hash = *blake3::hash(bytes).as_bytes();
+        match section {
+            Section::Manifest => header.manifest.hash = hash,
+            Section::Shaders => header.shaders.hash = hash,
+            Section::Weights => header.weights.hash = hash,
+        }
+    }
+    let page = header.encode();
+    file[..page.len()].copy_from_slice(&page);
+    Ok(())
+}
+
+fn is_image(slot: &BindingSlot) -> bool {
+    matches!(slot.kind, BindingKind::Texture { .. } | BindingKind::ImageBuffer { .. })
+}
+
+/// Dimensions and channels of an image.
+fn image(slot: &BindingSlot) -> Option<(TextureKind, DeviceElement)> {
+    match slot.kind {
+        BindingKind::Texture { kind, element } => Some((kind, element)),
+        BindingKind::ImageBuffer { element } => Some((TextureKind::D2, element)),
+        BindingKind::StorageBuffer { .. } | BindingKind::UniformBuffer { .. } => None,
+    }
+}
+
+fn wgsl(slot: &BindingSlot) -> String {
+    let (group, binding) = (slot.group, slot.binding);
+    let declared = match (slot.kind, image(slot)) {
+        (BindingKind::UniformBuffer { .. }, _) => format!("<uniform> b{group}_{binding}: vec4<u32>"),
+        (_, Some((kind, element))) => {
+            let shape = match kind {
+                TextureKind::D2 => "2d",
+                TextureKind::Array => "2d_array",
+                TextureKind::D3 => "3d",
+            };
+            let (read, format) = match element {
+                DeviceElement::F32 => ("f32", "rgba32float"),
+                DeviceElement::F16 => ("f32", "rgba16float"),
+                DeviceElement::I32 => ("i32", "rgba32sint"),
+                DeviceElement::U32 => ("u32", "rgba32uint"),
+            };
+            let ty = if slot.writable {
+                format!("texture_storage_{shape}<{format},write>")
+            } else {
+                format!("texture_{shape}<{read}>")
+            };
+            format!(" b{group}_{binding}: {ty}")
+        }
+        (BindingKind::StorageBuffer { min_bytes }, _) => {
+            let access = if slot.writable { ", read_write" } else { "" };
+            format!("<storage{access}> b{group}_{binding}: array<u32, {}>", min_bytes / 4)
+        }
+        (BindingKind::Texture { .. } | BindingKind::ImageBuffer { .. }, None) => String::new(),
+    };
+    format!("@group({group}) @binding({binding})\nvar{declared};\n")
+}
+
+fn metal(slot: &BindingSlot, number: u32) -> String {
+    match (slot.kind, image(slot)) {
+        (BindingKind::UniformBuffer { .. }, _) => format!("constant uint4& b{number} [[buffer({number})]]"),
+        (_, Some((kind, element))) => {
+            let shape = match kind {
+                TextureKind::D2 => "2d",
+                TextureKind::Array => "2d_array",
+                TextureKind::D3 => "3d",
+            };
+            let of = match element {
+                DeviceElement::F32 | DeviceElement::F16 => "float",
+                DeviceElement::I32 => "int",
+                DeviceElement::U32 => "uint",
+            };
+            let access = if slot.writable { "write" } else { "sample" };
+            format!("metal::texture{shape}<{of}, metal::access::{access}> t{number} [[texture({number})]]")
+        }
+        _ => {
+            let access = if slot.writable { "" } else { " const" };
+            format!("device uint{access}& b{number} [[buffer({number})]]")
+        }
+    }
+}
+
+fn opencl(slot: &BindingSlot, number: usize) -> String {
+    let access = if slot.writable { "write_only" } else { "read_only" };
+    match slot.kind {
+        BindingKind::UniformBuffer { .. } => format!("__constant uint *b{number}"),
+        BindingKind::StorageBuffer { .. } => {
+            let access = if slot.writable { "" } else { "const " };
+            format!("__global {access}uint *restrict b{number}")
+        }
+        BindingKind::Texture { kind: TextureKind::D2, .. } => format!("{access} image2d_t b{number}"),
+        BindingKind::Texture { kind: TextureKind::Array, .. } => {
+            format!("{access} image2d_array_t b{number}")
+        }
+        BindingKind::Texture { kind: TextureKind::D3, .. } => format!("{access} image3d_t b{number}"),
+        BindingKind::ImageBuffer { .. } => format!("{access} image1d_buffer_t b{number}"),
+    }
+}
+
+/// A module in the making.
+#[derive(Default)]
+struct Assembler {
+    annotations: Vec<u32>,
+    /// Types, constants and variables.
+    declarations: Vec<u32>,
+    last_id: u32,
+}
+
+fn push(words: &mut Vec<u32>, opcode: u32, operands: &[u32]) {
+    words.push((operands.len() as u32 + 1) << 16 | opcode);
+    words.extend_from_slice(operands);
+}
+
+impl Assembler {
+    fn id(&mut self) -> u32 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// A declaration whose only id is its result, which comes first.
+    fn declare(&mut self, opcode: u32, operands: &[u32]) -> u32 {
+        let id = self.id();
+        push(&mut self.declarations, opcode, &[&[id], operands].concat());
+        id
+    }
+
+    fn variable(&mut self, ty: u32, class: u32) -> u32 {
+        let pointer = self.declare(32, &[class, ty]);
+        let id = self.id();
+        push(&mut self.declarations, 59, &[pointer, id, class]);
+        id
+    }
+
+    fn decorate(&mut self, operands: &[u32]) {
+        push(&mut self.annotations, 71, operands);
+    }
+
+    /// A block of as many words as fit `bytes`.
+    fn buffer(&mut self, uint: u32, bytes: u64, uniform: bool) -> u32 {
+        let (element, stride) = if uniform { (self.vector(uint), 16) } else { (uint, 4) };
+        let count = self.id();
+        let words = u32::try_from(bytes / u64::from(stride)).unwrap_or(u32::MAX).max(1);
+        push(&mut self.declarations, 43, &[uint, count, words]);
+        let array = self.declare(28, &[element, count]);
+        self.decorate(&[array, 6, stride]);
+        let block = self.declare(30, &[array]);
+        self.decorate(&[block, 2]);
+        push(&mut self.annotations, 72, &[block, 0, 35, 0]);
+        block
+    }
+
+    fn vector(&mut self, uint: u32) -> u32 {
+        self.declare(23, &[uint, 4])
+    }
+}
+
+fn spirv(shader: &Shader) -> Vec<u32> {
+    let mut module = Assembler::default();
+    let (void, uint, int) =
+        (module.declare(19, &[]), module.declare(21, &[32, 0]), module.declare(21, &[32, 1]));
+    let float = module.declare(22, &[32]);
+    let mut images = Vec::new();
+    let mut vector = None;
+    for slot in &shader.bindings {
+        let (ty, class) = match (slot.kind, image(slot)) {
+            (BindingKind::StorageBuffer { min_bytes }, _) => (module.buffer(uint, min_bytes, false), 12),
+            (BindingKind::UniformBuffer { .. }, _) => {
+                let block = *vector.get_or_insert_with(|| module.buffer(uint, 16, true));
+                (block, 2)
+            }
+            (_, image) => {
+                let (kind, element) = image.unwrap_or((TextureKind::D2, DeviceElement::F32));
+                let texels = matches!(slot.kind, BindingKind::ImageBuffer { .. });
+                let key = image_words(texels, kind, element, slot.writable, [float, int, uint]);
+                let known = images.iter().find(|(known, _)| *known == key).map(|(_, id)| *id);
+                let id = known.unwrap_or_else(|| module.declare(25, &key));
+                images.push((key, id));
+                (id, 0)
+            }
+        };
+        let variable = module.variable(ty, class);
+        module.decorate(&[variable, 34, slot.group]);
+        module.decorate(&[variable, 33, slot.binding]);
+        match (slot.writable, class) {
+            (false, 12) => module.decorate(&[variable, 24]),
+            (true, 0) => module.decorate(&[variable, 25]),
+            _ => {}
+        }
+    }
+    let signature = module.declare(33, &[void]);
+    let (main, label) = (module.id(), module.id());
+    let mut words = vec![0x0723_0203, 0x0001_0300, 0, module.last_id + 1, 0];
+    for capability in [1, 46, 47] {
+        push(&mut words, 17, &[capability]);
+    }
+    push(&mut words, 14, &[0, 1]);
+    push(&mut words, 15, &[&[5, main], &string(&shader.entry_point)[..]].concat());
+    let [x, y, z] = shader.workgroup_size;
+    push(&mut words, 16, &[main, 17, x, y, z]);
+    words.extend(module.annotations);
+    words.extend(module.declarations);
+    push(&mut words, 54, &[void, main, 0, signature]);
+    for (opcode, operands) in [(248, &[label][..]), (253, &[]), (56, &[])] {
+        push(&mut words, opcode, operands);
+    }
+    words
+}
+
+/// Operands of an image type after its id.
+fn image_words(
+    texels: bool,
+    kind: TextureKind,
+    element: DeviceElement,
+    writable: bool,
+    [float, int, uint]: [u32; 3],
+) -> [u32; 7] {
+    let (of, format) = match element {
+        DeviceElement::F32 => (float, 1),
+        DeviceElement::F16 => (float, 2),
+        DeviceElement::I32 => (int, 21),
+        DeviceElement::U32 => (uint, 30),
+    };
+    let (dim, arrayed) = match (texels, kind) {
+        (true, _) => (5, 0),
+        (false, TextureKind::D2) => (1, 0),
+        (false, TextureKind::Array) => (1, 1),
+        (false, TextureKind::D3) => (2, 0),
+    };
+    if writable { [of, dim, 0, arrayed, 0, 2, format] } else { [of, dim, 0, arrayed, 0, 1, 0] }
+}
+
+fn string(text: &str) -> Vec<u32> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.resize((bytes.len() / 4 + 1) * 4, 0);
+    bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
+}

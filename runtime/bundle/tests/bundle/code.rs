@@ -1,0 +1,167 @@
+//! Code and manifest that disagree are refused by what disagrees, in every language.
+
+use drift_bundle::manifest::*;
+use drift_bundle::{SectionBytes, stub, validate};
+
+use crate::sample;
+
+const TARGETS: [Target; 4] = [Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl];
+
+/// A shader with one of each resource that all targets have, and its dispatch.
+fn manifest(target: Target) -> Manifest {
+    let slot = |group, binding, kind, writable| BindingSlot { group, binding, kind, writable };
+    let texture = |kind| BindingKind::Texture { kind, element: DeviceElement::F32 };
+    let shader = Shader {
+        bindings: vec![
+            slot(0, 0, BindingKind::StorageBuffer { min_bytes: 64 }, false),
+            slot(0, 1, BindingKind::StorageBuffer { min_bytes: 32 }, true),
+            slot(0, 2, texture(TextureKind::D2), true),
+            slot(1, 0, texture(TextureKind::D3), false),
+            slot(2, 0, BindingKind::UniformBuffer { min_bytes: 16 }, false),
+        ],
+        ..sample::shader(target, "kernel_0")
+    };
+    let mut manifest = sample::bundle().manifest().clone();
+    manifest.entries.clear();
+    manifest.shaders = vec![shader];
+    manifest
+}
+
+fn said(manifest: &Manifest, code: &[u8]) -> String {
+    let sections = SectionBytes { shaders: code, weights: 2048 };
+    validate(manifest, sections).map_err(|error| error.to_string()).err().unwrap_or_default()
+}
+
+/// What is said where the code is that of the unchanged manifest.
+fn lie(target: Target, change: impl FnOnce(&mut Shader)) -> String {
+    let mut manifest = manifest(target);
+    let code = stub::code(&manifest.shaders[0]);
+    manifest.shaders[0].size = code.len() as u64;
+    assert_eq!(said(&manifest, &code), "", "{target:?}");
+    change(&mut manifest.shaders[0]);
+    said(&manifest, &code)
+}
+
+#[track_caller]
+fn everywhere(expected: &str, change: impl Fn(&mut Shader)) {
+    for target in TARGETS {
+        let found = lie(target, &change);
+        assert!(found.contains(expected), "{target:?}: expected `{expected}`, found `{found}`");
+        assert!(found.contains("shader 0 `kernel_0`"), "{found}");
+    }
+}
+
+#[test]
+fn a_manifest_that_lies_about_its_code_is_refused() {
+    everywhere("the entry point is `main` in the code and `mian`", |s| s.entry_point = "mian".to_owned());
+    everywhere("the workgroup is", |s| s.workgroup_size = [8, 4, 1]);
+    everywhere("no such slot", |s| {
+        s.bindings.pop();
+    });
+    everywhere("does not declare it", |s| {
+        let extra = BindingSlot { group: 2, binding: 1, ..s.bindings[1].clone() };
+        s.bindings.push(extra);
+    });
+    everywhere("another kind", |s| s.bindings[0].kind = BindingKind::UniformBuffer { min_bytes: 64 });
+    everywhere("other dimensions", |s| {
+        s.bindings[3].kind = BindingKind::Texture { kind: TextureKind::Array, element: DeviceElement::F32 };
+    });
+    everywhere("may write it", |s| s.bindings[2].writable = false);
+    everywhere("only reads it", |s| s.bindings[0].writable = true);
+}
+
+#[test]
+fn what_only_some_languages_say_is_compared_there() {
+    let smaller = |s: &mut Shader| s.bindings[0].kind = BindingKind::StorageBuffer { min_bytes: 60 };
+    for target in [Target::Vulkan, Target::WebGpu] {
+        let said = lie(target, smaller);
+        assert!(said.contains("the code declares 64 bytes, the slot 60"), "{said}");
+        let said = lie(target, |s| s.bindings[0].binding = 9);
+        assert!(said.contains("group 0 binding 0: the code declares it"), "{said}");
+    }
+    for target in [Target::Vulkan, Target::WebGpu, Target::Metal] {
+        let said = lie(target, |s| {
+            s.bindings[3].kind = BindingKind::Texture { kind: TextureKind::D3, element: DeviceElement::I32 };
+        });
+        assert!(said.contains("other channels"), "{said}");
+    }
+}
+
+#[test]
+fn code_of_another_language_or_cut_short_is_refused() {
+    for target in TARGETS {
+        for other in TARGETS.into_iter().filter(|other| *other != target) {
+            assert_ne!(lie(target, |s| s.target = other), "", "{target:?} as {other:?}");
+        }
+        assert_ne!(lie(target, |s| s.size -= 12), "", "{target:?}");
+    }
+    let said = lie(Target::Vulkan, |s| s.size = 23);
+    assert!(said.contains("code must be whole 32-bit words"), "{said}");
+}
+
+#[test]
+fn text_must_be_utf8_and_free_of_the_preprocessor() {
+    for target in [Target::Metal, Target::WebGpu, Target::OpenCl] {
+        let mut manifest = manifest(target);
+        let code = stub::code(&manifest.shaders[0]);
+        for (tail, expected) in [
+            (&b"// \xff\n"[..], "code is not UTF-8"),
+            (b"#include \"elsewhere.h\"\n", "preprocessor"),
+            (b"#define a b\n", "preprocessor"),
+            (b"/* hidden */", "block comment"),
+        ] {
+            let code = [&code[..], tail].concat();
+            manifest.shaders[0].size = code.len() as u64;
+            let found = said(&manifest, &code);
+            assert!(found.contains(expected), "{target:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn ranges_of_code_are_the_same_or_apart() {
+    let mut manifest = manifest(Target::Vulkan);
+    let code = stub::code(&manifest.shaders[0]);
+    manifest.shaders[0].size = code.len() as u64;
+    let first = manifest.shaders[0].clone();
+    manifest.shaders.push(Shader { name: "kernel_1".to_owned(), ..first.clone() });
+    assert_eq!(said(&manifest, &code), "");
+    let twice = [&code[..], &code].concat();
+    manifest.shaders[1].offset = first.size;
+    assert_eq!(said(&manifest, &twice), "");
+    manifest.shaders[1].offset = 4;
+    assert!(said(&manifest, &twice).contains("shader 1 `kernel_1`: the code overlaps that of shader 0"));
+}
+
+#[test]
+fn every_shader_may_share_one_code_at_the_cost_of_one() {
+    let mut manifest = manifest(Target::OpenCl);
+    let mut code = stub::code(&manifest.shaders[0]);
+    code.extend(std::iter::repeat_n(b"float f() { return 1.0f; }\n", 40_000).flatten());
+    manifest.shaders[0].size = code.len() as u64;
+    manifest.shaders = vec![manifest.shaders[0].clone(); 1 << 16];
+    let start = std::time::Instant::now();
+    assert_eq!(said(&manifest, &code), "");
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+#[test]
+fn code_that_needs_more_than_its_variant_requires_is_refused() {
+    let bundle = sample::bundle();
+    let mut manifest = bundle.manifest().clone();
+    // Capability Float16, put in front of the others.
+    let mut code = sample::spirv();
+    code.splice(20..20, [0x0002_0011_u32, 9].iter().flat_map(|word| word.to_le_bytes()));
+    let mut all: Vec<u8> = code.clone();
+    for shader in &mut manifest.shaders {
+        let bytes = bundle.shader_code(shader);
+        (shader.offset, shader.size) = (all.len() as u64, bytes.len() as u64);
+        all.extend(bytes);
+        all.resize(all.len().next_multiple_of(4), 0);
+    }
+    (manifest.shaders[0].offset, manifest.shaders[0].size) = (0, code.len() as u64);
+    assert_eq!(said(&manifest, &all), "");
+    manifest.entries[0].variants[0].requires.retain(|one| *one != Requirement::F16);
+    let found = said(&manifest, &all);
+    assert!(found.contains("needs F16, which the variant does not require"), "{found}");
+}
