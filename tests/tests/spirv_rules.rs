@@ -178,7 +178,7 @@ fn operands_and_results_have_their_types() {
         assert_ne!(said(&KERNEL.replace(from, to)), "", "{to}");
     }
     check("OpStore %held %f0", "OpStore %held %c0", "stores another type");
-    check("%glsl Sqrt %again", "%glsl FMax %again", "calls a function that takes");
+    check("%glsl Sqrt %again", "%glsl FMax %again %lane", "calls a function that takes");
     check("%glsl Sqrt %again", "%glsl SAbs %again", "calls a function that takes");
     check("%square %value", "%square %i", "argument of another type");
     check("%lane = OpLoad %uint %id", "%lane = OpLoad %float %id", "loads another type");
@@ -211,14 +211,14 @@ fn memory_is_reached_as_it_was_declared() {
 
 #[test]
 fn control_flow_is_structured() {
-    check("OpLoopMerge %after %continue None", "OpNop", "loop that has no header");
+    check("OpLoopMerge %after %continue None", "OpNop", "without a merge");
     check("OpSelectionMerge %done None", "OpNop", "without a merge");
     check("OpLoopMerge %after %continue None", "OpLoopMerge %continue %continue None", "its own end");
     check("OpSelectionMerge %done None", "OpSelectionMerge %write None", "leaves its construct");
     check("OpSelectionMerge %done None", "OpSelectionMerge %after None", "share a block");
     check("OpBranch %test\n", "OpBranch %nowhere\n", "no block of it");
     check("OpBranch %done\n", "OpBranch %entry\n", "goes back to its first block");
-    check("OpBranch %done\n", "OpBranch %body\n", "stand before");
+    check("OpBranch %done\n", "OpBranch %body\n", "leaves its construct");
     check(
         "OpBranch %done\n    %done = OpLabel\n    OpReturn",
         "OpBranch %done\n    %done = OpLabel",

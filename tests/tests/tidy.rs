@@ -86,9 +86,9 @@ fn crates_import_only_along_the_arrows() {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         for (table, dependency) in dependencies(&manifest) {
             let test_only = table.ends_with("dev-dependencies");
-            // A crate's tests may use any feature of what the crate itself may import.
-            let allowed =
-                may.contains(&dependency.as_str()) || test_only && dev.contains(&dependency.as_str());
+            // A crate's tests may use any feature of what the crate itself may import, and its own features.
+            let for_tests = dev.contains(&dependency.as_str()) || dependency == *name;
+            let allowed = may.contains(&dependency.as_str()) || test_only && for_tests;
             if ours.contains(&dependency.as_str()) && !allowed {
                 breaches.push(format!("{name} may not import {dependency} ({folder}/Cargo.toml, [{table}])"));
             }

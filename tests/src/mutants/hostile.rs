@@ -72,8 +72,13 @@ const CODES: [(&str, Option<&str>, Edit); 14] = [
         words.splice(5..5, [2 << 16 | 17, 9]);
     }),
     ("larger array", Some("bytes, the slot"), |_, words| {
-        // Every constant above one is larger: lengths of arrays among them.
-        each(words, 43, |one| one[3] = one[3].saturating_mul(if one[3] > 1 { 2 } else { 1 }));
+        // The length of the first array.
+        let mut done = false;
+        each(words, 43, |one| {
+            if !done && one[3] > 8 {
+                (one[3], done) = (2 * one[3], true);
+            }
+        });
     }),
     ("endless loop", None, |_, words| {
         // The way out of each loop leads back into it.

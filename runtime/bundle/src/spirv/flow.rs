@@ -23,8 +23,6 @@ struct Block {
     exits: Vec<Id>,
     /// Opcode of its last instruction.
     end: u16,
-    /// Holds more than its last instruction.
-    busy: bool,
 }
 
 /// The blocks of a function, in their order in the module.
@@ -72,9 +70,6 @@ impl Flow {
     /// An instruction that is neither phi nor variable.
     pub(super) fn past_phis(&mut self) {
         (self.phis, self.variables) = (false, false);
-        if let Some(block) = self.blocks.last_mut() {
-            block.busy = true;
-        }
     }
 
     /// Notes that the block at hand uses a value of block `from`.
@@ -87,7 +82,7 @@ impl Flow {
 
     pub(super) fn begin(&mut self, one: &Instruction<'_>) -> Result<u32, SpirvFlaw> {
         one.ensure(!self.open, "begins a block within another")?;
-        self.blocks.push(Block { merge: None, exits: Vec::new(), end: op::LABEL, busy: false });
+        self.blocks.push(Block { merge: None, exits: Vec::new(), end: op::LABEL });
         (self.open, self.phis, self.variables) = (true, true, true);
         Ok(self.current())
     }
@@ -156,11 +151,6 @@ impl Flow {
         let tree = Tree::new(&after, &before);
         let tree = tree.ok_or_else(|| one.flaw("ends a function of control flow that is not structured"))?;
         one.ensure(tree.keeps_order(), "ends a function whose blocks stand before what leads to them")?;
-        for (n, block) in (0..).zip(&self.blocks) {
-            let idle =
-                !block.busy && block.merge.is_none() && matches!(block.end, op::UNREACHABLE | op::BRANCH);
-            one.ensure(tree.is_reached(n) || idle, "ends a function with code that nothing reaches")?;
-        }
         for (word, at, from) in &self.used {
             if tree.is_reached(*at) && !tree.dominates(*from, *at) {
                 let problem = "takes a value that is not known on every way to it";

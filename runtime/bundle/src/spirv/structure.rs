@@ -64,7 +64,7 @@ pub(super) fn check(
         next_of: vec![None; after.len()],
     };
     for (header, ends) in (0..).zip(headers) {
-        let Some(Header { merge, next, .. }) = *ends else { continue };
+        let Some(Header { merge, next, .. }) = ends.filter(|_| order.is_reached(header)) else { continue };
         let marks = [(Some(merge), &mut walk.merge_of), (next, &mut walk.next_of)];
         for (block, marks) in marks {
             let Some(block) = block else { continue };
@@ -115,13 +115,9 @@ fn loops_close(
 ) -> Result<(), SpirvFlaw> {
     for (from, exits) in (0..).zip(after) {
         for to in exits {
-            let back = if order.is_reached(from) { order.dominates(*to, from) } else { *to <= from };
+            let back = order.is_reached(from) && order.dominates(*to, from);
             let goes_on = headers[*to as usize].and_then(|ends| ends.next);
-            let fits = match goes_on {
-                Some(next) if order.is_reached(from) => order.dominates(next, from),
-                Some(next) => next == from,
-                None => false,
-            };
+            let fits = goes_on.is_some_and(|next| order.is_reached(next) && order.dominates(next, from));
             end.ensure(!back || fits, "ends a function with a loop that has no header")?;
         }
     }
