@@ -1,5 +1,7 @@
 //! What a module declares to the outside: descriptors, workgroup memory, built-in inputs and needs.
 
+use std::collections::BTreeSet;
+
 use super::flaw::SpirvFlaw;
 use super::module::{Global, Module};
 use super::op::{capability, storage};
@@ -15,6 +17,7 @@ pub(super) fn of(module: &Module) -> Result<Declared, SpirvFlaw> {
     let missing = |what| SpirvFlaw::Missing { what };
     let mut resources = Vec::new();
     let mut shared_bytes = 0_u64;
+    let mut built_ins = BTreeSet::new();
     for (id, global) in &module.globals {
         match global.class {
             storage::WORKGROUP => {
@@ -25,7 +28,12 @@ pub(super) fn of(module: &Module) -> Result<Declared, SpirvFlaw> {
                 shared_bytes = end.ok_or(missing("end of workgroup memory"))?;
             }
             storage::PRIVATE => {}
-            storage::INPUT => input(module, *id, global)?,
+            storage::INPUT => {
+                input(module, *id, global)?;
+                if !built_ins.insert(module.decorations.of(*id).built_in) {
+                    return Err(missing("single variable for a built-in value"));
+                }
+            }
             _ => resources.push(resource(module, *id, global)?),
         }
     }
