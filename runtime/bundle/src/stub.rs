@@ -55,13 +55,13 @@ pub fn file(manifest: &Manifest, shaders: &[u8], weights: &[u8]) -> Result<Vec<u
 
 /// Where a section lies in a sound file.
 pub fn range(file: &[u8], section: Section) -> Result<Range<usize>, BundleError> {
-    let entry = *Header::decode(file)?.section(section);
+    let entry = *Header::decode(file, file.len() as u64)?.section(section);
     Ok(entry.offset as usize..(entry.offset + entry.size) as usize)
 }
 
 /// Makes the hashes of a file right whose sections have changed and whose header was sound.
 pub fn reseal(file: &mut [u8]) -> Result<(), BundleError> {
-    let mut header = Header::decode(file)?;
+    let mut header = Header::decode(file, file.len() as u64)?;
     for section in SECTIONS {
         let entry = header.section(section);
         let bytes = &file[entry.offset as usize..][..entry.size as usize];
