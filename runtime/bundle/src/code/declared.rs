@@ -170,7 +170,8 @@ fn slot(resource: &Resource, slot: &BindingSlot) -> Result<(), ShaderFlaw> {
     match (resource.kind, slot.kind) {
         (Kind::Storage { bytes }, BindingKind::StorageBuffer { min_bytes })
         | (Kind::Uniform { bytes }, BindingKind::UniformBuffer { min_bytes }) => {
-            if let Some(found) = bytes.filter(|found| *found > min_bytes) {
+            // An odd number of halves is declared as pairs of them.
+            if let Some(found) = bytes.filter(|found| *found > min_bytes.next_multiple_of(4)) {
                 return Err(ShaderFlaw::SlotBytes { group, binding, found, declared: min_bytes });
             }
         }
