@@ -20,8 +20,11 @@ pub struct Hostile {
 
 type Edit = fn(&mut Manifest, &mut Vec<u32>);
 
+/// A change of what the manifest says of a shader.
+type Lie = fn(&mut Shader);
+
 /// Manifests that say something else than their SPIR-V, and what is said of each.
-const LIES: [(&str, &str, fn(&mut Shader)); 8] = [
+const LIES: [(&str, &str, Lie); 8] = [
     ("workgroup", "the workgroup is", |shader| shader.workgroup_size = [1024, 1, 1]),
     ("bindings", "no such slot", |shader| shader.bindings[0].binding = 7),
     ("fewer bindings", "", |shader| {

@@ -71,9 +71,21 @@ fn a_manifest_that_lies_about_its_code_is_refused() {
 }
 
 #[test]
+fn a_slot_that_is_only_read_may_be_missing() {
+    for target in TARGETS {
+        let said = lie(target, |s| {
+            s.bindings.push(BindingSlot { group: 2, binding: 1, writable: false, ..s.bindings[0].clone() });
+        });
+        assert_eq!(said, "", "{target:?}");
+    }
+}
+
+#[test]
 fn what_only_some_languages_say_is_compared_there() {
     let smaller = |s: &mut Shader| s.bindings[0].kind = BindingKind::StorageBuffer { min_bytes: 60 };
+    let halves = |s: &mut Shader| s.bindings[0].kind = BindingKind::StorageBuffer { min_bytes: 62 };
     for target in [Target::Vulkan, Target::WebGpu] {
+        assert_eq!(lie(target, halves), "");
         let said = lie(target, smaller);
         assert!(said.contains("the code declares 64 bytes, the slot 60"), "{said}");
         let said = lie(target, |s| s.bindings[0].binding = 9);
