@@ -7,7 +7,7 @@ use drift_tests::mutants::{self, Child, Counts, Kind, Seed, Stage, hostile::host
 
 fn seeds() -> &'static [Seed] {
     static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
-    SEEDS.get_or_init(|| mutants::seeds().unwrap())
+    SEEDS.get_or_init(|| mutants::seeds().expect("the seeds compile"))
 }
 
 fn program() -> &'static Path {
