@@ -126,7 +126,7 @@ fn manifest(size: u64) -> Manifest {
 }
 
 fn said(text: &str) -> String {
-    let words = drift_targets::assemble(text).unwrap();
+    let words = drift_targets::assemble(text).expect("the text assembles");
     let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let sections = SectionBytes { shaders: &code, weights: 0 };
     validate(&manifest(code.len() as u64), sections)
