@@ -117,16 +117,18 @@ impl KernelModules {
         let loops = profile.cooperative_as_loops.then(|| profile.subgroup_size.unwrap_or(1));
         let mut missing: IndexMap<KernelKey, &KernelCall> = IndexMap::new();
         let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
+        // OpenCL counts work items in whole words, and PoCL crashes where a workgroup that hangs over returns before a barrier.
+        let (axis, depth) = match target {
+            Target::OpenCl => (u32::MAX, u32::MAX),
+            Target::Vulkan | Target::Metal | Target::WebGpu => (profile.grid_axis, profile.grid_depth),
+        };
         for step in program.all_steps() {
-            let launched =
-                launched(step.call.workgroups, profile.grid_axis, profile.grid_depth).ok_or_else(|| {
-                    ShaderError::Grid {
-                        node: step.name.clone(),
-                        kernel: step.call.kernel.name,
-                        wanted: step.call.workgroups,
-                        limit: profile.grid_axis,
-                    }
-                })?;
+            let launched = launched(step.call.workgroups, axis, depth).ok_or_else(|| ShaderError::Grid {
+                node: step.name.clone(),
+                kernel: step.call.kernel.name,
+                wanted: step.call.workgroups,
+                limit: axis,
+            })?;
             let key = KernelKey { target, loops, launched, text: step.call.module_text() };
             numbers.push(match self.made.get_index_of(&key) {
                 Some(number) => number,
