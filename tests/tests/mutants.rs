@@ -125,6 +125,6 @@ fn mutants_end_soon_and_in_little_memory() {
     let ran: usize = reached.values().sum();
     assert!(ran < 100 || reached.get(&End::Program).is_some_and(|&count| count * 10 > ran), "{reached:?}");
     if std::env::var("DRIFT_MUTANTS").is_ok() {
-        panic!("{ran} mutants, all well: {reached:?}");
+        println!("{ran} mutants, all well: {reached:?}");
     }
 }

@@ -40,11 +40,11 @@ pub(crate) fn fuzz(args: &[&str]) -> Result<(), Failure> {
     let first = seed.parse::<u64>().unwrap_or_default().saturating_mul(1 << 32);
     let range = format!("{first}..{}", first.saturating_add(1000 * minutes));
     println!("models:\n$ DRIFT_MUTANTS={range} cargo test --package drift-tests --test mutants");
-    let models =
-        shell::command("cargo", &["test", "--locked", "--package", "drift-tests", "--test", "mutants"])
-            .env("DRIFT_MUTANTS", range)
-            .status()
-            .map_err(|error| shell::cannot_start("cargo", &error))?;
+    let test = ["test", "--locked", "--package", "drift-tests", "--test", "mutants", "--", "--nocapture"];
+    let models = shell::command("cargo", &test)
+        .env("DRIFT_MUTANTS", range)
+        .status()
+        .map_err(|error| shell::cannot_start("cargo", &error))?;
     let whole: u64 = PARTS.iter().map(|(_, share, _)| share).sum();
     let mut found = !models.success();
     for (what, share, flags) in PARTS {

@@ -171,7 +171,7 @@ fn slot(resource: &Resource, slot: &BindingSlot) -> Result<(), ShaderFlaw> {
         (Kind::Storage { bytes }, BindingKind::StorageBuffer { min_bytes })
         | (Kind::Uniform { bytes }, BindingKind::UniformBuffer { min_bytes }) => {
             // An odd number of halves is declared as pairs of them.
-            if let Some(found) = bytes.filter(|found| *found > min_bytes.next_multiple_of(4)) {
+            if let Some(found) = bytes.filter(|found| found.div_ceil(4) > min_bytes.div_ceil(4)) {
                 return Err(ShaderFlaw::SlotBytes { group, binding, found, declared: min_bytes });
             }
         }

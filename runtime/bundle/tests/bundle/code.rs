@@ -84,8 +84,10 @@ fn a_slot_that_is_only_read_may_be_missing() {
 fn what_only_some_languages_say_is_compared_there() {
     let smaller = |s: &mut Shader| s.bindings[0].kind = BindingKind::StorageBuffer { min_bytes: 60 };
     let halves = |s: &mut Shader| s.bindings[0].kind = BindingKind::StorageBuffer { min_bytes: 62 };
+    let all = |s: &mut Shader| s.bindings[0].kind = BindingKind::StorageBuffer { min_bytes: u64::MAX };
     for target in [Target::Vulkan, Target::WebGpu] {
         assert_eq!(lie(target, halves), "");
+        assert_eq!(lie(target, all), "");
         let said = lie(target, smaller);
         assert!(said.contains("the code declares 64 bytes, the slot 60"), "{said}");
         let said = lie(target, |s| s.bindings[0].binding = 9);
