@@ -258,3 +258,20 @@ fn declarations_are_those_of_kernels() {
     check("%c2 %c2 %order", "%c0 %c2 %order", "more than a workgroup");
     check("%c2 %c2 %order", "%c2 %lane %order", "no constant");
 }
+
+#[test]
+fn sizes_beyond_any_memory_are_counted_as_such() {
+    for members in ["%a3", "%a3 %float", "%float %a3 %a3"] {
+        let types = format!(
+            "%big = OpConstant %uint 4294967295
+            %a1 = OpTypeArray %float %big
+            %a2 = OpTypeArray %a1 %big
+            %a3 = OpTypeArray %a2 %big
+            %huge = OpTypeStruct {members}
+            %phuge = OpTypePointer Workgroup %huge
+            %held_by_none = OpVariable %phuge Workgroup
+            %shared = OpVariable %pshared_array Workgroup"
+        );
+        check("%shared = OpVariable %pshared_array Workgroup", &types, "end of workgroup memory");
+    }
+}

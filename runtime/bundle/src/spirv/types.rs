@@ -274,6 +274,11 @@ fn memory(
     })
 }
 
+/// Saturates: sizes that no memory has may be stated.
+fn round_up(size: u64, align: u64) -> u64 {
+    size.checked_next_multiple_of(align).unwrap_or(u64::MAX)
+}
+
 fn array(one: &Instruction<'_>, of: Memory, count: u32, stride: Option<u32>) -> Result<Memory, SpirvFlaw> {
     let times = |stride: u64| stride.saturating_mul(count.into());
     let explicit = match (stride, of.explicit) {
@@ -285,10 +290,9 @@ fn array(one: &Instruction<'_>, of: Memory, count: u32, stride: Option<u32>) -> 
         }
         _ => None,
     };
-    let natural = of.natural.map(|element| Layout {
-        size: times(element.size.next_multiple_of(element.align)),
-        align: element.align,
-    });
+    let natural = of
+        .natural
+        .map(|element| Layout { size: times(round_up(element.size, element.align)), align: element.align });
     one.ensure(of.nesting < NESTING, "nests too deep")?;
     let uniform = of.uniform && stride.is_none_or(|stride| stride.is_multiple_of(16));
     Ok(Memory { explicit, natural, open: false, uniform, halves: of.halves, nesting: of.nesting + 1 })
@@ -322,7 +326,7 @@ fn structure(
         };
         whole.natural = match (whole.natural, of.natural) {
             (Some(before), Some(layout)) => Some(Layout {
-                size: before.size.next_multiple_of(layout.align).saturating_add(layout.size),
+                size: round_up(before.size, layout.align).saturating_add(layout.size),
                 align: before.align.max(layout.align),
             }),
             _ => None,
