@@ -144,7 +144,7 @@ fn power(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     let size_bits = bitcast<vec4<u32>>(size);
     let is_zero = size_bits == vec4<u32>(0u);
     let is_end = (is_zero | (size_bits == vec4<u32>(0x7f800000u))) & (exponent_bits <= vec4<u32>(0x7f800000u));
-    let end = select(vec4<f32>(0.0f), vec4<f32>(bitcast<f32>(0x7f800000u)), is_zero == is_inverse);
+    let end = select(vec4<f32>(0.0f), vec4<f32>(bitcast<f32>(0x7f800000u)), (is_zero & is_inverse) | !(is_zero | is_inverse));
     let raised = select(by_logarithm, end, is_end);
     let is_negative = (bitcast<vec4<u32>>(x) >> vec4<u32>(31u)) != vec4<u32>(0u);
     let signed = select(raised, -raised, is_negative & (fract(0.5f * y) == vec4<f32>(0.5f)));
