@@ -129,13 +129,15 @@ pub fn eval_node(node: &Node, operands: &[&Tensor], limits: Limits) -> Result<Ve
 /// Elementary steps that an op without an epilogue takes on constants, if its result can be evaluated at all.
 pub fn work_of(op: &Op, operands: &[&Tensor]) -> Option<u64> {
     let types: Vec<TensorType> = operands.iter().map(|operand| operand.ty()).collect();
-    let known: Vec<Operand<'_>> = operands
-        .iter()
-        .zip(&types)
-        .map(|(operand, ty)| Operand { ty, known: None, constant: Some(operand) })
-        .collect();
+    let known = as_constants(operands, &types);
     let result = infer_node(op, &Epilogue::default(), &known, &crate::dim::Symbols::default()).ok()?;
     Some(work::of(op, &Epilogue::default(), &types, result.first()?.static_element_count()?))
+}
+
+/// Operands of which inference knows everything.
+fn as_constants<'a>(operands: &[&'a Tensor], types: &'a [TensorType]) -> Vec<Operand<'a>> {
+    let pairs = operands.iter().zip(types);
+    pairs.map(|(&operand, ty)| Operand { ty, known: None, constant: Some(operand) }).collect()
 }
 
 /// Computes an op's results without an epilogue.
@@ -150,11 +152,7 @@ fn eval_fused(
     limits: Limits,
 ) -> Result<Vec<Tensor>, EvalErrorKind> {
     let types: Vec<TensorType> = operands.iter().map(|operand| operand.ty()).collect();
-    let known: Vec<Operand<'_>> = operands
-        .iter()
-        .zip(&types)
-        .map(|(operand, ty)| Operand { ty, known: None, constant: Some(operand) })
-        .collect();
+    let known = as_constants(operands, &types);
     // Tensors have no free dims, so there are no symbols to look up.
     let results = infer_node(op, epilogue, &known, &crate::dim::Symbols::default())?;
     let result = &results[0];

@@ -4,7 +4,7 @@ use crate::error::{ImportError, NodeError};
 use crate::import::Importer;
 use crate::node::NodeCx;
 use crate::proto::{GraphProto, NodeProto};
-use crate::walk::{MAX_DEPTH, Scope, Slot, operator_name, results};
+use crate::walk::{MAX_DEPTH, Scope, Slot, results};
 use drift_ir::op::Concat;
 use drift_ir::{Op, Tensor, ValueId};
 
@@ -28,11 +28,7 @@ impl<'m> Importer<'m> {
         scope: &Scope<'m, '_>,
     ) -> Result<Vec<Slot>, ImportError> {
         let label = scope.label(node);
-        let error = |reason| ImportError::Node {
-            node: label.clone(),
-            op: operator_name(node),
-            reason: Box::new(reason),
-        };
+        let error = |reason| scope.error(node, reason);
         if operands.contains(&Slot::Unavailable) {
             self.note_branches(node, &label, scope);
             return Ok(Vec::new());
@@ -94,11 +90,7 @@ impl<'m> Importer<'m> {
         round: u64,
         scope: &Scope<'m, '_>,
     ) -> Result<(), ImportError> {
-        let error = |reason| ImportError::Node {
-            node: scope.label(node),
-            op: operator_name(node),
-            reason: Box::new(reason),
-        };
+        let error = |reason| scope.error(node, reason);
         let mut inner = scope.inside(format!("{}/{round}", scope.label(node)));
         let number = Tensor::scalar_i64(round as i64);
         let given = [number, Tensor::scalar_bool(true)].map(|tensor| {

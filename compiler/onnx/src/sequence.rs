@@ -9,7 +9,7 @@ use crate::import::Importer;
 use crate::node::NodeCx;
 use crate::ops::axis;
 use crate::proto::NodeProto;
-use crate::walk::{Scope, Slot, operator_name};
+use crate::walk::{Scope, Slot};
 use drift_ir::op::{Concat, Slice, data::SliceAxis};
 use drift_ir::{Dim, Op, ValueId};
 
@@ -47,11 +47,7 @@ impl<'m> Importer<'m> {
         scope: &Scope<'m, '_>,
         opset: i64,
     ) -> Result<Vec<Slot>, ImportError> {
-        let error = |reason| ImportError::Node {
-            node: scope.label(node),
-            op: operator_name(node),
-            reason: Box::new(reason),
-        };
+        let error = |reason| scope.error(node, reason);
         let items = operands.iter().map(|slot| self.sequence(*slot).map_or(0, <[ValueId]>::len) as u64).sum();
         self.budget.take(Resource::SequenceItems, items).map_err(|limit| error(limit.into()))?;
         let sequences: Vec<Option<Vec<ValueId>>> =

@@ -114,6 +114,11 @@ impl<'m, 'p> Scope<'m, 'p> {
         self.qualified(name)
     }
 
+    /// Why a node of this scope cannot be imported.
+    pub(crate) fn error(&self, node: &NodeProto, reason: NodeError) -> ImportError {
+        ImportError::Node { node: self.label(node), op: operator_name(node), reason: Box::new(reason) }
+    }
+
     /// Version of a domain's operators here, where it is imported.
     fn version(&self, domain: &str) -> Option<i64> {
         self.opsets.iter().find(|opset| domain_of(&opset.domain) == domain).map(|opset| opset.version)
@@ -178,11 +183,7 @@ impl<'m> Importer<'m> {
         let bytes = scope.prefix.len() + node.name.len() + names.sum::<usize>();
         let taken = self.budget.take(Resource::Nodes, weight);
         let taken = taken.and_then(|()| self.budget.take(Resource::NameBytes, bytes as u64));
-        taken.map_err(|limit| ImportError::Node {
-            node: scope.label(node),
-            op: operator_name(node),
-            reason: Box::new(limit.into()),
-        })
+        taken.map_err(|limit| scope.error(node, limit.into()))
     }
 
     /// Imports one node; what it cannot compile it notes, and gives no results.
@@ -211,11 +212,7 @@ impl<'m> Importer<'m> {
         scope: &Scope<'m, '_>,
     ) -> Result<Vec<Slot>, ImportError> {
         let domain = domain_of(&node.domain);
-        let error = |reason| ImportError::Node {
-            node: scope.label(node),
-            op: operator_name(node),
-            reason: Box::new(reason),
-        };
+        let error = |reason| scope.error(node, reason);
         let key = (node.domain.as_str(), node.op_type.as_str(), node.overload.as_str());
         if let Some(&function) = self.functions.get(&key) {
             return self.call(function, node, operands, scope);
@@ -266,11 +263,7 @@ impl<'m> Importer<'m> {
         operands: &[Slot],
         scope: &Scope<'m, '_>,
     ) -> Result<Vec<Slot>, ImportError> {
-        let error = |reason| ImportError::Node {
-            node: scope.label(node),
-            op: operator_name(node),
-            reason: Box::new(reason),
-        };
+        let error = |reason| scope.error(node, reason);
         if scope.depth == MAX_DEPTH {
             return Err(ImportError::FunctionDepth { function: function.name.clone(), limit: MAX_DEPTH });
         }
@@ -301,11 +294,7 @@ impl<'m> Importer<'m> {
         scope: &Scope<'m, '_>,
     ) -> Result<Vec<Slot>, ImportError> {
         let label = scope.label(node);
-        let error = |reason| ImportError::Node {
-            node: label.clone(),
-            op: operator_name(node),
-            reason: Box::new(reason),
-        };
+        let error = |reason| scope.error(node, reason);
         let condition = match operands {
             [Slot::Value(condition)] => self.constant_scalar(*condition),
             [Slot::Unavailable] => {
@@ -396,7 +385,7 @@ fn parameters<'m>(
 }
 
 /// The operator, with its domain where that is not ONNX's own.
-pub(crate) fn operator_name(node: &NodeProto) -> String {
+fn operator_name(node: &NodeProto) -> String {
     match domain_of(&node.domain) {
         "" => node.op_type.clone(),
         domain => format!("{domain}.{}", node.op_type),

@@ -120,19 +120,29 @@ impl BundleWriter {
         self.validate()?;
         let mut partial = PartialFile::create(path)?;
         let name = partial.path.clone();
-        self.finish_into(&mut partial.file, &name, progress)?;
+        self.write_into(&mut partial.file, &name, progress)?;
         partial.rename_to(path)
     }
 
     /// Validates the bundle and writes it into an empty file that the caller gives a name; `path` is for messages.
     pub fn finish_into(
+        self,
+        file: &mut File,
+        path: &Path,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(), BundleError> {
+        self.validate()?;
+        self.write_into(file, path, progress)
+    }
+
+    /// Writes what was validated.
+    fn write_into(
         mut self,
         file: &mut File,
         path: &Path,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<(), BundleError> {
         let failed = |source| BundleError::Io { action: "write", path: path.to_owned(), source };
-        self.validate()?;
         file.write_all(&[0; PAGE_BYTES as usize]).map_err(failed)?;
         let hash = self.write_weights(&mut |bytes| file.write_all(bytes).map_err(failed), progress)?;
         let (header, tail) = self.seal(hash)?;

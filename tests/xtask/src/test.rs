@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test of the workspace, as CI runs them.
 
 use crate::prerequisites::{
-    self, CHROMIUM, CLANG, CPP_COMPILER, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER, VULKAN_LOADER,
+    self, CHROMIUM, CLANG, CPP_COMPILER, Need, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER, VULKAN_LOADER,
     VULKAN_VALIDATION,
 };
 use crate::summary::Summary;
@@ -10,18 +10,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
 
+/// What running kernels takes.
+const KERNELS: [&Need; 6] =
+    [&CPP_COMPILER, &VULKAN_LOADER, &VULKAN_DRIVER, &VULKAN_VALIDATION, &OPENCL_LOADER, &OPENCL_DRIVER];
+
 /// Runs all tests, even after some failed. The last line on standard output is the sum over all test binaries.
 pub(crate) fn test() -> Result<(), Failure> {
-    prerequisites::ensure(&[
-        &CPP_COMPILER,
-        &VULKAN_LOADER,
-        &VULKAN_DRIVER,
-        &VULKAN_VALIDATION,
-        &OPENCL_LOADER,
-        &OPENCL_DRIVER,
-        &CLANG,
-        &CHROMIUM,
-    ])?;
+    prerequisites::ensure(&[&KERNELS[..], &[&CLANG, &CHROMIUM]].concat())?;
     let mut summary = Summary::default();
     let finished = run_tests(&mut summary);
     if let Err(failure) = &finished {
@@ -57,14 +52,7 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
 
 /// Runs every setting of every kernel, of which `test` runs a third.
 pub(crate) fn matrix() -> Result<(), Failure> {
-    prerequisites::ensure(&[
-        &CPP_COMPILER,
-        &VULKAN_LOADER,
-        &VULKAN_DRIVER,
-        &VULKAN_VALIDATION,
-        &OPENCL_LOADER,
-        &OPENCL_DRIVER,
-    ])?;
+    prerequisites::ensure(&KERNELS)?;
     let args = ["test", "--locked", "--package", "drift-tests", "--test", "kernels"];
     shell::announce("DRIFT_MATRIX=full cargo", &args);
     let mut cargo = shell::command("cargo", &args);
