@@ -13,6 +13,7 @@ mod error;
 mod features;
 mod msl;
 pub mod opencl;
+pub mod operands;
 mod spirv;
 mod wgsl;
 

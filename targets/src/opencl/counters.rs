@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use naga::{Block, Expression, Function, Handle, LocalVariable, Statement};
 
-use super::operands::{for_each_operand, for_each_statement_operand};
 use super::usage::BlockId;
+use crate::operands::{each_operand, each_statement_operand};
 
 /// Loads of counters, by their loops' own variables.
 pub(super) fn counter_loads(function: &Function) -> HashSet<Handle<Expression>> {
@@ -91,7 +91,7 @@ fn escaped(function: &Function) -> HashSet<Handle<LocalVariable>> {
     };
     for (_, expression) in function.expressions.iter() {
         if !matches!(expression, Expression::Load { .. }) {
-            for_each_operand(expression, |operand| escaped.extend(variable(operand)));
+            each_operand(expression, |operand| escaped.extend(variable(operand)));
         }
     }
     escape_by_statement(&function.body, &mut |operand| escaped.extend(variable(operand)));
@@ -114,7 +114,7 @@ fn escape_by_statement(block: &Block, visit: &mut impl FnMut(Handle<Expression>)
                 escape_by_statement(body, visit);
                 escape_by_statement(continuing, visit);
             }
-            _ => for_each_statement_operand(statement, &mut *visit),
+            _ => each_statement_operand(statement, &mut *visit),
         }
     }
 }

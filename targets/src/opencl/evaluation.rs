@@ -12,10 +12,10 @@ use naga::{
 
 use super::Error;
 use super::function::FunctionWriter;
-use super::operands::for_each_statement_operand;
 use super::scope::Scope;
 use super::text::Text;
 use super::usage::Usage;
+use crate::operands::each_statement_operand;
 
 impl<'a> FunctionWriter<'a, '_> {
     /// Gives variables to the pending expressions that must be evaluated before `statement`.
@@ -26,11 +26,11 @@ impl<'a> FunctionWriter<'a, '_> {
             }
             Statement::Block(_) | Statement::Loop { .. } => true,
             Statement::If { .. } | Statement::Switch { .. } => {
-                for_each_statement_operand(statement, |operand| self.consume(operand));
+                each_statement_operand(statement, |operand| self.consume(operand));
                 true
             }
             _ => {
-                for_each_statement_operand(statement, |operand| self.consume(operand));
+                each_statement_operand(statement, |operand| self.consume(operand));
                 false
             }
         };

@@ -27,7 +27,6 @@ mod helpers;
 mod images;
 mod loops;
 mod names;
-mod operands;
 mod places;
 mod scope;
 mod shortcuts;

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use naga::{Block, Expression, Function, Handle, Literal, LocalVariable, Statement, UnaryOperator};
 
-use super::operands::{for_each_operand, for_each_statement_operand};
 use super::usage::BlockId;
+use crate::operands::{each_operand, each_statement_operand};
 
 /// One `&&` or `||`.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,7 @@ impl<'a> Shortcuts<'a> {
         let is_variable = |handle: Handle<Expression>| matches!(function.expressions[handle], Expression::LocalVariable(mentioned) if mentioned == variable);
         let mut users = Vec::new();
         for (handle, expression) in function.expressions.iter() {
-            for_each_operand(expression, |operand| {
+            each_operand(expression, |operand| {
                 if is_variable(operand) {
                     users.push(handle);
                 }
@@ -188,7 +188,7 @@ fn stored(function: &Function, statement: &Statement) -> Option<(Handle<LocalVar
 
 fn count_statement_operands(block: &Block, visit: &mut impl FnMut(Handle<Expression>)) {
     for statement in block {
-        for_each_statement_operand(statement, &mut *visit);
+        each_statement_operand(statement, &mut *visit);
         match statement {
             Statement::Block(inner) => count_statement_operands(inner, visit),
             Statement::If { accept, reject, .. } => {

@@ -11,9 +11,9 @@ use naga::{
 };
 
 use super::counters::counter_loads;
-use super::operands::{for_each_operand, for_each_statement_operand};
 use super::scope::Scope;
 use super::shortcuts::Shortcuts;
+use crate::operands::{each_operand, each_statement_operand};
 
 /// Identifies a block of one function by where it lies in memory: the function outlives the analysis.
 pub(super) type BlockId = *const Block;
@@ -51,7 +51,7 @@ impl Usage<'_> {
             visit(shortcut.left);
             visit(shortcut.right);
         } else if !self.fused.contains(&handle) {
-            for_each_operand(&function.expressions[handle], visit);
+            each_operand(&function.expressions[handle], visit);
         }
     }
 
@@ -266,12 +266,12 @@ impl<'a> Walk<'a> {
 
     fn emitted(&mut self, range: naga::Range<Expression>) {
         for handle in range {
-            for_each_operand(&self.function.expressions[handle], |operand| self.mention(operand));
+            each_operand(&self.function.expressions[handle], |operand| self.mention(operand));
         }
     }
 
     fn statement(&mut self, statement: &'a Statement, ends: bool) {
-        for_each_statement_operand(statement, |operand| {
+        each_statement_operand(statement, |operand| {
             self.counts[operand.index()] += 1;
             self.mention(operand);
         });
@@ -362,7 +362,7 @@ impl<'a> Walk<'a> {
     fn drop_unsuitable_compounds(&mut self) {
         let mut users = self.counts.clone();
         for (_, expression) in self.function.expressions.iter() {
-            for_each_operand(expression, |operand| users[operand.index()] += 1);
+            each_operand(expression, |operand| users[operand.index()] += 1);
         }
         let scope = self.scope;
         self.compound.retain(|&(value, load)| {

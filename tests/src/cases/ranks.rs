@@ -27,6 +27,10 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[2,3,2,1,2,3]\n%1 = pad_wrap %x {pads=[0,1,0,0,1,2,1,0,0,0,0,1]}\nreturn %1",
     ),
     case(
+        "ranks/resize-five-axes",
+        "%x: f32[1,2,3,4,5]\n%1 = resize %x {axes=[0,1,2,3,4], sizes=[2,3,5,2,7], mode=nearest, coordinates=half_pixel}\n%2 = resize %x {axes=[1,2,4], sizes=[3,5,3], mode=linear, coordinates=align_corners}\nreturn %1, %2",
+    ),
+    case(
         "ranks/pad-one-axis",
         "%x: i64[2,3,2,2,3]\n%1 = pad %x {value=7, pads=[0,1,0,0,0,0,1,0,0,0]}\nreturn %1",
     ),

@@ -11,6 +11,7 @@
 //!
 //! Nothing here knows of graphs, layouts or devices.
 
+mod bound;
 mod build;
 mod control;
 mod coop;
@@ -98,7 +99,9 @@ fn settle(module: &mut Module, pass: &'static str) -> Result<(), ModuleError> {
     if cfg!(debug_assertions) {
         validate(module, pass)?;
     }
+    let bound = bound::Bound::of(module);
     naga::compact::compact(module, naga::compact::KeepUnused::No);
+    bound.restore(module);
     for entry in &mut module.entry_points {
         drop_empty(&mut entry.function.body);
     }

@@ -124,8 +124,8 @@ fn slots(code: &Declared, shader: &Shader) -> Result<(), ShaderFlaw> {
         }
         slot(resource, numbered[at].1)?;
     }
-    // An optimiser drops what is never read; what is said to be written must be there.
-    let dropped = |slot: &BindingSlot| !slot.writable;
+    // An optimiser drops what is never read, where places are not counted; what is said to be written must be there.
+    let dropped = |slot: &BindingSlot| !slot.writable && code.numbering != Numbering::InOrder;
     let left = (0..free.len()).filter(|at| free[*at]).map(|at| numbered[at].1);
     match left.into_iter().find(|slot| !dropped(slot)) {
         Some(slot) => Err(ShaderFlaw::Slot {

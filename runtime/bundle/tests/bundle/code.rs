@@ -71,12 +71,13 @@ fn a_manifest_that_lies_about_its_code_is_refused() {
 }
 
 #[test]
-fn a_slot_that_is_only_read_may_be_missing() {
+fn a_slot_that_is_only_read_may_be_missing_where_places_are_not_counted() {
     for target in TARGETS {
         let said = lie(target, |s| {
             s.bindings.push(BindingSlot { group: 2, binding: 1, writable: false, ..s.bindings[0].clone() });
         });
-        assert_eq!(said, "", "{target:?}");
+        let expected = if target == Target::OpenCl { "does not declare it" } else { "" };
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{target:?}: {said}");
     }
 }
 

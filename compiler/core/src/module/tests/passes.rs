@@ -272,6 +272,23 @@ fn functions_constants_and_variables_that_nothing_uses_are_gone() {
     }
 }
 
+/// Metal and OpenCL count the places of arguments.
+#[test]
+fn bound_variables_stay_that_nothing_reads() {
+    let text = text(&done(
+        "@group(0) @binding(0) var<storage, read> unread: array<vec4<f32>, 3>;
+         @group(0) @binding(1) var plane: texture_2d<f32>;
+         @group(0) @binding(2) var<storage, read_write> dst: array<f32>;
+         fn value() -> f32 { return unread[2].x + textureLoad(plane, vec2<u32>(0u, 1u), 0u).x; }
+         @compute @workgroup_size(1)
+         fn kernel() { let nothing = value(); dst[0] = 1.0; }",
+    ));
+    for kept in ["var<storage> unread: array<vec4<f32>, 3>", "var plane: texture_2d<f32>"] {
+        assert!(text.contains(kept), "{kept} in {text}");
+    }
+    assert!(!text.contains("nothing"), "{text}");
+}
+
 #[test]
 fn no_number_of_an_expression_is_printed() {
     let text = text(&done(&kernel(
