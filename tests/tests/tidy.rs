@@ -53,6 +53,10 @@ const CRATES: &[Arrows] = &[
 /// Modules of drift-compiler from top to bottom. A module uses those on its own line and on lines below it.
 const COMPILER_LAYERS: &[&[&str]] = &[
     &["pipeline"],
+    // What is asked of it, and its stages as text.
+    &["stage", "options"],
+    // What it says of what it did, or why it could not.
+    &["report", "error"],
     // Groups of rules, and what profiles allow.
     &["technique"],
     // Two sets of rules in one rule language.
@@ -65,6 +69,8 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["expand", "projections"],
     // Turns what the stages below made into a bundle.
     &["emit"],
+    // Orders steps and places what they touch.
+    &["plan"],
     // Reads the layout of each value to choose a kernel for it.
     &["select"],
     &["layout"],
@@ -73,7 +79,7 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["module"],
     &["memory"],
     // Vocabulary that every stage shares.
-    &["physical", "profile", "error"],
+    &["physical", "profile"],
 ];
 
 const LONGEST_FILE_LINES: usize = 700;

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use drift_bundle::Bundle;
     use drift_bundle::manifest::Target;
-    use drift_compiler::pipeline::{self, CompileOptions, ModelIdentity};
+    use drift_compiler::{CompileOptions, ModelIdentity};
 
     fn block(label: &str, offset: u64, size: u64, first: usize, last: usize) -> Block {
         Block { label: label.to_owned(), offset, size, first, last }
@@ -270,7 +270,7 @@ mod tests {
             ..CompileOptions::default()
         };
         let identity = ModelIdentity { name: "drawn".to_owned(), hash: "00".to_owned() };
-        let compiled = pipeline::compile(graph, identity, &options).expect("a bundle");
+        let compiled = drift_compiler::compile(graph, identity, &options).expect("a bundle");
         Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("valid")
     }
 

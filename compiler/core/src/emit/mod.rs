@@ -1,19 +1,17 @@
 //! Turns a program with a memory plan into a variant of a bundle: resources, dispatches, barriers and requirements.
 
 mod blobs;
+mod bundle;
 mod hazards;
-mod in_place;
-mod plan;
-mod schedule;
 mod shaders;
-mod views;
 
 pub use blobs::Blobs;
-pub use plan::{MemoryPlan, Place, plan_memory};
+pub use bundle::{Draft, bundle};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
 
 use crate::kernel::{Binding, Source};
-use crate::physical::{Element, Object};
+use crate::physical::Object;
+use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
 use crate::program::{Content, Port, Program, ProgramStep};
 use drift_bundle::BundleWriter;
@@ -142,7 +140,7 @@ impl Emitter<'_> {
     }
 
     fn resource(&mut self, binding: &Binding) -> Resource {
-        let element = device_element(binding.element);
+        let element = DeviceElement::from(binding.element);
         let (size, offset) = (binding.size_bytes, binding.offset_bytes);
         match (binding.source, binding.object) {
             (Source::Constant(index), object) => match (self.held(index), object) {
@@ -188,7 +186,7 @@ impl Emitter<'_> {
 
 fn io_binding(port: &Port, plan: &MemoryPlan) -> IoBinding {
     match plan.places[port.storage as usize] {
-        Place::Arena(offset) => IoBinding { offset, element: device_element(port.device) },
+        Place::Arena(offset) => IoBinding { offset, element: DeviceElement::from(port.device) },
         Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
     }
 }
@@ -209,8 +207,8 @@ pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
 fn weight_texture(binding: &Binding) -> TextureObject {
     let [width, height] = binding.extent_px.unwrap_or_else(|| unreachable!("weights alone are textures"));
     TextureObject {
-        kind: texture_kind(binding.object),
-        element: device_element(binding.element),
+        kind: binding.object.texture_kind(),
+        element: DeviceElement::from(binding.element),
         extent_px: [side(width), side(height), 1],
     }
 }
@@ -226,10 +224,11 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         binding: binding.index,
         kind: match binding.object {
             Object::Buffer => BindingKind::StorageBuffer { min_bytes: binding.size_bytes },
-            Object::ImageBuffer => BindingKind::ImageBuffer { element: device_element(binding.element) },
-            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
-                BindingKind::Texture { kind: texture_kind(object), element: device_element(binding.element) }
-            }
+            Object::ImageBuffer => BindingKind::ImageBuffer { element: DeviceElement::from(binding.element) },
+            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => BindingKind::Texture {
+                kind: object.texture_kind(),
+                element: DeviceElement::from(binding.element),
+            },
         },
         writable: binding.writable,
     });
@@ -297,25 +296,6 @@ fn raise(requires: &mut Vec<Requirement>, new: Requirement) {
         }
     }
     requires.push(new);
-}
-
-/// The manifest's word for a kind of texture.
-fn texture_kind(object: Object) -> TextureKind {
-    match object {
-        Object::TextureArray => TextureKind::Array,
-        Object::Texture3d => TextureKind::D3,
-        Object::Texture2d | Object::Buffer | Object::ImageBuffer => TextureKind::D2,
-    }
-}
-
-/// The manifest's word for a stored element.
-pub fn device_element(element: Element) -> DeviceElement {
-    match element {
-        Element::F32 => DeviceElement::F32,
-        Element::F16 => DeviceElement::F16,
-        Element::I32 => DeviceElement::I32,
-        Element::U32 => DeviceElement::U32,
-    }
 }
 
 fn host_element(element: ElementType) -> HostElement {

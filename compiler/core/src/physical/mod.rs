@@ -18,6 +18,7 @@ pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
 pub use view::{View, Window};
 
+use drift_bundle::manifest::{DeviceElement, TextureKind};
 use drift_ir::ElementType;
 
 /// Channels in a slice; the width of a vector in kernels.
@@ -54,6 +55,15 @@ impl Object {
         }
     }
 
+    /// The manifest's word for the kind of texture. Weights and activations that are no texture have none to show.
+    pub const fn texture_kind(self) -> TextureKind {
+        match self {
+            Self::TextureArray => TextureKind::Array,
+            Self::Texture3d => TextureKind::D3,
+            Self::Texture2d | Self::Buffer | Self::ImageBuffer => TextureKind::D2,
+        }
+    }
+
     /// Whether it is one of the textures, which are written and read by coordinates and pooled by shape.
     pub const fn is_texture(self) -> bool {
         match self {
@@ -87,6 +97,18 @@ pub enum Element {
     I32,
     /// Unsigned 32-bit: bool as 0 or 1.
     U32,
+}
+
+/// The manifest's word for a stored element.
+impl From<Element> for DeviceElement {
+    fn from(element: Element) -> Self {
+        match element {
+            Element::F32 => Self::F32,
+            Element::F16 => Self::F16,
+            Element::I32 => Self::I32,
+            Element::U32 => Self::U32,
+        }
+    }
 }
 
 impl Element {

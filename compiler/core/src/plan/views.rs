@@ -210,16 +210,16 @@ impl<'a> Concat<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::emit::plan_memory;
     use crate::layout::{self, LayoutChoice};
+    use crate::plan::plan_memory;
     use crate::program::Program;
     use crate::{profile, select};
 
     fn planned(text: &str) -> (Program, u64, u64) {
         let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let layouts = layout::assign(&graph, &profile::GENERIC, LayoutChoice::Buffer, None).expect("layouts");
-        let mut program = select::choose(&graph, &layouts, &profile::GENERIC, None).expect("kernels");
-        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
+        let program = select::choose(&graph, &layouts, &profile::GENERIC, None).expect("kernels");
+        let (program, plan) = plan_memory(program, profile::GENERIC.memory).expect("a plan");
         assert!(program.bound_twice().is_empty());
         (program, plan.report.planned_bytes, plan.report.lower_bound_bytes)
     }
@@ -302,8 +302,8 @@ mod tests {
         let planned = |score_bytes: u64| {
             let profile = profile::Profile { score_bytes, ..profile::GENERIC.clone() };
             let layouts = layout::assign(&graph, &profile, LayoutChoice::Buffer, None).expect("layouts");
-            let mut program = select::choose(&graph, &layouts, &profile, None).expect("kernels");
-            let plan = plan_memory(&mut program, profile.memory).expect("a plan");
+            let program = select::choose(&graph, &layouts, &profile, None).expect("kernels");
+            let (program, plan) = plan_memory(program, profile.memory).expect("a plan");
             let largest = program.storages.iter().map(|storage| storage.kind.size_bytes()).max();
             (plan.report.planned_bytes, largest, program)
         };

@@ -157,9 +157,9 @@ pub(super) fn merge(program: &Program, pairs: &[Pair]) -> Program {
 
 #[cfg(test)]
 mod tests {
-    use crate::emit::plan_memory;
     use crate::layout::{self, LayoutChoice};
     use crate::memory::Effort;
+    use crate::plan::{place, plan_memory};
     use crate::program::Program;
     use crate::{profile, select};
 
@@ -171,10 +171,9 @@ mod tests {
 
     /// Steps in place, planned bytes without sharing and with it.
     fn planned(text: &str, choice: LayoutChoice) -> (Vec<usize>, u64, u64) {
-        let mut program = program(text, choice);
-        let before =
-            super::super::plan::place(&program, Effort::Greedy).expect("a plan").report.planned_bytes;
-        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
+        let program = program(text, choice);
+        let before = place(&program, Effort::Greedy).expect("a plan").report.planned_bytes;
+        let (_, plan) = plan_memory(program, profile::GENERIC.memory).expect("a plan");
         assert!(plan.report.planned_bytes >= plan.report.lower_bound_bytes);
         assert!(plan.report.planned_bytes <= plan.report.naive_bytes);
         (plan.in_place, before, plan.report.planned_bytes)
@@ -221,8 +220,8 @@ mod tests {
     fn a_chain_of_pairs_is_one_storage() {
         let text = "%x: f32[4,8]\n@u: f32[8,64] = random(1)\n@v: f32[64,1] = random(2)\n%a = matmul %x, @u\n\
             %s = matmul %a, @v\n%b = exp %a\n%t = matmul %b, @v\n%c = tanh %b\n%w = matmul %c, @v\nreturn %s, %t, %w";
-        let mut program = program(text, LayoutChoice::Buffer);
-        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
+        let program = program(text, LayoutChoice::Buffer);
+        let (program, plan) = plan_memory(program, profile::GENERIC.memory).expect("a plan");
         assert_eq!(plan.in_place, [2, 4]);
         let used: std::collections::BTreeSet<String> = program
             .steps
@@ -256,7 +255,7 @@ mod tests {
         let small = profile::Winograd { scratch_bytes: 64 << 10, ..blocks.winograd };
         let small = profile::Profile { winograd: small, ..blocks.clone() };
         let layouts = layout::assign(&graph, &small, LayoutChoice::Buffer, None).expect("layouts");
-        let mut program = select::choose(&graph, &layouts, &small, None).expect("kernels");
+        let program = select::choose(&graph, &layouts, &small, None).expect("kernels");
         let result =
             program.storages.iter().position(|storage| storage.name == "y").expect("a storage") as u32;
         let writes = program.steps.iter().filter(|step| {
@@ -265,7 +264,7 @@ mod tests {
         });
         let blocks = writes.count();
         assert!(blocks > 1, "{blocks}");
-        let plan = plan_memory(&mut program, profile::GENERIC.memory).expect("a plan");
+        let (_, plan) = plan_memory(program, profile::GENERIC.memory).expect("a plan");
         assert_eq!(plan.in_place.len(), blocks);
     }
 }

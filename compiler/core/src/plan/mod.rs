@@ -1,13 +1,15 @@
 //! Memory of a program: lives of its storages, order of its steps, pairs that are computed in place, and where everything lies.
 
-use super::{device_element, texture_kind};
-use super::{in_place, schedule, views};
+mod in_place;
+mod schedule;
+mod views;
+
 use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
 use crate::physical::{Element, Object};
 use crate::profile::MemoryForms;
 use crate::program::{Program, Storage, StorageKind};
-use drift_bundle::manifest::{MemoryReport, MemoryStrategy, TextureObject};
+use drift_bundle::manifest::{DeviceElement, MemoryReport, MemoryStrategy, TextureObject};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -68,34 +70,33 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
 }
 
 /// Places every storage of a program. Where that takes less memory, steps go in another order, and write their result over
-/// an operand that dies there; the program is changed so that it says so.
-pub fn plan_memory(program: &mut Program, forms: MemoryForms) -> Result<MemoryPlan, MemoryError> {
+/// an operand that dies there; the program that is returned says so.
+pub fn plan_memory(mut program: Program, forms: MemoryForms) -> Result<(Program, MemoryPlan), MemoryError> {
     let settled = |program: &Program, effort| match forms.in_place {
         true => settled(program, effort),
         false => Ok((program.clone(), place(program, effort)?)),
     };
-    let naive_bytes = naive_bytes(program);
-    let (mut best, mut plan) = settled(program, Effort::Greedy)?;
-    if let Some(moved) = schedule::reordered(program).filter(|_| forms.order) {
+    let naive_bytes = naive_bytes(&program);
+    let (mut best, mut plan) = settled(&program, Effort::Greedy)?;
+    if let Some(moved) = schedule::reordered(&program).filter(|_| forms.order) {
         let (other, other_plan) = settled(&moved, Effort::Greedy)?;
         if other_plan.report.planned_bytes < plan.report.planned_bytes {
-            *program = moved;
+            program = moved;
             (best, plan) = (other, other_plan);
         }
     }
     let planned = |program: &Program| Ok(settled(program, Effort::Greedy)?.1.report.planned_bytes);
     if forms.views
-        && let Some(joined) = with_views(program, plan.report.planned_bytes, &planned)?
+        && let Some(joined) = with_views(&program, plan.report.planned_bytes, &planned)?
     {
-        *program = joined;
-        (best, plan) = settled(program, Effort::Greedy)?;
+        program = joined;
+        (best, plan) = settled(&program, Effort::Greedy)?;
     }
     if plan.report.planned_bytes > plan.report.lower_bound_bytes {
-        (best, plan) = settled(program, Effort::COMPILE)?;
+        (best, plan) = settled(&program, Effort::COMPILE)?;
     }
     plan.report.naive_bytes = naive_bytes;
-    *program = best;
-    Ok(plan)
+    Ok((best, plan))
 }
 
 /// `program` with parts of concatenations in their results, as many as keep what is `planned` within `most` bytes; none if
@@ -205,7 +206,7 @@ fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
 }
 
 /// Places every storage of a program as it is.
-pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
+fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
     let lives = lifetimes(program);
     let parts = parts(program, &lives);
     let mut groups: Vec<memory::Group> = Vec::new();
@@ -238,7 +239,7 @@ pub(super) fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, Mem
         .iter()
         .map(|object| {
             let extent_px = texels(object.extent_px)?;
-            let (kind, element) = (texture_kind(object.format.0), device_element(object.format.1));
+            let (kind, element) = (object.format.0.texture_kind(), DeviceElement::from(object.format.1));
             Ok(TextureObject { kind, element, extent_px })
         })
         .collect::<Result<_, MemoryError>>()?;

@@ -1,0 +1,68 @@
+//! Why a model does not compile.
+
+use crate::emit::ShaderError;
+use crate::layout::LayoutError;
+use crate::memory::MemoryError;
+use crate::select::SelectError;
+use crate::simplify::UnknownRule;
+
+/// Why a model does not compile.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// One of several entries.
+    #[error("entry `{entry}`")]
+    Entry {
+        /// Its name.
+        entry: String,
+        /// Why it does not compile.
+        #[source]
+        source: Box<CompileError>,
+    },
+    /// No target.
+    #[error("no target was given; pass --target vulkan, metal, webgpu or opencl")]
+    NoTarget,
+    /// A profile that is not known.
+    #[error("there is no profile `{name}`; the profiles are {known}")]
+    UnknownProfile {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A rule that is not known.
+    #[error(transparent)]
+    UnknownRule(#[from] UnknownRule),
+    /// Something that this version cannot do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// No layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// No kernel.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A kernel could not be made.
+    #[error(transparent)]
+    Shader(#[from] ShaderError),
+    /// Memory could not be planned.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+impl CompileError {
+    /// Whether this is a fault of the compiler, which a user can only report: a kernel that does not parse, code that does
+    /// not validate, a pass that broke the graph or the plan. All else is the model's, the options' or a device's doing.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Entry { source, .. } => source.is_internal(),
+            Self::Shader(error) => error.is_internal(),
+            Self::Memory(error) => error.is_internal(),
+            Self::NoTarget
+            | Self::UnknownProfile { .. }
+            | Self::UnknownRule(_)
+            | Self::Unsupported(_)
+            | Self::Layout(_)
+            | Self::Select(_) => false,
+        }
+    }
+}

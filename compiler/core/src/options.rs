@@ -1,0 +1,143 @@
+//! What a caller asks of the compiler.
+
+use crate::error::CompileError;
+use crate::layout::{LayoutChoice, Precision};
+use crate::physical::weights::WeightsChoice;
+use crate::profile::{self, Profile};
+use crate::technique::Enabled;
+use drift_bundle::manifest::Target;
+use drift_ir::Graph;
+use std::borrow::Cow;
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightsPrecision {
+    /// As f32.
+    F32,
+    /// As f16.
+    F16,
+    /// Eight bits per weight, scaled per channel.
+    Q8,
+    /// Eight bits for attention, four elsewhere.
+    Q844,
+}
+
+/// What to compile for, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompileOptions {
+    /// Targets in the order wanted.
+    pub targets: Vec<Target>,
+    /// Profiles by name; empty for each target's own.
+    pub profiles: Vec<String>,
+    /// Precision of floats; `None` keeps the model's types.
+    pub precision: Option<Precision>,
+    /// Precision of weights; `None` keeps that of activations.
+    pub weights: Option<WeightsPrecision>,
+    /// Objects that hold activations.
+    pub layout: LayoutChoice,
+    /// Forms of weights, where not the profile's.
+    pub weights_layout: WeightsChoice,
+    /// Rules and techniques switched off.
+    pub disabled: Vec<String>,
+    /// Run the SPIR-V optimiser.
+    pub optimize: bool,
+    /// What was decided before the graph came here, as flags for the bundle's provenance.
+    pub import_flags: Vec<String>,
+}
+
+/// What a bundle says about its model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelIdentity {
+    /// The graph's name.
+    pub name: String,
+    /// BLAKE3 of the model's bytes, hex.
+    pub hash: String,
+}
+
+/// A model that becomes an entry of a bundle.
+#[derive(Debug)]
+pub struct EntryModel {
+    /// The entry's name.
+    pub name: String,
+    /// The model.
+    pub graph: Graph,
+}
+
+/// Name of the entry of a bundle that has one.
+pub const MAIN_ENTRY: &str = "main";
+
+impl CompileOptions {
+    /// Whether this version can do it.
+    pub(crate) fn check(&self) -> Result<(), CompileError> {
+        if self.targets.is_empty() {
+            return Err(CompileError::NoTarget);
+        }
+        let activations = self.precision;
+        match (self.weights, activations) {
+            (None, _)
+            | (Some(WeightsPrecision::F32), Some(Precision::F32))
+            | (Some(WeightsPrecision::F16), Some(Precision::F16)) => Ok(()),
+            (Some(weights), _) => Err(CompileError::Unsupported(format!(
+                "weights stored as {weights:?} beside other activations are not supported yet; leave --weights out, or give \
+                 --precision the same type"
+            ))),
+        }
+    }
+
+    /// Targets and profiles to make: tuned ones first, since a device takes the first that it can run.
+    pub(crate) fn variants(&self) -> Result<Vec<(Target, &'static Profile)>, CompileError> {
+        let named: Vec<&'static Profile> = self
+            .profiles
+            .iter()
+            .map(|name| {
+                profile::find(name).ok_or_else(|| CompileError::UnknownProfile {
+                    name: name.clone(),
+                    known: profile::ALL.iter().map(|p| p.name).collect::<Vec<_>>().join(", "),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let mut wanted = Vec::new();
+        for &target in &self.targets {
+            match (named.is_empty(), target) {
+                (false, _) => wanted.extend(named.iter().map(|profile| (target, *profile))),
+                (true, Target::Vulkan) => {
+                    wanted.extend(profile::VULKAN.iter().map(|profile| (target, *profile)))
+                }
+                (true, Target::Metal | Target::WebGpu | Target::OpenCl) => {
+                    wanted.push((target, &profile::GENERIC))
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The profile as the caller wants it.
+    pub(crate) fn adjusted<'a>(&self, enabled: &Enabled, profile: &'a Profile) -> Cow<'a, Profile> {
+        let mut reduced = enabled.profile(profile);
+        if self.weights_layout != WeightsChoice::default() {
+            let profile = reduced.to_mut();
+            profile.weights = profile.weights.with(self.weights_layout);
+        }
+        reduced
+    }
+
+    /// Flags that change the output, in a canonical order.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if let Some(precision) = self.precision {
+            flags.push(format!("--precision {precision:?}").to_lowercase());
+        }
+        if self.layout != LayoutChoice::Auto {
+            flags.push(format!("--layout {}", self.layout.name()));
+        }
+        if let Some(object) = self.weights_layout.object {
+            flags.push(format!("--weights-layout {}", object.name()));
+        }
+        flags.extend(self.weights_layout.order.map(|order| format!("weights in the order {order}")));
+        let mut disabled = self.disabled.clone();
+        disabled.sort();
+        flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));
+        flags.extend(self.import_flags.iter().cloned());
+        flags
+    }
+}

@@ -1,0 +1,131 @@
+//! What the compiler decided, for people and for `--json`.
+
+use crate::program::{Program, ProgramStep};
+use crate::simplify;
+use drift_bundle::manifest::Target;
+use std::time::Instant;
+
+/// What was decided, and how long it took.
+#[derive(Clone, Debug, Default)]
+pub struct CompileReport {
+    /// Milliseconds by stage.
+    pub stages: Vec<(&'static str, f64)>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Each variant made.
+    pub variants: Vec<VariantReport>,
+    /// What the rules did, and why they did not.
+    pub rules: Vec<RuleReport>,
+}
+
+/// One variant.
+#[derive(Clone, Debug)]
+pub struct VariantReport {
+    /// Its entry.
+    pub entry: String,
+    /// Its target.
+    pub target: Target,
+    /// Its name.
+    pub variant: String,
+    /// Its profile.
+    pub profile: String,
+    /// Its launches at load.
+    pub init: Vec<DispatchReport>,
+    /// Its launches of a run.
+    pub dispatches: Vec<DispatchReport>,
+}
+
+/// One launch.
+#[derive(Clone, Debug)]
+pub struct DispatchReport {
+    /// Name.
+    pub name: String,
+    /// Model nodes that it computes.
+    pub origins: Vec<String>,
+    /// Kernel chosen.
+    pub kernel: String,
+    /// Layouts of its arguments.
+    pub layouts: String,
+    /// Why this kernel.
+    pub why: String,
+    /// Kernels declined before it.
+    pub declined: Vec<String>,
+    /// Bytes read at least.
+    pub bytes_read: u64,
+    /// Bytes written at least.
+    pub bytes_written: u64,
+    /// Arithmetic.
+    pub flops: u64,
+}
+
+/// What a rule did at a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleReport {
+    /// The rule.
+    pub rule: String,
+    /// The node.
+    pub node: String,
+    /// `applied`, or why not.
+    pub outcome: String,
+}
+
+/// What a pass over the graph did.
+pub(crate) fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
+    let entry = |rule: &'static str, node, outcome| RuleReport { rule: rule.to_owned(), node, outcome };
+    let applied = report.applied.into_iter().map(move |a| entry(a.rule, a.node, "applied".to_owned()));
+    let declined =
+        report.declined.into_iter().map(move |d| entry(d.rule, d.node, format!("declined: {}", d.reason)));
+    applied.chain(declined)
+}
+
+/// The report of one variant of an entry.
+pub(crate) fn variant(entry: &str, target: Target, variant: &str, program: &Program) -> VariantReport {
+    let one = |step: &ProgramStep| DispatchReport {
+        name: step.name.clone(),
+        origins: step.origins.clone(),
+        kernel: step.call.kernel.name.to_owned(),
+        layouts: layouts_of(step),
+        why: step.why.clone(),
+        declined: step.declined.clone(),
+        bytes_read: step.bytes_read,
+        bytes_written: step.bytes_written,
+        flops: step.flops,
+    };
+    VariantReport {
+        entry: entry.to_owned(),
+        target,
+        variant: variant.to_owned(),
+        profile: variant.to_owned(),
+        init: program.init.iter().map(one).collect(),
+        dispatches: program.steps.iter().map(one).collect(),
+    }
+}
+
+/// The layouts of a step's arguments in one line.
+pub(crate) fn layouts_of(step: &ProgramStep) -> String {
+    let slots = step.call.slots.iter().map(|slot| {
+        let view = slot.describe_view();
+        format!("{} {:?} {}{view}", slot.name, slot.shape, slot.describe())
+    });
+    slots.collect::<Vec<_>>().join("; ")
+}
+
+/// Wall time by stage, in order of first use.
+#[derive(Default)]
+pub(crate) struct Clock {
+    /// Milliseconds by stage.
+    pub(crate) stages: Vec<(&'static str, f64)>,
+}
+
+impl Clock {
+    pub(crate) fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        let ms = start.elapsed().as_secs_f64() * 1e3;
+        match self.stages.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, total)) => *total += ms,
+            None => self.stages.push((stage, ms)),
+        }
+        result
+    }
+}
