@@ -313,6 +313,9 @@ pub struct InspectArgs {
     /// Write a page with the memory picture
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write each shader as it ships, one file each, for the tools of its language: spirv-val, a Metal compiler
+    #[arg(long, value_name = "DIR")]
+    pub shaders: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

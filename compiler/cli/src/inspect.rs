@@ -7,10 +7,11 @@ use crate::picture;
 use crate::units::{bytes, flops};
 use crate::{Console, Outcome, files, html, output, report};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Variant};
+use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Target, Variant};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -94,12 +95,29 @@ pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     if let Some(path) = &args.html {
         output::write(path, html::page(bundle.manifest(), &report).as_bytes())?;
     }
+    if let Some(folder) = &args.shaders {
+        write_shaders(&bundle, folder)?;
+    }
     if args.json {
         console.out().write_all((report::json(&report) + "\n").as_bytes())?;
     } else {
         print(bundle.manifest(), &report, console.out())?;
     }
     Ok(Outcome::Fine)
+}
+
+/// The code of each shader as a file of its own, named after it.
+fn write_shaders(bundle: &Bundle, folder: &Path) -> Result<(), CliError> {
+    output::create_folder(folder)?;
+    let shaders = &bundle.manifest().shaders;
+    for target in Target::ALL {
+        let of_target = || shaders.iter().filter(|shader| shader.target == target);
+        let names = output::file_names(of_target().map(|shader| &*shader.name), target.code_extension());
+        for (shader, name) in of_target().zip(names) {
+            output::write(&folder.join(name), bundle.shader_code(shader))?;
+        }
+    }
+    Ok(())
 }
 
 /// Counts and sums over a bundle.

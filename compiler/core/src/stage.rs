@@ -125,12 +125,7 @@ pub(crate) fn shader_files(
     let numbers = kernels.make(program, target, profile)?;
     let mut files: Vec<(String, String)> = Vec::new();
     for (step, kernel) in program.all_steps().zip(kernels.of(&numbers)) {
-        let extension = match target {
-            Target::Vulkan => "spvasm",
-            Target::Metal => "metal",
-            Target::WebGpu => "wgsl",
-            Target::OpenCl => "cl",
-        };
+        let extension = if target == Target::Vulkan { "spvasm" } else { target.code_extension() };
         let file = format!("{name}.{}_{}.{extension}", step.call.kernel.name, kernel.index);
         if files.iter().all(|(known, _)| *known != file) {
             files.push((file, emit::shader_text(kernel, target)));

@@ -438,6 +438,9 @@ pub enum MemoryStrategy {
 }
 
 impl Target {
+    /// Every target, in the order in which reports list them.
+    pub const ALL: [Self; 4] = [Self::Vulkan, Self::Metal, Self::WebGpu, Self::OpenCl];
+
     /// The name that the command line uses.
     pub const fn name(self) -> &'static str {
         match self {
@@ -445,6 +448,16 @@ impl Target {
             Self::Metal => "metal",
             Self::WebGpu => "webgpu",
             Self::OpenCl => "opencl",
+        }
+    }
+
+    /// How files of shaders in its language end, without a dot.
+    pub const fn code_extension(self) -> &'static str {
+        match self {
+            Self::Vulkan => "spv",
+            Self::Metal => "metal",
+            Self::WebGpu => "wgsl",
+            Self::OpenCl => "cl",
         }
     }
 }

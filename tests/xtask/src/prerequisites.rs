@@ -33,6 +33,17 @@ pub(crate) const VULKAN_DRIVER: Need = Need {
     },
 };
 
+/// Validates SPIR-V where driftc is built without SPIRV-Tools.
+pub(crate) const SPIRV_VAL: Need =
+    Need { what: "spirv-val", packages: &["spirv-tools"], found: || program("spirv-val") };
+
+/// Links Rust, and builds blake3's assembly.
+pub(crate) const C_COMPILER: Need = Need {
+    what: "a C compiler",
+    packages: &["gcc", "libc6-dev"],
+    found: || ["cc", "gcc", "clang"].into_iter().any(program),
+};
+
 /// Builds spirv-tools from source.
 pub(crate) const CPP_COMPILER: Need = Need {
     what: "a C++ compiler",

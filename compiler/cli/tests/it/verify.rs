@@ -151,6 +151,22 @@ fn a_bound_input_folds_like_an_initializer() {
 }
 
 #[test]
+fn shaders_are_taken_out_as_they_ship() {
+    let place = Place::new();
+    place.file("model.onnx", scaled().bytes());
+    place.fine("model.onnx --target vulkan,metal,webgpu,opencl");
+    place.fine("inspect model.drift --shaders out/shaders");
+    let files = std::fs::read_dir(place.path("out/shaders")).unwrap();
+    let names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    for (extension, start) in
+        [("spv", &b"\x03\x02\x23\x07"[..]), ("metal", b"//"), ("wgsl", b""), ("cl", b"")]
+    {
+        let name = names.iter().find(|name| name.ends_with(&format!(".{extension}"))).expect(extension);
+        assert!(std::fs::read(place.path("out/shaders").join(name)).unwrap().starts_with(start), "{name}");
+    }
+}
+
+#[test]
 fn only_a_batch_has_a_default_size() {
     let place = Place::new();
     let model =

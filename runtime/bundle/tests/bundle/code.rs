@@ -5,8 +5,6 @@ use drift_bundle::{SectionBytes, stub, validate};
 
 use crate::sample;
 
-const TARGETS: [Target; 4] = [Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl];
-
 /// A shader with one of each resource that all targets have, and its dispatch.
 fn manifest(target: Target) -> Manifest {
     let slot = |group, binding, kind, writable| BindingSlot { group, binding, kind, writable };
@@ -44,7 +42,7 @@ fn lie(target: Target, change: impl FnOnce(&mut Shader)) -> String {
 
 #[track_caller]
 fn everywhere(expected: &str, change: impl Fn(&mut Shader)) {
-    for target in TARGETS {
+    for target in Target::ALL {
         let found = lie(target, &change);
         assert!(found.contains(expected), "{target:?}: expected `{expected}`, found `{found}`");
         assert!(found.contains("shader 0 `kernel_0`"), "{found}");
@@ -72,7 +70,7 @@ fn a_manifest_that_lies_about_its_code_is_refused() {
 
 #[test]
 fn a_slot_that_is_only_read_may_be_missing_where_places_are_not_counted() {
-    for target in TARGETS {
+    for target in Target::ALL {
         let said = lie(target, |s| {
             s.bindings.push(BindingSlot { group: 2, binding: 1, writable: false, ..s.bindings[0].clone() });
         });
@@ -104,8 +102,8 @@ fn what_only_some_languages_say_is_compared_there() {
 
 #[test]
 fn code_of_another_language_or_cut_short_is_refused() {
-    for target in TARGETS {
-        for other in TARGETS.into_iter().filter(|other| *other != target) {
+    for target in Target::ALL {
+        for other in Target::ALL.into_iter().filter(|other| *other != target) {
             assert_ne!(lie(target, |s| s.target = other), "", "{target:?} as {other:?}");
         }
         assert_ne!(lie(target, |s| s.size -= 12), "", "{target:?}");
