@@ -1,6 +1,6 @@
 //! Every kernel on every layout and precision, run on lavapipe (SPIR-V) and PoCL (OpenCL C) against the evaluator.
 //!
-//! A third of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
+//! A fifth of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
 //! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time.
 
 use drift_bundle::manifest::{Requirement, Target};
@@ -34,7 +34,7 @@ fn tolerance(precision: Precision) -> f64 {
 }
 
 /// One setting of a case in this many is part of the sample.
-const SAMPLED: usize = 3;
+const SAMPLED: usize = 5;
 
 /// Whether every setting is wanted, and not a sample.
 fn is_full() -> bool {

@@ -200,7 +200,7 @@ pub struct RunArgs {
                   data.\n\n\
                   A float passes when |got - expected| <= atol + rtol * |expected|; a NaN passes where a NaN is expected, \
                   an infinity\nwhere the same is; integers and bools must be equal. What this version cannot compile is \
-                  UNSUPPORTED, which is\nno failure without --strict.\n\n\
+                  UNSUPPORTED, which is\nno failure without --strict. What cannot be verified because the model, its data or a flag is at fault is an ERROR.\n\n\
                   Examples:\n  driftc verify model --target vulkan\n  driftc verify model.onnx --target vulkan \
                   --data model\n  driftc verify model.drift --data model"
 )]

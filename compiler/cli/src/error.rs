@@ -2,7 +2,7 @@
 //! code 2, but what is a bug of driftc: that ends in 70.
 
 use crate::compare::Mismatch;
-use crate::host::HostTensorError;
+use crate::host::{BoundaryError, HostTensorError};
 use crate::npy::NpyError;
 use drift_bundle::BundleError;
 use drift_compiler::CompileError;
@@ -156,16 +156,9 @@ pub enum CliError {
     /// An input given twice.
     #[error("input `{0}` is given twice")]
     InputTwice(String),
-    /// Data of another type or shape than the input.
-    #[error("input `{name}` is {expected}, but its data are {found}")]
-    WrongInput {
-        /// The input.
-        name: String,
-        /// Its type and shape.
-        expected: String,
-        /// Those of the data.
-        found: String,
-    },
+    /// What a model takes or gives, against what callers may hold.
+    #[error(transparent)]
+    Boundary(#[from] BoundaryError),
     /// An input or output whose data cannot be made.
     #[error("tensor `{name}` cannot be made")]
     Tensor {
@@ -196,9 +189,6 @@ pub enum CliError {
     /// Data in a file of an unknown kind.
     #[error("{} has no known extension; data are read from .npy or .pb files", .0.display())]
     TensorFile(PathBuf),
-    /// A tensor of a type that bundles do not take.
-    #[error("tensors of {0} do not cross a bundle's boundary")]
-    HostType(&'static str),
     /// A tensor that the graph language cannot hold.
     #[error(transparent)]
     IrTensor(#[from] drift_ir::tensor::TensorError),
@@ -211,9 +201,6 @@ pub enum CliError {
         #[source]
         source: Mismatch,
     },
-    /// A value whose size is not known before a run.
-    #[error("`{0}` has a free dimension; bind it with --dim NAME=N")]
-    FreeShape(String),
     /// A bug of driftc, caught so that other models are still checked.
     #[error("driftc panicked: {0}")]
     Panicked(String),
@@ -283,7 +270,7 @@ impl CliError {
             }
             // Data of a type that this version has no place for.
             Self::TensorPb { source, .. } => is_missing_type(source),
-            Self::HostType(_) | Self::FreeShape(_) => true,
+            Self::Boundary(BoundaryError::Type(_) | BoundaryError::FreeShape(_)) => true,
             _ => false,
         };
         unsupported.then(|| self.in_one_line())

@@ -1,6 +1,5 @@
 //! Tensors on the host: what files hold, what sessions take and give, what comparisons read.
 
-use crate::error::CliError;
 use bytes::Bytes;
 use drift_bundle::manifest::{HostElement, IoTensor};
 use drift_ir::tensor::TensorError;
@@ -38,6 +37,27 @@ pub enum HostTensorError {
     NotABool(u8),
 }
 
+/// What a model takes or gives that no caller can hold, or that a caller's data are not.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BoundaryError {
+    /// A type that bundles do not take.
+    #[error("tensors of {0} do not cross a bundle's boundary")]
+    Type(&'static str),
+    /// A value whose size is not known before a run.
+    #[error("`{0}` has a free dimension; bind it with --dim NAME=N")]
+    FreeShape(String),
+    /// Data of another type or shape than the input.
+    #[error("input `{name}` is {expected}, but its data are {found}")]
+    WrongInput {
+        /// The input.
+        name: String,
+        /// Its type and shape.
+        expected: String,
+        /// Those of the data.
+        found: String,
+    },
+}
+
 impl HostTensor {
     /// Checks that `bytes` are exactly a tensor of this type and shape.
     pub fn new(element: HostElement, shape: Vec<u64>, bytes: Vec<u8>) -> Result<Self, HostTensorError> {
@@ -55,7 +75,7 @@ impl HostTensor {
     }
 
     /// A tensor of the graph language, if callers can give or get its type. Double is given and got as f32.
-    pub fn from_ir(tensor: &Tensor) -> Result<Self, CliError> {
+    pub fn from_ir(tensor: &Tensor) -> Result<Self, BoundaryError> {
         if tensor.element() == ElementType::F64 {
             let values = tensor.to_f32_vec();
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -86,12 +106,12 @@ impl HostTensor {
     }
 
     /// Refuses data of another type or shape than an input has.
-    pub fn check_is(&self, tensor: &IoTensor) -> Result<(), CliError> {
+    pub fn check_is(&self, tensor: &IoTensor) -> Result<(), BoundaryError> {
         if self.element == tensor.element && self.shape == tensor.shape {
             return Ok(());
         }
         let text = |element, shape| format!("{} {}", element_name(element), shape_text(shape));
-        Err(CliError::WrongInput {
+        Err(BoundaryError::WrongInput {
             name: tensor.name.clone(),
             expected: text(tensor.element, &tensor.shape),
             found: text(self.element, &self.shape),
@@ -120,7 +140,7 @@ pub fn byte_size(element: HostElement, shape: &[u64]) -> Option<u64> {
 }
 
 /// The type that callers know a graph's type as.
-pub fn host_element(element: ElementType) -> Result<HostElement, CliError> {
+pub fn host_element(element: ElementType) -> Result<HostElement, BoundaryError> {
     match element {
         ElementType::F32 => Ok(HostElement::F32),
         ElementType::F16 => Ok(HostElement::F16),
@@ -129,7 +149,7 @@ pub fn host_element(element: ElementType) -> Result<HostElement, CliError> {
         ElementType::I8 => Ok(HostElement::I8),
         ElementType::U8 => Ok(HostElement::U8),
         ElementType::Bool => Ok(HostElement::Bool),
-        ElementType::F64 => Err(CliError::HostType(element.name())),
+        ElementType::F64 => Err(BoundaryError::Type(element.name())),
     }
 }
 
@@ -146,8 +166,8 @@ const fn ir_element(element: HostElement) -> ElementType {
 }
 
 /// What a caller must give for a value of the graph, if its sizes are known.
-pub fn io_tensor(name: &str, ty: &TensorType) -> Result<IoTensor, CliError> {
-    let shape = ty.static_shape().ok_or_else(|| CliError::FreeShape(name.to_owned()))?;
+pub fn io_tensor(name: &str, ty: &TensorType) -> Result<IoTensor, BoundaryError> {
+    let shape = ty.static_shape().ok_or_else(|| BoundaryError::FreeShape(name.to_owned()))?;
     Ok(IoTensor { name: name.to_owned(), element: host_element(ty.element)?, shape })
 }
 

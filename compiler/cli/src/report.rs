@@ -53,6 +53,8 @@ pub struct VerifyJson {
     pub failed: usize,
     /// Models that cannot be compiled or replayed.
     pub unsupported: usize,
+    /// Models that were not verified because they, their data or the command's flags are at fault.
+    pub errors: usize,
 }
 
 impl VerifyJson {
@@ -129,6 +131,8 @@ pub enum Status {
     Fail,
     /// Not compiled, or not replayed, for a stated reason.
     Unsupported,
+    /// Not verified: the model, its data or a flag is at fault.
+    Error,
 }
 
 impl Status {
@@ -138,6 +142,7 @@ impl Status {
             Self::Pass => "PASS",
             Self::Fail => "FAIL",
             Self::Unsupported => "UNSUPPORTED",
+            Self::Error => "ERROR",
         }
     }
 }

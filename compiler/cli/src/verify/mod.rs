@@ -104,8 +104,6 @@ impl Devices<'_> {
 struct Tally {
     report: VerifyJson,
     several_targets: bool,
-    /// A model or its data could not even be read.
-    broken: bool,
     /// Something met a bug of driftc.
     internal: bool,
 }
@@ -135,9 +133,9 @@ impl Tally {
                 Some(reason) => without_numbers(Status::Unsupported, reason),
                 None => {
                     self.internal |= error.is_internal();
-                    self.broken |= !error.is_failed_check();
                     console.error(&error)?;
-                    without_numbers(Status::Fail, error.in_one_line())
+                    let status = if error.is_failed_check() { Status::Fail } else { Status::Error };
+                    without_numbers(status, error.in_one_line())
                 }
             },
         };
@@ -146,6 +144,7 @@ impl Tally {
             Status::Pass => self.report.passed += 1,
             Status::Fail => self.report.failed += 1,
             Status::Unsupported => self.report.unsupported += 1,
+            Status::Error => self.report.errors += 1,
         }
         self.report.models.push(model);
         Ok(())
@@ -179,16 +178,20 @@ impl Tally {
 
     /// The last line, the report, and what the whole comes to.
     fn finish(self, args: &VerifyArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-        let VerifyJson { passed, failed, unsupported, .. } = self.report;
+        let VerifyJson { passed, failed, unsupported, errors, .. } = self.report;
         let nothing = if self.report.is_empty() { ": nothing was verified" } else { "" };
-        writeln!(console.out(), "{passed} passed, {failed} failed, {unsupported} unsupported{nothing}")?;
+        let errors_text = if errors > 0 { format!(", {errors} errors") } else { String::new() };
+        writeln!(
+            console.out(),
+            "{passed} passed, {failed} failed, {unsupported} unsupported{errors_text}{nothing}"
+        )?;
         report::write_json(args.json.as_deref(), &self.report)?;
         if unsupported > 0 && failed == 0 && !args.strict {
             console.note("what is unsupported was not verified; --strict makes it exit code 1")?;
         }
         Ok(if self.internal {
             Outcome::Internal
-        } else if self.broken {
+        } else if errors > 0 {
             Outcome::BadInput
         } else if failed > 0 || args.strict && unsupported > 0 {
             Outcome::CheckFailed

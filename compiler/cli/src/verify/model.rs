@@ -182,7 +182,7 @@ impl Check<'_> {
             Some(_) | None => {
                 let outputs = drift_ir::eval::run(graph, &ir_tensors(inputs)?)
                     .map_err(|source| self.reference_error(source))?;
-                outputs.iter().map(HostTensor::from_ir).collect()
+                Ok(outputs.iter().map(HostTensor::from_ir).collect::<Result<_, _>>()?)
             }
         }
     }
