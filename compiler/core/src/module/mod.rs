@@ -23,6 +23,7 @@ mod literal;
 pub mod lower;
 mod names;
 mod operands;
+mod rounds;
 mod split;
 mod stats;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use naga::{
 };
 
 pub use error::ModuleError;
+pub use rounds::{LOOP_ROUNDS, MOST_ROUNDS, rounds};
 pub use stats::{CooperativeShape, Stats, stats};
 
 /// A module after all passes, with naga's facts about it, as the writers want it.
