@@ -332,9 +332,11 @@ pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{KernelModules, ShaderError};
     use crate::emit::specialized;
     use crate::layout::{self, LayoutChoice};
     use crate::{profile, select};
+    use drift_bundle::manifest::Target;
     use drift_ir::op::Gather;
     use drift_ir::{ElementType, Graph, Op, Tensor, TensorType};
 
@@ -357,5 +359,19 @@ mod tests {
         let parts = call.bindings().iter().filter(|binding| binding.name.starts_with("src_data")).count();
         assert_eq!(parts, 2);
         specialized(call).expect("a module");
+    }
+
+    /// Nothing splits a pool: what no driver is sure to run to its end is refused, in the node's name.
+    #[test]
+    fn a_window_of_too_many_taps_is_refused_by_name() {
+        let text = "%x: f32[1,1,2001,2001]\n%pooled = pool_average %x {kernel=[2000,2000]}\nreturn %pooled";
+        let graph = drift_ir::text::parse(text).expect("a graph");
+        let profile = profile::find("generic").expect("a profile");
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Buffer, None).expect("layouts");
+        let program = select::choose(&graph, &layouts, profile, None).expect("a program");
+        let refused = KernelModules::new(false).make(&program, Target::Vulkan, profile);
+        let Err(error @ ShaderError::Rounds { .. }) = refused else { panic!("{refused:?}") };
+        let message = error.to_string();
+        assert!(message.starts_with("`pooled` (pool) needs ") && !error.is_internal(), "{message}");
     }
 }
