@@ -26,8 +26,10 @@ type Operand = Handle<Expression>;
 /// The most rounds that an invocation of any entry point makes.
 pub fn rounds(module: &Module) -> Result<u64, ModuleError> {
     module.entry_points.iter().try_fold(0, |most, entry| {
-        let rounds = Counting { entry, bounds: Bounds::new(entry), starts: BTreeMap::new() };
-        Ok(rounds.run()?.max(most))
+        let locals = entry.function.local_variables.iter();
+        let starts = locals.filter_map(|(local, variable)| Some((local, variable.init?))).collect();
+        let counting = Counting { entry, bounds: Bounds::new(entry), starts };
+        Ok(counting.run()?.max(most))
     })
 }
 
@@ -63,17 +65,26 @@ impl Counting<'_> {
                     let inside = self.block(body)?.saturating_add(self.block(continuing)?);
                     own.saturating_add(own.saturating_mul(inside))
                 }
-                _ => operands::blocks_of(statement)
-                    .into_iter()
-                    .try_fold(0_u64, |sum, block| Ok(sum.saturating_add(self.block(block)?)))?,
+                Statement::Block(block) => self.block(block)?,
+                _ => self.branches(statement)?,
             };
             sum = sum.saturating_add(rounds);
             match statement {
                 Statement::Store { pointer, value } => self.learn(*pointer, *value),
+                Statement::Loop { .. } => self.forget(statement),
                 // A block is always run, so what it stores holds after it.
-                Statement::Block(_) => {}
-                _ => self.forget(statement),
+                _ => {}
             }
+        }
+        Ok(sum)
+    }
+
+    /// Rounds of all branches; none of them knows what another one stores.
+    fn branches(&mut self, statement: &Statement) -> Result<u64, ModuleError> {
+        let mut sum = 0_u64;
+        for block in operands::blocks_of(statement) {
+            sum = sum.saturating_add(self.block(block)?);
+            self.forget(statement);
         }
         Ok(sum)
     }
@@ -163,7 +174,7 @@ impl Counting<'_> {
             (_, Some(counter), GreaterEqual) => (counter, left, LessEqual),
             _ => return None,
         };
-        let start = self.start(counter);
+        let start = self.starts.get(&counter).copied();
         match (self.step(counter, body, continuing)?, op) {
             (Step::Up(by), Less) => Some(self.bounds.distance(limit, start)?.div_ceil(by)),
             (Step::Up(by), LessEqual) => Some((self.bounds.distance(limit, start)? + 1).div_ceil(by)),
@@ -176,11 +187,6 @@ impl Counting<'_> {
 
     fn loaded(&self, value: Operand) -> Option<Handle<LocalVariable>> {
         self.bounds.loaded(value)
-    }
-
-    /// What a local holds before its loop.
-    fn start(&self, local: Handle<LocalVariable>) -> Option<Operand> {
-        self.starts.get(&local).copied().or(self.entry.function.local_variables[local].init)
     }
 
     /// How each round changes `counter`, if by one store at its end.
@@ -209,12 +215,9 @@ impl Counting<'_> {
             true => (left, right),
             false => (right, left),
         };
-        let Expression::Literal(literal) = expressions[other] else { return None };
-        let by = match literal {
-            Literal::U32(by) => u64::from(by),
-            Literal::I32(by) => u64::try_from(by).ok()?,
-            _ => return None,
-        };
+        // A signed counter might start below zero.
+        let Expression::Literal(Literal::U32(by)) = expressions[other] else { return None };
+        let by = u64::from(by);
         (self.loaded(own) == Some(counter)).then_some(())?;
         match op {
             BinaryOperator::Add if by > 0 => Some(Step::Up(by)),

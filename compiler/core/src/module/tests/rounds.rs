@@ -53,6 +53,11 @@ fn what_start_and_end_share_falls_away() {
 }
 
 #[test]
+fn a_start_that_may_be_another_is_none() {
+    check(&format!("var i = 5u; if id.x > 2u {{ i = 0u; }} for (; i < 10u; i++) {{ {ADD} }}"), 10);
+}
+
+#[test]
 fn any_of_several_conditions_bounds_a_loop() {
     check(&format!("for (var i = 0u; i < 27u && (id.y ^ i) < id.x; i++) {{ {ADD} }}"), 27);
 }
@@ -64,6 +69,7 @@ fn what_cannot_be_read_is_refused() {
         format!("for (var i = 1u; i < 9u; i = i * 2u) {{ {ADD} }}"),
         format!("for (var i = 0u; i < 9u; i++) {{ {ADD} i = i - id.x; }}"),
         format!("for (var i = 0u; i < u32(src[3]); i++) {{ {ADD} }}"),
+        format!("for (var i = -9i; i < 9i; i++) {{ {ADD} }}"),
         format!("loop {{ if src[0] > 1.0 {{ break; }} {ADD} }}"),
     ] {
         let found = bound(&statements);
