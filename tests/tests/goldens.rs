@@ -243,6 +243,7 @@ fn program(graph: Graph, setting: Setting) -> Program {
     let profile = profile::find(setting.profile).unwrap_or_else(|| panic!("no profile {}", setting.profile));
     let precision = (setting.precision == Precision::F16).then_some(Precision::F16);
     expand::attention(&mut graph, profile, precision, setting.keep_attention);
+    expand::long(&mut graph, profile);
     let layouts =
         layout::assign(&graph, profile, setting.layout, precision).unwrap_or_else(|error| panic!("{error}"));
     let profile = Profile { weights: profile.weights.with(setting.weights), ..profile.clone() };

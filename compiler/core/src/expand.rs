@@ -1,5 +1,10 @@
 //! Writes attention as the ops that it stands for, where a kernel without a matrix of scores would be slower on a profile,
-//! or where none serves. What is left as one node gets such a kernel in `select`.
+//! or where none serves. What is left as one node gets such a kernel in `select`. Walks along rows that are too long for one
+//! workgroup become ops over parts of the row ([`long()`]).
+
+mod long;
+
+pub use long::{LONG, long};
 
 use crate::layout::{Precision, device_element};
 use crate::profile::Profile;

@@ -195,8 +195,8 @@ fn rewrite(mut graph: Graph, enabled: &Enabled, precision: Option<Precision>) ->
     (graph, report::rule_reports(simplified).chain(report::rule_reports(fused)).collect())
 }
 
-/// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere; and what stays f32
-/// among halves.
+/// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere; long walks in
+/// parts; and what stays f32 among halves.
 fn expanded(
     graph: &Graph,
     profile: &Profile,
@@ -210,6 +210,13 @@ fn expanded(
         .into_iter()
         .map(|Decision { node, outcome }| RuleReport { rule: expand::NAME.to_owned(), node, outcome })
         .collect();
+    reports.extend(
+        expand::long(&mut graph, profile).into_iter().map(|Decision { node, outcome }| RuleReport {
+            rule: expand::LONG.to_owned(),
+            node,
+            outcome,
+        }),
+    );
     // Only buffers have views of what lies inside of rows.
     let buffers = match options.layout {
         LayoutChoice::Auto => profile.layout == LayoutCosts::BUFFERS,

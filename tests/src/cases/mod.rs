@@ -14,6 +14,7 @@ mod large_values;
 mod memory;
 mod moves;
 mod norm;
+mod parts;
 mod projections;
 mod ranks;
 mod scalar;
@@ -59,6 +60,7 @@ const FAMILIES: &[&[Case]] = &[
     memory::CASES,
     moves::CASES,
     norm::CASES,
+    parts::CASES,
     projections::CASES,
     ranks::CASES,
     scalar::CASES,

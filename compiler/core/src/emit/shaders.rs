@@ -2,9 +2,9 @@
 
 use crate::kernel::{Constant, KernelCall, launched};
 use crate::module::lower::FoldedGrid;
-use crate::module::{self, ModuleError, Specialized};
+use crate::module::{self, MOST_ROUNDS, ModuleError, Specialized};
 use crate::profile::Profile;
-use crate::program::Program;
+use crate::program::{Program, ProgramStep};
 use drift_bundle::manifest::{DeviceElement, Requirement, Target};
 use drift_targets::Feature;
 use indexmap::IndexMap;
@@ -38,6 +38,19 @@ pub enum ShaderError {
         /// The profile's limit.
         limit: u32,
     },
+    /// More rounds of loops than every driver runs.
+    #[error(
+        "`{node}` ({kernel}) needs {rounds} rounds of loops in one invocation, and at most {MOST_ROUNDS} are sure to run; \
+         split it in the model"
+    )]
+    Rounds {
+        /// The step.
+        node: String,
+        /// Name of the algorithm.
+        kernel: &'static str,
+        /// The bound of its rounds.
+        rounds: u64,
+    },
     /// The target cannot say it.
     #[error("kernel `{kernel}` for {target}")]
     Emit {
@@ -56,7 +69,7 @@ impl ShaderError {
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Module { .. } => true,
-            Self::Grid { .. } => false,
+            Self::Grid { .. } | Self::Rounds { .. } => false,
             Self::Emit { source, .. } => source.is_internal(),
         }
     }
@@ -115,7 +128,7 @@ impl KernelModules {
         profile: &Profile,
     ) -> Result<Vec<usize>, ShaderError> {
         let loops = profile.cooperative_as_loops.then(|| profile.subgroup_size.unwrap_or(1));
-        let mut missing: IndexMap<KernelKey, &KernelCall> = IndexMap::new();
+        let mut missing: IndexMap<KernelKey, &ProgramStep> = IndexMap::new();
         let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
         // OpenCL counts work items in whole words, and PoCL crashes where a workgroup that hangs over returns before a barrier.
         let (axis, depth) = match target {
@@ -135,15 +148,15 @@ impl KernelModules {
                 None => {
                     let entry = missing.entry(key);
                     let number = self.made.len() + entry.index();
-                    entry.or_insert(&step.call);
+                    entry.or_insert(step);
                     number
                 }
             });
         }
         let optimize = self.optimize;
         let results = in_parallel(missing.len(), |n| {
-            let (key, call) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
-            emit(key, call, optimize)
+            let (key, step) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
+            emit(key, step, optimize)
         });
         for ((key, _), result) in missing.into_iter().zip(results) {
             let index = self.made.len();
@@ -187,8 +200,9 @@ fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, Shader
     module::specialize(module::parse(text).map_err(failed)?).map_err(failed)
 }
 
-fn emit(key: &KernelKey, call: &KernelCall, optimize: bool) -> Result<EmittedKernel, ShaderError> {
+fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKernel, ShaderError> {
     let KernelKey { target, loops, launched, ref text } = *key;
+    let call = &step.call;
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     let mut kernel = specialized_text(text, call)?;
     if launched.map(u64::from) != call.workgroups {
@@ -198,6 +212,10 @@ fn emit(key: &KernelKey, call: &KernelCall, optimize: bool) -> Result<EmittedKer
     }
     if let Some(subgroup) = loops {
         kernel = module::lower::coop_to_loops(kernel, subgroup).map_err(failed)?;
+    }
+    let rounds = module::rounds(&kernel.module).map_err(failed)?;
+    if rounds > MOST_ROUNDS {
+        return Err(ShaderError::Rounds { node: step.name.clone(), kernel: call.kernel.name, rounds });
     }
     let mut native_f16 = drift_targets::features(&kernel.module).contains(&Feature::F16);
     if native_f16 && matches!(target, Target::WebGpu | Target::OpenCl) {
@@ -314,9 +332,11 @@ pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{KernelModules, ShaderError};
     use crate::emit::specialized;
     use crate::layout::{self, LayoutChoice};
     use crate::{profile, select};
+    use drift_bundle::manifest::Target;
     use drift_ir::op::Gather;
     use drift_ir::{ElementType, Graph, Op, Tensor, TensorType};
 
@@ -339,5 +359,19 @@ mod tests {
         let parts = call.bindings().iter().filter(|binding| binding.name.starts_with("src_data")).count();
         assert_eq!(parts, 2);
         specialized(call).expect("a module");
+    }
+
+    /// Nothing splits a pool: what no driver is sure to run to its end is refused, in the node's name.
+    #[test]
+    fn a_window_of_too_many_taps_is_refused_by_name() {
+        let text = "%x: f32[1,1,2001,2001]\n%pooled = pool_average %x {kernel=[2000,2000]}\nreturn %pooled";
+        let graph = drift_ir::text::parse(text).expect("a graph");
+        let profile = profile::find("generic").expect("a profile");
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Buffer, None).expect("layouts");
+        let program = select::choose(&graph, &layouts, profile, None).expect("a program");
+        let refused = KernelModules::new(false).make(&program, Target::Vulkan, profile);
+        let Err(error @ ShaderError::Rounds { .. }) = refused else { panic!("{refused:?}") };
+        let message = error.to_string();
+        assert!(message.starts_with("`pooled` (pool) needs ") && !error.is_internal(), "{message}");
     }
 }

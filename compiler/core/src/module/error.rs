@@ -83,6 +83,17 @@ pub enum ModuleError {
         /// What needs all invocations.
         operation: &'static str,
     },
+    /// A loop whose rounds cannot be bounded from the text.
+    #[error(
+        "`{function}` has a loop over {counter} whose rounds have no bound that can be read; write it as \
+         `for (var i = a; i < b; i += c)` with a constant step and a bounded end"
+    )]
+    Unbounded {
+        /// The kernel.
+        function: String,
+        /// Name of the counter.
+        counter: String,
+    },
     /// A device without f16 cannot run this kernel even with packed storage.
     #[error("`{variable}` cannot be lowered to packed f16 storage: {reason}")]
     F16Storage {

@@ -24,6 +24,7 @@ mod literal;
 pub mod lower;
 mod names;
 mod operands;
+mod rounds;
 mod split;
 mod stats;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use naga::{
 };
 
 pub use error::ModuleError;
+pub use rounds::{LOOP_ROUNDS, MOST_ROUNDS, rounds};
 pub use stats::{CooperativeShape, Stats, stats};
 
 /// A module after all passes, with naga's facts about it, as the writers want it.

@@ -4,6 +4,7 @@
 use super::image::slots;
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::module::LOOP_ROUNDS;
 use crate::physical::{AxisMap, Element, LANES};
 use drift_ir::Node;
 use drift_ir::op::GroupNorm;
@@ -80,6 +81,11 @@ impl Parts {
         };
         let workgroups = e.batch * e.slices() / unit.slices;
         let vectors = unit.slices * e.height * e.width;
+        if 3 * vectors.div_ceil(256) > LOOP_ROUNDS {
+            return Err(Declined::Shape(format!(
+                "{vectors} vectors of a group are too many for one workgroup"
+            )));
+        }
         if workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
             return Err(Declined::Shape(format!(
                 "{workgroups} workgroups of {vectors} vectors leave a device idle"
@@ -121,7 +127,8 @@ impl Parts {
         let pixels = e.height * e.width;
         // At least one round of loads an invocation, at most as many workgroups as keep the device busy twice.
         let wanted = (2 * u64::from(context.profile.busy_workgroups)).div_ceil(e.slices() * e.batch);
-        let chunks = wanted.min(pixels.div_ceil(THREADS * ITEMS)).max(1);
+        let least = pixels.div_ceil(THREADS * ITEMS * LOOP_ROUNDS / 2);
+        let chunks = wanted.min(pixels.div_ceil(THREADS * ITEMS)).max(least).max(1);
         let chunk = pixels.div_ceil(chunks);
         let chunks = pixels.div_ceil(chunk);
         let moments_grid = [chunks, e.slices(), e.batch];

@@ -3,6 +3,8 @@
 use super::data::{check_tuple, tuple_constants};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::module::LOOP_ROUNDS;
+use crate::physical::Element;
 use drift_ir::op::{GatherElements, ScatterElements, ScatterNd, Update};
 use drift_ir::{Node, Tensor, ValueId};
 
@@ -49,7 +51,7 @@ pub(super) fn select_scatter_elements(
     context: &mut Context<'_>,
     node: &Node,
     op: ScatterElements,
-) -> Result<Chosen, Declined> {
+) -> Result<Vec<Chosen>, Declined> {
     let [x, indices, updates] = [node.inputs[0], node.inputs[1], node.inputs[2]];
     let (size, count) = (context.shape(x)[op.axis], context.shape(indices)[op.axis]);
     let around = Around::of(&context.shape(x), op.axis);
@@ -60,18 +62,26 @@ pub(super) fn select_scatter_elements(
     let constants = vec![
         ("ALONG_C", Constant::Bool(around.along_channels)),
         ("LIMIT", Constant::U32(size)),
-        ("COUNT", Constant::U32(count)),
         update(op.update),
     ];
-    let why = "each slice goes through the updates of its line";
-    Ok(chosen(context, "scatter_elements", constants, vec![src, indices, updates], dst, why))
+    let scatter = Scatter {
+        kernel: "scatter_elements",
+        constants,
+        src,
+        indices,
+        updates,
+        dst,
+        count,
+        why: "each slice goes through the updates of its line",
+    };
+    scatter.in_ranges(context, &node.name)
 }
 
 pub(super) fn select_scatter_nd(
     context: &mut Context<'_>,
     node: &Node,
     op: ScatterNd,
-) -> Result<Chosen, Declined> {
+) -> Result<Vec<Chosen>, Declined> {
     let [x, indices, updates] = [node.inputs[0], node.inputs[1], node.inputs[2]];
     let (shape, index_shape) = (context.shape(x), context.shape(indices));
     let tuple = index_shape[index_shape.len() - 1];
@@ -90,14 +100,61 @@ pub(super) fn select_scatter_nd(
             Tensor::from_i64([rows], &writers).map_err(|error| Declined::Unsupported(error.to_string()))?;
         let writer = context.derived_slot("writer", node.outputs[0], "writer of each row", &writers);
         let why = "the indices are known, so each row knows its update";
-        return Ok(chosen(context, "scatter_known", constants, vec![src, writer, updates], dst, why));
+        return Ok(vec![chosen(context, "scatter_known", constants, vec![src, writer, updates], dst, why)]);
     }
     check_tuple(tuple as usize)?;
     let indices = context.dense_as("indices", Access::Read, indices, [1, 1, count, tuple])?;
-    constants.push(("COUNT", Constant::U32(count)));
     constants.extend(tuple_constants(indexed));
     let why = "each slice goes through all updates";
-    Ok(chosen(context, "scatter_nd", constants, vec![src, indices, updates], dst, why))
+    Scatter { kernel: "scatter_nd", constants, src, indices, updates, dst, count, why }
+        .in_ranges(context, &node.name)
+}
+
+/// A scatter whose slices look at all updates.
+struct Scatter {
+    kernel: &'static str,
+    constants: Vec<(&'static str, Constant)>,
+    src: Slot,
+    indices: Slot,
+    updates: Slot,
+    dst: Slot,
+    /// Updates that each slice looks at.
+    count: u64,
+    why: &'static str,
+}
+
+impl Scatter {
+    /// A dispatch for each range of updates that a loop may go through, in their order: each goes on from what the one before
+    /// has made.
+    fn in_ranges(self, context: &mut Context<'_>, node: &str) -> Result<Vec<Chosen>, Declined> {
+        /// Beyond that, time that grows with slices times updates is out of proportion.
+        const MOST_RANGES: u64 = 256;
+        let Self { kernel, constants, mut src, indices, updates, dst, count, why } = self;
+        let ranges = count.div_ceil(LOOP_ROUNDS).max(1);
+        if ranges > MOST_RANGES {
+            return Err(Declined::Shape(format!("{count} updates for each slice to look at are too many")));
+        }
+        let element = if dst.layout.element.is_float() { Element::F32 } else { dst.layout.element };
+        let e = dst.extents();
+        let mut steps = Vec::new();
+        for range in 0..ranges {
+            let (first, end) = (range * LOOP_ROUNDS, ((range + 1) * LOOP_ROUNDS).min(count));
+            let to = match range + 1 == ranges {
+                true => dst.clone(),
+                false => {
+                    let what = format!("{node} (updates to {end})");
+                    context.scratch("dst", &what, element, [e.batch, e.height, e.width, e.channels])
+                }
+            };
+            let next = to.as_argument("src", Access::Read);
+            let range = [("FIRST", Constant::U32(first)), ("END", Constant::U32(end))];
+            let constants = [&constants[..], &range].concat();
+            let slots = vec![src, indices.clone(), updates.clone()];
+            steps.push(chosen(context, kernel, constants, slots, to, why));
+            src = next;
+        }
+        Ok(steps)
+    }
 }
 
 /// The tuple that updates each row, -1 for none, where the tuples are constant and at most one of them counts.

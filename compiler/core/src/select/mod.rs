@@ -18,6 +18,7 @@ mod image;
 mod index;
 mod matmul;
 mod pad;
+mod parts;
 mod pool;
 mod product;
 mod reduce;
@@ -32,6 +33,7 @@ mod weights;
 mod winograd;
 
 pub use context::{Chosen, Context, grid};
+pub use parts::wants_parts;
 pub use winograd::Samples;
 
 use crate::kernel::TooLarge;
@@ -365,6 +367,9 @@ impl Context<'_> {
             Op::Reduce(op) => return reduce::select(self, node, op),
             Op::Resize(op) => return resize::select(self, node, op),
             Op::Pad(op) => return pad::select(self, node, op),
+            Op::ScatterElements(op) => return index::select_scatter_elements(self, node, *op),
+            Op::ScatterNd(op) => return index::select_scatter_nd(self, node, *op),
+            Op::TopK(op) => return scan::select_top_k(self, node, *op),
             Op::Elementwise(op) => elementwise::select(self, node, *op),
             Op::Expand(_) => elementwise::select_expand(self, node),
             Op::ConvTranspose(op) => {
@@ -382,10 +387,7 @@ impl Context<'_> {
             Op::Gather(op) => data::select_gather(self, node, *op),
             Op::GatherNd(op) => data::select_gather_nd(self, node, *op),
             Op::GatherElements(op) => index::select_gather_elements(self, node, *op),
-            Op::ScatterElements(op) => index::select_scatter_elements(self, node, *op),
-            Op::ScatterNd(op) => index::select_scatter_nd(self, node, *op),
             Op::ArgReduce(op) => scan::select_arg_reduce(self, node, *op),
-            Op::TopK(op) => scan::select_top_k(self, node, *op),
             Op::CumSum(op) => scan::select_cumsum(self, node, *op),
             Op::ShapeOf(op) => data::select_shape_of(self, node, *op),
             Op::Range(_) => data::select_range(self, node),

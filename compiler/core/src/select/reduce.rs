@@ -1,5 +1,6 @@
 //! Reductions over any axes: neighbours that are all reduced, or all kept, are one coordinate.
 
+use super::parts::{part_of, wants_parts};
 use super::rows::row_grid;
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
@@ -83,7 +84,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Reduce) -> Res
         Ok(coordinates) => {
             let src = context.slot("src", Access::Read, x, &coordinates.axes)?;
             let dst = context.slot("dst", Access::Write, y, &coordinates.result)?;
-            Ok(vec![step(context, Some(node), op.kind, src, dst, coordinates.reduced)?])
+            step(context, (Some(node), &node.name), op.kind, src, dst, coordinates.reduced)
         }
         Err(runs) => in_steps(context, node, op, &runs),
     }
@@ -114,7 +115,14 @@ fn in_steps(
         let part = context.scratch("dst", &between, element, [1, outer, 1, inner]);
         src.shape = vec![1, outer, sizes[last].0, inner];
         src.layout.axes = AxisMap::channels_last(4);
-        steps.push(step(context, None, op.kind, src, part.clone(), [false, false, true, false])?);
+        steps.extend(step(
+            context,
+            (None, &between),
+            op.kind,
+            src,
+            part.clone(),
+            [false, false, true, false],
+        )?);
         src = part.as_argument("src", Access::Read);
         sizes.remove(last);
         // The runs on both sides are kept, and one now.
@@ -134,7 +142,7 @@ fn in_steps(
         dst.layout.axes = result_axes(&kept, &dst.shape);
         dst.shape = kept;
     }
-    steps.push(step(context, Some(node), op.kind, src, dst, reduced)?);
+    steps.extend(step(context, (Some(node), &node.name), op.kind, src, dst, reduced)?);
     Ok(steps)
 }
 
@@ -154,58 +162,138 @@ fn result_axes(shape: &[u64], sizes: &[u64]) -> AxisMap {
     AxisMap { batch, height, width, channels }
 }
 
-/// One dispatch. The last one of a node has its epilogue.
+/// What a dispatch makes of its vectors.
+#[derive(Clone, Copy)]
+enum Role {
+    /// The result of all.
+    Whole,
+    /// A result of so many vectors each, for `Last`.
+    Part(u64),
+    /// The result of parts that lie along the batch, made of so many elements.
+    Last(u64),
+}
+
+/// One dispatch, or two where parts go before. The last one of a node has its epilogue.
 fn step(
     context: &mut Context<'_>,
-    node: Option<&Node>,
+    (node, name): (Option<&Node>, &str),
     kind: ReduceKind,
+    src: Slot,
+    dst: Slot,
+    reduced: [bool; 4],
+) -> Result<Vec<Chosen>, Declined> {
+    let results = dst.extents().pixels() * dst.extents().slices();
+    let vectors = vectors(&src, reduced);
+    let threads = u64::from(threads(count(&src, reduced)));
+    if !wants_parts(context.profile, results, vectors.div_ceil(threads), 1) {
+        return Ok(vec![dispatch(context, node, (kind, Role::Whole), src, dst, reduced)?]);
+    }
+    if let Some(node) = node {
+        // What the epilogue reads may have to be converted first: ask before anything is made.
+        context.epilogue(node, &dst)?;
+    }
+    let part = part_of(context.profile, results, vectors, threads);
+    let parts = vectors.div_ceil(part);
+    let d = dst.extents();
+    let element = if src.layout.element.is_float() { Element::F32 } else { src.layout.element };
+    let between = context.scratch(
+        "dst",
+        &format!("{name} (parts)"),
+        element,
+        [parts * d.batch, d.height, d.width, d.channels],
+    );
+    let all = count(&src, reduced);
+    let first = dispatch(context, None, (kind, Role::Part(part)), src, between.clone(), reduced)?;
+    let src = between.as_argument("src", Access::Read);
+    let last = dispatch(context, node, (kind, Role::Last(all)), src, dst, [true, false, false, false])?;
+    Ok(vec![first, last])
+}
+
+/// Elements that make one element of the result.
+fn count(src: &Slot, reduced: [bool; 4]) -> u64 {
+    let e = src.extents();
+    let sizes = [e.batch, e.height, e.width, e.channels];
+    sizes.iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product()
+}
+
+/// Vectors that make one slice of the result.
+fn vectors(src: &Slot, reduced: [bool; 4]) -> u64 {
+    let e = src.extents();
+    let sizes = [e.batch, e.height, e.width, e.slices()];
+    sizes.iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product()
+}
+
+/// Invocations that share a slice of the result of so many elements.
+fn threads(count: u64) -> u32 {
+    count.next_power_of_two().clamp(32, 128) as u32
+}
+
+fn dispatch(
+    context: &mut Context<'_>,
+    node: Option<&Node>,
+    (kind, role): (ReduceKind, Role),
     src: Slot,
     dst: Slot,
     reduced: [bool; 4],
 ) -> Result<Chosen, Declined> {
     let e = src.extents();
     let is_float = src.layout.element.is_float();
-    let sizes = [e.batch, e.height, e.width, e.channels];
-    let count: u64 =
-        sizes.iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product();
+    let d = dst.extents();
+    // Parts that lie along the batch are as far apart as the result is long there.
+    let (count, batches, batch_step, along) = match role {
+        Role::Whole | Role::Part(_) => {
+            let along = count(&src, reduced);
+            (along, e.batch, 1, along)
+        }
+        Role::Last(all) => (all, e.batch / d.batch, d.batch, e.batch / d.batch),
+    };
+    let (part, result_batch) = match role {
+        Role::Part(part) => (part, d.batch / vectors(&src, reduced).div_ceil(part)),
+        Role::Whole | Role::Last(_) => (0, d.batch),
+    };
     let [over_b, over_y, over_x, over_c] = reduced;
     let extent = |is_reduced: bool, size: u64| Constant::U32(if is_reduced { size } else { 1 });
     let typed = |float: f32, int: i64| if is_float { Constant::F32(float) } else { Constant::I32(int) };
     let bits = |float: f32, int: i32| {
         Constant::U32(u64::from(if is_float { float.to_bits() } else { int.cast_unsigned() }))
     };
-    let kind = match kind {
-        ReduceKind::Sum => 0,
-        ReduceKind::Mean => 1,
-        ReduceKind::Max => 2,
-        ReduceKind::Min => 3,
-        ReduceKind::Prod => 4,
-        ReduceKind::L2 => 5,
+    let kind = match (kind, role) {
+        (ReduceKind::Sum, _) | (ReduceKind::Mean, Role::Part(_)) => 0,
+        (ReduceKind::Mean, _) => 1,
+        (ReduceKind::Max, _) => 2,
+        (ReduceKind::Min, _) => 3,
+        (ReduceKind::Prod, _) => 4,
+        (ReduceKind::L2, Role::Whole) => 5,
+        (ReduceKind::L2, Role::Part(_)) => 6,
+        (ReduceKind::L2, Role::Last(_)) => 7,
     };
     let constants = vec![
         ("KIND", Constant::U32(kind)),
         ("COUNT", typed(count as f32, i64::try_from(count).unwrap_or(i64::MAX))),
         ("LOWEST_BITS", bits(f32::NEG_INFINITY, i32::MIN)),
         ("HIGHEST_BITS", bits(f32::INFINITY, i32::MAX)),
-        ("COUNT_B", extent(over_b, e.batch)),
+        ("COUNT_B", extent(over_b, batches)),
         ("COUNT_Y", extent(over_y, e.height)),
         ("COUNT_X", extent(over_x, e.width)),
         ("COUNT_S", extent(over_c, e.slices())),
         ("REDUCE_C", Constant::Bool(over_c)),
+        ("PART", Constant::U32(part)),
+        ("RESULT_BATCH", Constant::U32(result_batch)),
+        ("BATCH_STEP", Constant::U32(batch_step)),
     ];
-    let workgroups = row_grid(context, dst.extents().pixels() * dst.extents().slices());
-    let threads = count.next_power_of_two().clamp(32, 128) as u32;
+    let workgroups = row_grid(context, d.pixels() * d.slices());
+    let threads = threads(along);
     let workgroup_size = [threads, 1, 1];
     let call = match node {
         Some(node) => context.call(node, "reduce", constants, vec![src], dst, workgroup_size, workgroups)?,
         None => KernelCall::plain("reduce", constants, vec![src, dst], workgroup_size, workgroups),
     };
-    Ok(Chosen {
-        call,
-        why: format!("{threads} invocations a slice"),
-        declined: Vec::new(),
-        flops: e.elements(),
-    })
+    let why = match role {
+        Role::Whole => format!("{threads} invocations a slice"),
+        Role::Part(part) => format!("{threads} invocations for each {part} vectors of a slice"),
+        Role::Last(_) => format!("{batches} parts of each slice"),
+    };
+    Ok(Chosen { call, why, declined: Vec::new(), flops: e.elements() })
 }
 
 #[cfg(test)]

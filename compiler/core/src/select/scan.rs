@@ -4,6 +4,8 @@ use super::reduce::coordinates;
 use super::rows::row_grid;
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::module::LOOP_ROUNDS;
+use crate::physical::Element;
 use drift_ir::Node;
 use drift_ir::op::{ArgReduce, CumSum, TopK};
 
@@ -39,23 +41,85 @@ pub(super) fn select_arg_reduce(
     Ok(Chosen { call, why: format!("{threads} invocations a slice"), declined: Vec::new(), flops })
 }
 
-pub(super) fn select_top_k(context: &mut Context<'_>, node: &Node, op: TopK) -> Result<Chosen, Declined> {
+pub(super) fn select_top_k(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: TopK,
+) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     let (last, outer) =
         context.shape(x).split_last().map_or((1, 1), |(&last, outer)| (last, outer.iter().product()));
+    let threads = last.next_power_of_two().clamp(32, 256);
+    let search = last.div_ceil(threads) + u64::from(threads.ilog2());
+    let rounds = op.k.div_ceil(4) * (1 + 4 * search);
+    if rounds > LOOP_ROUNDS {
+        return sorted_runs(context, node, op, [outer, last]);
+    }
     let src = context.dense_as("src", Access::Read, x, [1, 1, outer, last])?;
     let dst = context.dense_as("dst", Access::Write, y, [1, 1, outer, op.k])?;
-    let threads = last.next_power_of_two().clamp(32, 256) as u32;
     let workgroups = row_grid(context, outer);
     let constants = vec![("SMALLEST", Constant::Bool(!op.largest))];
     let flops = outer * last * op.k;
-    let call = call("top_k", constants, src, dst, threads, workgroups);
-    Ok(Chosen {
+    let call = call("top_k", constants, src, dst, threads as u32, workgroups);
+    let why = format!("{} searches of a row, one after another", op.k);
+    Ok(vec![Chosen { call, why, declined: Vec::new(), flops }])
+}
+
+/// Sorts short runs of each row, then merges neighbours until one run is left; of each only what may still be asked for.
+fn sorted_runs(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: TopK,
+    [rows, count]: [u64; 2],
+) -> Result<Vec<Chosen>, Declined> {
+    /// Elements of a run that each of them looks at.
+    const RUN: u64 = 64;
+    let src = context.dense_as("src", Access::Read, node.inputs[0], [1, rows, count, 1])?;
+    let dst = context.dense_as("dst", Access::Write, node.outputs[0], [1, rows, op.k, 1])?;
+    let smallest = ("SMALLEST", Constant::Bool(!op.largest));
+    let (mut runs, mut length) = (count.div_ceil(RUN), RUN.min(op.k));
+    let what = format!("{} (runs of {RUN})", node.name);
+    let mut sorted = context.scratch("dst", &what, Element::I32, [1, rows, runs * length, 1]);
+    let constants = vec![
+        smallest,
+        ("RUN", Constant::U32(RUN)),
+        ("RUNS", Constant::U32(runs)),
+        ("KEPT", Constant::U32(length)),
+    ];
+    let (size, workgroups) = context.linear(rows * runs * RUN);
+    let call = call("sort_runs", constants, src.clone(), sorted.clone(), size[0], workgroups);
+    let mut steps = vec![Chosen {
         call,
-        why: format!("{} searches of a row, one after another", op.k),
+        why: format!("{runs} runs of {RUN} elements, each element ranked"),
         declined: Vec::new(),
-        flops,
-    })
+        flops: rows * count * RUN,
+    }];
+    while runs > 1 {
+        let (merged, kept) = (runs.div_ceil(2), (2 * length).min(op.k));
+        let to = match merged == 1 {
+            true => dst.clone(),
+            false => {
+                let what = format!("{} ({merged} runs)", node.name);
+                context.scratch("dst", &what, Element::I32, [1, rows, merged * kept, 1])
+            }
+        };
+        let halvings = u64::from(length.ilog2()) + 1;
+        let constants = vec![
+            smallest,
+            ("RUNS", Constant::U32(runs)),
+            ("LENGTH", Constant::U32(length)),
+            ("KEPT", Constant::U32(kept)),
+            ("HALVINGS", Constant::U32(halvings)),
+        ];
+        let (size, workgroups) = context.linear(rows * merged * kept);
+        let slots = vec![src.clone(), sorted.as_argument("runs", Access::Read), to.clone()];
+        let call = KernelCall::plain("merge_runs", constants, slots, size, workgroups);
+        let flops = rows * merged * kept * halvings;
+        let why = format!("{runs} runs of {length}, two by two");
+        steps.push(Chosen { call, why, declined: Vec::new(), flops });
+        (sorted, runs, length) = (to, merged, kept);
+    }
+    Ok(steps)
 }
 
 pub(super) fn select_cumsum(context: &mut Context<'_>, node: &Node, op: CumSum) -> Result<Chosen, Declined> {

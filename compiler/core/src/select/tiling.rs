@@ -1,6 +1,7 @@
 //! Which tiles a matrix product is cut into, and into how many parts its k: the fewest estimated clocks win.
 
 use super::Declined;
+use crate::module::LOOP_ROUNDS;
 use crate::physical::LANES;
 use crate::profile::Profile;
 
@@ -179,11 +180,14 @@ pub(super) fn choose(
     let mut best: Option<Tiling> = None;
     for tile in tiles.iter().filter(fits) {
         let steps = size.k.div_ceil(tile.k);
-        for parts in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
+        // Each step is a round, and so is each of its slices.
+        let least = (steps * (1 + tile.k / LANES)).div_ceil(LOOP_ROUNDS).max(1);
+        let more = [2, 3, 4, 6, 8, 12, 16, 24, 32].into_iter().filter(|&parts| parts > least);
+        for parts in std::iter::once(least).chain(more) {
             let part_steps = steps.div_ceil(parts);
             let split = steps.div_ceil(part_steps);
             let fits = split * size.part_bytes() <= size.parts_bytes;
-            if parts > 1 && (part_steps < 4 || split != parts || !fits) {
+            if parts > least && (part_steps < 4 || split != parts || !fits) {
                 continue;
             }
             let clocks = estimate(tile, size, profile, (split, part_steps));

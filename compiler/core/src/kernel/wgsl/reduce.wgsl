@@ -1,6 +1,10 @@
 // Reduction over any coordinates: a workgroup makes one slice of the result and combines through workgroup memory.
 // KIND: 0 sum, 1 mean, 2 maximum, 3 minimum, 4 product, 5 square root of the sum of squares (of
-// floats). LOWEST_BITS and HIGHEST_BITS are those of the ends of the element type: infinities, which have no literal.
+// floats), 6 sum of squares, 7 square root of the sum. LOWEST_BITS and HIGHEST_BITS are those of the ends of the element type:
+// infinities, which have no literal. With PART a workgroup takes so many vectors only, and the results of the parts lie one
+// after another along the batch, RESULT_BATCH each; they are combined by steps of BATCH_STEP.
+
+const VECTORS: u32 = COUNT_B * COUNT_Y * COUNT_X * COUNT_S;
 
 var<workgroup> shared_part: array<vec4<SCALAR>, WORKGROUP_X>;
 
@@ -37,7 +41,7 @@ fn combine(a: vec4<SCALAR>, b: vec4<SCALAR>) -> vec4<SCALAR> {
 fn element(b: u32, y: u32, x: u32, s: u32) -> vec4<SCALAR> {
     let raw = src_read(b, y, x, s);
     var value = raw;
-    if KIND == 5u { value = raw * raw; }
+    if KIND == 5u || KIND == 6u { value = raw * raw; }
     if REDUCE_C {
         let channel = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
         value = select(vec4<SCALAR>(neutral()), value, channel < vec4<u32>(SRC_CHANNELS));
@@ -55,12 +59,15 @@ fn reduce(
     let x = index / DST_SLICES % DST_WIDTH;
     let y = index / (DST_SLICES * DST_WIDTH) % DST_HEIGHT;
     let b = index / (DST_SLICES * DST_WIDTH * DST_HEIGHT);
+    let src_first = select(b, b % RESULT_BATCH, PART > 0u);
+    let first = select(0u, b / RESULT_BATCH * PART, PART > 0u);
+    let end = select(VECTORS, min(first + PART, VECTORS), PART > 0u);
     var total = vec4<SCALAR>(neutral());
-    for (var at = local; at < COUNT_B * COUNT_Y * COUNT_X * COUNT_S; at += WORKGROUP_X) {
+    for (var at = local + first; at < end; at += WORKGROUP_X) {
         let src_s = s + at % COUNT_S;
         let src_x = x + at / COUNT_S % COUNT_X;
         let src_y = y + at / (COUNT_S * COUNT_X) % COUNT_Y;
-        let src_b = b + at / (COUNT_S * COUNT_X * COUNT_Y);
+        let src_b = src_first + at / (COUNT_S * COUNT_X * COUNT_Y) * BATCH_STEP;
         total = combine(total, element(src_b, src_y, src_x, src_s));
     }
     shared_part[local] = total;
@@ -78,7 +85,7 @@ fn reduce(
             result = combine(pair, pair.yxwz);
         }
         if KIND == 1u { result = result / COUNT; }
-        if KIND == 5u { result = vec4<SCALAR>(sqrt(vec4<f32>(result))); }
+        if KIND == 5u || KIND == 7u { result = vec4<SCALAR>(sqrt(vec4<f32>(result))); }
         dst_write(b, y, x, s, result);
     }
 }

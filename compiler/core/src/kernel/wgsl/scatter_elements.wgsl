@@ -1,6 +1,7 @@
 // The source with single elements updated at indices along the width, or with ALONG_C along the channels. Each invocation
 // makes one slice of the result and goes through the updates of its line in order, so the result is the same at each run
-// and of several updates that replace an element the last stays. Indices outside of the source update nothing.
+// and of several updates that replace an element the last stays. A dispatch goes through those from FIRST to END. Indices
+// outside of the source update nothing.
 
 // By bits, since a compiler may assume that comparisons of floats never see a NaN.
 fn is_nan(value: vec4<SCALAR>) -> vec4<bool> {
@@ -34,7 +35,7 @@ fn scatter_elements(@builtin(global_invocation_id) id: vec3<u32>) {
         let x = place / DST_SLICES % DST_WIDTH;
         let y = place / (DST_SLICES * DST_WIDTH);
         var value = src_read(0u, y, x, s);
-        for (var n = 0u; n < COUNT; n++) {
+        for (var n = FIRST; n < END; n++) {
             var index = vec4<i32>();
             var fresh = vec4<SCALAR>();
             var own = vec4<i32>(i32(x));

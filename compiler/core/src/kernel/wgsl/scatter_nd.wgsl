@@ -1,8 +1,8 @@
 // The source with rows updated at index tuples: row (tuple n) of the result is made of updates (n). Each invocation makes
-// one slice of the result and goes through all tuples in order, so the result is the same at each run and of several
-// updates that replace a row the last stays. With ALONG_C a row is one element, and a slice four rows. Up to four indices a
-// tuple; LIMIT_* and STRIDE_* are sizes of the indexed axes and their distances in rows. A tuple outside of the source updates
-// nothing.
+// one slice of the result and goes through the tuples from FIRST to END in order, so the result is the same at each run and
+// of several updates that replace a row the last stays. With ALONG_C a row is one element, and a slice four rows. Up to four
+// indices a tuple; LIMIT_* and STRIDE_* are sizes of the indexed axes and their distances in rows. A tuple outside of the
+// source updates nothing.
 
 // By bits, since a compiler may assume that comparisons of floats never see a NaN.
 fn is_nan(value: vec4<SCALAR>) -> vec4<bool> {
@@ -55,7 +55,7 @@ fn scatter_nd(@builtin(global_invocation_id) id: vec3<u32>) {
         let s = place % DST_SLICES;
         let x = place / DST_SLICES;
         var value = src_read(0u, 0u, x, s);
-        for (var n = 0u; n < COUNT; n++) {
+        for (var n = FIRST; n < END; n++) {
             let row = row_of(n);
             if ALONG_C {
                 let own = vec4<i32>(i32(s * 4u)) + vec4<i32>(0i, 1i, 2i, 3i);

@@ -6,6 +6,7 @@ mod generated;
 mod grids;
 mod interpreter;
 mod passes;
+mod rounds;
 mod storage;
 
 use super::{ModuleError, Specialized, parse, specialize};

@@ -1,6 +1,7 @@
 //! Estimates of an attention's ways, in clocks of the device: arithmetic, bytes, and what a workgroup takes on its own.
 //! As for the tiles of products, the rates are those that an H200 showed.
 
+use crate::module::LOOP_ROUNDS;
 use crate::physical::{Element, LANES};
 use crate::profile::Profile;
 use crate::select::context::STORAGE_BUFFERS;
@@ -288,6 +289,7 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
         shared(threads, parts, tile) <= u64::from(profile.shared_bytes)
             && registers(tile) <= REGISTERS
             && threads <= u64::from(profile.workgroup_invocations)
+            && work.keys.div_ceil(tile * parts) <= LOOP_ROUNDS
             && (parts == 1 || work.keys > tile * (parts / 2))
     };
     let per_key = |[plain, channels]: [f64; 2]| plain + channels * (k + v) as f64;
@@ -337,9 +339,15 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
             })
         })
     });
+    // Tiles are read eight vectors of each invocation at a time.
+    let reads = |threads: u64, tile: u64| (tile * k).div_ceil(8 * threads) + (tile * v).div_ceil(8 * threads);
     // A lane without keys would only wait.
-    let fits = |&(_, rows, lanes, tile, staged): &(u64, u64, u64, u64, bool)| {
-        tile >= 4 && (lanes <= tile / 4 || lanes == 1) && (!staged || rows > 1)
+    let fits = |&(threads, rows, lanes, tile, staged): &(u64, u64, u64, u64, bool)| {
+        let of_tile = 1 + reads(threads, tile) * u64::from(staged) + (tile / 4).div_ceil(lanes);
+        tile >= 4
+            && (lanes <= tile / 4 || lanes == 1)
+            && (!staged || rows > 1)
+            && work.keys.div_ceil(tile) * of_tile <= LOOP_ROUNDS
     };
     let estimate = |(threads, rows, lanes, tile, staged): (u64, u64, u64, u64, bool)| {
         let groups = (work.batch * work.heads * work.queries.div_ceil(rows)) as f64;
@@ -356,13 +364,11 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
         let latency = if staged { STEP_LATENCY } else { STEP_LATENCY * 3.0 };
         let busy = load * own * threads as f64 / rate;
         let merge = if lanes > 1 { (v * (200 + 10 * lanes)) as f64 } else { 0.0 };
-        // Tiles are read eight vectors of each invocation at a time.
-        let reads = (tile * k).div_ceil(8 * threads) + (tile * v).div_ceil(8 * threads);
-        let staging = if staged { tiles * reads as f64 * READ_LATENCY } else { 0.0 };
+        let staging = if staged { tiles * reads(threads, tile) as f64 * READ_LATENCY } else { 0.0 };
         let waits = (load / resident).ceil() * (own * latency + staging + merge + 1_000.0) * ROWS_WAIT;
         (Strategy::Rows { threads, rows, tile, staged }, busy.max(waits) + STARTUP)
     };
-    least(candidates.filter(fits).map(estimate)).ok_or_else(|| "no tile of keys fits".to_owned())
+    least(candidates.filter(fits).map(estimate)).ok_or_else(|| format!("no tile of {} keys fits", work.keys))
 }
 
 /// Two products, the second of which does most of the softmax.
