@@ -5,7 +5,7 @@ use drift_ir::op::attention::Band;
 use drift_ir::op::{BinaryOp, Expand, Pad, PadMode, Pool, PoolKind, ScalarOp};
 use drift_ir::{ElementType, Graph, Node, Op, Tensor, ValueDef, ValueId, text};
 use drift_tests::graphs::campaign::{Plan, choices_of, limits_of, on_device, rewrites};
-use drift_tests::graphs::device::{self, Outcome, SETTINGS};
+use drift_tests::graphs::device::{Checker, Outcome, SETTINGS};
 use drift_tests::graphs::effects::Effect;
 use drift_tests::graphs::generate::{Case, case};
 use drift_tests::graphs::rewrites::compare;
@@ -13,10 +13,9 @@ use std::collections::BTreeMap;
 
 #[test]
 fn rewrites_keep_what_random_graphs_compute() {
-    let plan = Plan { seed: 0, count: 6000, threads: 2, most_failures: 3 };
-    let (report, found) = rewrites(plan).unwrap_or_else(|error| panic!("{error}"));
-    let failures: Vec<String> = found.iter().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let done = rewrites(Plan { threads: 2, ..Plan::new(0, 6000) }).unwrap_or_else(|error| panic!("{error}"));
+    assert!(done.findings.total() == 0, "{done}");
+    let report = done.report;
     // Most graphs are changed by some rule, and few are refused.
     let reached = |stage: &str| report.stages.get(stage).copied().unwrap_or(0);
     assert!(report.graphs > 5000 && reached("simplified") + reached("fused") > 2000, "{report}");
@@ -33,9 +32,8 @@ const KNOWN: [(&str, &str); 4] = [
 
 #[test]
 fn a_device_computes_what_random_graphs_say() {
-    let plan = Plan { seed: 0, count: 128, threads: 1, most_failures: 10 };
-    let (report, found) = on_device(plan, false).unwrap_or_else(|error| panic!("{error}"));
-    let failures = found.iter().map(ToString::to_string);
+    let done = on_device(Plan::new(0, 512)).unwrap_or_else(|error| panic!("{error}"));
+    let (report, failures) = (&done.report, done.findings.examples().map(ToString::to_string));
     let new: Vec<String> =
         failures.filter(|failure| !KNOWN.iter().any(|(part, _)| failure.contains(part))).collect();
     assert!(new.is_empty(), "{}", new.join("\n"));
@@ -53,10 +51,9 @@ fn special_values_times_zero_stay_on_a_device() {
     .unwrap_or_else(|error| panic!("{error}"));
     let values = [f32::NAN, 1.0, 2.0, 3.0, f32::INFINITY, 1.0, f32::NEG_INFINITY, 0.0];
     let case = Case { graph, inputs: vec![Tensor::from_f32([2, 4], &values).expect("eight values")] };
-    let device = device::open().unwrap_or_else(|error| panic!("{error}"));
+    let mut checker = Checker::open().unwrap_or_else(|error| panic!("{error}"));
     for setting in SETTINGS {
-        let outcome = device::check(&device, std::slice::from_ref(&case), setting).pop();
-        assert_eq!(outcome, Some(Outcome::Agrees), "{setting:?}");
+        assert_eq!(checker.check_one(&case, setting), Outcome::Agrees, "{setting:?}");
     }
 }
 
@@ -168,7 +165,7 @@ fn every_known_fault_is_found() {
     let mut missed = Vec::new();
     for (name, fault) in FAULTS {
         let found = (0..40_000).find(|&number| {
-            let mut limits = limits_of(number, false);
+            let mut limits = limits_of(number, false, true);
             limits.steps = 3;
             let Some(case) = case(&mut choices_of(7, number), limits) else { return false };
             let Some(rewritten) = faulty(&case.graph, fault) else { return false };

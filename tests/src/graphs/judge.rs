@@ -1,0 +1,119 @@
+//! Whether what a device computes is right.
+//!
+//! The device may be as far from an evaluation in f64 as noise of its rounding errors reaches. Signs of zeros, and what such
+//! noise decides, are not compared; nor are graphs whose integers leave 32 bits, or whose floats come near their end.
+
+use super::generate::Case;
+use super::reference::{self, Noise, Runs};
+use drift_ir::{ElementType, Tensor, eval};
+use std::fmt;
+
+/// Why a graph is not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// The evaluator refuses it.
+    Refused,
+    /// An integer leaves 32 bits.
+    Integers,
+    /// A float comes near the end of its type: kernels overflow in between.
+    Floats,
+    /// The evaluation in f64 refuses it.
+    Reference,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "the evaluator refuses it",
+            Self::Integers => "integers beyond 32 bits",
+            Self::Floats => "floats near the end of their type",
+            Self::Reference => "the evaluation in f64 refuses it",
+        })
+    }
+}
+
+/// What a case should give.
+pub struct Judge {
+    expected: Vec<Tensor>,
+    runs: Runs,
+    halves: bool,
+}
+
+/// Magnitudes of halves and of other floats that are still compared: beyond, kernels overflow in between.
+const MOST: [f64; 2] = [30_000.0, 1e15];
+
+impl Judge {
+    /// The evaluator's results; an error where numbers are beyond what is compared.
+    pub fn expected(case: &Case, halves: bool) -> Result<Vec<Tensor>, Skipped> {
+        let mut skipped = None;
+        let mut look = |tensor: &Tensor| {
+            let element = tensor.element();
+            let most = MOST[usize::from(!halves && element != ElementType::F16)];
+            let is_far = |value: f64| value.abs() >= most && value.is_finite();
+            if element == ElementType::I64
+                && tensor.to_i64_vec().iter().any(|&value| i32::try_from(value).is_err())
+            {
+                skipped = skipped.or(Some(Skipped::Integers));
+            } else if element.is_float() && tensor.to_f64_vec().into_iter().any(is_far) {
+                skipped = skipped.or(Some(Skipped::Floats));
+            }
+        };
+        case.inputs.iter().for_each(&mut look);
+        case.graph.values().filter_map(|(id, _)| case.graph.constant(id)).for_each(&mut look);
+        let expected = eval::run_observed(&case.graph, &case.inputs, |_, results| {
+            results.iter().for_each(&mut look);
+        });
+        skipped.map_or(expected.map_err(|_| Skipped::Refused), Err)
+    }
+
+    /// Evaluates the case in f64, with noise and without.
+    pub fn new(case: &Case, expected: Vec<Tensor>, halves: bool) -> Result<Self, Skipped> {
+        // A device's functions are good to some hundred roundings.
+        let noise = Noise { scale: if halves { 8.0 } else { 64.0 }, halves };
+        let runs = reference::runs(case, noise, 5).ok_or(Skipped::Reference)?;
+        Ok(Self { expected, runs, halves })
+    }
+
+    /// How many outputs there are.
+    pub const fn outputs(&self) -> usize {
+        self.expected.len()
+    }
+
+    /// Says what is wrong with a device's outputs.
+    pub fn judge(&self, found: &[Tensor]) -> Result<(), String> {
+        for (output, (expected, found)) in self.expected.iter().zip(found).enumerate() {
+            let pairs = expected.to_f64_vec().into_iter().zip(found.to_f64_vec());
+            for (at, (wanted, got)) in pairs.enumerate() {
+                let exact: Vec<f64> = self.runs.iter().map(|run| run[output][at]).collect();
+                if !self.agrees(expected.element(), wanted, got, &exact) {
+                    return Err(format!(
+                        "output {output} is {got:e} at {at}; the evaluator has {wanted:e}, f64 {:e} ({exact:?})",
+                        exact[0]
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn agrees(&self, element: ElementType, wanted: f64, got: f64, exact: &[f64]) -> bool {
+        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
+        if same(wanted, got) || exact.iter().any(|&value| same(value, got)) {
+            return true;
+        }
+        let steady =
+            exact.iter().all(|value| value.is_finite()) || exact.iter().all(|&value| same(value, exact[0]));
+        let moves = exact.iter().any(|&value| value != exact[0]);
+        if !steady || (!element.is_float() && moves) {
+            return true;
+        }
+        if !element.is_float() || !got.is_finite() || !exact[0].is_finite() {
+            return false;
+        }
+        let halves = self.halves || element == ElementType::F16;
+        let (unit, least) = if halves { (1.0 / 2048.0, 1e-3) } else { (1.0 / 16_777_216.0, 1e-6) };
+        let spread = exact.iter().map(|value| (value - exact[0]).abs()).fold(0.0, f64::max);
+        let own = unit * exact[0].abs() * 16.0 + least;
+        (got - exact[0]).abs() <= (wanted - exact[0]).abs() * 2.0 + spread * 6.0 + own
+    }
+}
