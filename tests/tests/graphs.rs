@@ -41,19 +41,54 @@ fn a_device_computes_what_random_graphs_say() {
     assert!(agrees > report.graphs / 2, "{report}");
 }
 
-/// What an optimiser or a driver might fold to zero.
+/// A graph and its inputs, as random graphs were found with and made small.
+fn example(text: &str, inputs: &[&[f64]]) -> Case {
+    let graph = text::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let tensor = |(&id, values): (&ValueId, &&[f64])| {
+        let ty = &graph.value(id).ty;
+        Tensor::from_f64_as(ty.element, ty.static_shape().expect("a fixed shape"), values)
+            .expect("as many values")
+    };
+    let inputs = graph.inputs().iter().zip(inputs).map(tensor).collect();
+    Case { graph, inputs }
+}
+
+const INF: f64 = f64::INFINITY;
+
+/// What was wrong once, and what an optimiser or a driver might get wrong.
 #[test]
-fn special_values_times_zero_stay_on_a_device() {
-    let graph = text::parse(
-        "%x: f32[2,4]\n@z: f32[] = 0.0\n@w: f32[4,4] = splat(1.0)\n%y = mul %x, @z\n%p = matmul %x, @w\n%q = mul @z, %p\n\
-         return %y, %q",
-    )
-    .unwrap_or_else(|error| panic!("{error}"));
-    let values = [f32::NAN, 1.0, 2.0, 3.0, f32::INFINITY, 1.0, f32::NEG_INFINITY, 0.0];
-    let case = Case { graph, inputs: vec![Tensor::from_f32([2, 4], &values).expect("eight values")] };
+fn small_graphs_of_special_values_are_right_on_a_device() {
+    let examples = [
+        // A product with zero is not zero.
+        example(
+            "%x: f32[2,4]\n@z: f32[] = 0.0\n@w: f32[4,4] = splat(1.0)\n%y = mul %x, @z\n%p = matmul %x, @w\n%q = mul @z, %p\n\
+             return %y, %q",
+            &[&[f64::NAN, 1.0, 2.0, 3.0, INF, 1.0, -INF, 0.0]],
+        ),
+        // Attention of one key, whose weight is one, and of no other.
+        example(
+            "%q: f32[3,1,1,4]\n%k: f32[3,1,1,4]\n%v: f32[3,1,1,4]\n%s = matmul %q, %k {transpose_b=true}\n\
+             %p = softmax %s {axis=3}\n%y = matmul %p, %v\nreturn %y",
+            &[&[0.5; 12], &[0.25; 12], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0, 1.0, INF, 2.0]],
+        ),
+        // Axes that keep their sizes and are moved by half an element.
+        example(
+            "%x: f32[1,2,2,3]\n%y = resize %x {axes=[0,3], sizes=[2,3], mode=cubic, coefficient=-0.75, \
+             exclude_outside=false, coordinates=tf_half_pixel_for_nn}\nreturn %y",
+            &[&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, -1.0, -2.0, -4.0, -8.0, -16.0, -32.0]],
+        ),
+        // Functions of constants alone that are not finite.
+        example("@c: f16[] = -2.5\n%y = sqrt @c\nreturn %y", &[]),
+        example(
+            "@c: f32[3] = [0.0, 1.0, 2.0]\n@z: f32[] = 0.0\n%y = max @c, @z\n%r = reciprocal @z\nreturn %y, %r",
+            &[],
+        ),
+    ];
     let mut checker = Checker::open().unwrap_or_else(|error| panic!("{error}"));
-    for setting in SETTINGS {
-        assert_eq!(checker.check_one(&case, setting), Outcome::Agrees, "{setting:?}");
+    for (number, example) in examples.iter().enumerate() {
+        for setting in SETTINGS {
+            assert_eq!(checker.check_one(example, setting), Outcome::Agrees, "{number} {setting:?}");
+        }
     }
 }
 
