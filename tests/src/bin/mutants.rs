@@ -147,7 +147,7 @@ fn of_bundles(options: &Options) -> Result<bool, Box<dyn Error>> {
         }
     });
     let seconds = start.elapsed().as_secs_f64();
-    println!("{counts}\n{:.0} a second", counts.total() as f64 / seconds);
+    println!("{counts}{:.0} a second", counts.total() as f64 / seconds);
     Ok(counts.harmed() == 0 && !run.failed.load(Ordering::Relaxed))
 }
 

@@ -183,7 +183,9 @@ impl Checker {
         let mut results = results.into_iter();
         let outcome = |one: &&Ready<'_>| {
             let own: Vec<Tensor> = results.by_ref().take(one.judge.outputs()).collect();
-            one.judge.judge(&own).map_or_else(|why| Outcome::Wrong(Fault::Numbers(why)), |()| Outcome::Agrees)
+            one.judge
+                .judge(one.case, &own)
+                .map_or_else(|why| Outcome::Wrong(Fault::Numbers(why)), |()| Outcome::Agrees)
         };
         cases.iter().map(outcome).collect()
     }

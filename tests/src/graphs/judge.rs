@@ -46,6 +46,15 @@ pub struct Judge {
 /// Magnitudes of halves and of other floats that are still compared: beyond, kernels overflow in between.
 const MOST: [f64; 2] = [30_000.0, 1e15];
 
+/// Runs with noise: a few at first, and many before something is called wrong.
+const RUNS: [u64; 2] = [5, 60];
+
+fn runs(case: &Case, halves: bool, count: u64) -> Result<Runs, Skipped> {
+    // A device's functions are good to some hundred roundings.
+    let noise = Noise { scale: if halves { 8.0 } else { 64.0 }, halves };
+    reference::runs(case, noise, count).ok_or(Skipped::Reference)
+}
+
 impl Judge {
     /// The evaluator's results; an error where numbers are beyond what is compared.
     pub fn expected(case: &Case, halves: bool) -> Result<Vec<Tensor>, Skipped> {
@@ -72,9 +81,7 @@ impl Judge {
 
     /// Evaluates the case in f64, with noise and without.
     pub fn new(case: &Case, expected: Vec<Tensor>, halves: bool) -> Result<Self, Skipped> {
-        // A device's functions are good to some hundred roundings.
-        let noise = Noise { scale: if halves { 8.0 } else { 64.0 }, halves };
-        let runs = reference::runs(case, noise, 5).ok_or(Skipped::Reference)?;
+        let runs = runs(case, halves, RUNS[0])?;
         let is_special = |tensor: &Tensor| {
             tensor.element().is_float() && tensor.to_f64_vec().iter().any(|value| !value.is_finite())
         };
@@ -89,8 +96,16 @@ impl Judge {
         self.expected.len()
     }
 
-    /// Says what is wrong with a device's outputs.
-    pub fn judge(&self, found: &[Tensor]) -> Result<(), String> {
+    /// Says what is wrong with a device's outputs of the case.
+    pub fn judge(&self, case: &Case, found: &[Tensor]) -> Result<(), String> {
+        if self.judge_by(&self.runs, found).is_ok() {
+            return Ok(());
+        }
+        let many = runs(case, self.halves, RUNS[1]).map_err(|skipped| skipped.to_string())?;
+        self.judge_by(&many, found)
+    }
+
+    fn judge_by(&self, runs: &Runs, found: &[Tensor]) -> Result<(), String> {
         for (output, (expected, found)) in self.expected.iter().zip(found).enumerate() {
             let pairs = expected.to_f64_vec().into_iter().zip(found.to_f64_vec());
             let rewritten = self.rewritten.as_ref().map(|results| results[output].to_f64_vec());
@@ -98,11 +113,12 @@ impl Judge {
                 if rewritten.as_ref().is_some_and(|results| self.replaces(wanted, results[at], got)) {
                     continue;
                 }
-                let exact: Vec<f64> = self.runs.iter().map(|run| run[output][at]).collect();
+                let exact: Vec<f64> = runs.iter().map(|run| run[output][at]).collect();
                 if !self.agrees(expected.element(), wanted, got, &exact) {
                     return Err(format!(
-                        "output {output} is {got:e} at {at}; the evaluator has {wanted:e}, f64 {:e} ({exact:?})",
-                        exact[0]
+                        "output {output} is {got:e} at {at}; the evaluator has {wanted:e}, f64 {:e} ({:?})",
+                        exact[0],
+                        &exact[..exact.len().min(6)]
                     ));
                 }
             }

@@ -187,6 +187,9 @@ impl AddAssign for Counts {
 /// A table: a row for each stage, a column for each kind.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<10}", "")?;
+        Kind::ALL.iter().try_for_each(|kind| write!(f, "{:>10}", format!("{kind:?}")))?;
+        writeln!(f, "{:>10}", "all")?;
         let mut row = |name: &str, counts: &dyn Fn(Kind) -> u64| {
             write!(f, "{name:<10}")?;
             Kind::ALL.iter().try_for_each(|&kind| write!(f, "{:>10}", counts(kind)))?;
@@ -195,9 +198,9 @@ impl fmt::Display for Counts {
         for stage in self.0.keys().map(|(_, stage)| *stage).collect::<BTreeSet<_>>() {
             row(&format!("{stage:?}"), &|kind| self.0.get(&(kind, stage)).copied().unwrap_or(0))?;
         }
-        row("all", &|kind| self.0.iter().filter(|((own, _), _)| *own == kind).map(|(_, count)| count).sum())?;
-        write!(f, "{:<10}", "")?;
-        Kind::ALL.iter().try_for_each(|kind| write!(f, "{:>10}", format!("{kind:?}")))?;
-        write!(f, "{:>10}", "all")
+        let of_kind = |kind: Kind| -> u64 {
+            self.0.iter().filter(|((own, _), _)| *own == kind).map(|(_, count)| count).sum()
+        };
+        row("all", &of_kind)
     }
 }

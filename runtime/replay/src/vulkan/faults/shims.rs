@@ -34,7 +34,7 @@ pub(super) struct Hit {
 #[derive(Default)]
 struct State {
     fault: Option<Fault>,
-    calls: usize,
+    calls: Vec<&'static str>,
     hit: Option<Hit>,
     /// Where work is waited for before the device counts as lost.
     queue: Option<vk::Queue>,
@@ -42,7 +42,7 @@ struct State {
 
 type Function = unsafe extern "system" fn();
 
-static STATE: Mutex<State> = Mutex::new(State { fault: None, calls: 0, hit: None, queue: None });
+static STATE: Mutex<State> = Mutex::new(State { fault: None, calls: Vec::new(), hit: None, queue: None });
 
 /// The loader's functions by name. All devices of a test have the same layers, and so the same functions.
 static REAL: Mutex<BTreeMap<String, Function>> = Mutex::new(BTreeMap::new());
@@ -51,12 +51,12 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs something; says how many calls that can fail it made.
-pub(super) fn counting<T>(work: impl FnOnce() -> T) -> (T, usize) {
+/// Runs something; says which calls that can fail it made.
+pub(super) fn counting<T>(work: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
     let queue = state().queue;
     *state() = State { queue, ..State::default() };
     let result = work();
-    (result, state().calls)
+    (result, std::mem::take(&mut state().calls))
 }
 
 /// Runs something while a call fails; says which did, if one was reached that has such a code.
@@ -72,8 +72,8 @@ pub(super) fn failing<T>(fault: Fault, work: impl FnOnce() -> T) -> (T, Option<H
 /// The code that a call is to return instead of being made.
 fn intercept(name: &'static str, codes: &[Code]) -> Option<Code> {
     let mut state = state();
-    let number = state.calls;
-    state.calls += 1;
+    let number = state.calls.len();
+    state.calls.push(name);
     let fault = state.fault?;
     let code = match state.hit {
         None if fault.at == number => *codes.get(fault.code)?,
