@@ -2,12 +2,13 @@
 //!
 //! [`cases`] is the list of kernels to be proved; [`conformance`] runs a case on a device and in the evaluator and
 //! compares; [`graphs`] does so with random graphs. [`mutants`] damages bundles in known ways and counts how far they
-//! come. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
+//! come; [`model_mutants`] does so with models. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
 
 pub mod cases;
 pub mod chromium;
 pub mod conformance;
 pub mod graphs;
 mod inputs;
+pub mod model_mutants;
 pub mod mutants;
 pub mod opencl;

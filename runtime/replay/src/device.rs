@@ -64,6 +64,12 @@ impl Device {
         Ok(Self { backend })
     }
 
+    /// A device that a test has opened in its own way.
+    #[cfg(test)]
+    pub(crate) fn over(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
     /// What it is and can do.
     pub fn info(&self) -> &DeviceInfo {
         self.backend.info()

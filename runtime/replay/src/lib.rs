@@ -20,6 +20,10 @@
 //! before the first GPU call. Session logic knows no GPU API: a device is a folder that implements the few
 //! verbs of `backend`.
 
+// Test helpers name this crate as its users do.
+#[cfg(test)]
+extern crate self as drift_runtime;
+
 mod backend;
 mod choose;
 mod deadline;

@@ -2,87 +2,79 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool reports on the terminal")]
 
 use drift_tests::graphs::campaign::{self, Plan};
-use drift_tests::graphs::report::Report;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const HELP: &str = "\
-Usage: cargo xtask fuzz-graphs [--count N] [--seed S] [--threads N] [--only NUMBER] [--device] [--specials]
+Usage: cargo xtask fuzz-graphs [--count N] [--seed S] [--threads N] [--seconds N] [--only NUMBER] [--device] [--specials]
 
-Evaluates random graphs before and after every rewrite and prints what differs, made small.
+Evaluates random graphs before and after every rewrite and prints what differs, made small, and counts.
   --count N      graphs (100000)
+  --from N       number of the first (0)
   --seed S       where seeds begin (1)
-  --threads N    threads (all processors)
+  --threads N    threads (all processors); on a device each opens it for itself
+  --seconds N    begin no graph after so long, and end half a minute later at the latest
   --only NUMBER  this graph of the seed alone
   --show         with --only: print the graph first
-  --failures N   stop after so many (10)
+  --examples N   failures of one kind that are made small, the others being counted (3)
   --device       run graphs on the first Vulkan device instead, and compare with the evaluator
   --specials     with --device: also NaN, infinities and the ends of types
 Exit codes: 0 nothing found, 1 a graph failed, 2 bad usage.";
 
+struct Options {
+    plan: Plan,
+    device: bool,
+    show: bool,
+}
+
 fn main() -> ExitCode {
-    let mut plan = Plan { seed: 1, count: 100_000, threads: threads(), most_failures: 10 };
-    let (mut only, mut device, mut specials, mut show) = (None, false, false, false);
-    let mut args = std::env::args().skip(1);
-    while let Some(flag) = args.next() {
-        match flag.as_str() {
-            "--device" => {
-                device = true;
-                continue;
-            }
-            "--show" => {
-                show = true;
-                continue;
-            }
-            "--specials" => {
-                specials = true;
-                continue;
-            }
-            _ => {}
-        }
-        let number = args.next().and_then(|value| value.parse::<u64>().ok());
-        match (flag.as_str(), number) {
-            ("--failures", Some(failures)) => plan.most_failures = failures as usize,
-            ("--count", Some(count)) => plan.count = count,
-            ("--seed", Some(seed)) => plan.seed = seed,
-            ("--threads", Some(threads)) => plan.threads = threads,
-            ("--only", Some(number)) => only = Some(number),
-            _ => {
-                eprintln!("{HELP}");
-                return ExitCode::from(2);
-            }
-        }
-    }
-    if let Some(number) = only.filter(|_| show) {
-        println!("{}", campaign::shown(plan.seed, number, device, specials));
+    let Some(Options { plan, device, show }) = options() else {
+        eprintln!("{HELP}");
+        return ExitCode::from(2);
+    };
+    if show {
+        println!("{}", campaign::shown(plan, device));
     }
     // A panic is a failure with a graph, which says more than its trace.
     std::panic::set_hook(Box::new(|_| {}));
-    let done = match (only, device) {
-        (None, false) => campaign::rewrites(plan),
-        (None, true) => campaign::on_device(plan, specials),
-        (Some(number), false) => {
-            let mut report = Report::default();
-            let found = campaign::one(plan.seed, number, &mut report).err();
-            Ok((report, found.into_iter().collect()))
+    let done = if device { campaign::on_device(plan) } else { campaign::rewrites(plan) };
+    match done {
+        Ok(done) => {
+            println!("{done}");
+            if done.findings.total() == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }
-        (Some(number), true) => drift_tests::graphs::device::open().map(|device| {
-            let mut report = Report::default();
-            let found = campaign::group_on(&device, plan.seed, number..number + 1, specials, &mut report);
-            (report, found)
-        }),
-    };
-    let (report, found) = match done {
-        Ok(done) => done,
         Err(error) => {
             eprintln!("fuzz_graphs: {error}");
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    found.iter().for_each(|failure| println!("{failure}"));
-    println!("{report}{} failures", found.len());
-    if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    }
 }
 
-fn threads() -> u64 {
-    std::thread::available_parallelism().map_or(1, |count| count.get() as u64)
+fn options() -> Option<Options> {
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let plan = Plan { threads, ..Plan::new(1, 100_000) };
+    let mut options = Options { plan, device: false, show: false };
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        match flag.as_str() {
+            "--device" => options.device = true,
+            "--show" => options.show = true,
+            "--specials" => options.plan.specials = true,
+            _ => {
+                let number: u64 = args.next()?.parse().ok()?;
+                let plan = &mut options.plan;
+                match flag.as_str() {
+                    "--examples" => plan.examples = number,
+                    "--count" => plan.count = number,
+                    "--from" => plan.from = number,
+                    "--seed" => plan.seed = number,
+                    "--threads" => plan.threads = number,
+                    "--seconds" => plan.time = Some(Duration::from_secs(number)),
+                    "--only" => (plan.from, plan.count, plan.threads) = (number, 1, 1),
+                    _ => return None,
+                }
+            }
+        }
+    }
+    Some(options)
 }

@@ -1,165 +1,249 @@
-//! Many seeds on several threads, and what they found.
+//! Many seeds on several threads, and what they found. A run ends when its graphs or its seconds do, whatever it meets.
 
 use super::choices::{Choices, Random};
-use super::device::{self, Outcome, Setting};
+use super::device::{Checker, Fault, Outcome, SETTINGS, Setting};
+use super::findings::{Findings, Found};
 use super::generate::{Case, Limits, case};
+use super::isolate;
 use super::report::Report;
 use super::rewrites::{self, Passed};
 use super::shrink::shrink;
 use drift_ir::text;
-use drift_runtime::Device;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Where seeds begin.
     pub seed: u64,
+    /// The first graph.
+    pub from: u64,
     /// How many graphs.
     pub count: u64,
     /// Threads, each with its own share.
     pub threads: u64,
-    /// Failures after which a thread stops.
-    pub most_failures: usize,
+    /// Failures of one kind that are made small; others are counted.
+    pub examples: u64,
+    /// How long graphs are begun.
+    pub time: Option<Duration>,
+    /// On a device, whether special values are among the numbers; without a device they always are.
+    pub specials: bool,
 }
 
-/// A graph that failed, made small.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Its number: `--seed SEED --only NUMBER` makes it again.
-    pub number: u64,
-    /// What is wrong with the small graph.
-    pub why: String,
-    /// The small graph.
-    pub graph: String,
-    /// Its inputs.
-    pub inputs: Vec<String>,
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "graph {}: {}\n{}", self.number, self.why, self.graph)?;
-        self.inputs.iter().try_for_each(|input| writeln!(f, "// {input}"))
+impl Plan {
+    /// So many graphs of a seed, on one thread.
+    pub const fn new(seed: u64, count: u64) -> Self {
+        Self { seed, from: 0, count, threads: 1, examples: 3, time: None, specials: false }
     }
 }
 
-/// What a thread counted and found.
-type Share = Result<(Report, Vec<Found>), String>;
+/// What was run.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Counts.
+    pub report: Report,
+    /// What failed.
+    pub findings: Findings,
+    /// How long it took.
+    pub time: Duration,
+    /// Threads that were still busy at the end of the time.
+    pub busy: u64,
+}
 
-/// Runs a share of a plan on each thread; they take numbers from one counter.
-fn on_threads(plan: Plan, share: impl Fn(&AtomicU64) -> Share + Sync) -> Share {
-    let (next, share) = (&AtomicU64::new(0), &share);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..plan.threads.max(1)).map(|_| scope.spawn(move || share(next))).collect();
-        let (mut report, mut found) = (Report::default(), Vec::new());
-        for thread in threads {
-            let (counts, failures) = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            report.add(counts);
-            found.extend(failures);
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        writeln!(f, "{}{}", self.report, self.findings)?;
+        if self.busy > 0 {
+            writeln!(
+                f,
+                "{} threads did not come back in time; what they did last is not counted",
+                self.busy
+            )?;
         }
-        found.sort_by_key(|failure: &Found| failure.number);
-        Ok((report, found))
-    })
+        write!(f, "{:.1} graphs a second for {seconds:.0} s", self.report.graphs as f64 / seconds)
+    }
+}
+
+/// How long a failure is made smaller.
+const SHRINKING: Duration = Duration::from_secs(20);
+
+/// How long threads may take for what they have begun.
+const LAST: Duration = Duration::from_secs(30);
+
+/// Graphs in one bundle.
+const TOGETHER: u64 = 32;
+
+/// What threads share.
+struct Shared {
+    plan: Plan,
+    start: Instant,
+    next: AtomicU64,
+    report: Mutex<Report>,
+    findings: Mutex<Findings>,
+}
+
+impl Shared {
+    /// The next graphs; none at the end.
+    fn numbers(&self) -> Option<Range<u64>> {
+        if self.plan.time.is_some_and(|time| self.start.elapsed() >= time) {
+            return None;
+        }
+        let end = self.plan.from + self.plan.count;
+        let first = self.next.fetch_add(TOGETHER, Ordering::Relaxed);
+        (first < end).then(|| first..(first + TOGETHER).min(end))
+    }
+
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a failure, and says whether it is to be an example.
+    fn is_example(&self, kind: &str) -> bool {
+        self.findings().count(kind) <= self.plan.examples
+    }
+
+    /// Until when a failure is made smaller.
+    fn shrinking(&self) -> Instant {
+        let end = self.plan.time.map_or(SHRINKING, |time| time.saturating_sub(self.start.elapsed()));
+        Instant::now() + end.min(SHRINKING)
+    }
+
+    fn add(&self, report: Report) {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).add(report);
+    }
+}
+
+/// Runs a plan on its threads; they take numbers from one counter.
+fn on_threads(plan: Plan, work: fn(&Shared) -> Result<(), String>) -> Result<Done, String> {
+    let start = Instant::now();
+    let (report, findings) = (Mutex::default(), Mutex::default());
+    let shared = Arc::new(Shared { plan, start, next: AtomicU64::new(plan.from), report, findings });
+    let (sender, ends) = channel();
+    let mut busy = plan.threads.max(1);
+    for _ in 0..busy {
+        let (shared, sender) = (Arc::clone(&shared), sender.clone());
+        std::thread::spawn(move || {
+            let worked = catch_unwind(AssertUnwindSafe(|| work(&shared)));
+            // Nobody listens after the time.
+            let _ = sender.send(worked.unwrap_or_else(|panic| Err(panic_text(&*panic))));
+        });
+    }
+    while busy > 0 {
+        let patience = match plan.time {
+            Some(time) => (time + LAST).saturating_sub(start.elapsed()),
+            None => Duration::MAX,
+        };
+        let Ok(ended) = ends.recv_timeout(patience) else { break };
+        ended?;
+        busy -= 1;
+    }
+    let report = shared.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let findings = shared.findings().clone();
+    Ok(Done { report, findings, time: start.elapsed(), busy })
 }
 
 /// Checks the rewrites of many graphs.
-pub fn rewrites(plan: Plan) -> Share {
-    on_threads(plan, |next| {
-        let (mut report, mut found) = (Report::default(), Vec::new());
-        while found.len() < plan.most_failures.max(1) {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= plan.count {
-                break;
+pub fn rewrites(plan: Plan) -> Result<Done, String> {
+    on_threads(plan, |shared| {
+        while let Some(numbers) = shared.numbers() {
+            let mut report = Report::default();
+            for number in numbers {
+                one(shared, number, &mut report);
             }
-            found.extend(one(plan.seed, number, &mut report).err());
+            shared.add(report);
         }
-        Ok((report, found))
+        Ok(())
     })
 }
 
-/// Graphs in one bundle.
-const TOGETHER: u64 = 8;
-
-/// Runs many graphs on a device, a bundle of them at a time, layouts and precisions in turn. Special values are taken
-/// where asked for.
-pub fn on_device(plan: Plan, specials: bool) -> Share {
-    on_threads(plan, |next| {
-        let device = device::open()?;
-        let (mut report, mut found) = (Report::default(), Vec::new());
-        while found.len() < plan.most_failures.max(1) {
-            let start = next.fetch_add(TOGETHER, Ordering::Relaxed);
-            if start >= plan.count {
-                break;
-            }
-            let numbers = start..(start + TOGETHER).min(plan.count);
-            found.extend(group_on(&device, plan.seed, numbers, specials, &mut report));
+/// Runs many graphs on a device, a bundle of them at a time, settings in turn.
+pub fn on_device(plan: Plan) -> Result<Done, String> {
+    on_threads(plan, |shared| {
+        let mut checker = Checker::open()?;
+        while let Some(numbers) = shared.numbers() {
+            let mut report = group(&mut checker, shared, numbers);
+            report.times = std::mem::take(&mut checker.times);
+            shared.add(report);
         }
-        Ok((report, found))
+        Ok(())
     })
+}
+
+/// The setting of a graph's bundle. SPIR-V is optimised in every fourth round.
+fn setting_of(number: u64) -> Setting {
+    let group = number / TOGETHER;
+    let setting = SETTINGS[(group % SETTINGS.len() as u64) as usize];
+    Setting { optimize: (group / SETTINGS.len() as u64).is_multiple_of(4), ..setting }
+}
+
+/// A graph in the making of a failure's example.
+struct Failed {
+    number: u64,
+    choices: Vec<u32>,
+    limits: Limits,
+    case: Case,
 }
 
 /// Runs some graphs on a device as one bundle.
-pub fn group_on(
-    device: &Device,
-    seed: u64,
-    numbers: std::ops::Range<u64>,
-    specials: bool,
-    report: &mut Report,
-) -> Vec<Found> {
-    let group = numbers.start / TOGETHER;
-    let setting = device::SETTINGS[(group % device::SETTINGS.len() as u64) as usize];
-    let limits = |number: u64| Limits { specials: specials && number % 2 == 1, ..limits_of(number, true) };
-    let mut made: Vec<(u64, Vec<u32>, Case)> = Vec::new();
+fn group(checker: &mut Checker, shared: &Shared, numbers: Range<u64>) -> Report {
+    let (plan, setting, mut report) = (shared.plan, setting_of(numbers.start), Report::default());
+    let mut made = Vec::new();
     for number in numbers {
-        let mut choices = choices_of(seed, number);
-        match case(&mut choices, limits(number)) {
-            Some(case) => made.push((number, choices.used().to_vec(), case)),
+        let limits = limits_of(number, true, plan.specials);
+        let mut choices = choices_of(plan.seed, number);
+        match case(&mut choices, limits) {
+            Some(case) => made.push(Failed { number, choices: choices.used().to_vec(), limits, case }),
             None => report.empty += 1,
         }
     }
-    let cases: Vec<Case> = made.iter().map(|(.., case)| case.clone()).collect();
-    let mut found = Vec::new();
-    for ((number, choices, case), outcome) in made.into_iter().zip(on(device, &cases, setting)) {
-        report.graph(&case);
-        report.reached(match &outcome {
-            Outcome::Agrees => "agrees",
-            Outcome::Refused(_) => "refused by the compiler",
-            Outcome::NotCompared => "not compared",
-            Outcome::Wrong(_) => "wrong",
-        });
-        if let Outcome::Refused(why) = &outcome {
-            report.refused(why);
-        }
-        if let Outcome::Wrong(why) = outcome {
-            let raw = |case: &Case| match on(device, std::slice::from_ref(case), setting).pop() {
-                Some(Outcome::Wrong(why)) => Some(why),
-                _ => None,
-            };
-            let again = |case: &Case| raw(case).map(|why| format!("{setting:?}: {why}"));
-            let small = smaller(choices, limits(number), |case| {
-                raw(case).is_some_and(|other| kind(&other) == kind(&why))
-            });
-            found.push(described(number, why, small.unwrap_or(case), again));
+    let cases: Vec<Case> = made.iter().map(|one| one.case.clone()).collect();
+    for (one, outcome) in made.into_iter().zip(checker.check(&cases, setting)) {
+        report.graph(&one.case);
+        match outcome {
+            Outcome::Agrees => report.reached("agrees"),
+            Outcome::Refused(why) => {
+                report.reached("refused by the compiler");
+                report.refused(&why);
+            }
+            Outcome::NotCompared(why) => report.reached(&format!("not compared ({why})")),
+            Outcome::Wrong(fault) => {
+                report.reached("wrong");
+                examine(checker, shared, one, &fault, setting);
+            }
         }
     }
-    found
+    report
 }
 
-/// The check on a device, with panics as failures.
-fn on(device: &Device, cases: &[Case], setting: Setting) -> Vec<Outcome> {
-    let checked = catch_unwind(AssertUnwindSafe(|| device::check(device, cases, setting)));
-    match checked {
-        Ok(outcomes) => outcomes,
-        Err(panic) if cases.len() == 1 => vec![Outcome::Wrong(panic_text(&*panic))],
-        Err(_) => cases.iter().flat_map(|case| on(device, std::slice::from_ref(case), setting)).collect(),
+/// Counts a graph that failed on a device, and makes it small where it is to be an example.
+fn examine(checker: &mut Checker, shared: &Shared, failed: Failed, fault: &Fault, setting: Setting) {
+    let (kind, single) = isolate::kind(checker, &failed.case, fault, setting);
+    if !shared.is_example(&kind) {
+        return;
     }
+    let Failed { number, choices, limits, case } = failed;
+    let small = single.or_else(|| {
+        let until = shared.shrinking();
+        smaller(choices, limits, until, |case| {
+            checker.fault(case, setting).is_some_and(|other| other.is_like(fault))
+        })
+    });
+    let small = small.unwrap_or(case);
+    let why = checker.fault(&small, setting).unwrap_or_else(|| fault.clone());
+    let why = format!("{setting:?}: {}", why.why());
+    shared.findings().keep(&kind, Found::new(number, why, &small));
 }
 
 /// The limits of one graph: specials in every second, so that rounding is looked at in the others.
-pub const fn limits_of(number: u64, device: bool) -> Limits {
-    Limits { specials: number % 2 == 1, device, steps: 6 }
+pub const fn limits_of(number: u64, device: bool, specials: bool) -> Limits {
+    Limits { specials: specials && number % 2 == 1, device, steps: 6 }
 }
 
 /// The choices of one graph.
@@ -168,64 +252,61 @@ pub const fn choices_of(seed: u64, number: u64) -> Choices {
 }
 
 /// A graph as text.
-pub fn shown(seed: u64, number: u64, device: bool, specials: bool) -> String {
-    let limits = limits_of(number, device);
-    let limits = Limits { specials: limits.specials && (specials || !device), ..limits };
-    case(&mut choices_of(seed, number), limits).map_or_else(String::new, |case| text::print(&case.graph))
+pub fn shown(plan: Plan, device: bool) -> String {
+    let limits = limits_of(plan.from, device, plan.specials || !device);
+    let made = case(&mut choices_of(plan.seed, plan.from), limits);
+    made.map_or_else(String::new, |case| text::print(&case.graph))
 }
 
-/// Checks one graph.
-pub fn one(seed: u64, number: u64, report: &mut Report) -> Result<(), Found> {
-    let limits = limits_of(number, false);
-    let mut choices = choices_of(seed, number);
-    let made = catch_unwind(AssertUnwindSafe(|| case(&mut choices, limits))).map_err(|panic| Found {
-        number,
-        why: format!("the generator {}", panic_text(&*panic)),
-        graph: String::new(),
-        inputs: Vec::new(),
-    })?;
-    let Some(made) = made else {
-        report.empty += 1;
-        return Ok(());
+/// Checks the rewrites of one graph.
+fn one(shared: &Shared, number: u64, report: &mut Report) {
+    let limits = limits_of(number, false, true);
+    let mut choices = choices_of(shared.plan.seed, number);
+    let made = match catch_unwind(AssertUnwindSafe(|| case(&mut choices, limits))) {
+        Ok(Some(made)) => made,
+        Ok(None) => {
+            report.empty += 1;
+            return;
+        }
+        Err(panic) => {
+            let why = format!("the generator {}", panic_text(&*panic));
+            if shared.is_example(&why) {
+                let found = Found { number, why: why.clone(), graph: String::new(), inputs: Vec::new() };
+                shared.findings().keep(&why, found);
+            }
+            return;
+        }
     };
-    match guarded(&made) {
-        Ok(passed) => {
-            report.count(&made, &passed);
-            Ok(())
-        }
-        Err(why) => {
-            report.graph(&made);
-            report.reached("wrong");
-            let small = smaller(choices.used().to_vec(), limits, |case| {
-                guarded(case).is_err_and(|other| kind(&other) == kind(&why))
-            });
-            Err(described(number, why, small.unwrap_or(made), |case| guarded(case).err()))
-        }
+    let why = match guarded(&made) {
+        Ok(passed) => return report.count(&made, &passed),
+        Err(why) => why,
+    };
+    report.graph(&made);
+    report.reached("wrong");
+    let kind = kind(&why);
+    if shared.is_example(&kind) {
+        let small = smaller(choices.used().to_vec(), limits, shared.shrinking(), |case| {
+            guarded(case).is_err_and(|other| self::kind(&other) == kind)
+        });
+        let small = small.unwrap_or(made);
+        let why = guarded(&small).err().unwrap_or(why);
+        shared.findings().keep(&kind, Found::new(number, why, &small));
     }
 }
 
-/// A failure in words, of the small graph where that still fails.
-pub fn described(number: u64, why: String, small: Case, again: impl Fn(&Case) -> Option<String>) -> Found {
-    let named = small.graph.inputs().iter().map(|&input| &small.graph.value(input).name);
-    let inputs =
-        named.zip(&small.inputs).filter(|(_, tensor)| tensor.len() <= 64).map(|(name, tensor)| match tensor
-            .element()
-        {
-            element if element.is_float() => format!("%{name} = {:?}", tensor.to_f64_vec()),
-            _ => format!("%{name} = {:?}", tensor.to_i64_vec()),
-        });
-    let inputs = inputs.collect();
-    Found { number, why: again(&small).unwrap_or(why), graph: text::print(&small.graph), inputs }
-}
-
 /// The case made small, unless that panics: what fails may be the evaluator, which shrinking asks, too.
-fn smaller(choices: Vec<u32>, limits: Limits, fails: impl Fn(&Case) -> bool) -> Option<Case> {
-    catch_unwind(AssertUnwindSafe(|| shrink(choices, limits, fails))).ok().flatten()
+fn smaller(
+    choices: Vec<u32>,
+    limits: Limits,
+    until: Instant,
+    fails: impl FnMut(&Case) -> bool,
+) -> Option<Case> {
+    catch_unwind(AssertUnwindSafe(|| shrink(choices, limits, until, fails))).ok().flatten()
 }
 
 /// The first words of a failure: a smaller graph is to fail in the same way.
 fn kind(why: &str) -> String {
-    why.split(' ').filter(|word| !word.contains(|c: char| c == '`' || c.is_ascii_digit())).take(3).collect()
+    isolate::words(why).split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// The check, with panics as failures.

@@ -1,17 +1,21 @@
-//! Compares a Vulkan device with the evaluator on random graphs, several in one bundle.
+//! Compares a Vulkan device with the evaluator on random graphs, many in one bundle.
 //!
-//! The device may be as far from an evaluation in f64 as noise of its rounding errors reaches. Sizes of zeros, and what such noise
-//! decides, are not compared; nor are graphs whose integers leave 32 bits, or whose halves come near their end.
+//! A graph that the evaluator or the compiler refuses is found by itself, before anything is compiled; the rest are joined to
+//! one graph. Where that does not compile or run it is halved until the graph that fails is alone.
 
 use super::generate::Case;
-use super::reference::{self, Noise, Runs};
+use super::judge::{Judge, Skipped};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
-use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision};
-use drift_ir::{ElementType, Graph, Tensor, ValueDef, ValueId, eval};
+use drift_compiler::{
+    CompileError, CompileOptions, LayoutChoice, ModelIdentity, Precision, Stage, emit_stage,
+};
+use drift_ir::{Graph, Tensor, ValueDef, ValueId};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 /// How graphs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +24,15 @@ pub struct Setting {
     pub layout: LayoutChoice,
     /// Precision of floats.
     pub precision: Precision,
+    /// Whether SPIR-V is optimised, which takes most of the time of compiling.
+    pub optimize: bool,
 }
 
 /// The settings, to be taken in turn.
 pub const SETTINGS: [Setting; 8] = {
     use LayoutChoice::{Buffer, ImageBuffer, Texture2d, Texture3d, TextureArray};
     const fn setting(layout: LayoutChoice, precision: Precision) -> Setting {
-        Setting { layout, precision }
+        Setting { layout, precision, optimize: true }
     }
     [
         setting(Buffer, Precision::F32),
@@ -48,41 +54,176 @@ pub enum Outcome {
     /// The compiler says why it does not take the graph.
     Refused(String),
     /// The evaluator refuses it, or its numbers are beyond what is compared.
-    NotCompared,
+    NotCompared(Skipped),
     /// It is wrong, or something broke.
-    Wrong(String),
+    Wrong(Fault),
 }
 
-/// Opens the first Vulkan device.
-pub fn open() -> Result<Device, String> {
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Numbers.
+    Numbers(String),
+    /// Numbers, in a bundle with other graphs only.
+    AmongOthers(String),
+    /// A graph that the compiler takes, and then cannot finish.
+    Compile(String),
+    /// Load or run.
+    Run(String),
+    /// A panic.
+    Panic(String),
+}
+
+impl Fault {
+    /// The same way to fail, whatever the graph.
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// What was said of it.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Numbers(why)
+            | Self::AmongOthers(why)
+            | Self::Compile(why)
+            | Self::Run(why)
+            | Self::Panic(why) => why,
+        }
+    }
+}
+
+/// A device that graphs are compared on, and where the time went.
+pub struct Checker {
+    device: Device,
+    /// By stage.
+    pub times: BTreeMap<&'static str, Duration>,
+}
+
+/// A case that is run, and what it should give.
+struct Ready<'a> {
+    case: &'a Case,
+    judge: Judge,
+}
+
+impl Checker {
+    /// Opens the first Vulkan device.
+    pub fn open() -> Result<Self, String> {
+        Ok(Self { device: device()?, times: BTreeMap::new() })
+    }
+
+    /// Checks cases together.
+    pub fn check(&mut self, cases: &[Case], setting: Setting) -> Vec<Outcome> {
+        let prepared: Vec<Result<Ready<'_>, Outcome>> =
+            cases.iter().map(|case| self.prepared(case, setting)).collect();
+        let ready: Vec<&Ready<'_>> = prepared.iter().filter_map(|one| one.as_ref().ok()).collect();
+        let mut outcomes = self.run_all(&ready, setting).into_iter();
+        // A graph that is wrong here and right by itself meets something of the others.
+        let mut alone = |one: &Ready<'_>, outcome: Outcome| match outcome {
+            Outcome::Wrong(Fault::Numbers(why)) if ready.len() > 1 => {
+                match self.run_all(&[one], setting).pop() {
+                    Some(Outcome::Agrees) => Outcome::Wrong(Fault::AmongOthers(why)),
+                    other => other.unwrap_or(Outcome::Wrong(Fault::Numbers(why))),
+                }
+            }
+            outcome => outcome,
+        };
+        let outcome = |one: &Result<Ready<'_>, Outcome>| match one {
+            Ok(one) => {
+                alone(one, outcomes.next().unwrap_or_else(|| unreachable!("one for each that is ready")))
+            }
+            Err(outcome) => outcome.clone(),
+        };
+        prepared.iter().map(outcome).collect()
+    }
+
+    /// Checks one case.
+    pub fn check_one(&mut self, case: &Case, setting: Setting) -> Outcome {
+        let outcome = self.check(std::slice::from_ref(case), setting).pop();
+        outcome.unwrap_or_else(|| unreachable!("one for each case"))
+    }
+
+    /// What is wrong with one case, if something is.
+    pub fn fault(&mut self, case: &Case, setting: Setting) -> Option<Fault> {
+        match self.check_one(case, setting) {
+            Outcome::Wrong(fault) => Some(fault),
+            Outcome::Agrees | Outcome::Refused(_) | Outcome::NotCompared(_) => None,
+        }
+    }
+
+    fn timed<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        *self.times.entry(stage).or_default() += start.elapsed();
+        result
+    }
+
+    /// The case with what it should give, or why it is not run.
+    fn prepared<'a>(&mut self, case: &'a Case, setting: Setting) -> Result<Ready<'a>, Outcome> {
+        let halves = setting.precision == Precision::F16;
+        let looked = self.timed("evaluate", || guarded(|| Judge::expected(case, halves)))?;
+        let expected = looked.map_err(Outcome::NotCompared)?;
+        self.timed("select", || guarded(|| select(case, setting)))??;
+        let judge = self.timed("evaluate in f64", || guarded(|| Judge::new(case, expected, halves)))?;
+        Ok(Ready { case, judge: judge.map_err(Outcome::NotCompared)? })
+    }
+
+    /// Runs cases as one bundle, or halves of them where that fails.
+    fn run_all(&mut self, cases: &[&Ready<'_>], setting: Setting) -> Vec<Outcome> {
+        if cases.is_empty() {
+            return Vec::new();
+        }
+        let results = match self.run(cases, setting) {
+            Ok(results) => results,
+            Err(outcome) if cases.len() == 1 => return vec![outcome],
+            Err(_) => {
+                let (left, right) = cases.split_at(cases.len() / 2);
+                return [self.run_all(left, setting), self.run_all(right, setting)].concat();
+            }
+        };
+        let mut results = results.into_iter();
+        let outcome = |one: &&Ready<'_>| {
+            let own: Vec<Tensor> = results.by_ref().take(one.judge.outputs()).collect();
+            one.judge
+                .judge(one.case, &own)
+                .map_or_else(|why| Outcome::Wrong(Fault::Numbers(why)), |()| Outcome::Agrees)
+        };
+        cases.iter().map(outcome).collect()
+    }
+
+    /// The results of all, one case after the other.
+    fn run(&mut self, cases: &[&Ready<'_>], setting: Setting) -> Result<Vec<Tensor>, Outcome> {
+        let cases: Vec<&Case> = cases.iter().map(|one| one.case).collect();
+        let broken = |why: &str| Outcome::Wrong(Fault::Compile(why.to_owned()));
+        let joined = joined(&cases).ok_or_else(|| broken("the graphs cannot be joined"))?;
+        let bundle = self.timed("compile", || guarded(|| compile(&joined, setting)))??;
+        let device = self.device.clone();
+        let loaded = self.timed("load", || guarded(|| device.load(&bundle)))?;
+        let ran = loaded.map_err(Into::into).and_then(|mut session| {
+            self.timed("run", || guarded(|| replay(&mut session, &joined))).unwrap_or_else(|outcome| {
+                match outcome {
+                    Outcome::Wrong(fault) => Err(fault.why().into()),
+                    _ => Err("no results".into()),
+                }
+            })
+        });
+        ran.map_err(|error: Box<dyn Error>| {
+            // It may be lost.
+            if let Ok(device) = self::device() {
+                self.device = device;
+            }
+            Outcome::Wrong(Fault::Run(chain(&*error)))
+        })
+    }
+}
+
+fn device() -> Result<Device, String> {
     Device::open_with(DeviceKind::Vulkan, &OpenOptions::default()).map_err(|error| error.to_string())
 }
 
-/// Checks cases together, and one by one where that does not compile.
-pub fn check(device: &Device, cases: &[Case], setting: Setting) -> Vec<Outcome> {
-    let judged: Vec<Option<Reference>> = cases.iter().map(|case| Reference::of(case, setting)).collect();
-    let compared: Vec<&Case> =
-        cases.iter().zip(&judged).filter_map(|(case, of)| of.as_ref().map(|_| case)).collect();
-    let Some(joined) = joined(&compared) else { return vec![Outcome::NotCompared; cases.len()] };
-    match run(device, &joined, setting) {
-        Ok(results) => {
-            let mut results = results.into_iter();
-            let outcome = |of: &Option<Reference>| match of {
-                None => Outcome::NotCompared,
-                Some(reference) => {
-                    let own: Vec<Tensor> = results.by_ref().take(reference.expected.len()).collect();
-                    reference.judge(&own).map_or_else(Outcome::Wrong, |()| Outcome::Agrees)
-                }
-            };
-            judged.iter().map(outcome).collect()
-        }
-        Err(failed) if compared.len() == 1 => {
-            let outcome =
-                |of: &Option<Reference>| if of.is_none() { Outcome::NotCompared } else { failed.clone() };
-            judged.iter().map(outcome).collect()
-        }
-        Err(_) => cases.iter().flat_map(|case| check(device, std::slice::from_ref(case), setting)).collect(),
-    }
+/// What `work` gives, with a panic as a fault.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Outcome> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| Outcome::Wrong(Fault::Panic(super::campaign::panic_text(&*panic))))
 }
 
 /// The disjoint union of graphs.
@@ -116,41 +257,51 @@ fn joined(cases: &[&Case]) -> Option<Case> {
     (!outputs.is_empty()).then_some(Case { graph, inputs })
 }
 
-fn run(device: &Device, case: &Case, setting: Setting) -> Result<Vec<Tensor>, Outcome> {
-    let options = CompileOptions {
+fn options(setting: Setting) -> CompileOptions {
+    CompileOptions {
         targets: vec![Target::Vulkan],
         profiles: vec!["generic".to_owned()],
         precision: Some(setting.precision),
         layout: setting.layout,
-        optimize: true,
+        optimize: setting.optimize,
         ..CompileOptions::default()
-    };
-    let identity = ModelIdentity { name: "fuzz".to_owned(), hash: "0".repeat(64) };
-    let compiled = drift_compiler::compile(case.graph.clone(), identity, &options).map_err(|error| {
-        let text = chain(&error);
-        if error.is_internal() {
-            Outcome::Wrong(format!("does not compile: {text}"))
-        } else {
-            Outcome::Refused(text)
-        }
-    })?;
-    let bytes = compiled.bundle.to_bytes().map_err(|error| Outcome::Wrong(chain(&error)))?;
-    let bundle = Bundle::from_bytes(bytes).map_err(|error| Outcome::Wrong(chain(&error)))?;
-    replay(device, &bundle, case).map_err(|error| Outcome::Wrong(format!("does not run: {}", chain(&*error))))
+    }
 }
 
-fn replay(device: &Device, bundle: &Bundle, case: &Case) -> Result<Vec<Tensor>, Box<dyn Error>> {
-    let mut session = device.load(bundle)?;
+/// Whether the compiler has a program for a graph; kernels are not made.
+fn select(case: &Case, setting: Setting) -> Result<(), Outcome> {
+    emit_stage(case.graph.clone(), &options(setting), Stage::Memory)
+        .map(drop)
+        .map_err(|error| refused(&error))
+}
+
+fn compile(case: &Case, setting: Setting) -> Result<Bundle, Outcome> {
+    let identity = ModelIdentity { name: "fuzz".to_owned(), hash: "0".repeat(64) };
+    let compiled = drift_compiler::compile(case.graph.clone(), identity, &options(setting));
+    let broken = |error: &dyn Error| Outcome::Wrong(Fault::Compile(chain(error)));
+    let bytes =
+        compiled.map_err(|error| refused(&error))?.bundle.to_bytes().map_err(|error| broken(&error))?;
+    Bundle::from_bytes(bytes).map_err(|error| broken(&error))
+}
+
+fn refused(error: &CompileError) -> Outcome {
+    match error.is_internal() {
+        true => Outcome::Wrong(Fault::Compile(chain(error))),
+        false => Outcome::Refused(chain(error)),
+    }
+}
+
+fn replay(session: &mut drift_runtime::Session, case: &Case) -> Result<Vec<Tensor>, Box<dyn Error>> {
     for (&id, tensor) in case.graph.inputs().iter().zip(&case.inputs) {
         session.write_raw(&case.graph.value(id).name, tensor.bytes())?;
     }
     session.run()?;
-    let read = |&id: &ValueId| {
+    let mut read = |&id: &ValueId| {
         let value = case.graph.value(id);
         let shape = value.ty.static_shape().unwrap_or_default();
         Ok(Tensor::new(value.ty.element, shape, session.read_raw(&value.name)?.into())?)
     };
-    case.graph.outputs().iter().map(read).collect()
+    case.graph.outputs().iter().map(&mut read).collect()
 }
 
 fn chain(error: &dyn Error) -> String {
@@ -158,78 +309,4 @@ fn chain(error: &dyn Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
-}
-
-/// What a case should give.
-struct Reference {
-    expected: Vec<Tensor>,
-    runs: Runs,
-    halves: bool,
-}
-
-/// Magnitudes of halves and of other floats that are still compared: beyond, kernels overflow in between.
-const MOST: [f64; 2] = [30_000.0, 1e15];
-
-impl Reference {
-    /// None where numbers are beyond what is compared.
-    fn of(case: &Case, setting: Setting) -> Option<Self> {
-        let halves = setting.precision == Precision::F16;
-        let mut fits = true;
-        let mut look = |tensor: &Tensor| {
-            fits &= match tensor.element() {
-                ElementType::I64 => tensor.to_i64_vec().iter().all(|&value| i32::try_from(value).is_ok()),
-                element if element.is_float() => {
-                    let most = MOST[usize::from(!halves && element != ElementType::F16)];
-                    tensor.to_f64_vec().iter().all(|value| value.abs() < most || !value.is_finite())
-                }
-                _ => true,
-            };
-        };
-        case.inputs.iter().for_each(&mut look);
-        case.graph.values().filter_map(|(id, _)| case.graph.constant(id)).for_each(&mut look);
-        let expected = eval::run_observed(&case.graph, &case.inputs, |_, results| {
-            results.iter().for_each(&mut look);
-        });
-        let expected = expected.ok().filter(|_| fits)?;
-        // A device's functions are good to some hundred roundings.
-        let runs = reference::runs(case, Noise { scale: if halves { 8.0 } else { 64.0 }, halves }, 5)?;
-        Some(Self { expected, runs, halves })
-    }
-
-    fn judge(&self, found: &[Tensor]) -> Result<(), String> {
-        for (output, (expected, found)) in self.expected.iter().zip(found).enumerate() {
-            let pairs = expected.to_f64_vec().into_iter().zip(found.to_f64_vec());
-            for (at, (wanted, got)) in pairs.enumerate() {
-                let exact: Vec<f64> = self.runs.iter().map(|run| run[output][at]).collect();
-                if !self.agrees(expected.element(), wanted, got, &exact) {
-                    return Err(format!(
-                        "output {output} is {got:e} at {at}; the evaluator has {wanted:e}, f64 {:e} ({exact:?})",
-                        exact[0]
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn agrees(&self, element: ElementType, wanted: f64, got: f64, exact: &[f64]) -> bool {
-        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
-        if same(wanted, got) || exact.iter().any(|&value| same(value, got)) {
-            return true;
-        }
-        let steady =
-            exact.iter().all(|value| value.is_finite()) || exact.iter().all(|&value| same(value, exact[0]));
-        let moves = exact.iter().any(|&value| value != exact[0]);
-        if !steady || (!element.is_float() && moves) {
-            return true;
-        }
-        if !element.is_float() || !got.is_finite() || !exact[0].is_finite() {
-            return false;
-        }
-        let halves = self.halves || element == ElementType::F16;
-        let (unit, least) = if halves { (1.0 / 2048.0, 1e-3) } else { (1.0 / 16_777_216.0, 1e-6) };
-        let spread = exact.iter().map(|value| (value - exact[0]).abs()).fold(0.0, f64::max);
-        let own = unit * exact[0].abs() * 16.0 + least;
-        (got - exact[0]).abs() <= (wanted - exact[0]).abs() * 2.0 + spread * 6.0 + own
-    }
 }

@@ -4,6 +4,7 @@ use super::generate::Case;
 use super::rewrites::{Passed, Stage};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// What a run of the fuzzer did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Report {
     pub special: u64,
     /// Answers of the compiler to graphs that it refuses, without names.
     pub refusals: BTreeMap<String, u64>,
+    /// Time of all threads by what it went to, where that is measured.
+    pub times: BTreeMap<&'static str, Duration>,
 }
 
 impl Report {
@@ -80,6 +83,9 @@ impl Report {
         merge(&mut self.stages, other.stages);
         merge(&mut self.rules, other.rules);
         merge(&mut self.refusals, other.refusals);
+        for (stage, time) in other.times {
+            *self.times.entry(stage).or_default() += time;
+        }
     }
 }
 
@@ -111,6 +117,9 @@ impl fmt::Display for Report {
         line(f, "rules", &self.rules)?;
         for (why, count) in &self.refusals {
             writeln!(f, "refused {count}: {why}")?;
+        }
+        for (stage, time) in &self.times {
+            writeln!(f, "{:.1} s: {stage}", time.as_secs_f64())?;
         }
         writeln!(f, "elements whose special value a listed rule changed: {}", self.special)
     }

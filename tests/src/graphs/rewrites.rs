@@ -70,6 +70,15 @@ pub fn check(case: &Case) -> Result<Passed, String> {
     Ok(passed)
 }
 
+/// The graph after all rewrites, and what they may have done to its numbers.
+pub fn rewritten(graph: &Graph) -> (Graph, Effect) {
+    let (simplified, first) = simplify::simplify(graph.clone(), &Rules::default());
+    let (mut fused, second) = fuse::fuse(simplified, &Rules::default());
+    let decisions = expand::attention(&mut fused, &profile::GENERIC, None, false);
+    let expanded = if decisions.is_empty() { Effect::Same } else { effects::of(expand::NAME) };
+    (fused, expanded.max(effects::of_report(graph, &first)).max(effects::of_report(graph, &second)))
+}
+
 /// Compares a graph with what some rewrite of a known effect made of it.
 pub fn compare(case: &Case, rewritten: &Graph, effect: Effect) -> Result<(), String> {
     let Ok(expected) = eval::run(&case.graph, &case.inputs) else { return Ok(()) };

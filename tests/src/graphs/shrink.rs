@@ -4,13 +4,19 @@ use super::choices::Choices;
 use super::generate::{Case, Limits, case};
 use super::reference;
 use drift_ir::{NodeId, Tensor, ValueId, eval};
+use std::time::Instant;
 
 /// Cases that are tried, at most.
 const TRIES: usize = 3000;
 
-/// The smallest case found that still fails.
-pub fn shrink(choices: Vec<u32>, limits: Limits, fails: impl Fn(&Case) -> bool) -> Option<Case> {
-    let mut shrinking = Shrinking { limits, fails, tries: 0 };
+/// The smallest case found by then that still fails.
+pub fn shrink(
+    choices: Vec<u32>,
+    limits: Limits,
+    until: Instant,
+    fails: impl FnMut(&Case) -> bool,
+) -> Option<Case> {
+    let mut shrinking = Shrinking { limits, fails, until, tries: 0 };
     let choices = shrinking.choices(choices);
     let made = case(&mut Choices::replayed(choices), limits)?;
     Some(shrinking.cut(made))
@@ -19,14 +25,19 @@ pub fn shrink(choices: Vec<u32>, limits: Limits, fails: impl Fn(&Case) -> bool) 
 struct Shrinking<F> {
     limits: Limits,
     fails: F,
+    until: Instant,
     tries: usize,
 }
 
-impl<F: Fn(&Case) -> bool> Shrinking<F> {
+impl<F: FnMut(&Case) -> bool> Shrinking<F> {
+    fn is_over(&self) -> bool {
+        self.tries > TRIES || Instant::now() >= self.until
+    }
+
     /// The choices that these come to if the case that they make still fails.
     fn try_choices(&mut self, choices: Vec<u32>) -> Option<Vec<u32>> {
         self.tries += 1;
-        if self.tries > TRIES {
+        if self.is_over() {
             return None;
         }
         let mut replayed = Choices::replayed(choices);
@@ -73,7 +84,7 @@ impl<F: Fn(&Case) -> bool> Shrinking<F> {
                     }
                 }
             }
-            if best == before || self.tries > TRIES {
+            if best == before || self.is_over() {
                 return best;
             }
         }
@@ -99,6 +110,9 @@ impl<F: Fn(&Case) -> bool> Shrinking<F> {
         }
         let Ok(results) = results(&best) else { return best };
         for (node, result, tensor) in results {
+            if self.is_over() {
+                break;
+            }
             let Some(smaller) = without(&best, node, result, tensor) else { continue };
             if (self.fails)(&smaller) {
                 best = smaller;

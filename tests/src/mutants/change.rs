@@ -39,7 +39,7 @@ impl Random {
 
 /// A file that differs from `seed` by one change.
 pub(super) fn apply(seed: &Seed, kind: Kind, random: &mut Random) -> Vec<u8> {
-    let Parsed { manifest, shaders, weights } = &seed.parsed;
+    let Parsed { manifest, shaders, weights, fields } = &seed.parsed;
     match kind {
         Kind::Bytes => {
             let mut bytes = seed.bytes.clone();
@@ -53,7 +53,7 @@ pub(super) fn apply(seed: &Seed, kind: Kind, random: &mut Random) -> Vec<u8> {
             bytes
         }
         Kind::Section => section(seed, random),
-        Kind::Manifest => sealed(&changed(manifest, random), shaders, weights),
+        Kind::Manifest => sealed(&changed(manifest, fields, random), shaders, weights),
         Kind::Words | Kind::Text => {
             let (mut manifest, mut shaders) = (manifest.clone(), shaders.clone());
             code(&mut manifest, &mut shaders, random);
@@ -81,10 +81,9 @@ fn section(seed: &Seed, random: &mut Random) -> Vec<u8> {
 }
 
 /// The manifest with one field, list or variant of an enum changed.
-fn changed(manifest: &Manifest, random: &mut Random) -> Manifest {
-    let Ok(whole) = serde_json::to_value(manifest) else { return manifest.clone() };
+fn changed(manifest: &Manifest, whole: &Value, random: &mut Random) -> Manifest {
     let mut nodes = 0;
-    visit(&whole, &mut |_| nodes += 1);
+    visit(whole, &mut |_| nodes += 1);
     // Not every change gives a manifest: an enum has no such variant.
     for _ in 0..64 {
         let mut value = whole.clone();
@@ -95,7 +94,7 @@ fn changed(manifest: &Manifest, random: &mut Random) -> Manifest {
             }
             n += 1;
         });
-        if value != whole
+        if value != *whole
             && let Ok(manifest) = serde_json::from_value(value)
         {
             return manifest;

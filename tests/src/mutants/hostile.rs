@@ -103,7 +103,7 @@ const FUNCTION: u32 = 54;
 /// All of them, from the bundle of a graph with a loop.
 pub fn hostile(seeds: &[Seed]) -> Result<Vec<Hostile>, Box<dyn Error>> {
     let seed = seeds.iter().find(|seed| seed.name == "mlp-vulkan").ok_or("there is no such seed")?;
-    let Parsed { manifest, shaders, weights } = &seed.parsed;
+    let Parsed { manifest, shaders, weights, .. } = &seed.parsed;
     let mut made = Vec::new();
     for (name, said, edit) in LIES {
         let mut manifest = manifest.clone();
@@ -129,7 +129,7 @@ pub fn hostile(seeds: &[Seed]) -> Result<Vec<Hostile>, Box<dyn Error>> {
 
 /// Many shaders whose ranges overlap, so that a reader that takes each by itself reads the section as many times.
 fn overlapping(parsed: &Parsed) -> Result<Hostile, Box<dyn Error>> {
-    let Parsed { manifest, shaders, weights } = parsed;
+    let Parsed { manifest, shaders, weights, .. } = parsed;
     let mut manifest = manifest.clone();
     let start = shaders.len().next_multiple_of(4);
     let mut section = shaders.clone();

@@ -12,10 +12,12 @@ mod seeds;
 
 pub use change::Random;
 pub use child::{Child, serve};
+use seeds::Parsed;
 pub use seeds::{Seed, seeds};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::AddAssign;
 
 use drift_bundle::manifest::Target;
 use drift_bundle::{Bundle, BundleError, Flaw};
@@ -95,28 +97,44 @@ pub fn mutant(seeds: &[Seed], run: u64, number: u64, kinds: &[Kind]) -> Mutant {
     Mutant { kind, seed: seed.name.clone(), bytes: change::apply(seed, kind, &mut random) }
 }
 
-/// How far a file comes in this process, and the reason where SPIRV-Tools disagrees.
-pub fn open(bytes: &[u8]) -> (Stage, String) {
-    let bundle = match Bundle::from_bytes(bytes.to_vec()) {
-        Ok(bundle) => bundle,
-        Err(error) => return (rejected(&error), error.to_string()),
-    };
-    let mut judged = std::collections::BTreeSet::new();
-    for shader in &bundle.manifest().shaders {
-        if shader.target == Target::Vulkan && judged.insert(shader.offset) {
-            let words: Vec<u32> = bundle
-                .shader_code(shader)
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|word| u32::from_le_bytes(*word))
-                .collect();
-            if let Err(error) = drift_targets::validate_words(&words) {
-                return (Stage::Invalid, error.to_string());
+/// Code of shaders that SPIRV-Tools need not see again: a mutant has most of its shaders from a sound bundle.
+#[derive(Clone, Debug, Default)]
+pub struct Known(BTreeSet<Vec<u8>>);
+
+impl Known {
+    /// The shaders of sound bundles.
+    pub fn of(seeds: &[Seed]) -> Self {
+        let codes = seeds.iter().filter(|seed| seed.target == Target::Vulkan).flat_map(|seed| {
+            let Parsed { manifest, shaders, .. } = &seed.parsed;
+            manifest.shaders.iter().map(|one| shaders[one.offset as usize..][..one.size as usize].to_vec())
+        });
+        Self(codes.filter(|code| is_valid(code).is_ok()).collect())
+    }
+
+    /// How far a file comes in this process, and the reason where SPIRV-Tools disagrees.
+    pub fn open(&self, bytes: &[u8]) -> (Stage, String) {
+        let bundle = match Bundle::from_bytes(bytes.to_vec()) {
+            Ok(bundle) => bundle,
+            Err(error) => return (rejected(&error), error.to_string()),
+        };
+        let mut judged = BTreeSet::new();
+        for shader in &bundle.manifest().shaders {
+            if shader.target == Target::Vulkan && judged.insert(shader.offset) {
+                let code = bundle.shader_code(shader);
+                if !self.0.contains(code)
+                    && let Err(error) = is_valid(code)
+                {
+                    return (Stage::Invalid, error);
+                }
             }
         }
+        (Stage::Opened, String::new())
     }
-    (Stage::Opened, String::new())
+}
+
+fn is_valid(code: &[u8]) -> Result<(), String> {
+    let words: Vec<u32> = code.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    drift_targets::validate_words(&words).map_err(|error| error.to_string())
 }
 
 fn rejected(error: &BundleError) -> Stage {
@@ -158,20 +176,31 @@ impl Counts {
     }
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        for (key, count) in other.0 {
+            *self.0.entry(key).or_default() += count;
+        }
+    }
+}
+
+/// A table: a row for each stage, a column for each kind.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for kind in Kind::ALL {
-            let of_kind: Vec<_> = self.0.iter().filter(|((at, _), _)| *at == kind).collect();
-            if of_kind.is_empty() {
-                continue;
-            }
-            let total: u64 = of_kind.iter().map(|(_, count)| **count).sum();
-            write!(f, "{kind:?}: {total} mutants")?;
-            for ((_, stage), count) in of_kind {
-                write!(f, ", {count} {stage:?}")?;
-            }
-            writeln!(f)?;
+        write!(f, "{:<10}", "")?;
+        Kind::ALL.iter().try_for_each(|kind| write!(f, "{:>10}", format!("{kind:?}")))?;
+        writeln!(f, "{:>10}", "all")?;
+        let mut row = |name: &str, counts: &dyn Fn(Kind) -> u64| {
+            write!(f, "{name:<10}")?;
+            Kind::ALL.iter().try_for_each(|&kind| write!(f, "{:>10}", counts(kind)))?;
+            writeln!(f, "{:>10}", Kind::ALL.iter().map(|&kind| counts(kind)).sum::<u64>())
+        };
+        for stage in self.0.keys().map(|(_, stage)| *stage).collect::<BTreeSet<_>>() {
+            row(&format!("{stage:?}"), &|kind| self.0.get(&(kind, stage)).copied().unwrap_or(0))?;
         }
-        write!(f, "{} mutants in all", self.total())
+        let of_kind = |kind: Kind| -> u64 {
+            self.0.iter().filter(|((own, _), _)| *own == kind).map(|(_, count)| count).sum()
+        };
+        row("all", &of_kind)
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Parsed {
     pub(super) manifest: drift_bundle::manifest::Manifest,
     pub(super) shaders: Vec<u8>,
     pub(super) weights: Vec<u8>,
+    /// The manifest as fields and lists.
+    pub(super) fields: serde_json::Value,
 }
 
 const GRAPHS: [(&str, &str); 6] = [
@@ -96,6 +98,7 @@ impl Parsed {
         let manifest = Bundle::from_bytes(bytes.to_vec())?.manifest().clone();
         let section = |section| stub::range(bytes, section).map(|range| bytes[range].to_vec());
         let (shaders, weights) = (section(Section::Shaders)?, section(Section::Weights)?);
-        Ok(Self { manifest, shaders, weights })
+        let fields = serde_json::to_value(&manifest)?;
+        Ok(Self { manifest, shaders, weights, fields })
     }
 }

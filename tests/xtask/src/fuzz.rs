@@ -5,6 +5,7 @@ use crate::{Failure, shell};
 
 /// Parts of one run: what the mutants are of, the share of the time that it gets, and whether they are also run.
 const PARTS: &[(&str, u64, &[&str])] = &[
+    ("models", 4, &[]),
     ("bytes and sections", 1, &["--kind", "bytes", "--kind", "section"]),
     (
         "manifests, and SPIR-V and text by words",
@@ -13,6 +14,9 @@ const PARTS: &[(&str, u64, &[&str])] = &[
     ),
     ("the same on a device", 4, &["--run", "--kind", "manifest", "--kind", "words"]),
 ];
+
+/// More than any run has time for.
+const MOST: &str = "1000000000";
 
 /// Runs every part; a part that finds something does not keep the next from being run.
 pub(crate) fn fuzz(args: &[&str]) -> Result<(), Failure> {
@@ -36,22 +40,17 @@ pub(crate) fn fuzz(args: &[&str]) -> Result<(), Failure> {
     let folder = shell::target_directory();
     let program = folder.join("debug").join(format!("mutants{}", std::env::consts::EXE_SUFFIX));
     let (program, keep) = (program.display().to_string(), folder.join("mutants").display().to_string());
-    // Models: a seed is a mutant, and a minute is enough for some thousand.
-    let first = seed.parse::<u64>().unwrap_or_default().saturating_mul(1 << 32);
-    let range = format!("{first}..{}", first.saturating_add(1000 * minutes));
-    println!("models:\n$ DRIFT_MUTANTS={range} cargo test --package drift-tests --test mutants");
-    let test = ["test", "--locked", "--package", "drift-tests", "--test", "mutants", "--", "--nocapture"];
-    let models = shell::command("cargo", &test)
-        .env("DRIFT_MUTANTS", range)
-        .status()
-        .map_err(|error| shell::cannot_start("cargo", &error))?;
     let whole: u64 = PARTS.iter().map(|(_, share, _)| share).sum();
-    let mut found = !models.success();
+    let seconds = |share: u64| (60 * minutes * share).div_ceil(whole).to_string();
+    // The number of a mutant of a model is all of its seed.
+    let first = seed.parse::<u64>().unwrap_or_default().saturating_mul(1 << 32).to_string();
+    let models = ["models", "tests/models/ops", "--from", &first];
+    let mut found = false;
     for (what, share, flags) in PARTS {
         println!("{what}:");
-        let time = (minutes * share).div_ceil(whole).to_string();
-        let common = ["--seed", &seed, "--minutes", &time, "--keep", &keep];
-        found |= shell::run(&program, &[&common[..], flags].concat()).is_err();
+        let common = ["--seed", &seed, "--seconds", &seconds(*share), "--count", MOST, "--keep", &keep];
+        let first: &[&str] = if flags.is_empty() { &models } else { &[] };
+        found |= shell::run(&program, &[first, &common, flags].concat()).is_err();
     }
     if found {
         Err(Failure::Check(format!(

@@ -10,9 +10,10 @@ use drift_ir::{Node, ValueId};
 /// `elementwise` with the node's function and its epilogue as one program, which reads every operand once.
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: ScalarOp) -> Result<Chosen, Declined> {
     let dst = result_slot(context, node)?;
+    // What follows from literals alone would be computed where the kernel is parsed, which refuses what is not finite.
+    let varies = node.inputs.iter().any(|&value| context.literal(value).is_none());
     // A literal takes its type from an argument that has one; without such an argument it is a float.
-    let typed =
-        matches!(op, ScalarOp::Binary(_)) && node.inputs.iter().any(|&v| context.literal(v).is_none());
+    let typed = matches!(op, ScalarOp::Binary(_));
     let mut read: Vec<ValueId> = Vec::new();
     let mut operand = |value: ValueId| {
         let known = read.iter().position(|&other| other == value);
@@ -22,7 +23,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: ScalarOp) -> Re
         }) as u32)
     };
     let args = node.inputs.iter().map(|&value| {
-        let takes_literal = typed || context.graph.value(value).ty.element.is_float();
+        let takes_literal = varies && (typed || context.graph.value(value).ty.element.is_float());
         let literal = context.literal(value).filter(|_| takes_literal);
         let literal =
             literal.filter(|&arg| !matches!(arg, StepArg::Const(zero) if !is_safe_literal(op, zero)));

@@ -27,7 +27,8 @@ fn one_by_one(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Vec
     let moves = |at: &&ResizeAxis| {
         shape[at.axis] != result[at.axis]
             || at.scale.is_some_and(|scale| scale != 1.0)
-            || op.coordinates == CoordinateMode::TfCropAndResize
+            // These move what they do not scale.
+            || matches!(op.coordinates, CoordinateMode::TfCropAndResize | CoordinateMode::TfHalfPixelForNn)
     };
     let mut axes: Vec<ResizeAxis> = op.axes.iter().filter(moves).cloned().collect();
     if axes.is_empty() {

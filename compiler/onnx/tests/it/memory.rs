@@ -71,6 +71,14 @@ fn busy() -> Option<Duration> {
     text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
+/// Runs something on this thread; says how long the processor took, and the most bytes that it held at once.
+#[allow(dead_code, reason = "not every binary that includes this file calls both")]
+pub(crate) fn measured(run: &mut dyn FnMut()) -> (Duration, u64) {
+    let start = now();
+    let ((), peak) = peak_bytes(run);
+    (busy_since(start), peak)
+}
+
 /// Runs something on this thread; also gives the most bytes that it held at once.
 pub(crate) fn peak_bytes<T>(run: impl FnOnce() -> T) -> (T, u64) {
     let before = LIVE.get();

@@ -198,19 +198,19 @@ impl Context {
         }
         let left = self.pending().grace_left(self.grace);
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the device is alive, and the queue's lock is held. A fence that does not signal is not destroyed.
-        let fence = unsafe {
-            let created = self.device.create_fence(&vk::FenceCreateInfo::default(), None);
-            created.and_then(|fence| self.device.queue_submit(*queue, &[], fence).map(|()| fence))
-        };
+        // SAFETY: the device is alive.
+        let created = unsafe { self.device.create_fence(&vk::FenceCreateInfo::default(), None) };
+        let Ok(fence) = created else { return false };
+        // SAFETY: the queue's lock is held.
+        let submitted = unsafe { self.device.queue_submit(*queue, &[], fence) };
         drop(queue);
-        let drained = fence.and_then(|fence| {
-            self.wait_once(fence, left)?;
-            // SAFETY: it has signalled.
+        let drained = submitted.and_then(|()| self.wait_once(fence, left));
+        let is_free = matches!(drained, Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST));
+        if is_free || submitted.is_err() {
+            // SAFETY: it was not submitted, has signalled, or never will.
             unsafe { self.device.destroy_fence(fence, None) };
-            Ok(())
-        });
-        matches!(drained, Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST))
+        }
+        is_free
     }
 }
 

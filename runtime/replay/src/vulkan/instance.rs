@@ -49,6 +49,11 @@ impl Instance {
         // SAFETY: the loader is the system's own; its initialisers are trusted as those of any shared library
         // are.
         let entry = unsafe { ash::Entry::load() }.map_err(|error| no_driver(error.to_string()))?;
+        Self::on(entry, validation)
+    }
+
+    /// Creates an instance of this loader.
+    pub(crate) fn on(entry: ash::Entry, validation: bool) -> Result<Self, RuntimeError> {
         // SAFETY: `entry` is loaded, here and below.
         let version = unsafe { entry.try_enumerate_instance_version() }
             .map_err(failed("reading the loader's version"))?;

@@ -10,6 +10,8 @@ mod cache_file;
 mod commands;
 mod context;
 mod derived;
+#[cfg(test)]
+mod faults;
 mod features;
 mod instance;
 mod memory;
@@ -48,7 +50,10 @@ pub(crate) fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
 
 /// Opens the device that `options` name, or the best.
 pub(crate) fn open(options: &OpenOptions) -> Result<VulkanDevice, RuntimeError> {
-    let instance = Arc::new(Instance::new(options.validation)?);
+    open_on(Arc::new(Instance::new(options.validation)?), options)
+}
+
+fn open_on(instance: Arc<Instance>, options: &OpenOptions) -> Result<VulkanDevice, RuntimeError> {
     let found = physical::enumerate(&instance)?;
     let infos: Vec<DeviceInfo> = found.iter().map(|device| device.info.clone()).collect();
     let chosen = select(&infos, options.device.as_deref())?;

@@ -37,11 +37,17 @@ fn k_at(place: vec2<u32>, key: u32, at: u32, c: u32) -> vec4<f32> {
     }
 }
 
+// Values of a key that there is not are zero: its weight is, and zero times infinity is none.
+fn v_of(place: vec2<u32>, key: u32, c: u32) -> vec4<f32> {
+    let value = v_read(place.x, place.y, min(key, K_WIDTH - 1u), c);
+    return select(vec4<f32>(0.0), value, K_WIDTH % TILE == 0u || key < K_WIDTH);
+}
+
 fn v_at(place: vec2<u32>, key: u32, at: u32, c: u32) -> vec4<f32> {
     if STAGED {
         return v_tile[at * V_STRIDE + c];
     } else {
-        return v_read(place.x, place.y, min(key, K_WIDTH - 1u), c);
+        return v_of(place, key, c);
     }
 }
 
@@ -96,7 +102,7 @@ fn attention_rows(
                 var got: array<vec4<f32>, BATCH>;
                 for (var u_i = 0u; u_i < BATCH; u_i++) {
                     let at = i + u_i * THREADS;
-                    got[u_i] = v_read(place.x, place.y, min(first + at / V_SLICES, K_WIDTH - 1u), at % V_SLICES);
+                    got[u_i] = v_of(place, first + at / V_SLICES, at % V_SLICES);
                 }
                 for (var u_i = 0u; u_i < BATCH; u_i++) {
                     let at = i + u_i * THREADS;

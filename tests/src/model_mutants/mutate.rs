@@ -5,11 +5,11 @@ use onnx_protobuf::tensor_shape_proto::dimension;
 use onnx_protobuf::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// A generator whose whole state is its seed.
-pub(crate) struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     /// Distinct seeds start far from each other.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
@@ -20,7 +20,7 @@ impl Random {
         self.0
     }
 
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
     }
 
@@ -118,7 +118,7 @@ const OPERATORS: [&str; 40] = [
 ];
 
 /// Changes one thing.
-pub(crate) fn mutate(model: &mut ModelProto, random: &mut Random) {
+pub(super) fn mutate(model: &mut ModelProto, random: &mut Random) {
     let opset = random.below(20);
     if opset == 0 {
         let version = number(random).clamp(-1, 30);
