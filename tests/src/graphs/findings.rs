@@ -22,7 +22,7 @@ impl Found {
     /// A failure in words.
     pub fn new(number: u64, why: String, small: &Case) -> Self {
         let named = small.graph.inputs().iter().map(|&input| &small.graph.value(input).name);
-        let short = named.zip(&small.inputs).filter(|(_, tensor)| tensor.len() <= 64);
+        let short = named.zip(&small.inputs).filter(|(_, tensor)| tensor.len() <= 128);
         let inputs = short.map(|(name, tensor)| match tensor.element().is_float() {
             true => format!("%{name} = {:?}", tensor.to_f64_vec()),
             false => format!("%{name} = {:?}", tensor.to_i64_vec()),

@@ -130,7 +130,8 @@ impl Judge {
     fn replaces(&self, wanted: f64, rewritten: f64, got: f64) -> bool {
         let near = if self.halves { 0.05 } else { 1e-3 };
         let is_near = (got - rewritten).abs() <= near * rewritten.abs().max(1.0);
-        !wanted.is_finite() && (is_near || got == rewritten || (got.is_nan() && rewritten.is_nan()))
+        (!wanted.is_finite() || !rewritten.is_finite())
+            && (is_near || got == rewritten || (got.is_nan() && rewritten.is_nan()))
     }
 
     fn agrees(&self, element: ElementType, wanted: f64, got: f64, exact: &[f64]) -> bool {

@@ -1,5 +1,8 @@
 //! Builds bundles from a few lines of WGSL, and opens the device to run them on.
-#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test helper fails by panicking, and is no test itself in every crate that has it"
+)]
 
 use std::path::Path;
 

@@ -150,13 +150,13 @@ const LOST: Code = Code::ERROR_DEVICE_LOST;
 
 /// A function for each name; `$before` runs before a call is answered or made.
 macro_rules! shims {
-    ($($name:ident: $pfn:ident ($($arg:ident: $ty:ty),*) $codes:expr, $before:expr;)*) => {
+    ($($name:ident: $pfn:ident ($($arg:ident: $ty:ty),*) $codes:expr $(, $before:expr)?;)*) => {
         fn shim(name: &str) -> Option<Function> {
             match name {
                 $(stringify!($name) => {
                     #[expect(non_snake_case, reason = "Vulkan's names")]
                     unsafe extern "system" fn $name($($arg: $ty),*) -> Code {
-                        $before;
+                        $($before;)?
                         if let Some(code) = intercept(stringify!($name), &$codes) {
                             return code;
                         }
@@ -177,21 +177,21 @@ type Allocator<'a> = *const vk::AllocationCallbacks<'a>;
 
 shims! {
     vkCreateInstance: PFN_vkCreateInstance (info: *const vk::InstanceCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::Instance)
-        [HOST, DEVICE, Code::ERROR_INITIALIZATION_FAILED, Code::ERROR_INCOMPATIBLE_DRIVER], ();
-    vkEnumerateInstanceVersion: PFN_vkEnumerateInstanceVersion (version: *mut u32) [HOST], ();
+        [HOST, DEVICE, Code::ERROR_INITIALIZATION_FAILED, Code::ERROR_INCOMPATIBLE_DRIVER];
+    vkEnumerateInstanceVersion: PFN_vkEnumerateInstanceVersion (version: *mut u32) [HOST];
     vkEnumerateInstanceLayerProperties: PFN_vkEnumerateInstanceLayerProperties
-        (count: *mut u32, found: *mut vk::LayerProperties) [HOST, DEVICE], ();
+        (count: *mut u32, found: *mut vk::LayerProperties) [HOST, DEVICE];
     vkEnumerateInstanceExtensionProperties: PFN_vkEnumerateInstanceExtensionProperties
-        (layer: *const c_char, count: *mut u32, found: *mut vk::ExtensionProperties) [HOST, DEVICE], ();
+        (layer: *const c_char, count: *mut u32, found: *mut vk::ExtensionProperties) [HOST, DEVICE];
     vkCreateDebugUtilsMessengerEXT: PFN_vkCreateDebugUtilsMessengerEXT
         (instance: vk::Instance, info: *const vk::DebugUtilsMessengerCreateInfoEXT<'_>, with: Allocator<'_>,
-        made: *mut vk::DebugUtilsMessengerEXT) [HOST], ();
+        made: *mut vk::DebugUtilsMessengerEXT) [HOST];
     vkEnumeratePhysicalDevices: PFN_vkEnumeratePhysicalDevices
         (instance: vk::Instance, count: *mut u32, found: *mut vk::PhysicalDevice)
-        [HOST, DEVICE, Code::ERROR_INITIALIZATION_FAILED], ();
+        [HOST, DEVICE, Code::ERROR_INITIALIZATION_FAILED];
     vkEnumerateDeviceExtensionProperties: PFN_vkEnumerateDeviceExtensionProperties
         (device: vk::PhysicalDevice, layer: *const c_char, count: *mut u32, found: *mut vk::ExtensionProperties)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreateDevice: PFN_vkCreateDevice
         (physical: vk::PhysicalDevice, info: *const vk::DeviceCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::Device)
         [HOST, DEVICE, Code::ERROR_INITIALIZATION_FAILED, Code::ERROR_FEATURE_NOT_PRESENT, Code::ERROR_TOO_MANY_OBJECTS,
@@ -201,48 +201,48 @@ shims! {
         [HOST, DEVICE, LOST], state().queue = Some(queue);
     vkWaitForFences: PFN_vkWaitForFences
         (device: vk::Device, count: u32, fences: *const vk::Fence, all: vk::Bool32, timeout: u64)
-        [HOST, DEVICE, Code::TIMEOUT, LOST], ();
-    vkGetFenceStatus: PFN_vkGetFenceStatus (device: vk::Device, fence: vk::Fence) [HOST, DEVICE, Code::NOT_READY, LOST], ();
-    vkResetFences: PFN_vkResetFences (device: vk::Device, count: u32, fences: *const vk::Fence) [DEVICE], ();
+        [HOST, DEVICE, Code::TIMEOUT, LOST];
+    vkGetFenceStatus: PFN_vkGetFenceStatus (device: vk::Device, fence: vk::Fence) [HOST, DEVICE, Code::NOT_READY, LOST];
+    vkResetFences: PFN_vkResetFences (device: vk::Device, count: u32, fences: *const vk::Fence) [DEVICE];
     vkCreateFence: PFN_vkCreateFence
         (device: vk::Device, info: *const vk::FenceCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::Fence)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreateBuffer: PFN_vkCreateBuffer
         (device: vk::Device, info: *const vk::BufferCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::Buffer)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreateBufferView: PFN_vkCreateBufferView
         (device: vk::Device, info: *const vk::BufferViewCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::BufferView)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreateImage: PFN_vkCreateImage
         (device: vk::Device, info: *const vk::ImageCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::Image)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreateImageView: PFN_vkCreateImageView
         (device: vk::Device, info: *const vk::ImageViewCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::ImageView)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkAllocateMemory: PFN_vkAllocateMemory
         (device: vk::Device, info: *const vk::MemoryAllocateInfo<'_>, with: Allocator<'_>, made: *mut vk::DeviceMemory)
-        [HOST, DEVICE, Code::ERROR_TOO_MANY_OBJECTS], ();
+        [HOST, DEVICE, Code::ERROR_TOO_MANY_OBJECTS];
     vkMapMemory: PFN_vkMapMemory
         (device: vk::Device, memory: vk::DeviceMemory, offset: u64, size: u64, flags: vk::MemoryMapFlags,
-        mapped: *mut *mut c_void) [HOST, DEVICE, Code::ERROR_MEMORY_MAP_FAILED], ();
+        mapped: *mut *mut c_void) [HOST, DEVICE, Code::ERROR_MEMORY_MAP_FAILED];
     vkBindBufferMemory: PFN_vkBindBufferMemory
-        (device: vk::Device, buffer: vk::Buffer, memory: vk::DeviceMemory, offset: u64) [HOST, DEVICE], ();
+        (device: vk::Device, buffer: vk::Buffer, memory: vk::DeviceMemory, offset: u64) [HOST, DEVICE];
     vkBindImageMemory: PFN_vkBindImageMemory
-        (device: vk::Device, image: vk::Image, memory: vk::DeviceMemory, offset: u64) [HOST, DEVICE], ();
+        (device: vk::Device, image: vk::Image, memory: vk::DeviceMemory, offset: u64) [HOST, DEVICE];
     vkCreateShaderModule: PFN_vkCreateShaderModule
         (device: vk::Device, info: *const vk::ShaderModuleCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::ShaderModule)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreatePipelineCache: PFN_vkCreatePipelineCache
         (device: vk::Device, info: *const vk::PipelineCacheCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::PipelineCache)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkGetPipelineCacheData: PFN_vkGetPipelineCacheData
-        (device: vk::Device, cache: vk::PipelineCache, size: *mut usize, data: *mut c_void) [HOST, DEVICE], ();
+        (device: vk::Device, cache: vk::PipelineCache, size: *mut usize, data: *mut c_void) [HOST, DEVICE];
     vkCreatePipelineLayout: PFN_vkCreatePipelineLayout
         (device: vk::Device, info: *const vk::PipelineLayoutCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::PipelineLayout)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkCreateDescriptorSetLayout: PFN_vkCreateDescriptorSetLayout
         (device: vk::Device, info: *const vk::DescriptorSetLayoutCreateInfo<'_>, with: Allocator<'_>,
-        made: *mut vk::DescriptorSetLayout) [HOST, DEVICE], ();
+        made: *mut vk::DescriptorSetLayout) [HOST, DEVICE];
     vkCreateComputePipelines: PFN_vkCreateComputePipelines
         (device: vk::Device, cache: vk::PipelineCache, count: u32, infos: *const vk::ComputePipelineCreateInfo<'_>,
         with: Allocator<'_>, made: *mut vk::Pipeline) [HOST, DEVICE],
@@ -250,23 +250,23 @@ shims! {
         (0..count as usize).for_each(|n| unsafe { made.add(n).write(vk::Pipeline::null()) });
     vkCreateDescriptorPool: PFN_vkCreateDescriptorPool
         (device: vk::Device, info: *const vk::DescriptorPoolCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::DescriptorPool)
-        [HOST, DEVICE, Code::ERROR_FRAGMENTATION], ();
+        [HOST, DEVICE, Code::ERROR_FRAGMENTATION];
     vkAllocateDescriptorSets: PFN_vkAllocateDescriptorSets
         (device: vk::Device, info: *const vk::DescriptorSetAllocateInfo<'_>, made: *mut vk::DescriptorSet)
-        [HOST, DEVICE, Code::ERROR_OUT_OF_POOL_MEMORY, Code::ERROR_FRAGMENTED_POOL], ();
+        [HOST, DEVICE, Code::ERROR_OUT_OF_POOL_MEMORY, Code::ERROR_FRAGMENTED_POOL];
     vkCreateCommandPool: PFN_vkCreateCommandPool
         (device: vk::Device, info: *const vk::CommandPoolCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::CommandPool)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkAllocateCommandBuffers: PFN_vkAllocateCommandBuffers
         (device: vk::Device, info: *const vk::CommandBufferAllocateInfo<'_>, made: *mut vk::CommandBuffer)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkBeginCommandBuffer: PFN_vkBeginCommandBuffer
-        (commands: vk::CommandBuffer, info: *const vk::CommandBufferBeginInfo<'_>) [HOST, DEVICE], ();
-    vkEndCommandBuffer: PFN_vkEndCommandBuffer (commands: vk::CommandBuffer) [HOST, DEVICE], ();
+        (commands: vk::CommandBuffer, info: *const vk::CommandBufferBeginInfo<'_>) [HOST, DEVICE];
+    vkEndCommandBuffer: PFN_vkEndCommandBuffer (commands: vk::CommandBuffer) [HOST, DEVICE];
     vkCreateQueryPool: PFN_vkCreateQueryPool
         (device: vk::Device, info: *const vk::QueryPoolCreateInfo<'_>, with: Allocator<'_>, made: *mut vk::QueryPool)
-        [HOST, DEVICE], ();
+        [HOST, DEVICE];
     vkGetQueryPoolResults: PFN_vkGetQueryPoolResults
         (device: vk::Device, pool: vk::QueryPool, first: u32, count: u32, size: usize, data: *mut c_void, stride: u64,
-        flags: vk::QueryResultFlags) [HOST, DEVICE, LOST], ();
+        flags: vk::QueryResultFlags) [HOST, DEVICE, LOST];
 }
