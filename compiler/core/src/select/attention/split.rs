@@ -25,6 +25,9 @@ const CACHED: f64 = 0.25;
 /// Blocks of a head beyond which launches are too many for what memory they save.
 const MOST_BLOCKS: u64 = 64;
 
+/// Blocks of a node: each is four dispatches, and an entry in what says where it begins.
+const MOST_IN_ALL: u64 = 1024;
+
 /// Queries of a block are a multiple of this, which fills tiles of products.
 const QUERIES: u64 = 32;
 
@@ -90,7 +93,8 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
 fn candidates(work: &Work) -> Vec<[u64; 3]> {
     // Heads of a block see the keys of one head, or each its own.
     let together = if work.shared == work.heads { work.heads } else { work.heads / work.shared };
-    let divisors: Vec<u64> = (1..=together).rev().filter(|heads| together % heads == 0).collect();
+    let parts = (1..=together.min(MOST_IN_ALL)).filter(|parts| together % parts == 0);
+    let divisors: Vec<u64> = parts.map(|parts| together / parts).collect();
     let queries = |parts: u64| work.queries.div_ceil(parts).next_multiple_of(QUERIES).min(work.queries);
     let mut sizes: Vec<[u64; 3]> = Vec::new();
     for parts in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64] {
@@ -98,7 +102,7 @@ fn candidates(work: &Work) -> Vec<[u64; 3]> {
             for batch in [work.batch, 1] {
                 let next = [batch, heads, queries(parts)];
                 let blocks: u64 = counts(work, next).iter().product();
-                let few = blocks <= MOST_BLOCKS * work.batch * work.heads;
+                let few = blocks <= MOST_BLOCKS.saturating_mul(work.batch * work.heads).min(MOST_IN_ALL);
                 if !sizes.contains(&next) && (few || sizes.is_empty()) {
                     sizes.push(next);
                 }
@@ -340,6 +344,16 @@ mod tests {
     fn a_block_of_grouped_queries_sees_the_keys_of_one_head() {
         let grouped = split(&work(1, 8, 2, 1024, 1024), 1 << 30, 1 << 30);
         assert!(grouped.sizes[1] <= 4 && 4 % grouped.sizes[1] == 0, "{grouped:?}");
+    }
+
+    #[test]
+    fn however_many_heads_there_are_the_blocks_are_few() {
+        for (batch, heads) in [(1 << 20, 1 << 20), (1, 1 << 31), (3, 1 << 13)] {
+            assert!(
+                split(&work(batch, heads, heads, 64, 64), 0, 1 << 10).blocks() <= MOST_IN_ALL,
+                "{batch} {heads}"
+            );
+        }
     }
 
     #[test]
