@@ -20,8 +20,9 @@ impl View {
 
     /// The places from `first` on along an axis, each `step` after the one before.
     pub fn cut(mut self, axis: usize, first: u64, step: u64) -> Self {
-        self.start += first * self.strides[axis];
-        self.strides[axis] *= step;
+        // What leaves 64 bits is beyond any tensor: a step between places of which there is but one.
+        self.start = self.start.saturating_add(first.saturating_mul(self.strides[axis]));
+        self.strides[axis] = self.strides[axis].saturating_mul(step);
         self
     }
 
@@ -143,6 +144,14 @@ mod tests {
 
     fn view(start: u64, strides: &[u64]) -> View {
         View { start, strides: strides.to_vec() }
+    }
+
+    /// ONNX writes "to the end" and "in one step" as the largest i64.
+    #[test]
+    fn a_step_between_places_of_which_there_is_one_may_be_any() {
+        let last = View::whole(&[7, 4, 6]).cut(0, 6, i64::MAX.cast_unsigned());
+        assert_eq!((last.start, last.stride_of(&[1, 4, 6], &(0..1))), (6 * 24, Some(1)));
+        assert_eq!(last.end(&[1, 4, 6]), 7 * 24);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn move_axes(
             let distance = distance as i64;
             let (place, start, step) = from(axis);
             walk.start += start * distance;
-            walk.axes[place].1 = step * distance;
+            walk.axes[place].1 = step.saturating_mul(distance);
         }
         return strided::select(context, x, y, &walk);
     }

@@ -1,6 +1,7 @@
 //! Scaled dot-product attention.
 
 use super::activation::times;
+use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, Concat, MatMul, ScalarOp, Softmax, UnaryOp};
@@ -208,6 +209,7 @@ fn mask(cx: &mut NodeCx<'_, '_>, form: &Form, query: ValueId, key: ValueId) -> R
         let reason = "masks by place need known sequence lengths; fix them with --dim";
         return Err(NodeError::Unsupported(reason.to_owned()));
     };
+    cx.take(Resource::ConstantBytes, rows.saturating_add(columns).saturating_mul(8))?;
     let counted = |count: u64| -> Vec<i64> { (0..count as i64).collect() };
     let own = cx.constant_i64(&[rows, 1], &counted(rows))?;
     let keys = cx.constant_i64(&[1, columns], &counted(columns))?;

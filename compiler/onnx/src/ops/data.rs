@@ -50,7 +50,11 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
         }
         match cut(cx.symbols(), &shape[axis], &starts[at], &ends[at], steps[at])? {
             Cut::Whole => {}
-            Cut::Part { start, count } => cuts.push(SliceAxis { axis, start, step: steps[at], count }),
+            Cut::Part { start, count } => {
+                // One element is taken in any step, and exporters write the largest number for "far".
+                let step = if count.as_const().is_some_and(|count| count < 2) { 1 } else { steps[at] };
+                cuts.push(SliceAxis { axis, start, step, count });
+            }
             Cut::Last => from_end.push((axis, -1)),
         }
     }

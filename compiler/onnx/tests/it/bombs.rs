@@ -112,6 +112,15 @@ fn windows() {
     );
 }
 
+/// A causal mask is made of the positions of queries and keys.
+#[test]
+fn masks_of_long_sequences() {
+    let causal = with(node("Attention", &["q", "k", "v"], &["y"]), int("is_causal", 1));
+    let keys = &["1", "2", "2147483647", "8"];
+    let model = model(23).input("q", &["1", "2", "5", "8"]).input("k", keys).input("v", keys).node(causal);
+    refused(&model.output("y"), &["bytes of computed constants"]);
+}
+
 #[test]
 fn sizes_given_by_lists() {
     refused(&by_list("Expand", &["1"], &[1 << 40]), &["`y`", "too large"]);
