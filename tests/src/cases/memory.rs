@@ -89,6 +89,11 @@ pub(super) const CASES: &[Case] = &[
          %c = concat %a, %b {axis=1}\n%d = conv %c, @w epilogue(add %a)\nreturn %d",
     ),
     case(
+        "memory/slices-backwards-beside-a-cut",
+        "%x: f32[3,10,4]\n%a = tanh %x\n%1 = slice %a {axes=[0,1], starts=[0,9], steps=[1,-1], counts=[1,10]}\n\
+         %2 = slice %a {axes=[0,2], starts=[1,3], steps=[1,-1], counts=[2,4]}\nreturn %1, %2",
+    ),
+    case(
         "memory/slices-of-rows-are-views",
         "%x: f32[16,32]\n@u: f32[32,64] = random(1)\n@w: f32[64,4] = random(2)\n%a = matmul %x, @u\n\
          %b = slice %a {axes=[0], starts=[4], counts=[8]}\n%c = matmul %b, @w\nreturn %c",

@@ -6,6 +6,7 @@ use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{AxisMap, LANES, Layout, Object, Order, View, Window};
 use crate::program::{Placement, Storage, Within};
 use drift_ir::op::Slice;
+use drift_ir::op::data::SliceAxis;
 use drift_ir::{NodeId, Op, ValueId};
 
 /// A part smaller than this share of its source is moved out of it.
@@ -125,8 +126,10 @@ impl Builder<'_> {
         if !same || is_port || !node.epilogue.steps.is_empty() || !allowed {
             return false;
         }
-        // One axis is cut, without gaps.
-        let mut cut = op.axes.iter().filter(|cut| shape[cut.axis] != result[cut.axis]);
+        // One axis is cut, without gaps; what is taken whole, but backwards, moves as well.
+        let moves =
+            |cut: &SliceAxis| shape[cut.axis] != result[cut.axis] || cut.step != 1 && result[cut.axis] > 1;
+        let mut cut = op.axes.iter().filter(|cut| moves(cut));
         let (Some(one), None) = (cut.next(), cut.next()) else { return false };
         if one.step != 1 || result.contains(&0) {
             return false;
