@@ -131,7 +131,7 @@ impl<'a> Context<'a> {
             || !element.is_float();
         let order = if dense { Order::RowMajor } else { Order::Slices };
         let layout = Layout { object: Object::Buffer, order, element, axes: axes.clone() };
-        self.packed_slot(name, value, Packing::plain(&shape), layout)
+        self.packed_slot(name, value, || Packing::plain(&shape), layout)
     }
 
     /// A slot for the constant `value`, rearranged by `packing` and laid out as `layout`. Nothing is packed here: the
@@ -140,14 +140,14 @@ impl<'a> Context<'a> {
         &mut self,
         name: &str,
         value: ValueId,
-        packing: Packing,
+        packing: impl FnOnce() -> Packing,
         layout: Layout,
     ) -> Result<Slot, Declined> {
         let Some(tensor) = self.constant_tensor(value).cloned() else {
             let value = &self.graph.value(value).name;
             return Err(Declined::Unsupported(format!("`{value}` is not a constant")));
         };
-        Ok(self.constant(name, (Some(value), &tensor), packing, layout))
+        Ok(self.constant(name, (Some(value), &tensor), packing(), layout))
     }
 
     /// A slot for a tensor of integers that selection made for the node whose result is `owner`; `what` tells it from the
@@ -309,7 +309,7 @@ impl<'a> Context<'a> {
         let slot = match self.constant_tensor(value).map(|tensor| tensor.shape().to_vec()) {
             Some(own) => {
                 let layout = Layout::row_major(self.element(value)?, own.len());
-                self.packed_slot(name, value, Packing::plain(&own), layout)?
+                self.packed_slot(name, value, || Packing::plain(&own), layout)?
             }
             None => {
                 if self.placements[&value].layout.order != Order::RowMajor {

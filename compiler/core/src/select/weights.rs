@@ -51,7 +51,7 @@ fn slot(
     shape: Vec<u64>,
 ) -> Result<Slot, Declined> {
     let dense = Layout::row_major(context.element(value)?, 2);
-    let packed = context.packed_slot(name, value, weights.packing(), dense)?;
+    let packed = context.packed_slot(name, value, || weights.packing(), dense)?;
     let object = weights.object();
     let layout = Layout { object, axes: AxisMap::channels_last(2), ..packed.layout.clone() };
     let part_bytes = packed.part_bytes.filter(|_| object == Object::Buffer);
