@@ -50,7 +50,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "special/casts",
-        "%x: f32[5,9]\n@big: f32[] = 256.0\n%1 = mul %x, @big epilogue(cast {to=i32})\n%2 = cast %x {to=u8} epilogue(cast {to=f32})\n\
+        "%x: f32[5,9]\n@big: f32[] = 65536.0\n%1 = mul %x, @big epilogue(cast {to=i32})\n%2 = cast %x {to=u8} epilogue(cast {to=f32})\n\
          %3 = cast %x {to=i8} epilogue(cast {to=f32})\n%4 = cast %x {to=f16} epilogue(cast {to=i32})\n\
          %5 = mul %x, @big epilogue(cast {to=f16}; cast {to=f32})\n%6 = cast %x {to=bool} epilogue(cast {to=f32})\nreturn %1, %2, %3, %4, %5, %6",
     ),
