@@ -20,6 +20,7 @@ use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Provenance;
 use drift_ir::Graph;
+use std::borrow::Cow;
 
 /// A finished bundle, ready to be written, and what was decided on the way.
 pub struct Compiled {
@@ -92,12 +93,13 @@ pub fn emit_stage(
     let mut files = Vec::new();
     for (target, profile) in options.variants()? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
-        let (graph, layouts) = passes.lay_out(&graph, profile)?;
+        let reduced = passes.adjusted(profile);
+        let (graph, layouts) = passes.lay_out(&graph, &reduced)?;
         if stage == Stage::Layout {
             files.push((format!("{name}.layout.txt"), stage::layouts_text(&graph, &layouts)));
             continue;
         }
-        let (program, plan) = passes.plan((&graph, &layouts), profile, &Samples::default())?;
+        let (program, plan) = passes.plan((&graph, &layouts), &reduced, &Samples::default())?;
         match stage {
             Stage::Graph | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), stage::program_text(&program))),
@@ -137,8 +139,9 @@ impl<'a> Passes<'a> {
         self.warnings.extend(ranges::warning(&graph));
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in self.options.variants()? {
-            let (graph, layouts) = self.lay_out(&graph, profile)?;
-            let (program, plan) = self.plan((&graph, &layouts), profile, &samples)?;
+            let reduced = self.adjusted(profile);
+            let (graph, layouts) = self.lay_out(&graph, &reduced)?;
+            let (program, plan) = self.plan((&graph, &layouts), &reduced, &samples)?;
             let kernels = self.clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels });
         }
@@ -153,18 +156,22 @@ impl<'a> Passes<'a> {
         graph
     }
 
+    /// The profile as the options want it.
+    fn adjusted<'p>(&self, profile: &'p Profile) -> Cow<'p, Profile> {
+        self.options.adjusted(&self.enabled, profile)
+    }
+
     /// The graph for one profile, and a layout for each of its activations.
     fn lay_out(&mut self, graph: &Graph, profile: &Profile) -> Result<(Graph, LayoutMap), CompileError> {
         let Self { options, enabled, clock, rules, .. } = self;
-        let reduced = options.adjusted(enabled, profile);
-        let (graph, decisions) = clock.time("expand", || expanded(graph, &reduced, options, enabled));
+        let (graph, decisions) = clock.time("expand", || expanded(graph, profile, options, enabled));
         for decision in decisions {
             if !rules.contains(&decision) {
                 rules.push(decision);
             }
         }
         let layouts =
-            clock.time("layout", || layout::assign(&graph, &reduced, options.layout, options.precision))?;
+            clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
         Ok((graph, layouts))
     }
 
@@ -175,11 +182,10 @@ impl<'a> Passes<'a> {
         profile: &Profile,
         samples: &Samples,
     ) -> Result<(Program, MemoryPlan), CompileError> {
-        let Self { options, enabled, clock, .. } = self;
-        let reduced = options.adjusted(enabled, profile);
+        let Self { options, clock, .. } = self;
         let program = clock
-            .time("select", || select::choose_with(graph, layouts, &reduced, options.precision, samples))?;
-        Ok(clock.time("memory", || plan::plan_memory(program, reduced.memory))?)
+            .time("select", || select::choose_with(graph, layouts, profile, options.precision, samples))?;
+        Ok(clock.time("memory", || plan::plan_memory(program, profile.memory))?)
     }
 }
 
@@ -206,31 +212,25 @@ fn expanded(
     let mut graph = graph.clone();
     let keep = !enabled.rules.allows(expand::NAME);
     let decisions = expand::attention(&mut graph, profile, options.precision, keep);
-    let mut reports: Vec<RuleReport> = decisions
-        .into_iter()
-        .map(|Decision { node, outcome }| RuleReport { rule: expand::NAME.to_owned(), node, outcome })
-        .collect();
-    reports.extend(
-        expand::long(&mut graph, profile).into_iter().map(|Decision { node, outcome }| RuleReport {
-            rule: expand::LONG.to_owned(),
-            node,
-            outcome,
-        }),
-    );
+    let mut reports = decided(expand::NAME, decisions);
+    reports.extend(decided(expand::LONG, expand::long(&mut graph, profile)));
     // Only buffers have views of what lies inside of rows.
     let buffers = match options.layout {
         LayoutChoice::Auto => profile.layout == LayoutCosts::BUFFERS,
         choice => choice == LayoutChoice::Buffer,
     };
     if buffers && enabled.rules.allows(projections::NAME) {
-        reports.extend(projections::pack(&mut graph).into_iter().map(|Decision { node, outcome }| {
-            RuleReport {
-                rule: projections::NAME.to_owned(),
-                node,
-                outcome: format!("{}: {outcome}", profile.name),
-            }
-        }));
+        let packed = projections::pack(&mut graph).into_iter();
+        let of_profile =
+            |Decision { node, outcome }| Decision { node, outcome: format!("{}: {outcome}", profile.name) };
+        reports.extend(decided(projections::NAME, packed.map(of_profile)));
     }
     layout::keep_wide(&mut graph, options.precision);
     (graph, reports)
+}
+
+/// What a pass decided, under its name.
+fn decided(rule: &str, decisions: impl IntoIterator<Item = Decision>) -> Vec<RuleReport> {
+    let report = |Decision { node, outcome }| RuleReport { rule: rule.to_owned(), node, outcome };
+    decisions.into_iter().map(report).collect()
 }

@@ -31,6 +31,7 @@ impl Draft {
         profiles.dedup();
         profiles
     }
+
     /// Leaves out a tuned variant whose program is that of a later one for the same target.
     pub fn without_duplicates(drafts: Vec<Self>) -> Vec<Self> {
         let same = |a: &Self, b: &Self| a.target == b.target && a.program == b.program;
