@@ -5,7 +5,7 @@ use crate::build::{
     FLOAT, INT64, Model, bools, float_attribute, floats, function, graph_attribute, int, int64s, ints, model,
     node, raw, text, value_info, with,
 };
-use crate::memory::{busy_since, now, peak_bytes};
+use crate::memory::measured;
 use drift_onnx::{ImportOptions, ModelSource, import};
 use onnx_protobuf::{GraphProto, NodeProto};
 use std::time::Duration;
@@ -20,16 +20,14 @@ const HUGE: i64 = 1 << 62;
 
 /// Imports a model under the limits and gives the error's text, empty where there is none.
 fn outcome(what: &str, model: &Model) -> String {
-    let bytes = model.bytes();
-    let start = now();
-    let (text, peak) = peak_bytes(|| {
-        let source = match ModelSource::from_bytes("bomb", bytes) {
-            Ok(source) => source,
-            Err(error) => return chain(&error),
+    let (mut bytes, mut text) = (model.bytes(), String::new());
+    let (time, peak) = measured(&mut || {
+        text = match ModelSource::from_bytes("bomb", std::mem::take(&mut bytes)) {
+            Ok(source) => import(&source, &ImportOptions::default())
+                .map_or_else(|error| chain(&error), |_| String::new()),
+            Err(error) => chain(&error),
         };
-        import(&source, &ImportOptions::default()).map_or_else(|error| chain(&error), |_| String::new())
     });
-    let time = busy_since(start);
     assert!(time < LONGEST, "{what}: {time:?}");
     assert!(peak < MOST_BYTES, "{what}: {peak} bytes");
     text

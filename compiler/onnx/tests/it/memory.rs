@@ -54,16 +54,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Processor time of this thread, so that others on the machine do not count; without it the time since `start`.
-pub(crate) fn busy_since(start: (Instant, Option<Duration>)) -> Duration {
+fn busy_since(start: (Instant, Option<Duration>)) -> Duration {
     match (busy(), start.1) {
         (Some(now), Some(before)) => now.saturating_sub(before),
         _ => start.0.elapsed(),
     }
-}
-
-/// A moment from which [`busy_since`] counts.
-pub(crate) fn now() -> (Instant, Option<Duration>) {
-    (Instant::now(), busy())
 }
 
 fn busy() -> Option<Duration> {
@@ -72,17 +67,10 @@ fn busy() -> Option<Duration> {
 }
 
 /// Runs something on this thread; says how long the processor took, and the most bytes that it held at once.
-#[allow(dead_code, reason = "not every binary that includes this file calls both")]
 pub(crate) fn measured(run: &mut dyn FnMut()) -> (Duration, u64) {
-    let start = now();
-    let ((), peak) = peak_bytes(run);
-    (busy_since(start), peak)
-}
-
-/// Runs something on this thread; also gives the most bytes that it held at once.
-pub(crate) fn peak_bytes<T>(run: impl FnOnce() -> T) -> (T, u64) {
-    let before = LIVE.get();
+    let (before, start) = (LIVE.get(), (Instant::now(), busy()));
     PEAK.set(before);
-    let result = run();
-    (result, (PEAK.get() - before).max(0).unsigned_abs() as u64)
+    run();
+    let peak = (PEAK.get() - before).max(0).unsigned_abs();
+    (busy_since(start), peak as u64)
 }
