@@ -1,5 +1,6 @@
 //! What candidates share: slots for values and constants, epilogues, grids, and the program being built.
 
+use super::room::Lives;
 use super::strided::{self, Walk};
 use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
@@ -50,7 +51,7 @@ pub struct Context<'a> {
     /// Errors of Winograd's forms.
     pub(super) samples: &'a Samples,
     /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`room`).
-    pub(super) lives: OnceCell<BTreeMap<NodeId, u64>>,
+    pub(super) lives: OnceCell<Lives>,
     /// Constants by what they hold.
     pub(super) packed: IndexMap<PackedKey, u32>,
     error: Option<SelectError>,

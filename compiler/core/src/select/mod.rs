@@ -245,7 +245,7 @@ impl Builder<'_> {
         for &output in &node.outputs {
             self.place(output);
         }
-        let originals: BTreeMap<ValueId, Placement> = self.context.placements.clone();
+        let mut originals: Vec<(ValueId, Placement)> = Vec::new();
         let mut failure = None;
         // Every retry converts one more operand, so there are at most as many as operands.
         for _ in 0..=node.operands().count() {
@@ -259,7 +259,8 @@ impl Builder<'_> {
                 }
                 Err(Declined::Convert { value, .. }) => {
                     let converted = self.convert(value)?;
-                    self.context.placements.insert(value, converted);
+                    originals
+                        .extend(self.context.placements.insert(value, converted).map(|from| (value, from)));
                     failure = Some(Declined::Unsupported("layouts do not meet".to_owned()));
                 }
                 Err(reason) => {
@@ -268,7 +269,7 @@ impl Builder<'_> {
                 }
             }
         }
-        for (value, placement) in originals {
+        for (value, placement) in originals.into_iter().rev() {
             self.context.placements.insert(value, placement);
         }
         if let Some(reason) = failure {

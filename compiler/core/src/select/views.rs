@@ -22,9 +22,9 @@ impl Builder<'_> {
     pub(super) fn view(&mut self, node: NodeId) -> Result<bool, SelectError> {
         let node = self.context.graph.node(node);
         let (source, target) = (node.inputs[0], node.outputs[0]);
-        let is_output = self.context.graph.outputs().contains(&target);
+        let is_output = self.context.graph.is_output(target);
         let Some(mut placement) = self.context.placements.get(&source).cloned() else { return Ok(false) };
-        let from_input = self.context.graph.inputs().contains(&source);
+        let from_input = self.context.graph.is_input(source);
         let target_layout = &self.layouts[&target];
         if !is_plain(&placement.layout)
             || !is_plain(target_layout)
@@ -56,7 +56,7 @@ impl Builder<'_> {
         let Some(from) = self.context.placements.get(&source) else { return false };
         let (shape, result) = (self.context.shape(source), self.context.shape(target));
         let layout = &self.layouts[&target];
-        let allowed = self.context.profile.memory.views && !graph.outputs().contains(&target);
+        let allowed = self.context.profile.memory.views && !graph.is_output(target);
         if !allowed
             || layout.element != from.layout.element
             || !node.epilogue.steps.is_empty()
@@ -113,7 +113,7 @@ impl Builder<'_> {
         let (source, target) = (node.inputs[0], node.outputs[0]);
         let Some(from) = self.context.placements.get(&source) else { return false };
         let (shape, result) = (self.context.shape(source), self.context.shape(target));
-        let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
+        let is_port = graph.is_output(target) && graph.is_input(source);
         let layout = &self.layouts[&target];
         let same = from.view.is_none()
             && from.window.is_none()
