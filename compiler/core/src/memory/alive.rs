@@ -1,41 +1,38 @@
-//! Tensors by their lives: which of them some range of tasks needs, without looking at the others.
+//! Tensors and textures by their lives: which of them some range of tasks needs, without looking at the others.
 
-use super::Tensor;
-
-/// A set of tensors, all of which are known from the start.
+/// A set of what lives for a while, all of which is known from the start.
 pub(super) struct Alive {
-    /// First task of each tensor, ascending, and which tensor it is.
+    /// First task of each, ascending, and which it is.
     by_first: Vec<(usize, usize)>,
-    /// Place of each tensor in that order.
+    /// Place of each in that order.
     place: Vec<usize>,
-    /// A binary tree over that order: one more than the last task of any tensor below, 0 where there is none.
+    /// A binary tree over that order: one more than the last task of any below, 0 where there is none.
     ends: Vec<usize>,
     leaves: usize,
 }
 
 impl Alive {
-    /// The empty set of some tensors.
-    pub(super) fn new(tensors: &[Tensor]) -> Self {
-        let firsts = tensors.iter().enumerate().map(|(index, tensor)| (tensor.first, index));
-        let mut by_first: Vec<(usize, usize)> = firsts.collect();
+    /// The empty set of some that begin with these tasks.
+    pub(super) fn new(firsts: impl Iterator<Item = usize>) -> Self {
+        let mut by_first: Vec<(usize, usize)> = firsts.zip(0..).collect();
         by_first.sort_unstable();
-        let mut place = vec![0; tensors.len()];
+        let mut place = vec![0; by_first.len()];
         by_first.iter().enumerate().for_each(|(at, &(_, index))| place[index] = at);
-        let leaves = tensors.len().next_power_of_two();
+        let leaves = by_first.len().next_power_of_two();
         Self { by_first, place, ends: vec![0; 2 * leaves], leaves }
     }
 
-    /// Adds a tensor.
-    pub(super) fn add(&mut self, index: usize, tensor: &Tensor) {
+    /// Adds one that ends with a task.
+    pub(super) fn add(&mut self, index: usize, last: usize) {
         let mut at = self.leaves + self.place[index];
-        self.ends[at] = tensor.last.saturating_add(1);
+        self.ends[at] = last.saturating_add(1);
         while at > 1 {
             at /= 2;
             self.ends[at] = self.ends[2 * at].max(self.ends[2 * at + 1]);
         }
     }
 
-    /// Takes a tensor out.
+    /// Takes one out.
     pub(super) fn remove(&mut self, index: usize) {
         let mut at = self.leaves + self.place[index];
         self.ends[at] = 0;
@@ -45,7 +42,7 @@ impl Alive {
         }
     }
 
-    /// The tensors that some task of `first..=last` needs, by their first tasks; none where there are more than `most`.
+    /// Those that some task of `first..=last` needs, by their first tasks; none where there are more than `most`.
     pub(super) fn meeting(&self, first: usize, last: usize, most: usize) -> Option<Vec<usize>> {
         let born = self.by_first.partition_point(|&(born, _)| born <= last);
         let mut found = Vec::new();
@@ -72,6 +69,7 @@ impl Alive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Tensor;
     use crate::memory::search::Random;
 
     #[test]
@@ -82,13 +80,13 @@ mod tests {
                 (0..count).map(|_| random.below(20)).map(|first| (first, first + first % 7)).collect();
             let tensor = |&(first, last): &(usize, usize)| Tensor { size_bytes: 1, first, last, align: 1 };
             let tensors: Vec<Tensor> = lives.iter().map(tensor).collect();
-            let mut alive = Alive::new(&tensors);
+            let mut alive = Alive::new(tensors.iter().map(|tensor| tensor.first));
             let mut held = vec![false; count];
             for _ in 0..200 {
                 if count > 0 {
                     let index = random.below(count);
                     held[index] = !held[index];
-                    if held[index] { alive.add(index, &tensors[index]) } else { alive.remove(index) }
+                    if held[index] { alive.add(index, tensors[index].last) } else { alive.remove(index) }
                 }
                 let first = random.below(25);
                 let probe = tensor(&(first, first + random.below(4)));

@@ -20,8 +20,8 @@ pub(super) fn breadth_order(tensors: &[Tensor]) -> Vec<usize> {
     tasks.sort_by_key(|&t| Reverse(breadths[t]));
     let mut place = vec![0; tensors.len()];
     size_order(tensors).into_iter().enumerate().for_each(|(at, index)| place[index] = at);
-    let mut waiting = Alive::new(tensors);
-    tensors.iter().enumerate().for_each(|(index, tensor)| waiting.add(index, tensor));
+    let mut waiting = Alive::new(tensors.iter().map(|tensor| tensor.first));
+    tensors.iter().enumerate().for_each(|(index, tensor)| waiting.add(index, tensor.last));
     let mut order = Vec::with_capacity(tensors.len());
     for task in tasks {
         let now = births[task];
@@ -82,7 +82,7 @@ pub(super) struct Placed<'a> {
 
 impl<'a> Placed<'a> {
     pub(super) fn new(tensors: &'a [Tensor], fit: Fit) -> Self {
-        let by_life = (tensors.len() > FEW).then(|| Alive::new(tensors));
+        let by_life = (tensors.len() > FEW).then(|| Alive::new(tensors.iter().map(|tensor| tensor.first)));
         let by_offset = Vec::with_capacity(tensors.len());
         Self { tensors, fit, offsets: vec![0; tensors.len()], by_offset, by_life }
     }
@@ -100,7 +100,7 @@ impl<'a> Placed<'a> {
         let at = self.by_offset.partition_point(|&other| self.offsets[other] <= offset);
         self.by_offset.insert(at, index);
         if let Some(by_life) = &mut self.by_life {
-            by_life.add(index, &self.tensors[index]);
+            by_life.add(index, self.tensors[index].last);
         }
     }
 
