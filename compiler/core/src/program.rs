@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, Layout, Object, Recipe, View, Window};
+use crate::physical::{Element, LANES, Layout, Object, Recipe, View, Window};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -45,6 +45,19 @@ pub enum StorageKind {
 }
 
 impl StorageKind {
+    /// The storage that a tensor of `shape` needs.
+    pub fn of(layout: &Layout, shape: &[u64]) -> Self {
+        match layout.object {
+            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
+                Self::Texture { object, element: layout.element, extent_px: layout.texture_extent(shape) }
+            }
+            // Whole vectors, so that a dense tensor can be bound as an array of vec4 and as texels.
+            Object::Buffer | Object::ImageBuffer => Self::Buffer {
+                size_bytes: layout.size_bytes(shape).next_multiple_of(LANES * layout.element.size_bytes()),
+            },
+        }
+    }
+
     /// Bytes that it takes.
     pub fn size_bytes(&self) -> u64 {
         match self {
