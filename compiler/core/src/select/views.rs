@@ -140,13 +140,14 @@ impl Driver<'_> {
             return false;
         }
         let within = Within { storage: from.storage, offset_bytes };
+        let before = self.selected.mark();
         let name = graph.value(target).name.clone();
         let kind = StorageKind::of(layout, &result);
         let storage = self.selected.add_storage(Storage { name, kind, within: Some(within) });
         self.selected
             .places
             .insert(target, Placement { storage, layout: layout.clone(), view: None, window: None });
-        self.slices.insert(storage, target);
+        self.note_slice(target, storage, before);
         true
     }
 }
