@@ -60,13 +60,15 @@ pub(super) fn first<C: Copy, const N: usize>(
 }
 
 impl Product {
-    /// Its size as a product of `node`. Parts of its sums may be half as large again as the most that lives at any node: products
-    /// of f32 are twice as fast in two parts where these are (vit_base on an H200).
+    /// Its size as a product of `node`. Split-K partial sums may take 1.5 times the peak live bytes, which makes products of f32
+    /// twice as fast (vit_base on an H200). They are f32 whatever activations are stored as, so that under f16, where the peak
+    /// is half as large, as many are allowed.
     fn size(&self, context: &Context<'_>, node: &Node) -> Size {
         /// Bytes that no device misses.
         const LEAST: u64 = 1 << 20;
         let Self { batches, m, n, k, b_transposed: transposed, .. } = *self;
-        let peak = room::of(context, node.outputs[0]).peak;
+        let widened = Element::F32.size_bytes() / self.dst.layout.element.size_bytes();
+        let peak = room::of(context, node.outputs[0]).peak * widened;
         let parts_bytes = (peak + peak / 2).max(LEAST);
         Size { batches, m, n, k, transposed, parts_bytes }
     }

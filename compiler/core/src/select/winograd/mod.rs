@@ -37,6 +37,8 @@ pub(super) struct Layer<'a> {
 /// A form, and the blocks of rows of tiles that it goes through.
 struct Plan {
     form: Form,
+    /// What patches and filters are stored as.
+    planes: Element,
     /// Tiles along a row and a column.
     tiles: [u64; 2],
     /// Rows of tiles in a block.
@@ -82,31 +84,36 @@ pub(super) fn select(
         WinogradWhen::Never => return Err(Declined::Shape("switched off".to_owned())),
         WinogradWhen::Always(tile) => {
             let form = if tile == 4 { Form::Four } else { Form::Two };
-            let plan = layer.plan(profile, form, stored, u64::MAX)?;
+            let plan = layer.plan(profile, (form, stored), stored, u64::MAX)?;
             return layer.steps(context, node, &plan, format!("{}, as the profile wants", form.name()));
         }
     };
-    let plans = [Form::Four, Form::Two].map(|form| layer.plan(profile, form, stored, free));
+    let plans = storages(profile, stored).into_iter().flat_map(|planes| {
+        [Form::Four, Form::Two].map(|form| layer.plan(profile, (form, planes), stored, free))
+    });
+    let plans: Vec<Result<Plan, Declined>> = plans.collect();
     let direct = layer.direct_clocks(profile, stored)?;
     let mut reasons: Vec<String> =
         plans.iter().filter_map(|plan| Some(plan.as_ref().err()?.to_string())).collect();
+    reasons.dedup();
     let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
     plans.sort_by(|a, b| a.clocks.total_cmp(&b.clocks));
     for plan in plans {
-        let name = plan.form.name();
+        let name = plan.name(stored);
         let against = format!("{name}: {:.0}k clocks, direct {:.0}k", plan.clocks / 1e3, direct / 1e3);
         if plan.clocks * WORTH > direct {
             reasons.push(against);
             continue;
         }
-        let growth = layer.growth_bytes(plan.form, stored) as f64 / f64::from(1 << 20);
+        let growth = layer.growth_bytes(&plan, stored) as f64 / f64::from(1 << 20);
         if growth * WORTH_OF_A_MIB > direct - plan.clocks {
             reasons.push(format!("{against}, for {growth:.0} MiB more of filters"));
             continue;
         }
-        let error = context.samples.error(plan.form, tensor, stored);
-        if error > budget(stored) {
-            reasons.push(format!("{name}: error {error:.1e} on a sample, above {:.1e}", budget(stored)));
+        let error = context.samples.error(plan.form, tensor, plan.planes);
+        let most = budget(plan.planes);
+        if error > most {
+            reasons.push(format!("{name}: error {error:.1e} on a sample, above {most:.1e}"));
             continue;
         }
         let why = format!("{against}; error {error:.1e} on a sample");
@@ -117,16 +124,35 @@ pub(super) fn select(
     Err(Declined::Shape(reasons.join("; ")))
 }
 
+/// What patches and filters may be stored as, beside activations that are stored as `stored`. Matrix units take halves only; a
+/// product by invocations computes in f32 whatever it reads, and f32 keeps the larger form within its budget.
+fn storages(profile: &Profile, stored: Element) -> Vec<Element> {
+    match stored {
+        Element::F16 if profile.cooperative.is_none() => vec![Element::F16, Element::F32],
+        stored => vec![stored],
+    }
+}
+
+impl Plan {
+    /// Its form, and how planes are stored where that is not as activations are.
+    fn name(&self, stored: Element) -> String {
+        match self.planes == stored {
+            true => self.form.name().to_owned(),
+            false => format!("{} in {}", self.form.name(), self.planes.name()),
+        }
+    }
+}
+
 impl Layer<'_> {
     /// Channels in whole slices, of the source and of the result.
     fn whole_channels(&self) -> [u64; 2] {
         [self.src_channels, self.dst_channels].map(|channels| channels.next_multiple_of(LANES))
     }
 
-    /// Bytes that the filters of a form take more on the device than the weights, which are given back.
-    fn growth_bytes(&self, form: Form, stored: Element) -> u64 {
+    /// Bytes that the filters of a plan take more on the device than the weights, which are given back.
+    fn growth_bytes(&self, plan: &Plan, stored: Element) -> u64 {
         let [k, n] = self.whole_channels();
-        (form.planes() - 9) * k * n * stored.size_bytes()
+        (plan.form.planes() * plan.planes.size_bytes() - 9 * stored.size_bytes()) * k * n
     }
 
     fn direct_clocks(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
@@ -145,13 +171,19 @@ impl Layer<'_> {
     }
 
     /// The fastest blocks of a form whose planes take at most `free` bytes, and the clocks of all their launches.
-    fn plan(&self, profile: &Profile, form: Form, stored: Element, free: u64) -> Result<Plan, Declined> {
+    fn plan(
+        &self,
+        profile: &Profile,
+        (form, planes): (Form, Element),
+        stored: Element,
+        free: u64,
+    ) -> Result<Plan, Declined> {
         let e = self.dst.extents();
         let tiles = [e.width.div_ceil(form.tile()), e.height.div_ceil(form.tile())];
         let plans = (1..=MOST_BLOCKS.min(tiles[1])).map(|wanted| {
             let rows = tiles[1].div_ceil(wanted);
             let blocks = tiles[1].div_ceil(rows);
-            let sizes = self.plane_bytes(form, stored, tiles[0] * rows * e.batch);
+            let sizes = self.plane_bytes(form, planes, tiles[0] * rows * e.batch);
             (rows, blocks, sizes.iter().sum::<u64>())
         });
         let scratch = profile.winograd.scratch_bytes;
@@ -162,8 +194,9 @@ impl Layer<'_> {
             usable.extend(within(free).next_back());
         }
         let clocks = usable.into_iter().map(|(rows, blocks, _)| {
-            let clocks = self.clocks(profile, form, stored, (tiles[0] * rows * e.batch, blocks))?;
-            Ok(Plan { form, tiles, rows, blocks, clocks })
+            let m = tiles[0] * rows * e.batch;
+            let clocks = self.clocks(profile, (form, planes), stored, (m, blocks))?;
+            Ok(Plan { form, planes, tiles, rows, blocks, clocks })
         });
         let plans: Vec<Plan> = clocks.collect::<Result<_, Declined>>()?;
         plans.into_iter().min_by(|a, b| a.clocks.total_cmp(&b.clocks)).ok_or_else(|| {
@@ -174,24 +207,24 @@ impl Layer<'_> {
 
     /// Bytes of the patches and of the sums of `m` tiles. Sums stay f32: what patches and filters add up to is not bounded by
     /// a layer's results.
-    fn plane_bytes(&self, form: Form, stored: Element, m: u64) -> [u64; 2] {
+    fn plane_bytes(&self, form: Form, planes: Element, m: u64) -> [u64; 2] {
         let [k, n] = self.whole_channels();
-        [k * stored.size_bytes(), n * 4].map(|bytes_of_row| form.planes() * m * bytes_of_row)
+        [k * planes.size_bytes(), n * 4].map(|bytes_of_row| form.planes() * m * bytes_of_row)
     }
 
     /// Clocks of all launches of `blocks` of `m` tiles.
     fn clocks(
         &self,
         profile: &Profile,
-        form: Form,
+        (form, element): (Form, Element),
         stored: Element,
         (m, blocks): (u64, u64),
     ) -> Result<f64, Declined> {
         let [k, n] = self.whole_channels();
-        let planes: u64 = self.plane_bytes(form, stored, m).iter().sum();
-        let filters = form.planes() * k * n * stored.size_bytes();
+        let planes: u64 = self.plane_bytes(form, element, m).iter().sum();
+        let filters = form.planes() * k * n * element.size_bytes();
         let size = Size { batches: form.planes(), m, n, k, transposed: false, parts_bytes: u64::MAX };
-        let product = product::clocks(profile, &size, stored, planes + filters)?;
+        let product = product::clocks(profile, &size, element, planes + filters)?;
         let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
         let moved = (images / blocks + planes) as f64 / BYTES;
         // A direct product is one launch; here each block has three.
@@ -208,16 +241,16 @@ impl Layer<'_> {
         let form = plan.form;
         let [k, n] = self.whole_channels();
         let m = plan.tiles[0] * plan.rows * self.dst.extents().batch;
-        let stored = self.src.layout.element;
-        let filters = filters(context, node, &self, form)?;
+        let filters = filters(context, node, &self, plan)?;
         let bias = node.inputs.get(2).copied();
-        let bias = context.bias_slot("bias", bias, self.dst_channels, filters.layout.element)?;
+        let weights = context.element(node.inputs[1])?;
+        let bias = context.bias_slot("bias", bias, self.dst_channels, weights)?;
         // What the epilogue reads may have to be converted first: ask before anything is made.
         context.epilogue(node, &self.dst)?;
         let input_launch = launch(m, k / LANES);
         let output_launch = launch(m, n / LANES);
 
-        let patches = planes(context, node, "patches", stored, [1, form.planes(), m, k]);
+        let patches = planes(context, node, "patches", plan.planes, [1, form.planes(), m, k]);
         let sums = planes(context, node, "sums", Element::F32, [1, form.planes(), m, n]);
         let start = |block| context.filled("block", (block * plan.rows) as f32, 1);
         let starts: Vec<Slot> = (0..plan.blocks).map(start).collect::<Result<_, _>>()?;
@@ -265,13 +298,14 @@ impl Layer<'_> {
 }
 
 /// The transformed weights as the right sides of the products.
-fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, form: Form) -> Result<Slot, Declined> {
+fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, plan: &Plan) -> Result<Slot, Declined> {
+    let form = plan.form;
     let value = node.inputs[1];
     let weights = Slot { name: "weights".to_owned(), ..(layer.weights)(context)? };
     let [k, n] = layer.whole_channels();
     let (size, workgroups) = launch(n / LANES, k);
     let what = format!("winograd {}", form.name());
-    let layout = Layout::row_major(context.element(value)?, 3);
+    let layout = Layout::row_major(plan.planes, 3);
     let derivation = Derivation { value, what: &what, shape: &[form.planes(), k, n], layout };
     context.derive("b", derivation, |_, Piece { first, dst }| {
         let constants = vec![("TILE", Constant::U32(form.tile())), ("FIRST_PLANE", Constant::U32(first))];
@@ -392,12 +426,17 @@ mod tests {
     }
 
     #[test]
-    fn halves_take_the_form_that_loses_less() {
+    fn under_f16_the_larger_form_keeps_its_planes_in_f32() {
         let program = program("pads=[1,1,1,1]", Precision::F16, "generic");
         let step = program.steps.iter().find(|step| step.call.kernel.name == "winograd_input");
-        let step = step.expect("F(2x2, 3x3) is within the budget");
-        assert!(step.why.starts_with("F(2x2, 3x3): "), "{}", step.why);
+        let step = step.expect("a form within the budget");
+        assert!(step.why.starts_with("F(4x4, 3x3) in f32: "), "{}", step.why);
         assert!(step.declined[0].starts_with("F(4x4, 3x3): error "), "{:?}", step.declined);
+        let element = |name: &str| {
+            let slot = step.call.slots.iter().find(|slot| slot.name == name);
+            slot.map(|slot| slot.layout.element)
+        };
+        assert_eq!((element("src"), element("planes")), (Some(Element::F16), Some(Element::F32)));
     }
 
     #[test]
