@@ -315,7 +315,7 @@ fn head(case: &Case, call: &KernelCall, setting: Setting) -> String {
     for (what, scalar) in [("prologue", &call.prologue), ("epilogue", &call.epilogue)] {
         lines.extend(scalar.iter().map(|scalar| format!("{what}: {}", steps(scalar))));
     }
-    let [x, y, z] = call.workgroups;
+    let [x, y, z] = call.grid();
     let [a, b, c] = call.workgroup_size;
     lines.push(format!("workgroups {x}x{y}x{z} of {a}x{b}x{c}"));
     lines.iter().map(|line| format!("// {line}\n")).collect()

@@ -10,12 +10,14 @@
 mod axes;
 mod moves;
 mod pack;
+mod size;
 mod view;
 pub mod weights;
 
 pub use axes::{AxisMap, Extents};
 pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
+pub use size::Size;
 pub use view::{View, Window};
 
 use drift_bundle::manifest::{DeviceElement, TextureKind};

@@ -3,7 +3,7 @@
 use super::strided::{self, Walk};
 use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
-use crate::kernel::{Access, Constant, KernelCall, MOST_ARRAY_BYTES, Slot, Source, source};
+use crate::kernel::{Access, Constant, KernelCall, MOST_ARRAY_BYTES, Slot, Source};
 use crate::layout::Precision;
 use crate::physical::{
     AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View, Window,
@@ -395,6 +395,7 @@ impl<'a> Context<'a> {
 
     fn step(&mut self, name: String, origins: Vec<String>, chosen: Chosen) -> ProgramStep {
         let Chosen { call, why, declined, flops } = chosen;
+        debug_assert_eq!(call.check_interface(), Ok(()), "{}", call.kernel.name);
         let buffers = call.bindings().iter().filter(|binding| binding.object == Object::Buffer).count();
         if buffers > STORAGE_BUFFERS {
             let kernel = call.kernel.name;
@@ -498,15 +499,8 @@ impl<'a> Context<'a> {
         let (epilogue, operands) = self.epilogue(node, &dst)?;
         slots.extend(operands);
         slots.push(dst);
-        Ok(KernelCall {
-            kernel: source(kernel),
-            constants,
-            slots,
-            prologue: None,
-            epilogue,
-            workgroup_size,
-            workgroups,
-        })
+        let call = KernelCall::plain(kernel, constants, slots, workgroup_size, workgroups);
+        Ok(KernelCall { epilogue, ..call })
     }
 
     /// The literal for a one-element constant among a prologue's arguments. Bools stay operands, since a literal takes

@@ -152,11 +152,7 @@ pub(super) fn select(
 
 /// The step for the block that begins where `start` says.
 fn at_block(step: &Chosen, start: &Slot) -> Chosen {
-    let mut step = step.clone();
-    for slot in step.call.slots.iter_mut().filter(|slot| slot.name == split::BLOCK) {
-        *slot = start.clone();
-    }
-    step
+    Chosen { call: step.call.at_block(start), ..step.clone() }
 }
 
 /// Adds to the steps on the scores that those beyond a band become the lowest number of their type, and that those within

@@ -32,7 +32,7 @@ const MOST_IN_ALL: u64 = 1024;
 const QUERIES: u64 = 32;
 
 /// Slot that says where a block begins in each tensor. The first number is its first query.
-pub(super) const BLOCK: &str = "block";
+const BLOCK: &str = "block";
 
 /// How an attention is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
