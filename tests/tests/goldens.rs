@@ -309,7 +309,7 @@ fn head(case: &Case, call: &KernelCall, setting: Setting) -> String {
     lines.extend(case.graph.lines().map(|line| format!("    {line}")));
     let width = call.slots.iter().map(|slot| slot.name.len()).max().unwrap_or(0);
     for slot in &call.slots {
-        let splat = if slot.splat { ", one channel for all" } else { "" };
+        let splat = if slot.address.is_splat() { ", one channel for all" } else { "" };
         lines.push(format!("{:width$} {:?} {}{splat}", slot.name, slot.shape, slot.describe()));
     }
     for (what, scalar) in [("prologue", &call.prologue), ("epilogue", &call.epilogue)] {

@@ -131,7 +131,7 @@ impl Accessors<'_> {
             if self.calls(slot, Accessor::Load) {
                 self.write_read(text, slot, "load", slot.layout.element.name());
             }
-            let shifts = |other: &Slot| other.shift.as_ref().is_some_and(|shift| shift.slot == slot.name);
+            let shifts = |other: &Slot| other.address.shift().is_some_and(|shift| shift.slot == slot.name);
             if self.calls(slot, Accessor::Scalar) || self.call.slots.iter().any(shifts) {
                 self.write_scalar(text, slot);
             }
@@ -231,9 +231,9 @@ impl Accessors<'_> {
         let e = slot.extents();
         match slot.layout.order {
             Order::Slices | Order::TextureRows | Order::TextureLayers => {
-                let s = if slot.splat || e.channels <= LANES { "0u" } else { "s" };
+                let s = if slot.address.is_splat() || e.channels <= LANES { "0u" } else { "s" };
                 let texel = texel(slot, binding, s);
-                let swizzle = if slot.splat { ".xxxx" } else { "" };
+                let swizzle = if slot.address.is_splat() { ".xxxx" } else { "" };
                 line(text, format_args!("    return vec4<{scalar}>({texel}{swizzle});"));
             }
             Order::RowMajor => self.write_dense_read(text, slot, binding, scalar),
@@ -242,7 +242,7 @@ impl Accessors<'_> {
     }
 
     fn write_dense_read(&self, text: &mut String, slot: &Slot, binding: &Binding, scalar: &str) {
-        if let Some(full) = &slot.broadcast {
+        if let Some(full) = slot.address.full() {
             broadcast::write_read(text, slot, full, binding, scalar);
             return;
         }
@@ -261,7 +261,7 @@ impl Accessors<'_> {
         let stride = strides(slot)[3];
         if e.channels == 1 {
             let value = format!("{scalar}({})", element(binding, "base"));
-            match slot.splat {
+            match slot.address.is_splat() {
                 true => line(text, format_args!("    return vec4<{scalar}>({value});")),
                 false => line(
                     text,
@@ -392,7 +392,7 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
     let e = slot.extents();
     let whole = channels == 1 && e.channels.is_multiple_of(LANES) && binding.vectors;
     let aligned = [batch, height, width].iter().all(|stride| stride % LANES == 0) && slot.starts_at_vector();
-    (whole && aligned && !slot.splat).then(|| {
+    (whole && aligned && !slot.address.is_splat()).then(|| {
         let s = if e.channels == LANES { "0u" } else { "s" };
         sum(&[
             term("b", e.batch, batch / LANES),
@@ -417,8 +417,8 @@ fn strides(slot: &Slot) -> [u64; 4] {
 
 /// What is added to an index in units of so many elements for a tensor that does not begin where its source does.
 fn first(slot: &Slot, unit: u64) -> Option<String> {
-    let start = offset_by(slot.view.as_ref().map_or(0, |view| view.start) / unit);
-    let shift = slot.shift.as_ref().map(|Shift { slot, lane, .. }| match unit {
+    let start = offset_by(slot.address.view().map_or(0, |view| view.start) / unit);
+    let shift = slot.address.shift().map(|Shift { slot, lane, .. }| match unit {
         1 => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u))"),
         unit => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u)) / {unit}u"),
     });

@@ -6,6 +6,7 @@
 //! Which kernel an op gets is decided in `select`; the passes over the parsed module are in `module`.
 
 pub mod accessor;
+mod address;
 mod formula;
 mod functions;
 pub mod interface;
@@ -18,9 +19,10 @@ pub mod scalar;
 mod slot;
 mod sources;
 
+pub use address::{AddressMap, Place, Shift};
 pub use join::{Join, MOST_PARTS};
 pub use limits::{MOST_ARRAY_BYTES, TooLarge, launched};
-pub use slot::{Access, Shift, Slot, Source};
+pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
 
 use crate::physical::{Element, Object, Size, View, Window};
@@ -180,7 +182,7 @@ impl KernelCall {
             let parts = size_bytes.div_ceil(part_bytes).max(1);
             bindings.extend((0..parts).map(|part| Binding {
                 name: name(part),
-                offset_bytes: slot.offset_bytes + part * part_bytes,
+                offset_bytes: slot.address.offset_bytes() + part * part_bytes,
                 size_bytes: part_bytes.min(size_bytes - part * part_bytes),
                 parts,
                 ..whole.clone()
@@ -204,7 +206,7 @@ impl KernelCall {
             let image = matches!(slot.source, Source::Activation(_)) && self.role(slot) != Role::Scratch;
             let share = blocks.filter(|_| image).unwrap_or(1);
             let bytes = (slot.extents().elements() * slot.layout.element.size_bytes()).div_ceil(share);
-            let part = (slot.source, slot.view.as_ref(), slot.window.as_ref());
+            let part = (slot.source, slot.address.view(), slot.address.window());
             match seen.iter_mut().find(|(known, _)| *known == part) {
                 Some((_, most)) => *most = bytes.max(*most),
                 None => seen.push((part, bytes)),

@@ -7,7 +7,7 @@
 //! Both are then one storage, and one binding.
 
 use crate::kernel::interface::{Prologue, Writes};
-use crate::kernel::{Access, KernelCall, Slot, Source};
+use crate::kernel::{Access, AddressMap, KernelCall, Slot, Source};
 use crate::physical::Object;
 use crate::program::{Program, StorageKind};
 use indexmap::IndexMap;
@@ -111,10 +111,8 @@ fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
         dst.layout.object == Object::Buffer
             && slot.layout == dst.layout
             && slot.shape == dst.shape
-            && !slot.splat
-            && slot.is_whole()
-            && dst.is_whole()
-            && slot.broadcast.is_none()
+            && slot.address == AddressMap::WHOLE
+            && dst.address == AddressMap::WHOLE
             && may_be_read(slot)
     })
 }

@@ -131,9 +131,8 @@ impl<'a> Concat<'a> {
         let (slot, start) = (&self.parts[part], self.join.starts[part]);
         let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
             == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
-        let plain = |slot: &Slot| {
-            !slot.layout.object.is_texture() && !slot.splat && slot.broadcast.is_none() && slot.is_whole()
-        };
+        let plain =
+            |slot: &Slot| !slot.layout.object.is_texture() && slot.address == kernel::AddressMap::WHOLE;
         if !layouts_agree || !plain(slot) || !plain(self.dst) {
             return None;
         }
@@ -251,7 +250,7 @@ mod tests {
         // A binding of its own would share bytes with that of its source; as a view it is read through the same one.
         let (program, ..) = planned(beside);
         assert_eq!(program.steps.len(), 2);
-        assert!(program.steps[1].call.slots.iter().any(|slot| slot.view.is_some()));
+        assert!(program.steps[1].call.slots.iter().any(|slot| slot.address.view().is_some()));
     }
 
     /// Eight heads of 1024 x 1024 scores between products: all at once they are the peak.

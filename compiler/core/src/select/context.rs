@@ -3,7 +3,7 @@
 use super::strided::{self, Walk};
 use super::{Declined, Samples, SelectError};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
-use crate::kernel::{Access, Constant, KernelCall, MOST_ARRAY_BYTES, Slot, Source};
+use crate::kernel::{Access, AddressMap, Constant, KernelCall, MOST_ARRAY_BYTES, Slot, Source};
 use crate::layout::Precision;
 use crate::physical::{
     AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View, Window,
@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
         }
         let layout = Layout { axes: axes.clone(), ..placement.layout };
         let slot = Slot::new(name, access, Source::Activation(placement.storage), shape, layout);
-        Ok(Slot { view: placement.view, window: placement.window, ..slot })
+        Ok(Slot { address: AddressMap::of(placement.view, placement.window), ..slot })
     }
 
     /// A slot for a constant: dense if its channels are whole vectors side by side, otherwise padded slices.
@@ -285,9 +285,9 @@ impl<'a> Context<'a> {
         let shape = self.shape(value);
         let slot = match operand_axes(&shape, dst) {
             Some(axes) if self.walks_on(value, &axes) => {
-                let mut slot = self.slot(name, Access::Read, value, &axes)?;
-                slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
-                slot
+                let slot = self.slot(name, Access::Read, value, &axes)?;
+                let splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+                Slot { address: slot.address.clone().splat(splat), ..slot }
             }
             // It repeats along some of the axes that share a coordinate, which only a dense tensor can be read under.
             _ => self.broadcast_slot(name, value, dst)?,
@@ -329,7 +329,8 @@ impl<'a> Context<'a> {
                     }
                 };
                 let source = Source::Activation(storage);
-                Slot { view, ..Slot::new(name, access, source, shape.clone(), layout) }
+                let address = AddressMap::of(view, None);
+                Slot { address, ..Slot::new(name, access, source, shape.clone(), layout) }
             }
         };
         Ok(Slot { shape, layout: Layout { axes, ..slot.layout.clone() }, ..slot })
@@ -430,7 +431,7 @@ impl<'a> Context<'a> {
         let slot = |name: &str, access, placement: &Placement| {
             let source = Source::Activation(placement.storage);
             let slot = Slot::new(name, access, source, shape.clone(), placement.layout.clone());
-            Slot { window: placement.window.clone(), ..slot }
+            Slot { address: AddressMap::of(None, placement.window.clone()), ..slot }
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = match self.view(value) {

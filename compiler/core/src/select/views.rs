@@ -1,7 +1,7 @@
 //! Values that lie where another one does: reshapes, slices and permutations that move nothing, and how kernels read them.
 
 use super::{Builder, Context, Declined, SelectError, storage_kind, strided};
-use crate::kernel::{Access, Slot, Source};
+use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{AxisMap, LANES, Layout, Object, Order, View, Window};
 use crate::program::{Placement, Storage, Within};
@@ -174,11 +174,13 @@ impl Context<'_> {
                 let source = Source::Activation(storage);
                 let strides = [vec![0; lead], view.strides].concat();
                 let slot = Slot::new(name, Access::Read, source, aligned, Layout { axes, ..layout });
-                Slot { view: Some(View { start: view.start, strides }), ..slot }
+                let view = View { start: view.start, strides };
+                Slot { address: AddressMap::of(Some(view), None), ..slot }
             }
             None => self.dense(name, Access::Read, value, aligned, axes)?,
         };
-        Ok(Slot { broadcast: Some(dst.shape.clone()), ..slot })
+        let address = slot.address.broadcast(dst.shape.clone());
+        Ok(Slot { address, ..slot })
     }
 
     /// Where a value lies in a larger one.

@@ -7,7 +7,7 @@ impl KernelCall {
     /// What a slot of this call is to the kernel. One that the text does not name is read by generated functions: as an operand,
     /// or for where a part of another slot begins.
     pub fn role(&self, slot: &Slot) -> Role {
-        let says_where = |other: &Slot| other.shift.as_ref().is_some_and(|shift| shift.slot == slot.name);
+        let says_where = |other: &Slot| other.address.shift().is_some_and(|shift| shift.slot == slot.name);
         match self.kernel.interface.slot(&slot.name) {
             Some(spec) => spec.role,
             None if self.slots.iter().any(says_where) => Role::BlockStart,

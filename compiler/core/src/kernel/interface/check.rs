@@ -120,7 +120,7 @@ impl KernelCall {
             }
         }
         let declared = interface.slots.iter().filter(|spec| !spec.optional).map(|spec| spec.name);
-        let shifts = self.slots.iter().filter_map(|slot| Some(slot.shift.as_ref()?.slot.as_str()));
+        let shifts = self.slots.iter().filter_map(|slot| Some(slot.address.shift()?.slot.as_str()));
         let is_given = |name: &str| self.slots.iter().any(|slot| slot.name == name);
         match declared.chain(shifts).chain(self.operands()).find(|name| !is_given(name)) {
             Some(name) => Err(Mismatch::MissingSlot { name: name.to_owned() }),

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
-use crate::kernel::{ALL, KernelCall, KernelSource, Shift, Slot, Source, source};
+use crate::kernel::{ALL, AddressMap, KernelCall, KernelSource, Shift, Slot, Source, source};
 use crate::module;
 use crate::physical::weights::{Filters, WeightsForm, WeightsLayout, WeightsOrder};
-use crate::physical::{Layout, Size};
+use crate::physical::{Layout, Size, View};
 use std::collections::BTreeSet;
 
 /// Names in a WGSL text, comments left out.
@@ -235,7 +235,8 @@ fn roles_follow_from_interfaces_and_calls() {
     let block = slot("block", Access::Read, Element::I32, 8);
     product.slots.push(block.clone());
     assert_eq!(product.role(&block), Role::Operand);
-    product.slots[0].shift = Some(Shift { slot: "block".to_owned(), lane: 0, unit: 4, most: 8 });
+    let shift = Shift { slot: "block".to_owned(), lane: 0, unit: 4, most: 8 };
+    product.slots[0].address = AddressMap::WHOLE.block(View::whole(&[1, 8, 8, 16]), shift);
     let roles: Vec<Role> = product.slots.iter().map(|slot| product.role(slot)).collect();
     assert_eq!(roles, [Role::Input, Role::Weights, Role::Result, Role::BlockStart]);
     let next = Slot { source: Source::Activation(9), ..block };
