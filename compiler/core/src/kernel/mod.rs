@@ -19,7 +19,7 @@ pub mod scalar;
 mod slot;
 mod sources;
 
-pub use address::{AddressMap, Place, Shift};
+pub use address::{AddressMap, Shift};
 pub use join::{Join, MOST_PARTS};
 pub use limits::{MOST_ARRAY_BYTES, TooLarge, launched};
 pub use slot::{Access, Slot, Source};

@@ -18,7 +18,7 @@ pub use axes::{AxisMap, Extents};
 pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
 pub use size::Size;
-pub use view::{View, Window};
+pub use view::{Place, View, Window};
 
 use drift_bundle::manifest::{DeviceElement, TextureKind};
 use drift_ir::ElementType;

@@ -6,7 +6,7 @@ use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, AddressMap, Constant, KernelCall, MOST_ARRAY_BYTES, Slot, Source};
 use crate::layout::Precision;
 use crate::physical::{
-    AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Recipe, View, Window,
+    AxisMap, Element, Extents, LANES, Layout, Object, Order, Packing, Place, Recipe, View, Window,
 };
 use crate::profile::Profile;
 use crate::program::{Content, PackedConstant, PackedKey, Placement, Program, ProgramStep, Storage};
@@ -111,16 +111,16 @@ impl<'a> Context<'a> {
         let is_lost = |window: &Window| {
             window.first(axes, &shape).is_none() || placement.layout.axes != *axes && !merged
         };
-        if placement.window.as_ref().is_some_and(is_lost) {
+        if placement.place.window().is_some_and(is_lost) {
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
-        if let Some(view) = placement.view.as_ref().filter(|view| view.strides(axes, &shape).is_none()) {
+        if let Some(view) = placement.place.view().filter(|view| view.strides(axes, &shape).is_none()) {
             debug_assert_eq!(access, Access::Read, "a result is no view: {view:?}");
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
         let layout = Layout { axes: axes.clone(), ..placement.layout };
         let slot = Slot::new(name, access, Source::Activation(placement.storage), shape, layout);
-        Ok(Slot { address: AddressMap::of(placement.view, placement.window), ..slot })
+        Ok(Slot { address: AddressMap::Direct(placement.place), ..slot })
     }
 
     /// A slot for a constant: dense if its channels are whole vectors side by side, otherwise padded slices.
@@ -319,17 +319,17 @@ impl<'a> Context<'a> {
                         Access::Write => Declined::Unsupported(format!("`{name}` is not a dense buffer")),
                     });
                 }
-                let Placement { storage, layout, view, .. } = self.placements[&value].clone();
-                let view = match view.map(|view| view.reshaped(&self.shape(value), &shape)) {
-                    None => None,
-                    Some(Some(view)) if view.strides(&axes, &shape).is_some() => Some(view),
+                let Placement { storage, layout, place } = self.placements[&value].clone();
+                let place = match place.view().map(|view| view.reshaped(&self.shape(value), &shape)) {
+                    None => Place::Whole,
+                    Some(Some(view)) if view.strides(&axes, &shape).is_some() => Place::View(view),
                     Some(_) => {
                         let name = self.graph.value(value).name.clone();
                         return Err(Declined::Convert { value, name });
                     }
                 };
                 let source = Source::Activation(storage);
-                let address = AddressMap::of(view, None);
+                let address = AddressMap::Direct(place);
                 Slot { address, ..Slot::new(name, access, source, shape.clone(), layout) }
             }
         };
@@ -431,7 +431,7 @@ impl<'a> Context<'a> {
         let slot = |name: &str, access, placement: &Placement| {
             let source = Source::Activation(placement.storage);
             let slot = Slot::new(name, access, source, shape.clone(), placement.layout.clone());
-            Slot { address: AddressMap::of(None, placement.window.clone()), ..slot }
+            Slot { address: AddressMap::Direct(placement.place.clone()), ..slot }
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = match self.view(value) {

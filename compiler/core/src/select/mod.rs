@@ -38,7 +38,7 @@ pub use winograd::Samples;
 
 use crate::kernel::TooLarge;
 use crate::layout::{LayoutError, LayoutMap, Precision, device_type};
-use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order, PackError};
+use crate::physical::{AxisMap, Element, LANES, Layout, Object, Order, PackError, Place};
 use crate::profile::Profile;
 use crate::program::{Placement, Port, Program, Storage, StorageKind};
 use drift_ir::{Graph, Node, NodeId, Op, Tensor, ValueDef, ValueId};
@@ -217,7 +217,7 @@ impl Builder<'_> {
             kind: storage_kind(&layout, &shape),
             within: None,
         });
-        self.context.placements.insert(value, Placement { storage, layout, view: None, window: None });
+        self.context.placements.insert(value, Placement { storage, layout, place: Place::Whole });
     }
 
     fn port(&self, value: ValueId) -> Result<Port, SelectError> {
@@ -298,7 +298,7 @@ impl Builder<'_> {
             kind: storage_kind(&layout, &shape),
             within: None,
         });
-        let to = Placement { storage, layout, view: None, window: None };
+        let to = Placement { storage, layout, place: Place::Whole };
         self.context.push_conversion(value, &from, &to)?;
         self.dense.insert(value, to.clone());
         Ok(to)

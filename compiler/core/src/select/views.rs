@@ -3,7 +3,7 @@
 use super::{Builder, Context, Declined, SelectError, storage_kind, strided};
 use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
-use crate::physical::{AxisMap, LANES, Layout, Object, Order, View, Window};
+use crate::physical::{AxisMap, LANES, Layout, Object, Order, Place, View, Window};
 use crate::program::{Placement, Storage, Within};
 use drift_ir::op::Slice;
 use drift_ir::op::data::SliceAxis;
@@ -30,14 +30,14 @@ impl Builder<'_> {
             || !is_plain(target_layout)
             || !node.epilogue.steps.is_empty()
             || placement.layout.element != target_layout.element
-            || (is_output && (from_input || placement.view.is_some()))
+            || (is_output && (from_input || placement.place.view().is_some()))
         {
             return Ok(false);
         }
-        if let Some(view) = &placement.view {
+        if let Some(view) = placement.place.view() {
             let (shape, wanted) = (self.context.shape(source), self.context.shape(target));
             placement = match view.reshaped(&shape, &wanted) {
-                Some(view) => Placement { view: Some(view), ..placement },
+                Some(view) => Placement { place: Place::View(view), ..placement },
                 None => self.convert(source)?,
             };
         }
@@ -69,7 +69,7 @@ impl Builder<'_> {
             && layout.order != Order::RowMajor
             && *layout == from.layout
         {
-            let mut window = from.window.clone().unwrap_or_else(|| Window::of(&shape));
+            let mut window = from.place.window().cloned().unwrap_or_else(|| Window::of(&shape));
             op.axes.iter().for_each(|cut| window.starts[cut.axis] += cut.start);
             let part =
                 result.iter().product::<u64>() * MOST_OF_A_PART >= window.whole.iter().product::<u64>();
@@ -78,14 +78,14 @@ impl Builder<'_> {
                 return false;
             }
             let (storage, layout) = (from.storage, layout.clone());
-            let placement = Placement { storage, layout, view: None, window: Some(window) };
+            let placement = Placement { storage, layout, place: Place::Window(window) };
             self.context.placements.insert(target, placement);
             return true;
         }
         if !is_plain(&from.layout) || !is_plain(layout) {
             return false;
         }
-        let whole = from.view.clone().unwrap_or_else(|| View::whole(&shape));
+        let whole = from.place.view().cloned().unwrap_or_else(|| View::whole(&shape));
         let view = match op {
             Op::Slice(op) if op.axes.iter().all(|cut| cut.step > 0) => {
                 op.axes.iter().fold(whole, |view, cut| view.cut(cut.axis, cut.start, cut.step as u64))
@@ -100,8 +100,7 @@ impl Builder<'_> {
         if !view.is_aligned(&result) || part_bytes * MOST_OF_A_PART < source_bytes {
             return false;
         }
-        let placement =
-            Placement { storage: from.storage, layout: layout.clone(), view: Some(view), window: None };
+        let placement = Placement { storage: from.storage, layout: layout.clone(), place: Place::View(view) };
         self.context.placements.insert(target, placement);
         true
     }
@@ -115,8 +114,7 @@ impl Builder<'_> {
         let (shape, result) = (self.context.shape(source), self.context.shape(target));
         let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
         let layout = &self.layouts[&target];
-        let same = from.view.is_none()
-            && from.window.is_none()
+        let same = from.place == Place::Whole
             && layout.order == from.layout.order
             && layout.element == from.layout.element
             && layout.axes == from.layout.axes
@@ -147,7 +145,7 @@ impl Builder<'_> {
         self.context.program.storages.push(Storage { name, kind, within: Some(within) });
         self.context
             .placements
-            .insert(target, Placement { storage, layout: layout.clone(), view: None, window: None });
+            .insert(target, Placement { storage, layout: layout.clone(), place: Place::Whole });
         self.slices.insert(storage, target);
         true
     }
@@ -175,7 +173,7 @@ impl Context<'_> {
                 let strides = [vec![0; lead], view.strides].concat();
                 let slot = Slot::new(name, Access::Read, source, aligned, Layout { axes, ..layout });
                 let view = View { start: view.start, strides };
-                Slot { address: AddressMap::of(Some(view), None), ..slot }
+                Slot { address: AddressMap::Direct(Place::View(view)), ..slot }
             }
             None => self.dense(name, Access::Read, value, aligned, axes)?,
         };
@@ -185,7 +183,7 @@ impl Context<'_> {
 
     /// Where a value lies in a larger one.
     pub(super) fn view(&self, value: ValueId) -> Option<&View> {
-        self.placements.get(&value)?.view.as_ref()
+        self.placements.get(&value)?.place.view()
     }
 
     /// Whether the axes of `value` that share a coordinate under `axes` walk on as one.
@@ -197,15 +195,14 @@ impl Context<'_> {
     pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, View), Declined> {
         let shape = self.shape(value);
         let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
-        let placement = self.placements.get(&value).cloned();
-        match placement.and_then(|placement| Some((placement.view?, placement.storage, placement.layout))) {
-            Some((view, storage, layout)) => {
+        match self.placements.get(&value).cloned() {
+            Some(Placement { storage, layout, place: Place::View(view) }) => {
                 let layout = Layout { axes, ..layout };
                 let elements = view.end(&shape).next_multiple_of(LANES);
                 let source = Source::Activation(storage);
                 Ok((Slot::new(name, Access::Read, source, vec![elements], layout), view))
             }
-            None => {
+            _ => {
                 let elements = shape.iter().product();
                 let slot = self.dense(name, Access::Read, value, vec![elements], axes)?;
                 Ok((slot, View::whole(&shape)))

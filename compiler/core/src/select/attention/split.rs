@@ -278,7 +278,7 @@ fn gcd(a: u64, b: u64) -> u64 {
 fn convert(context: &Context<'_>, slot: &Slot) -> Declined {
     let shows = |storage: u32| {
         let is_shown = |placement: &Placement| {
-            placement.storage == storage && placement.window.as_ref() == slot.address.window()
+            placement.storage == storage && placement.place.window() == slot.address.window()
         };
         context.placements.iter().find(|(_, placement)| is_shown(placement)).map(|(&value, _)| value)
     };
