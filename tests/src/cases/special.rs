@@ -134,6 +134,12 @@ pub(super) const CASES: &[Case] = &[
          %2 = layer_norm %x, @t {axis=2, epsilon=1e-5}\n%3 = rms_norm %x, @t {axis=2, epsilon=1e-5}\n%4 = softmax %x {axis=2}\n\
          %5 = softmax %x {axis=1}\nreturn %1, %2, %3, %4, %5",
     ),
+    // Groups of two channels share slices, and a group without special values has finite results.
+    case(
+        "special/groups",
+        "%x: f32[1,8,2,2]\n@w: f32[12,2,1,1] = random(1)\n@v: f32[8,3,1,2] = random(2)\n%1 = conv %x, @w {groups=4}\n\
+         %2 = conv_transpose %x, @v {groups=4}\nreturn %1, %2",
+    ),
     case(
         "special/attention",
         "%q: f32[1,1,6,4]\n%k: f32[1,1,6,4]\n%m: f32[6,6]\n@low: f32[6,1] = [-inf, 0.0, -inf, 0.0, 0.0, nan]\n\

@@ -242,7 +242,7 @@ fn generic(
     let rows = e.height * e.batch;
     let filters = sizes.filters();
     let (group_src_slices, group_dst_slices) = (filters.src_slices(), filters.dst_slices());
-    let weights = weights::blocks(context, node.inputs[1], filters, context.profile.weights.direct)?;
+    let weights = weights::blocks(context, node.inputs[1], filters.clone(), context.profile.weights.direct)?;
     let bias =
         context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
 
@@ -264,10 +264,9 @@ fn generic(
         ("BLOCK_X", Constant::U32(block_x)),
         ("BLOCK_S", Constant::U32(block_s)),
         ("SPLIT", Constant::U32(split)),
-        ("GROUP_SRC_SLICES", Constant::U32(group_src_slices)),
-        ("GROUP_DST_SLICES", Constant::U32(group_dst_slices)),
         ("INPUT_LANES", Constant::Bool(weights::is_transposed(&weights))),
     ]);
+    constants.extend(group_constants(&filters));
     let workgroups = [e.width.div_ceil(block_x).div_ceil(x), rows.div_ceil(y), e.slices().div_ceil(block_s)];
     let why = format!("{block_x} pixels x {block_s} slices an invocation, input slices split {split} ways");
     let call = context.call(
@@ -280,6 +279,18 @@ fn generic(
         workgroups,
     )?;
     Ok(vec![Chosen { call, why, declined: Vec::new(), flops }])
+}
+
+/// Constants by which a kernel tells the channels of groups apart.
+pub(super) fn group_constants(filters: &Filters) -> [(&'static str, Constant); 5] {
+    let [src, dst] = filters.group_channels();
+    [
+        ("GROUP_SRC_SLICES", Constant::U32(filters.src_slices())),
+        ("GROUP_DST_SLICES", Constant::U32(filters.dst_slices())),
+        ("GROUP_SRC_CHANNELS", Constant::U32(src)),
+        ("GROUP_DST_CHANNELS", Constant::U32(dst)),
+        ("SHARED_SLICES", Constant::Bool(filters.shares_slices())),
+    ]
 }
 
 /// A workgroup of about `invocations` over a `width` x `height` image.

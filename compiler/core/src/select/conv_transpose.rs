@@ -1,5 +1,6 @@
 //! Transposed convolutions.
 
+use super::conv::group_constants;
 use super::image::{block_x, launch, rows_and_columns, slots};
 use super::{Chosen, Context, Declined, weights};
 use crate::kernel::Constant;
@@ -19,8 +20,8 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &ConvTranspose)
     let (from, e) = (src.extents(), dst.extents());
     let channels = [from.channels, e.channels];
     let filters = Filters::transposed_convolution(op.groups, channels, kernel[0] * kernel[1]);
-    let (src_slices, dst_slices) = (filters.src_slices(), filters.dst_slices());
-    let weights = weights::blocks(context, node.inputs[1], filters, context.profile.weights.direct)?;
+    let dst_slices = filters.dst_slices();
+    let weights = weights::blocks(context, node.inputs[1], filters.clone(), context.profile.weights.direct)?;
     let element = weights.layout.element;
     let bias = context.bias_slot("bias", node.inputs.get(2).copied(), e.channels, element)?;
     // Neighbours of an invocation's pixels lie a stride apart.
@@ -36,8 +37,6 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &ConvTranspose)
         ("DILATION_X", dilations[1]),
         ("BLOCK_X", block),
         ("BLOCK_S", block_s),
-        ("GROUP_SRC_SLICES", src_slices),
-        ("GROUP_DST_SLICES", dst_slices),
     ];
     let mut constants: Vec<_> = u32s.into_iter().map(|(name, value)| (name, Constant::U32(value))).collect();
     constants.extend([
@@ -45,6 +44,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &ConvTranspose)
         ("PAD_X", Constant::signed(pads[1])),
         ("INPUT_LANES", Constant::Bool(weights::is_transposed(&weights))),
     ]);
+    constants.extend(group_constants(&filters));
     let columns = apart.width.div_ceil(block) * strides[1];
     let (size, workgroups) = launch(columns, e.height * e.batch, e.slices().div_ceil(block_s));
     let flops = 2 * from.elements() * (e.channels / op.groups) * kernel[0] * kernel[1];

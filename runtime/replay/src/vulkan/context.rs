@@ -9,6 +9,7 @@ use ash::vk;
 
 use super::failed;
 use super::features::FeatureChain;
+use super::float_controls::Preserved;
 use super::instance::Instance;
 use super::pending::{Destroy, Lost, Pending, Serial};
 use super::physical::PhysicalDevice;
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) timestamp_period: f32,
     pub(crate) timestamp_bits: u32,
     pub(crate) full_subgroups: bool,
+    /// Floats whose special values kernels keep.
+    pub(crate) preserved: Preserved,
     pub(crate) info: DeviceInfo,
     // Dropped after the device, or never.
     pub(crate) instance: ManuallyDrop<Arc<Instance>>,
@@ -77,6 +80,7 @@ impl Context {
             timestamp_period: physical.timestamp_period,
             timestamp_bits: physical.timestamp_bits,
             full_subgroups: physical.features.has_full_subgroups(),
+            preserved: physical.preserved,
             info: physical.info.clone(),
             instance: ManuallyDrop::new(instance),
         })

@@ -13,6 +13,7 @@ mod derived;
 #[cfg(test)]
 mod faults;
 mod features;
+mod float_controls;
 mod instance;
 mod memory;
 mod pending;

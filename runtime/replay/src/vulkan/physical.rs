@@ -8,6 +8,7 @@ use drift_bundle::manifest::DeviceElement;
 
 use super::failed;
 use super::features::FeatureChain;
+use super::float_controls::Preserved;
 use super::instance::Instance;
 use crate::error::RuntimeError;
 use crate::info::{
@@ -29,6 +30,8 @@ pub(crate) struct PhysicalDevice {
     pub(crate) timestamp_bits: u32,
     /// What to enable.
     pub(crate) features: FeatureChain,
+    /// Floats whose special values it can be asked to keep.
+    pub(crate) preserved: Preserved,
     pub(crate) api_version: u32,
 }
 
@@ -117,6 +120,7 @@ fn inspect(instance: &Instance, raw: vk::PhysicalDevice) -> Result<Option<Physic
         timestamp_period: properties.limits.timestamp_period,
         timestamp_bits,
         features: chain,
+        preserved: described.preserved(),
         api_version: version,
     }))
 }
@@ -127,6 +131,7 @@ const WANTED: &[(&CStr, Option<u32>)] = &[
     (khr::portability_subset::NAME, None),
     (khr::driver_properties::NAME, Some(vk::API_VERSION_1_2)),
     (khr::shader_float16_int8::NAME, Some(vk::API_VERSION_1_2)),
+    (khr::shader_float_controls::NAME, Some(vk::API_VERSION_1_2)),
     (khr::vulkan_memory_model::NAME, Some(vk::API_VERSION_1_2)),
     (khr::shader_subgroup_extended_types::NAME, Some(vk::API_VERSION_1_2)),
     (khr::_8bit_storage::NAME, Some(vk::API_VERSION_1_2)),
@@ -144,6 +149,7 @@ struct Described {
     maintenance3: vk::PhysicalDeviceMaintenance3Properties<'static>,
     maintenance4: vk::PhysicalDeviceMaintenance4Properties<'static>,
     driver: vk::PhysicalDeviceDriverProperties<'static>,
+    floats: vk::PhysicalDeviceFloatControlsProperties<'static>,
 }
 
 impl Described {
@@ -154,6 +160,7 @@ impl Described {
         let mut maintenance3 = vk::PhysicalDeviceMaintenance3Properties::default();
         let mut maintenance4 = vk::PhysicalDeviceMaintenance4Properties::default();
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
+        let mut floats = vk::PhysicalDeviceFloatControlsProperties::default();
         let mut properties =
             vk::PhysicalDeviceProperties2::default().push_next(&mut subgroup).push_next(&mut maintenance3);
         if known(vk::API_VERSION_1_3, ext::subgroup_size_control::NAME) {
@@ -164,6 +171,9 @@ impl Described {
         }
         if known(vk::API_VERSION_1_2, khr::driver_properties::NAME) {
             properties = properties.push_next(&mut driver);
+        }
+        if known(vk::API_VERSION_1_2, khr::shader_float_controls::NAME) {
+            properties = properties.push_next(&mut floats);
         }
         // SAFETY: `raw` belongs to the instance; the chain holds only structs that the device knows.
         unsafe { instance.raw.get_physical_device_properties2(raw, &mut properties) };
@@ -182,12 +192,20 @@ impl Described {
                 ..maintenance4
             },
             driver: vk::PhysicalDeviceDriverProperties { p_next: std::ptr::null_mut(), ..driver },
+            floats: vk::PhysicalDeviceFloatControlsProperties { p_next: std::ptr::null_mut(), ..floats },
         }
     }
 
     fn driver(&self) -> String {
         let words = [text(self.driver.driver_name_as_c_str()), text(self.driver.driver_info_as_c_str())];
         words.join(" ").trim().to_owned()
+    }
+
+    fn preserved(&self) -> Preserved {
+        Preserved {
+            f16: self.floats.shader_signed_zero_inf_nan_preserve_float16 == vk::TRUE,
+            f32: self.floats.shader_signed_zero_inf_nan_preserve_float32 == vk::TRUE,
+        }
     }
 
     /// One buffer has one allocation, so both limits hold.

@@ -13,7 +13,7 @@ use drift_bundle::{Bundle, on_several};
 
 use super::cache::CacheFile;
 use super::context::Context;
-use super::failed;
+use super::{failed, float_controls};
 use crate::backend::Program;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
@@ -198,8 +198,10 @@ fn compile_one(
         doing: "naming an entry point",
         code: format!("shader `{}` has a name with a zero byte", shader.name),
     })?;
+    let words = float_controls::preserve(words, context.preserved);
     let info = vk::ShaderModuleCreateInfo::default().code(&words);
-    // SAFETY: the words begin as SPIR-V does; their hash says that they are what a compiler validated.
+    // SAFETY: the words begin as SPIR-V does; their hash says that they are what a compiler validated, and the mode added
+    // to them is one that the device offers.
     let module =
         unsafe { context.device.create_shader_module(&info, None) }.map_err(failed("loading a shader"))?;
     let selected = shader.subgroup_size.filter(|_| context.info.features.subgroups.selectable.is_some());

@@ -73,6 +73,16 @@ impl Filters {
         self.taps
     }
 
+    /// Whether slices hold channels of several groups: the weights between groups are zero then.
+    pub fn shares_slices(&self) -> bool {
+        self.merged && self.groups > 1
+    }
+
+    /// Input and output channels of a group.
+    pub fn group_channels(&self) -> [u64; 2] {
+        [self.group_inputs, self.outputs / self.groups]
+    }
+
     /// Inputs that the layout has for each output.
     pub fn inputs(&self) -> u64 {
         if self.merged { self.group_inputs * self.groups } else { self.group_inputs }
