@@ -22,16 +22,29 @@ pub(in crate::kernel) const CONV_DEPTHWISE: KernelInterface = KernelInterface {
     ..PLAIN
 };
 
-/// What an invocation makes, and the slices of a group.
-const BLOCKS: &[ConstantSpec] = &u32s(["BLOCK_X", "BLOCK_S", "GROUP_SRC_SLICES", "GROUP_DST_SLICES"]);
+/// Pixels and slices that an invocation makes.
+const BLOCKS: &[ConstantSpec] = &u32s(["BLOCK_X", "BLOCK_S"]);
+
+/// By which the channels of groups are told apart.
+const GROUPS: &[ConstantSpec] =
+    &u32s(["GROUP_SRC_SLICES", "GROUP_DST_SLICES", "GROUP_SRC_CHANNELS", "GROUP_DST_CHANNELS"]);
 
 pub(in crate::kernel) const CONV_GENERIC: KernelInterface = KernelInterface {
-    constants: &[WINDOW, PADS, BLOCKS, &u32s(["SPLIT"]), &bools(["PADDED", "INPUT_LANES"])],
+    constants: &[
+        WINDOW,
+        PADS,
+        BLOCKS,
+        GROUPS,
+        &u32s(["SPLIT"]),
+        &bools(["PADDED", "SHARED_SLICES", "INPUT_LANES"]),
+    ],
     ..CONV_DEPTHWISE
 };
 
-pub(in crate::kernel) const CONV_TRANSPOSE: KernelInterface =
-    KernelInterface { constants: &[WINDOW, PADS, BLOCKS, &bools(["INPUT_LANES"])], ..CONV_DEPTHWISE };
+pub(in crate::kernel) const CONV_TRANSPOSE: KernelInterface = KernelInterface {
+    constants: &[WINDOW, PADS, BLOCKS, GROUPS, &bools(["SHARED_SLICES", "INPUT_LANES"])],
+    ..CONV_DEPTHWISE
+};
 
 pub(in crate::kernel) const POOL: KernelInterface = KernelInterface {
     slots: IMAGE,
