@@ -21,6 +21,7 @@ use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Provenance;
 use drift_ir::Graph;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// A finished bundle, ready to be written, and what was decided on the way.
 pub struct Compiled {
@@ -119,13 +120,16 @@ struct Passes<'a> {
     clock: Clock,
     warnings: Vec<String>,
     rules: Vec<RuleReport>,
+    /// What passes for one profile decided, each once.
+    decided: HashSet<RuleReport>,
 }
 
 impl<'a> Passes<'a> {
     fn new(options: &'a CompileOptions) -> Result<Self, CompileError> {
         options.check()?;
         let enabled = Enabled::without(&options.disabled)?;
-        Ok(Self { options, enabled, clock: Clock::default(), warnings: Vec::new(), rules: Vec::new() })
+        let (warnings, rules) = (Vec::new(), Vec::new());
+        Ok(Self { options, enabled, clock: Clock::default(), warnings, rules, decided: HashSet::new() })
     }
 
     /// All variants of one model, the `entry`th.
@@ -163,10 +167,10 @@ impl<'a> Passes<'a> {
 
     /// The graph for one profile, and a layout for each of its activations.
     fn lay_out(&mut self, graph: &Graph, profile: &Profile) -> Result<(Graph, LayoutMap), CompileError> {
-        let Self { options, enabled, clock, rules, .. } = self;
+        let Self { options, enabled, clock, rules, decided, .. } = self;
         let (graph, decisions) = clock.time("expand", || expanded(graph, profile, options, enabled));
         for decision in decisions {
-            if !rules.contains(&decision) {
+            if decided.insert(decision.clone()) {
                 rules.push(decision);
             }
         }
@@ -234,3 +238,6 @@ fn decided(rule: &str, decisions: impl IntoIterator<Item = Decision>) -> Vec<Rul
     let report = |Decision { node, outcome }| RuleReport { rule: rule.to_owned(), node, outcome };
     decisions.into_iter().map(report).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, Layout, Object, Place, Recipe};
+use crate::physical::{Element, LANES, Layout, Object, Place, Recipe};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -45,6 +45,19 @@ pub enum StorageKind {
 }
 
 impl StorageKind {
+    /// The storage that a tensor of `shape` needs.
+    pub fn of(layout: &Layout, shape: &[u64]) -> Self {
+        match layout.object {
+            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
+                Self::Texture { object, element: layout.element, extent_px: layout.texture_extent(shape) }
+            }
+            // Whole vectors, so that a dense tensor can be bound as an array of vec4 and as texels.
+            Object::Buffer | Object::ImageBuffer => Self::Buffer {
+                size_bytes: layout.size_bytes(shape).next_multiple_of(LANES * layout.element.size_bytes()),
+            },
+        }
+    }
+
     /// Bytes that it takes.
     pub fn size_bytes(&self) -> u64 {
         match self {
@@ -180,9 +193,37 @@ impl Program {
         for step in std::mem::take(&mut self.init).into_iter().rev() {
             if of(&step, Access::Write).iter().any(|made| read.contains(made)) {
                 read.extend(of(&step, Access::Read));
-                self.init.insert(0, step);
+                self.init.push(step);
             }
         }
+        self.init.reverse();
+    }
+
+    /// The storage that each one lies in at last, and where: a storage of its own lies in itself.
+    pub fn roots(&self) -> Vec<Within> {
+        let mut roots: Vec<Option<Within>> = vec![None; self.storages.len()];
+        let mut chain = Vec::new();
+        for storage in 0..self.storages.len() as u32 {
+            let mut next = Some(storage);
+            // Up to one whose root is known, then back down.
+            let mut above = Within { storage, offset_bytes: 0 };
+            while let Some(at) = next {
+                if let Some(known) = roots[at as usize] {
+                    above = known;
+                    break;
+                }
+                chain.push(at);
+                above = Within { storage: at, offset_bytes: 0 };
+                next = self.storages[at as usize].within.map(|within| within.storage);
+            }
+            while let Some(at) = chain.pop() {
+                if let Some(within) = self.storages[at as usize].within {
+                    above = Within { offset_bytes: above.offset_bytes + within.offset_bytes, ..above };
+                }
+                roots[at as usize] = Some(above);
+            }
+        }
+        roots.into_iter().flatten().collect()
     }
 
     /// The storage that another one lies in at last, and where: a storage of its own lies in itself.
@@ -197,32 +238,37 @@ impl Program {
     /// Storages of which some step binds bytes that it binds in another storage too. One buffer cannot be bound twice for
     /// writing, and on WebGPU not even for reading, where a dispatch may write another range of it.
     pub fn bound_twice(&self) -> BTreeSet<u32> {
+        let roots = self.roots();
+        self.steps.iter().flat_map(|step| self.clashes(step, |storage| roots[storage as usize])).collect()
+    }
+
+    /// Storages whose bytes a step binds in another storage too, where `root` says where each lies.
+    pub fn clashes(&self, step: &ProgramStep, root: impl Fn(u32) -> Within) -> BTreeSet<u32> {
+        let bound = step.call.slots.iter().filter_map(|slot| match slot.source {
+            Source::Activation(storage) => Some(storage),
+            Source::Constant(_) => None,
+        });
+        let bound: BTreeSet<u32> = bound.collect();
+        let range = |storage: u32| {
+            let Within { storage: root, offset_bytes } = root(storage);
+            (root, offset_bytes..offset_bytes + self.storages[storage as usize].kind.size_bytes())
+        };
+        let ranges: Vec<_> = bound.into_iter().map(|storage| (storage, range(storage))).collect();
         let mut twice = BTreeSet::new();
-        for step in &self.steps {
-            let bound = step.call.slots.iter().filter_map(|slot| match slot.source {
-                Source::Activation(storage) => Some(storage),
-                Source::Constant(_) => None,
-            });
-            let bound: BTreeSet<u32> = bound.collect();
-            let ranges: Vec<_> = bound
-                .iter()
-                .map(|&storage| (storage, self.root(storage).storage, self.range(storage)))
-                .collect();
-            for (at, (one, root, range)) in ranges.iter().enumerate() {
-                for (other, other_root, other_range) in &ranges[..at] {
-                    let share = range.start < other_range.end && other_range.start < range.end;
-                    if root == other_root && share {
-                        twice.extend([*one, *other]);
-                    }
+        for (at, (one, (root, range))) in ranges.iter().enumerate() {
+            for (other, (other_root, other_range)) in &ranges[..at] {
+                let share = range.start < other_range.end && other_range.start < range.end;
+                if root == other_root && share {
+                    twice.extend([*one, *other]);
                 }
             }
         }
         twice
     }
 
-    /// The bytes of a root that a storage takes.
-    pub fn range(&self, storage: u32) -> std::ops::Range<u64> {
-        let start = self.root(storage).offset_bytes;
+    /// The bytes of its root that a storage takes.
+    pub fn range(&self, storage: u32, roots: &[Within]) -> std::ops::Range<u64> {
+        let start = roots[storage as usize].offset_bytes;
         start..start + self.storages[storage as usize].kind.size_bytes()
     }
 }

@@ -59,7 +59,7 @@ pub struct DispatchReport {
 }
 
 /// What a rule did at a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RuleReport {
     /// The rule.
     pub rule: String,

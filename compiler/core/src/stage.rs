@@ -8,6 +8,7 @@ use crate::program::Program;
 use crate::report::layouts_of;
 use drift_bundle::manifest::Target;
 use drift_ir::Graph;
+use std::collections::HashSet;
 
 /// A stage that can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,10 +125,11 @@ pub(crate) fn shader_files(
     let mut kernels = KernelModules::new(optimize);
     let numbers = kernels.make(program, target, profile)?;
     let mut files: Vec<(String, String)> = Vec::new();
+    let mut named = HashSet::new();
     for (step, kernel) in program.all_steps().zip(kernels.of(&numbers)) {
         let extension = if target == Target::Vulkan { "spvasm" } else { target.code_extension() };
         let file = format!("{name}.{}_{}.{extension}", step.call.kernel.name, kernel.index);
-        if files.iter().all(|(known, _)| *known != file) {
+        if named.insert(file.clone()) {
             files.push((file, emit::shader_text(kernel, target)));
         }
     }

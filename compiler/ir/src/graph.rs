@@ -3,6 +3,7 @@
 //! Nodes are kept in execution order: [`Graph::nodes`] iterates a topological order that every edit preserves.
 
 mod build;
+mod depth;
 mod edit;
 mod error;
 mod order;
@@ -93,6 +94,8 @@ pub struct Graph {
     order: Order,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
+    /// The outputs again, to be asked for.
+    given_out: BTreeSet<ValueId>,
     states: Vec<State>,
     /// Elements of integer values as shape arithmetic determines them, by value index.
     known: Vec<Known>,
@@ -106,6 +109,8 @@ pub struct Graph {
     folding: Option<u64>,
     /// Where values begin that a copy of the graph has for itself.
     shared: Option<u32>,
+    /// Depths of nodes that were asked for, by node index; 0 is not known.
+    depths: Vec<u32>,
 }
 
 type Known = Option<Arc<[IntExpr]>>;

@@ -28,6 +28,8 @@ pub struct BundleWriter {
     blobs: HashMap<Hash, u32>,
     blob_names: HashMap<String, Hash>,
     codes: HashMap<Hash, u64>,
+    /// Shaders by the offset of their code.
+    of_codes: HashMap<u64, Vec<u32>>,
 }
 
 impl BundleWriter {
@@ -40,6 +42,7 @@ impl BundleWriter {
             blobs: HashMap::new(),
             blob_names: HashMap::new(),
             codes: HashMap::new(),
+            of_codes: HashMap::new(),
         }
     }
 
@@ -96,11 +99,15 @@ impl BundleWriter {
         shader.offset = offset;
         shader.size = code.len() as u64;
         let shaders = &mut self.manifest.shaders;
-        if let Some(index) = shaders.iter().position(|known| same_but_name(known, &shader)) {
-            return index as u32;
+        let of_code = self.of_codes.entry(offset).or_default();
+        let same = |index: &&u32| same_but_name(&shaders[**index as usize], &shader);
+        if let Some(&index) = of_code.iter().find(same) {
+            return index;
         }
+        let index = shaders.len() as u32;
+        of_code.push(index);
         shaders.push(shader);
-        (shaders.len() - 1) as u32
+        index
     }
 
     /// Adds an entry; entries keep their order.

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod bundle;
+mod calls;
 mod hazards;
 mod shaders;
 

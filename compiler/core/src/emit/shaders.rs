@@ -1,5 +1,6 @@
 //! Makes each distinct kernel once: text to module, passes, lowering for the target, code. In parallel, in a fixed order.
 
+use super::calls::Calls;
 use crate::kernel::interface::{Meaning, Mismatch};
 use crate::kernel::{KernelCall, launched};
 use crate::module::lower::FoldedGrid;
@@ -140,6 +141,7 @@ impl KernelModules {
         let loops = profile.cooperative_as_loops.then(|| profile.subgroup_size.unwrap_or(1));
         let mut missing: IndexMap<KernelKey, &ProgramStep> = IndexMap::new();
         let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
+        let mut calls = Calls::default();
         // OpenCL counts work items in whole words, and PoCL crashes where a workgroup that hangs over returns before a barrier.
         let (axis, depth) = match target {
             Target::OpenCl => (u32::MAX, u32::MAX),
@@ -152,16 +154,18 @@ impl KernelModules {
                 wanted: step.call.grid(),
                 limit: axis,
             })?;
-            let key = KernelKey { target, loops, launched, text: step.call.module_text() };
-            numbers.push(match self.made.get_index_of(&key) {
-                Some(number) => number,
-                None => {
-                    let entry = missing.entry(key);
-                    let number = self.made.len() + entry.index();
-                    entry.or_insert(step);
-                    number
+            numbers.push(calls.of(&step.call, || {
+                let key = KernelKey { target, loops, launched, text: step.call.module_text() };
+                match self.made.get_index_of(&key) {
+                    Some(number) => number,
+                    None => {
+                        let entry = missing.entry(key);
+                        let number = self.made.len() + entry.index();
+                        entry.or_insert(step);
+                        number
+                    }
                 }
-            });
+            }));
         }
         let optimize = self.optimize;
         let results = in_parallel(missing.len(), |n| {

@@ -18,6 +18,10 @@ use std::ops::Range;
 /// binds the eight storage buffers that every device has.
 pub const MAX_EXTRA_OPERANDS: usize = 4;
 
+/// Most steps of an epilogue. Each one that is added copies those before it, so that a chain of any length costs time in
+/// proportion.
+const MAX_STEPS: usize = 256;
+
 /// Whether kernels of this op run an epilogue.
 pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
     match op {
@@ -58,12 +62,11 @@ pub(super) fn into_producer(
     is_producer: fn(&Op) -> bool,
     diamond: bool,
 ) -> Outcome {
-    let node = graph.node(consumer);
-    if !matches!(node.op, Op::Elementwise(_)) {
+    if !matches!(graph.node(consumer).op, Op::Elementwise(_)) {
         return Ok(false);
     }
     let mut first_refusal = None;
-    for producer in candidates(graph, node, is_producer, diamond) {
+    for producer in candidates(graph, consumer, is_producer, diamond) {
         match fused(graph, producer, consumer) {
             Ok(epilogue) => {
                 graph.absorb(producer, consumer, epilogue)?;
@@ -87,36 +90,35 @@ fn reads(node: &Node) -> Vec<ValueId> {
 ///
 /// Of two branches that meet, the short one can then be computed whenever memory allows: a projected shortcut before the
 /// branch that it goes around, so that what both read need not live through it.
-fn candidates(graph: &Graph, node: &Node, is_producer: fn(&Op) -> bool, diamond: bool) -> Vec<NodeId> {
-    let reads = reads(node);
+fn candidates(
+    graph: &mut Graph,
+    consumer: NodeId,
+    is_producer: fn(&Op) -> bool,
+    diamond: bool,
+) -> Vec<NodeId> {
+    let reads = reads(graph.node(consumer));
     let mut producers: Vec<NodeId> = reads
         .iter()
         .filter(|&&value| (reads.iter().filter(|&&other| other == value).count() > 1) == diamond)
         .filter_map(|&value| producer_id(graph, value))
         .filter(|&producer| is_producer(&graph.node(producer).op))
         .collect();
-    let moves = |producer: NodeId| matches!(graph.node(producer).op, Op::Expand(_));
-    let owned = |producer: &&NodeId| graph.users(graph.node(**producer).outputs[0]).len() == 1;
-    let depths = match producers.iter().filter(owned).count() {
-        0 | 1 => BTreeMap::new(),
-        _ => depths(graph),
+    let owned = |producer: &&NodeId| {
+        let result = graph.node(**producer).outputs[0];
+        graph.readers(result).len() == 1 && graph.users(result).len() == 1
     };
+    // One alone is no choice.
+    let several = producers.iter().filter(owned).count() > 1;
+    let depths: BTreeMap<NodeId, u32> = match several {
+        true => producers.iter().map(|&producer| (producer, graph.depth(producer))).collect(),
+        false => BTreeMap::new(),
+    };
+    let moves = |producer: NodeId| matches!(graph.node(producer).op, Op::Expand(_));
     let depth = |producer: NodeId| depths.get(&producer).copied().unwrap_or(0);
     producers
         .sort_by(|&a, &b| moves(a).cmp(&moves(b)).then(depth(b).cmp(&depth(a))).then(graph.compare(b, a)));
     producers.dedup();
     producers
-}
-
-/// Nodes on the longest way from an input to each node.
-fn depths(graph: &Graph) -> BTreeMap<NodeId, usize> {
-    let mut depths = BTreeMap::new();
-    for id in graph.nodes() {
-        let before = graph.node(id).operands().filter_map(|value| producer_id(graph, value));
-        let deepest = before.filter_map(|producer| depths.get(&producer).copied()).max();
-        depths.insert(id, deepest.unwrap_or(0) + 1);
-    }
-    depths
 }
 
 /// The producer's epilogue with the consumer's steps behind its own.
@@ -125,6 +127,10 @@ fn fused(graph: &Graph, producer: NodeId, consumer: NodeId) -> Result<Epilogue, 
     takes_epilogue(&first.op)?;
     let (made, result) = (first.outputs[0], second.outputs[0]);
     only_user(graph, made, consumer)?;
+    let steps = first.epilogue.steps.len() + 1 + second.epilogue.steps.len();
+    if steps > MAX_STEPS {
+        return Err(Declined::TooManySteps { steps, limit: MAX_STEPS });
+    }
     let (made_ty, result_ty) = (&graph.value(made).ty, &graph.value(result).ty);
     if made_ty.shape != result_ty.shape {
         return Err(Declined::shape(graph, result, made));

@@ -418,11 +418,12 @@ fn a_second_run_finds_nothing() {
 }
 
 #[test]
-fn a_chain_of_thousands_of_nodes_is_one_node() {
+fn a_chain_of_a_thousand_nodes_is_as_few_as_their_steps_allow() {
     let mut source = "%v0: f32[2,5]\n".to_owned();
     for at in 1..1000 {
         source += &format!("%v{at} = {} %v{}\n", ["tanh", "neg", "relu"][at % 3], at - 1);
     }
     let (after, _) = fuse(parse(&(source + "return %v999")), &Rules::default());
-    assert_eq!(after.nodes().len(), 1);
+    let steps: Vec<usize> = after.nodes().map(|id| 1 + after.node(id).epilogue.steps.len()).collect();
+    assert_eq!(steps, [257, 257, 257, 228]);
 }

@@ -118,7 +118,7 @@ pub fn assign(
         let node = graph.node(id);
         for &output in &node.outputs {
             let mut layout = dense(output)?;
-            if !graph.outputs().contains(&output) && layout.element.is_float() {
+            if !graph.is_output(output) && layout.element.is_float() {
                 let (_, shape) = device_type(graph, output, precision)?;
                 layout = activation(graph, node, &layouts, layout, &shape, profile, choice);
             }
@@ -334,9 +334,9 @@ fn follows_signal(node: &Node, layouts: &LayoutMap) -> bool {
 
 /// Whether a reshape reads the node's result: then a dense buffer makes the reshape free.
 fn read_by_view(graph: &Graph, node: &Node) -> bool {
-    node.outputs.iter().any(|output| {
-        graph.users(*output).iter().any(|(user, _)| matches!(graph.node(*user).op, Op::Reshape(_)))
-    })
+    node.outputs
+        .iter()
+        .any(|output| graph.readers(*output).any(|reader| matches!(graph.node(reader).op, Op::Reshape(_))))
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub(super) struct Descent {
 /// Branches of the first turn.
 const FIRST_TURN: u64 = 5_000;
 
+/// Most entries of the lists of what lives in each section. Thousands of items that live through all of a run have more; they
+/// are too many for a search anyhow.
+const MOST_LISTED: usize = 1 << 24;
+
 /// Orders in which items are tried.
 const ORDERS: usize = 3;
 
@@ -144,6 +148,9 @@ fn place(items: &[Item], budget: u64) -> (Outcome, u64) {
     let capacity = items.iter().map(|item| item.highest + item.size).max().unwrap_or(0);
     let sections = items.iter().map(|item| item.sections.end).max().unwrap_or(0);
     let branch = (items.len() + sections) as u64;
+    if items.iter().map(|item| item.sections.len()).sum::<usize>() > MOST_LISTED {
+        return (Outcome::Unknown, 0);
+    }
     let mut search = Search::new(items, capacity);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut turn = FIRST_TURN * branch;

@@ -3,6 +3,7 @@
 //! The two orders are Greedy by Size and Greedy by Breadth of Pisarchyk and Lee 2020 (arXiv 2001.03288).
 
 use super::Tensor;
+use super::alive::Alive;
 use std::cmp::Reverse;
 
 /// Largest first; equal sizes keep the order given.
@@ -17,17 +18,17 @@ pub(super) fn breadth_order(tensors: &[Tensor]) -> Vec<usize> {
     let (births, breadths) = breadths(tensors);
     let mut tasks: Vec<usize> = (0..births.len()).collect();
     tasks.sort_by_key(|&t| Reverse(breadths[t]));
-    let mut waiting = size_order(tensors);
+    let mut place = vec![0; tensors.len()];
+    size_order(tensors).into_iter().enumerate().for_each(|(at, index)| place[index] = at);
+    let mut waiting = Alive::new(tensors.iter().map(|tensor| tensor.first));
+    tensors.iter().enumerate().for_each(|(index, tensor)| waiting.add(index, tensor.last));
     let mut order = Vec::with_capacity(tensors.len());
     for task in tasks {
         let now = births[task];
-        waiting.retain(|&i| {
-            let live = tensors[i].first <= now && now <= tensors[i].last;
-            if live {
-                order.push(i);
-            }
-            !live
-        });
+        let mut live = waiting.meeting(now, now, usize::MAX).unwrap_or_default();
+        live.sort_unstable_by_key(|&index| place[index]);
+        live.iter().for_each(|&index| waiting.remove(index));
+        order.extend(live);
     }
     order
 }
@@ -63,17 +64,44 @@ pub(super) enum Fit {
     Lowest,
 }
 
+/// Tensors beyond which those are looked up that a placement meets.
+const FEW: usize = 512;
+
+/// Share of the tensors beyond which going through all of them in order is faster than sorting those that are met.
+const SHARE: usize = 64;
+
 /// Tensors that have a place, by offset.
 pub(super) struct Placed<'a> {
     tensors: &'a [Tensor],
     fit: Fit,
     offsets: Vec<u64>,
     by_offset: Vec<usize>,
+    /// The same by life, where there are many.
+    by_life: Option<Alive>,
 }
 
 impl<'a> Placed<'a> {
     pub(super) fn new(tensors: &'a [Tensor], fit: Fit) -> Self {
-        Self { tensors, fit, offsets: vec![0; tensors.len()], by_offset: Vec::with_capacity(tensors.len()) }
+        let by_life = (tensors.len() > FEW).then(|| Alive::new(tensors.iter().map(|tensor| tensor.first)));
+        let by_offset = Vec::with_capacity(tensors.len());
+        Self { tensors, fit, offsets: vec![0; tensors.len()], by_offset, by_life }
+    }
+
+    /// The placed tensors that are live with one, by offset, if they are looked up and few.
+    fn neighbours(&self, tensor: &Tensor) -> Option<Vec<usize>> {
+        let by_life = self.by_life.as_ref()?;
+        let mut met = by_life.meeting(tensor.first, tensor.last, self.tensors.len() / SHARE)?;
+        met.sort_unstable_by_key(|&other| self.offsets[other]);
+        Some(met)
+    }
+
+    fn put(&mut self, index: usize, offset: u64) {
+        self.offsets[index] = offset;
+        let at = self.by_offset.partition_point(|&other| self.offsets[other] <= offset);
+        self.by_offset.insert(at, index);
+        if let Some(by_life) = &mut self.by_life {
+            by_life.add(index, self.tensors[index].last);
+        }
     }
 
     /// Puts a tensor into a gap between those that are live with it, else behind the last of them.
@@ -85,7 +113,8 @@ impl<'a> Placed<'a> {
         }
         let mut free_from = 0;
         let mut best: Option<(u64, u64)> = None;
-        for &other in &self.by_offset {
+        let met = self.neighbours(tensor);
+        for &other in met.as_ref().unwrap_or(&self.by_offset) {
             if !tensor.meets(&self.tensors[other]) {
                 continue;
             }
@@ -103,10 +132,9 @@ impl<'a> Placed<'a> {
             free_from = free_from.max(end);
         }
         let offset = best.map_or(align_up(free_from, tensor.align), |(_, start)| start);
-        self.offsets[index] = offset;
-        let at = self.by_offset.partition_point(|&other| self.offsets[other] <= offset);
-        self.by_offset.insert(at, index);
-        offset + tensor.size_bytes
+        let end = offset + tensor.size_bytes;
+        self.put(index, offset);
+        end
     }
 
     /// Puts tensors that keep their distances to each other at the lowest place where each is apart from those that are
@@ -118,7 +146,9 @@ impl<'a> Placed<'a> {
         let mut closed: Vec<(i128, i128)> = Vec::new();
         for &(index, distance) in sized() {
             let tensor = &self.tensors[index];
-            for &other in self.by_offset.iter().filter(|&&other| tensor.meets(&self.tensors[other])) {
+            let met = self.neighbours(tensor);
+            let others = met.as_ref().unwrap_or(&self.by_offset).iter();
+            for &other in others.filter(|&&other| tensor.meets(&self.tensors[other])) {
                 let begin = i128::from(self.offsets[other]) - i128::from(distance);
                 let end = begin + i128::from(self.tensors[other].size_bytes);
                 closed.push((begin - i128::from(tensor.size_bytes), end));
@@ -136,9 +166,7 @@ impl<'a> Placed<'a> {
         let sized: Vec<(usize, u64)> = sized().copied().collect();
         for (index, distance) in sized {
             let offset = start + distance;
-            self.offsets[index] = offset;
-            let at = self.by_offset.partition_point(|&other| self.offsets[other] <= offset);
-            self.by_offset.insert(at, index);
+            self.put(index, offset);
             end = end.max(offset + self.tensors[index].size_bytes);
         }
         (start, end)

@@ -4,6 +4,8 @@
 //! task indices, both ends inclusive, and two tensors whose lives meet never share a byte. [`plan`] runs every strategy
 //! and keeps the smallest result; [`check`] proves a plan right and runs on every plan in debug builds.
 
+mod alive;
+mod bag;
 mod fit;
 mod greedy;
 pub mod minimalloc;
@@ -14,6 +16,7 @@ mod skyline;
 #[cfg(test)]
 mod tests;
 
+pub use bag::Bag;
 pub use objects::{Object, ObjectPlan, Texture, check_objects, shared_objects};
 pub use rigid::{Group, plan_groups};
 
@@ -227,8 +230,12 @@ pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
 
 /// The better of the greedy plans, and the order that it places tensors in.
 fn greedy_plan(tensors: &[Tensor], as_plan: &dyn Fn(Strategy, Vec<u64>) -> Plan) -> (Plan, Vec<usize>) {
-    let (by_size, by_breadth) = (greedy::size_order(tensors), greedy::breadth_order(tensors));
+    let by_size = greedy::size_order(tensors);
     let one = as_plan(Strategy::BySize, greedy::place_in_order(tensors, &by_size));
+    if one.is_smallest {
+        return (one, by_size);
+    }
+    let by_breadth = greedy::breadth_order(tensors);
     let other = as_plan(Strategy::ByBreadth, greedy::place_in_order(tensors, &by_breadth));
     if other.peak_bytes < one.peak_bytes { (other, by_breadth) } else { (one, by_size) }
 }
@@ -287,19 +294,26 @@ fn total_bytes(tensors: &[Tensor]) -> Result<u64, MemoryError> {
 fn lower_bound(tensors: &[Tensor]) -> u64 {
     let placed = || tensors.iter().filter(|t| t.size_bytes > 0);
     let align = placed().map(|t| t.align).min().unwrap_or(1);
-    let mut births: Vec<usize> = placed().map(|t| t.first).collect();
-    births.sort_unstable();
-    births.dedup();
-    let needed_in = |task: usize| {
-        let (mut rounded, mut slack) = (0, 0);
-        for tensor in placed().filter(|t| t.first <= task && task <= t.last) {
-            let slot = tensor.size_bytes.next_multiple_of(align);
-            rounded += slot;
-            slack = slack.max(slot - tensor.size_bytes);
+    // A most is always reached where a tensor is born: those that are born come in before those that died before go.
+    let (mut births, mut deaths): (Vec<&Tensor>, Vec<&Tensor>) = (placed().collect(), placed().collect());
+    births.sort_by_key(|t| t.first);
+    deaths.sort_by_key(|t| t.last);
+    let slot = |tensor: &Tensor| tensor.size_bytes.next_multiple_of(align);
+    let mut dying = deaths.into_iter().peekable();
+    let (mut rounded, mut most) = (0, 0);
+    let mut slacks: Bag<u64> = Bag::new();
+    for born in births.chunk_by(|a, b| a.first == b.first) {
+        while let Some(dead) = dying.next_if(|t| t.last < born[0].first) {
+            rounded -= slot(dead);
+            slacks.take(slot(dead) - dead.size_bytes);
         }
-        rounded - slack
-    };
-    births.into_iter().map(needed_in).max().unwrap_or(0)
+        for tensor in born {
+            rounded += slot(tensor);
+            slacks.put(slot(tensor) - tensor.size_bytes);
+        }
+        most = most.max(rounded - slacks.most().unwrap_or(0));
+    }
+    most
 }
 
 /// End of the last tensor.

@@ -5,6 +5,7 @@
 //! takes textures in bands of the sizes that no plan can avoid and inside a band prefers the object that idles least.
 
 use super::MemoryError;
+use super::alive::Alive;
 use std::cmp::Reverse;
 
 /// A texture to pool. `F` names its format; only textures of one format share an object.
@@ -19,6 +20,10 @@ pub struct Texture<F> {
     /// Task that last touches it, inclusive.
     pub last: usize,
 }
+
+/// Most textures that are taken in bands, which takes time in proportion to their square. Beyond them the plain strategy has
+/// to do.
+const MOST_IN_BANDS: usize = 4096;
 
 /// A shared object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +58,16 @@ pub fn shared_objects<F: Copy + PartialEq>(textures: &[Texture<F>]) -> Result<Ob
         }
     }
     let by_size = size_order(textures);
-    let bands = bands(textures, &by_size);
-    let plain = assign(textures, by_size.iter().map(|&i| vec![i]));
-    let improved = assign(textures, bands);
-    let best = if improved.total_volume_px() < plain.total_volume_px() { improved } else { plain };
+    let maxima = positional_maxima(textures, &by_size);
+    let mut best = assign(textures, by_size.iter().map(|&i| vec![i]));
+    // Of one format, any plan has a `k`th object of at least the `k`th maximum.
+    let least: u128 = maxima.iter().flat_map(|(_, maxima)| maxima).sum();
+    if best.total_volume_px() > least && textures.len() <= MOST_IN_BANDS {
+        let improved = assign(textures, bands(textures, &by_size, &maxima));
+        if improved.total_volume_px() < best.total_volume_px() {
+            best = improved;
+        }
+    }
     debug_assert_eq!(check_objects(&best, textures), Ok(()));
     Ok(best)
 }
@@ -100,8 +111,18 @@ fn size_order<F>(textures: &[Texture<F>]) -> Vec<usize> {
 
 /// Cuts the order into bands. The `k`th positional maximum is the largest `k`th-largest volume live in any task: any plan
 /// has a `k`th object of at least that volume, so the textures between two maxima compete for the same objects.
-fn bands<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<Vec<usize>> {
-    let maxima = positional_maxima(textures, by_size);
+fn bands<F: Copy + PartialEq>(
+    textures: &[Texture<F>],
+    by_size: &[usize],
+    of_formats: &[(F, Vec<u128>)],
+) -> Vec<Vec<usize>> {
+    let mut maxima: Vec<u128> = Vec::new();
+    for (rank, &maximum) in of_formats.iter().flat_map(|(_, maxima)| maxima.iter().enumerate()) {
+        match maxima.get_mut(rank) {
+            Some(known) => *known = maximum.max(*known),
+            None => maxima.push(maximum),
+        }
+    }
     let mut bands: Vec<Vec<usize>> = vec![Vec::new(); maxima.len() + 1];
     for &index in by_size {
         let size = volume(textures[index].extent_px);
@@ -111,31 +132,37 @@ fn bands<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec
     bands
 }
 
-/// For each rank, the largest volume that has this rank among the textures of one format in one task; descending.
-fn positional_maxima<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<u128> {
+/// For each format and rank, the largest volume that has this rank among the textures of the format in one task; descending.
+fn positional_maxima<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[usize]) -> Vec<(F, Vec<u128>)> {
+    let mut alive = Alive::new(textures.iter().map(|texture| texture.first));
+    let mut place = vec![0; textures.len()];
+    for (at, &index) in by_size.iter().enumerate() {
+        alive.add(index, textures[index].last);
+        place[index] = at;
+    }
     // Every set of textures that no other one contains is live at somebody's birth.
     let mut births: Vec<usize> = textures.iter().map(|t| t.first).collect();
     births.sort_unstable();
     births.dedup();
-    let mut maxima: Vec<u128> = Vec::new();
+    let mut maxima: Vec<(F, Vec<u128>)> = Vec::new();
     for task in births {
-        let mut live_of_format: Vec<(F, usize)> = Vec::new();
-        for texture in by_size.iter().map(|&i| &textures[i]).filter(|t| t.first <= task && task <= t.last) {
+        let mut live = alive.meeting(task, task, usize::MAX).unwrap_or_default();
+        live.sort_unstable_by_key(|&index| place[index]);
+        let mut ranks = vec![0; maxima.len()];
+        for texture in live.into_iter().map(|index| &textures[index]) {
             let size = volume(texture.extent_px);
-            let rank = match live_of_format.iter_mut().find(|(format, _)| *format == texture.format) {
-                Some((_, live)) => {
-                    *live += 1;
-                    *live
-                }
-                None => {
-                    live_of_format.push((texture.format, 0));
-                    0
-                }
-            };
-            match maxima.get_mut(rank) {
+            let known = maxima.iter().position(|(format, _)| *format == texture.format);
+            let of_format = known.unwrap_or_else(|| {
+                maxima.push((texture.format, Vec::new()));
+                ranks.push(0);
+                maxima.len() - 1
+            });
+            let (rank, of_format) = (&mut ranks[of_format], &mut maxima[of_format].1);
+            match of_format.get_mut(*rank) {
                 Some(maximum) => *maximum = size.max(*maximum),
-                None => maxima.push(size),
+                None => of_format.push(size),
             }
+            *rank += 1;
         }
     }
     maxima

@@ -30,11 +30,14 @@ pub fn plan_groups(tensors: &[Tensor], groups: &[Group], effort: Effort) -> Resu
         return Ok(best);
     }
     let rigid = Rigid { tensors, groups };
-    let orders = [
-        (Strategy::BySize, greedy::size_order(&hulls)),
-        (Strategy::ByBreadth, greedy::breadth_order(&hulls)),
-    ];
-    for (strategy, order) in orders {
+    type Ordered = fn(&[Tensor]) -> Vec<usize>;
+    let orders: [(Strategy, Ordered); 2] =
+        [(Strategy::BySize, greedy::size_order), (Strategy::ByBreadth, greedy::breadth_order)];
+    for (strategy, ordered) in orders {
+        if best.peak_bytes == lower_bound_bytes {
+            break;
+        }
+        let order = ordered(&hulls);
         if let Ok((starts, peak_bytes)) = rigid.place_below(&order, best.peak_bytes) {
             debug_assert!(peak_bytes < best.peak_bytes);
             best = as_plan(strategy, &starts);

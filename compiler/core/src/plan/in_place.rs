@@ -34,7 +34,8 @@ pub(super) fn pairs(program: &Program, lives: &[(usize, usize)]) -> Vec<Pair> {
         let Some((&first, &last)) = pair.steps.first().zip(pair.steps.last()) else { continue };
         let (operand, result) = (pair.operand, pair.result);
         // Nothing else reads the operand once a share of it is overwritten.
-        let others = users[operand as usize].iter().filter(|&&step| step >= first).count() > pair.steps.len();
+        let users = &users[operand as usize];
+        let others = users.len() - users.partition_point(|&step| step < first) > pair.steps.len();
         let meet = lives[operand as usize].1 == last && lives[result as usize].0 == first;
         // A storage may be the result of one pair and the operand of a later one.
         let free = !taken.contains(&(operand, false)) && !taken.contains(&(result, true));

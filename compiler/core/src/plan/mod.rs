@@ -1,6 +1,8 @@
 //! Memory of a program: lives of its storages, order of its steps, pairs that are computed in place, and where everything lies.
 
 mod in_place;
+mod join;
+mod peak;
 mod schedule;
 mod views;
 
@@ -10,7 +12,7 @@ use crate::physical::{Element, Object};
 use crate::profile::MemoryForms;
 use crate::program::{Program, Storage, StorageKind};
 use drift_bundle::manifest::{DeviceElement, MemoryReport, MemoryStrategy, TextureObject};
-use std::collections::BTreeSet;
+use join::Joiner;
 use std::ops::Range;
 
 /// Where every storage of a program lies.
@@ -99,6 +101,9 @@ pub fn plan_memory(mut program: Program, forms: MemoryForms) -> Result<(Program,
     Ok((best, plan))
 }
 
+/// Steps of all programs that are planned to join concatenations one after the other.
+const MOST_PLANNED: usize = 1 << 19;
+
 /// `program` with parts of concatenations in their results, as many as keep what is `planned` within `most` bytes; none if
 /// none do.
 fn with_views(
@@ -107,33 +112,22 @@ fn with_views(
     planned: &dyn Fn(&Program) -> Result<u64, MemoryError>,
 ) -> Result<Option<Program>, MemoryError> {
     let fits = |program: &Program| planned(program).map(|bytes| bytes <= most);
-    let mut all = program.clone();
-    let mut refused: BTreeSet<String> = BTreeSet::new();
-    let next = |program: &Program, refused: &BTreeSet<String>| {
-        views::joins(program).into_iter().find(|join| !refused.contains(&join.key(program)))
-    };
-    while let Some(join) = next(&all, &refused) {
-        refused.insert(join.key(&all));
-        all = views::joined(&all, &join).unwrap_or(all);
-    }
-    if all.steps.len() == program.steps.len() && all == *program {
+    let mut all = Joiner::new(program);
+    if !all.join(&mut |_| Ok(true))? {
         return Ok(None);
     }
+    let all = all.program();
     if fits(&all)? {
         return Ok(Some(all));
     }
-    // One after the other.
-    let mut some = program.clone();
-    refused.clear();
-    while let Some(join) = next(&some, &refused) {
-        refused.insert(join.key(&some));
-        if let Some(joined) = views::joined(&some, &join)
-            && fits(&joined)?
-        {
-            some = joined;
-        }
-    }
-    Ok((some != *program).then_some(some))
+    // One after the other, each with a plan of its own.
+    let mut left = MOST_PLANNED;
+    let mut some = Joiner::new(program);
+    let joined = some.join(&mut |joiner: &Joiner| {
+        left = left.saturating_sub(program.steps.len());
+        Ok(left > 0 && fits(&joiner.program())?)
+    })?;
+    Ok(joined.then(|| some.program()))
 }
 
 /// `program` with steps in place, and its plan.
@@ -148,15 +142,26 @@ fn settled(program: &Program, effort: Effort) -> Result<(Program, MemoryPlan), M
         let plan = place(&merged, effort)?;
         Ok((merged, MemoryPlan { in_place: steps, ..plan }))
     };
+    // What greedy orders give is there already.
+    let again = |pairs: &[in_place::Pair], known| match effort {
+        Effort::Greedy => Ok(known),
+        effort => attempt(pairs, effort),
+    };
+    if pairs.is_empty() {
+        return again(&[], (program.clone(), plain));
+    }
     let all = attempt(&pairs, Effort::Greedy)?;
     let planned = all.1.report.planned_bytes;
     if planned >= plain.report.planned_bytes {
-        return attempt(&[], effort);
+        return again(&[], (program.clone(), plain));
     }
     let scarce = |pair: &&in_place::Pair| pair.steps.iter().any(|&step| plain.live_bytes[step] > planned);
     let needed: Vec<in_place::Pair> = pairs.iter().filter(scarce).cloned().collect();
     let some = attempt(&needed, Effort::Greedy)?;
-    attempt(if some.1.report.planned_bytes <= planned { &needed } else { &pairs }, effort)
+    match some.1.report.planned_bytes <= planned {
+        true => again(&needed, some),
+        false => again(&pairs, all),
+    }
 }
 
 /// Sum of all storages, each byte once.
@@ -172,20 +177,28 @@ struct Part {
     tensor: memory::Tensor,
 }
 
+/// Lives of the storages that lie over a byte.
+#[derive(Default)]
+struct Over {
+    firsts: memory::Bag<usize>,
+    lasts: memory::Bag<usize>,
+}
+
 /// The buffers of a program, cut where storages within them begin and end.
 fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
     let align = memory::BINDING_ALIGN_BYTES;
+    let roots = program.roots();
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); program.storages.len()];
     for (index, storage) in program.storages.iter().enumerate() {
         if matches!(storage.kind, StorageKind::Buffer { .. }) {
-            members[program.root(index as u32).storage as usize].push(index);
+            members[roots[index].storage as usize].push(index);
         }
     }
     let mut parts: Vec<Part> = Vec::new();
     for (root, members) in members.into_iter().enumerate().filter(|(_, members)| !members.is_empty()) {
         let end = program.storages[root].kind.size_bytes();
         let ranges: Vec<(usize, Range<u64>)> =
-            members.into_iter().map(|member| (member, program.range(member as u32))).collect();
+            members.into_iter().map(|member| (member, program.range(member as u32, &roots))).collect();
         let ends = ranges.iter().map(|(_, range)| range.end.next_multiple_of(align).min(end));
         let mut cuts: Vec<u64> =
             ranges.iter().map(|(_, range)| range.start).chain(ends).chain([end]).collect();
@@ -193,11 +206,21 @@ fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
         cuts.dedup();
         let bounds =
             if cuts.len() < 2 { vec![(0, end)] } else { cuts.windows(2).map(|c| (c[0], c[1])).collect() };
+        let mut over = Over::default();
+        let (mut beginning, mut ending) = (ranges.clone(), ranges);
+        beginning.sort_by_key(|(_, range)| std::cmp::Reverse(range.start));
+        ending.sort_by_key(|(_, range)| std::cmp::Reverse(range.end.max(1)));
         for (start, end) in bounds {
-            let over = ranges.iter().filter(|(_, range)| range.start <= start && start < range.end.max(1));
-            let of_part = || over.clone().map(|&(member, _)| lives[member]);
-            let first = of_part().map(|(first, _)| first).min().unwrap_or(0);
-            let last = of_part().map(|(_, last)| last).max().unwrap_or(first).max(first);
+            while let Some((member, _)) = beginning.pop_if(|(_, range)| range.start <= start) {
+                over.firsts.put(lives[member].0);
+                over.lasts.put(lives[member].1);
+            }
+            while let Some((member, _)) = ending.pop_if(|(_, range)| range.end.max(1) <= start) {
+                over.firsts.take(lives[member].0);
+                over.lasts.take(lives[member].1);
+            }
+            let first = over.firsts.least().unwrap_or(0);
+            let last = over.lasts.most().unwrap_or(first).max(first);
             let tensor = memory::Tensor { size_bytes: end - start, first, last, align };
             parts.push(Part { root, offset_bytes: start, tensor });
         }
@@ -223,9 +246,10 @@ fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
     let (textures, texture_of) = textures(program, &lives);
     let objects = memory::shared_objects(&textures)?;
 
+    let roots = program.roots();
     let mut places = vec![Place::Arena(0); program.storages.len()];
     for (index, place) in places.iter_mut().enumerate() {
-        let within = program.root(index as u32);
+        let within = roots[index];
         if let Some(group) = group_of[within.storage as usize] {
             let (first, distance) = groups[group][0];
             *place = Place::Arena(plan.offsets[first] - distance + within.offset_bytes);
@@ -293,9 +317,17 @@ fn live_bytes(program: &Program, parts: &[Part], lives: &[(usize, usize)]) -> Ve
             StorageKind::Texture { .. } => Some((storage.kind.size_bytes(), first, last)),
             StorageKind::Buffer { .. } => None,
         });
-    let mut live = vec![0; program.steps.len() + 1];
+    let mut born = vec![0; program.steps.len() + 1];
+    let mut gone = vec![0; program.steps.len() + 2];
     for (bytes, first, last) in buffers.chain(textures) {
-        live[first..=last].iter_mut().for_each(|sum| *sum += bytes);
+        born[first] += bytes;
+        gone[last + 1] += bytes;
     }
-    live
+    let mut live = 0;
+    let sum = |(born, gone): (u64, u64)| {
+        live += born;
+        live -= gone;
+        live
+    };
+    born.into_iter().zip(gone).map(sum).collect()
 }

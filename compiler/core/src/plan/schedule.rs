@@ -5,6 +5,7 @@
 //! move found and the work is counted, so that the same program gives the same order everywhere.
 
 use super::in_place::{self, Pair};
+use super::peak::{Ordered, Peak};
 use crate::kernel::{Access, Source};
 use crate::program::Program;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,9 @@ const MOST_TOGETHER: usize = 12;
 /// Orders looked at for one program.
 const MOST_ORDERS: usize = 20_000;
 
+/// Steps looked at in these orders, which programs of a few thousand steps do not reach.
+const MOST_STEPS: usize = 1 << 27;
+
 /// `program` with its steps in an order that keeps less alive at once, if one was found.
 pub(super) fn reordered(program: &Program) -> Option<Program> {
     // Tensors without elements need no steps.
@@ -28,9 +32,9 @@ pub(super) fn reordered(program: &Program) -> Option<Program> {
     let flow = Flow::of(program);
     let mut order: Vec<usize> = (0..program.steps.len()).collect();
     let mut best = flow.peak(&order);
-    let mut looked_at = 0;
+    let mut work = Work::default();
     let mut moved = false;
-    while let Some((better, peak)) = flow.improved(&order, &best, &mut looked_at) {
+    while let Some((better, peak)) = flow.improved(&order, &best, &mut work) {
         (order, best) = (better, peak);
         moved = true;
     }
@@ -40,33 +44,21 @@ pub(super) fn reordered(program: &Program) -> Option<Program> {
     })
 }
 
-/// What is alive at the fullest step, how many steps are as full, and the first of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Peak {
-    bytes: u64,
-    count: usize,
-    at: usize,
-}
-
-impl Peak {
-    fn is_below(&self, other: &Self) -> bool {
-        (self.bytes, self.count) < (other.bytes, other.count)
-    }
-}
-
 /// What moves may not change, and what they cost.
-struct Flow {
+pub(super) struct Flow {
     /// Steps that each step has to wait for, and steps that have to wait for it.
     before: Vec<BTreeSet<usize>>,
     behind: Vec<BTreeSet<usize>>,
     /// Storages of each step, each once.
-    touches: Vec<Vec<usize>>,
+    pub(super) touches: Vec<Vec<usize>>,
     /// Bytes of each storage, and whether it is there before the first step or after the last.
-    bytes: Vec<u64>,
-    kept: Vec<(bool, bool)>,
+    pub(super) bytes: Vec<u64>,
+    pub(super) kept: Vec<(bool, bool)>,
     /// What could be computed in place, in the model's order.
     pairs: Vec<Pair>,
-    /// Steps that touch the operand of each.
+    /// Operand and result of the same by step, where each is a pair of one step.
+    pub(super) single_pairs: Option<Vec<Vec<(usize, usize)>>>,
+    /// Steps that touch each storage.
     users: Vec<Vec<usize>>,
 }
 
@@ -74,7 +66,8 @@ impl Flow {
     fn of(program: &Program) -> Self {
         let count = program.steps.len();
         // A view shares its bytes with what it is a view of.
-        let root = |storage: u32| program.root(storage).storage as usize;
+        let roots = program.roots();
+        let root = |storage: u32| roots[storage as usize].storage as usize;
         let (mut before, mut behind) = (vec![BTreeSet::new(); count], vec![BTreeSet::new(); count]);
         let mut touches = vec![Vec::new(); count];
         let mut writer: BTreeMap<usize, usize> = BTreeMap::new();
@@ -114,8 +107,14 @@ impl Flow {
             (0..program.storages.len()).map(|storage| if is_root(storage) { bytes_of(storage) } else { 0 });
         let pairs = in_place::possible(program);
         let users = in_place::users(program);
-        let users = pairs.iter().map(|pair| users[pair.operand as usize].clone()).collect();
-        Self { before, behind, touches, bytes: bytes.collect(), kept, pairs, users }
+        let single_pairs = pairs.iter().all(|pair| pair.steps.len() == 1).then(|| {
+            let mut by_step = vec![Vec::new(); count];
+            for Pair { steps, operand, result } in &pairs {
+                by_step[steps[0]].push((*operand as usize, *result as usize));
+            }
+            by_step
+        });
+        Self { before, behind, touches, bytes: bytes.collect(), kept, pairs, single_pairs, users }
     }
 
     /// How full the fullest step is in an order.
@@ -143,7 +142,7 @@ impl Flow {
             }
         }
         self.share(order, &lives, &mut change);
-        let mut peak = Peak { bytes: 0, count: 0, at: 0 };
+        let mut peak = Peak::NONE;
         let mut live = 0;
         for (at, change) in change[..order.len()].iter().enumerate() {
             live += change;
@@ -162,12 +161,12 @@ impl Flow {
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, &step)| place[step] = at);
         let mut taken = vec![[false; 2]; self.bytes.len()];
-        for (pair, users) in self.pairs.iter().zip(&self.users) {
+        for pair in &self.pairs {
             let (operand, result) = (pair.operand as usize, pair.result as usize);
             let (first, last) = (lives[result].0, lives[operand].1);
             let meets = |at: usize| pair.steps.iter().any(|&step| place[step] == at);
             if !taken[operand][0] && !taken[result][1] && last != usize::MAX && meets(first) && meets(last) {
-                let later = users.iter().filter(|&&step| place[step] >= first).count();
+                let later = self.users[operand].iter().filter(|&&step| place[step] >= first).count();
                 if later == pair.steps.len() {
                     (taken[operand][0], taken[result][1]) = (true, true);
                     let bytes = self.bytes[operand].min(self.bytes[result]) as i64;
@@ -179,10 +178,12 @@ impl Flow {
     }
 
     /// The best order that one move across the peak gives, if it is better.
-    fn improved(&self, order: &[usize], now: &Peak, looked_at: &mut usize) -> Option<(Vec<usize>, Peak)> {
+    fn improved(&self, order: &[usize], now: &Peak, work: &mut Work) -> Option<(Vec<usize>, Peak)> {
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, &step)| place[step] = at);
-        let mut best: Option<(Vec<usize>, Peak)> = None;
+        let mut ordered = Ordered::new(self, order);
+        work.steps += order.len();
+        let mut best: Option<(Moved, Peak)> = None;
         let behind = now.at..(now.at + REACH).min(order.len());
         let earlier = behind.flat_map(|at| {
             let earliest = self.before[order[at]].iter().map(|&step| place[step] + 1).max().unwrap_or(0);
@@ -195,28 +196,37 @@ impl Flow {
             [self.later(order, at, now.at), self.later(order, at, latest.max(now.at))]
         });
         for moved in earlier.chain(later).flatten() {
-            if *looked_at >= MOST_ORDERS {
+            if work.orders >= MOST_ORDERS || work.steps >= MOST_STEPS {
                 break;
             }
-            *looked_at += 1;
-            let peak = self.peak(&moved);
+            work.orders += 1;
+            let peak = match &mut ordered {
+                Some(ordered) => {
+                    work.steps += moved.steps.len();
+                    ordered.moved(moved.range(), &moved.steps)
+                }
+                None => {
+                    work.steps += order.len();
+                    self.peak(&moved.applied(order))
+                }
+            };
             if peak.is_below(best.as_ref().map_or(now, |(_, peak)| peak)) {
                 best = Some((moved, peak));
             }
         }
-        best
+        best.map(|(moved, peak)| (moved.applied(order), peak))
     }
 
     /// The step at `at`, and what it needs, brought before the step at `target`.
-    fn earlier(&self, order: &[usize], at: usize, target: usize) -> Option<Vec<usize>> {
+    fn earlier(&self, order: &[usize], at: usize, target: usize) -> Option<Moved> {
         let group = self.together(order, at, (target..at).rev(), &self.before)?;
-        Some(spliced(order, target..at + 1, |step| group.contains(step)))
+        Some(Moved::new(order, target..at + 1, |step| group.contains(step)))
     }
 
     /// The step at `at`, and what needs it, brought behind the step at `target`.
-    fn later(&self, order: &[usize], at: usize, target: usize) -> Option<Vec<usize>> {
+    fn later(&self, order: &[usize], at: usize, target: usize) -> Option<Moved> {
         let group = self.together(order, at, at + 1..target + 1, &self.behind)?;
-        Some(spliced(order, at..target + 1, |step| !group.contains(step)))
+        Some(Moved::new(order, at..target + 1, |step| !group.contains(step)))
     }
 
     /// The step at `at` and those among `others` that are tied to it, if they are few.
@@ -239,10 +249,36 @@ impl Flow {
     }
 }
 
-/// `order` with those of `range` that are `first` before the others of it.
-fn spliced(order: &[usize], range: Range<usize>, first: impl Fn(&usize) -> bool) -> Vec<usize> {
-    let (one, two): (Vec<usize>, Vec<usize>) = order[range.clone()].iter().partition(|step| first(step));
-    [&order[..range.start], &one, &two, &order[range.end..]].concat()
+/// Neighbouring steps in another order.
+struct Moved {
+    start: usize,
+    steps: Vec<usize>,
+}
+
+impl Moved {
+    /// The steps of `range` with those that are `first` before the others.
+    fn new(order: &[usize], range: Range<usize>, first: impl Fn(&usize) -> bool) -> Self {
+        let (mut steps, two): (Vec<usize>, Vec<usize>) =
+            order[range.clone()].iter().partition(|step| first(step));
+        steps.extend(two);
+        Self { start: range.start, steps }
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.steps.len()
+    }
+
+    /// All of an order.
+    fn applied(&self, order: &[usize]) -> Vec<usize> {
+        [&order[..self.start], &self.steps, &order[self.range().end..]].concat()
+    }
+}
+
+/// Work done for one program.
+#[derive(Default)]
+struct Work {
+    orders: usize,
+    steps: usize,
 }
 
 #[cfg(test)]
@@ -304,6 +340,38 @@ mod tests {
         let (before, after) = (Flow::of(&program), Flow::of(&moved));
         let order: Vec<usize> = (0..5).collect();
         assert!(after.peak(&order).is_below(&before.peak(&order)));
+    }
+
+    /// What a move makes of the peak is what counting from the start gives.
+    #[test]
+    fn a_moved_peak_is_that_of_the_whole_order() {
+        let narrow = "%x: f32[1,4,8,8]\n@u: f32[64,4,1,1] = random(1)\n@v: f32[4,64,1,1] = random(2)\n";
+        let block = |n: usize| {
+            format!(
+                "%a{m} = conv %{n}, @u\n%h{m} = exp %a{m}\n%k{m} = conv %h{m}, @v\n%s{m} = conv %a{m}, @v\n\
+                 %{m} = conv %s{m}, @w epilogue(add %k{m})\n",
+                m = n + 1
+            )
+        };
+        let blocks: String = (1..5).map(block).collect();
+        let text = format!("{narrow}@w: f32[4,4,1,1] = random(3)\n%1 = exp %x\n{blocks}return %5, %k3");
+        let flow = Flow::of(&program(&text));
+        let order: Vec<usize> = (0..flow.touches.len()).collect();
+        let mut ordered = Ordered::new(&flow, &order).expect("pairs of one step");
+        let mut seen = 0;
+        for at in 0..order.len() {
+            for target in 0..order.len() {
+                let moved = match target < at {
+                    true => flow.earlier(&order, at, target),
+                    false => flow.later(&order, at, target),
+                };
+                let Some(moved) = moved else { continue };
+                let peak = ordered.moved(moved.range(), &moved.steps);
+                assert_eq!(peak, flow.peak(&moved.applied(&order)), "{at} to {target}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 100, "{seen}");
     }
 
     #[test]

@@ -4,118 +4,21 @@
 //! its own. That is right where the part's bytes are those of its place in the result: equal layouts, and the joined axis
 //! outermost in memory (slices of channels, or the outermost axis of a dense tensor).
 
-use crate::kernel::{self, Access, KernelCall, Slot, Source};
+use crate::kernel::{self, KernelCall, Slot};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{LANES, Order};
-use crate::program::{Program, ProgramStep, StorageKind, Within};
-use std::collections::BTreeSet;
-
-/// A concatenation, and those of its parts that may lie in its result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Join {
-    /// Index of the step.
-    pub(super) step: usize,
-    /// Index among the parts, storage, and place in the result.
-    parts: Vec<(usize, u32, Within)>,
-}
-
-impl Join {
-    /// What tells the concatenation from others of its program.
-    pub(super) fn key(&self, program: &Program) -> String {
-        let within = self.parts.first().map(|&(index, storage, _)| (index, storage));
-        format!("{} {within:?}", program.steps[self.step].name)
-    }
-}
-
-/// The concatenations of a program some of whose parts may lie in the result.
-pub(super) fn joins(program: &Program) -> Vec<Join> {
-    let mut kept: BTreeSet<u32> =
-        program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
-    let mut joins = Vec::new();
-    for (step, call) in program.steps.iter().map(|step| &step.call).enumerate() {
-        let Some(concat) = Concat::of(call) else { continue };
-        let Source::Activation(result) = concat.dst.source else { continue };
-        let mut parts = Vec::new();
-        for (index, slot) in concat.parts.iter().enumerate() {
-            let Source::Activation(part) = slot.source else { continue };
-            let Some(offset_bytes) = concat.place(index) else { continue };
-            let alone = concat.parts.iter().filter(|other| other.source == slot.source).count() == 1;
-            let whole = program.storages[part as usize].kind
-                == StorageKind::Buffer { size_bytes: slot.layout.size_bytes(&slot.shape) };
-            // One part lies in one result.
-            let free = program.storages[part as usize].within.is_none() && !kept.contains(&part);
-            if alone && whole && free && part != result && made_before(program, part, step) {
-                kept.insert(part);
-                parts.push((index, part, Within { storage: result, offset_bytes }));
-            }
-        }
-        if !parts.is_empty() {
-            joins.push(Join { step, parts });
-        }
-    }
-    joins
-}
-
-/// Whether a storage is written by steps before `step` only, and by one at least.
-fn made_before(program: &Program, storage: u32, step: usize) -> bool {
-    let writes = |step: &ProgramStep| {
-        let of = |slot: &Slot| slot.access == Access::Write && slot.source == Source::Activation(storage);
-        step.call.slots.iter().any(of)
-    };
-    program.steps[..step].iter().any(writes) && !program.steps[step..].iter().any(writes)
-}
-
-/// `program` with the parts of a concatenation in its result, and what remains of the step; none where some step would then bind
-/// the same bytes twice, or where the step would fall apart.
-pub(super) fn joined(program: &Program, join: &Join) -> Option<Program> {
-    let mut joined = program.clone();
-    for &(_, part, within) in &join.parts {
-        joined.storages[part as usize].within = Some(within);
-    }
-    let step = &mut joined.steps[join.step];
-    let concat = Concat::of(&step.call)?;
-    let placed: Vec<usize> = join.parts.iter().map(|&(index, ..)| index).collect();
-    let rest: Vec<usize> = (0..concat.parts.len()).filter(|index| !placed.contains(index)).collect();
-    match (rest.first(), rest.last()) {
-        (Some(&first), Some(&last)) if last - first + 1 == rest.len() => {
-            let moved = rest.iter().map(|&index| concat.parts[index].extents().elements()).sum::<u64>();
-            let bytes = moved * concat.dst.layout.element.size_bytes();
-            let call = concat.only(first..last + 1);
-            (step.call, step.bytes_read, step.bytes_written) = (call, bytes, bytes);
-            step.why = format!("{}; {} of its parts lie in the result", step.why, placed.len());
-        }
-        (Some(_), Some(_)) => return None,
-        _ => {
-            let removed = joined.steps.remove(join.step);
-            // The step that makes the last part now stands for the node as well.
-            let makes = |step: &ProgramStep| {
-                let writes = |slot: &Slot| match slot.source {
-                    Source::Activation(storage) if slot.access == Access::Write => {
-                        join.parts.iter().any(|&(_, part, _)| part == storage)
-                    }
-                    Source::Activation(_) | Source::Constant(_) => false,
-                };
-                step.call.slots.iter().any(writes)
-            };
-            let maker = joined.steps[..join.step].iter_mut().rfind(|step| makes(step))?;
-            maker.origins.extend(removed.origins);
-            maker.why = format!("{}; writes into the result of {}", maker.why, removed.name);
-        }
-    }
-    joined.bound_twice().is_empty().then_some(joined)
-}
 
 /// A call that concatenates.
-struct Concat<'a> {
+pub(super) struct Concat<'a> {
     call: &'a KernelCall,
     join: &'a kernel::Join,
-    dst: &'a Slot,
-    parts: &'a [Slot],
+    pub(super) dst: &'a Slot,
+    pub(super) parts: &'a [Slot],
 }
 
 impl<'a> Concat<'a> {
     /// A call that moves whole slices, or elements of another axis.
-    fn of(call: &'a KernelCall) -> Option<Self> {
+    pub(super) fn of(call: &'a KernelCall) -> Option<Self> {
         let join = call.join.as_ref().filter(|join| join.whole_slices)?;
         let (dst, slots) = call.slots.split_last()?;
         Some(Self { call, join, dst, parts: slots.get(..join.starts.len())? })
@@ -127,7 +30,7 @@ impl<'a> Concat<'a> {
     }
 
     /// Where a part's bytes begin in the result, if they lie there as they do in the part.
-    fn place(&self, part: usize) -> Option<u64> {
+    pub(super) fn place(&self, part: usize) -> Option<u64> {
         let (slot, start) = (&self.parts[part], self.join.starts[part]);
         let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
             == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
@@ -156,7 +59,7 @@ impl<'a> Concat<'a> {
     }
 
     /// The call for some neighbouring parts.
-    fn only(&self, parts: std::ops::Range<usize>) -> KernelCall {
+    pub(super) fn only(&self, parts: std::ops::Range<usize>) -> KernelCall {
         let unit = if self.join.along == 3 { LANES } else { 1 };
         let last = parts.end - 1;
         let first = self.join.starts[parts.start] / unit;

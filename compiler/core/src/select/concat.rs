@@ -55,7 +55,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: Concat) -> Resu
 /// dense tensors, everything inside of the joined axis is one run of channels, which leaves whole rows to copy.
 fn axes(context: &Context<'_>, y: ValueId, parts: &[ValueId], axis: usize) -> AxisMap {
     let sliced = std::iter::once(&y).chain(parts).find_map(|value| {
-        let layout = &context.placements.get(value)?.layout;
+        let layout = &context.placement(*value)?.layout;
         (layout.order != Order::RowMajor).then(|| layout.axes.clone())
     });
     let rank = context.shape(y).len();

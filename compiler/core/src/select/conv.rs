@@ -82,12 +82,12 @@ fn image_slots(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<
     let rank = context.shape(y).len();
     let axes = if rank == 3 { AxisMap::signal() } else { AxisMap::channels_first(rank) };
     let buffer = |value| {
-        let placed: Option<&crate::program::Placement> = context.placements.get(&value);
+        let placed: Option<&crate::program::Placement> = context.placement(value);
         placed.is_some_and(|p| !p.layout.object.is_texture())
     };
     let plain = node.epilogue.operands.iter().all(|&operand| {
         let shape = context.shape(operand);
-        let texture = context.placements.get(&operand).is_some_and(|p| p.layout.object.is_texture());
+        let texture = context.placement(operand).is_some_and(|p| p.layout.object.is_texture());
         !texture && (shape == context.shape(y) || shape.iter().product::<u64>() == 1)
     });
     let merge = rank == 4 && sizes.is_pointwise() && buffer(x) && buffer(y) && plain;

@@ -1,6 +1,6 @@
 //! Ops that move data.
 
-use super::context::{Move, copy_constants};
+use super::copies::{Move, copy_constants};
 use super::strided::{self, Walk};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
@@ -20,7 +20,7 @@ pub(super) fn select_shape_of(
         .map_err(|error| Declined::Unsupported(error.to_string()))?;
     let y = node.outputs[0];
     let dst = context.slot("dst", Access::Write, y, &AxisMap::channels_last(1))?;
-    let src = context.derived_slot("src", y, "sizes", &tensor);
+    let src = context.derived_slot("src", y, "sizes", &tensor)?;
     let call = context.identity_copy(src, dst);
     Ok(Chosen { call, why: "sizes are known".to_owned(), declined: Vec::new(), flops: 0 })
 }
@@ -59,7 +59,7 @@ pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Cho
 /// Axes that address `value` one logical axis at a time: as stored, or any for a dense tensor.
 fn single_axes(context: &Context<'_>, value: ValueId) -> Result<AxisMap, Declined> {
     let rank = context.shape(value).len();
-    let placement = context.placements.get(&value);
+    let placement = context.placement(value);
     match placement {
         Some(placement) if placement.layout.order != Order::RowMajor => Ok(placement.layout.axes.clone()),
         _ if rank <= 4 => Ok(AxisMap::channels_last(rank)),

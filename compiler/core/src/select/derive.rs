@@ -5,7 +5,7 @@ use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::Layout;
 use crate::program::{Content, PackedConstant, PackedKey};
-use drift_ir::{Node, ValueId};
+use drift_ir::ValueId;
 
 /// A constant to be made at load.
 pub(super) struct Derivation<'a> {
@@ -28,12 +28,11 @@ pub(super) struct Piece {
 }
 
 impl Context<'_> {
-    /// A slot for a derived constant, made for `node` by the launches that `make` returns for its pieces, or for an earlier
+    /// A slot for a derived constant, made by the launches that `make` returns for its pieces, or for an earlier
     /// node in the same way.
     pub(super) fn derive(
         &mut self,
         name: &str,
-        node: &Node,
         derivation: Derivation<'_>,
         mut make: impl FnMut(&mut Self, Piece) -> Result<Chosen, Declined>,
     ) -> Result<Slot, Declined> {
@@ -43,18 +42,17 @@ impl Context<'_> {
             Some(tensor) => self.key(Some(value), tensor, packing),
             None => PackedKey { value: Some(value), packing, content: None },
         };
-        let index = match self.packed.get(&key) {
-            Some(&known) => known,
+        let index = match self.packed_before(&key) {
+            Some(known) => known,
             None => {
-                let index = self.program.constants.len() as u32;
                 let name = format!("{}:{}", self.graph.value(value).name, key.packing);
                 let content = Content::Derived { size_bytes: layout.size_bytes(shape) };
-                self.program.constants.push(PackedConstant { name, key: key.clone(), content });
+                let index = self.add_constant(PackedConstant { name, key: key.clone(), content });
                 for piece in self.pieces(index, shape, &layout) {
                     let chosen = make(self, piece)?;
-                    self.push_init(node, chosen);
+                    self.made.init.push(chosen);
                 }
-                self.packed.insert(key, index);
+                self.made.packed.insert(key, index);
                 index
             }
         };
@@ -81,7 +79,7 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Samples;
+    use super::super::{Samples, Selected};
     use super::*;
     use crate::physical::Element;
     use crate::profile::{self, Profile};
@@ -91,7 +89,8 @@ mod tests {
         let graph = drift_ir::text::parse("%x: f32[1]\n%1 = exp %x\nreturn %1").expect("a graph");
         let profile = Profile { binding_bytes, ..profile::GENERIC };
         let samples = Samples::default();
-        let context = Context::new(&graph, &profile, None, &samples);
+        let selected = Selected::new(&graph, &profile, None, &samples);
+        let context = Context::new(&selected);
         let pieces = context.pieces(0, shape, &Layout::row_major(element, shape.len()));
         pieces
             .iter()

@@ -70,7 +70,7 @@ fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined>
         return Ok(dst);
     }
     let mut sliced = node.operands().filter_map(|operand| {
-        let layout = &context.placements.get(&operand)?.layout;
+        let layout = &context.placement(operand)?.layout;
         (layout.order != Order::RowMajor).then_some((operand, layout))
     });
     match sliced.next() {

@@ -1,7 +1,7 @@
 //! Nodes with an operand that has no elements: such an operand is as good as a constant, so what they compute is known, or
 //! it is another operand as it is.
 
-use super::context::{Move, copy_constants};
+use super::copies::{Move, copy_constants};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Slot};
 use crate::layout::device_element;
@@ -82,5 +82,5 @@ fn constant(context: &mut Context<'_>, owner: ValueId, tensor: &Tensor) -> Resul
     let element = device_element(tensor.element(), context.precision)
         .ok_or(Declined::Element { needed: "a device's", found: tensor.element().name() })?;
     let layout = Layout::row_major(element, tensor.rank());
-    Ok(context.constant("src", (Some(owner), tensor), Packing::plain(tensor.shape()), layout))
+    context.constant("src", (Some(owner), tensor), Packing::plain(tensor.shape()), layout)
 }

@@ -36,7 +36,7 @@ fn parameter(
     if let Some(&value) = node.inputs.get(operand) {
         return context.slot(name, Access::Read, value, &AxisMap::channels_last(1));
     }
-    Ok(context.filled(name, default, channels))
+    context.filled(name, default, channels)
 }
 
 /// What a workgroup normalises on its own.

@@ -98,7 +98,7 @@ pub(super) fn select_scatter_nd(
     if let Some(writers) = writers(context, indices, indexed, op.update) {
         let writers =
             Tensor::from_i64([rows], &writers).map_err(|error| Declined::Unsupported(error.to_string()))?;
-        let writer = context.derived_slot("writer", node.outputs[0], "writer of each row", &writers);
+        let writer = context.derived_slot("writer", node.outputs[0], "writer of each row", &writers)?;
         let why = "the indices are known, so each row knows its update";
         return Ok(vec![chosen(context, "scatter_known", constants, vec![src, writer, updates], dst, why)]);
     }

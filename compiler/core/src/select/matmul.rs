@@ -57,7 +57,7 @@ fn merges_batches(context: &Context<'_>, node: &Node) -> bool {
     let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let shape = context.shape(y);
     let rank = shape.len();
-    let dense = |value| context.placements.get(&value).is_some_and(|p| p.layout.order == Order::RowMajor);
+    let dense = |value| context.placement(value).is_some_and(|p| p.layout.order == Order::RowMajor);
     let one_matrix = context.shape(b).iter().rev().skip(2).all(|&size| size == 1);
     let by_rows = node.epilogue.operands.iter().all(|&operand| {
         let own = context.shape(operand);

@@ -116,7 +116,7 @@ fn pad(context: &mut Context<'_>, node: &Node, op: &Pad, src: Slot, dst: Slot) -
 /// As the result or the operand is stored. Between dense tensors an axis that is not padded carries the channels.
 fn axes(context: &Context<'_>, node: &Node, op: &Pad) -> AxisMap {
     for value in [node.outputs[0], node.inputs[0]] {
-        if let Some(placement) = context.placements.get(&value)
+        if let Some(placement) = context.placement(value)
             && placement.layout.order != Order::RowMajor
         {
             return placement.layout.axes.clone();

@@ -30,7 +30,7 @@ pub(super) fn coordinates(
     let shape = context.shape(x);
     // Tensors that are not dense have an axis for each coordinate, and a dense one can be read under any.
     let stored = |value: ValueId| {
-        let layout = &context.placements.get(&value)?.layout;
+        let layout = &context.placement(value)?.layout;
         (layout.order != Order::RowMajor).then(|| layout.axes.clone())
     };
     let of_result = || if keep_dims { stored(y) } else { None };

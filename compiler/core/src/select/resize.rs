@@ -172,5 +172,5 @@ fn table(context: &mut Context<'_>, node: &Node, name: &str, taps: &[Taps]) -> R
     }
     let tensor = Tensor::from_f32([taps.len() as u64, width], &values)
         .map_err(|error| Declined::Unsupported(error.to_string()))?;
-    Ok(context.table(name, node.outputs[0], &tensor))
+    context.table(name, node.outputs[0], &tensor)
 }

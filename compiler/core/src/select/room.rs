@@ -22,12 +22,23 @@ pub(super) struct Room {
     pub(super) peak: u64,
 }
 
+/// Bytes that live while each node runs.
+pub(super) struct Lives {
+    at: BTreeMap<NodeId, u64>,
+    /// The most of them.
+    peak: u64,
+}
+
 /// The room of the node that makes `result`, estimated from the graph's values, each in a storage of its own.
 pub(super) fn of(context: &Context<'_>, result: ValueId) -> Room {
-    let lives = context.lives.get_or_init(|| lives(context));
-    let peak = lives.values().copied().max().unwrap_or(0);
+    let Lives { at, peak } = context.lives.get_or_init(|| {
+        let at = lives(context);
+        let peak = at.values().copied().max().unwrap_or(0);
+        Lives { at, peak }
+    });
+    let peak = *peak;
     let node = match context.graph.value(result).def {
-        ValueDef::Node { node, .. } => lives.get(&node).copied().unwrap_or(peak),
+        ValueDef::Node { node, .. } => at.get(&node).copied().unwrap_or(peak),
         ValueDef::Input(_) | ValueDef::Constant(_) => peak,
     };
     let below_peak = peak - node;

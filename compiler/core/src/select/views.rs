@@ -1,10 +1,11 @@
 //! Values that lie where another one does: reshapes, slices and permutations that move nothing, and how kernels read them.
 
-use super::{Builder, Context, Declined, SelectError, storage_kind, strided};
+use super::driver::Driver;
+use super::{Context, Declined, SelectError, strided};
 use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{AxisMap, LANES, Layout, Object, Order, Place, View, Window};
-use crate::program::{Placement, Storage, Within};
+use crate::program::{Placement, Storage, StorageKind, Within};
 use drift_ir::op::Slice;
 use drift_ir::op::data::SliceAxis;
 use drift_ir::{NodeId, Op, ValueId};
@@ -17,14 +18,14 @@ fn is_plain(layout: &Layout) -> bool {
     layout.object == Object::Buffer && layout.order == Order::RowMajor
 }
 
-impl Builder<'_> {
+impl Driver<'_> {
     /// Makes a reshape of a dense value a view of its storage; false if it has to move elements.
     pub(super) fn view(&mut self, node: NodeId) -> Result<bool, SelectError> {
-        let node = self.context.graph.node(node);
+        let node = self.selected.graph.node(node);
         let (source, target) = (node.inputs[0], node.outputs[0]);
-        let is_output = self.context.graph.outputs().contains(&target);
-        let Some(mut placement) = self.context.placements.get(&source).cloned() else { return Ok(false) };
-        let from_input = self.context.graph.inputs().contains(&source);
+        let is_output = self.selected.graph.is_output(target);
+        let Some(mut placement) = self.selected.places.get(&source).cloned() else { return Ok(false) };
+        let from_input = self.selected.graph.is_input(source);
         let target_layout = &self.layouts[&target];
         if !is_plain(&placement.layout)
             || !is_plain(target_layout)
@@ -35,28 +36,26 @@ impl Builder<'_> {
             return Ok(false);
         }
         if let Some(view) = placement.place.view() {
-            let (shape, wanted) = (self.context.shape(source), self.context.shape(target));
+            let (shape, wanted) = (self.selected.shape(source), self.selected.shape(target));
             placement = match view.reshaped(&shape, &wanted) {
                 Some(view) => Placement { place: Place::View(view), ..placement },
                 None => self.convert(source)?,
             };
         }
-        self.context
-            .placements
-            .insert(target, Placement { layout: self.layouts[&target].clone(), ..placement });
+        self.selected.places.insert(target, Placement { layout: self.layouts[&target].clone(), ..placement });
         Ok(true)
     }
 
     /// Leaves a slice, or a transpose of a dense value, where that lies, for readers to find it there; false if it has to move
     /// elements. Readers that need it dense get a copy, as they would have.
     pub(super) fn lies_in_source(&mut self, id: NodeId, op: &Op) -> bool {
-        let graph = self.context.graph;
+        let graph = self.selected.graph;
         let node = graph.node(id);
         let (source, target) = (node.inputs[0], node.outputs[0]);
-        let Some(from) = self.context.placements.get(&source) else { return false };
-        let (shape, result) = (self.context.shape(source), self.context.shape(target));
+        let Some(from) = self.selected.places.get(&source) else { return false };
+        let (shape, result) = (self.selected.shape(source), self.selected.shape(target));
         let layout = &self.layouts[&target];
-        let allowed = self.context.profile.memory.views && !graph.outputs().contains(&target);
+        let allowed = self.selected.profile.memory.views && !graph.is_output(target);
         if !allowed
             || layout.element != from.layout.element
             || !node.epilogue.steps.is_empty()
@@ -79,7 +78,7 @@ impl Builder<'_> {
             }
             let (storage, layout) = (from.storage, layout.clone());
             let placement = Placement { storage, layout, place: Place::Window(window) };
-            self.context.placements.insert(target, placement);
+            self.selected.places.insert(target, placement);
             return true;
         }
         if !is_plain(&from.layout) || !is_plain(layout) {
@@ -95,24 +94,24 @@ impl Builder<'_> {
         };
         // Its readers are to find vectors there, not to look for elements one by one; and a small part is not worth keeping all
         // of the source.
-        let source_bytes = self.context.program.storages[from.storage as usize].kind.size_bytes();
+        let source_bytes = self.selected.program.storages[from.storage as usize].kind.size_bytes();
         let part_bytes = layout.size_bytes(&result);
         if !view.is_aligned(&result) || part_bytes * MOST_OF_A_PART < source_bytes {
             return false;
         }
         let placement = Placement { storage: from.storage, layout: layout.clone(), place: Place::View(view) };
-        self.context.placements.insert(target, placement);
+        self.selected.places.insert(target, placement);
         true
     }
 
     /// Makes a slice a range of its source's bytes; false if it has to move elements.
     pub(super) fn slice(&mut self, id: NodeId, op: &Slice) -> bool {
-        let graph = self.context.graph;
+        let graph = self.selected.graph;
         let node = graph.node(id);
         let (source, target) = (node.inputs[0], node.outputs[0]);
-        let Some(from) = self.context.placements.get(&source) else { return false };
-        let (shape, result) = (self.context.shape(source), self.context.shape(target));
-        let is_port = graph.outputs().contains(&target) && graph.inputs().contains(&source);
+        let Some(from) = self.selected.places.get(&source) else { return false };
+        let (shape, result) = (self.selected.shape(source), self.selected.shape(target));
+        let is_port = graph.is_output(target) && graph.is_input(source);
         let layout = &self.layouts[&target];
         let same = from.place == Place::Whole
             && layout.order == from.layout.order
@@ -120,7 +119,7 @@ impl Builder<'_> {
             && layout.axes == from.layout.axes
             && !layout.object.is_texture()
             && !from.layout.object.is_texture();
-        let allowed = self.context.profile.memory.views && !self.moved.contains(&target);
+        let allowed = self.selected.profile.memory.views && !self.moved.contains(&target);
         if !same || is_port || !node.epilogue.steps.is_empty() || !allowed {
             return false;
         }
@@ -139,12 +138,11 @@ impl Builder<'_> {
             return false;
         }
         let within = Within { storage: from.storage, offset_bytes };
-        let storage = self.context.program.storages.len() as u32;
         let name = graph.value(target).name.clone();
-        let kind = storage_kind(layout, &result);
-        self.context.program.storages.push(Storage { name, kind, within: Some(within) });
-        self.context
-            .placements
+        let kind = StorageKind::of(layout, &result);
+        let storage = self.selected.add_storage(Storage { name, kind, within: Some(within) });
+        self.selected
+            .places
             .insert(target, Placement { storage, layout: layout.clone(), place: Place::Whole });
         self.slices.insert(storage, target);
         true
@@ -168,7 +166,7 @@ impl Context<'_> {
         let axes = dst.layout.axes.clone();
         let slot = match self.view(value).cloned() {
             Some(view) => {
-                let Placement { storage, layout, .. } = self.placements[&value].clone();
+                let Placement { storage, layout, .. } = self.placed(value)?.clone();
                 let source = Source::Activation(storage);
                 let strides = [vec![0; lead], view.strides].concat();
                 let slot = Slot::new(name, Access::Read, source, aligned, Layout { axes, ..layout });
@@ -183,7 +181,7 @@ impl Context<'_> {
 
     /// Where a value lies in a larger one.
     pub(super) fn view(&self, value: ValueId) -> Option<&View> {
-        self.placements.get(&value)?.place.view()
+        self.placement(value)?.place.view()
     }
 
     /// Whether the axes of `value` that share a coordinate under `axes` walk on as one.
@@ -195,18 +193,28 @@ impl Context<'_> {
     pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, View), Declined> {
         let shape = self.shape(value);
         let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
-        match self.placements.get(&value).cloned() {
-            Some(Placement { storage, layout, place: Place::View(view) }) => {
-                let layout = Layout { axes, ..layout };
-                let elements = view.end(&shape).next_multiple_of(LANES);
-                let source = Source::Activation(storage);
-                Ok((Slot::new(name, Access::Read, source, vec![elements], layout), view))
-            }
-            _ => {
+        match self.placement(value).and_then(|placement| Some((placement, placement.place.view()?.clone()))) {
+            Some((placement, view)) => Ok(self.run_of_view(name, &shape, placement, view)),
+            None => {
                 let elements = shape.iter().product();
                 let slot = self.dense(name, Access::Read, value, vec![elements], axes)?;
                 Ok((slot, View::whole(&shape)))
             }
         }
+    }
+
+    /// The same of a value of `shape` that lies in a larger one.
+    pub(super) fn run_of_view(
+        &self,
+        name: &str,
+        shape: &[u64],
+        placement: &Placement,
+        view: View,
+    ) -> (Slot, View) {
+        let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
+        let layout = Layout { axes, ..placement.layout.clone() };
+        let elements = view.end(shape).next_multiple_of(LANES);
+        let source = Source::Activation(placement.storage);
+        (Slot::new(name, Access::Read, source, vec![elements], layout), view)
     }
 }

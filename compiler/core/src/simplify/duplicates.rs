@@ -5,6 +5,7 @@ use super::rule::{Apply, Rule};
 use bytes::Bytes;
 use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, ValueId};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// `f(x), f(x)   =>   f(x)` for both users
 pub(super) const COMMON_SUBEXPRESSION: Rule = Rule {
@@ -31,15 +32,25 @@ pub(super) const DEAD_CODE: Rule = Rule {
 const SAMPLE_BYTES: usize = 256;
 
 fn common_subexpression(graph: &mut Graph) -> Vec<String> {
-    let mut seen: HashMap<(&'static str, Vec<ValueId>), Vec<NodeId>> = HashMap::new();
+    let mut seen: HashMap<(&'static str, Vec<ValueId>), Alike> = HashMap::new();
     let mut merged = Vec::new();
     // Users of a merged node come later in this order and see the merge.
     for node in graph.nodes().collect::<Vec<_>>() {
         let subject = graph.node(node);
-        let alike = seen.entry((subject.op.name(), subject.inputs.clone())).or_default();
+        let alike = match seen.entry((subject.op.name(), subject.inputs.clone())) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(Alike { first: node, printed: HashMap::new() });
+                continue;
+            }
+        };
+        if alike.printed.is_empty() {
+            alike.printed.insert(print(graph.node(alike.first)), vec![alike.first]);
+        }
+        let alike = alike.printed.entry(print(subject)).or_default();
         let equal = alike.iter().copied().find(|&other| {
             let other = graph.node(other);
-            other.op == subject.op && other.epilogue == subject.epilogue && same_zeros(other, subject)
+            other.op == subject.op && other.epilogue == subject.epilogue
         });
         let Some(other) = equal else {
             alike.push(node);
@@ -53,10 +64,15 @@ fn common_subexpression(graph: &mut Graph) -> Vec<String> {
     merged
 }
 
-/// Whether equal attributes have zeros of the same sign, which the printed form tells apart.
-fn same_zeros(a: &Node, b: &Node) -> bool {
-    let print = |node: &Node| format!("{:?} {:?}", node.op, node.epilogue.steps);
-    print(a) == print(b)
+/// Nodes of one op on the same operands: the first, and where there are several all of them as they are printed.
+struct Alike {
+    first: NodeId,
+    printed: HashMap<String, Vec<NodeId>>,
+}
+
+/// What a node does with its operands. The printed form tells zeros of either sign apart, which are equal as numbers.
+fn print(node: &Node) -> String {
+    format!("{:?} {:?}", node.op, node.epilogue.steps)
 }
 
 fn equal_constants(graph: &mut Graph) -> Vec<String> {

@@ -117,6 +117,14 @@ pub enum Declined {
         /// The type.
         element: &'static str,
     },
+    /// More steps than an epilogue takes.
+    #[error("{steps} steps, at most {limit} make one epilogue")]
+    TooManySteps {
+        /// Steps after the rewrite.
+        steps: usize,
+        /// Most that are allowed.
+        limit: usize,
+    },
     /// More operands than a dispatch can bind.
     #[error("{operands} extra operands, at most {limit} fit into a dispatch")]
     TooManyOperands {

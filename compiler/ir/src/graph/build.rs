@@ -199,6 +199,7 @@ impl Graph {
             return Err(EditError::StateOutput { output });
         }
         self.outputs = outputs.to_vec();
+        self.given_out = outputs.iter().copied().collect();
         Ok(())
     }
 

@@ -115,10 +115,12 @@ impl Graph {
 
     /// Appends the origins of `from` to those of `into`, for a node that takes over another's work.
     pub fn merge_origins(&mut self, into: NodeId, from: NodeId) {
-        let added = self.node(from).origins.clone();
-        let mut origins = self.node(into).origins.clone();
-        origins.extend(added.into_iter().filter(|origin| !self.node(into).origins.contains(origin)));
-        self.set_origins(into, origins);
+        let known = &self.node(into).origins;
+        let new = |origin: &&String| !known.contains(*origin);
+        let added: Vec<String> = self.node(from).origins.iter().filter(new).cloned().collect();
+        if let Some(Some(node)) = self.nodes.get_mut(into.0 as usize) {
+            node.origins.extend(added);
+        }
     }
 
     /// Makes every reader of `old` read `new`, graph outputs included. An output keeps its name: `new` takes it over
@@ -148,9 +150,11 @@ impl Graph {
             (id, node)
         });
         self.replace_nodes(edits.collect())?;
-        let keeps_name = self.is_output(new) || self.inputs.contains(&new);
+        let keeps_name = self.is_output(new) || self.is_input(new);
         if self.is_output(old) && !keeps_name {
             self.outputs.iter_mut().for_each(replace);
+            self.given_out.remove(&old);
+            self.given_out.insert(new);
             self.states.iter_mut().for_each(|state| replace(&mut state.output));
             self.swap_names(old, new);
         }
@@ -203,6 +207,7 @@ impl Graph {
             }
         }
         for (id, node) in edits {
+            self.forget_depth(id);
             self.unlist_reader(id);
             for value in node.operands() {
                 self.readers[value.0 as usize].insert(id);
@@ -388,6 +393,8 @@ impl Graph {
             }
         }
         self.inputs.iter_mut().chain(&mut self.outputs).for_each(renumber);
+        self.given_out = self.outputs.iter().copied().collect();
+        self.depths.clear();
         for state in &mut self.states {
             renumber(&mut state.input);
             renumber(&mut state.output);

@@ -1,6 +1,6 @@
 //! Who reads which value.
 
-use super::{Graph, NodeId, ValueId};
+use super::{Graph, NodeId, ValueDef, ValueId};
 
 /// How a node reads a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,8 +82,13 @@ impl Graph {
         !self.readers[value.0 as usize].is_empty()
     }
 
+    /// Whether the value is a graph input.
+    pub fn is_input(&self, value: ValueId) -> bool {
+        self.get_value(value).is_some_and(|value| matches!(value.def, ValueDef::Input(_)))
+    }
+
     /// Whether the value is a graph output.
     pub fn is_output(&self, value: ValueId) -> bool {
-        self.outputs().contains(&value)
+        self.given_out.contains(&value)
     }
 }

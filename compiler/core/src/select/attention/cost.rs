@@ -4,8 +4,8 @@
 use crate::module::LOOP_ROUNDS;
 use crate::physical::{Element, LANES};
 use crate::profile::Profile;
-use crate::select::context::STORAGE_BUFFERS;
 use crate::select::matmul::FEW_ROWS;
+use crate::select::propose::STORAGE_BUFFERS;
 use drift_ir::Node;
 use drift_ir::op::Attention;
 use drift_ir::op::attention::{Band, HEADS_FIRST, HeadSizes};

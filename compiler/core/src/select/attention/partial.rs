@@ -38,7 +38,7 @@ pub(super) fn select(
     let (epilogue, operands) = context.epilogue(node, &dst)?;
     if !op.band.is_open() {
         let sizes = [work.queries, work.keys];
-        hide_beyond(context, node, &op.band, (sizes, q.layout.element), (&mut program, &mut score_slots));
+        hide_beyond(context, node, &op.band, (sizes, q.layout.element), (&mut program, &mut score_slots))?;
     }
     let (split, cut) = split::choose(context.profile, work, room::of(context, node.outputs[0]))?;
     let mut blocks = Blocks::new(split, work);
@@ -65,7 +65,7 @@ pub(super) fn select(
     };
     let score_slots = parts(score_slots, &node.inputs[3..])?;
     let operands = parts(operands, &node.epilogue.operands)?;
-    let starts = blocks.slots(context, node);
+    let starts = blocks.slots(context, node)?;
     let start: Vec<Slot> = starts.first().filter(|_| !blocks.is_one()).cloned().into_iter().collect();
 
     let [batch, heads, queries] = split.sizes;
@@ -170,17 +170,18 @@ fn hide_beyond(
     band: &Band,
     ([queries, keys], element): ([u64; 2], Element),
     (program, slots): (&mut ScalarProgram, &mut Vec<Slot>),
-) {
+) -> Result<(), Declined> {
     let Ok([key_places, query_places]) = Band::operands(queries, keys) else {
         unreachable!("a model's sizes are less than 2^31")
     };
-    let mut slot = |what: &'static str, tensor: &Tensor| {
-        let mut slot = context.derived_slot(what, node.outputs[0], what, tensor);
+    let mut slot = |what: &'static str, tensor: &Tensor| -> Result<Slot, Declined> {
+        let mut slot = context.derived_slot(what, node.outputs[0], what, tensor)?;
         slot.layout.axes = AxisMap::channels_last(2);
         let splat = slot.extents().channels == 1 && keys > 1;
-        Slot { address: slot.address.clone().splat(splat), ..slot }
+        slot.address = slot.address.splat(splat);
+        Ok(slot)
     };
-    let (key, query) = (slot("place_of_key", &key_places), slot("place_of_query", &query_places));
+    let (key, query) = (slot("place_of_key", &key_places)?, slot("place_of_query", &query_places)?);
     let first = program.operands.len() as u32;
     let operands = [&key, &query].map(|slot| Operand { slot: slot.name.clone(), kind: Kind::Int });
     let (lowest, least_seen) = match element {
@@ -201,6 +202,7 @@ fn hide_beyond(
     let steps = band.steps(given, [first, first + 1], StepArg::Const(lowest));
     *program = ScalarProgram::new(Kind::Float, steps, [&program.operands[..], &operands[..]].concat());
     slots.extend([key, query]);
+    Ok(())
 }
 
 /// Puts slots before the last one, which is the result.

@@ -252,7 +252,7 @@ impl Blocks {
     }
 
     /// The slot that says where each block begins.
-    pub(super) fn slots(&self, context: &mut Context<'_>, node: &Node) -> Vec<Slot> {
+    pub(super) fn slots(&self, context: &mut Context<'_>, node: &Node) -> Result<Vec<Slot>, Declined> {
         let of_block = |start: &[u64; 3]| -> Vec<i64> {
             self.lanes.iter().map(|(distances, group)| place(start, distances, *group) as i64).collect()
         };
@@ -280,7 +280,7 @@ fn convert(context: &Context<'_>, slot: &Slot) -> Declined {
         let is_shown = |placement: &Placement| {
             placement.storage == storage && placement.place.window() == slot.address.window()
         };
-        context.placements.iter().find(|(_, placement)| is_shown(placement)).map(|(&value, _)| value)
+        context.operands.iter().copied().find(|&value| context.placement(value).is_some_and(is_shown))
     };
     match slot.source {
         Source::Activation(storage) if slot.layout.order != Order::RowMajor => match shows(storage) {

@@ -219,8 +219,8 @@ impl Layer<'_> {
 
         let patches = planes(context, node, "patches", stored, [1, form.planes(), m, k]);
         let sums = planes(context, node, "sums", Element::F32, [1, form.planes(), m, n]);
-        let starts: Vec<Slot> =
-            (0..plan.blocks).map(|block| context.filled("block", (block * plan.rows) as f32, 1)).collect();
+        let start = |block| context.filled("block", (block * plan.rows) as f32, 1);
+        let starts: Vec<Slot> = (0..plan.blocks).map(start).collect::<Result<_, _>>()?;
         let mut constants = vec![
             ("TILE", Constant::U32(form.tile())),
             ("TILES_X", Constant::U32(plan.tiles[0])),
@@ -273,7 +273,7 @@ fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, form: Form
     let what = format!("winograd {}", form.name());
     let layout = Layout::row_major(context.element(value)?, 3);
     let derivation = Derivation { value, what: &what, shape: &[form.planes(), k, n], layout };
-    context.derive("b", node, derivation, |_, Piece { first, dst }| {
+    context.derive("b", derivation, |_, Piece { first, dst }| {
         let constants = vec![("TILE", Constant::U32(form.tile())), ("FIRST_PLANE", Constant::U32(first))];
         let slots = vec![weights.clone(), dst];
         let call = KernelCall::plain("winograd_filters", constants, slots, size, workgroups);

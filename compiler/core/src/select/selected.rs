@@ -1,0 +1,118 @@
+//! What has been selected so far: what a candidate may look at, and what the driver adds to.
+
+use super::room::Lives;
+use super::{Declined, Samples, grid};
+use crate::kernel::MOST_ARRAY_BYTES;
+use crate::layout::{Precision, device_type};
+use crate::physical::Element;
+use crate::profile::Profile;
+use crate::program::{PackedKey, Placement, Program, Storage};
+use drift_ir::{Graph, Tensor, ValueDef, ValueId};
+use indexmap::IndexMap;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+/// Bindings that one constant takes at most, which leaves two of eight for the other operand and the result.
+const MOST_PARTS: u64 = 6;
+
+/// A graph with the kernels of some of its nodes.
+pub struct Selected<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// What the kernels are made for.
+    pub profile: &'a Profile,
+    /// Precision of floats.
+    pub precision: Option<Precision>,
+    /// Errors of Winograd's forms.
+    pub(super) samples: &'a Samples,
+    /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`room`).
+    pub(super) lives: OnceCell<Lives>,
+    /// Where each activation lives.
+    pub(super) places: BTreeMap<ValueId, Placement>,
+    /// Values that were brought into a dense buffer, for all their later readers.
+    pub(super) dense: BTreeMap<ValueId, Placement>,
+    /// What has been chosen.
+    pub(super) program: Program,
+    /// Constants by what they hold.
+    pub(super) packed: IndexMap<PackedKey, u32>,
+}
+
+impl<'a> Selected<'a> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        profile: &'a Profile,
+        precision: Option<Precision>,
+        samples: &'a Samples,
+    ) -> Self {
+        Self {
+            graph,
+            profile,
+            precision,
+            samples,
+            lives: OnceCell::new(),
+            places: BTreeMap::new(),
+            dense: BTreeMap::new(),
+            program: Program::default(),
+            packed: IndexMap::new(),
+        }
+    }
+
+    /// The constant that a value is.
+    pub(crate) fn constant_tensor(&self, value: ValueId) -> Option<&Tensor> {
+        match &self.graph.value(value).def {
+            ValueDef::Constant(tensor) => Some(tensor),
+            ValueDef::Input(_) | ValueDef::Node { .. } => None,
+        }
+    }
+
+    /// Whether a value has no elements.
+    pub(crate) fn is_empty(&self, value: ValueId) -> bool {
+        self.shape(value).contains(&0)
+    }
+
+    /// Element type of a placed value or of a constant, on the device.
+    pub(crate) fn element(&self, value: ValueId) -> Result<Element, Declined> {
+        device_type(self.graph, value, self.precision)
+            .map(|(element, _)| element)
+            .map_err(|error| Declined::Unsupported(error.to_string()))
+    }
+
+    /// Static shape of a value.
+    pub(crate) fn shape(&self, value: ValueId) -> Vec<u64> {
+        self.graph.value(value).ty.static_shape().unwrap_or_default()
+    }
+
+    /// What tells a packed tensor from all others: the constant, where all variants have it; its content, where selection made it
+    /// or a pass for this variant.
+    pub(super) fn key(&self, value: Option<ValueId>, tensor: &Tensor, packing: String) -> PackedKey {
+        let everywhere = |value| self.graph.constant(value).is_some() && self.graph.is_shared(value);
+        if value.is_none_or(everywhere) {
+            return PackedKey { value, packing, content: None };
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{:?} {:?} ", tensor.element(), tensor.shape()).as_bytes());
+        hasher.update(tensor.bytes());
+        PackedKey { value: None, packing, content: Some(*hasher.finalize().as_bytes()) }
+    }
+
+    /// Most bytes that a binding takes of a constant of so many.
+    pub(super) fn part_bytes(&self, size_bytes: u64) -> u64 {
+        // Beyond that many parts a dispatch would run out of bindings: they grow, and the variant says what it needs.
+        let share = size_bytes.div_ceil(MOST_PARTS).next_multiple_of(256);
+        self.profile.binding_bytes.max(share).min(MOST_ARRAY_BYTES)
+    }
+
+    /// A one-dimensional launch of `invocations`, folded into rows where one axis is not enough.
+    pub fn linear(&self, invocations: u64) -> ([u32; 3], [u64; 3]) {
+        let size = 64;
+        let groups = invocations.div_ceil(size).max(1);
+        let [x, y] = grid(groups, u64::from(self.profile.grid_axis));
+        ([size as u32, 1, 1], [x, y, 1])
+    }
+
+    /// Adds a storage, and says which it is.
+    pub(super) fn add_storage(&mut self, storage: Storage) -> u32 {
+        self.program.storages.push(storage);
+        self.program.storages.len() as u32 - 1
+    }
+}
