@@ -9,6 +9,7 @@ use super::report::Report;
 use super::rewrites::{self, Passed};
 use super::shrink::shrink;
 use drift_ir::text;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,19 +53,21 @@ pub struct Done {
     pub findings: Findings,
     /// How long it took.
     pub time: Duration,
-    /// Threads that were still busy at the end of the time.
-    pub busy: u64,
+    /// First graphs of the bundles that threads were still busy with at the end of the time.
+    pub busy: Vec<u64>,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.time.as_secs_f64();
         writeln!(f, "{}{}", self.report, self.findings)?;
-        if self.busy > 0 {
+        if !self.busy.is_empty() {
+            let firsts: Vec<String> = self.busy.iter().map(u64::to_string).collect();
             writeln!(
                 f,
-                "{} threads did not come back in time; what they did last is not counted",
-                self.busy
+                "{} threads did not come back in time; what they did last, from graphs {} on, is not counted",
+                self.busy.len(),
+                firsts.join(", ")
             )?;
         }
         write!(f, "{:.1} graphs a second for {seconds:.0} s", self.report.graphs as f64 / seconds)
@@ -87,6 +90,8 @@ struct Shared {
     next: AtomicU64,
     report: Mutex<Report>,
     findings: Mutex<Findings>,
+    /// First graphs of what threads are busy with.
+    busy: Mutex<BTreeSet<u64>>,
 }
 
 impl Shared {
@@ -97,7 +102,15 @@ impl Shared {
         }
         let end = self.plan.from + self.plan.count;
         let first = self.next.fetch_add(TOGETHER, Ordering::Relaxed);
-        (first < end).then(|| first..(first + TOGETHER).min(end))
+        if first >= end {
+            return None;
+        }
+        self.busy().insert(first);
+        Some(first..(first + TOGETHER).min(end))
+    }
+
+    fn busy(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn findings(&self) -> MutexGuard<'_, Findings> {
@@ -115,7 +128,9 @@ impl Shared {
         Instant::now() + end.min(SHRINKING)
     }
 
-    fn add(&self, report: Report) {
+    /// Adds what came of the graphs from `first` on.
+    fn add(&self, first: u64, report: Report) {
+        self.busy().remove(&first);
         self.report.lock().unwrap_or_else(PoisonError::into_inner).add(report);
     }
 }
@@ -123,11 +138,11 @@ impl Shared {
 /// Runs a plan on its threads; they take numbers from one counter.
 fn on_threads(plan: Plan, work: fn(&Shared) -> Result<(), String>) -> Result<Done, String> {
     let start = Instant::now();
-    let (report, findings) = (Mutex::default(), Mutex::default());
-    let shared = Arc::new(Shared { plan, start, next: AtomicU64::new(plan.from), report, findings });
+    let (report, findings, busy) = Default::default();
+    let shared = Arc::new(Shared { plan, start, next: AtomicU64::new(plan.from), report, findings, busy });
     let (sender, ends) = channel();
-    let mut busy = plan.threads.max(1);
-    for _ in 0..busy {
+    let mut running = plan.threads.max(1);
+    for _ in 0..running {
         let (shared, sender) = (Arc::clone(&shared), sender.clone());
         std::thread::spawn(move || {
             let worked = catch_unwind(AssertUnwindSafe(|| work(&shared)));
@@ -135,17 +150,18 @@ fn on_threads(plan: Plan, work: fn(&Shared) -> Result<(), String>) -> Result<Don
             let _ = sender.send(worked.unwrap_or_else(|panic| Err(panic_text(&*panic))));
         });
     }
-    while busy > 0 {
+    while running > 0 {
         let patience = match plan.time {
             Some(time) => (time + LAST).saturating_sub(start.elapsed()),
             None => Duration::MAX,
         };
         let Ok(ended) = ends.recv_timeout(patience) else { break };
         ended?;
-        busy -= 1;
+        running -= 1;
     }
     let report = shared.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let findings = shared.findings().clone();
+    let busy = shared.busy().iter().copied().collect();
     Ok(Done { report, findings, time: start.elapsed(), busy })
 }
 
@@ -153,11 +169,11 @@ fn on_threads(plan: Plan, work: fn(&Shared) -> Result<(), String>) -> Result<Don
 pub fn rewrites(plan: Plan) -> Result<Done, String> {
     on_threads(plan, |shared| {
         while let Some(numbers) = shared.numbers() {
-            let mut report = Report::default();
+            let (first, mut report) = (numbers.start, Report::default());
             for number in numbers {
                 one(shared, number, &mut report);
             }
-            shared.add(report);
+            shared.add(first, report);
         }
         Ok(())
     })
@@ -168,9 +184,10 @@ pub fn on_device(plan: Plan) -> Result<Done, String> {
     on_threads(plan, |shared| {
         let mut checker = Checker::open()?;
         while let Some(numbers) = shared.numbers() {
+            let first = numbers.start;
             let mut report = group(&mut checker, shared, numbers);
             report.times = std::mem::take(&mut checker.times);
-            shared.add(report);
+            shared.add(first, report);
         }
         Ok(())
     })

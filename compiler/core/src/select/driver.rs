@@ -1,6 +1,7 @@
 //! Goes through a graph and builds what is proposed for each node.
 
 use super::propose::Refusal;
+use super::selected::Mark;
 use super::{SelectError, Selected};
 use crate::layout::{LayoutMap, device_type};
 use crate::physical::{Layout, Place};
@@ -8,44 +9,92 @@ use crate::program::{Placement, Port, Program, Storage, StorageKind};
 use drift_ir::{NodeId, Op, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Slices that lie in what they are slices of, by their storages.
-pub(super) type Slices = BTreeMap<u32, ValueId>;
-
 /// A selection under way.
 pub(super) struct Driver<'a> {
     pub(super) selected: Selected<'a>,
     pub(super) layouts: &'a LayoutMap,
-    pub(super) slices: Slices,
+    /// The node at hand, by its place in the order.
+    at: usize,
+    /// Slices that lie in what they are slices of, by their storages.
+    slices: BTreeMap<u32, Slice>,
     /// Slices that are moved although they could lie there.
-    pub(super) moved: &'a BTreeSet<ValueId>,
+    pub(super) moved: BTreeSet<ValueId>,
     /// Nodes without a kernel.
     failures: Vec<String>,
 }
 
+/// A slice that lies in what it is a slice of.
+#[derive(Clone, Copy)]
+struct Slice {
+    value: ValueId,
+    /// Place of its node in the order.
+    node: usize,
+    /// What had been selected before it.
+    before: Mark,
+}
+
 impl<'a> Driver<'a> {
-    pub(super) fn new(selected: Selected<'a>, layouts: &'a LayoutMap, moved: &'a BTreeSet<ValueId>) -> Self {
-        Self { selected, layouts, slices: Slices::new(), moved, failures: Vec::new() }
+    pub(super) fn new(selected: Selected<'a>, layouts: &'a LayoutMap) -> Self {
+        let (slices, moved) = (BTreeMap::new(), BTreeSet::new());
+        Self { selected, layouts, at: 0, slices, moved, failures: Vec::new() }
     }
 
-    /// The program, and the slices in it that lie in what they are slices of.
-    pub(super) fn run(mut self) -> Result<(Program, Slices), SelectError> {
+    /// The program.
+    pub(super) fn run(mut self) -> Result<Program, SelectError> {
         self.place_inputs()?;
-        let graph = self.selected.graph;
-        for id in graph.nodes() {
-            match &graph.node(id).op {
-                _ if self.computes_nothing(id) => {}
-                Op::Reshape(_) if self.view(id)? => {}
-                Op::Slice(op) if self.slice(id, op) || self.lies_in_source(id, &graph.node(id).op) => {}
-                op @ Op::Transpose(_) if self.lies_in_source(id, op) => {}
-                _ => self.select(id)?,
+        let nodes: Vec<NodeId> = self.selected.graph.nodes().collect();
+        loop {
+            while let Some(&id) = nodes.get(self.at) {
+                self.node(id)?;
+                self.at += 1;
             }
-        }
-        if !self.failures.is_empty() {
-            return Err(SelectError::NoKernel { nodes: self.failures });
+            if !self.failures.is_empty() {
+                return Err(SelectError::NoKernel { nodes: self.failures });
+            }
+            if !self.goes_back(&nodes) {
+                break;
+            }
         }
         self.place_outputs()?;
         self.selected.program.drop_unread_init();
-        Ok((self.selected.program, self.slices))
+        Ok(self.selected.program)
+    }
+
+    /// Places a node's results, where another value lies or where a kernel writes them.
+    fn node(&mut self, id: NodeId) -> Result<(), SelectError> {
+        let graph = self.selected.graph;
+        match &graph.node(id).op {
+            _ if self.computes_nothing(id) => {}
+            Op::Reshape(_) if self.view(id)? => {}
+            Op::Slice(op) if self.slice(id, op) || self.lies_in_source(id, &graph.node(id).op) => {}
+            op @ Op::Transpose(_) if self.lies_in_source(id, op) => {}
+            _ => self.select(id)?,
+        }
+        Ok(())
+    }
+
+    /// Notes that the result of the node at hand is a slice that lies in a storage within its source's; `before` it.
+    pub(super) fn note_slice(&mut self, value: ValueId, storage: u32, before: Mark) {
+        self.slices.insert(storage, Slice { value, node: self.at, before });
+    }
+
+    /// Goes back to the first slice of which some step binds bytes that it binds in another storage too, so that such slices
+    /// are moved; false if there is none. What was selected before it stays.
+    fn goes_back(&mut self, nodes: &[NodeId]) -> bool {
+        let clashes = self.selected.program.bound_twice();
+        let clashing = self.slices.iter().filter(|(storage, _)| clashes.contains(storage));
+        let clashing: Vec<Slice> = clashing.map(|(_, &slice)| slice).collect();
+        // Storages of later nodes have larger numbers.
+        let Some(&Slice { node, before, .. }) = clashing.first() else { return false };
+        self.moved.extend(clashing.iter().map(|slice| slice.value));
+        let outputs = nodes[node..].iter().flat_map(|&id| &self.selected.graph.node(id).outputs);
+        for output in outputs {
+            self.selected.places.remove(output);
+        }
+        self.selected.back_to(before);
+        self.slices.retain(|_, slice| slice.node < node);
+        self.at = node;
+        true
     }
 
     fn place_inputs(&mut self) -> Result<(), SelectError> {
@@ -145,5 +194,34 @@ impl<'a> Driver<'a> {
         let proposal = self.selected.propose_constant(value)?;
         self.selected.build(proposal);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::{self, LayoutChoice};
+    use crate::{profile, select};
+    use std::collections::BTreeSet;
+
+    /// `%b` would be bound beside `%a`, in which it lies; what is selected before and behind it is selected once.
+    #[test]
+    fn a_slice_that_is_read_beside_its_source_is_gone_back_for() {
+        let text = "%x: f32[8,16]\n@u: f32[16,64] = random(1)\n%a = matmul %x, @u\n\
+            %b = slice %a {axes=[0], starts=[4], counts=[1]}\n%c = slice %a {axes=[0], starts=[0], counts=[4]}\n\
+            %d = mul %a, %b\n%e = softmax %c {axis=1}\n%f = matmul %d, @v\nreturn %e, %f";
+        let text = text.replace("%a = matmul", "@v: f32[64,8] = random(2)\n%a = matmul");
+        let graph = drift_ir::text::parse(&text).expect("a graph");
+        let profile = &profile::GENERIC;
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Buffer, None).expect("layouts");
+        let program = select::choose(&graph, &layouts, profile, None).expect("kernels");
+        assert!(program.bound_twice().is_empty());
+        let steps: Vec<&str> = program.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(steps, ["a", "d", "e", "f"]);
+        let names: Vec<&str> = program.storages.iter().map(|storage| storage.name.as_str()).collect();
+        assert_eq!(names, ["x", "a", "c", "d", "e", "f"]);
+        assert!(program.storages[2].within.is_some());
+        let keys: BTreeSet<String> =
+            program.constants.iter().map(|constant| format!("{:?}", constant.key)).collect();
+        assert_eq!(keys.len(), program.constants.len());
     }
 }

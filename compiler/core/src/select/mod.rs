@@ -55,7 +55,6 @@ use crate::physical::PackError;
 use crate::profile::Profile;
 use crate::program::Program;
 use drift_ir::{Graph, ValueId};
-use std::collections::BTreeSet;
 
 /// Why a kernel does not serve a node.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -156,19 +155,5 @@ pub fn choose_with(
     precision: Option<Precision>,
     samples: &Samples,
 ) -> Result<Program, SelectError> {
-    let mut moved = BTreeSet::new();
-    loop {
-        let selected = Selected::new(graph, profile, precision, samples);
-        let (program, slices) = Driver::new(selected, layouts, &moved).run()?;
-        // A step that would bind a byte twice reads a copy instead.
-        let clashes = program.bound_twice();
-        let copies: Vec<ValueId> = slices
-            .into_iter()
-            .filter_map(|(storage, value)| clashes.contains(&storage).then_some(value))
-            .collect();
-        if copies.is_empty() {
-            return Ok(program);
-        }
-        moved.extend(copies);
-    }
+    Driver::new(Selected::new(graph, profile, precision, samples), layouts).run()
 }

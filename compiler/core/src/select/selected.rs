@@ -37,6 +37,16 @@ pub struct Selected<'a> {
     pub(super) packed: IndexMap<PackedKey, u32>,
 }
 
+/// How much of a program there was at some node.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    storages: usize,
+    constants: usize,
+    init: usize,
+    steps: usize,
+    packed: usize,
+}
+
 impl<'a> Selected<'a> {
     pub(super) fn new(
         graph: &'a Graph,
@@ -108,6 +118,23 @@ impl<'a> Selected<'a> {
         let groups = invocations.div_ceil(size).max(1);
         let [x, y] = grid(groups, u64::from(self.profile.grid_axis));
         ([size as u32, 1, 1], [x, y, 1])
+    }
+
+    /// How much there is.
+    pub(super) fn mark(&self) -> Mark {
+        let Program { storages, constants, init, steps, .. } = &self.program;
+        let (storages, constants) = (storages.len(), constants.len());
+        Mark { storages, constants, init: init.len(), steps: steps.len(), packed: self.packed.len() }
+    }
+
+    /// Forgets what came after a mark, but for the places of values.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.program.storages.truncate(mark.storages);
+        self.program.constants.truncate(mark.constants);
+        self.program.init.truncate(mark.init);
+        self.program.steps.truncate(mark.steps);
+        self.packed.truncate(mark.packed);
+        self.dense.retain(|_, placement| (placement.storage as usize) < mark.storages);
     }
 
     /// Adds a storage, and says which it is.

@@ -138,13 +138,14 @@ impl Driver<'_> {
             return false;
         }
         let within = Within { storage: from.storage, offset_bytes };
+        let before = self.selected.mark();
         let name = graph.value(target).name.clone();
         let kind = StorageKind::of(layout, &result);
         let storage = self.selected.add_storage(Storage { name, kind, within: Some(within) });
         self.selected
             .places
             .insert(target, Placement { storage, layout: layout.clone(), place: Place::Whole });
-        self.slices.insert(storage, target);
+        self.note_slice(target, storage, before);
         true
     }
 }
