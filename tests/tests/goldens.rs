@@ -309,13 +309,13 @@ fn head(case: &Case, call: &KernelCall, setting: Setting) -> String {
     lines.extend(case.graph.lines().map(|line| format!("    {line}")));
     let width = call.slots.iter().map(|slot| slot.name.len()).max().unwrap_or(0);
     for slot in &call.slots {
-        let splat = if slot.splat { ", one channel for all" } else { "" };
+        let splat = if slot.address.is_splat() { ", one channel for all" } else { "" };
         lines.push(format!("{:width$} {:?} {}{splat}", slot.name, slot.shape, slot.describe()));
     }
     for (what, scalar) in [("prologue", &call.prologue), ("epilogue", &call.epilogue)] {
         lines.extend(scalar.iter().map(|scalar| format!("{what}: {}", steps(scalar))));
     }
-    let [x, y, z] = call.workgroups;
+    let [x, y, z] = call.grid();
     let [a, b, c] = call.workgroup_size;
     lines.push(format!("workgroups {x}x{y}x{z} of {a}x{b}x{c}"));
     lines.iter().map(|line| format!("// {line}\n")).collect()

@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, LANES, Layout, Object, Recipe, View, Window};
+use crate::physical::{Element, LANES, Layout, Object, Place, Recipe};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -76,10 +76,8 @@ pub struct Placement {
     pub storage: u32,
     /// How the value lies in it.
     pub layout: Layout,
-    /// Where, if it is not all of a dense buffer.
-    pub view: Option<View>,
-    /// The same for slices.
-    pub window: Option<Window>,
+    /// Where it lies there.
+    pub place: Place,
 }
 
 /// What a packed constant is, within one graph and its variants' copies: equal keys have equal bytes.

@@ -49,7 +49,7 @@ pub fn program_text(program: &Program) -> String {
     let at_load = program.init.iter().enumerate().map(|(index, step)| (format!("init {index}"), step));
     let of_runs = program.steps.iter().enumerate().map(|(index, step)| (format!("{index:4}"), step));
     for (index, step) in at_load.chain(of_runs) {
-        let [x, y, z] = step.call.workgroups;
+        let [x, y, z] = step.call.grid();
         let [a, b, c] = step.call.workgroup_size;
         text.push_str(&format!(
             "{index} {} {} workgroups {x}x{y}x{z} of {a}x{b}x{c}: {}\n",

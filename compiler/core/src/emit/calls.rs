@@ -55,10 +55,7 @@ fn hash(call: &KernelCall) -> u64 {
         }
     }
     for slot in &call.slots {
-        (&slot.name, &slot.shape, slot.offset_bytes).hash(&mut hasher);
-        if !slot.is_whole() {
-            format!("{:?} {:?} {:?}", slot.view, slot.window, slot.shift).hash(&mut hasher);
-        }
+        (&slot.name, &slot.shape, &slot.address).hash(&mut hasher);
     }
     for function in call.prologue.iter().chain(&call.epilogue) {
         format!("{function:?}").hash(&mut hasher);

@@ -1,7 +1,8 @@
 //! Makes each distinct kernel once: text to module, passes, lowering for the target, code. In parallel, in a fixed order.
 
 use super::calls::Calls;
-use crate::kernel::{Constant, KernelCall, launched};
+use crate::kernel::interface::{Meaning, Mismatch};
+use crate::kernel::{KernelCall, launched};
 use crate::module::lower::FoldedGrid;
 use crate::module::{self, MOST_ROUNDS, ModuleError, Specialized};
 use crate::profile::Profile;
@@ -16,6 +17,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Why a kernel could not be made. Always a bug of driftc or a limit of a target, never the model's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ShaderError {
+    /// The call is not as the kernel's interface wants it.
+    #[error("a call of kernel `{kernel}`")]
+    Interface {
+        /// Name of the algorithm.
+        kernel: &'static str,
+        /// How it differs.
+        #[source]
+        source: Mismatch,
+    },
     /// The module does not pass.
     #[error("kernel `{kernel}`")]
     Module {
@@ -69,7 +79,7 @@ impl ShaderError {
     /// Whether this is a fault of the compiler, not a limit of the target.
     pub fn is_internal(&self) -> bool {
         match self {
-            Self::Module { .. } => true,
+            Self::Interface { .. } | Self::Module { .. } => true,
             Self::Grid { .. } | Self::Rounds { .. } => false,
             Self::Emit { source, .. } => source.is_internal(),
         }
@@ -138,10 +148,10 @@ impl KernelModules {
             Target::Vulkan | Target::Metal | Target::WebGpu => (profile.grid_axis, profile.grid_depth),
         };
         for step in program.all_steps() {
-            let launched = launched(step.call.workgroups, axis, depth).ok_or_else(|| ShaderError::Grid {
+            let launched = launched(step.call.grid(), axis, depth).ok_or_else(|| ShaderError::Grid {
                 node: step.name.clone(),
                 kernel: step.call.kernel.name,
-                wanted: step.call.workgroups,
+                wanted: step.call.grid(),
                 limit: axis,
             })?;
             numbers.push(calls.of(&step.call, || {
@@ -200,7 +210,9 @@ pub fn specialized(call: &KernelCall) -> Result<Specialized, ShaderError> {
 }
 
 fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, ShaderError> {
-    let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
+    let kernel = call.kernel.name;
+    call.check_interface().map_err(|source| ShaderError::Interface { kernel, source })?;
+    let failed = |source| ShaderError::Module { kernel, source: Box::new(source) };
     module::specialize(module::parse(text).map_err(failed)?).map_err(failed)
 }
 
@@ -209,9 +221,9 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
     let call = &step.call;
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     let mut kernel = specialized_text(text, call)?;
-    if launched.map(u64::from) != call.workgroups {
+    if launched.map(u64::from) != call.grid() {
         // As many fit 32 bits together, so each count does.
-        let wanted = call.workgroups.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let wanted = call.grid().map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         kernel = module::lower::fold_grid(kernel, FoldedGrid { wanted, launched }).map_err(failed)?;
     }
     // Before matrices become loops: that is for tests, which see what a driver cuts off.
@@ -244,10 +256,7 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
     let shared_bytes = shared_bytes(&kernel.module);
     let mut requires = vec![Requirement::SharedBytes(shared_bytes)];
     requires.extend(emitted.features.iter().filter_map(requirement));
-    let subgroup_size = call.constants.iter().find_map(|(name, value)| match (*name, value) {
-        ("SUBGROUP_SIZE", Constant::U32(size)) => u32::try_from(*size).ok(),
-        _ => None,
-    });
+    let subgroup_size = call.constant(Meaning::SubgroupSize).and_then(|size| u32::try_from(size).ok());
     // Loops need no subgroup, whatever width they imitate.
     let subgroup_size = subgroup_size.filter(|_| loops.is_none());
     requires.extend(subgroup_size.map(Requirement::SubgroupSize));

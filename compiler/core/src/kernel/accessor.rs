@@ -5,14 +5,15 @@
 //! `src_load(b, y, x, s) -> vec4<STORED>` (as stored),
 //! `src_scalar(b, y, x, c) -> f32|i32|u32` (one channel), and for a written slot
 //! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or
-//! `value_of(b, y, x, s, value)` where it finishes what the kernel made; a kernel that calls neither has it applied to what
-//! it reads from `a`. Coordinates must be within the slot's sizes, except that those of an axis of size
+//! `value_of(b, y, x, s, value)` where it finishes what the kernel made, or it is applied to what is read of a slot. Which of
+//! all these a kernel has is in its [`interface`](super::interface). Coordinates must be within the slot's sizes, except that those of an axis of size
 //! one are ignored: that is how operands broadcast. Weights are read by their own coordinates ([`weights`]).
 
 mod broadcast;
 mod weights;
 
 use super::functions;
+use super::interface::{Accessor, Prologue, Role};
 use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Shift, Slot, line};
 use crate::physical::{Element, LANES, Object, Order};
@@ -98,7 +99,6 @@ pub(super) fn at(binding: &Binding, index: &str) -> String {
 pub(super) struct Accessors<'a> {
     pub(super) call: &'a KernelCall,
     pub(super) bindings: &'a [Binding],
-    pub(super) body: &'a str,
 }
 
 impl Accessors<'_> {
@@ -110,63 +110,84 @@ impl Accessors<'_> {
         let called: Vec<&str> = programs.flat_map(ScalarProgram::functions).collect();
         text.extend(functions::texts(&called));
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
-            let calls = |suffix: &str| self.body.contains(&format!("{}_{suffix}(", slot.name));
             if let Some(layout) = &slot.weights {
                 weights::write(text, slot, layout, self);
                 continue;
             }
-            if let Some(prologue) = self.finishes_reads().filter(|_| slot.name == "a") {
+            if let Some(prologue) = self.finishes_reads(slot) {
                 let element = slot.layout.element;
-                for (suffix, scalar) in [("read", element.compute_name()), ("load", element.name())] {
-                    if calls(suffix) {
-                        self.write_finished_read(text, slot, prologue, (suffix, scalar));
-                    }
+                let accessors = [
+                    (Accessor::Read, "read", element.compute_name()),
+                    (Accessor::Load, "load", element.name()),
+                ];
+                for (_, suffix, scalar) in accessors.into_iter().filter(|(of, ..)| self.calls(slot, *of)) {
+                    self.write_finished_read(text, slot, prologue, (suffix, scalar));
                 }
                 continue;
             }
-            if calls("read") || operands.contains(&slot.name.as_str()) {
+            if self.calls(slot, Accessor::Read) || operands.contains(&slot.name.as_str()) {
                 self.write_read(text, slot, "read", slot.layout.element.compute_name());
             }
-            if calls("load") {
+            if self.calls(slot, Accessor::Load) {
                 self.write_read(text, slot, "load", slot.layout.element.name());
             }
-            let shifts = |other: &Slot| other.shift.as_ref().is_some_and(|shift| shift.slot == slot.name);
-            if calls("scalar") || self.call.slots.iter().any(shifts) {
+            let shifts = |other: &Slot| other.address.shift().is_some_and(|shift| shift.slot == slot.name);
+            if self.calls(slot, Accessor::Scalar) || self.call.slots.iter().any(shifts) {
                 self.write_scalar(text, slot);
             }
         }
         // Where all is one block, nothing says where it begins.
-        if self.body.contains("block_scalar(") && self.call.slots.iter().all(|slot| slot.name != "block") {
-            text.push_str("fn block_scalar(b: u32, y: u32, x: u32, c: u32) -> i32 {\n    return 0i;\n}\n");
+        let is_given = |name: &str| self.call.slots.iter().any(|slot| slot.name == name);
+        let mut declared = self.call.kernel.interface.slots.iter();
+        if let Some(spec) = declared.find(|spec| spec.role == Role::BlockStart && !is_given(spec.name)) {
+            let name = spec.name;
+            line(
+                text,
+                format_args!(
+                    "fn {name}_scalar(b: u32, y: u32, x: u32, c: u32) -> i32 {{\n    return 0i;\n}}"
+                ),
+            );
         }
-        if let Some(prologue) = self.call.prologue.as_ref().filter(|_| self.finishes_reads().is_none()) {
-            let ty = prologue.result.parameter();
-            // A kernel that makes the value itself has it finished here.
-            let given = self.body.contains("value_of(").then_some("made");
-            match given {
-                Some(made) => {
-                    let from = prologue.input.parameter();
-                    line(
-                        text,
-                        format_args!(
-                            "fn value_of(b: u32, y: u32, x: u32, s: u32, {made}: {from}) -> {ty} {{"
-                        ),
-                    );
-                }
-                None => line(text, format_args!("fn value_read(b: u32, y: u32, x: u32, s: u32) -> {ty} {{")),
-            }
-            let value = prologue.write(text, given);
-            line(text, format_args!("    return {value};\n}}"));
-        }
+        self.write_prologue(text);
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Write) {
             self.write_write(text, slot);
         }
     }
 
-    /// The prologue of a kernel that calls none: it finishes what the kernel reads of its left factor.
-    fn finishes_reads(&self) -> Option<&ScalarProgram> {
-        let calls = ["value_of(", "value_read("].iter().any(|call| self.body.contains(call));
-        self.call.prologue.as_ref().filter(|_| !calls)
+    /// The function that the kernel's text calls for what it makes, where it has one.
+    fn write_prologue(&self, text: &mut String) {
+        let Some(prologue) = &self.call.prologue else { return };
+        let ty = prologue.result.parameter();
+        let given = match self.call.kernel.interface.prologue {
+            Prologue::None | Prologue::FinishesReads(_) => return,
+            Prologue::MakesResult => {
+                line(text, format_args!("fn value_read(b: u32, y: u32, x: u32, s: u32) -> {ty} {{"));
+                None
+            }
+            Prologue::FinishesValue => {
+                let from = prologue.input.parameter();
+                line(
+                    text,
+                    format_args!("fn value_of(b: u32, y: u32, x: u32, s: u32, made: {from}) -> {ty} {{"),
+                );
+                Some("made")
+            }
+        };
+        let value = prologue.write(text, given);
+        line(text, format_args!("    return {value};\n}}"));
+    }
+
+    /// Whether the kernel's text calls an accessor of a slot.
+    fn calls(&self, slot: &Slot, accessor: Accessor) -> bool {
+        let spec = self.call.kernel.interface.slot(&slot.name);
+        spec.is_some_and(|spec| spec.calls(accessor))
+    }
+
+    /// The function that finishes what is read of a slot.
+    fn finishes_reads(&self, slot: &Slot) -> Option<&ScalarProgram> {
+        let prologue = self.call.kernel.interface.prologue;
+        let finished = matches!(prologue, Prologue::FinishesReads(name) if name == slot.name);
+        self.call.prologue.as_ref().filter(|_| finished)
     }
 
     /// `slot_read` or `slot_load` with a prologue applied; dead lanes stay zero.
@@ -210,9 +231,9 @@ impl Accessors<'_> {
         let e = slot.extents();
         match slot.layout.order {
             Order::Slices | Order::TextureRows | Order::TextureLayers => {
-                let s = if slot.splat || e.channels <= LANES { "0u" } else { "s" };
+                let s = if slot.address.is_splat() || e.channels <= LANES { "0u" } else { "s" };
                 let texel = texel(slot, binding, s);
-                let swizzle = if slot.splat { ".xxxx" } else { "" };
+                let swizzle = if slot.address.is_splat() { ".xxxx" } else { "" };
                 line(text, format_args!("    return vec4<{scalar}>({texel}{swizzle});"));
             }
             Order::RowMajor => self.write_dense_read(text, slot, binding, scalar),
@@ -221,7 +242,7 @@ impl Accessors<'_> {
     }
 
     fn write_dense_read(&self, text: &mut String, slot: &Slot, binding: &Binding, scalar: &str) {
-        if let Some(full) = &slot.broadcast {
+        if let Some(full) = slot.address.full() {
             broadcast::write_read(text, slot, full, binding, scalar);
             return;
         }
@@ -240,7 +261,7 @@ impl Accessors<'_> {
         let stride = strides(slot)[3];
         if e.channels == 1 {
             let value = format!("{scalar}({})", element(binding, "base"));
-            match slot.splat {
+            match slot.address.is_splat() {
                 true => line(text, format_args!("    return vec4<{scalar}>({value});")),
                 false => line(
                     text,
@@ -294,7 +315,7 @@ impl Accessors<'_> {
             Element::F16 if slot.layout.object.is_texture() => Element::F32,
             element => element,
         };
-        let epilogue = self.call.epilogue.as_ref().filter(|_| name == "dst");
+        let epilogue = self.call.epilogue.as_ref().filter(|_| self.call.role(slot) == Role::Result);
         let kind = epilogue.map_or(Kind::of(stored), |e| e.input);
         let ty = kind.parameter();
         line(text, format_args!("fn {name}_write(b: u32, y: u32, x: u32, s: u32, result: {ty}) {{"));
@@ -371,7 +392,7 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
     let e = slot.extents();
     let whole = channels == 1 && e.channels.is_multiple_of(LANES) && binding.vectors;
     let aligned = [batch, height, width].iter().all(|stride| stride % LANES == 0) && slot.starts_at_vector();
-    (whole && aligned && !slot.splat).then(|| {
+    (whole && aligned && !slot.address.is_splat()).then(|| {
         let s = if e.channels == LANES { "0u" } else { "s" };
         sum(&[
             term("b", e.batch, batch / LANES),
@@ -396,8 +417,8 @@ fn strides(slot: &Slot) -> [u64; 4] {
 
 /// What is added to an index in units of so many elements for a tensor that does not begin where its source does.
 fn first(slot: &Slot, unit: u64) -> Option<String> {
-    let start = offset_by(slot.view.as_ref().map_or(0, |view| view.start) / unit);
-    let shift = slot.shift.as_ref().map(|Shift { slot, lane, .. }| match unit {
+    let start = offset_by(slot.address.view().map_or(0, |view| view.start) / unit);
+    let shift = slot.address.shift().map(|Shift { slot, lane, .. }| match unit {
         1 => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u))"),
         unit => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u)) / {unit}u"),
     });

@@ -70,13 +70,14 @@ impl KernelCall {
                 return Err(TooLarge::Bytes { tensor: name(binding.source), bytes: binding.size_bytes });
             }
         }
-        let counts = self.workgroups.iter().zip(self.workgroup_size);
-        let fits = |(&groups, size): (&u64, u32)| {
+        let workgroups = self.grid();
+        let counts = workgroups.into_iter().zip(self.workgroup_size);
+        let fits = |(groups, size): (u64, u32)| {
             groups.checked_mul(size.into()).is_some_and(|all| all <= MOST_ELEMENTS)
         };
-        match counts.into_iter().all(fits) && number_of(self.workgroups).is_some() {
+        match counts.into_iter().all(fits) && number_of(workgroups).is_some() {
             true => Ok(()),
-            false => Err(TooLarge::Invocations { workgroups: self.workgroups, size: self.workgroup_size }),
+            false => Err(TooLarge::Invocations { workgroups, size: self.workgroup_size }),
         }
     }
 }

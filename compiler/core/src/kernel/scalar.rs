@@ -45,12 +45,21 @@ impl Kind {
         }
     }
 
+    /// What a lane is at a function boundary.
+    const fn boundary(self) -> Element {
+        match self {
+            Self::Float => Element::F32,
+            Self::Int | Self::I8 | Self::U8 => Element::I32,
+            Self::Bool => Element::U32,
+        }
+    }
+
     /// Type of four lanes at a function boundary.
     pub const fn parameter(self) -> &'static str {
-        match self {
-            Self::Float => "vec4<f32>",
-            Self::Int | Self::I8 | Self::U8 => "vec4<i32>",
-            Self::Bool => "vec4<u32>",
+        match self.boundary() {
+            Element::F32 | Element::F16 => "vec4<f32>",
+            Element::I32 => "vec4<i32>",
+            Element::U32 => "vec4<u32>",
         }
     }
 
@@ -194,7 +203,7 @@ impl ScalarProgram {
 
 /// `value`, in its boundary form, converted to what is stored.
 pub(super) fn store(value: &str, kind: Kind, stored: Element) -> String {
-    if kind.parameter() == Kind::of(stored).parameter() && stored != Element::F16 {
+    if kind.boundary() == stored {
         return value.to_owned();
     }
     format!("vec4<{}>({value})", stored.name())

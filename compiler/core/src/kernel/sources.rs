@@ -1,70 +1,78 @@
-//! The kernel files, by name.
+//! The kernel files and their interfaces, by name.
 
-/// A kernel's text and name.
+use super::interface::KernelInterface;
+use super::interfaces::{images, moves, products, rows};
+
+/// A kernel's name, text and interface.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KernelSource {
     /// Name of the algorithm, also of its file.
     pub name: &'static str,
     /// The file.
     pub text: &'static str,
+    /// What the text expects, and what stages rely on.
+    pub interface: KernelInterface,
 }
 
 macro_rules! kernels {
-    ($($name:literal),* $(,)?) => {
+    ($($name:literal: $interface:expr),* $(,)?) => {
         /// Every kernel, in alphabetical order.
-        pub const ALL: &[KernelSource] =
-            &[$(KernelSource { name: $name, text: include_str!(concat!("wgsl/", $name, ".wgsl")) }),*];
+        pub const ALL: &[KernelSource] = &[$(KernelSource {
+            name: $name,
+            text: include_str!(concat!("wgsl/", $name, ".wgsl")),
+            interface: $interface,
+        }),*];
     };
 }
 
 kernels!(
-    "arg_reduce",
-    "attention_cooperative",
-    "attention_rows",
-    "attention_stats",
-    "concat",
-    "conv_depthwise",
-    "conv_generic",
-    "conv_transpose",
-    "copy",
-    "cumsum",
-    "cumsum_rows",
-    "elementwise",
-    "gather",
-    "gather_elements",
-    "gather_nd",
-    "group_norm",
-    "group_norm_apply",
-    "group_norm_combine",
-    "group_norm_moments",
-    "layer_norm",
-    "matmul_cooperative",
-    "matmul_tiled",
-    "matvec",
-    "matvec_subgroup",
-    "merge_runs",
-    "pad",
-    "pool",
-    "range",
-    "reduce",
-    "reshape",
-    "resize",
-    "resize_repeat",
-    "rms_norm",
-    "scatter_elements",
-    "scatter_known",
-    "scatter_nd",
-    "softmax",
-    "softmax_axis",
-    "softmax_subgroup",
-    "sort_runs",
-    "split_sum",
-    "strided",
-    "top_k",
-    "transpose_tiled",
-    "winograd_filters",
-    "winograd_input",
-    "winograd_output",
+    "arg_reduce": rows::ARG_REDUCE,
+    "attention_cooperative": products::ATTENTION_COOPERATIVE,
+    "attention_rows": products::ATTENTION_ROWS,
+    "attention_stats": products::ATTENTION_STATS,
+    "concat": moves::CONCAT,
+    "conv_depthwise": images::CONV_DEPTHWISE,
+    "conv_generic": images::CONV_GENERIC,
+    "conv_transpose": images::CONV_TRANSPOSE,
+    "copy": moves::COPY,
+    "cumsum": rows::CUMSUM,
+    "cumsum_rows": rows::CUMSUM_ROWS,
+    "elementwise": moves::ELEMENTWISE,
+    "gather": moves::GATHER,
+    "gather_elements": moves::GATHER_ELEMENTS,
+    "gather_nd": moves::GATHER_ND,
+    "group_norm": rows::GROUP_NORM,
+    "group_norm_apply": rows::GROUP_NORM_APPLY,
+    "group_norm_combine": rows::GROUP_NORM_COMBINE,
+    "group_norm_moments": rows::GROUP_NORM_MOMENTS,
+    "layer_norm": rows::LAYER_NORM,
+    "matmul_cooperative": products::MATMUL_COOPERATIVE,
+    "matmul_tiled": products::MATMUL_TILED,
+    "matvec": products::MATVEC,
+    "matvec_subgroup": products::MATVEC_SUBGROUP,
+    "merge_runs": rows::MERGE_RUNS,
+    "pad": moves::PAD,
+    "pool": images::POOL,
+    "range": moves::RANGE,
+    "reduce": rows::REDUCE,
+    "reshape": moves::RESHAPE,
+    "resize": images::RESIZE,
+    "resize_repeat": images::RESIZE_REPEAT,
+    "rms_norm": rows::RMS_NORM,
+    "scatter_elements": moves::SCATTER_ELEMENTS,
+    "scatter_known": moves::SCATTER_KNOWN,
+    "scatter_nd": moves::SCATTER_ND,
+    "softmax": rows::SOFTMAX,
+    "softmax_axis": rows::SOFTMAX_AXIS,
+    "softmax_subgroup": rows::SOFTMAX_SUBGROUP,
+    "sort_runs": rows::SORT_RUNS,
+    "split_sum": products::SPLIT_SUM,
+    "strided": moves::STRIDED,
+    "top_k": rows::TOP_K,
+    "transpose_tiled": moves::TRANSPOSE_TILED,
+    "winograd_filters": images::WINOGRAD_FILTERS,
+    "winograd_input": images::WINOGRAD_INPUT,
+    "winograd_output": images::WINOGRAD_OUTPUT,
 );
 
 /// The kernel called `name`.

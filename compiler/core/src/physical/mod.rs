@@ -10,13 +10,15 @@
 mod axes;
 mod moves;
 mod pack;
+mod size;
 mod view;
 pub mod weights;
 
 pub use axes::{AxisMap, Extents};
 pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
-pub use view::{View, Window};
+pub use size::Size;
+pub use view::{Place, View, Window};
 
 use drift_bundle::manifest::{DeviceElement, TextureKind};
 use drift_ir::ElementType;

@@ -138,6 +138,36 @@ impl Window {
     }
 }
 
+/// Where a tensor lies in its source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// It is all of it.
+    #[default]
+    Whole,
+    /// A dense tensor along strides of its own.
+    View(View),
+    /// A part of a larger tensor whose channels are kept in slices.
+    Window(Window),
+}
+
+impl Place {
+    /// The strides of a dense tensor that is not all of its source, in the order in which it lies there.
+    pub const fn view(&self) -> Option<&View> {
+        match self {
+            Self::View(view) => Some(view),
+            Self::Whole | Self::Window(_) => None,
+        }
+    }
+
+    /// The larger tensor that it is a part of, where channels are kept in slices.
+    pub const fn window(&self) -> Option<&Window> {
+        match self {
+            Self::Window(window) => Some(window),
+            Self::Whole | Self::View(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,11 @@
 //! That is right where each invocation reads of the operand only what it writes itself: the operand and the result have
 //! one shape and one layout in a buffer, and the operand is read by the element-wise function of the step, at the
 //! coordinates that are written. It is right as well where a workgroup reads a row or a group, waits, and writes no other.
+//! Which kernels do so is in their interfaces.
 //! Both are then one storage, and one binding.
 
-use crate::kernel::{Access, KernelCall, Slot, Source};
+use crate::kernel::interface::{Prologue, Writes};
+use crate::kernel::{Access, AddressMap, KernelCall, Slot, Source};
 use crate::physical::Object;
 use crate::program::{Program, StorageKind};
 use indexmap::IndexMap;
@@ -21,18 +23,6 @@ pub(super) struct Pair {
     /// The result's storage: it is born there.
     pub(super) result: u32,
 }
-
-/// Kernels of which a workgroup reads all that it needs of `src` before it writes there, but for what each invocation then
-/// reads and writes itself.
-const OVER_SOURCE: [&str; 7] = [
-    "group_norm",
-    "group_norm_apply",
-    "layer_norm",
-    "rms_norm",
-    "softmax",
-    "softmax_axis",
-    "softmax_subgroup",
-];
 
 /// The pairs of a program whose storages are touched first and last as `lives` says, in order of steps, at most one for
 /// each operand and result.
@@ -103,25 +93,28 @@ pub(super) fn possible(program: &Program) -> Vec<Pair> {
 
 /// Whether the call reads of `operand` nothing but the element that it then writes to `dst`.
 fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
+    let interface = &call.kernel.interface;
+    if interface.writes != Writes::EachElementOnce {
+        return false;
+    }
     // Other kernels call their prologue at coordinates of their own.
-    let prologue = call.prologue.iter().filter(|_| call.kernel.name == "elementwise");
-    let mut element_wise: Vec<&str> = prologue
+    let prologue = call.prologue.iter().filter(|_| interface.prologue == Prologue::MakesResult);
+    let element_wise: Vec<&str> = prologue
         .chain(&call.epilogue)
         .flat_map(|program| &program.operands)
         .map(|operand| operand.slot.as_str())
         .collect();
-    if OVER_SOURCE.contains(&call.kernel.name) {
-        element_wise.push("src");
-    }
+    let may_be_read = |slot: &Slot| {
+        let written_over = interface.slot(&slot.name).is_some_and(|spec| spec.written_over);
+        written_over || element_wise.contains(&slot.name.as_str())
+    };
     call.slots.iter().filter(|slot| slot.source == Source::Activation(operand)).all(|slot| {
         dst.layout.object == Object::Buffer
             && slot.layout == dst.layout
             && slot.shape == dst.shape
-            && !slot.splat
-            && slot.is_whole()
-            && dst.is_whole()
-            && slot.broadcast.is_none()
-            && element_wise.contains(&slot.name.as_str())
+            && slot.address == AddressMap::WHOLE
+            && dst.address == AddressMap::WHOLE
+            && may_be_read(slot)
     })
 }
 

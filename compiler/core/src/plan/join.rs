@@ -105,7 +105,7 @@ impl Joiner {
         let Some(concat) = Concat::of(&self.program.steps[step].call) else { return Vec::new() };
         let Source::Activation(result) = concat.dst.source else { return Vec::new() };
         let (mut times, mut parts) = (HashMap::new(), Vec::new());
-        for slot in &concat.parts {
+        for slot in concat.parts {
             if let Source::Activation(part) = slot.source {
                 *times.entry(part).or_insert(0) += 1;
             }

@@ -4,57 +4,38 @@
 //! its own. That is right where the part's bytes are those of its place in the result: equal layouts, and the joined axis
 //! outermost in memory (slices of channels, or the outermost axis of a dense tensor).
 
-use crate::kernel::{Constant, KernelCall, Slot};
+use crate::kernel::{self, KernelCall, Slot};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::{LANES, Order};
 
-/// What a call of the concatenation kernel does.
+/// A call that concatenates.
 pub(super) struct Concat<'a> {
     call: &'a KernelCall,
+    join: &'a kernel::Join,
     pub(super) dst: &'a Slot,
-    pub(super) parts: Vec<&'a Slot>,
-    /// Which coordinate is joined: batch, height, width or channels.
-    along: usize,
-    /// First coordinate of each part.
-    starts: Vec<u64>,
+    pub(super) parts: &'a [Slot],
 }
-
-const ALONG: [&str; 4] = ["ALONG_B", "ALONG_Y", "ALONG_X", "ALONG_C"];
-const FIRST: [&str; 4] = ["FIRST_B", "FIRST_Y", "FIRST_X", "FIRST_S"];
-const SIZE: [&str; 4] = ["SIZE_B", "SIZE_Y", "SIZE_X", "SIZE_S"];
 
 impl<'a> Concat<'a> {
     /// A call that moves whole slices, or elements of another axis.
     pub(super) fn of(call: &'a KernelCall) -> Option<Self> {
-        let constant =
-            |name: &str| call.constants.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-        if call.kernel.name != "concat" || constant("WHOLE_SLICES") != Some(Constant::Bool(true)) {
-            return None;
-        }
-        let number = |name: &str| match constant(name) {
-            Some(Constant::U32(value)) => Some(value),
-            _ => None,
-        };
+        let join = call.join.as_ref().filter(|join| join.whole_slices)?;
         let (dst, slots) = call.slots.split_last()?;
-        let parts: Vec<&Slot> = slots.iter().take(number("PARTS")? as usize).collect();
-        let along = ALONG.iter().position(|name| number(name) == Some(1))?;
-        let starts = (0..parts.len()).map(|part| number(&format!("START_{part}"))).collect::<Option<_>>()?;
-        Some(Self { call, dst, parts, along, starts })
+        Some(Self { call, join, dst, parts: slots.get(..join.starts.len())? })
     }
 
     fn size_of(&self, slot: &Slot) -> u64 {
         let e = slot.extents();
-        [e.batch, e.height, e.width, e.channels][self.along]
+        [e.batch, e.height, e.width, e.channels][self.join.along]
     }
 
     /// Where a part's bytes begin in the result, if they lie there as they do in the part.
     pub(super) fn place(&self, part: usize) -> Option<u64> {
-        let (slot, start) = (self.parts[part], self.starts[part]);
+        let (slot, start) = (&self.parts[part], self.join.starts[part]);
         let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
             == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
-        let plain = |slot: &Slot| {
-            !slot.layout.object.is_texture() && !slot.splat && slot.broadcast.is_none() && slot.is_whole()
-        };
+        let plain =
+            |slot: &Slot| !slot.layout.object.is_texture() && slot.address == kernel::AddressMap::WHOLE;
         if !layouts_agree || !plain(slot) || !plain(self.dst) {
             return None;
         }
@@ -62,13 +43,13 @@ impl<'a> Concat<'a> {
         let (size, all) = (self.size_of(slot), self.size_of(self.dst));
         let elements = match self.dst.layout.order {
             // Whole slices, the last of which may be padded at the end of the result.
-            Order::Slices if self.along == 3 => {
+            Order::Slices if self.join.along == 3 => {
                 let whole =
                     start.is_multiple_of(LANES) && (size.is_multiple_of(LANES) || start + size == all);
                 whole.then_some(start * e.pixels())?
             }
             Order::RowMajor => {
-                let stride = self.dst.layout.axes.strides(&self.dst.shape)[self.along];
+                let stride = self.dst.layout.axes.strides(&self.dst.shape)[self.join.along];
                 (stride * all == e.elements()).then_some(start * stride)?
             }
             Order::Slices | Order::TextureRows | Order::TextureLayers => return None,
@@ -79,35 +60,16 @@ impl<'a> Concat<'a> {
 
     /// The call for some neighbouring parts.
     pub(super) fn only(&self, parts: std::ops::Range<usize>) -> KernelCall {
-        let unit = if self.along == 3 { LANES } else { 1 };
-        let first = self.starts[parts.start] / unit;
-        let end = (self.starts[parts.end - 1] + self.size_of(self.parts[parts.end - 1])).div_ceil(unit);
-        let e = self.dst.extents();
-        let mut sizes = [e.batch, e.height, e.width, e.slices()];
-        sizes[self.along] = end - first;
-        let mut call = self.call.clone();
-        let slots = self.call.slots.len() - 1;
-        let shown = |n: usize| parts.start + if n < parts.len() { n } else { 0 };
-        for n in 0..slots {
-            let name = call.slots[n].name.clone();
-            call.slots[n] = Slot { name, ..self.parts[shown(n)].clone() };
-        }
-        for (name, value) in &mut call.constants {
-            let number = match *name {
-                "PARTS" => parts.len() as u64,
-                name if name == FIRST[self.along] => first,
-                name if name == SIZE[self.along] => end - first,
-                name => match name.strip_prefix("START_").and_then(|n| n.parse().ok()) {
-                    Some(n) => self.starts[shown(n)],
-                    None => continue,
-                },
-            };
-            *value = Constant::U32(number);
-        }
-        let invocations = sizes.iter().product::<u64>();
-        let groups = invocations.div_ceil(u64::from(call.workgroup_size[0])).max(1);
-        call.workgroups[0] = groups.div_ceil(call.workgroups[1]);
-        call
+        let unit = if self.join.along == 3 { LANES } else { 1 };
+        let last = parts.end - 1;
+        let first = self.join.starts[parts.start] / unit;
+        let end = (self.join.starts[last] + self.size_of(&self.parts[last])).div_ceil(unit);
+        let starts = self.join.starts[parts.clone()].to_vec();
+        let join = kernel::Join { starts, written: first..end, ..self.join.clone() };
+        let size = self.call.workgroup_size;
+        let groups = join.sizes(self.dst).iter().product::<u64>().div_ceil(u64::from(size[0])).max(1);
+        let [_, rows, layers] = self.call.grid();
+        join.call(&self.parts[parts], self.dst.clone(), size, [groups.div_ceil(rows), rows, layers])
     }
 }
 
@@ -191,7 +153,7 @@ mod tests {
         // A binding of its own would share bytes with that of its source; as a view it is read through the same one.
         let (program, ..) = planned(beside);
         assert_eq!(program.steps.len(), 2);
-        assert!(program.steps[1].call.slots.iter().any(|slot| slot.view.is_some()));
+        assert!(program.steps[1].call.slots.iter().any(|slot| slot.address.view().is_some()));
     }
 
     /// Eight heads of 1024 x 1024 scores between products: all at once they are the peak.

@@ -2,25 +2,11 @@
 //! stands in. So no two invocations write one vector, wherever a part begins.
 
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::kernel::{Access, Join, KernelCall, MOST_PARTS, Slot};
 use crate::physical::{AxisMap, LANES, Order};
 use drift_ir::op::Concat;
 use drift_ir::{Node, ValueId};
 use std::ops::Range;
-
-/// Parts that a dispatch reads: with the result they are the eight storage buffers that every device has.
-const MOST_PARTS: usize = 7;
-
-/// Names of each part's slot and of its first coordinate.
-const PARTS: [[&str; 2]; MOST_PARTS] = [
-    ["src_0", "START_0"],
-    ["src_1", "START_1"],
-    ["src_2", "START_2"],
-    ["src_3", "START_3"],
-    ["src_4", "START_4"],
-    ["src_5", "START_5"],
-    ["src_6", "START_6"],
-];
 
 /// One dispatch: which parts it reads, and which coordinates along the joined axis it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,41 +91,12 @@ fn call(
     starts: &[u64],
     dst: &Slot,
     along: usize,
-    whole: bool,
+    whole_slices: bool,
 ) -> KernelCall {
-    let e = dst.extents();
-    let mut first = [0; 4];
-    let mut size = [e.batch, e.height, e.width, e.slices()];
-    first[along] = group.written.start;
-    size[along] = group.written.end - group.written.start;
-    let is_along = |coordinate: usize| Constant::U32(u64::from(coordinate == along));
-    let number = Constant::U32;
-    let mut constants = vec![
-        ("PARTS", number(group.parts.len() as u64)),
-        ("WHOLE_SLICES", Constant::Bool(whole)),
-        ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
-        ("ALONG_B", is_along(0)),
-        ("ALONG_Y", is_along(1)),
-        ("ALONG_X", is_along(2)),
-        ("ALONG_C", is_along(3)),
-        ("FIRST_B", number(first[0])),
-        ("FIRST_Y", number(first[1])),
-        ("FIRST_X", number(first[2])),
-        ("FIRST_S", number(first[3])),
-        ("SIZE_B", number(size[0])),
-        ("SIZE_Y", number(size[1])),
-        ("SIZE_X", number(size[2])),
-        ("SIZE_S", number(size[3])),
-    ];
-    let mut used = Vec::with_capacity(MOST_PARTS + 1);
-    for (n, [name, start]) in PARTS.into_iter().enumerate() {
-        let part = group.parts.clone().nth(n).unwrap_or(group.parts.start);
-        used.push(Slot { name: name.to_owned(), ..slots[part].clone() });
-        constants.push((start, number(starts[part])));
-    }
-    used.push(dst.clone());
-    let (workgroup_size, workgroups) = context.linear(size.iter().product());
-    KernelCall::plain("concat", constants, used, workgroup_size, workgroups)
+    let starts = starts[group.parts.clone()].to_vec();
+    let join = Join { along, whole_slices, starts, written: group.written.clone() };
+    let (workgroup_size, workgroups) = context.linear(join.sizes(dst).iter().product());
+    join.call(&slots[group.parts.clone()], dst.clone(), workgroup_size, workgroups)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::{Declined, Selected};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
-use crate::kernel::{Access, Constant, KernelCall, Slot, Source, source};
-use crate::physical::{AxisMap, Element, Extents, Layout, Order, Packing, Window};
+use crate::kernel::{Access, AddressMap, Constant, KernelCall, Slot, Source};
+use crate::physical::{AxisMap, Element, Extents, Layout, Order, Packing, Place, Window};
 use crate::program::{PackedConstant, PackedKey, Placement, Storage, StorageKind};
 use drift_ir::{Node, ValueId};
 use indexmap::IndexMap;
@@ -106,16 +106,16 @@ impl<'a> Context<'a> {
         let is_lost = |window: &Window| {
             window.first(axes, &shape).is_none() || placement.layout.axes != *axes && !merged
         };
-        if placement.window.as_ref().is_some_and(is_lost) {
+        if placement.place.window().is_some_and(is_lost) {
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
-        if let Some(view) = placement.view.as_ref().filter(|view| view.strides(axes, &shape).is_none()) {
+        if let Some(view) = placement.place.view().filter(|view| view.strides(axes, &shape).is_none()) {
             debug_assert_eq!(access, Access::Read, "a result is no view: {view:?}");
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
         let layout = Layout { axes: axes.clone(), ..placement.layout };
         let slot = Slot::new(name, access, Source::Activation(placement.storage), shape, layout);
-        Ok(Slot { view: placement.view, window: placement.window, ..slot })
+        Ok(Slot { address: AddressMap::Direct(placement.place), ..slot })
     }
 
     /// The epilogue of `node` and its operand slots, for a result written under `dst`.
@@ -154,7 +154,8 @@ impl<'a> Context<'a> {
         let slot = match operand_axes(&shape, dst) {
             Some(axes) if self.walks_on(value, &axes) => {
                 let mut slot = self.slot(name, Access::Read, value, &axes)?;
-                slot.splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+                let splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+                slot.address = slot.address.splat(splat);
                 slot
             }
             // It repeats along some of the axes that share a coordinate, which only a dense tensor can be read under.
@@ -187,17 +188,18 @@ impl<'a> Context<'a> {
                         Access::Write => Declined::Unsupported(format!("`{name}` is not a dense buffer")),
                     });
                 }
-                let Placement { storage, layout, view, .. } = self.placed(value)?.clone();
-                let view = match view.map(|view| view.reshaped(&self.shape(value), &shape)) {
-                    None => None,
-                    Some(Some(view)) if view.strides(&axes, &shape).is_some() => Some(view),
+                let Placement { storage, layout, place } = self.placed(value)?.clone();
+                let place = match place.view().map(|view| view.reshaped(&self.shape(value), &shape)) {
+                    None => Place::Whole,
+                    Some(Some(view)) if view.strides(&axes, &shape).is_some() => Place::View(view),
                     Some(_) => {
                         let name = self.graph.value(value).name.clone();
                         return Err(Declined::Convert { value, name });
                     }
                 };
                 let source = Source::Activation(storage);
-                Slot { view, ..Slot::new(name, access, source, shape.clone(), layout) }
+                let address = AddressMap::Direct(place);
+                Slot { address, ..Slot::new(name, access, source, shape.clone(), layout) }
             }
         };
         Ok(Slot { shape, layout: Layout { axes, ..slot.layout.clone() }, ..slot })
@@ -257,15 +259,8 @@ impl<'a> Context<'a> {
         let (epilogue, operands) = self.epilogue(node, &dst)?;
         slots.extend(operands);
         slots.push(dst);
-        Ok(KernelCall {
-            kernel: source(kernel),
-            constants,
-            slots,
-            prologue: None,
-            epilogue,
-            workgroup_size,
-            workgroups,
-        })
+        let call = KernelCall::plain(kernel, constants, slots, workgroup_size, workgroups);
+        Ok(KernelCall { epilogue, ..call })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::strided::{self, Walk};
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
+use crate::kernel::{Access, AddressMap, Constant, KernelCall, Slot, Source};
 use crate::physical::{AxisMap, LANES, Layout, Order, View};
 use crate::program::Placement;
 use drift_ir::ValueId;
@@ -19,10 +19,10 @@ impl Context<'_> {
         let slot = |name: &str, access, placement: &Placement| {
             let source = Source::Activation(placement.storage);
             let slot = Slot::new(name, access, source, shape.clone(), placement.layout.clone());
-            Slot { window: placement.window.clone(), ..slot }
+            Slot { address: AddressMap::Direct(placement.place.clone()), ..slot }
         };
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
-        let call = match &from.view {
+        let call = match from.place.view() {
             Some(view) => {
                 let (src, View { start, strides }) = self.run_of_view("src", &shape, from, view.clone());
                 let axes = shape.iter().copied().zip(strides.iter().map(|&stride| stride as i64));

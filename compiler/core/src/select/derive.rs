@@ -1,7 +1,7 @@
 //! Constants that launches make of packed ones when a program is loaded: bundles hold the packed ones only.
 
 use super::{Chosen, Context, Declined};
-use crate::kernel::{Access, Slot, Source};
+use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::Layout;
 use crate::program::{Content, PackedConstant, PackedKey};
@@ -71,7 +71,7 @@ impl Context<'_> {
         let piece = |first: u64| {
             let sizes = [&[count.min(shape[0] - first)], &shape[1..]].concat();
             let dst = Slot::new("dst", Access::Write, Source::Constant(index), sizes, layout.clone());
-            Piece { first, dst: Slot { offset_bytes: first * one, ..dst } }
+            Piece { first, dst: Slot { address: AddressMap::Piece { offset_bytes: first * one }, ..dst } }
         };
         firsts.map(piece).collect()
     }
@@ -92,7 +92,10 @@ mod tests {
         let selected = Selected::new(&graph, &profile, None, &samples);
         let context = Context::new(&selected);
         let pieces = context.pieces(0, shape, &Layout::row_major(element, shape.len()));
-        pieces.iter().map(|piece| (piece.first, piece.dst.shape[0], piece.dst.offset_bytes)).collect()
+        pieces
+            .iter()
+            .map(|piece| (piece.first, piece.dst.shape[0], piece.dst.address.offset_bytes()))
+            .collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::propose::Refusal;
 use super::selected::Mark;
 use super::{SelectError, Selected};
 use crate::layout::{LayoutMap, device_type};
-use crate::physical::Layout;
+use crate::physical::{Layout, Place};
 use crate::program::{Placement, Port, Program, Storage, StorageKind};
 use drift_ir::{NodeId, Op, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,7 +124,7 @@ impl<'a> Driver<'a> {
         let name = graph.value(value).name.clone();
         let kind = StorageKind::of(&layout, &shape);
         let storage = self.selected.add_storage(Storage { name, kind, within: None });
-        self.selected.places.insert(value, Placement { storage, layout, view: None, window: None });
+        self.selected.places.insert(value, Placement { storage, layout, place: Place::Whole });
     }
 
     fn port(&self, value: ValueId) -> Result<Port, SelectError> {

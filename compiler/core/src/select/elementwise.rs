@@ -2,7 +2,7 @@
 
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::scalar::{Kind, ScalarProgram, is_safe_literal};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Order, View};
 use drift_ir::op::{ScalarOp, Step, StepArg};
 use drift_ir::{Node, ValueId};
@@ -147,19 +147,10 @@ fn finish(
     let innermost = dst.layout.order == Order::RowMajor;
     let flops = prologue.flops() * extents.elements();
     slots.push(dst);
+    let constants = vec![("CHANNELS_INNERMOST", Constant::Bool(innermost)), ("ITEMS", Constant::U32(items))];
+    let call = KernelCall::plain("elementwise", constants, slots, [threads as u32, 1, 1], [x, y, 1]);
     Ok(Chosen {
-        call: KernelCall {
-            kernel: source("elementwise"),
-            constants: vec![
-                ("CHANNELS_INNERMOST", Constant::Bool(innermost)),
-                ("ITEMS", Constant::U32(items)),
-            ],
-            slots,
-            prologue: Some(prologue),
-            epilogue,
-            workgroup_size: [threads as u32, 1, 1],
-            workgroups: [x, y, 1],
-        },
+        call: KernelCall { prologue: Some(prologue), epilogue, ..call },
         why: format!("{items} slice(s) an invocation"),
         declined: Vec::new(),
         flops,

@@ -15,8 +15,8 @@ const SMALL_GROUP: u64 = 2048;
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: GroupNorm) -> Result<Vec<Chosen>, Declined> {
     let (src, dst) = slots(context, node)?;
     let e = src.extents();
-    let scale = parameter(context, node, "scale", 1.0, e.channels)?;
-    let bias = parameter(context, node, "bias", 0.0, e.channels)?;
+    let scale = parameter(context, node, ("scale", 1), 1.0, e.channels)?;
+    let bias = parameter(context, node, ("bias", 2), 0.0, e.channels)?;
     let parts = Parts { src, dst, scale, bias, groups: op.groups, epsilon: op.epsilon };
     let reason = match parts.unit(context) {
         Ok(unit) => return Ok(vec![parts.whole(context, node, unit)?]),
@@ -29,11 +29,11 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: GroupNorm) -> R
 fn parameter(
     context: &mut Context<'_>,
     node: &Node,
-    name: &'static str,
+    (name, operand): (&'static str, usize),
     default: f32,
     channels: u64,
 ) -> Result<Slot, Declined> {
-    if let Some(&value) = node.inputs.get(if name == "scale" { 1 } else { 2 }) {
+    if let Some(&value) = node.inputs.get(operand) {
         return context.slot(name, Access::Read, value, &AxisMap::channels_last(1));
     }
     context.filled(name, default, channels)

@@ -4,7 +4,7 @@
 use super::tiling::{self, Shared, Size, Tile, Tiling};
 use super::{Chosen, Context, Declined, grid, room};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
-use crate::kernel::{Access, Constant, KernelCall, Slot, source};
+use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, LANES, Order};
 use crate::profile::Profile;
 use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
@@ -253,15 +253,8 @@ fn finish(
     let Product { a, b, dst, m, n, .. } = product;
     let product_call = |mut slots: Vec<Slot>, dst, epilogue| {
         slots.push(dst);
-        KernelCall {
-            kernel: source(kernel),
-            constants,
-            slots,
-            prologue: None,
-            epilogue,
-            workgroup_size: size,
-            workgroups: tiling.workgroups,
-        }
+        let call = KernelCall::plain(kernel, constants, slots, size, tiling.workgroups);
+        KernelCall { epilogue, ..call }
     };
     let Some(parts) = parts else {
         let slots = [vec![a, b], operands].concat();
@@ -278,15 +271,9 @@ fn finish(
     constants.push(("SPLIT", Constant::U32(tiling.split)));
     constants.push(("BATCHES", Constant::U32(batches)));
     let src = parts.as_argument("src", Access::Read);
-    let call = KernelCall {
-        kernel: source("split_sum"),
-        constants,
-        slots: [vec![src], operands, vec![dst]].concat(),
-        prologue: None,
-        epilogue,
-        workgroup_size: [64, 1, 1],
-        workgroups: [x, y, 1],
-    };
+    let slots = [vec![src], operands, vec![dst]].concat();
+    let call = KernelCall::plain("split_sum", constants, slots, [64, 1, 1], [x, y, 1]);
+    let call = KernelCall { epilogue, ..call };
     let why = format!("adds up {} parts", tiling.split);
     let flops = tiling.split * batches * m * n;
     Ok(vec![made, Chosen { call, why, declined: Vec::new(), flops }])

@@ -4,7 +4,7 @@ use super::context::Made;
 use super::{Chosen, Context, Declined, SelectError, Selected};
 use crate::kernel::scalar::ScalarProgram;
 use crate::kernel::{Access, Source};
-use crate::physical::{Layout, Object, Order};
+use crate::physical::{Layout, Object, Order, Place};
 use crate::program::{Placement, ProgramStep, Storage, StorageKind};
 use drift_ir::{Node, NodeId, Op, ValueId};
 use std::collections::BTreeMap;
@@ -138,6 +138,7 @@ impl Selected<'_> {
                 constants.iter().chain(&made.constants).nth(at as usize).map(|c| c.name.clone())
             }
         };
+        debug_assert_eq!(call.check_interface(), Ok(()), "{}", call.kernel.name);
         if let Err(source) = call.check(|source| named(source).unwrap_or_default()) {
             return Err(SelectError::TooLarge { node: name, kernel, source });
         }
@@ -192,7 +193,7 @@ impl Conversions {
                 let value_name = &selected.graph.value(value).name;
                 let (name, kind) = (format!("{value_name} (dense)"), StorageKind::of(&layout, &shape));
                 let storage = context.add_storage(Storage { name, kind, within: None });
-                let to = Placement { storage, layout, view: None, window: None };
+                let to = Placement { storage, layout, place: Place::Whole };
                 let refused =
                     |reason| SelectError::NoKernel { nodes: vec![format!("`{value_name}`: {reason}")] };
                 let chosen = context.conversion(value, from, &to).map_err(refused)?;

@@ -37,7 +37,8 @@ pub(super) fn select_softmax(
     check_parameters(context, node, op.axis)?;
     let (src, dst) = row_slots(context, node, op.axis)?;
     let e = src.extents();
-    let (kernel, declined) = match context.profile.subgroups {
+    let subgroups = context.profile.subgroups;
+    let (kernel, declined) = match subgroups {
         true => ("softmax_subgroup", Vec::new()),
         false => {
             let reason = Declined::Feature { feature: "subgroup operations", profile: context.profile.name };
@@ -50,13 +51,13 @@ pub(super) fn select_softmax(
     let threads = row_threads(e.slices().div_ceil(KEPT / 2));
     let items = e.slices().div_ceil(u64::from(threads)).min(KEPT) as u32;
     // Subgroups that make rows of their own must be as wide as a row's invocations.
-    let several = kernel == "softmax" || context.profile.subgroup_size == Some(threads);
+    let several = !subgroups || context.profile.subgroup_size == Some(threads);
     let rows = if several { 128 / threads.min(128) } else { 1 };
     let workgroups = row_grid(context, e.pixels().div_ceil(u64::from(rows)));
     let flops = 5 * e.elements();
     let mut constants = vec![("ITEMS", Constant::U32(items.into()))];
     let mut size = [threads, rows, 1];
-    if kernel == "softmax_subgroup" {
+    if subgroups {
         size = [threads * rows, 1, 1];
         constants.push(("ROW_THREADS", Constant::U32(threads.into())));
         constants.push(("ROWS", Constant::U32(rows.into())));

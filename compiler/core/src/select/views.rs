@@ -2,9 +2,9 @@
 
 use super::driver::Driver;
 use super::{Context, Declined, SelectError, strided};
-use crate::kernel::{Access, Slot, Source};
+use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
-use crate::physical::{AxisMap, LANES, Layout, Object, Order, View, Window};
+use crate::physical::{AxisMap, LANES, Layout, Object, Order, Place, View, Window};
 use crate::program::{Placement, Storage, StorageKind, Within};
 use drift_ir::op::Slice;
 use drift_ir::op::data::SliceAxis;
@@ -31,14 +31,14 @@ impl Driver<'_> {
             || !is_plain(target_layout)
             || !node.epilogue.steps.is_empty()
             || placement.layout.element != target_layout.element
-            || (is_output && (from_input || placement.view.is_some()))
+            || (is_output && (from_input || placement.place.view().is_some()))
         {
             return Ok(false);
         }
-        if let Some(view) = &placement.view {
+        if let Some(view) = placement.place.view() {
             let (shape, wanted) = (self.selected.shape(source), self.selected.shape(target));
             placement = match view.reshaped(&shape, &wanted) {
-                Some(view) => Placement { view: Some(view), ..placement },
+                Some(view) => Placement { place: Place::View(view), ..placement },
                 None => self.convert(source)?,
             };
         }
@@ -68,7 +68,7 @@ impl Driver<'_> {
             && layout.order != Order::RowMajor
             && *layout == from.layout
         {
-            let mut window = from.window.clone().unwrap_or_else(|| Window::of(&shape));
+            let mut window = from.place.window().cloned().unwrap_or_else(|| Window::of(&shape));
             op.axes.iter().for_each(|cut| window.starts[cut.axis] += cut.start);
             let part =
                 result.iter().product::<u64>() * MOST_OF_A_PART >= window.whole.iter().product::<u64>();
@@ -77,14 +77,14 @@ impl Driver<'_> {
                 return false;
             }
             let (storage, layout) = (from.storage, layout.clone());
-            let placement = Placement { storage, layout, view: None, window: Some(window) };
+            let placement = Placement { storage, layout, place: Place::Window(window) };
             self.selected.places.insert(target, placement);
             return true;
         }
         if !is_plain(&from.layout) || !is_plain(layout) {
             return false;
         }
-        let whole = from.view.clone().unwrap_or_else(|| View::whole(&shape));
+        let whole = from.place.view().cloned().unwrap_or_else(|| View::whole(&shape));
         let view = match op {
             Op::Slice(op) if op.axes.iter().all(|cut| cut.step > 0) => {
                 op.axes.iter().fold(whole, |view, cut| view.cut(cut.axis, cut.start, cut.step as u64))
@@ -99,8 +99,7 @@ impl Driver<'_> {
         if !view.is_aligned(&result) || part_bytes * MOST_OF_A_PART < source_bytes {
             return false;
         }
-        let placement =
-            Placement { storage: from.storage, layout: layout.clone(), view: Some(view), window: None };
+        let placement = Placement { storage: from.storage, layout: layout.clone(), place: Place::View(view) };
         self.selected.places.insert(target, placement);
         true
     }
@@ -114,8 +113,7 @@ impl Driver<'_> {
         let (shape, result) = (self.selected.shape(source), self.selected.shape(target));
         let is_port = graph.is_output(target) && graph.is_input(source);
         let layout = &self.layouts[&target];
-        let same = from.view.is_none()
-            && from.window.is_none()
+        let same = from.place == Place::Whole
             && layout.order == from.layout.order
             && layout.element == from.layout.element
             && layout.axes == from.layout.axes
@@ -146,7 +144,7 @@ impl Driver<'_> {
         let storage = self.selected.add_storage(Storage { name, kind, within: Some(within) });
         self.selected
             .places
-            .insert(target, Placement { storage, layout: layout.clone(), view: None, window: None });
+            .insert(target, Placement { storage, layout: layout.clone(), place: Place::Whole });
         self.note_slice(target, storage, before);
         true
     }
@@ -173,16 +171,18 @@ impl Context<'_> {
                 let source = Source::Activation(storage);
                 let strides = [vec![0; lead], view.strides].concat();
                 let slot = Slot::new(name, Access::Read, source, aligned, Layout { axes, ..layout });
-                Slot { view: Some(View { start: view.start, strides }), ..slot }
+                let view = View { start: view.start, strides };
+                Slot { address: AddressMap::Direct(Place::View(view)), ..slot }
             }
             None => self.dense(name, Access::Read, value, aligned, axes)?,
         };
-        Ok(Slot { broadcast: Some(dst.shape.clone()), ..slot })
+        let address = slot.address.broadcast(dst.shape.clone());
+        Ok(Slot { address, ..slot })
     }
 
     /// Where a value lies in a larger one.
     pub(super) fn view(&self, value: ValueId) -> Option<&View> {
-        self.placement(value)?.view.as_ref()
+        self.placement(value)?.place.view()
     }
 
     /// Whether the axes of `value` that share a coordinate under `axes` walk on as one.
@@ -194,7 +194,7 @@ impl Context<'_> {
     pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, View), Declined> {
         let shape = self.shape(value);
         let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
-        match self.placement(value).and_then(|placement| Some((placement, placement.view.clone()?))) {
+        match self.placement(value).and_then(|placement| Some((placement, placement.place.view()?.clone()))) {
             Some((placement, view)) => Ok(self.run_of_view(name, &shape, placement, view)),
             None => {
                 let elements = shape.iter().product();

@@ -5,6 +5,7 @@
 //! output slices, or rows outputs and `s` input slices (taps outside) where the lanes of a vector are inputs.
 
 use super::{Accessors, at};
+use crate::kernel::interface::Accessor;
 use crate::kernel::{Binding, Slot, line};
 use crate::physical::Object;
 use crate::physical::weights::{Factor, Lanes, Step, WeightsLayout};
@@ -20,20 +21,21 @@ const TAPS_OF_INPUT: &[Factor] = &[Factor::Tap, Factor::InputSlice];
 /// Writes those accessors of `slot` that the kernel calls.
 pub(super) fn write(text: &mut String, slot: &Slot, layout: &WeightsLayout, accessors: &Accessors<'_>) {
     let name = &slot.name;
-    let calls = |suffix: &str| accessors.body.contains(&format!("{name}_{suffix}("));
     let bindings: Vec<&Binding> = accessors
         .bindings
         .iter()
         .filter(|binding| binding.source == slot.source && binding.object == layout.object())
         .collect();
     let element = slot.layout.element;
-    if calls("block") {
+    if accessors.calls(slot, Accessor::Block) {
         write_block(text, name, layout);
         write_vector(text, name, layout, &bindings);
         return;
     }
-    for (suffix, scalar) in [("read", element.compute_name()), ("load", element.name())] {
-        if calls(suffix) {
+    for (accessor, suffix, scalar) in
+        [(Accessor::Read, "read", element.compute_name()), (Accessor::Load, "load", element.name())]
+    {
+        if accessors.calls(slot, accessor) {
             line(
                 text,
                 format_args!("fn {name}_{suffix}(b: u32, y: u32, x: u32, s: u32) -> vec4<{scalar}> {{"),
@@ -60,9 +62,9 @@ fn write_block(text: &mut String, name: &str, layout: &WeightsLayout) {
 fn write_vector(text: &mut String, name: &str, layout: &WeightsLayout, bindings: &[&Binding]) {
     let [rows, columns] = layout.steps();
     let vector: [Coordinate<'_>; 1] = [("k", &[Factor::Vector])];
-    let after = |begin: &str, steps: &[Step]| match sum(&vector, layout, steps).as_str() {
-        "0u" => begin.to_owned(),
-        offset => format!("{begin} + {offset}"),
+    let after = |begin: &str, steps: &[Step]| match terms(&vector, layout, steps) {
+        None => begin.to_owned(),
+        Some(offset) => format!("{begin} + {offset}"),
     };
     let (ty, place) = match layout.object().is_texture() {
         true => ("vec2<u32>", [after("block.x", &columns), after("block.y", &rows)]),
@@ -127,9 +129,14 @@ fn vector(binding: &Binding, [column, row]: &[String; 2]) -> String {
     }
 }
 
-/// Where the coordinates lie along `steps`: the digits of each are multiplied with the strides of its factors, and digits
-/// that follow one another as in the coordinate are taken together.
+/// Where the coordinates lie along `steps`.
 fn sum(coordinates: &[Coordinate<'_>], layout: &WeightsLayout, steps: &[Step]) -> String {
+    terms(coordinates, layout, steps).unwrap_or_else(|| "0u".to_owned())
+}
+
+/// The same, or nothing where all lie at the beginning: the digits of each are multiplied with the strides of its factors, and digits
+/// that follow one another as in the coordinate are taken together.
+fn terms(coordinates: &[Coordinate<'_>], layout: &WeightsLayout, steps: &[Step]) -> Option<String> {
     let step = |factor: Factor| steps.iter().find(|step| step.factor == factor);
     let mut terms: Vec<(u64, String)> = Vec::new();
     for (name, factors) in coordinates {
@@ -158,5 +165,5 @@ fn sum(coordinates: &[Coordinate<'_>], layout: &WeightsLayout, steps: &[Step]) -
     }
     terms.sort_by_key(|(stride, _)| std::cmp::Reverse(*stride));
     let terms: Vec<String> = terms.into_iter().map(|(_, term)| term).collect();
-    if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
+    (!terms.is_empty()).then(|| terms.join(" + "))
 }

@@ -48,9 +48,10 @@ pub(super) fn select(
         let constant = value.filter(|value| context.constant_tensor(**value).is_some());
         match (blocks.cut(context, slot.clone(), cut), constant) {
             (Err(_), Some(&value)) if slot.layout.order != Order::RowMajor => {
-                let Slot { name, shape, layout, splat, .. } = slot;
+                let Slot { name, shape, layout, address, .. } = slot;
                 let dense = context.dense(&name, Access::Read, value, shape, layout.axes)?;
-                blocks.cut(context, Slot { splat, ..dense }, cut)
+                let address = dense.address.splat(address.is_splat());
+                blocks.cut(context, Slot { address, ..dense }, cut)
             }
             (cut, _) => cut,
         }
@@ -99,7 +100,10 @@ pub(super) fn select(
     };
     let largest = statistic(context, "largest", "largest scores");
     let inverse = statistic(context, "inverse", "reciprocal sums");
-    let read = |slot: &Slot, name: &str, splat: bool| Slot { splat, ..slot.as_argument(name, Access::Read) };
+    let read = |slot: &Slot, name: &str, splat: bool| {
+        let address = slot.address.clone().splat(splat);
+        Slot { address, ..slot.as_argument(name, Access::Read) }
+    };
     let threads = work.keys.div_ceil(16).next_power_of_two().clamp(32, 256) as u32;
     // Places of queries matter to a band only.
     let of_rows = if op.band.is_open() { Vec::new() } else { start.clone() };
@@ -144,7 +148,9 @@ pub(super) fn select(
         reader.call.prologue = Some(weight_of_score());
     }
     steps.append(&mut second);
-    for step in steps.iter_mut().filter(|step| step.call.slots.iter().any(|slot| slot.shift.is_some())) {
+    for step in
+        steps.iter_mut().filter(|step| step.call.slots.iter().any(|slot| slot.address.shift().is_some()))
+    {
         before_result(&mut step.call, start.clone());
     }
     Ok(starts.iter().flat_map(|start| steps.iter().map(move |step| at_block(step, start))).collect())
@@ -152,11 +158,7 @@ pub(super) fn select(
 
 /// The step for the block that begins where `start` says.
 fn at_block(step: &Chosen, start: &Slot) -> Chosen {
-    let mut step = step.clone();
-    for slot in step.call.slots.iter_mut().filter(|slot| slot.name == split::BLOCK) {
-        *slot = start.clone();
-    }
-    step
+    Chosen { call: step.call.at_block(start), ..step.clone() }
 }
 
 /// Adds to the steps on the scores that those beyond a band become the lowest number of their type, and that those within
@@ -175,7 +177,8 @@ fn hide_beyond(
     let mut slot = |what: &'static str, tensor: &Tensor| -> Result<Slot, Declined> {
         let mut slot = context.derived_slot(what, node.outputs[0], what, tensor)?;
         slot.layout.axes = AxisMap::channels_last(2);
-        slot.splat = slot.extents().channels == 1 && keys > 1;
+        let splat = slot.extents().channels == 1 && keys > 1;
+        slot.address = slot.address.splat(splat);
         Ok(slot)
     };
     let (key, query) = (slot("place_of_key", &key_places)?, slot("place_of_query", &query_places)?);

@@ -32,7 +32,7 @@ const MOST_IN_ALL: u64 = 1024;
 const QUERIES: u64 = 32;
 
 /// Slot that says where a block begins in each tensor. The first number is its first query.
-pub(super) const BLOCK: &str = "block";
+const BLOCK: &str = "block";
 
 /// How an attention is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -227,7 +227,7 @@ impl Blocks {
             return Ok(slot);
         }
         let (dense, strides) =
-            (slot.layout.order == Order::RowMajor && slot.broadcast.is_none(), slot.strides());
+            (slot.layout.order == Order::RowMajor && slot.address.full().is_none(), slot.strides());
         let Some(strides) = strides.filter(|_| dense) else {
             return Err(convert(context, &slot));
         };
@@ -246,9 +246,9 @@ impl Blocks {
         self.lanes.push((distances, group));
         let most = self.starts.iter().map(|start| place(start, &distances, group)).max().unwrap_or(0);
         let unit = distances.iter().copied().fold(0, gcd);
-        let view = slot.view.clone().unwrap_or_else(|| View::whole(&slot.shape));
+        let view = slot.address.view().cloned().unwrap_or_else(|| View::whole(&slot.shape));
         let shift = Shift { slot: BLOCK.to_owned(), lane, unit, most };
-        Ok(Slot { shape, view: Some(view), shift: Some(shift), ..slot })
+        Ok(Slot { shape, address: slot.address.block(view, shift), ..slot })
     }
 
     /// The slot that says where each block begins.
@@ -277,8 +277,9 @@ fn gcd(a: u64, b: u64) -> u64 {
 /// Asks for a dense copy of what a slot shows.
 fn convert(context: &Context<'_>, slot: &Slot) -> Declined {
     let shows = |storage: u32| {
-        let is_shown =
-            |placement: &Placement| placement.storage == storage && placement.window == slot.window;
+        let is_shown = |placement: &Placement| {
+            placement.storage == storage && placement.place.window() == slot.address.window()
+        };
         context.operands.iter().copied().find(|&value| context.placement(value).is_some_and(is_shown))
     };
     match slot.source {

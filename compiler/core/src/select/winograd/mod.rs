@@ -289,9 +289,9 @@ impl Layer<'_> {
         let [per_patch, per_tile] = additions(form);
         let mut steps = Vec::new();
         for start in &starts {
-            steps.push(step(at_block(&input, start), &why, per_patch * m * k));
+            steps.push(step(input.at_block(start), &why, per_patch * m * k));
             steps.extend(products.iter().cloned());
-            steps.push(step(at_block(&output, start), form.name(), per_tile * m * n));
+            steps.push(step(output.at_block(start), form.name(), per_tile * m * n));
         }
         Ok(steps)
     }
@@ -321,15 +321,6 @@ fn planes(context: &mut Context<'_>, node: &Node, what: &str, element: Element, 
     let mut slot = context.scratch("planes", &format!("{} ({what})", node.name), element, sizes);
     slot.layout.order = Order::Slices;
     slot
-}
-
-/// The call for the block whose first row of tiles is `start`.
-fn at_block(call: &KernelCall, start: &Slot) -> KernelCall {
-    let mut call = call.clone();
-    for slot in call.slots.iter_mut().filter(|slot| slot.name == start.name) {
-        *slot = start.clone();
-    }
-    call
 }
 
 /// The products of all planes; the node's epilogue waits for the transformation after them.

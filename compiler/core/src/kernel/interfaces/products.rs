@@ -1,0 +1,139 @@
+//! Matrix products and attention.
+
+use super::SizeOf::{Batch, Height, Slices, Width};
+use super::{ConstantSpec, KernelInterface, Load, PLAIN, Prologue, Read, SlotSpec, Write};
+use super::{bools, f32s, i32s, not_in_text, u32s};
+
+/// Rows of the result, and the pixels that they are where a convolution is a product.
+const RESULT: &[ConstantSpec] = &u32s(["ROWS_M", "OUT_BATCH", "OUT_HEIGHT", "OUT_WIDTH"]);
+
+const RESULT_ORDER: &[ConstantSpec] = &bools(["PIXELS", "BATCH_INNERMOST"]);
+
+const ROWS_ADJACENT: ConstantSpec = bools(["ROWS_ADJACENT"])[0];
+
+/// The window of a convolution.
+const WINDOW: [ConstantSpec; 6] =
+    u32s(["TAPS", "KERNEL_X", "STRIDE_Y", "STRIDE_X", "DILATION_Y", "DILATION_X"]);
+
+const PADS: [ConstantSpec; 2] = i32s(["PAD_Y", "PAD_X"]);
+
+const FACTORS: [ConstantSpec; 2] = bools(["PADDED", "B_TRANSPOSED"]);
+
+const TILING: &[ConstantSpec] =
+    &u32s(["TILE_M", "TILE_N", "TILE_K", "RUN", "BUFFERS", "STEPS", "PART_STEPS", "SPLIT"]);
+
+const TILING_FITS: &[ConstantSpec] =
+    &bools(["K_ALIGNED", "M_ALIGNED", "N_ALIGNED", "PREFETCH", "WHOLE_TAPS"]);
+
+pub(in crate::kernel) const MATMUL_TILED: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Read]), SlotSpec::result()],
+    constants: &[
+        RESULT,
+        RESULT_ORDER,
+        &[ROWS_ADJACENT.not_in_text()],
+        &WINDOW,
+        &PADS,
+        &FACTORS,
+        TILING,
+        TILING_FITS,
+        &u32s(["B_PITCH", "ROWS", "COLUMN_SLICES", "LANES_X"]),
+    ],
+    prologue: Prologue::FinishesReads("a"),
+    ..PLAIN
+};
+
+pub(in crate::kernel) const MATMUL_COOPERATIVE: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Load]), SlotSpec::weights("b", &[Load]), SlotSpec::result()],
+    constants: &[
+        RESULT,
+        RESULT_ORDER,
+        &[ROWS_ADJACENT],
+        &WINDOW,
+        &PADS,
+        &FACTORS,
+        TILING,
+        TILING_FITS,
+        &u32s(["B_TILE_ROWS", "B_TILE_SLICES", "PIECE_N", "SUBGROUP_M", "SUBGROUP_N"]),
+        &[ConstantSpec::subgroup_size()],
+    ],
+    prologue: Prologue::FinishesReads("a"),
+    ..PLAIN
+};
+
+/// It adds up what a product made, and is given that product's constants.
+pub(in crate::kernel) const SPLIT_SUM: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::scratch("src", &[Read]), SlotSpec::result()],
+    constants: &[
+        RESULT,
+        RESULT_ORDER,
+        &[ROWS_ADJACENT],
+        &not_in_text(WINDOW),
+        &not_in_text(PADS),
+        &not_in_text(FACTORS),
+        &u32s(["SPLIT", "BATCHES"]),
+    ],
+    ..PLAIN
+};
+
+pub(in crate::kernel) const MATVEC: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Read]), SlotSpec::result()],
+    constants: &[&bools(["K_ALIGNED"])],
+    ..PLAIN
+};
+
+pub(in crate::kernel) const MATVEC_SUBGROUP: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::input("a", &[Read]),
+        // Pairs of halves.
+        SlotSpec::input("b", &[Read]).words(),
+        SlotSpec::result(),
+    ],
+    constants: &[&u32s(["STEPS"]), &[ConstantSpec::subgroup_size()]],
+    ..PLAIN
+};
+
+/// Which keys a query sees by its place, and what the others are.
+const BAND: &[ConstantSpec] = &i32s(["FIRST_KEY", "LAST_KEY"]);
+
+const SEEN: &[ConstantSpec] = &bools(["HAS_FIRST_KEY", "HAS_LAST_KEY", "UNSEEN_IS_ZERO"]);
+
+pub(in crate::kernel) const ATTENTION_COOPERATIVE: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::input("q", &[Load]).fixed(&[Slices]),
+        SlotSpec::input("k", &[Load]).fixed(&[Width]),
+        SlotSpec::input("v", &[Load]).fixed(&[Slices]),
+        SlotSpec::result(),
+    ],
+    constants: &[
+        BAND,
+        SEEN,
+        &u32s(["PARTS", "TILE", "SHARING"]),
+        &f32s(["EXPONENT"]),
+        &[ConstantSpec::subgroup_size()],
+    ],
+    prologue: Prologue::FinishesValue,
+    ..PLAIN
+};
+
+pub(in crate::kernel) const ATTENTION_ROWS: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::input("q", &[Read]).fixed(&[Slices]),
+        SlotSpec::input("k", &[Read]).fixed(&[Width, Slices]),
+        SlotSpec::input("v", &[Read]).fixed(&[Slices]),
+        SlotSpec::result(),
+    ],
+    constants: &[BAND, SEEN, &u32s(["TILE", "ROWS", "SHARING"]), &f32s(["EXPONENT"]), &bools(["STAGED"])],
+    prologue: Prologue::FinishesValue,
+    ..PLAIN
+};
+
+pub(in crate::kernel) const ATTENTION_STATS: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::scratch("src", &[Read]).fixed(&[Batch, Height, Width]),
+        SlotSpec::block_start(),
+        SlotSpec::scratch("largest", &[Write]),
+        SlotSpec::scratch("inverse", &[Write]),
+    ],
+    constants: &[BAND, SEEN],
+    ..PLAIN
+};
