@@ -172,6 +172,25 @@ impl<'a> Placed<'a> {
         (start, end)
     }
 
+    /// Takes a placed tensor out again.
+    pub(super) fn take_out(&mut self, index: usize) {
+        if self.tensors[index].size_bytes == 0 {
+            return;
+        }
+        let from = self.by_offset.partition_point(|&other| self.offsets[other] < self.offsets[index]);
+        if let Some(at) = self.by_offset[from..].iter().position(|&other| other == index) {
+            self.by_offset.remove(from + at);
+        }
+        if let Some(by_life) = &mut self.by_life {
+            by_life.remove(index);
+        }
+    }
+
+    /// Where a tensor was placed.
+    pub(super) fn offset(&self, index: usize) -> u64 {
+        self.offsets[index]
+    }
+
     /// Offsets of all tensors; 0 for those that were never placed.
     pub(super) fn into_offsets(self) -> Vec<u64> {
         self.offsets

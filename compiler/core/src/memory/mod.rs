@@ -20,6 +20,7 @@ pub use bag::Bag;
 pub use objects::{Object, ObjectPlan, Texture, check_objects, shared_objects};
 pub use rigid::{Group, plan_groups};
 
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// Every range that a dispatch binds starts at a multiple of this many bytes.
@@ -254,16 +255,23 @@ pub fn check(plan: &Plan, tensors: &[Tensor]) -> Result<(), MemoryError> {
             return Err(MemoryError::OutOfArena { tensor: index, peak_bytes: plan.peak_bytes });
         }
     }
-    // In offset order a tensor can only collide with those that start before it ends.
-    let mut order: Vec<usize> = (0..tensors.len()).filter(|&i| tensors[i].size_bytes > 0).collect();
-    order.sort_by_key(|&i| (plan.offsets[i], i));
-    for (at, &a) in order.iter().enumerate() {
-        let end = plan.offsets[a] + tensors[a].size_bytes;
-        for &b in order[at + 1..].iter().take_while(|&&b| plan.offsets[b] < end) {
-            if tensors[a].meets(&tensors[b]) {
-                return Err(MemoryError::Overlap { a: a.min(b), b: a.max(b) });
-            }
+    let mut born: Vec<usize> = (0..tensors.len()).filter(|&i| tensors[i].size_bytes > 0).collect();
+    let mut dying = born.clone();
+    born.sort_by_key(|&i| tensors[i].first);
+    dying.sort_by_key(|&i| tensors[i].last);
+    let mut dying = dying.into_iter().peekable();
+    // Those that live are apart, so a new one can only collide with its neighbours.
+    let mut live: BTreeMap<u64, usize> = BTreeMap::new();
+    for a in born {
+        while let Some(dead) = dying.next_if(|&i| tensors[i].last < tensors[a].first) {
+            live.remove(&plan.offsets[dead]);
         }
+        let end = |i: usize| plan.offsets[i] + tensors[i].size_bytes;
+        let below = live.range(..end(a)).next_back().map(|(_, &below)| below);
+        if let Some(b) = below.filter(|&below| end(below) > plan.offsets[a]) {
+            return Err(MemoryError::Overlap { a: a.min(b), b: a.max(b) });
+        }
+        live.insert(plan.offsets[a], a);
     }
     Ok(())
 }

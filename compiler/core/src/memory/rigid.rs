@@ -1,6 +1,6 @@
 //! Placement of tensors that keep their distances: parts of one storage whose lives differ.
 
-use super::greedy::{self, Fit, Placed};
+use super::greedy::{self, Placed};
 use super::search::{self, Packing};
 use super::{Effort, MemoryError, Plan, Strategy, Tensor, check, lower_bound, peak, total_bytes};
 
@@ -38,7 +38,7 @@ pub fn plan_groups(tensors: &[Tensor], groups: &[Group], effort: Effort) -> Resu
             break;
         }
         let order = ordered(&hulls);
-        if let Ok((starts, peak_bytes)) = rigid.place_below(&order, best.peak_bytes) {
+        if let Some((starts, peak_bytes)) = search::place_below(&rigid, &order, best.peak_bytes) {
             debug_assert!(peak_bytes < best.peak_bytes);
             best = as_plan(strategy, &starts);
         }
@@ -76,19 +76,16 @@ impl Packing for Rigid<'_> {
         self.groups.len()
     }
 
-    fn place_below(&self, order: &[usize], limit: u64) -> Result<(Vec<u64>, u64), usize> {
-        let mut placed = Placed::new(self.tensors, Fit::Lowest);
-        let mut starts = vec![0; self.groups.len()];
-        let mut highest = 0;
-        for (at, &group) in order.iter().enumerate() {
-            let (start, end) = placed.place_group(&self.groups[group]);
-            if end >= limit {
-                return Err(at);
-            }
-            starts[group] = start;
-            highest = highest.max(end);
-        }
-        Ok((starts, highest))
+    fn tensors(&self) -> &[Tensor] {
+        self.tensors
+    }
+
+    fn place(&self, placed: &mut Placed<'_>, which: usize) -> (u64, u64) {
+        placed.place_group(&self.groups[which])
+    }
+
+    fn take_out(&self, placed: &mut Placed<'_>, which: usize) {
+        self.groups[which].iter().for_each(|&(index, _)| placed.take_out(index));
     }
 
     fn meet(&self, a: usize, b: usize) -> bool {

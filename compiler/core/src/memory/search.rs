@@ -19,8 +19,14 @@ pub(super) trait Packing {
     /// How many there are.
     fn count(&self) -> usize;
 
-    /// Where each starts and where the last ends, below `limit`; or the position in `order` of the first that does not fit.
-    fn place_below(&self, order: &[usize], limit: u64) -> Result<(Vec<u64>, u64), usize>;
+    /// The tensors that they consist of.
+    fn tensors(&self) -> &[Tensor];
+
+    /// Places one; where it starts and ends.
+    fn place(&self, placed: &mut Placed<'_>, which: usize) -> (u64, u64);
+
+    /// Takes one out again.
+    fn take_out(&self, placed: &mut Placed<'_>, which: usize);
 
     /// Whether two are needed at once.
     fn meet(&self, a: usize, b: usize) -> bool;
@@ -31,21 +37,82 @@ impl Packing for [Tensor] {
         self.len()
     }
 
-    fn place_below(&self, order: &[usize], limit: u64) -> Result<(Vec<u64>, u64), usize> {
-        let mut placed = Placed::new(self, Fit::Lowest);
-        let mut highest = 0;
-        for (at, &index) in order.iter().enumerate() {
-            highest = placed.place(index).max(highest);
-            if highest >= limit {
-                return Err(at);
-            }
-        }
-        Ok((placed.into_offsets(), highest))
+    fn tensors(&self) -> &[Tensor] {
+        self
+    }
+
+    fn place(&self, placed: &mut Placed<'_>, which: usize) -> (u64, u64) {
+        let end = placed.place(which);
+        (placed.offset(which), end)
+    }
+
+    fn take_out(&self, placed: &mut Placed<'_>, which: usize) {
+        placed.take_out(which);
     }
 
     fn meet(&self, a: usize, b: usize) -> bool {
         self[a].meets(&self[b])
     }
+}
+
+/// A placement in some order, as far as it goes. Orders that begin alike share what is placed first.
+struct Progress<'a, P: Packing + ?Sized> {
+    packing: &'a P,
+    placed: Placed<'a>,
+    /// Those placed, each with where it starts and where all up to it end.
+    done: Vec<(usize, u64, u64)>,
+}
+
+impl<'a, P: Packing + ?Sized> Progress<'a, P> {
+    fn new(packing: &'a P) -> Self {
+        let placed = Placed::new(packing.tensors(), Fit::Lowest);
+        Self { packing, placed, done: Vec::with_capacity(packing.count()) }
+    }
+
+    /// Takes back all but the first `count`.
+    fn back_to(&mut self, count: usize) {
+        for (which, ..) in self.done.drain(count.min(self.done.len())..) {
+            self.packing.take_out(&mut self.placed, which);
+        }
+    }
+
+    /// Places what is left of an order. Where the last ends, below `limit`; or the position of the first that does not fit.
+    fn place_below(&mut self, order: &[usize], limit: u64) -> Result<u64, usize> {
+        let alike = self
+            .done
+            .iter()
+            .zip(order)
+            .take_while(|((which, _, end), other)| which == *other && *end < limit);
+        self.back_to(alike.count());
+        for (at, &which) in order.iter().enumerate().skip(self.done.len()) {
+            let (start, end) = self.packing.place(&mut self.placed, which);
+            let end = self.done.last().map_or(end, |&(_, _, before)| end.max(before));
+            if end >= limit {
+                self.packing.take_out(&mut self.placed, which);
+                return Err(at);
+            }
+            self.done.push((which, start, end));
+        }
+        Ok(self.done.last().map_or(0, |&(_, _, end)| end))
+    }
+
+    /// Where each starts.
+    fn starts(&self) -> Vec<u64> {
+        let mut starts = vec![0; self.packing.count()];
+        self.done.iter().for_each(|&(which, start, _)| starts[which] = start);
+        starts
+    }
+}
+
+/// Where each starts in an order's placement and where the last ends, if that is below `limit`.
+pub(super) fn place_below<P: Packing + ?Sized>(
+    packing: &P,
+    order: &[usize],
+    limit: u64,
+) -> Option<(Vec<u64>, u64)> {
+    let mut progress = Progress::new(packing);
+    let peak = progress.place_below(order, limit).ok()?;
+    Some((progress.starts(), peak))
 }
 
 /// Where each starts in a placement below `best_peak`, found from `order` on, if there is any. Stops early at `target`
@@ -62,15 +129,16 @@ pub(super) fn improve<P: Packing + ?Sized>(
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut fruitless = 0;
     let mut work = 0;
+    let mut progress = Progress::new(packing);
     for _ in 0..packing.count() * ROUNDS_PER_TENSOR {
         if work >= budget || best_peak <= target {
             break;
         }
-        match packing.place_below(&order, best_peak) {
-            Ok((starts, peak)) => {
+        match progress.place_below(&order, best_peak) {
+            Ok(peak) => {
                 work += comparisons(order.len());
                 best_peak = peak;
-                best = Some(starts);
+                best = Some(progress.starts());
                 best_order.clone_from(&order);
                 fruitless = 0;
             }

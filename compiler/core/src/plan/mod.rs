@@ -101,8 +101,9 @@ pub fn plan_memory(mut program: Program, forms: MemoryForms) -> Result<(Program,
     Ok((best, plan))
 }
 
-/// Steps of all programs that are planned to join concatenations one after the other.
-const MOST_PLANNED: usize = 1 << 19;
+/// Steps of all programs that are planned to join concatenations one after the other: a hundred joins in a thousand steps. What
+/// is left then stays apart.
+const MOST_PLANNED: usize = 1 << 17;
 
 /// `program` with parts of concatenations in their results, as many as keep what is `planned` within `most` bytes; none if
 /// none do.
