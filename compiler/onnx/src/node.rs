@@ -18,7 +18,7 @@ use std::collections::HashSet;
 /// Constants up to this size are computed with at once: scales per channel, shapes, flags.
 const FOLDED: u64 = 4096;
 
-/// Constants of type double up to this size: what they stay exact for, a device has not.
+/// Constants of type double up to this size: no device has what they stay exact for.
 const FOLDED_DOUBLES: u64 = 1 << 20;
 
 /// The values of an operator's results, in order; later ones may be missing when nothing names them.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use drift_bundle::Bundle;
 
+use crate::arena_lease::ArenaLease;
 use crate::backend::{Backend, Program};
 use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
 use crate::session::{LoadOptions, Session};
-use crate::turns::Turns;
 use crate::vulkan::{self, ValidationLog};
 
 /// Everything on this machine that can replay, best first. [`RuntimeError::NoDriver`] where there is nothing.
@@ -119,10 +119,10 @@ impl Device {
         let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
         let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
         let loaded = self.backend.load(&programs, options)?;
-        let turns = Turns::of(&programs);
-        let parts = programs.iter().zip(loaded).zip(declined).zip(turns);
-        let sessions = parts.map(|(((program, loaded), declined), turn)| {
-            Session::new(program, loaded, declined, turn, (options.timeout, start.elapsed()))
+        let leases = ArenaLease::of(&programs);
+        let parts = programs.iter().zip(loaded).zip(declined).zip(leases);
+        let sessions = parts.map(|(((program, loaded), declined), lease)| {
+            Session::new(program, loaded, declined, lease, (options.timeout, start.elapsed()))
         });
         Ok(sessions.collect())
     }

@@ -24,6 +24,7 @@
 #[cfg(test)]
 extern crate self as drift_runtime;
 
+mod arena_lease;
 mod backend;
 mod choose;
 mod deadline;
@@ -34,7 +35,6 @@ mod info;
 mod limits;
 mod report;
 mod session;
-mod turns;
 mod vulkan;
 
 pub use device::{Device, OpenOptions, devices};

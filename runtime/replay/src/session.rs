@@ -8,12 +8,12 @@ use std::time::Duration;
 use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
 use half::f16;
 
+use crate::arena_lease::ArenaLease;
 use crate::backend::{Loaded, Program, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
 use crate::report::{DeclinedVariant, LoadReport, Timings};
-use crate::turns::Turns;
 
 /// How to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub struct Session {
     input_tensors: Vec<IoTensor>,
     output_tensors: Vec<IoTensor>,
     progress: Progress,
-    turns: Turns,
+    lease: ArenaLease,
     timeout: Duration,
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
@@ -133,7 +133,7 @@ impl Session {
         program: &Program<'_>,
         loaded: Loaded,
         declined: Vec<DeclinedVariant>,
-        turns: Turns,
+        lease: ArenaLease,
         (timeout, total): (Duration, Duration),
     ) -> Self {
         let report = LoadReport {
@@ -154,7 +154,7 @@ impl Session {
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
             progress: Progress::Loaded,
-            turns,
+            lease,
             timeout,
             uploads: Vec::with_capacity(program.entry.inputs.len()),
             report,
@@ -235,12 +235,12 @@ impl Session {
             return Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() });
         }
         let deadline = Deadline::after(self.timeout);
-        let mut turn = self.turns.take(deadline)?;
-        let overwritten = turn.is_overwritten();
+        let mut leased = self.lease.take(deadline)?;
+        let overwritten = leased.is_overwritten();
         self.uploads.clear();
         self.uploads.extend(self.inputs.iter().map(|input| overwritten || input.must_be_uploaded()));
         self.progress = Progress::Failed;
-        turn.claim();
+        leased.claim();
         self.replay.run(&self.uploads, deadline)?;
         self.progress = Progress::Run;
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
@@ -293,8 +293,8 @@ impl Session {
             Progress::Run => {}
         }
         let deadline = Deadline::after(self.timeout);
-        let turn = self.turns.take(deadline)?;
-        if turn.is_overwritten() {
+        let leased = self.lease.take(deadline)?;
+        if leased.is_overwritten() {
             return Err(RuntimeError::Overwritten { entry: self.report.entry.clone() });
         }
         // Where this fails, the device may still be busy with the copy.

@@ -12,7 +12,7 @@ use crate::physical::weights::{WeightsForm, WeightsObject, WeightsOrder};
 /// convolution and fully connected ops).
 const WEIGHTS: WeightsForms = WeightsForms {
     direct: WeightsForm { order: WeightsOrder::ROWS, group: 2, object: WeightsObject::FourTextures },
-    per_channel: WeightsForm { order: WeightsOrder::BLOCKS, group: 2, object: WeightsObject::Texture2d },
+    depthwise: WeightsForm { order: WeightsOrder::BLOCKS, group: 2, object: WeightsObject::Texture2d },
     ..WeightsForms::BUFFERS
 };
 

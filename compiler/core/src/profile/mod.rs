@@ -90,7 +90,7 @@ pub struct WeightsForms {
     /// Convolutions and transposed convolutions over blocks of pixels and slices.
     pub direct: WeightsForm,
     /// Convolutions with one filter a channel.
-    pub per_channel: WeightsForm,
+    pub depthwise: WeightsForm,
     /// The constant right side of a product: fully connected ops, and convolutions as products of pixels.
     pub product: WeightsForm,
 }
@@ -99,7 +99,7 @@ impl WeightsForms {
     /// Storage buffers: blocks for direct convolutions, rows for the tiles of products.
     pub const BUFFERS: Self = Self {
         direct: WeightsForm::buffer(WeightsOrder::BLOCKS),
-        per_channel: WeightsForm::buffer(WeightsOrder::ROWS),
+        depthwise: WeightsForm::buffer(WeightsOrder::ROWS),
         product: WeightsForm::buffer(WeightsOrder::ROWS),
     };
 
@@ -110,7 +110,7 @@ impl WeightsForms {
     pub fn with(self, choice: WeightsChoice) -> Self {
         Self {
             direct: choice.apply(self.direct),
-            per_channel: choice.apply(self.per_channel),
+            depthwise: choice.apply(self.depthwise),
             product: choice.apply(self.product),
         }
     }

@@ -132,8 +132,8 @@ fn depthwise(
         return Err(Declined::Shape(format!("needs at most {MOST_TAPS} taps, has {taps}")));
     }
     let (src, dst) = image_slots(context, node, sizes)?;
-    let filters = Filters::per_channel(sizes.dst_channels, taps);
-    let form = context.profile.weights.per_channel;
+    let filters = Filters::depthwise(sizes.dst_channels, taps);
+    let form = context.profile.weights.depthwise;
     let weights = weights::blocks(context, node.inputs[1], filters, form)?;
     let bias =
         context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;

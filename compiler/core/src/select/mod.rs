@@ -60,7 +60,7 @@ use drift_ir::{Graph, ValueId};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Declined {
     /// The profile has no such feature.
-    #[error("needs {feature}, which profile {profile} has not")]
+    #[error("needs {feature}, which profile {profile} lacks")]
     Feature {
         /// What is missing.
         feature: &'static str,

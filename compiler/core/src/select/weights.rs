@@ -15,7 +15,7 @@ pub(super) fn blocks(
     form: WeightsForm,
 ) -> Result<Slot, Declined> {
     let layout = fitting(context, value, filters, form)?;
-    let shape = match layout.filters().is_per_channel() {
+    let shape = match layout.filters().is_depthwise() {
         true => vec![layout.filters().taps(), layout.filters().outputs()],
         false => vec![layout.parts() * layout.part_bytes() / layout.vector_bytes(), LANES],
     };

@@ -230,11 +230,11 @@ impl WeightsLayout {
         let slices = filters.outputs().div_ceil(LANES);
         let group = if form.order.groups_are_one() { slices } else { form.group.clamp(1, slices) };
         // One input: a vector over inputs would be three parts zeros.
-        let (input_slices, vectors) = match filters.is_per_channel() {
+        let (input_slices, vectors) = match filters.is_depthwise() {
             true => (1, 1),
             false => (filters.inputs().div_ceil(LANES), LANES),
         };
-        if filters.is_per_channel() {
+        if filters.is_depthwise() {
             form.order.lanes = Lanes::Outputs;
         }
         let sizes = [slices.div_ceil(group), group, filters.taps(), input_slices, vectors];

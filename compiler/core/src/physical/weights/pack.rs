@@ -18,7 +18,7 @@ pub struct Filters {
     /// From one group, output, tap and input to the next in the constant.
     steps: [u64; 4],
     /// One filter a channel.
-    per_channel: bool,
+    depthwise: bool,
     /// A buffer ends with the last weight rather than with the padding after it.
     ends_with_the_last: bool,
 }
@@ -47,14 +47,14 @@ impl Filters {
             taps,
             merged: !(whole(src) && whole(dst)),
             steps,
-            per_channel: false,
+            depthwise: false,
             ends_with_the_last: false,
         }
     }
 
     /// `[channels, 1, taps]`, one filter a channel.
-    pub fn per_channel(channels: u64, taps: u64) -> Self {
-        Self { per_channel: true, ..Self::grouped(1, [1, channels], taps, [0, taps, 1, 1]) }
+    pub fn depthwise(channels: u64, taps: u64) -> Self {
+        Self { depthwise: true, ..Self::grouped(1, [1, channels], taps, [0, taps, 1, 1]) }
     }
 
     /// A matrix of `k` rows and `n` columns, or of `n` rows and `k` columns where it is `transposed`.
@@ -108,8 +108,8 @@ impl Filters {
     }
 
     /// Whether each channel has a filter of its own.
-    pub fn is_per_channel(&self) -> bool {
-        self.per_channel
+    pub fn is_depthwise(&self) -> bool {
+        self.depthwise
     }
 
     pub(super) fn ends_with_the_last(&self) -> bool {

@@ -36,7 +36,7 @@ fn cases() -> Vec<Case> {
     for (channels, taps) in [(6, 9), (8, 1), (13, 4)] {
         cases.push((
             "per channel",
-            Filters::per_channel(channels, taps),
+            Filters::depthwise(channels, taps),
             Box::new(move |o, t, _| Some(o * taps + t)),
         ));
     }
@@ -48,7 +48,7 @@ fn cases() -> Vec<Case> {
 }
 
 fn elements(filters: &Filters, source: &dyn Fn(u64, u64, u64) -> Option<u64>) -> u64 {
-    let inputs = if filters.is_per_channel() { 1 } else { filters.inputs() };
+    let inputs = if filters.is_depthwise() { 1 } else { filters.inputs() };
     let all = (0..filters.outputs()).flat_map(|o| {
         (0..filters.taps()).flat_map(move |t| (0..inputs).filter_map(move |i| source(o, t, i)))
     });
@@ -80,7 +80,7 @@ fn counted(layout: &WeightsLayout, source: &dyn Fn(u64, u64, u64) -> Option<u64>
                 Lanes::Inputs => (digit(Factor::Vector), lane),
             };
             let (o, t, i) = (slice * 4 + o4, digit(Factor::Tap), digit(Factor::InputSlice) * 4 + i4);
-            let inputs = if layout.filters().is_per_channel() { 1 } else { layout.filters().inputs() };
+            let inputs = if layout.filters().is_depthwise() { 1 } else { layout.filters().inputs() };
             let live = o < layout.filters().outputs() && i < inputs;
             let element = if live { source(o, t, i) } else { None };
             numbers.push(element.map_or(0.0, |element| (element + 1) as f32));

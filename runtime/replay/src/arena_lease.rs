@@ -1,4 +1,4 @@
-//! Sessions that share memory take turns in it.
+//! Sessions that share an arena lease it: one runs at a time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -6,13 +6,13 @@ use crate::backend::Program;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 
-/// A session's place among those that share its memory.
-pub(crate) struct Turns {
+/// A session's right to ask for the arena that it shares.
+pub(crate) struct ArenaLease {
     memory: Arc<Memory>,
     own: usize,
 }
 
-/// Memory that one session uses at a time.
+/// An arena that one session uses at a time.
 #[derive(Default)]
 struct Memory {
     state: Mutex<State>,
@@ -21,20 +21,20 @@ struct Memory {
 
 #[derive(Default)]
 struct State {
-    /// Somebody has the turn. The lock itself is never held while a device is waited for.
+    /// A session holds the arena. The lock itself is never held while a device is waited for.
     taken: bool,
     /// Who ran last.
     last: Option<usize>,
 }
 
-/// Held while a session uses the memory.
-pub(crate) struct Turn<'a> {
+/// Held while a session uses the arena.
+pub(crate) struct Leased<'a> {
     memory: &'a Memory,
     own: usize,
 }
 
-impl Turns {
-    /// One for each program: those that may share their memory take turns, others are alone.
+impl ArenaLease {
+    /// One for each program: those that may share their memory lease one arena, others have their own.
     pub(crate) fn of(programs: &[Program<'_>]) -> Vec<Self> {
         let shared = Arc::new(Memory::default());
         let one = |(own, program): (usize, &Program<'_>)| Self {
@@ -45,7 +45,7 @@ impl Turns {
     }
 
     /// Waits until nobody else uses the memory.
-    pub(crate) fn take(&self, deadline: Deadline) -> Result<Turn<'_>, RuntimeError> {
+    pub(crate) fn take(&self, deadline: Deadline) -> Result<Leased<'_>, RuntimeError> {
         let mut state = self.memory.lock();
         while state.taken {
             deadline.check()?;
@@ -53,7 +53,7 @@ impl Turns {
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.taken = true;
-        Ok(Turn { memory: &self.memory, own: self.own })
+        Ok(Leased { memory: &self.memory, own: self.own })
     }
 }
 
@@ -63,7 +63,7 @@ impl Memory {
     }
 }
 
-impl Turn<'_> {
+impl Leased<'_> {
     /// Whether another session has run since this one did.
     pub(crate) fn is_overwritten(&self) -> bool {
         self.memory.lock().last.is_some_and(|last| last != self.own)
@@ -75,7 +75,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Leased<'_> {
     fn drop(&mut self) {
         self.memory.lock().taken = false;
         self.memory.given_back.notify_one();
@@ -89,10 +89,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_that_is_never_given_back_is_waited_for_until_the_deadline() {
+    fn a_lease_that_is_never_given_back_is_waited_for_until_the_deadline() {
         let memory = Arc::new(Memory::default());
-        let turns = |own| Turns { memory: Arc::clone(&memory), own };
-        let (first, second) = (turns(0), turns(1));
+        let leases = |own| ArenaLease { memory: Arc::clone(&memory), own };
+        let (first, second) = (leases(0), leases(1));
         let mut held = first.take(Deadline::after(Duration::ZERO)).unwrap();
         held.claim();
         let waited = second.take(Deadline::after(Duration::from_millis(20))).map(drop);
