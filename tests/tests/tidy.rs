@@ -197,6 +197,25 @@ fn texts_name_no_machine() {
     report(&breaches);
 }
 
+/// Words of ours that the field's own have replaced.
+#[test]
+fn texts_use_the_words_of_the_field() {
+    let words = [
+        // ArenaLease
+        concat!("Tur", "ns::"),
+        // contiguous, or: collapse into one
+        concat!("walk on as ", "one"),
+        // split-K partial sums
+        concat!("parts of ", "sums"),
+        concat!("parts of its ", "sums"),
+        // depthwise
+        concat!("Filters::per_", "channel"),
+        // lacks
+        concat!("{profile} has ", "not"),
+    ];
+    report(&lines_with(&text_files(), &words));
+}
+
 #[test]
 fn no_snapshot_waits_for_review() {
     let pending = all_files().into_iter().filter(|path| {

@@ -408,7 +408,7 @@ fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
 fn strides(slot: &Slot) -> [u64; 4] {
     let strides = slot.strides();
     let [b, y, x, c] =
-        strides.unwrap_or_else(|| unreachable!("selection asks for views under axes that walk on as one"));
+        strides.unwrap_or_else(|| unreachable!("selection asks for views under axes that collapse"));
     // An axis of one place has no neighbours, and its stride may be anything.
     let e = slot.extents();
     let along = |extent: u64, stride: u64| if extent > 1 { stride } else { 0 };

@@ -91,7 +91,7 @@ impl Slot {
         self.address.view().map_or_else(|| View::whole(&self.shape).strides, |view| view.strides.clone())
     }
 
-    /// The same along the coordinates, where the axes of each walk on as one.
+    /// The same along the coordinates, where the axes of each collapse into one.
     pub fn strides(&self) -> Option<[u64; 4]> {
         match self.address.view() {
             Some(view) => view.strides(&self.layout.axes, &self.shape),

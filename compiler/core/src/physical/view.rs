@@ -67,7 +67,7 @@ impl View {
         Some(Self { start: self.start, strides })
     }
 
-    /// The distance between neighbours along axes that share a coordinate; none where these do not walk on as one.
+    /// The distance between neighbours along axes that share a coordinate; none where these do not collapse into one.
     pub fn stride_of(&self, shape: &[u64], axes: &Range<usize>) -> Option<u64> {
         let mut several = axes.clone().rev().filter(|&axis| shape[axis] > 1);
         let Some(innermost) = several.next() else {
@@ -85,7 +85,7 @@ impl View {
     }
 
     /// Distances between neighbours along batch, height, width and channels; none where axes that share a coordinate do not
-    /// walk on as one.
+    /// collapse into one.
     pub fn strides(&self, axes: &AxisMap, shape: &[u64]) -> Option<[u64; 4]> {
         let of = |run: &Range<usize>| self.stride_of(shape, run);
         Some([of(&axes.batch)?, of(&axes.height)?, of(&axes.width)?, of(&axes.channels)?])

@@ -18,9 +18,9 @@ use std::collections::BTreeSet;
 pub(super) struct Pair {
     /// Indices of the steps, ascending.
     pub(super) steps: Vec<usize>,
-    /// The operand's storage: it dies there.
+    /// The operand's storage: its last use.
     pub(super) operand: u32,
-    /// The result's storage: it is born there.
+    /// The result's storage: its first use.
     pub(super) result: u32,
 }
 

@@ -72,7 +72,7 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
 }
 
 /// Places every storage of a program. Where that takes less memory, steps go in another order, and write their result over
-/// an operand that dies there; the program that is returned says so.
+/// an operand at its last use; the program that is returned says so.
 pub fn plan_memory(mut program: Program, forms: MemoryForms) -> Result<(Program, MemoryPlan), MemoryError> {
     let settled = |program: &Program, effort| match forms.in_place {
         true => settled(program, effort),

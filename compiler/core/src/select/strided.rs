@@ -22,7 +22,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Drops axes of one place and joins neighbours that walk on as one.
+    /// Drops axes of one place and joins neighbours that are contiguous.
     pub(super) fn merged(&self) -> Self {
         let mut axes: Vec<(u64, i64)> = Vec::new();
         for &(size, step) in self.axes.iter().filter(|(size, _)| *size != 1) {

@@ -185,7 +185,7 @@ impl Context<'_> {
         self.placement(value)?.place.view()
     }
 
-    /// Whether the axes of `value` that share a coordinate under `axes` walk on as one.
+    /// Whether the axes of `value` that share a coordinate under `axes` collapse into one.
     pub(super) fn walks_on(&self, value: ValueId, axes: &AxisMap) -> bool {
         self.view(value).is_none_or(|view| view.strides(axes, &self.shape(value)).is_some())
     }
