@@ -181,7 +181,30 @@ fn kept_together(op: &Op, rank: usize) -> Vec<Range<usize>> {
             vec![0..*axis, *axis..rank]
         }
         Op::Gather(Gather { axis }) => vec![0..*axis, *axis..rank],
-        _ => Vec::new(),
+        Op::Elementwise(_)
+        | Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::Pad(_)
+        | Op::GroupNorm(_)
+        | Op::Reduce(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => Vec::new(),
     }
 }
 

@@ -93,7 +93,27 @@ fn read(graph: &Graph, node: &Node, images: bool, rank: usize) -> Read {
         Op::Concat(_) | Op::Slice(_) | Op::Pad(_) | Op::Reduce(_) if images => Read::Stream,
         // Rows under the axes that everything else is stored with.
         Op::MatMul(_) if !images && rank <= 4 => Read::Stream,
-        _ => Read::Dense,
+        Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Pad(_)
+        | Op::Reduce(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => Read::Dense,
     }
 }
 
