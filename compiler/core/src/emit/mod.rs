@@ -15,11 +15,11 @@ use crate::physical::Object;
 use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
 use crate::program::{Content, Port, Program, ProgramStep};
-use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
     Resource, Shader, Target, TextureKind, TextureObject, Variant,
 };
+use drift_bundle::{BundleWriter, limits};
 use drift_ir::ElementType;
 use hazards::Hazards;
 
@@ -133,7 +133,8 @@ impl Emitter<'_> {
             bindings: resources,
             workgroups: kernel.workgroups,
             barrier,
-            origins: step.origins.clone(),
+            // Equal nodes are one, so a dispatch can stand for any number; a bundle names the first ones.
+            origins: step.origins.iter().take(limits::ORIGINS).cloned().collect(),
             bytes_read: step.bytes_read,
             bytes_written: step.bytes_written,
             flops: step.flops,
