@@ -6,8 +6,10 @@ mod apple;
 mod families;
 mod intel;
 mod mali;
+mod testing;
 
-pub use families::{ALL, DEVICES, GENERIC, VULKAN};
+pub use families::{ALL, GENERIC, VULKAN};
+pub use testing::TESTS;
 
 use crate::physical::weights::{WeightsChoice, WeightsForm, WeightsOrder};
 
@@ -183,15 +185,20 @@ pub struct Profile {
     pub memory: MemoryForms,
 }
 
-const _: () = {
+const fn check(profiles: &[Profile]) {
     let mut at = 0;
-    while at < ALL.len() {
-        assert!(ALL[at].binding_bytes.is_multiple_of(256), "offsets of bindings are multiples of 256");
+    while at < profiles.len() {
+        assert!(profiles[at].binding_bytes.is_multiple_of(256), "offsets of bindings are multiples of 256");
         at += 1;
     }
+}
+
+const _: () = {
+    check(ALL);
+    check(TESTS);
 };
 
-/// The profile called `name`.
+/// The profile called `name`, those for tests included.
 pub fn find(name: &str) -> Option<&'static Profile> {
-    ALL.iter().find(|profile| profile.name == name)
+    ALL.iter().chain(TESTS).find(|profile| profile.name == name)
 }
