@@ -5,6 +5,7 @@ use super::amd::AMD_RDNA;
 use super::apple::APPLE;
 use super::intel::INTEL_XE;
 use super::mali::MALI_VALHALL;
+use super::rates::{FROM_H200, H200};
 use super::{CooperativeShape, LayoutCosts, MemoryForms, Profile, WeightsForms, Winograd, WinogradWhen};
 
 /// Those of real devices; the first is the portable one.
@@ -43,6 +44,7 @@ pub const GENERIC: Profile = Profile {
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
+    rates: &FROM_H200,
 };
 
 /// NVIDIA from Volta on.
@@ -70,4 +72,5 @@ pub(super) const NVIDIA: Profile = Profile {
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
+    rates: &H200,
 };

@@ -6,9 +6,11 @@ mod apple;
 mod families;
 mod intel;
 mod mali;
+pub mod rates;
 mod testing;
 
 pub use families::{ALL, GENERIC, VULKAN};
+pub use rates::Rates;
 pub use testing::TESTS;
 
 use crate::physical::weights::{WeightsChoice, WeightsForm, WeightsOrder};
@@ -136,7 +138,7 @@ impl MemoryForms {
 
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
 /// a profile is a promise about speed, never about correctness.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// Name for `--profile`.
     pub name: &'static str,
@@ -183,6 +185,15 @@ pub struct Profile {
     pub weights: WeightsForms,
     /// How memory is saved.
     pub memory: MemoryForms,
+    /// Rates of its kernels, which estimates are made of.
+    pub rates: &'static Rates,
+}
+
+impl Profile {
+    /// Compute units: each is busy with two workgroups.
+    pub fn compute_units(&self) -> u64 {
+        u64::from(self.busy_workgroups / 2).max(1)
+    }
 }
 
 const fn check(profiles: &[Profile]) {
