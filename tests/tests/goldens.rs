@@ -166,7 +166,7 @@ fn each_plan_reads_as_its_golden() {
 #[test]
 fn the_plans_of_each_family_read_as_their_goldens() {
     for (model, graph) in [(UNET, unet()), (MOBILENET, mobilenet())] {
-        for profile in profile::DEVICES {
+        for profile in profile::ALL {
             let setting = Setting { layout: LayoutChoice::Auto, profile: profile.name, ..GENERIC };
             let program = program(graph.clone(), setting);
             assert_text(

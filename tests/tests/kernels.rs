@@ -7,6 +7,7 @@ use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::physical::{Element, Layout, pack, unpack};
 use drift_compiler::{
     CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
+    profile,
 };
 use drift_ir::Graph;
 use drift_tests::cases::{self, Case};
@@ -502,7 +503,7 @@ fn filters_made_at_load_are_what_the_matrices_say() {
 #[test]
 fn variants_of_profiles_that_name_vendors_require_one_of_them() {
     let graph = graph_of("%x: f32[2,3]\n%1 = exp %x\nreturn %1");
-    for profile in drift_compiler::profile::ALL {
+    for profile in profile::ALL.iter().chain(profile::TESTS) {
         for target in [Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl] {
             let (layout, precision) = (LayoutChoice::Buffer, Precision::F32);
             let weights = WeightsChoice::default();

@@ -224,7 +224,7 @@ fn expanded(
         choice => choice == LayoutChoice::Buffer,
     };
     if buffers && enabled.rules.allows(projections::NAME) {
-        let packed = projections::pack(&mut graph).into_iter();
+        let packed = projections::pack(&mut graph, profile).into_iter();
         let of_profile =
             |Decision { node, outcome }| Decision { node, outcome: format!("{}: {outcome}", profile.name) };
         reports.extend(decided(projections::NAME, packed.map(of_profile)));

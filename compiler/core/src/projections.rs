@@ -2,6 +2,7 @@
 //! all weights side by side. Its parts are views (`physical::View`): fewer launches, and more work for each.
 
 use crate::expand::Decision;
+use crate::profile::Profile;
 use drift_ir::graph::EditError;
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Concat, Epilogue, MatMul, ScalarOp, Slice, Step, StepArg};
@@ -15,10 +16,6 @@ const WHOLE: u64 = 4;
 
 /// A view shows at least this share of its source.
 const LEAST_SHARE: u64 = 16;
-
-/// Rows up to which a launch less is worth more than rows of their own: attention over 1,024 and 4,096 rows read them a third
-/// slower as views on an H200.
-const MOST_ROWS: u64 = 256;
 
 /// A product that can be a part of another one.
 struct Projection {
@@ -44,11 +41,12 @@ impl Projection {
 }
 
 /// Packs what can be packed, where results are buffers; says so of the first of the products that became one.
-pub fn pack(graph: &mut Graph) -> Vec<Decision> {
+pub fn pack(graph: &mut Graph, profile: &Profile) -> Vec<Decision> {
+    let most_rows = profile.rates.projections.most_rows;
     let mut decisions = Vec::new();
     let nodes: Vec<NodeId> = graph.nodes().collect();
     for first in nodes {
-        let Some(group) = group(graph, first) else { continue };
+        let Some(group) = group(graph, first, most_rows) else { continue };
         let Some(constants) = packed(&group) else { continue };
         let node = graph.node(first).name.clone();
         // Each slice takes the place of its own product, so those that are refused harm none of the others.
@@ -62,8 +60,8 @@ pub fn pack(graph: &mut Graph) -> Vec<Decision> {
 }
 
 /// The products of what `first` reads that fit it, itself included, in their order; none where it would stay alone.
-fn group(graph: &Graph, first: NodeId) -> Option<Vec<Projection>> {
-    let own = projection(graph, first)?;
+fn group(graph: &Graph, first: NodeId, most_rows: u64) -> Option<Vec<Projection>> {
+    let own = projection(graph, first, most_rows)?;
     let source = graph.node(first).inputs[0];
     let mut readers: Vec<NodeId> = graph.readers(source).collect();
     readers.sort_by(|&a, &b| graph.compare(a, b));
@@ -71,22 +69,22 @@ fn group(graph: &Graph, first: NodeId) -> Option<Vec<Projection>> {
         let (a, b) = (&own.weights, &other.weights);
         a.element() == b.element() && a.shape()[0] == b.shape()[0]
     };
-    let parts = readers.into_iter().filter_map(|id| projection(graph, id));
+    let parts = readers.into_iter().filter_map(|id| projection(graph, id, most_rows));
     let group: Vec<Projection> = parts.filter(fits).collect();
     let all: u64 = group.iter().map(Projection::columns).sum();
     let large = group.iter().all(|part| part.columns() * LEAST_SHARE >= all);
     (group.len() > 1 && large).then_some(group)
 }
 
-/// A product with constant weights that nobody else reads, of which attention is the only reader.
-fn projection(graph: &Graph, id: NodeId) -> Option<Projection> {
+/// A product of at most `most_rows` rows with constant weights that nobody else reads, of which attention is the only reader.
+fn projection(graph: &Graph, id: NodeId, most_rows: u64) -> Option<Projection> {
     let node = graph.get_node(id)?;
     let Op::MatMul(MatMul { transpose_b: false }) = node.op else { return None };
     let [source, weights] = node.inputs[..] else { return None };
     let tensor = graph.constant(weights)?;
     let columns = *tensor.shape().last()?;
     let elements = graph.value(node.outputs[0]).ty.static_element_count()?;
-    let few = elements / columns.max(1) <= MOST_ROWS;
+    let few = elements / columns.max(1) <= most_rows;
     let plain = tensor.rank() == 2 && columns.is_multiple_of(WHOLE) && source != weights && few;
     let of_source = graph.readers(source).filter(|&reader| reader == id).count() == 1;
     let own = graph.readers(weights).len() == 1 && only_attention_reads(graph, node.outputs[0]);
@@ -186,7 +184,7 @@ mod tests {
 
     fn packed(text: &str) -> (usize, Graph) {
         let mut graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let decisions = pack(&mut graph);
+        let decisions = pack(&mut graph, &crate::profile::GENERIC);
         assert!(decisions.iter().all(|one| one.outcome == "applied"), "{decisions:?}");
         (decisions.len(), graph)
     }
@@ -233,8 +231,8 @@ mod tests {
             if before {
                 graph.add_constant("another", Tensor::scalar_f32(1.0)).expect("a free name");
             }
-            pack(&mut graph);
-            let profile = crate::profile::find("generic").expect("a profile");
+            let profile = &crate::profile::GENERIC;
+            pack(&mut graph, profile);
             let layouts = crate::layout::assign(&graph, profile, Default::default(), None).expect("layouts");
             let program = crate::select::choose(&graph, &layouts, profile, None).expect("kernels");
             let weights = program.constants.iter().find(|constant| constant.name.contains("packed_weights"));

@@ -62,7 +62,7 @@ pub fn check(case: &Case) -> Result<Passed, String> {
     if !decisions.is_empty() {
         check.effect = check.effect.max(effects::of(expand::NAME));
     }
-    decisions.extend(projections::pack(&mut expanded));
+    decisions.extend(projections::pack(&mut expanded, &profile::GENERIC));
     if !decisions.is_empty() {
         check.compare("expand", &expanded, &mut passed)?;
         passed.stage = Stage::Expanded;

@@ -4,6 +4,7 @@
 //! TFLite's GPU delegate starts from: 2D textures from Adreno 6xx on where an image can be made from a buffer, texture arrays
 //! before that. The percentages are ours, and only their order is known.
 
+use super::rates::FROM_H200;
 use super::{LayoutCosts, ObjectCosts, Profile, WeightsForms};
 use crate::physical::weights::{WeightsForm, WeightsObject, WeightsOrder};
 
@@ -57,6 +58,7 @@ pub(super) const ADRENO_6XX: Profile = Profile {
         ..TEXTURES
     },
     weights: WEIGHTS,
+    rates: &FROM_H200,
     ..super::GENERIC
 };
 

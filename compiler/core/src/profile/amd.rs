@@ -1,5 +1,6 @@
 //! AMD RDNA.
 
+use super::rates::FROM_H200;
 use super::{LayoutCosts, ObjectCosts, Profile};
 
 /// RDNA 1 to 4, in waves of 32 or 64.
@@ -21,5 +22,6 @@ pub(super) const AMD_RDNA: Profile = Profile {
         window: ObjectCosts { image_buffer: 95, ..LayoutCosts::BUFFERS.window },
         ..LayoutCosts::BUFFERS
     },
+    rates: &FROM_H200,
     ..super::GENERIC
 };

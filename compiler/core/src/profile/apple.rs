@@ -2,6 +2,7 @@
 //!
 //! ML Drift and TFLite's GPU delegate keep activations in buffers on Metal; loads of four channels are as wide as a texture's.
 
+use super::rates::FROM_H200;
 use super::{Profile, WeightsForms};
 use crate::physical::weights::{WeightsForm, WeightsOrder};
 
@@ -24,5 +25,6 @@ pub(super) const APPLE: Profile = Profile {
         direct: WeightsForm::buffer(WeightsOrder::GROUPS_OF_INPUTS),
         ..WeightsForms::BUFFERS
     },
+    rates: &FROM_H200,
     ..super::GENERIC
 };

@@ -1,6 +1,7 @@
 //! Intel Xe.
 
 use super::Profile;
+use super::rates::FROM_H200;
 
 /// Xe-LP, Xe-HPG and Xe2 with SIMD16 and SIMD32 kernels.
 pub(super) const INTEL_XE: Profile = Profile {
@@ -16,5 +17,6 @@ pub(super) const INTEL_XE: Profile = Profile {
     texture_2d_px: 16_384,
     texture_3d_px: 2_048,
     texture_layers: 2_048,
+    rates: &FROM_H200,
     ..super::GENERIC
 };

@@ -3,6 +3,7 @@
 //! Workgroup memory is ordinary memory behind the L1 cache on these devices (Arm's GPU best practices guide), so tiles in it gain
 //! little. TFLite's GPU delegate starts from 2D textures. The percentages are ours, and only their order is known.
 
+use super::rates::FROM_H200;
 use super::{LayoutCosts, ObjectCosts, Profile, WeightsForms};
 
 /// Valhall: G57 to G715.
@@ -46,5 +47,6 @@ pub(super) const MALI_VALHALL: Profile = Profile {
     },
     // TFLite's GPU delegate reads weights from buffers here, in groups of the output slices that an invocation makes.
     weights: WeightsForms::GROUPS,
+    rates: &FROM_H200,
     ..super::GENERIC
 };

@@ -6,8 +6,12 @@ mod apple;
 mod families;
 mod intel;
 mod mali;
+pub mod rates;
+mod testing;
 
-pub use families::{ALL, DEVICES, GENERIC, VULKAN};
+pub use families::{ALL, GENERIC, VULKAN};
+pub use rates::Rates;
+pub use testing::TESTS;
 
 use crate::physical::weights::{WeightsChoice, WeightsForm, WeightsOrder};
 
@@ -134,7 +138,7 @@ impl MemoryForms {
 
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
 /// a profile is a promise about speed, never about correctness.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// Name for `--profile`.
     pub name: &'static str,
@@ -181,17 +185,31 @@ pub struct Profile {
     pub weights: WeightsForms,
     /// How memory is saved.
     pub memory: MemoryForms,
+    /// Rates of its kernels, which estimates are made of.
+    pub rates: &'static Rates,
+}
+
+impl Profile {
+    /// Compute units: each is busy with two workgroups.
+    pub fn compute_units(&self) -> u64 {
+        u64::from(self.busy_workgroups / 2).max(1)
+    }
+}
+
+const fn check(profiles: &[Profile]) {
+    let mut at = 0;
+    while at < profiles.len() {
+        assert!(profiles[at].binding_bytes.is_multiple_of(256), "offsets of bindings are multiples of 256");
+        at += 1;
+    }
 }
 
 const _: () = {
-    let mut at = 0;
-    while at < ALL.len() {
-        assert!(ALL[at].binding_bytes.is_multiple_of(256), "offsets of bindings are multiples of 256");
-        at += 1;
-    }
+    check(ALL);
+    check(TESTS);
 };
 
-/// The profile called `name`.
+/// The profile called `name`, those for tests included.
 pub fn find(name: &str) -> Option<&'static Profile> {
-    ALL.iter().find(|profile| profile.name == name)
+    ALL.iter().chain(TESTS).find(|profile| profile.name == name)
 }

@@ -1,12 +1,13 @@
 //! Matrix products, and convolutions as such: tiles through workgroup memory, multiplied by invocations or by cooperative
 //! matrices. What is common to both ops: the slots of a product, its tiling, and the sum of parts where k is split.
 
-use super::tiling::{self, Shared, Size, Tile, Tiling};
+use super::tiling::{self, Shared, Size, Tiling};
 use super::{Chosen, Context, Declined, grid, room};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, LANES, Order};
 use crate::profile::Profile;
+use crate::profile::rates::Tile;
 use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
 use drift_ir::{Node, ValueId};
 
@@ -144,7 +145,8 @@ pub(super) fn tiled(
     node: &Node,
     product: Product,
 ) -> Result<Vec<Chosen>, Declined> {
-    let tiling = invocation_tiling(context.profile, &product.size(context, node), product.b_transposed)?;
+    let (size, element) = (product.size(context, node), product.a.layout.element);
+    let tiling = invocation_tiling(context.profile, &size, element, product.b_transposed)?;
     let tile = &tiling.tile;
     let [rows, column_slices] = tile.block;
     let threads_x = tile.n / (4 * column_slices);
@@ -192,9 +194,14 @@ fn b_pitch(tile: &Tile, transposed: bool) -> u64 {
     if transposed { tile.n + 8 } else { tile.n }
 }
 
-fn invocation_tiling(profile: &Profile, size: &Size, transposed: bool) -> Result<Tiling, Declined> {
+fn invocation_tiling(
+    profile: &Profile,
+    size: &Size,
+    element: Element,
+    transposed: bool,
+) -> Result<Tiling, Declined> {
     let shared = |tile: &Tile| Shared { tiles: tile.k * (tile.m + b_pitch(tile, transposed)) * 4, rest: 0 };
-    tiling::choose(tiling::INVOCATIONS, size, profile, &shared)
+    tiling::choose(profile.rates.products.tiled(element), size, profile, &shared)
 }
 
 /// Columns of a row of pieces that a subgroup of `matmul_cooperative` stores at once: few, since workgroups share a unit
@@ -218,18 +225,18 @@ fn cooperative_tiling(profile: &Profile, size: &Size, transposed: bool) -> Resul
         let pieces = tile.threads / u64::from(subgroup) * 16 * (piece_columns(tile) + 4);
         Shared { tiles: (tile.m * (tile.k + 8) + rows * (columns + 8)) * 2, rest: pieces * 4 }
     };
-    Ok((tiling::choose(tiling::COOPERATIVE, size, profile, &shared)?, subgroup))
+    Ok((tiling::choose(&profile.rates.products.cooperative_f16, size, profile, &shared)?, subgroup))
 }
 
-/// Clocks that a product of `element`s takes in the kernel that it would get: as long as arithmetic or memory needs for
+/// Cycles that a product of `element`s takes in the kernel that it would get: as long as arithmetic or memory needs for
 /// `bytes`.
-pub(super) fn clocks(profile: &Profile, size: &Size, element: Element, bytes: u64) -> Result<f64, Declined> {
+pub(super) fn cycles(profile: &Profile, size: &Size, element: Element, bytes: u64) -> Result<f64, Declined> {
     let cooperative = match element {
         Element::F16 => cooperative_tiling(profile, size, false).ok().map(|(tiling, _)| tiling),
         Element::F32 | Element::I32 | Element::U32 => None,
     };
-    let tiling = cooperative.map_or_else(|| invocation_tiling(profile, size, false), Ok)?;
-    Ok(tiling.clocks.max(bytes as f64 / tiling::BYTES))
+    let tiling = cooperative.map_or_else(|| invocation_tiling(profile, size, element, false), Ok)?;
+    Ok(tiling.cycles.max(bytes as f64 / profile.rates.device.bytes_per_cycle))
 }
 
 /// The call of the product, or of the sum of its parts with the product pushed before it.

@@ -1,9 +1,10 @@
-//! Estimates of an attention's ways, in clocks of the device: arithmetic, bytes, and what a workgroup takes on its own.
-//! As for the tiles of products, the rates are those that an H200 showed.
+//! Estimates of an attention's ways, in cycles of the device: arithmetic, bytes, and what a workgroup takes on its own,
+//! at the profile's rates.
 
 use crate::module::LOOP_ROUNDS;
 use crate::physical::{Element, LANES};
-use crate::profile::Profile;
+use crate::profile::rates::AttentionRates;
+use crate::profile::{Profile, Rates};
 use crate::select::matmul::FEW_ROWS;
 use crate::select::propose::STORAGE_BUFFERS;
 use drift_ir::Node;
@@ -75,36 +76,6 @@ pub struct Plan {
     decomposed: f64,
     score_bytes: u64,
 }
-
-/// Multiply-adds a clock of a compute unit from registers.
-const PLAIN_RATE: f64 = 45.0;
-/// Clocks of a cooperative attention for each key and 32 queries: of a busy unit with tiles of 16 and of 32 keys, and of a
-/// subgroup on its own; for each sixteen channels of keys and values so much more.
-const KEY_BUSY: [[f64; 2]; 2] = [[-7.5, 3.5], [13.6, 0.4]];
-const KEY_ALONE: [f64; 2] = [80.0, 2.5];
-/// Clocks of a unit for each vector of keys or values that an invocation brings into workgroup memory.
-const FETCH: f64 = 1.65;
-/// Clocks of a subgroup for the barriers of a tile, and for merging parts.
-const TILE_ALONE: f64 = 200.0;
-const MERGE: f64 = 3_000.0;
-/// Clocks of an invocation for one multiply-add after another, and how much longer than all such waits together an H200 took.
-const STEP_LATENCY: f64 = 1.2;
-const ROWS_WAIT: f64 = 3.4;
-/// Clocks from asking for keys to having them.
-const READ_LATENCY: f64 = 800.0;
-/// What products and softmax of their own do: multiply-adds and stored scores a clock of a unit.
-const PRODUCT_MATRIX_RATE: f64 = 250.0;
-const PRODUCT_PLAIN_RATE: f64 = 60.0;
-const STORES: f64 = 4.0;
-/// Bytes a clock of the whole device.
-const BYTES: f64 = 2_000.0;
-/// Clocks of a dispatch's beginning and end, and of one more dispatch that waits for it.
-const STARTUP: f64 = 2_000.0;
-const DISPATCH: f64 = 5_000.0;
-/// Workgroup memory and 32-bit registers of a unit, and registers that an invocation may have.
-const UNIT_SHARED: u64 = 227 << 10;
-const UNIT_REGISTERS: u64 = 64 << 10;
-const REGISTERS: u64 = 232;
 
 impl Work {
     /// From the op's sizes.
@@ -180,7 +151,7 @@ impl Work {
 
 /// Compute units of a device.
 fn units(profile: &Profile) -> f64 {
-    f64::from(profile.busy_workgroups / 2).max(1.0)
+    profile.compute_units() as f64
 }
 
 /// Estimates every way.
@@ -210,7 +181,7 @@ impl Plan {
 
     /// Whether that kernel is estimated to be faster than those ops.
     pub fn is_fused_faster(&self) -> bool {
-        self.best().is_some_and(|(_, clocks)| clocks <= self.decomposed)
+        self.best().is_some_and(|(_, cycles)| cycles <= self.decomposed)
     }
 
     fn best(&self) -> Option<(Strategy, f64)> {
@@ -234,16 +205,16 @@ impl Plan {
     /// All estimates, for `explain`.
     pub fn explain(&self) -> String {
         let shown = |name: &str, made: &Result<(Strategy, f64), String>| match made {
-            Ok((Strategy::Cooperative { threads, parts, tile }, clocks)) => {
+            Ok((Strategy::Cooperative { threads, parts, tile }, cycles)) => {
                 let rows = threads / parts;
-                format!("{name} {} ({rows} queries x {tile} keys in {parts} parts)", kilo(*clocks))
+                format!("{name} {} ({rows} queries x {tile} keys in {parts} parts)", kilo(*cycles))
             }
-            Ok((Strategy::Rows { threads, rows, tile, staged }, clocks)) => {
+            Ok((Strategy::Rows { threads, rows, tile, staged }, cycles)) => {
                 let through = if *staged { "staged" } else { "direct" };
                 let lanes = threads / rows;
-                format!("{name} {} ({rows} queries x {lanes} lanes, {tile} keys {through})", kilo(*clocks))
+                format!("{name} {} ({rows} queries x {lanes} lanes, {tile} keys {through})", kilo(*cycles))
             }
-            Ok((Strategy::Partial, clocks)) => format!("{name} {}", kilo(*clocks)),
+            Ok((Strategy::Partial, cycles)) => format!("{name} {}", kilo(*cycles)),
             Err(reason) => format!("{name} no ({reason})"),
         };
         format!(
@@ -257,8 +228,8 @@ impl Plan {
     }
 }
 
-fn kilo(clocks: f64) -> String {
-    format!("{:.1}", clocks / 1e3)
+fn kilo(cycles: f64) -> String {
+    format!("{:.1}", cycles / 1e3)
 }
 
 /// The least of `candidates`.
@@ -273,6 +244,7 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
     if work.element != Element::F16 {
         return Err(format!("elements are {}, needs f16", work.element.name()));
     }
+    let Rates { device, unit, attention: AttentionRates { cooperative_f16: rates, .. }, .. } = profile.rates;
     let pieces = |channels: u64| channels.div_ceil(16);
     let (k, v, rows) = (pieces(work.channels), pieces(work.value_channels), subgroup / 16);
     let registers = |tile: u64| 4 * rows * k + 8 * rows * v + tile + 60;
@@ -287,7 +259,7 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
     });
     let fits = |&(threads, parts, tile): &(u64, u64, u64)| {
         shared(threads, parts, tile) <= u64::from(profile.shared_bytes)
-            && registers(tile) <= REGISTERS
+            && registers(tile) <= unit.invocation_registers
             && threads <= u64::from(profile.workgroup_invocations)
             && work.keys.div_ceil(tile * parts) <= LOOP_ROUNDS
             && (parts == 1 || work.keys > tile * (parts / 2))
@@ -296,17 +268,18 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
     let estimate = |(threads, parts, tile): (u64, u64, u64)| {
         let groups = work.batch * work.heads * work.queries.div_ceil(threads / parts);
         let load = (groups as f64 / units(profile)).ceil();
-        let together = UNIT_SHARED / shared(threads, parts, tile);
-        let resident = together.min(UNIT_REGISTERS / (registers(tile).max(64) * threads)).max(1) as f64;
+        let together = unit.shared_bytes / shared(threads, parts, tile);
+        let resident = together.min(unit.registers / (registers(tile).max(64) * threads)).max(1) as f64;
         let steps = work.steps(threads / parts, tile * parts);
         let keys = steps * tile as f64;
         let fetched = (4 * k * tile * parts).div_ceil(threads) + (4 * v * tile * parts).div_ceil(threads);
-        let fetching = load * steps * (threads * fetched) as f64 * FETCH;
-        let per_key_busy = per_key(KEY_BUSY[usize::from(tile > 16)]).max(8.0);
+        let fetching = load * steps * (threads * fetched) as f64 * rates.fetch;
+        let per_key_busy = per_key(rates.key_busy[usize::from(tile > 16)]).max(rates.key_least);
         let busy = fetching.max(load * (threads / subgroup) as f64 * keys * per_key_busy);
-        let alone = keys * per_key(KEY_ALONE) + steps * TILE_ALONE + if parts > 1 { MERGE } else { 0.0 };
+        let merge = if parts > 1 { rates.merge } else { 0.0 };
+        let alone = keys * per_key(rates.key_alone) + steps * rates.tile_alone + merge;
         let waits = (load / resident).ceil() * alone;
-        (Strategy::Cooperative { threads, parts, tile }, busy.max(waits) + STARTUP)
+        (Strategy::Cooperative { threads, parts, tile }, busy.max(waits) + device.startup)
     };
     least(candidates.filter(fits).map(estimate)).ok_or_else(|| {
         format!(
@@ -317,8 +290,9 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
 }
 
 fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
+    let Rates { device, unit, attention: AttentionRates { rows: rates, .. }, .. } = profile.rates;
     let (k, v) = (work.channels.div_ceil(LANES), work.value_channels.div_ceil(LANES));
-    if 4 * (k + v) + 40 > REGISTERS {
+    if 4 * (k + v) + 40 > unit.invocation_registers {
         return Err(format!(
             "{} and {} channels are too many for registers",
             work.channels, work.value_channels
@@ -352,7 +326,7 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     let estimate = |(threads, rows, lanes, tile, staged): (u64, u64, u64, u64, bool)| {
         let groups = (work.batch * work.heads * work.queries.div_ceil(rows)) as f64;
         let load = (groups / units(profile)).ceil();
-        let resident = (UNIT_REGISTERS / ((4 * (k + v) + 60) * threads)).max(1) as f64;
+        let resident = (unit.registers / ((4 * (k + v) + 60) * threads)).max(1) as f64;
         let tiles = work.steps(rows, tile);
         // A tile of all keys ends where the last one is seen.
         let walked =
@@ -360,13 +334,14 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
         let steps = tiles * walked.min(1.0) * ((tile / 4).div_ceil(lanes) * 4) as f64;
         let own = steps * (4 * (k + v)) as f64;
         // Reading keys directly costs each invocation a load for every four multiply-adds.
-        let rate = if staged { PLAIN_RATE } else { PLAIN_RATE / 3.0 };
-        let latency = if staged { STEP_LATENCY } else { STEP_LATENCY * 3.0 };
+        let rate = if staged { rates.rate } else { rates.rate / rates.direct };
+        let latency = if staged { rates.step_latency } else { rates.step_latency * rates.direct };
         let busy = load * own * threads as f64 / rate;
-        let merge = if lanes > 1 { (v * (200 + 10 * lanes)) as f64 } else { 0.0 };
-        let staging = if staged { tiles * reads(threads, tile) as f64 * READ_LATENCY } else { 0.0 };
-        let waits = (load / resident).ceil() * (own * latency + staging + merge + 1_000.0) * ROWS_WAIT;
-        (Strategy::Rows { threads, rows, tile, staged }, busy.max(waits) + STARTUP)
+        let [merge, merge_lane] = rates.merge;
+        let merge = if lanes > 1 { (v * (merge + merge_lane * lanes)) as f64 } else { 0.0 };
+        let staging = if staged { tiles * reads(threads, tile) as f64 * rates.read_latency } else { 0.0 };
+        let waits = (load / resident).ceil() * (own * latency + staging + merge + rates.startup) * rates.wait;
+        (Strategy::Rows { threads, rows, tile, staged }, busy.max(waits) + device.startup)
     };
     least(candidates.filter(fits).map(estimate)).ok_or_else(|| format!("no tile of {} keys fits", work.keys))
 }
@@ -382,24 +357,27 @@ fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     }
     // Heads that share keys go through in groups.
     let groups = if work.shared == work.heads { 1 } else { work.shared };
-    let launches = (groups - 1) as f64 * 3.0 * (STARTUP + DISPATCH);
+    let device = &profile.rates.device;
+    let launches = (groups - 1) as f64 * 3.0 * (device.startup + device.dispatch);
     Ok((Strategy::Partial, products(work, profile, 2.5) + launches))
 }
 
 /// Two products around a softmax, and the transposes before and behind.
 fn decomposed(work: &Work, profile: &Profile) -> f64 {
-    products(work, profile, 3.0) + work.moves as f64 * (STARTUP + DISPATCH)
+    let device = &profile.rates.device;
+    products(work, profile, 3.0) + work.moves as f64 * (device.startup + device.dispatch)
 }
 
 /// Two products and a dispatch between, with so many passes over the scores.
 fn products(work: &Work, profile: &Profile, passes: f64) -> f64 {
+    let Rates { device, attention: AttentionRates { scores: rates, .. }, .. } = profile.rates;
     let matrices = profile.cooperative.is_some() && work.element == Element::F16;
-    let (rate, align) = if matrices { (PRODUCT_MATRIX_RATE, 64) } else { (PRODUCT_PLAIN_RATE, 16) };
+    let (rate, align) = if matrices { (rates.matrix_rate_f16, 64) } else { (rates.plain_rate, 16) };
     let arithmetic = work.multiply_adds(align) / (units(profile) * rate);
     let scores = work.scores() as f64;
-    let stores = scores / (units(profile) * STORES);
-    let bytes = passes * scores * work.element.size_bytes() as f64 / BYTES;
-    arithmetic + stores + bytes + 3.0 * STARTUP + 2.0 * DISPATCH
+    let stores = scores / (units(profile) * rates.stores);
+    let bytes = passes * scores * work.element.size_bytes() as f64 / device.bytes_per_cycle;
+    arithmetic + stores + bytes + 3.0 * device.startup + 2.0 * device.dispatch
 }
 
 #[cfg(test)]

@@ -9,18 +9,9 @@ use crate::profile::Profile;
 use crate::program::Placement;
 use crate::select::product;
 use crate::select::room::Room;
-use crate::select::tiling::{BYTES, DISPATCH, Size};
+use crate::select::tiling::Size;
 use crate::select::{Context, Declined};
 use drift_ir::{Node, Tensor};
-
-/// Clocks that a MiB above the peak of a run is worth.
-const WORTH_OF_A_MIB: f64 = 10_000.0;
-
-/// Clocks of the statistics' beginning and end.
-const STARTUP: f64 = 2_000.0;
-
-/// The part of their traffic that scores cost where caches hold them.
-const CACHED: f64 = 0.25;
 
 /// Blocks of a head beyond which launches are too many for what memory they save.
 const MOST_BLOCKS: u64 = 64;
@@ -44,7 +35,7 @@ pub(super) struct Split {
     /// Bytes of a block's scores.
     bytes: u64,
     /// Estimated time of all launches.
-    clocks: f64,
+    cycles: f64,
 }
 
 /// The best cut of those whose scores fit, with the reasons.
@@ -62,7 +53,7 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
             least = Some(split);
         }
         let above = split.bytes.saturating_sub(room.below_peak) as f64 / f64::from(1 << 20);
-        let cost = split.clocks + above * WORTH_OF_A_MIB;
+        let cost = split.cycles + above * profile.rates.attention.scores.worth_of_a_mib;
         if split.bytes <= limit && best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, split));
         }
@@ -79,8 +70,8 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
                  kilo-clocks, at once {:.1}, with {} KiB free below the peak and {} KiB at most",
                 split.bytes >> 10,
                 whole.bytes >> 10,
-                split.clocks / 1e3,
-                whole.clocks / 1e3,
+                split.cycles / 1e3,
+                whole.cycles / 1e3,
                 room.below_peak >> 10,
                 limit >> 10,
             )
@@ -124,7 +115,8 @@ impl Split {
         let of = |elements: u64| elements * element.size_bytes();
         let bytes = of(batches * queries * work.keys);
         let shared = if work.shared == work.heads { batches } else { batch };
-        let held = if bytes <= profile.winograd.scratch_bytes { CACHED } else { 1.0 };
+        let (device, scores) = (&profile.rates.device, &profile.rates.attention.scores);
+        let held = if bytes <= profile.winograd.scratch_bytes { scores.cached } else { 1.0 };
         let traffic = (bytes as f64 * held) as u64;
         let first = Size {
             batches,
@@ -145,13 +137,13 @@ impl Split {
         let (q, k) = (of(batches * queries * work.channels), of(shared * work.keys * work.channels));
         let (y, v) =
             (of(batches * queries * work.value_channels), of(shared * work.keys * work.value_channels));
-        let clocks = product::clocks(profile, &first, element, q + k + traffic)?
-            + product::clocks(profile, &second, element, y + v + traffic)?
-            + traffic as f64 / BYTES
-            + STARTUP
-            + 3.0 * DISPATCH;
+        let cycles = product::cycles(profile, &first, element, q + k + traffic)?
+            + product::cycles(profile, &second, element, y + v + traffic)?
+            + traffic as f64 / device.bytes_per_cycle
+            + device.startup
+            + 3.0 * device.dispatch;
         let blocks = counts.iter().product::<u64>() as f64;
-        Ok(Self { sizes, counts, bytes, clocks: blocks * clocks - DISPATCH })
+        Ok(Self { sizes, counts, bytes, cycles: blocks * cycles - device.dispatch })
     }
 
     /// Blocks in all.

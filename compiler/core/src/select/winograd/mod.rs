@@ -13,7 +13,7 @@ pub use samples::Samples;
 use super::derive::{Derivation, Piece};
 use super::product::{self, Product};
 use super::room;
-use super::tiling::{BYTES, DISPATCH, Size};
+use super::tiling::Size;
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{Element, LANES, Layout, Order};
@@ -44,18 +44,8 @@ struct Plan {
     /// Rows of tiles in a block.
     rows: u64,
     blocks: u64,
-    clocks: f64,
+    cycles: f64,
 }
-
-/// How much faster than the direct product a form has to be for its two launches more to be worth it.
-const WORTH: f64 = 1.3;
-
-/// Clocks that a form has to save for each MiB that its filters are larger than the weights: that much memory of the device is
-/// taken for as long as the model is loaded. About five times what reading a MiB takes.
-const WORTH_OF_A_MIB: f64 = 2500.0;
-
-/// Clocks of a transformation's beginning and end, from what an H200 took for small images.
-const TRANSFORM: f64 = 4000.0;
 
 /// Blocks beyond which launches are too many for what memory they save.
 const MOST_BLOCKS: u64 = 16;
@@ -92,21 +82,21 @@ pub(super) fn select(
         [Form::Four, Form::Two].map(|form| layer.plan(profile, (form, planes), stored, free))
     });
     let plans: Vec<Result<Plan, Declined>> = plans.collect();
-    let direct = layer.direct_clocks(profile, stored)?;
+    let direct = layer.direct_cycles(profile, stored)?;
     let mut reasons: Vec<String> =
         plans.iter().filter_map(|plan| Some(plan.as_ref().err()?.to_string())).collect();
     reasons.dedup();
     let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
-    plans.sort_by(|a, b| a.clocks.total_cmp(&b.clocks));
+    plans.sort_by(|a, b| a.cycles.total_cmp(&b.cycles));
     for plan in plans {
         let name = plan.name(stored);
-        let against = format!("{name}: {:.0}k clocks, direct {:.0}k", plan.clocks / 1e3, direct / 1e3);
-        if plan.clocks * WORTH > direct {
+        let against = format!("{name}: {:.0}k clocks, direct {:.0}k", plan.cycles / 1e3, direct / 1e3);
+        if plan.cycles * profile.rates.winograd.worth > direct {
             reasons.push(against);
             continue;
         }
         let growth = layer.growth_bytes(&plan, stored) as f64 / f64::from(1 << 20);
-        if growth * WORTH_OF_A_MIB > direct - plan.clocks {
+        if growth * profile.rates.winograd.worth_of_a_mib > direct - plan.cycles {
             reasons.push(format!("{against}, for {growth:.0} MiB more of filters"));
             continue;
         }
@@ -155,7 +145,7 @@ impl Layer<'_> {
         (plan.form.planes() * plan.planes.size_bytes() - 9 * stored.size_bytes()) * k * n
     }
 
-    fn direct_clocks(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
+    fn direct_cycles(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
         let [k, n] = self.whole_channels();
         let (src, dst) = (self.src.extents(), self.dst.extents());
         let size = Size {
@@ -167,10 +157,10 @@ impl Layer<'_> {
             parts_bytes: u64::MAX,
         };
         let elements = src.elements() + dst.elements() + 9 * k * n;
-        product::clocks(profile, &size, stored, elements * stored.size_bytes())
+        product::cycles(profile, &size, stored, elements * stored.size_bytes())
     }
 
-    /// The fastest blocks of a form whose planes take at most `free` bytes, and the clocks of all their launches.
+    /// The fastest blocks of a form whose planes take at most `free` bytes, and the cycles of all their launches.
     fn plan(
         &self,
         profile: &Profile,
@@ -193,13 +183,13 @@ impl Layer<'_> {
         if usable.is_empty() {
             usable.extend(within(free).next_back());
         }
-        let clocks = usable.into_iter().map(|(rows, blocks, _)| {
+        let cycles = usable.into_iter().map(|(rows, blocks, _)| {
             let m = tiles[0] * rows * e.batch;
-            let clocks = self.clocks(profile, (form, planes), stored, (m, blocks))?;
-            Ok(Plan { form, planes, tiles, rows, blocks, clocks })
+            let cycles = self.cycles(profile, (form, planes), stored, (m, blocks))?;
+            Ok(Plan { form, planes, tiles, rows, blocks, cycles })
         });
-        let plans: Vec<Plan> = clocks.collect::<Result<_, Declined>>()?;
-        plans.into_iter().min_by(|a, b| a.clocks.total_cmp(&b.clocks)).ok_or_else(|| {
+        let plans: Vec<Plan> = cycles.collect::<Result<_, Declined>>()?;
+        plans.into_iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles)).ok_or_else(|| {
             let (name, free) = (form.name(), free >> 20);
             Declined::Shape(format!("{name}: planes of a block do not fit the {free} MiB below the peak"))
         })
@@ -212,8 +202,8 @@ impl Layer<'_> {
         [k * planes.size_bytes(), n * 4].map(|bytes_of_row| form.planes() * m * bytes_of_row)
     }
 
-    /// Clocks of all launches of `blocks` of `m` tiles.
-    fn clocks(
+    /// Cycles of all launches of `blocks` of `m` tiles.
+    fn cycles(
         &self,
         profile: &Profile,
         (form, element): (Form, Element),
@@ -224,11 +214,13 @@ impl Layer<'_> {
         let planes: u64 = self.plane_bytes(form, element, m).iter().sum();
         let filters = form.planes() * k * n * element.size_bytes();
         let size = Size { batches: form.planes(), m, n, k, transposed: false, parts_bytes: u64::MAX };
-        let product = product::clocks(profile, &size, element, planes + filters)?;
+        let product = product::cycles(profile, &size, element, planes + filters)?;
         let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
-        let moved = (images / blocks + planes) as f64 / BYTES;
+        let device = &profile.rates.device;
+        let moved = (images / blocks + planes) as f64 / device.bytes_per_cycle;
         // A direct product is one launch; here each block has three.
-        Ok(blocks as f64 * (product + moved + 3.0 * DISPATCH + 2.0 * TRANSFORM) - DISPATCH)
+        let transforms = 2.0 * profile.rates.winograd.transform;
+        Ok(blocks as f64 * (product + moved + 3.0 * device.dispatch + transforms) - device.dispatch)
     }
 
     fn steps(

@@ -1,0 +1,300 @@
+//! Rates of a family's kernels, in cycles: what estimates of products, attention and Winograd's form are made of. Each group
+//! says where its figures come from. A rate of a compute unit is multiplied by [`Profile::compute_units`](super::Profile).
+
+mod h200;
+
+pub use h200::{FROM_H200, H200};
+
+use crate::physical::Element;
+
+/// How figures were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// On a device of the family.
+    Measured,
+    /// In the data sheet of a device of the family.
+    DataSheet,
+    /// On a compute unit of another family, for the number of compute units in this one's data sheet.
+    Scaled,
+    /// On another family, and taken over as they are until they are measured here.
+    Assumed,
+}
+
+/// Where a group of figures comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// In words.
+    pub text: &'static str,
+    /// How they were found.
+    pub how: How,
+}
+
+/// All rates of a family.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Memory, and what every dispatch takes.
+    pub device: DeviceRates,
+    /// What a compute unit holds.
+    pub unit: UnitLimits,
+    /// Matrix products.
+    pub products: ProductRates,
+    /// Attention.
+    pub attention: AttentionRates,
+    /// Winograd's form of convolutions.
+    pub winograd: WinogradRates,
+    /// Several projections of one tensor as one product.
+    pub projections: ProjectionRates,
+}
+
+/// Memory, and what every dispatch takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeviceRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Bytes of memory a cycle, of the whole device.
+    pub bytes_per_cycle: f64,
+    /// Cycles of one more dispatch that waits for the one before it.
+    pub dispatch: f64,
+    /// Cycles of a dispatch's beginning and end.
+    pub startup: f64,
+}
+
+/// What a compute unit holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitLimits {
+    /// Where these come from.
+    pub source: Source,
+    /// Bytes of workgroup memory.
+    pub shared_bytes: u64,
+    /// 32-bit registers.
+    pub registers: u64,
+    /// 32-bit registers that an invocation may have.
+    pub invocation_registers: u64,
+}
+
+/// Tiles of matrix products by kernel and element type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProductRates {
+    /// `matmul_tiled` on f32.
+    pub tiled_f32: TileRates,
+    /// `matmul_tiled` on f16.
+    pub tiled_f16: TileRates,
+    /// `matmul_cooperative`, on f16.
+    pub cooperative_f16: TileRates,
+}
+
+impl ProductRates {
+    /// Those of `matmul_tiled` on `element`s.
+    pub fn tiled(&self, element: Element) -> &TileRates {
+        match element {
+            Element::F16 => &self.tiled_f16,
+            Element::F32 | Element::I32 | Element::U32 => &self.tiled_f32,
+        }
+    }
+}
+
+/// Tiles that a kernel is tried with, and their rates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TileRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Tiles; the first of equally fast ones is taken.
+    pub tiles: &'static [Tile],
+}
+
+/// A way to cut a product.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tile {
+    /// Rows of the result.
+    pub m: u64,
+    /// Columns of the result.
+    pub n: u64,
+    /// Depth.
+    pub k: u64,
+    /// Invocations of a workgroup.
+    pub threads: u64,
+    /// Rows and slices of an invocation, or rows and columns of a subgroup.
+    pub block: [u64; 2],
+    /// Neighbouring invocations that read neighbouring rows of a matrix; the next ones read its next slice.
+    pub matrix_run: u64,
+    /// Whether the next tiles are read while the present ones are multiplied; otherwise other workgroups fill the wait.
+    pub prefetch: bool,
+    /// Pairs of tiles in workgroup memory, where there is room.
+    pub buffers: u64,
+    /// Only for whole tiles: what guards edges would not fit the registers beside the sums.
+    pub whole: bool,
+    /// How fast it is.
+    pub speed: Speed,
+}
+
+/// How fast a compute unit works through a tile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Multiply-adds a cycle of a unit that has enough of these workgroups.
+    pub rate: f64,
+    /// Cycles from asking for a pair of tiles to being done with it, at least.
+    pub latency: f64,
+    /// Cycles of a workgroup's beginning and end.
+    pub startup: f64,
+    /// Cycles of storing a workgroup's results.
+    pub stores: f64,
+    /// Workgroups that a unit has at a time.
+    pub resident: u64,
+    /// What a further split-K partial sum moves, in its own bytes.
+    pub part_traffic: f64,
+}
+
+/// Attention by kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionRates {
+    /// `attention_cooperative`, on f16.
+    pub cooperative_f16: CooperativeAttentionRates,
+    /// `attention_rows`, on any element type.
+    pub rows: RowAttentionRates,
+    /// Two products with the scores in memory.
+    pub scores: ScoreRates,
+}
+
+/// Attention on cooperative matrices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CooperativeAttentionRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Cycles of a busy unit for each key and 32 queries, with tiles of 16 and of 32 keys; and so much more for each sixteen
+    /// channels of keys and values.
+    pub key_busy: [[f64; 2]; 2],
+    /// The least of these.
+    pub key_least: f64,
+    /// The same of a subgroup on its own.
+    pub key_alone: [f64; 2],
+    /// Cycles of a unit for each vector of keys or values that an invocation brings into workgroup memory.
+    pub fetch: f64,
+    /// Cycles of a subgroup for the barriers of a tile.
+    pub tile_alone: f64,
+    /// Cycles of merging parts.
+    pub merge: f64,
+}
+
+/// Attention with a query in each invocation's registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowAttentionRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Multiply-adds a cycle of a unit from registers.
+    pub rate: f64,
+    /// Cycles of an invocation for one multiply-add after another.
+    pub step_latency: f64,
+    /// Cycles from asking for keys to having them.
+    pub read_latency: f64,
+    /// How many times as long a multiply-add takes where keys are read directly: each invocation loads for every four of them.
+    pub direct: f64,
+    /// Cycles of merging each slice of lanes' results, and so many more for each lane.
+    pub merge: [u64; 2],
+    /// Cycles of a workgroup's beginning and end.
+    pub startup: f64,
+    /// How much longer than all such waits together the kernel takes.
+    pub wait: f64,
+}
+
+/// Attention as two products with a dispatch between them that works on the scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoreRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Multiply-adds a cycle of a unit on cooperative matrices.
+    pub matrix_rate_f16: f64,
+    /// Multiply-adds a cycle of a unit without these.
+    pub plain_rate: f64,
+    /// Scores that a unit stores a cycle.
+    pub stores: f64,
+    /// The part of their traffic that scores cost where caches hold them.
+    pub cached: f64,
+    /// Cycles that a MiB of scores above the peak of a run is worth.
+    pub worth_of_a_mib: f64,
+}
+
+/// Winograd's form of convolutions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WinogradRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Cycles of a transformation's beginning and end.
+    pub transform: f64,
+    /// How much faster than the direct product a form has to be for its two dispatches more to be worth it.
+    pub worth: f64,
+    /// Cycles that a form has to save for each MiB that its filters are larger than the weights: that much memory of the device
+    /// is taken for as long as the model is loaded.
+    pub worth_of_a_mib: f64,
+}
+
+/// Several projections of one tensor as one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProjectionRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Rows up to which a dispatch less is worth more than results that lie on their own.
+    pub most_rows: u64,
+}
+
+impl Rates {
+    /// These rates for a family where none were measured: what is a compute unit's own as `scaled`, all else as `assumed`.
+    const fn elsewhere(self, scaled: Source, assumed: Source) -> Self {
+        let Self { device, unit, products, attention, winograd, projections } = self;
+        Self {
+            device: DeviceRates { source: assumed, ..device },
+            unit: UnitLimits { source: assumed, ..unit },
+            products: ProductRates {
+                tiled_f32: TileRates { source: scaled, ..products.tiled_f32 },
+                tiled_f16: TileRates { source: scaled, ..products.tiled_f16 },
+                cooperative_f16: TileRates { source: scaled, ..products.cooperative_f16 },
+            },
+            attention: AttentionRates {
+                cooperative_f16: CooperativeAttentionRates { source: scaled, ..attention.cooperative_f16 },
+                rows: RowAttentionRates { source: scaled, ..attention.rows },
+                scores: ScoreRates { source: scaled, ..attention.scores },
+            },
+            winograd: WinogradRates { source: assumed, ..winograd },
+            projections: ProjectionRates { source: assumed, ..projections },
+        }
+    }
+
+    /// Each group's name, and where it comes from.
+    pub fn sources(&self) -> [(&'static str, Source); 10] {
+        let Self { device, unit, products, attention, winograd, projections } = self;
+        [
+            ("device", device.source),
+            ("compute unit", unit.source),
+            ("matmul_tiled f32", products.tiled_f32.source),
+            ("matmul_tiled f16", products.tiled_f16.source),
+            ("matmul_cooperative f16", products.cooperative_f16.source),
+            ("attention_cooperative f16", attention.cooperative_f16.source),
+            ("attention_rows", attention.rows.source),
+            ("attention by scores", attention.scores.source),
+            ("winograd", winograd.source),
+            ("projections", projections.source),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ALL;
+
+    #[test]
+    fn only_the_family_that_was_measured_says_so() {
+        for profile in ALL {
+            for (group, Source { text, how }) in profile.rates.sources() {
+                let own = matches!(how, How::Measured | How::DataSheet);
+                assert!(!own || profile.name == "nvidia", "{}, {group}: {how:?}", profile.name);
+                assert!(!text.is_empty(), "{}, {group}", profile.name);
+            }
+        }
+    }
+
+    #[test]
+    fn families_that_take_rates_over_take_all_of_them() {
+        let own = H200.sources()[0].1;
+        assert_eq!(FROM_H200.elsewhere(own, own), H200.elsewhere(own, own));
+    }
+}

@@ -1,0 +1,156 @@
+//! What an NVIDIA H200 showed.
+
+use super::{
+    AttentionRates, CooperativeAttentionRates, DeviceRates, How, ProductRates, ProjectionRates, Rates,
+    RowAttentionRates, ScoreRates, Source, Speed, Tile, TileRates, UnitLimits, WinogradRates,
+};
+
+/// Those of an NVIDIA H200.
+pub const H200: Rates = Rates {
+    device: DeviceRates {
+        source: measured("what an H200 showed (docs/performance.md)"),
+        bytes_per_cycle: 2_000.0,
+        dispatch: 5_000.0,
+        startup: 2_000.0,
+    },
+    unit: UnitLimits {
+        source: Source {
+            text: "compute capability 9.0 of the CUDA programming guide, with some registers left to the driver",
+            how: How::DataSheet,
+        },
+        shared_bytes: 227 << 10,
+        registers: 64 << 10,
+        invocation_registers: 232,
+    },
+    products: ProductRates {
+        tiled_f32: TileRates {
+            source: measured("an H200's products (docs/performance.md)"),
+            tiles: INVOCATIONS,
+        },
+        tiled_f16: TileRates {
+            source: Source {
+                text: "those of f32, which the kernel computes in whatever it reads",
+                how: How::Assumed,
+            },
+            tiles: INVOCATIONS,
+        },
+        cooperative_f16: TileRates {
+            source: measured("fitted to a UNet's products on an H200 (docs/performance.md)"),
+            tiles: COOPERATIVE,
+        },
+    },
+    attention: AttentionRates {
+        cooperative_f16: CooperativeAttentionRates {
+            source: measured("an H200's attention (docs/performance.md)"),
+            key_busy: [[-7.5, 3.5], [13.6, 0.4]],
+            key_least: 8.0,
+            key_alone: [80.0, 2.5],
+            fetch: 1.65,
+            tile_alone: 200.0,
+            merge: 3_000.0,
+        },
+        rows: RowAttentionRates {
+            source: measured("an H200's attention (docs/performance.md)"),
+            rate: 45.0,
+            step_latency: 1.2,
+            read_latency: READ_LATENCY,
+            direct: 3.0,
+            merge: [200, 10],
+            startup: 1_000.0,
+            wait: 3.4,
+        },
+        scores: ScoreRates {
+            source: measured("an H200's products (docs/performance.md); what a MiB is worth is chosen"),
+            matrix_rate_f16: 250.0,
+            plain_rate: 60.0,
+            stores: 4.0,
+            cached: 0.25,
+            worth_of_a_mib: 10_000.0,
+        },
+    },
+    winograd: WinogradRates {
+        source: measured("an H200's transformations of small images; margins are chosen (docs/winograd.md)"),
+        transform: 4_000.0,
+        worth: 1.3,
+        // About five times what reading a MiB takes.
+        worth_of_a_mib: 2_500.0,
+    },
+    projections: ProjectionRates {
+        source: measured("attention over 1,024 and 4,096 rows read views a third slower on an H200"),
+        most_rows: 256,
+    },
+};
+
+/// The same for families of which none were measured.
+pub const FROM_H200: Rates = H200.elsewhere(
+    Source { text: "a compute unit of an H200, until measured here", how: How::Scaled },
+    Source { text: "an H200's, until measured here", how: How::Assumed },
+);
+
+const fn measured(text: &'static str) -> Source {
+    Source { text, how: How::Measured }
+}
+
+/// Cycles from asking memory for a tile, or for keys, to having it.
+const READ_LATENCY: f64 = 800.0;
+
+/// Tiles of `matmul_tiled`. A unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
+const INVOCATIONS: &[Tile] = &[
+    blocks([128, 128, 16], [8, 2], 70.0),
+    blocks([128, 64, 16], [8, 2], 72.0),
+    blocks([64, 64, 16], [4, 2], 67.0),
+    blocks([32, 64, 32], [4, 2], 55.0),
+    blocks([64, 32, 32], [4, 1], 45.0),
+    blocks([32, 32, 32], [4, 1], 40.0),
+    blocks([128, 32, 16], [8, 1], 50.0),
+    blocks([128, 16, 16], [8, 1], 35.0),
+];
+
+/// Tiles of `matmul_cooperative`.
+const COOPERATIVE: &[Tile] = &[
+    pieces([128, 256, 32], [64, 64], speed(458.0, 2_460.0, 13_700.0, 3)),
+    whole(single(pieces([128, 128, 32], [64, 64], speed(501.0, 1_890.0, 10_400.0, 2)))),
+    prefetched(single(pieces([128, 128, 64], [64, 32], speed(326.0, 3_550.0, 6_300.0, 8)))),
+    single(pieces([128, 64, 64], [32, 32], speed(284.0, 600.0, 7_600.0, 3))),
+    pieces([64, 128, 32], [32, 32], speed(261.0, 740.0, 9_800.0, 8)),
+    single(pieces([64, 64, 64], [32, 32], speed(300.0, 1_760.0, 5_000.0, 2))),
+    pieces([64, 64, 32], [32, 32], speed(265.0, 920.0, 5_000.0, 2)),
+    pieces([32, 64, 64], [16, 32], speed(151.0, 2_040.0, 9_700.0, 8)),
+    pieces([32, 32, 64], [16, 16], speed(100.0, 2_040.0, 9_700.0, 8)),
+];
+
+/// For invocations, each with a block of rows and slices. A workgroup on its own has 0.4 multiply-adds a cycle and invocation.
+const fn blocks([m, n, k]: [u64; 3], block: [u64; 2], rate: f64) -> Tile {
+    /// Invocations of such kernels that a unit holds.
+    const RESIDENT: u64 = 512;
+    let threads = m * n / (4 * block[0] * block[1]);
+    let alone = (m * n * k) as f64 / (threads as f64 * 0.4);
+    let latency = if alone > READ_LATENCY { alone } else { READ_LATENCY };
+    let stores = (m * n) as f64 / 4.0;
+    let resident = RESIDENT / threads;
+    let speed = Speed { rate, latency, startup: 1_000.0, stores, resident, part_traffic: 1.0 };
+    Tile { m, n, k, threads, block, matrix_run: 8, prefetch: true, buffers: 2, whole: false, speed }
+}
+
+/// For subgroups of 32, each with a block of rows and columns: two pairs of tiles in workgroup memory.
+const fn pieces([m, n, k]: [u64; 3], block: [u64; 2], speed: Speed) -> Tile {
+    let threads = m * n / (block[0] * block[1]) * 32;
+    Tile { m, n, k, threads, block, matrix_run: 1, prefetch: false, buffers: 2, whole: false, speed }
+}
+
+const fn speed(rate: f64, latency: f64, startup: f64, resident: u64) -> Speed {
+    Speed { rate, latency, startup, stores: 0.0, resident, part_traffic: 2.0 }
+}
+
+/// With one pair of tiles: another workgroup on the unit multiplies while this one reads.
+const fn single(tile: Tile) -> Tile {
+    Tile { buffers: 1, ..tile }
+}
+
+const fn prefetched(tile: Tile) -> Tile {
+    Tile { prefetch: true, ..tile }
+}
+
+const fn whole(tile: Tile) -> Tile {
+    Tile { whole: true, ..tile }
+}
