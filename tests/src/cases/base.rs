@@ -142,6 +142,13 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[2,6,5]\n%1 = relu %x\n%2 = reshape %1 {shape=[2,3,2,5]}\n%3 = transpose %2 {perm=[0,2,1,3]}\nreturn %3",
     ),
     case("gather/rows", "%i: i64[2,3]\n@t: f32[7,10] = random(1)\n%1 = gather @t, %i {axis=0}\nreturn %1"),
+    // Of more than a matrix, between nodes that want their own layouts.
+    case(
+        "gather/batch-of-images",
+        "%x: f32[2,5,3,4]\n@i: i64[3] = [1, 0, -1]\n@j: i64[] = 1\n@w: f32[6,5,1,1] = random(1)\n@u: f32[4,7] = random(2)\n\
+         %1 = gather %x, @i {axis=0}\n%2 = conv %1, @w\n%3 = gather %x, @j {axis=0}\n%4 = matmul %3, @u\n\
+         return %2, %4",
+    ),
     case(
         "gather/middle-axis",
         "%x: f32[2,5,3]\n@i: i64[4] = [0, -1, 2, 3]\n%1 = gather %x, @i {axis=1}\nreturn %1",

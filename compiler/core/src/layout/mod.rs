@@ -170,7 +170,7 @@ fn activation(
     profile: &Profile,
     choice: LayoutChoice,
 ) -> Layout {
-    if writes_rows(node, shape.len()) {
+    if writes_rows(graph, node, shape.len()) {
         return dense;
     }
     let images = is_image(graph, node, layouts, shape.len());
@@ -256,12 +256,13 @@ fn makes_images(op: &Op) -> bool {
 }
 
 /// Whether a kernel writes a node's result under axes of its own, which only a dense buffer takes.
-fn writes_rows(node: &Node, rank: usize) -> bool {
+fn writes_rows(graph: &Graph, node: &Node, rank: usize) -> bool {
     match &node.op {
         Op::Softmax(op) => rank != 2 || op.axis != 1,
         Op::LayerNorm(LayerNorm { axis, .. }) | Op::RmsNorm(RmsNorm { axis, .. }) => rank != 2 || *axis != 1,
         Op::Reduce(op) => !op.keep_dims,
-        Op::Gather(op) => op.axis > 0,
+        // Rows of a matrix are whole rows of the result; what is gathered of more axes shares a coordinate.
+        Op::Gather(op) => op.axis > 0 || graph.value(node.inputs[0]).ty.shape.len() != 2,
         // Heads and rows may change places on the way.
         Op::Attention(_) => true,
         Op::GatherNd(_)
