@@ -176,6 +176,31 @@ fn unknown_rules_and_profiles_are_refused() {
 }
 
 #[test]
+fn a_model_is_not_written_over_and_two_files_have_two_places() {
+    let scratch = Scratch::new();
+    let copy = scratch.path("copy.onnx");
+    let bytes = fs::read(model(MOBILENET)).expect("a model");
+    fs::write(&copy, &bytes).expect("a copy");
+    let dims = ["--dim", "batch=1"];
+    refused(
+        &[&[copy.as_str(), "--target", "webgpu", "-o", &copy], &dims[..]].concat(),
+        &["-o would write over the model"],
+    );
+    refused(
+        &[&[copy.as_str(), "--target", "webgpu", "--json", &copy], &dims[..]].concat(),
+        &["--json would write over the model"],
+    );
+    let both = scratch.path("both");
+    refused(
+        &[&[copy.as_str(), "--target", "webgpu", "-o", &both, "--json", &both], &dims[..]].concat(),
+        &["-o and --json both name"],
+    );
+    assert_eq!(fs::read(&copy).expect("the copy"), bytes);
+    let twice = scratch.path("twice.drift");
+    fine(&[&[copy.as_str(), "--target", "webgpu,webgpu", "-o", &twice], &dims[..]].concat());
+}
+
+#[test]
 fn an_output_folder_that_does_not_exist_is_refused() {
     let scratch = Scratch::new();
     refused(

@@ -17,6 +17,7 @@ use std::time::Instant;
 
 /// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`. A failure is reported with `--json` too.
 pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    check_outputs(args)?;
     let done = compile(args, console);
     if let Err(error) = &done {
         // The failure is what the user must see, whether or not this can be written.
@@ -71,6 +72,39 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let (size, time) = (bytes(size), milliseconds(report.total_ms));
     writeln!(console.out(), "{}: {size}, compiled in {time}", path.display())?;
     Ok(Outcome::Fine)
+}
+
+/// Refuses to write over a model, or two files in one place.
+fn check_outputs(args: &CompileArgs) -> Result<(), CliError> {
+    let written = [
+        args.output.as_deref().map(|bundle| (bundle, "-o")),
+        args.json.as_deref().map(|json| (json, "--json")),
+    ];
+    let written: Vec<(PathBuf, &str)> =
+        written.into_iter().flatten().filter_map(|(path, flag)| Some((place_of(path)?, flag))).collect();
+    for (place, flag) in &written {
+        if args.models.iter().any(|model| place_of(&model.path).as_ref() == Some(place)) {
+            let text = format!("{flag} would write over the model `{}`; name another file", place.display());
+            return Err(CliError::Usage(text));
+        }
+    }
+    match written.as_slice() {
+        [(bundle, _), (json, _)] if bundle == json && (bundle.is_file() || !bundle.exists()) => {
+            let text = format!("-o and --json both name `{}`; name two files", bundle.display());
+            Err(CliError::Usage(text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a file is or would be, without links and relative parts; none in a folder that is not there.
+fn place_of(path: &Path) -> Option<PathBuf> {
+    let folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(folder)
 }
 
 fn milliseconds_since(started: Instant) -> f64 {

@@ -84,6 +84,12 @@ impl CompileOptions {
         }
     }
 
+    /// The targets, each once, in the order in which they were first named.
+    pub(crate) fn distinct_targets(&self) -> Vec<Target> {
+        let first = |&(at, target): &(usize, &Target)| !self.targets[..at].contains(target);
+        self.targets.iter().enumerate().filter(first).map(|(_, &target)| target).collect()
+    }
+
     /// Targets and profiles to make: tuned ones first, since a device takes the first that it can run.
     pub(crate) fn variants(&self) -> Result<Vec<(Target, &'static Profile)>, CompileError> {
         let named: Vec<&'static Profile> = self
@@ -97,7 +103,7 @@ impl CompileOptions {
             })
             .collect::<Result<_, _>>()?;
         let mut wanted = Vec::new();
-        for &target in &self.targets {
+        for target in self.distinct_targets() {
             match (named.is_empty(), target) {
                 (false, _) => wanted.extend(named.iter().map(|profile| (target, *profile))),
                 (true, Target::Vulkan) => {

@@ -71,7 +71,8 @@ pub fn compile_entries(
         model_hash: identity.hash,
         profiles: Draft::profiles(&drafts),
     };
-    let entries = (&names[..], &options.targets[..]);
+    let targets = options.distinct_targets();
+    let entries = (&names[..], &targets[..]);
     let bundle = clock.time("emit", || emit::bundle(entries, &drafts, &kernels, provenance));
     let of = |draft: &Draft| {
         report::variant(&names[draft.entry], draft.target, draft.profile.name, &draft.program)
