@@ -80,31 +80,24 @@ fn check_outputs(args: &CompileArgs) -> Result<(), CliError> {
         args.output.as_deref().map(|bundle| (bundle, "-o")),
         args.json.as_deref().map(|json| (json, "--json")),
     ];
-    let written: Vec<(PathBuf, &str)> =
-        written.into_iter().flatten().filter_map(|(path, flag)| Some((place_of(path)?, flag))).collect();
+    let written: Vec<(PathBuf, &str)> = written
+        .into_iter()
+        .flatten()
+        .filter_map(|(path, flag)| Some((output::regular_file(path)?, flag)))
+        .collect();
     for (place, flag) in &written {
-        if args.models.iter().any(|model| place_of(&model.path).as_ref() == Some(place)) {
+        if args.models.iter().any(|model| output::regular_file(&model.path).as_ref() == Some(place)) {
             let text = format!("{flag} would write over the model `{}`; name another file", place.display());
             return Err(CliError::Usage(text));
         }
     }
     match written.as_slice() {
-        [(bundle, _), (json, _)] if bundle == json && (bundle.is_file() || !bundle.exists()) => {
+        [(bundle, _), (json, _)] if bundle == json => {
             let text = format!("-o and --json both name `{}`; name two files", bundle.display());
             Err(CliError::Usage(text))
         }
         _ => Ok(()),
     }
-}
-
-/// Where a file is or would be, without links and relative parts; none in a folder that is not there.
-fn place_of(path: &Path) -> Option<PathBuf> {
-    let folder = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
-        Some(folder.join(path.file_name()?))
-    };
-    path.canonicalize().ok().or_else(folder)
 }
 
 fn milliseconds_since(started: Instant) -> f64 {

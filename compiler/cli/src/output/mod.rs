@@ -101,6 +101,13 @@ pub fn is_standard_output(path: &Path) -> bool {
     matches!(resolve(path), Ok(Place::Descriptor(1)))
 }
 
+/// The regular file that a path names or would name, without links; none for a device, a pipe, or where there is no folder.
+pub fn regular_file(path: &Path) -> Option<PathBuf> {
+    let Ok(Place::Regular { path, .. }) = resolve(path) else { return None };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+}
+
 fn unwritable(path: &Path, source: io::Error) -> CliError {
     CliError::Write { path: path.to_owned(), source }
 }

@@ -8,18 +8,21 @@ use super::interfaces::{images, moves, products, rows};
 pub struct KernelSource {
     /// Name of the algorithm, also of its file.
     pub name: &'static str,
-    /// The file.
+    /// The file, and behind it the functions that it shares with others.
     pub text: &'static str,
     /// What the text expects, and what stages rely on.
     pub interface: KernelInterface,
 }
 
 macro_rules! kernels {
-    ($($name:literal: $interface:expr),* $(,)?) => {
+    ($($name:literal $(+ $shared:literal)?: $interface:expr),* $(,)?) => {
         /// Every kernel, in alphabetical order.
         pub const ALL: &[KernelSource] = &[$(KernelSource {
             name: $name,
-            text: include_str!(concat!("wgsl/", $name, ".wgsl")),
+            text: concat!(
+                include_str!(concat!("wgsl/", $name, ".wgsl"))
+                $(, include_str!(concat!("wgsl/shared/", $shared, ".wgsl")))?
+            ),
             interface: $interface,
         }),*];
     };
@@ -32,8 +35,8 @@ kernels!(
     "attention_stats": products::ATTENTION_STATS,
     "concat": moves::CONCAT,
     "conv_depthwise": images::CONV_DEPTHWISE,
-    "conv_generic": images::CONV_GENERIC,
-    "conv_transpose": images::CONV_TRANSPOSE,
+    "conv_generic" + "group_products": images::CONV_GENERIC,
+    "conv_transpose" + "group_products": images::CONV_TRANSPOSE,
     "copy": moves::COPY,
     "cumsum": rows::CUMSUM,
     "cumsum_rows": rows::CUMSUM_ROWS,

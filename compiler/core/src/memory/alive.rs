@@ -24,18 +24,17 @@ impl Alive {
 
     /// Adds one that ends with a task.
     pub(super) fn add(&mut self, index: usize, last: usize) {
-        let mut at = self.leaves + self.place[index];
-        self.ends[at] = last.saturating_add(1);
-        while at > 1 {
-            at /= 2;
-            self.ends[at] = self.ends[2 * at].max(self.ends[2 * at + 1]);
-        }
+        self.set_end(index, last.saturating_add(1));
     }
 
     /// Takes one out.
     pub(super) fn remove(&mut self, index: usize) {
+        self.set_end(index, 0);
+    }
+
+    fn set_end(&mut self, index: usize, end: usize) {
         let mut at = self.leaves + self.place[index];
-        self.ends[at] = 0;
+        self.ends[at] = end;
         while at > 1 {
             at /= 2;
             self.ends[at] = self.ends[2 * at].max(self.ends[2 * at + 1]);

@@ -49,11 +49,17 @@ pub(super) fn pairs(program: &Program, lives: &[(usize, usize)]) -> Vec<Pair> {
 
 /// Steps that touch each storage, ascending.
 pub(super) fn users(program: &Program) -> Vec<Vec<usize>> {
+    users_by(program, |_| true)
+}
+
+/// Steps that touch each storage through a slot that is `wanted`, ascending.
+pub(super) fn users_by(program: &Program, wanted: impl Fn(&Slot) -> bool) -> Vec<Vec<usize>> {
     let mut users: Vec<Vec<usize>> = vec![Vec::new(); program.storages.len()];
     for (step, slot) in
         program.steps.iter().enumerate().flat_map(|(at, s)| s.call.slots.iter().map(move |slot| (at, slot)))
     {
         if let Source::Activation(storage) = slot.source
+            && wanted(slot)
             && users[storage as usize].last() != Some(&step)
         {
             users[storage as usize].push(step);

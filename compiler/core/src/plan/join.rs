@@ -3,6 +3,7 @@
 //! They are taken in order of the steps. A join changes nothing for those before it: it takes storages that are free, and
 //! steps that write what only later ones read. So one walk finds what looking at all of them after each join would.
 
+use super::in_place;
 use super::views::Concat;
 use crate::kernel::{Access, Source};
 use crate::memory::MemoryError;
@@ -31,23 +32,9 @@ pub(super) struct Joiner {
 
 impl Joiner {
     pub(super) fn new(program: &Program) -> Self {
-        let count = program.storages.len();
-        let (mut users, mut writers) = (vec![Vec::new(); count], vec![Vec::new(); count]);
-        for (at, step) in program.steps.iter().enumerate() {
-            for slot in &step.call.slots {
-                let Source::Activation(storage) = slot.source else { continue };
-                let list = |steps: &mut Vec<usize>| {
-                    if steps.last() != Some(&at) {
-                        steps.push(at);
-                    }
-                };
-                list(&mut users[storage as usize]);
-                if slot.access == Access::Write {
-                    list(&mut writers[storage as usize]);
-                }
-            }
-        }
-        let mut inner = vec![Vec::new(); count];
+        let users = in_place::users(program);
+        let writers = in_place::users_by(program, |slot| slot.access == Access::Write);
+        let mut inner = vec![Vec::new(); program.storages.len()];
         for (storage, within) in program.storages.iter().enumerate().filter_map(|(n, s)| Some((n, s.within?)))
         {
             inner[within.storage as usize].push(storage as u32);
@@ -61,8 +48,15 @@ impl Joiner {
     pub(super) fn program(&self) -> Program {
         let steps = self.program.steps.iter().zip(&self.gone).filter(|(_, gone)| !**gone);
         let steps = steps.map(|(step, _)| step.clone()).collect();
-        let Program { storages, constants, init, steps: _, inputs, outputs } = self.program.clone();
-        Program { storages, constants, init, steps, inputs, outputs }
+        let Program { storages, constants, init, steps: _, inputs, outputs } = &self.program;
+        Program {
+            storages: storages.clone(),
+            constants: constants.clone(),
+            init: init.clone(),
+            steps,
+            inputs: inputs.clone(),
+            outputs: outputs.clone(),
+        }
     }
 
     /// Joins every concatenation that can be and with which the program is `wanted`; says whether there was any.
