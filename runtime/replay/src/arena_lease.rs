@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::backend::Program;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
+use crate::program::Program;
 
 /// A session's right to ask for the arena that it shares.
 pub(crate) struct ArenaLease {

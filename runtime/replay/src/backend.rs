@@ -1,17 +1,16 @@
-//! The few verbs that a replay needs of a GPU API. Each API is a folder that implements them; everything else
-//! is here once.
+//! What a session needs of its device, whatever the API.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use drift_bundle::Bundle;
-use drift_bundle::manifest::{Dispatch, Entry, Resource, Shader, TextureObject, Variant};
-
+use crate::api::Api;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::loader;
+use crate::options::LoadOptions;
+use crate::program::Program;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
-use crate::session::{LoadOptions, SubmitLimits};
-use crate::vulkan::ValidationLog;
+use crate::validation_log::ValidationLog;
 
 /// An opened device.
 pub(crate) trait Backend: Send + Sync {
@@ -25,6 +24,21 @@ pub(crate) trait Backend: Send + Sync {
     /// that no run reads are on the device only while the init programs that do read them run. The programs are of one
     /// bundle; their limits have been checked against [`Backend::info`].
     fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError>;
+}
+
+/// A device whose API has nothing more to say.
+impl<A: Api> Backend for Arc<A> {
+    fn info(&self) -> &DeviceInfo {
+        A::info(self)
+    }
+
+    fn validation_log(&self) -> ValidationLog {
+        ValidationLog::default()
+    }
+
+    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
+        loader::load(self, programs, options)
+    }
 }
 
 /// A recorded program, ready to be submitted any number of times.
@@ -56,191 +70,4 @@ pub(crate) struct Loaded {
     pub(crate) cache: CacheUse,
     pub(crate) times: LoadTimes,
     pub(crate) bytes: DeviceBytes,
-}
-
-/// The variant that was chosen, in its bundle.
-#[derive(Clone, Copy)]
-pub(crate) struct Program<'a> {
-    pub(crate) bundle: &'a Bundle,
-    pub(crate) entry: &'a Entry,
-    pub(crate) variant: &'a Variant,
-}
-
-impl<'a> Program<'a> {
-    /// Init dispatches, then those of each run.
-    pub(crate) fn all_dispatches(&self) -> impl Iterator<Item = &'a Dispatch> + use<'a> {
-        self.variant.init.iter().chain(&self.variant.dispatches)
-    }
-
-    pub(crate) fn shader(&self, dispatch: &Dispatch) -> &'a Shader {
-        &self.bundle.manifest().shaders[dispatch.shader as usize]
-    }
-
-    /// Indices of the shaders in use, ascending.
-    pub(crate) fn used_shaders(&self) -> Vec<usize> {
-        let mut used: Vec<usize> = self.all_dispatches().map(|dispatch| dispatch.shader as usize).collect();
-        used.sort_unstable();
-        used.dedup();
-        used
-    }
-
-    /// The weights in use.
-    pub(crate) fn used_weights(&self) -> UsedWeights {
-        UsedWeights::of(self.all_dispatches())
-    }
-
-    /// The weights that runs read.
-    pub(crate) fn weights_of_runs(&self) -> UsedWeights {
-        UsedWeights::of(&self.variant.dispatches)
-    }
-
-    /// The weights that the init program reads.
-    pub(crate) fn weights_of_init(&self) -> UsedWeights {
-        UsedWeights::of(&self.variant.init)
-    }
-
-    /// Whether another program may use the arena between two runs: nothing in it has to outlive a run.
-    pub(crate) fn may_share(&self) -> bool {
-        let outputs = self.output_ranges();
-        let is_state = |input: &(u64, u64)| input.1 > 0 && outputs.contains(input);
-        let mut bound_by_init = self.variant.init.iter().flat_map(|dispatch| &dispatch.bindings);
-        let init_needs_arena = bound_by_init.any(|resource| resource.arena_range().is_some());
-        !init_needs_arena && !self.input_ranges().iter().any(is_state)
-    }
-
-    /// Offset and size in the arena of each input.
-    pub(crate) fn input_ranges(&self) -> Vec<(u64, u64)> {
-        let pairs = self.entry.inputs.iter().zip(&self.variant.inputs);
-        pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
-    }
-
-    /// Offset and size in the arena of each output.
-    pub(crate) fn output_ranges(&self) -> Vec<(u64, u64)> {
-        let pairs = self.entry.outputs.iter().zip(&self.variant.outputs);
-        pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
-    }
-}
-
-/// A texture of weights: where its texels are stored, and what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct WeightTexture {
-    pub(crate) blob: usize,
-    pub(crate) offset: u64,
-    pub(crate) object: TextureObject,
-}
-
-/// Weights as dispatches bind them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UsedWeights {
-    /// Indices of the blobs that lie in buffers.
-    pub(crate) blobs: BTreeSet<usize>,
-    pub(crate) textures: BTreeSet<WeightTexture>,
-}
-
-impl UsedWeights {
-    fn of<'a>(dispatches: impl IntoIterator<Item = &'a Dispatch>) -> Self {
-        let mut used = Self::default();
-        for resource in dispatches.into_iter().flat_map(|dispatch| &dispatch.bindings) {
-            match WeightTexture::of(resource) {
-                Some(texture) => {
-                    used.textures.insert(texture);
-                }
-                None => used.blobs.extend(resource.weight().map(|blob| blob as usize)),
-            }
-        }
-        used
-    }
-
-    /// All that either of two uses.
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        self.blobs.extend(other.blobs);
-        self.textures.extend(other.textures);
-        self
-    }
-}
-
-impl WeightTexture {
-    /// The texture of weights that is bound, if one is.
-    pub(crate) fn of(resource: &Resource) -> Option<Self> {
-        match *resource {
-            Resource::WeightTexture { blob, offset, texture } => {
-                Some(Self { blob: blob as usize, offset, object: texture })
-            }
-            _ => None,
-        }
-    }
-}
-
-fn device_bytes(
-    tensor: &drift_bundle::manifest::IoTensor,
-    binding: &drift_bundle::manifest::IoBinding,
-) -> u64 {
-    let elements = tensor.elements().unwrap_or_else(|| unreachable!("verified: shapes do not overflow"));
-    elements * binding.element.size_bytes()
-}
-
-/// Splits a program into submissions, none of which exceeds `limits` unless a single dispatch does.
-pub(crate) fn submissions(dispatches: &[Dispatch], limits: &SubmitLimits) -> Vec<std::ops::Range<usize>> {
-    let mut parts = Vec::new();
-    let (mut start, mut flops, mut bytes) = (0, 0_u64, 0_u64);
-    for (index, dispatch) in dispatches.iter().enumerate() {
-        let own_bytes = dispatch.bytes_read.saturating_add(dispatch.bytes_written);
-        (flops, bytes) = (flops.saturating_add(dispatch.flops), bytes.saturating_add(own_bytes));
-        let full = index - start >= limits.dispatches.max(1) || flops > limits.flops || bytes > limits.bytes;
-        if full && index > start {
-            parts.push(start..index);
-            (start, flops, bytes) = (index, dispatch.flops, own_bytes);
-        }
-    }
-    if start < dispatches.len() {
-        parts.push(start..dispatches.len());
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(flops: &[u64], limits: SubmitLimits, expected: &[(usize, usize)]) {
-        let work: Vec<_> = flops.iter().map(|flops| (*flops, 0, 0)).collect();
-        check_work(&work, limits, expected);
-    }
-
-    /// Work is flops, bytes read, bytes written.
-    fn check_work(work: &[(u64, u64, u64)], limits: SubmitLimits, expected: &[(usize, usize)]) {
-        let dispatches: Vec<Dispatch> = work
-            .iter()
-            .map(|(flops, bytes_read, bytes_written)| Dispatch {
-                name: String::new(),
-                shader: 0,
-                bindings: Vec::new(),
-                workgroups: [1; 3],
-                barrier: false,
-                origins: Vec::new(),
-                bytes_read: *bytes_read,
-                bytes_written: *bytes_written,
-                flops: *flops,
-            })
-            .collect();
-        let parts: Vec<_> =
-            submissions(&dispatches, &limits).into_iter().map(|part| (part.start, part.end)).collect();
-        assert_eq!(parts, expected);
-    }
-
-    #[test]
-    fn a_program_is_split_where_a_limit_is_reached() {
-        let limits = |dispatches, flops| SubmitLimits { dispatches, flops, bytes: u64::MAX };
-        check(&[], limits(4, 100), &[]);
-        check(&[1, 1, 1], limits(4, 100), &[(0, 3)]);
-        check(&[1, 1, 1, 1, 1], limits(2, 100), &[(0, 2), (2, 4), (4, 5)]);
-        check(&[60, 60, 30, 10], limits(9, 100), &[(0, 1), (1, 4)]);
-        check(&[500, 1, 500], limits(9, 100), &[(0, 1), (1, 2), (2, 3)]);
-        check(&[u64::MAX, u64::MAX], limits(9, u64::MAX), &[(0, 2)]);
-        check(&[1, 1], limits(0, 0), &[(0, 1), (1, 2)]);
-        // Copies have no arithmetic, and keep a device busy as well.
-        let limits = SubmitLimits { dispatches: 9, flops: 100, bytes: 100 };
-        check_work(&[(0, 30, 30), (0, 40, 0), (0, 1, 0), (0, 0, 99)], limits, &[(0, 2), (2, 4)]);
-        check_work(&[(0, u64::MAX, 1), (0, 1, 0)], limits, &[(0, 1), (1, 2)]);
-    }
 }

@@ -3,12 +3,12 @@
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Entry, Requirement, Resource, Target};
 
-use crate::backend::Program;
 use crate::error::RuntimeError;
 use crate::info::{DeviceFeatures, DeviceInfo};
 use crate::limits;
+use crate::options::LoadOptions;
+use crate::program::Program;
 use crate::report::{DeclineReason, DeclinedVariant};
-use crate::session::LoadOptions;
 
 /// Name of the entry that is meant when none is named.
 const DEFAULT_ENTRY: &str = "main";

@@ -2,46 +2,24 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use drift_bundle::Bundle;
 
 use crate::arena_lease::ArenaLease;
-use crate::backend::{Backend, Program};
+use crate::backend::Backend;
 use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
-use crate::session::{LoadOptions, Session};
-use crate::vulkan::{self, ValidationLog};
+use crate::options::{LoadOptions, OpenOptions};
+use crate::program::Program;
+use crate::session::Session;
+use crate::validation_log::ValidationLog;
+use crate::vulkan;
 
 /// Everything on this machine that can replay, best first. [`RuntimeError::NoDriver`] where there is nothing.
 pub fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
     vulkan::devices()
-}
-
-/// Which device to open, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenOptions {
-    /// Index in [`devices`], or a part of a device's name, upper and lower case being the same; the best
-    /// where none is named.
-    pub device: Option<String>,
-    /// Whether to run the API's validation layer, if it is installed. By default where the environment
-    /// variable `DRIFT_VALIDATION` is `1`.
-    pub validation: bool,
-    /// How long work may go on after a caller has stopped waiting for it ([`RuntimeError::Timeout`]) before the device
-    /// counts as lost, and the longest that closing a busy device waits. Sessions of a lost device fail with
-    /// [`RuntimeError::DeviceLost`]; what the endless work may touch is left allocated until the process ends.
-    pub grace: Duration,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            device: None,
-            grace: Duration::from_secs(2),
-            validation: std::env::var_os("DRIFT_VALIDATION").is_some_and(|value| value == "1"),
-        }
-    }
 }
 
 /// An opened device. Clones share it.

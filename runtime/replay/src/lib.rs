@@ -17,35 +17,45 @@
 //! ```
 //!
 //! What a bundle promises is checked when it is opened, what a device can do is checked in [`Device::load`],
-//! before the first GPU call. Session logic knows no GPU API: a device is a folder that implements the few
-//! verbs of `backend`.
+//! before the first GPU call. Sessions and the loader know no GPU API: a device is a folder that implements the
+//! traits of `api`.
 
 // Test helpers name this crate as its users do.
 #[cfg(test)]
 extern crate self as drift_runtime;
 
+mod api;
 mod arena_lease;
 mod backend;
+mod cache;
+mod cache_file;
 mod choose;
+mod compile;
 mod deadline;
 mod device;
 mod error;
 mod host;
 mod info;
 mod limits;
+mod loader;
+mod options;
+mod pending;
+mod program;
 mod report;
 mod session;
+mod validation_log;
 mod vulkan;
 
-pub use device::{Device, OpenOptions, devices};
+pub use device::{Device, devices};
 pub use drift_bundle::Bundle;
 pub use error::RuntimeError;
 pub use host::HostScalar;
 pub use info::{
     CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
 };
+pub use options::{LoadOptions, OpenOptions, SubmitLimits};
 pub use report::{
     CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
 };
-pub use session::{LoadOptions, Session, SubmitLimits};
-pub use vulkan::ValidationLog;
+pub use session::Session;
+pub use validation_log::ValidationLog;

@@ -6,8 +6,8 @@
 use drift_bundle::ALIGNMENT_BYTES;
 use drift_bundle::manifest::{BindingKind, Dispatch, Resource, Shader, TextureKind, TextureObject};
 
-use crate::backend::{Program, WeightTexture};
 use crate::info::{DeviceFeatures, DeviceLimits};
+use crate::program::{Program, WeightTexture};
 use crate::report::DeclineReason;
 
 /// The first limit that the program exceeds; `staging_bytes` is the caller's.

@@ -2,92 +2,18 @@
 //! API.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
 use half::f16;
 
 use crate::arena_lease::ArenaLease;
-use crate::backend::{Loaded, Program, Replay};
+use crate::backend::{Loaded, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
+use crate::program::Program;
 use crate::report::{DeclinedVariant, LoadReport, Timings};
-
-/// How to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// Entry to load; `main`, or else the first, where none is named.
-    pub entry: Option<String>,
-    /// Variant to load, if its predicates hold; otherwise the first whose predicates hold.
-    pub variant: Option<String>,
-    /// Folder in which compiled pipelines are kept for the next load.
-    pub cache_dir: Option<PathBuf>,
-    /// Whether to take a GPU timestamp around each dispatch.
-    pub timestamps: bool,
-    /// Whether to hash weights as they are read, and the rest of them after that, and to compare with the bundle's hash
-    /// before a session is returned. Off by default: it reads the whole file. Without it, a file that was changed since
-    /// the bundle was opened is noticed by its length and time of change.
-    pub verify_weights: bool,
-    /// Whether variants for some vendors' devices may run on all others too: whether they are right, not whether they
-    /// are fast, can be seen anywhere that has the features.
-    pub any_vendor: bool,
-    /// Whether the bundle comes from somebody who is not to be trusted with this process's memory on the device. It is
-    /// then loaded on a logical device of its own that checks every access to buffers and textures; a variant that uses
-    /// what the device cannot check is declined. Memory bounds are all that this promises: not that loops end (timeouts
-    /// say so), not that workgroup memory holds nothing of others, and not that the driver's compiler withstands its
-    /// input.
-    pub untrusted: bool,
-    /// Most memory that inputs and outputs take together on their way between host and device. A variant that needs more
-    /// is declined. Weights pass through 16 MiB.
-    pub staging_bytes: u64,
-    /// How long one run, or one read of a result, waits for the device and for sessions that share its memory. What
-    /// still runs after that has [`crate::OpenOptions::grace`] to finish, or else the device is lost.
-    pub timeout: Duration,
-    /// How long a load waits for the device in all. A driver that compiles a kernel cannot be interrupted, so that this
-    /// is looked at before each, and before each part of the weights.
-    pub load_timeout: Duration,
-    /// How much to submit at once.
-    pub submit: SubmitLimits,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self {
-            entry: None,
-            variant: None,
-            cache_dir: None,
-            timestamps: false,
-            verify_weights: false,
-            any_vendor: false,
-            untrusted: false,
-            staging_bytes: 4 << 30,
-            // Software devices take minutes for large models.
-            timeout: Duration::from_secs(600),
-            load_timeout: Duration::from_secs(600),
-            submit: SubmitLimits::default(),
-        }
-    }
-}
-
-/// How much goes into one submission. Watchdogs, which reset a GPU after some seconds, count per submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubmitLimits {
-    /// Dispatches.
-    pub dispatches: usize,
-    /// Arithmetic, as the bundle states it.
-    pub flops: u64,
-    /// Memory traffic, as the bundle states it.
-    pub bytes: u64,
-}
-
-impl Default for SubmitLimits {
-    fn default() -> Self {
-        // Half a second each at 400 GFLOP/s and at 20 GB/s, which a phone of the last years reaches.
-        Self { dispatches: 1024, flops: 200_000_000_000, bytes: 10_000_000_000 }
-    }
-}
 
 /// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
 /// goes on from the last run's result, and starts as zeros.
@@ -276,7 +202,7 @@ impl Session {
         Ok(bytes)
     }
 
-    /// GPU times of the last run, where [`LoadOptions::timestamps`] asked for them.
+    /// GPU times of the last run, where [`crate::LoadOptions::timestamps`] asked for them.
     pub fn timings(&mut self) -> Result<Timings, RuntimeError> {
         match self.progress {
             Progress::Loaded => Err(RuntimeError::NotRun),

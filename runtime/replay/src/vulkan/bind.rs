@@ -8,39 +8,12 @@ use ash::vk;
 use drift_bundle::manifest::{DeviceElement, Dispatch, Resource};
 
 use super::context::Context;
-use super::derived::Derived;
 use super::failed;
-use super::memory::Buffer;
 use super::pipeline::{Pipelines, descriptor_type};
-use super::texture::{self, Role, Textures};
-use super::upload::Weights;
-use crate::backend::{Program, WeightTexture};
+use super::texture;
+use crate::api::Bound;
 use crate::error::RuntimeError;
-
-/// The memory that resources lie in.
-#[derive(Clone, Copy)]
-pub(crate) struct Memory<'a> {
-    pub(crate) arena: &'a Buffer,
-    pub(crate) weights: &'a Weights,
-    /// Weights that are there for the init program only.
-    pub(crate) passing: &'a Weights,
-    pub(crate) derived: &'a Derived,
-    pub(crate) textures: &'a Textures,
-}
-
-impl Memory<'_> {
-    /// Where a weight in use lies.
-    fn weight(&self, blob: u32) -> (vk::Buffer, u64) {
-        let found = self.weights.place(blob as usize).or_else(|| self.passing.place(blob as usize));
-        found.unwrap_or_else(|| unreachable!("verified: every weight in use is loaded"))
-    }
-
-    /// The texture of weights that is bound, if one is.
-    fn weight_texture(&self, resource: &Resource) -> Option<vk::ImageView> {
-        let texture = WeightTexture::of(resource)?;
-        self.weights.texture(&texture).or_else(|| self.passing.texture(&texture))
-    }
-}
+use crate::program::Program;
 
 /// Descriptor sets of the dispatches of one list.
 pub(crate) struct Bindings {
@@ -51,18 +24,18 @@ pub(crate) struct Bindings {
 }
 
 impl Bindings {
-    pub(crate) fn new(
+    pub(crate) fn new<'m>(
         context: &Arc<Context>,
         program: &Program<'_>,
         pipelines: &Pipelines,
-        memory: Memory<'_>,
         dispatches: &[Dispatch],
+        bound: impl Fn(&Resource) -> Bound<'m, Context>,
     ) -> Result<Self, RuntimeError> {
         let pool = create_pool(context, program, pipelines, dispatches)?;
         let mut bindings =
             Self { context: Arc::clone(context), pool, views: BTreeMap::new(), sets: Vec::new() };
         for dispatch in dispatches {
-            bindings.bind(program, dispatch, pipelines, memory)?;
+            bindings.bind(program, dispatch, pipelines, &bound)?;
         }
         Ok(bindings)
     }
@@ -72,40 +45,47 @@ impl Bindings {
         &self.sets[index]
     }
 
-    fn bind(
+    fn bind<'m>(
         &mut self,
         program: &Program<'_>,
         dispatch: &Dispatch,
         pipelines: &Pipelines,
-        memory: Memory<'_>,
+        bound: &impl Fn(&Resource) -> Bound<'m, Context>,
     ) -> Result<(), RuntimeError> {
         let layouts = &pipelines.of(dispatch.shader).set_layouts;
         let sets = self.allocate(layouts)?;
         for (slot, resource) in program.shader(dispatch).bindings.iter().zip(&dispatch.bindings) {
-            let buffer = buffer_range(resource, memory);
-            let image = image(resource, memory);
-            let view = self.texel_view(resource, memory)?;
-            let mut write = vk::WriteDescriptorSet::default()
+            let write = vk::WriteDescriptorSet::default()
                 .dst_set(sets[slot.group as usize])
                 .dst_binding(slot.binding)
                 .descriptor_count(1)
                 .descriptor_type(descriptor_type(slot));
-            match resource {
-                Resource::Arena { .. } | Resource::Weights { .. } | Resource::Derived { .. } => {
-                    write = write.buffer_info(&buffer);
+            match bound(resource) {
+                Bound::Buffer { buffer, offset, size } => {
+                    let info = [vk::DescriptorBufferInfo { buffer: buffer.raw, offset, range: size }];
+                    self.write(write.buffer_info(&info));
                 }
-                Resource::Texture(_) | Resource::WeightTexture { .. } => write = write.image_info(&image),
-                Resource::ArenaTexels { .. }
-                | Resource::WeightTexels { .. }
-                | Resource::DerivedTexels { .. } => {
-                    write = write.texel_buffer_view(&view);
+                Bound::Texels { buffer, element, offset, size } => {
+                    let view = [self.texel_view(buffer.raw, element, offset, size)?];
+                    self.write(write.texel_buffer_view(&view));
+                }
+                Bound::Texture { textures, index, role } => {
+                    let info = [vk::DescriptorImageInfo {
+                        sampler: vk::Sampler::null(),
+                        image_view: textures.views[index],
+                        image_layout: texture::layout(role),
+                    }];
+                    self.write(write.image_info(&info));
                 }
             }
-            // SAFETY: no set is in use yet, and the bundle's validator has matched slots with resources.
-            unsafe { self.context.device.update_descriptor_sets(&[write], &[]) };
         }
         self.sets.push(sets);
         Ok(())
+    }
+
+    fn write(&self, write: vk::WriteDescriptorSet<'_>) {
+        // SAFETY: no set is in use yet, and the bundle's validator has matched slots with resources.
+        unsafe { self.context.device.update_descriptor_sets(&[write], &[]) };
     }
 
     fn allocate(&self, layouts: &[vk::DescriptorSetLayout]) -> Result<Vec<vk::DescriptorSet>, RuntimeError> {
@@ -118,18 +98,17 @@ impl Bindings {
             .map_err(failed("allocating descriptor sets"))
     }
 
-    /// The view of a texel range, made once for each range; null where the resource is none.
+    /// The view of a range of texels, made once for each range.
     fn texel_view(
         &mut self,
-        resource: &Resource,
-        memory: Memory<'_>,
-    ) -> Result<[vk::BufferView; 1], RuntimeError> {
-        let Some((buffer, element, offset, size)) = texel_range(resource, memory) else {
-            return Ok([vk::BufferView::null()]);
-        };
+        buffer: vk::Buffer,
+        element: DeviceElement,
+        offset: u64,
+        size: u64,
+    ) -> Result<vk::BufferView, RuntimeError> {
         let key = (buffer, texture::format(element), offset, size);
         if let Some(view) = self.views.get(&key) {
-            return Ok([*view]);
+            return Ok(*view);
         }
         let info =
             vk::BufferViewCreateInfo::default().buffer(buffer).format(key.1).offset(offset).range(size);
@@ -138,7 +117,7 @@ impl Bindings {
         let view = unsafe { self.context.device.create_buffer_view(&info, None) }
             .map_err(failed("creating a texel buffer view"))?;
         self.views.insert(key, view);
-        Ok([view])
+        Ok(view)
     }
 }
 
@@ -182,55 +161,4 @@ fn create_pool(
     // SAFETY: the device is alive and no count is zero.
     unsafe { context.device.create_descriptor_pool(&info, None) }
         .map_err(failed("creating a descriptor pool"))
-}
-
-fn buffer_range(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorBufferInfo; 1] {
-    let (buffer, offset, range) = match *resource {
-        Resource::Arena { offset, size } => (memory.arena.raw, offset, size),
-        Resource::Weights { blob, offset, size } => {
-            let (buffer, start) = memory.weight(blob);
-            (buffer, start + offset, size)
-        }
-        Resource::Derived { blob, offset, size } => {
-            let (buffer, start) = memory.derived.place(blob);
-            (buffer, start + offset, size)
-        }
-        Resource::Texture(_)
-        | Resource::WeightTexture { .. }
-        | Resource::ArenaTexels { .. }
-        | Resource::WeightTexels { .. }
-        | Resource::DerivedTexels { .. } => (vk::Buffer::null(), 0, 0),
-    };
-    [vk::DescriptorBufferInfo { buffer, offset, range }]
-}
-
-fn texel_range(resource: &Resource, memory: Memory<'_>) -> Option<(vk::Buffer, DeviceElement, u64, u64)> {
-    match *resource {
-        Resource::ArenaTexels { element, offset, size } => Some((memory.arena.raw, element, offset, size)),
-        Resource::WeightTexels { element, blob, offset, size } => {
-            let (buffer, start) = memory.weight(blob);
-            Some((buffer, element, start + offset, size))
-        }
-        Resource::DerivedTexels { element, blob, offset, size } => {
-            let (buffer, start) = memory.derived.place(blob);
-            Some((buffer, element, start + offset, size))
-        }
-        Resource::Arena { .. }
-        | Resource::Weights { .. }
-        | Resource::Derived { .. }
-        | Resource::Texture(_)
-        | Resource::WeightTexture { .. } => None,
-    }
-}
-
-fn image(resource: &Resource, memory: Memory<'_>) -> [vk::DescriptorImageInfo; 1] {
-    let (image_view, role) = match *resource {
-        Resource::Texture(index) => (Some(memory.textures.views[index as usize]), Role::Activations),
-        _ => (memory.weight_texture(resource), Role::Weights),
-    };
-    [vk::DescriptorImageInfo {
-        sampler: vk::Sampler::null(),
-        image_view: image_view.unwrap_or(vk::ImageView::null()),
-        image_layout: role.layout(),
-    }]
 }

@@ -7,45 +7,48 @@ use ash::vk;
 
 use super::context::Context;
 use super::failed;
+use crate::api::Work;
 use crate::error::RuntimeError;
 
 /// Command buffers that may be recorded again.
-pub(crate) struct CommandPool {
+pub(crate) struct Recordings {
     context: Arc<Context>,
-    raw: vk::CommandPool,
+    pool: vk::CommandPool,
+    lists: Vec<vk::CommandBuffer>,
+    /// Reused by each submission.
+    submitted: Vec<vk::CommandBuffer>,
 }
 
-impl CommandPool {
+impl Recordings {
     pub(crate) fn new(context: &Arc<Context>) -> Result<Self, RuntimeError> {
         let info = vk::CommandPoolCreateInfo::default()
             .queue_family_index(context.queue_family)
             .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER);
         // SAFETY: the device is alive and has the family.
-        let raw = unsafe { context.device.create_command_pool(&info, None) }
+        let pool = unsafe { context.device.create_command_pool(&info, None) }
             .map_err(failed("creating a command pool"))?;
-        Ok(Self { context: Arc::clone(context), raw })
+        Ok(Self { context: Arc::clone(context), pool, lists: Vec::new(), submitted: Vec::new() })
     }
 
-    /// A new command buffer of this pool, with what `body` records.
-    pub(crate) fn record(
-        &self,
-        body: impl FnOnce(vk::CommandBuffer),
-    ) -> Result<vk::CommandBuffer, RuntimeError> {
-        let info = vk::CommandBufferAllocateInfo::default().command_pool(self.raw).command_buffer_count(1);
-        // SAFETY: `&self` is not shared between threads while recording, because pools are never in an `Arc`.
+    /// A new list, with what `body` records; returns its number.
+    pub(crate) fn record(&mut self, body: impl FnOnce(vk::CommandBuffer)) -> Result<usize, RuntimeError> {
+        let info = vk::CommandBufferAllocateInfo::default().command_pool(self.pool).command_buffer_count(1);
+        // SAFETY: `&mut self` is the only user of the pool.
         let commands = unsafe { self.context.device.allocate_command_buffers(&info) }
             .map_err(failed("allocating a command buffer"))?[0];
-        self.record_again(commands, body)?;
-        Ok(commands)
+        self.lists.push(commands);
+        let number = self.lists.len() - 1;
+        self.record_again(number, body)?;
+        Ok(number)
     }
 
-    /// Replaces what `commands`, which must not be pending, does.
+    /// Replaces list `number`, which must not be pending.
     pub(crate) fn record_again(
-        &self,
-        commands: vk::CommandBuffer,
+        &mut self,
+        number: usize,
         body: impl FnOnce(vk::CommandBuffer),
     ) -> Result<(), RuntimeError> {
-        let device = &self.context.device;
+        let (device, commands) = (&self.context.device, self.lists[number]);
         // SAFETY: the buffer belongs to this pool and is not pending; beginning resets it.
         unsafe { device.begin_command_buffer(commands, &vk::CommandBufferBeginInfo::default()) }
             .map_err(failed("beginning a command buffer"))?;
@@ -53,11 +56,18 @@ impl CommandPool {
         // SAFETY: it is recording.
         unsafe { device.end_command_buffer(commands) }.map_err(failed("recording commands"))
     }
+
+    /// The command buffers of these lists.
+    pub(crate) fn lists(&mut self, numbers: &[usize]) -> &[vk::CommandBuffer] {
+        self.submitted.clear();
+        self.submitted.extend(numbers.iter().map(|number| self.lists[*number]));
+        &self.submitted
+    }
 }
 
-impl Drop for CommandPool {
+impl Drop for Recordings {
     fn drop(&mut self) {
-        let pool = self.raw;
+        let pool = self.pool;
         // SAFETY: none of its command buffers is pending; they are freed as well.
         self.context.retire(move |device| unsafe { device.destroy_command_pool(pool, None) });
     }
@@ -86,63 +96,47 @@ impl Drop for Fence {
     }
 }
 
-/// Work on one side of a barrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Kernels.
-    Compute,
-    /// Copies, fills and clears.
-    Transfer,
-    /// Both.
-    Any,
-    /// The host's reads of what was copied for it.
-    Host,
+const fn stages(work: Work) -> vk::PipelineStageFlags {
+    match work {
+        Work::Compute => vk::PipelineStageFlags::COMPUTE_SHADER,
+        Work::Transfer => vk::PipelineStageFlags::TRANSFER,
+        Work::Any => vk::PipelineStageFlags::from_raw(
+            vk::PipelineStageFlags::COMPUTE_SHADER.as_raw() | vk::PipelineStageFlags::TRANSFER.as_raw(),
+        ),
+        Work::Host => vk::PipelineStageFlags::HOST,
+    }
 }
 
-impl Work {
-    const fn stages(self) -> vk::PipelineStageFlags {
-        match self {
-            Self::Compute => vk::PipelineStageFlags::COMPUTE_SHADER,
-            Self::Transfer => vk::PipelineStageFlags::TRANSFER,
-            Self::Any => vk::PipelineStageFlags::from_raw(
-                vk::PipelineStageFlags::COMPUTE_SHADER.as_raw() | vk::PipelineStageFlags::TRANSFER.as_raw(),
-            ),
-            Self::Host => vk::PipelineStageFlags::HOST,
-        }
+fn writes(work: Work) -> vk::AccessFlags {
+    match work {
+        Work::Compute => vk::AccessFlags::SHADER_WRITE,
+        Work::Transfer => vk::AccessFlags::TRANSFER_WRITE,
+        Work::Any => vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::TRANSFER_WRITE,
+        Work::Host => vk::AccessFlags::empty(),
     }
+}
 
-    fn writes(self) -> vk::AccessFlags {
-        match self {
-            Self::Compute => vk::AccessFlags::SHADER_WRITE,
-            Self::Transfer => vk::AccessFlags::TRANSFER_WRITE,
-            Self::Any => vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::TRANSFER_WRITE,
-            Self::Host => vk::AccessFlags::empty(),
-        }
-    }
-
-    fn accesses(self) -> vk::AccessFlags {
-        let shader =
-            vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::UNIFORM_READ;
-        let transfer = vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE;
-        match self {
-            Self::Compute => shader,
-            Self::Transfer => transfer,
-            Self::Any => shader | transfer,
-            Self::Host => vk::AccessFlags::HOST_READ,
-        }
+fn accesses(work: Work) -> vk::AccessFlags {
+    let shader = vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::UNIFORM_READ;
+    let transfer = vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE;
+    match work {
+        Work::Compute => shader,
+        Work::Transfer => transfer,
+        Work::Any => shader | transfer,
+        Work::Host => vk::AccessFlags::HOST_READ,
     }
 }
 
 /// Makes `after` wait for `before` and see what it wrote, in all memory.
 pub(crate) fn barrier(context: &Context, commands: vk::CommandBuffer, before: Work, after: Work) {
     let memory =
-        [vk::MemoryBarrier::default().src_access_mask(before.writes()).dst_access_mask(after.accesses())];
+        [vk::MemoryBarrier::default().src_access_mask(writes(before)).dst_access_mask(accesses(after))];
     // SAFETY: the command buffer is recording.
     unsafe {
         context.device.cmd_pipeline_barrier(
             commands,
-            before.stages(),
-            after.stages(),
+            stages(before),
+            stages(after),
             vk::DependencyFlags::empty(),
             &memory,
             &[],

@@ -11,21 +11,24 @@ use super::failed;
 use super::features::FeatureChain;
 use super::float_controls::Preserved;
 use super::instance::Instance;
-use super::pending::{Destroy, Lost, Pending, Serial};
 use super::physical::PhysicalDevice;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::pending::{Lost, Pending, Serial};
 
 /// A wait looks up this often whether another thread has found the device lost.
 const WAIT_SLICE: Duration = Duration::from_millis(100);
+
+/// Destroys handles of a device. Called once nothing uses them.
+type Destroy = Box<dyn FnOnce(&ash::Device) + Send>;
 
 /// An opened device.
 pub(crate) struct Context {
     pub(crate) device: ash::Device,
     /// Held while submitting, since Vulkan wants one thread at a time, and never while waiting.
     queue: Mutex<vk::Queue>,
-    pending: Mutex<Pending>,
+    pending: Mutex<Pending<vk::Fence, Destroy>>,
     /// How long work may go on after a caller has stopped waiting for it.
     grace: Duration,
     pub(crate) queue_family: u32,
@@ -86,7 +89,7 @@ impl Context {
         })
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, Pending<vk::Fence, Destroy>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,7 +103,7 @@ impl Context {
         self.check(DOING)?;
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         // In the queue's order, since its lock is held.
-        let serial = self.pending().submit(fence);
+        let serial = self.pending().submit((fence != vk::Fence::null()).then_some(fence));
         let info = [vk::SubmitInfo::default().command_buffers(commands)];
         // SAFETY: the lock is held; the command buffers are recorded, and not pending since each run waits
         // for the last.
@@ -177,7 +180,7 @@ impl Context {
     /// Calls `destroy` once no work that has been submitted can use what it destroys: now, or after a later wait. Where
     /// the device is given up that is never, since nothing says what a kernel that still runs may touch.
     pub(crate) fn retire(&self, destroy: impl FnOnce(&ash::Device) + Send + 'static) {
-        let now = self.pending().retire(destroy);
+        let now = self.pending().retire(Box::new(destroy));
         if let Some(destroy) = now {
             destroy(&self.device);
         }

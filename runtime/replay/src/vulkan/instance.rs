@@ -2,37 +2,14 @@
 #![expect(unsafe_code, reason = "calls Vulkan")]
 
 use std::ffi::{CStr, c_void};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::{ext, khr, vk};
 
 use super::failed;
 use crate::error::RuntimeError;
+use crate::validation_log::ValidationLog;
 
 const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
-
-/// What the validation layer said. Clones share one list.
-#[derive(Clone, Debug, Default)]
-pub struct ValidationLog {
-    messages: Arc<Mutex<Vec<String>>>,
-    active: bool,
-}
-
-impl ValidationLog {
-    /// Warnings and errors so far.
-    pub fn messages(&self) -> Vec<String> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether the layer was asked for and is installed.
-    pub fn is_active(&self) -> bool {
-        self.active
-    }
-
-    fn push(&self, message: String) {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
-    }
-}
 
 /// A Vulkan instance, of version 1.1 or later.
 pub(crate) struct Instance {
@@ -61,7 +38,7 @@ impl Instance {
             return Err(no_driver("the Vulkan loader is older than 1.1".to_owned()));
         }
         let validate = validation && has_layer(&entry)?;
-        let log = Box::new(ValidationLog { active: validate, ..ValidationLog::default() });
+        let log = Box::new(ValidationLog::new(validate));
         let raw = create(&entry, validate, &log)?;
         let mut instance = Self { raw, messenger: None, log, entry };
         if validate {

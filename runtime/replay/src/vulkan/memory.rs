@@ -8,19 +8,9 @@ use ash::vk;
 
 use super::context::Context;
 use super::failed;
+use crate::api::{self, Purpose};
 use crate::error::RuntimeError;
 use crate::info::DeviceType;
-
-/// What a buffer is for; decides where its memory lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Kernels use it.
-    Device,
-    /// The host writes it, the device copies from it.
-    Upload,
-    /// The device copies to it, the host reads it.
-    Download,
-}
 
 /// A buffer and its memory, mapped where the host can see it.
 pub(crate) struct Buffer {
@@ -28,7 +18,7 @@ pub(crate) struct Buffer {
     pub(crate) raw: vk::Buffer,
     memory: vk::DeviceMemory,
     mapped: Option<NonNull<u8>>,
-    pub(crate) size: u64,
+    size: u64,
 }
 
 // SAFETY: `mapped` points to memory that the buffer owns, and is only followed through `&mut self` or `&self`
@@ -71,22 +61,27 @@ impl Buffer {
         }
         Ok(())
     }
+}
 
-    /// The mapped bytes, where the host sees them. No submitted work may be using them, which holds because
-    /// every run and every upload is waited for before its session is used again, and a session whose wait ended too
-    /// early touches nothing until its work is known to have finished.
-    pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+impl api::Memory for Buffer {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        let pointer = self.mapped?;
+        // SAFETY: as below; the host does not write while `&self` is held.
+        Some(unsafe { std::slice::from_raw_parts(pointer.as_ptr(), self.size as usize) })
+    }
+
+    /// No submitted work may be using them, which holds because every run and every upload is waited for before its
+    /// session is used again, and a session whose wait ended too early touches nothing until its work is known to have
+    /// finished.
+    fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let pointer = self.mapped?;
         // SAFETY: `size` bytes are mapped for as long as the buffer lives, `&mut self` makes the slice the
         // only one, and the device does not use them now, see above.
         Some(unsafe { std::slice::from_raw_parts_mut(pointer.as_ptr(), self.size as usize) })
-    }
-
-    /// Like [`Buffer::bytes_mut`], to read.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        let pointer = self.mapped?;
-        // SAFETY: as above; the host does not write while `&self` is held.
-        Some(unsafe { std::slice::from_raw_parts(pointer.as_ptr(), self.size as usize) })
     }
 }
 

@@ -1,46 +1,43 @@
 //! Replays SPIR-V on Vulkan 1.1 and later, through a loader that is found at run time.
 //!
-//! Everything is allocated, uploaded and recorded in [`VulkanDevice::load`]; a run only submits. One queue is
-//! used. The `Drop` of the struct that owns handles retires them: they are destroyed once no submitted work can use
-//! them (`pending`), and dropping never waits.
+//! One queue is used. The `Drop` of the struct that owns handles retires them: they are destroyed once no submitted work
+//! can use them ([`crate::pending`]), and dropping never waits.
 
+mod api;
 mod bind;
 mod cache;
-mod cache_file;
 mod commands;
 mod context;
-mod derived;
 #[cfg(test)]
 mod faults;
 mod features;
 mod float_controls;
 mod instance;
 mod memory;
-mod pending;
 mod physical;
 mod pipeline;
 mod query;
-mod record;
-mod replay;
+#[cfg(test)]
+mod tests;
 mod texture;
-mod upload;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
 
-use crate::backend::{Backend, Loaded, Program};
-use crate::device::{OpenOptions, select};
+use crate::backend::{Backend, Loaded};
+use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
-use crate::session::LoadOptions;
+use crate::loader;
+use crate::options::{LoadOptions, OpenOptions};
+use crate::pending::Lost;
+use crate::program::Program;
+use crate::validation_log::ValidationLog;
 use context::Context;
 use instance::Instance;
-use pending::Lost;
 use physical::PhysicalDevice;
-
-pub use instance::ValidationLog;
 
 /// All Vulkan devices that can replay, best first.
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
@@ -99,9 +96,9 @@ impl Backend for VulkanDevice {
 
     fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
         if options.untrusted {
-            return replay::load(&self.robust()?, programs, options);
+            return loader::load(&self.robust()?, programs, options);
         }
-        replay::load(&self.context, programs, options)
+        loader::load(&self.context, programs, options)
     }
 }
 

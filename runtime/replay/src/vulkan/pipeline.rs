@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ash::vk;
+use drift_bundle::Bundle;
 use drift_bundle::manifest::{BindingKind, BindingSlot, Shader};
-use drift_bundle::{Bundle, on_several};
 
-use super::cache::CacheFile;
+use super::cache::{self, Owner};
 use super::context::Context;
 use super::{failed, float_controls};
-use crate::backend::Program;
+use crate::cache::CacheFile;
+use crate::compile;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
+use crate::program::Program;
 use crate::report::CacheUse;
 
 /// Pipelines with their layouts.
@@ -56,7 +57,14 @@ impl Pipelines {
         cache_dir: Option<&Path>,
         deadline: Deadline,
     ) -> Result<(Self, CacheUse), RuntimeError> {
-        let file = cache_dir.map(|folder| CacheFile::open(folder, context, program.bundle));
+        let owner = Owner {
+            vendor: context.info.vendor_id,
+            device: context.info.device_id,
+            uuid: &context.cache_uuid,
+        };
+        let driver = (&context.info, &context.cache_uuid[..]);
+        let file = cache_dir
+            .map(|folder| CacheFile::open(folder, driver, program.bundle, |data| cache::is_of(data, owner)));
         let mut pipelines = Self {
             context: Arc::clone(context),
             set_layouts: BTreeMap::new(),
@@ -78,10 +86,6 @@ impl Pipelines {
     /// The pipeline of a shader in use.
     pub(crate) fn of(&self, shader: u32) -> &Pipeline {
         &self.by_shader[&(shader as usize)]
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.by_shader.len()
     }
 
     fn create_cache(&mut self, data: &[u8]) -> Result<(), RuntimeError> {
@@ -140,25 +144,17 @@ impl Pipelines {
         Ok(layout)
     }
 
-    /// Compiles every shader that has a layout; threads take the next one as they finish. A driver that compiles cannot
-    /// be interrupted, so the deadline is looked at before each.
+    /// Compiles every shader that has a layout.
     fn compile(&mut self, bundle: &Bundle, deadline: Deadline) -> Result<(), RuntimeError> {
-        let jobs: Vec<(usize, vk::PipelineLayout)> =
-            self.by_shader.iter().map(|(index, pipeline)| (*index, pipeline.layout)).collect();
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(jobs.len()));
-        let (context, cache) = (&self.context, self.cache);
-        let work = || {
-            while let Some((index, layout)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let shader = &bundle.manifest().shaders[*index];
-                let in_time = deadline.check();
-                let result = in_time.and_then(|()| compile_one(context, bundle, shader, *layout, cache));
-                results.lock().unwrap_or_else(PoisonError::into_inner).push((*index, result));
-            }
+        let shaders: Vec<usize> = self.by_shader.keys().copied().collect();
+        let (context, cache, layouts) = (&self.context, self.cache, &self.by_shader);
+        let one = |index: usize| {
+            let shader = &bundle.manifest().shaders[index];
+            compile_one(context, bundle, shader, layouts[&index].layout, cache)
         };
-        on_several(jobs.len(), work);
+        let compiled = compile::all(&shaders, deadline, one);
         let mut first_error = None;
-        for (index, result) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        for (index, result) in compiled {
             match (result, self.by_shader.get_mut(&index)) {
                 (Ok(raw), Some(pipeline)) => pipeline.raw = raw,
                 (Ok(_), None) => unreachable!("verified: jobs come from this map"),

@@ -9,8 +9,8 @@ use ash::vk;
 
 use super::context::Context;
 use super::failed;
+use crate::api::Times;
 use crate::error::RuntimeError;
-use crate::report::{DispatchTiming, Timings};
 
 /// Timestamps of a program: for each submission one at its start, then one after each dispatch.
 pub(crate) struct Queries {
@@ -18,21 +18,17 @@ pub(crate) struct Queries {
     raw: vk::QueryPool,
     count: u32,
     submissions: Vec<Range<usize>>,
-    names: Vec<String>,
 }
 
 impl Queries {
-    pub(crate) fn new(
-        context: &Arc<Context>,
-        submissions: &[Range<usize>],
-        names: Vec<String>,
-    ) -> Result<Self, RuntimeError> {
-        let count = (names.len() + submissions.len()) as u32;
+    pub(crate) fn new(context: &Arc<Context>, submissions: &[Range<usize>]) -> Result<Self, RuntimeError> {
+        let dispatches = submissions.last().map_or(0, |last| last.end);
+        let count = (dispatches + submissions.len()) as u32;
         let info = vk::QueryPoolCreateInfo::default().query_type(vk::QueryType::TIMESTAMP).query_count(count);
         // SAFETY: the device is alive; there is at least one submission.
         let raw = unsafe { context.device.create_query_pool(&info, None) }
             .map_err(failed("creating timestamps"))?;
-        Ok(Self { context: Arc::clone(context), raw, count, submissions: submissions.to_vec(), names })
+        Ok(Self { context: Arc::clone(context), raw, count, submissions: submissions.to_vec() })
     }
 
     /// Forgets the timestamps of the last run.
@@ -63,22 +59,21 @@ impl Queries {
     }
 
     /// Times of the last run, which has been waited for.
-    pub(crate) fn read(&self) -> Result<Timings, RuntimeError> {
+    pub(crate) fn read(&self) -> Result<Times, RuntimeError> {
         let mut ticks = vec![0_u64; self.count as usize];
         // Without a wait for results, which are there: the run that writes them has finished.
         let flags = vk::QueryResultFlags::TYPE_64;
         // SAFETY: the pool has as many queries, all written by the last run.
         unsafe { self.context.device.get_query_pool_results(self.raw, 0, &mut ticks, flags) }
             .map_err(failed("reading timestamps"))?;
-        let mut dispatches = Vec::with_capacity(self.names.len());
+        let mut dispatches = Vec::with_capacity(ticks.len());
         for (submission, range) in self.submissions.iter().enumerate() {
             let start = self.start_of(submission);
-            for (name, pair) in self.names[range.clone()].iter().zip(ticks[start..].windows(2)) {
-                dispatches.push(DispatchTiming { name: name.clone(), time: self.elapsed(pair[0], pair[1]) });
-            }
+            let pairs = ticks[start..].windows(2).take(range.len());
+            dispatches.extend(pairs.map(|pair| self.elapsed(pair[0], pair[1])));
         }
         let total = self.elapsed(ticks[0], ticks[ticks.len() - 1]);
-        Ok(Timings { dispatches, total })
+        Ok(Times { dispatches, total })
     }
 
     fn elapsed(&self, from: u64, to: u64) -> Duration {

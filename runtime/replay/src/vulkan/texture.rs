@@ -9,33 +9,23 @@ use drift_bundle::manifest::{DeviceElement, TextureKind, TextureObject};
 
 use super::context::Context;
 use super::failed;
-use super::memory::{self, Purpose};
+use super::memory;
+use crate::api::{Purpose, Role, Rows};
 use crate::error::RuntimeError;
 
-/// What textures are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Kernels read and write them.
-    Activations,
-    /// Filled at load, then read.
-    Weights,
+fn usage(role: Role) -> vk::ImageUsageFlags {
+    let read = vk::ImageUsageFlags::SAMPLED | vk::ImageUsageFlags::TRANSFER_DST;
+    match role {
+        Role::Activations => read | vk::ImageUsageFlags::STORAGE,
+        Role::Weights => read,
+    }
 }
 
-impl Role {
-    fn usage(self) -> vk::ImageUsageFlags {
-        let read = vk::ImageUsageFlags::SAMPLED | vk::ImageUsageFlags::TRANSFER_DST;
-        match self {
-            Self::Activations => read | vk::ImageUsageFlags::STORAGE,
-            Self::Weights => read,
-        }
-    }
-
-    /// The layout in which kernels find them.
-    pub(crate) const fn layout(self) -> vk::ImageLayout {
-        match self {
-            Self::Activations => vk::ImageLayout::GENERAL,
-            Self::Weights => vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
-        }
+/// The layout in which kernels find textures.
+pub(crate) const fn layout(role: Role) -> vk::ImageLayout {
+    match role {
+        Role::Activations => vk::ImageLayout::GENERAL,
+        Role::Weights => vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
     }
 }
 
@@ -106,7 +96,7 @@ impl Textures {
             .array_layers(layers)
             .samples(vk::SampleCountFlags::TYPE_1)
             .tiling(vk::ImageTiling::OPTIMAL)
-            .usage(role.usage());
+            .usage(usage(role));
         // SAFETY: Vulkan requires these usages of these formats, and the size is within the device's limits.
         let image =
             unsafe { self.context.device.create_image(&info, None) }.map_err(failed("creating a texture"))?;
@@ -195,6 +185,92 @@ impl Textures {
                 device.cmd_clear_color_image(commands, *image, vk::ImageLayout::GENERAL, &zero, &[WHOLE]);
             }
         }
+    }
+}
+
+/// Records a copy of rows from the start of `source`.
+pub(crate) fn record_fill(
+    context: &Context,
+    commands: vk::CommandBuffer,
+    source: vk::Buffer,
+    image: vk::Image,
+    rows: &Rows,
+) {
+    if rows.begins() {
+        transition(context, commands, image, Filling::Begins);
+    }
+    let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
+    // SAFETY: the command buffer is recording, and the region is inside of both objects.
+    unsafe {
+        context.device.cmd_copy_buffer_to_image(commands, source, image, target, &[region(rows)]);
+    }
+    if rows.ends() {
+        transition(context, commands, image, Filling::Ends);
+    }
+}
+
+fn region(rows: &Rows) -> vk::BufferImageCopy {
+    let (array_layer, depth) = rows.layer_and_depth();
+    vk::BufferImageCopy {
+        buffer_offset: 0,
+        // Without gaps.
+        buffer_row_length: 0,
+        buffer_image_height: 0,
+        image_subresource: vk::ImageSubresourceLayers {
+            aspect_mask: vk::ImageAspectFlags::COLOR,
+            mip_level: 0,
+            base_array_layer: array_layer,
+            layer_count: 1,
+        },
+        image_offset: vk::Offset3D { x: 0, y: rows.first as i32, z: depth as i32 },
+        image_extent: vk::Extent3D { width: rows.object.extent_px[0], height: rows.count, depth: 1 },
+    }
+}
+
+/// A side of the filling of a texture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filling {
+    Begins,
+    Ends,
+}
+
+/// Records the way from no contents to a target of copies, or from there to what kernels read.
+fn transition(context: &Context, commands: vk::CommandBuffer, image: vk::Image, side: Filling) {
+    let copied = (
+        vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+        vk::PipelineStageFlags::TRANSFER,
+        vk::AccessFlags::TRANSFER_WRITE,
+    );
+    let (from, to) = match side {
+        Filling::Begins => (
+            (vk::ImageLayout::UNDEFINED, vk::PipelineStageFlags::TOP_OF_PIPE, vk::AccessFlags::empty()),
+            copied,
+        ),
+        Filling::Ends => (
+            copied,
+            (layout(Role::Weights), vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ),
+        ),
+    };
+    let barrier = [vk::ImageMemoryBarrier::default()
+        .image(image)
+        .subresource_range(WHOLE)
+        .old_layout(from.0)
+        .new_layout(to.0)
+        .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+        .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+        .src_access_mask(from.2)
+        .dst_access_mask(to.2)];
+    // SAFETY: the command buffer is recording, and the image has memory.
+    unsafe {
+        context.device.cmd_pipeline_barrier(
+            commands,
+            from.1,
+            to.1,
+            vk::DependencyFlags::empty(),
+            &[],
+            &[],
+            &barrier,
+        );
     }
 }
 

@@ -14,10 +14,12 @@ use ash::vk;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{BindingKind, DeviceElement, Resource, TextureKind, TextureObject};
 
-use super::instance::{Instance, ValidationLog};
-use crate::device::{Device, OpenOptions};
+use super::instance::Instance;
+use crate::device::Device;
 use crate::error::RuntimeError;
-use crate::session::{LoadOptions, Session, SubmitLimits};
+use crate::options::{LoadOptions, OpenOptions, SubmitLimits};
+use crate::session::Session;
+use crate::validation_log::ValidationLog;
 use program::{Program, arena, dispatch};
 use shims::{Fault, Hit, counting, failing};
 

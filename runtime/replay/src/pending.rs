@@ -8,25 +8,20 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use ash::vk;
-
 use crate::error::RuntimeError;
 
 /// Number of a submission; those of one queue count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Serial(u64);
 
-/// Destroys handles of a device. Called once nothing uses them.
-pub(crate) type Destroy = Box<dyn FnOnce(&ash::Device) + Send>;
-
-/// Everything that is known about submitted work.
-#[derive(Default)]
-pub(crate) struct Pending {
+/// Everything that is known about submitted work: `F` is what an API waits for, `D` what is destroyed once nothing uses
+/// it.
+pub(crate) struct Pending<F, D> {
     submitted: Serial,
     finished: Serial,
     /// Fences that have not been seen to signal, oldest first.
-    fences: Vec<(Serial, vk::Fence)>,
-    retired: VecDeque<(Serial, Destroy)>,
+    fences: Vec<(Serial, F)>,
+    retired: VecDeque<(Serial, D)>,
     /// Work that a caller has stopped waiting for, and when it is given up.
     overdue: Option<(Serial, Instant)>,
     lost: Option<Lost>,
@@ -41,13 +36,24 @@ pub(crate) enum Lost {
     Overdue,
 }
 
-impl Pending {
-    /// The number of a submission that is about to be made, which `fence` (or none) signals the end of.
-    pub(crate) fn submit(&mut self, fence: vk::Fence) -> Serial {
-        self.submitted.0 += 1;
-        if fence != vk::Fence::null() {
-            self.fences.push((self.submitted, fence));
+impl<F, D> Default for Pending<F, D> {
+    fn default() -> Self {
+        Self {
+            submitted: Serial::default(),
+            finished: Serial::default(),
+            fences: Vec::new(),
+            retired: VecDeque::new(),
+            overdue: None,
+            lost: None,
         }
+    }
+}
+
+impl<F: Clone, D> Pending<F, D> {
+    /// The number of a submission that is about to be made, which `fence` (or none) signals the end of.
+    pub(crate) fn submit(&mut self, fence: Option<F>) -> Serial {
+        self.submitted.0 += 1;
+        self.fences.extend(fence.map(|fence| (self.submitted, fence)));
         self.submitted
     }
 
@@ -59,7 +65,7 @@ impl Pending {
 
     /// Everything up to `serial` has finished. Returns what can be destroyed now.
     #[must_use]
-    pub(crate) fn finish(&mut self, serial: Serial) -> Vec<Destroy> {
+    pub(crate) fn finish(&mut self, serial: Serial) -> Vec<D> {
         self.finished = self.finished.max(serial);
         self.fences.retain(|(other, _)| *other > self.finished);
         if self.overdue.is_some_and(|(overdue, _)| overdue <= self.finished) {
@@ -71,16 +77,16 @@ impl Pending {
 
     /// Everything has finished, or never will in a way that matters.
     #[must_use]
-    pub(crate) fn finish_all(&mut self) -> Vec<Destroy> {
+    pub(crate) fn finish_all(&mut self) -> Vec<D> {
         self.finish(self.submitted)
     }
 
     /// Gives `destroy` back where it can be called now, and otherwise keeps it.
-    pub(crate) fn retire<D: FnOnce(&ash::Device) + Send + 'static>(&mut self, destroy: D) -> Option<D> {
+    pub(crate) fn retire(&mut self, destroy: D) -> Option<D> {
         if self.is_idle() {
             return Some(destroy);
         }
-        self.retired.push_back((self.submitted, Box::new(destroy)));
+        self.retired.push_back((self.submitted, destroy));
         None
     }
 
@@ -93,8 +99,8 @@ impl Pending {
     }
 
     /// The newest submission whose fence `signalled` knows to have signalled.
-    pub(crate) fn newest(&self, signalled: impl Fn(vk::Fence) -> bool) -> Option<Serial> {
-        self.fences.iter().rev().find(|(_, fence)| signalled(*fence)).map(|(serial, _)| *serial)
+    pub(crate) fn newest(&self, signalled: impl Fn(F) -> bool) -> Option<Serial> {
+        self.fences.iter().rev().find(|(_, fence)| signalled(fence.clone())).map(|(serial, _)| *serial)
     }
 
     /// A caller has stopped waiting for `serial`. The first such work decides when the device is given up.
@@ -149,24 +155,22 @@ impl Lost {
 mod tests {
     use super::*;
 
-    use ash::vk::Handle;
-
-    fn fence(number: u64) -> vk::Fence {
-        vk::Fence::from_raw(number)
+    fn pending() -> Pending<u64, ()> {
+        Pending::default()
     }
 
     #[test]
     fn what_is_dropped_waits_for_the_work_before_it_and_for_no_other() {
-        let mut pending = Pending::default();
-        assert!(pending.retire(|_| ()).is_some(), "nothing is pending");
-        let first = pending.submit(fence(1));
-        assert!(pending.retire(|_| ()).is_none());
-        let second = pending.submit(vk::Fence::null());
-        let third = pending.submit(fence(3));
-        assert!(pending.retire(|_| ()).is_none());
+        let mut pending = pending();
+        assert!(pending.retire(()).is_some(), "nothing is pending");
+        let first = pending.submit(Some(1));
+        assert!(pending.retire(()).is_none());
+        let second = pending.submit(None);
+        let third = pending.submit(Some(3));
+        assert!(pending.retire(()).is_none());
         assert_eq!(pending.finish(first).len(), 1);
         assert!(!pending.has_finished(second));
-        assert_eq!(pending.newest(|fence| fence.as_raw() == 3), Some(third));
+        assert_eq!(pending.newest(|fence| fence == 3), Some(third));
         assert_eq!(pending.finish(third).len(), 1);
         assert!(pending.has_finished(second) && pending.is_idle());
         assert_eq!(pending.newest(|_| true), None);
@@ -174,16 +178,16 @@ mod tests {
 
     #[test]
     fn a_refused_submission_is_waited_for_by_nobody() {
-        let mut pending = Pending::default();
-        let serial = pending.submit(fence(1));
+        let mut pending = pending();
+        let serial = pending.submit(Some(1));
         pending.refuse(serial);
         assert!(pending.is_idle() && pending.newest(|_| true).is_none());
     }
 
     #[test]
     fn overdue_work_that_finishes_in_its_grace_is_forgiven() {
-        let mut pending = Pending::default();
-        let serial = pending.submit(fence(1));
+        let mut pending = pending();
+        let serial = pending.submit(Some(1));
         pending.is_overdue(serial, Duration::from_secs(60));
         assert!(pending.check("running").is_ok() && pending.has_overdue());
         assert!(pending.finish(serial).is_empty());
@@ -193,11 +197,11 @@ mod tests {
 
     #[test]
     fn overdue_work_without_grace_loses_the_device_for_all() {
-        let mut pending = Pending::default();
-        let serial = pending.submit(fence(1));
+        let mut pending = pending();
+        let serial = pending.submit(Some(1));
         pending.is_overdue(serial, Duration::ZERO);
         assert!(matches!(pending.check("running"), Err(RuntimeError::DeviceLost { doing: "running", .. })));
-        assert!(pending.retire(|_| ()).is_none(), "it may still run");
+        assert!(pending.retire(()).is_none(), "it may still run");
         assert_eq!(pending.grace_left(Duration::from_secs(1)), Duration::ZERO);
         pending.lose(Lost::ByDriver);
         assert!(!pending.is_idle(), "the first verdict stays");
@@ -205,10 +209,10 @@ mod tests {
 
     #[test]
     fn nothing_runs_on_a_device_that_the_driver_lost() {
-        let mut pending = Pending::default();
-        let serial = pending.submit(fence(1));
+        let mut pending = pending();
+        let serial = pending.submit(Some(1));
         pending.lose(Lost::ByDriver);
-        assert!(pending.has_finished(serial) && pending.retire(|_| ()).is_some());
+        assert!(pending.has_finished(serial) && pending.retire(()).is_some());
         assert_eq!(pending.newest(|_| true), None, "fences may be gone");
     }
 }

@@ -1,0 +1,238 @@
+//! Loads programs onto any [`Api`], and replays them: memory that sessions share, weights, init programs, submissions.
+
+mod derived;
+mod memory;
+mod replay;
+mod staged;
+pub(crate) mod weights;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use drift_bundle::WeightReader;
+use drift_bundle::manifest::Dispatch;
+
+use crate::api::{Api, Memory, Purpose, Record, Role, Work};
+use crate::backend::Loaded;
+use crate::deadline::Deadline;
+use crate::error::RuntimeError;
+use crate::options::LoadOptions;
+use crate::pending::Serial;
+use crate::program::{Program, UsedWeights, submissions};
+use crate::report::{DeviceBytes, LoadTimes};
+use derived::Derived;
+use memory::Places;
+use replay::{Recorded, Replayed, TimedDispatches};
+use staged::Staged;
+use weights::Weights;
+
+/// A buffer, and where in it something begins.
+type Place<'m, A> = (&'m <A as Api>::Buffer, u64);
+
+/// Loads programs; see [`crate::backend::Backend::load`].
+pub(crate) fn load<A: Api>(
+    api: &Arc<A>,
+    programs: &[Program<'_>],
+    options: &LoadOptions,
+) -> Result<Vec<Loaded>, RuntimeError> {
+    let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
+    let deadline = Deadline::after(options.load_timeout);
+    api.check("loading")?;
+    let mut clock = Clock(Instant::now());
+    let used = programs.iter().map(Program::weights_of_runs).fold(UsedWeights::default(), UsedWeights::and);
+    let mut reader =
+        if options.verify_weights { bundle.verifying_weight_reader() } else { bundle.weight_reader() };
+    let stored = &bundle.manifest().weights;
+    let weights = Arc::new(Weights::load(api, (stored, &mut reader), &used, deadline)?);
+    let upload = clock.lap();
+    let arena = |bytes| api.buffer(bytes, Purpose::Device).map(Arc::new);
+    let sharing = programs.iter().filter(|program| program.may_share());
+    let shared = sharing.map(|program| program.variant.arena_bytes).max().map(arena).transpose()?;
+    let mut loaded = Vec::with_capacity(programs.len());
+    for program in programs {
+        let arena = match &shared {
+            Some(shared) if program.may_share() => Arc::clone(shared),
+            _ => arena(program.variant.arena_bytes)?,
+        };
+        let memory = (arena, Arc::clone(&weights), &mut reader);
+        loaded.push(load_one(api, program, memory, upload, (options, deadline))?);
+    }
+    reader.finish()?;
+    Ok(loaded)
+}
+
+/// Loads `program` into memory that is there already; `reader` is for weights that only its init program uses.
+fn load_one<A: Api>(
+    api: &Arc<A>,
+    program: &Program<'_>,
+    (arena, weights, reader): (Arc<A::Buffer>, Arc<Weights<A>>, &mut WeightReader<'_>),
+    upload: Duration,
+    (options, deadline): (&LoadOptions, Deadline),
+) -> Result<Loaded, RuntimeError> {
+    let mut clock = Clock(Instant::now());
+    let variant = program.variant;
+    let textures = api.textures(&variant.textures, Role::Activations)?;
+    let derived = Derived::new(api, &variant.derived)?;
+    let inputs = Staged::new(api, &program.input_ranges(), Purpose::Upload)?;
+    let outputs = Staged::new(api, &program.output_ranges(), Purpose::Download)?;
+    let allocate = clock.lap();
+    let (pipelines, cache) = api.pipelines(program, options.cache_dir.as_deref(), deadline)?;
+    let compile = clock.lap();
+    let none = Weights::none();
+    let places = Places::<A> {
+        arena: &arena,
+        weights: &weights,
+        init_only: &none,
+        derived: &derived,
+        textures: &textures,
+    };
+    let bindings = api.bind(program, &pipelines, &variant.dispatches, |resource| places.bound(resource))?;
+    let mut parts = submissions(&variant.dispatches, &options.submit);
+    if parts.is_empty() {
+        parts.push(0..0);
+    }
+    let timed = TimedDispatches::new(api, program, &parts, options.timestamps)?;
+    let fence = api.fence()?;
+    let mut recordings = api.recordings(timed.queries().is_some())?;
+    let list = DispatchList::<A> {
+        pipelines: &pipelines,
+        bindings: &bindings,
+        dispatches: &variant.dispatches,
+        queries: timed.queries(),
+    };
+    let uploads = inputs.record_uploads(api, &mut recordings, &arena)?;
+    let downloads = outputs.record_downloads(api, &mut recordings, &arena)?;
+    let recorded = Recorded { uploads, program: list.record_all(api, &mut recordings, &parts)?, downloads };
+    let record = clock.lap();
+    let (init_only_bytes, init_upload) =
+        initialise(api, program, &pipelines, (places, reader), (options, deadline))?;
+    let init = clock.lap().saturating_sub(init_upload);
+    let bytes = DeviceBytes {
+        arena: arena.size(),
+        textures: A::texture_bytes(&textures),
+        weights: weights.bytes(),
+        derived: derived.bytes(),
+        staging: inputs.size() + outputs.size(),
+        peak: 0,
+    };
+    let bytes = DeviceBytes { peak: bytes.total() + weights.staging_bytes.max(init_only_bytes), ..bytes };
+    let upload = upload + init_upload;
+    let times = LoadTimes { allocate, upload, pipelines: compile, record, init, total: Duration::ZERO };
+    let replay = Replayed::new(
+        api,
+        (recordings, recorded, fence, timed),
+        (inputs, outputs),
+        (bindings, pipelines, arena, weights, derived, textures),
+    );
+    let pipelines = program.used_shaders().len();
+    Ok(Loaded { replay: Box::new(replay), pipelines, submissions: parts.len(), cache, times, bytes })
+}
+
+/// Zeros activations and derived blobs, so that results never depend on what memory held before, then runs the init
+/// program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
+fn initialise<A: Api>(
+    api: &Arc<A>,
+    program: &Program<'_>,
+    pipelines: &A::Pipelines,
+    (places, reader): (Places<'_, A>, &mut WeightReader<'_>),
+    (options, deadline): (&LoadOptions, Deadline),
+) -> Result<(u64, Duration), RuntimeError> {
+    let mut clock = Clock(Instant::now());
+    let mut used = program.weights_of_init();
+    used.blobs.retain(|blob| places.weights.place(*blob).is_none());
+    used.textures.retain(|texture| places.weights.texture(texture).is_none());
+    let stored = &program.bundle.manifest().weights;
+    let init_only = Weights::load(api, (stored, reader), &used, deadline)?;
+    let upload = clock.lap();
+    let places = Places { init_only: &init_only, ..places };
+    let dispatches = &program.variant.init;
+    let bindings = api.bind(program, pipelines, dispatches, |resource| places.bound(resource))?;
+    let fence = api.fence()?;
+    let mut recordings = api.recordings(false)?;
+    let clear = api.record(&mut recordings, |commands| {
+        commands.zero(places.arena);
+        places.derived.record_clear(commands);
+        commands.clear(places.textures);
+    })?;
+    let list = DispatchList::<A> { pipelines, bindings: &bindings, dispatches, queries: None };
+    let mut parts = vec![clear];
+    parts.extend(list.record_all(api, &mut recordings, &submissions(dispatches, &options.submit))?);
+    let last = submit_all(&**api, &mut recordings, &parts, &fence)?;
+    api.wait(&fence, last, deadline)?;
+    Ok((init_only.bytes() + init_only.staging_bytes, upload))
+}
+
+/// Submits one after another; the fence signals after the last, whose number is returned.
+fn submit_all<A: Api>(
+    api: &A,
+    recordings: &mut A::Recordings,
+    parts: &[usize],
+    fence: &A::Fence,
+) -> Result<Serial, RuntimeError> {
+    let mut last = Serial::default();
+    for (index, part) in parts.iter().enumerate() {
+        let ends = index + 1 == parts.len();
+        last = api.submit(recordings, &[*part], ends.then_some(fence))?;
+    }
+    Ok(last)
+}
+
+/// Dispatches that are recorded in order.
+struct DispatchList<'a, A: Api> {
+    pipelines: &'a A::Pipelines,
+    bindings: &'a A::Bindings,
+    /// Those that `bindings` are of.
+    dispatches: &'a [Dispatch],
+    queries: Option<&'a A::Queries>,
+}
+
+impl<A: Api> DispatchList<'_, A> {
+    /// Records each part as one list of commands, whose numbers are returned.
+    fn record_all(
+        &self,
+        api: &A,
+        recordings: &mut A::Recordings,
+        parts: &[Range<usize>],
+    ) -> Result<Vec<usize>, RuntimeError> {
+        let one = |(index, range): (usize, &Range<usize>)| {
+            api.record(recordings, |commands| self.record(commands, index, range.clone()))
+        };
+        parts.iter().enumerate().map(one).collect()
+    }
+
+    /// Records one submission. The first waits for all earlier work, uploads and the last run included.
+    fn record(&self, commands: &mut A::Recorder<'_>, submission: usize, range: Range<usize>) {
+        if submission == 0 {
+            commands.barrier(Work::Any, Work::Any);
+            if let Some(queries) = self.queries {
+                commands.reset_times(queries);
+            }
+        }
+        if let Some(queries) = self.queries {
+            commands.stamp_start(queries, submission);
+        }
+        for index in range {
+            let dispatch = &self.dispatches[index];
+            if dispatch.barrier {
+                commands.barrier(Work::Compute, Work::Compute);
+            }
+            commands.dispatch(self.pipelines, self.bindings, index, dispatch);
+            if let Some(queries) = self.queries {
+                commands.stamp_end(queries, submission, index);
+            }
+        }
+    }
+}
+
+/// Time since it was last asked.
+struct Clock(Instant);
+
+impl Clock {
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        let lap = now - self.0;
+        self.0 = now;
+        lap
+    }
+}

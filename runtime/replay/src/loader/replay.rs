@@ -1,0 +1,148 @@
+//! A program that is loaded once and submitted many times.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::derived::Derived;
+use super::staged::Staged;
+use super::submit_all;
+use super::weights::Weights;
+use crate::api::Api;
+use crate::backend::Replay;
+use crate::deadline::Deadline;
+use crate::error::RuntimeError;
+use crate::pending::Serial;
+use crate::program::Program;
+use crate::report::{DispatchTiming, Timings};
+
+/// Everything that a run uses.
+pub(crate) struct Replayed<A: Api> {
+    recordings: A::Recordings,
+    recorded: Recorded,
+    /// Reused by each run: numbers of its uploads, then of the first part of the program.
+    first: Vec<usize>,
+    fence: A::Fence,
+    timed: TimedDispatches<A>,
+    inputs: Staged<A>,
+    outputs: Staged<A>,
+    _memory: Kept<A>,
+    /// The last submission.
+    last: Serial,
+    api: Arc<A>,
+}
+
+/// What recorded commands refer to, users before what they use: bindings, pipelines, arena, weights, derived blobs,
+/// textures.
+pub(crate) type Kept<A> = (
+    <A as Api>::Bindings,
+    <A as Api>::Pipelines,
+    Arc<<A as Api>::Buffer>,
+    Arc<Weights<A>>,
+    Derived<A>,
+    <A as Api>::Textures,
+);
+
+/// Numbers of the lists of a run.
+pub(crate) struct Recorded {
+    /// For each input.
+    pub(crate) uploads: Vec<usize>,
+    /// At least one.
+    pub(crate) program: Vec<usize>,
+    /// For each output.
+    pub(crate) downloads: Vec<usize>,
+}
+
+/// Timestamps of a program where they are asked for and can be had, and otherwise why there are none.
+pub(crate) enum TimedDispatches<A: Api> {
+    Queries { queries: A::Queries, names: Vec<String> },
+    None { reason: &'static str },
+}
+
+impl<A: Api> TimedDispatches<A> {
+    pub(crate) fn new(
+        api: &Arc<A>,
+        program: &Program<'_>,
+        parts: &[Range<usize>],
+        wanted: bool,
+    ) -> Result<Self, RuntimeError> {
+        if !wanted {
+            return Ok(Self::None { reason: "load with `LoadOptions::timestamps`" });
+        }
+        if !api.info().features.timestamps {
+            return Ok(Self::None { reason: "the device has no timestamps" });
+        }
+        let names = program.variant.dispatches.iter().map(|dispatch| dispatch.name.clone()).collect();
+        Ok(Self::Queries { queries: api.queries(parts)?, names })
+    }
+
+    pub(crate) fn queries(&self) -> Option<&A::Queries> {
+        match self {
+            Self::Queries { queries, .. } => Some(queries),
+            Self::None { .. } => None,
+        }
+    }
+}
+
+impl<A: Api> Replayed<A> {
+    pub(crate) fn new(
+        api: &Arc<A>,
+        (recordings, recorded, fence, timed): (A::Recordings, Recorded, A::Fence, TimedDispatches<A>),
+        (inputs, outputs): (Staged<A>, Staged<A>),
+        memory: Kept<A>,
+    ) -> Self {
+        let first = Vec::with_capacity(recorded.uploads.len() + 1);
+        let api = Arc::clone(api);
+        let last = Serial::default();
+        Self { recordings, recorded, first, fence, timed, inputs, outputs, _memory: memory, last, api }
+    }
+}
+
+impl<A: Api> Replay for Replayed<A> {
+    fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
+        self.api.check(doing)
+    }
+
+    fn input(&mut self, index: usize) -> Result<&mut [u8], RuntimeError> {
+        if !self.api.has_finished(self.last) {
+            return Err(RuntimeError::Failed);
+        }
+        Ok(self.inputs.bytes_mut(index))
+    }
+
+    fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError> {
+        let Some((start, rest)) = self.recorded.program.split_first() else {
+            unreachable!("verified: a program has at least one part")
+        };
+        self.first.clear();
+        let wanted = self.recorded.uploads.iter().zip(uploads).filter(|(_, wanted)| **wanted);
+        self.first.extend(wanted.map(|(upload, _)| *upload));
+        self.first.push(*start);
+        let fence = rest.is_empty().then_some(&self.fence);
+        self.last = self.api.submit(&mut self.recordings, &self.first, fence)?;
+        if !rest.is_empty() {
+            self.last = submit_all(&*self.api, &mut self.recordings, rest, &self.fence)?;
+        }
+        self.api.wait(&self.fence, self.last, deadline)
+    }
+
+    fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError> {
+        let download = [self.recorded.downloads[index]];
+        self.last = self.api.submit(&mut self.recordings, &download, Some(&self.fence))?;
+        self.api.wait(&self.fence, self.last, deadline)
+    }
+
+    fn output(&self, index: usize) -> &[u8] {
+        self.outputs.bytes(index)
+    }
+
+    fn timings(&mut self) -> Result<Timings, RuntimeError> {
+        let (queries, names) = match &self.timed {
+            TimedDispatches::Queries { queries, names } => (queries, names),
+            TimedDispatches::None { reason } => return Err(RuntimeError::NoTimings { reason }),
+        };
+        let times = self.api.times(queries)?;
+        let named = names.iter().cloned().zip(times.dispatches);
+        let dispatches = named.map(|(name, time)| DispatchTiming { name, time }).collect();
+        Ok(Timings { dispatches, total: times.total })
+    }
+}
