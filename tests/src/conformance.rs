@@ -1,11 +1,10 @@
 //! Runs a graph through the whole compiler and a device, and compares every output with the reference evaluator.
 
 use crate::inputs::{inputs, special_inputs};
-use crate::opencl::{ClArg, ClDevice, Texels};
-use drift_bundle::Bundle;
 use drift_bundle::manifest::{
-    DeviceElement, Dispatch, Requirement, Resource, Target, TextureKind, TextureObject, Variant,
+    DeviceElement, HostElement, IoBinding, IoTensor, Requirement, Resource, Target,
 };
+use drift_bundle::{Bundle, BundleWriter};
 use drift_compiler::{
     CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, expand,
 };
@@ -61,26 +60,49 @@ pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compi
 
 /// Runs on lavapipe (or whatever Vulkan device comes first).
 pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
-    on_vulkan_with(graph, setting, &inputs(graph, setting.precision))
+    on(DeviceKind::Vulkan, graph, setting, &inputs(graph, setting.precision))
 }
 
 /// The same with infinities, NaNs and the ends of types among the inputs.
 pub fn on_vulkan_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
-    on_vulkan_with(graph, setting, &special_inputs(graph))
+    on(DeviceKind::Vulkan, graph, setting, &special_inputs(graph))
 }
 
-fn on_vulkan_with(
+/// Runs on PoCL (or whatever OpenCL device comes first); `None` where the variant needs f16 arithmetic and the device, as
+/// PoCL, has none.
+pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on(DeviceKind::OpenCl, graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_opencl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on(DeviceKind::OpenCl, graph, setting, &special_inputs(graph))
+}
+
+/// The device of a kind, opened once.
+fn device(kind: DeviceKind) -> Result<&'static Device, Box<dyn Error>> {
+    static DEVICES: [OnceLock<Result<Device, String>>; DeviceKind::ALL.len()] =
+        [const { OnceLock::new() }; DeviceKind::ALL.len()];
+    let options = OpenOptions { validation: true, ..OpenOptions::default() };
+    let index = DeviceKind::ALL.iter().position(|other| *other == kind).ok_or("an unlisted kind")?;
+    let opened =
+        DEVICES[index].get_or_init(|| Device::open_with(kind, &options).map_err(|error| error.to_string()));
+    opened.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)").into())
+}
+
+fn on(
+    kind: DeviceKind,
     graph: &Graph,
     setting: Setting,
     inputs: &[Tensor],
 ) -> Result<Option<Worst>, Box<dyn Error>> {
-    static DEVICE: OnceLock<Result<Device, String>> = OnceLock::new();
-    let options = OpenOptions { validation: true, ..OpenOptions::default() };
-    let device = DEVICE
-        .get_or_init(|| Device::open_with(DeviceKind::Vulkan, &options).map_err(|error| error.to_string()));
-    let device = device.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)"))?;
+    let device = device(kind)?;
     let earlier = device.validation_log().messages().len();
-    let bundle = compile(graph, Target::Vulkan, setting)?;
+    let bundle = compile(graph, kind.target(), setting)?;
+    let needs_f16 = bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16);
+    if kind == DeviceKind::OpenCl && needs_f16 && !device.info().features.f16 {
+        return Ok(None);
+    }
     // Profiles of devices that are not at hand are run here, too.
     let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
     let mut session = device.load_with(&bundle, &options)?;
@@ -104,36 +126,58 @@ fn on_vulkan_with(
     }
 }
 
-/// Replays the OpenCL variant on PoCL, dispatch by dispatch; `None` where the variant says that it needs halves, which
-/// PoCL has not.
-pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
-    on_opencl_with(graph, setting, &inputs(graph, setting.precision))
-}
-
-/// The same with infinities, NaNs and the ends of types among the inputs.
-pub fn on_opencl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
-    on_opencl_with(graph, setting, &special_inputs(graph))
-}
-
-fn on_opencl_with(
-    graph: &Graph,
-    setting: Setting,
-    inputs: &[Tensor],
-) -> Result<Option<Worst>, Box<dyn Error>> {
-    let bundle = compile(graph, Target::OpenCl, setting)?;
-    if bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16) {
-        return Ok(None);
+/// What the init program of a kind's variant makes of weights, in floats of the setting's precision: a program that does
+/// nothing else, with each derived blob as an output.
+pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let bundle = compile(graph, kind.target(), setting)?;
+    let manifest = bundle.manifest();
+    let mut writer = BundleWriter::new(manifest.provenance.clone());
+    for blob in &manifest.weights {
+        writer.add_weight(&blob.name, bundle.weight_bytes(blob)?)?;
     }
-    let outputs = ClReplay::new(&bundle)?.run(inputs)?;
-    Ok(Some(compare(graph, setting.precision, inputs, &outputs)))
-}
-
-/// What the OpenCL variant's init program makes of weights on PoCL.
-pub fn derived_on_opencl(graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-    let bundle = compile(graph, Target::OpenCl, setting)?;
-    let mut replay = ClReplay::new(&bundle)?;
-    replay.launch(&replay.variant.init)?;
-    Ok(replay.derived)
+    let shaders: Vec<u32> = manifest
+        .shaders
+        .iter()
+        .map(|shader| writer.add_shader(shader.clone(), bundle.shader_code(shader)))
+        .collect();
+    let mut entry = manifest.entries[0].clone();
+    entry.variants.truncate(1);
+    let variant = &mut entry.variants[0];
+    let (host, device) = match setting.precision {
+        Precision::F16 => (HostElement::F16, DeviceElement::F16),
+        Precision::F32 => (HostElement::F32, DeviceElement::F32),
+    };
+    let (mut outputs, mut offsets, mut end) = (Vec::new(), Vec::new(), 0_u64);
+    for (number, size) in std::mem::take(&mut variant.derived).into_iter().enumerate() {
+        let shape = vec![size / device.size_bytes()];
+        outputs.push(IoTensor { name: format!("derived{number}"), element: host, shape });
+        offsets.push(end);
+        end = (end + size).next_multiple_of(drift_bundle::ALIGNMENT_BYTES);
+    }
+    variant.dispatches = std::mem::take(&mut variant.init);
+    for dispatch in &mut variant.dispatches {
+        dispatch.shader = shaders[dispatch.shader as usize];
+        for resource in &mut dispatch.bindings {
+            if let Resource::Derived { blob, offset, size } = *resource {
+                *resource = Resource::Arena { offset: offsets[blob as usize] + offset, size };
+            }
+        }
+    }
+    // The dispatches that are left out may compute in f16; what is kept does in no OpenCL C.
+    if kind == DeviceKind::OpenCl {
+        variant.requires.retain(|requirement| *requirement != Requirement::F16);
+    }
+    (variant.arena_bytes, variant.textures) = (end, Vec::new());
+    variant.inputs = Vec::new();
+    variant.outputs = offsets.into_iter().map(|offset| IoBinding { offset, element: device }).collect();
+    (entry.inputs, entry.outputs) = (Vec::new(), outputs);
+    let names: Vec<String> = entry.outputs.iter().map(|output| output.name.clone()).collect();
+    writer.add_entry(entry);
+    let bundle = Bundle::from_bytes(writer.to_bytes()?)?;
+    let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
+    let mut session = self::device(kind)?.load_with(&bundle, &options)?;
+    session.run()?;
+    Ok(names.iter().map(|name| session.read_raw(name)).collect::<Result<_, _>>()?)
 }
 
 fn tensor(element: ElementType, shape: &[u64], bytes: Vec<u8>) -> Tensor {
@@ -171,185 +215,6 @@ fn error_of(expected: f64, got: f64, precision: Precision) -> f64 {
     }
     let error = (expected - got).abs();
     if error.is_nan() { f64::INFINITY } else { error }
-}
-
-/// A bundle's OpenCL variant and its memory on the host; each dispatch copies its ranges to the device and back.
-struct ClReplay<'a> {
-    bundle: &'a Bundle,
-    variant: &'a Variant,
-    arena: Vec<u8>,
-    textures: Vec<Vec<u8>>,
-    derived: Vec<Vec<u8>>,
-}
-
-impl<'a> ClReplay<'a> {
-    fn new(bundle: &'a Bundle) -> Result<Self, Box<dyn Error>> {
-        let variant = &bundle.manifest().entries[0].variants[0];
-        let textures = variant.textures.iter().map(|t| vec![0; t.size_bytes() as usize]).collect();
-        let derived = variant.derived.iter().map(|&size| vec![0; size as usize]).collect();
-        Ok(Self { bundle, variant, arena: vec![0; variant.arena_bytes as usize], textures, derived })
-    }
-
-    /// Runs the init program, then the dispatches.
-    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error>> {
-        let variant = self.variant;
-        self.launch(&variant.init)?;
-        let entry = &self.bundle.manifest().entries[0];
-        for (tensor, binding) in inputs.iter().zip(&self.variant.inputs) {
-            let bytes = to_device(tensor, binding.element);
-            let start = binding.offset as usize;
-            self.arena[start..start + bytes.len()].copy_from_slice(&bytes);
-        }
-        self.launch(&variant.dispatches)?;
-        let outputs = entry.outputs.iter().zip(&self.variant.outputs).map(|(io, binding)| {
-            let count = io.shape.iter().product::<u64>() as usize;
-            let start = binding.offset as usize;
-            let bytes = &self.arena[start..start + count * element_bytes(binding.element)];
-            let layout =
-                drift_compiler::physical::Layout::row_major(element(binding.element), io.shape.len());
-            let values = drift_compiler::physical::unpack(bytes, &layout, &io.shape);
-            Tensor::from_f64_as(ElementType::F64, io.shape.clone(), &values)
-                .expect("counts follow from shapes")
-        });
-        Ok(outputs.collect())
-    }
-
-    fn launch(&mut self, dispatches: &[Dispatch]) -> Result<(), Box<dyn Error>> {
-        static DEVICE: OnceLock<Result<ClDevice, String>> = OnceLock::new();
-        let device = DEVICE.get_or_init(|| ClDevice::open().map_err(|error| error.to_string()));
-        let device = device.as_ref().map_err(String::clone)?;
-        for dispatch in dispatches {
-            let shader = &self.bundle.manifest().shaders[dispatch.shader as usize];
-            let source = std::str::from_utf8(self.bundle.shader_code(shader))?;
-            let mut arguments: Vec<ClArg> = dispatch.bindings.iter().map(|r| self.load(r)).collect();
-            let (groups, size) = (dispatch.workgroups, shader.workgroup_size);
-            device
-                .run(source, &shader.entry_point, groups, size, &mut arguments)
-                .map_err(|error| format!("{}: {error}\n{source}", dispatch.name))?;
-            for (slot, (resource, argument)) in
-                shader.bindings.iter().zip(dispatch.bindings.iter().zip(arguments))
-            {
-                if slot.writable {
-                    self.store(resource, argument);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn load(&self, resource: &Resource) -> ClArg {
-        match *resource {
-            Resource::Arena { offset, size } => {
-                ClArg::Buffer(self.arena[offset as usize..(offset + size) as usize].to_vec())
-            }
-            Resource::ArenaTexels { element, offset, size } => ClArg::ImageBuffer {
-                texels: texels(element, &self.arena[offset as usize..(offset + size) as usize]),
-            },
-            Resource::Weights { blob, offset, size } => {
-                let bytes = self.weight(blob);
-                ClArg::Buffer(bytes[offset as usize..(offset + size) as usize].to_vec())
-            }
-            Resource::WeightTexels { element, blob, offset, size } => {
-                let bytes = self.weight(blob);
-                ClArg::ImageBuffer {
-                    texels: texels(element, &bytes[offset as usize..(offset + size) as usize]),
-                }
-            }
-            Resource::Derived { blob, offset, size } => {
-                let bytes = &self.derived[blob as usize];
-                ClArg::Buffer(bytes[offset as usize..(offset + size) as usize].to_vec())
-            }
-            Resource::DerivedTexels { element, blob, offset, size } => {
-                let bytes = &self.derived[blob as usize];
-                ClArg::ImageBuffer {
-                    texels: texels(element, &bytes[offset as usize..(offset + size) as usize]),
-                }
-            }
-            Resource::WeightTexture { blob, offset, texture } => {
-                image(&texture, &self.weight(blob)[offset as usize..][..texture.size_bytes() as usize])
-            }
-            Resource::Texture(index) => {
-                image(&self.variant.textures[index as usize], &self.textures[index as usize])
-            }
-        }
-    }
-
-    fn weight(&self, blob: u32) -> std::borrow::Cow<'_, [u8]> {
-        self.bundle
-            .weight_bytes(&self.bundle.manifest().weights[blob as usize])
-            .expect("a bundle in memory has its weights there")
-    }
-
-    fn store(&mut self, resource: &Resource, argument: ClArg) {
-        match (*resource, argument) {
-            (Resource::Arena { offset, size }, ClArg::Buffer(bytes)) => {
-                self.arena[offset as usize..(offset + size) as usize].copy_from_slice(&bytes);
-            }
-            (Resource::Derived { blob, offset, size }, ClArg::Buffer(bytes)) => {
-                self.derived[blob as usize][offset as usize..(offset + size) as usize]
-                    .copy_from_slice(&bytes);
-            }
-            (
-                Resource::Texture(index),
-                ClArg::Image2d { texels, .. }
-                | ClArg::Image2dArray { texels, .. }
-                | ClArg::Image3d { texels, .. },
-            ) => {
-                self.textures[index as usize] = texel_bytes(&texels);
-            }
-            (resource, _) => unreachable!("no kernel writes {resource:?}"),
-        }
-    }
-}
-
-fn element(element: DeviceElement) -> drift_compiler::physical::Element {
-    use drift_compiler::physical::Element;
-    match element {
-        DeviceElement::F32 => Element::F32,
-        DeviceElement::F16 => Element::F16,
-        DeviceElement::I32 => Element::I32,
-        DeviceElement::U32 => Element::U32,
-    }
-}
-
-fn element_bytes(of: DeviceElement) -> usize {
-    element(of).size_bytes() as usize
-}
-
-fn to_device(tensor: &Tensor, to: DeviceElement) -> Vec<u8> {
-    let layout = drift_compiler::physical::Layout::row_major(element(to), tensor.shape().len());
-    drift_compiler::physical::pack(tensor, &layout).expect("case inputs are in range")
-}
-
-fn image(object: &TextureObject, bytes: &[u8]) -> ClArg {
-    let [width, height, last] = object.extent_px.map(|size| size as usize);
-    let texels = texels(object.element, bytes);
-    match object.kind {
-        TextureKind::D2 => ClArg::Image2d { width, height, texels },
-        TextureKind::Array => ClArg::Image2dArray { width, height, layers: last, texels },
-        TextureKind::D3 => ClArg::Image3d { width, height, depth: last, texels },
-    }
-}
-
-fn texels(element: DeviceElement, bytes: &[u8]) -> Texels {
-    let words = || bytes.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]));
-    match element {
-        DeviceElement::F32 => Texels::F32(words().map(f32::from_bits).collect()),
-        DeviceElement::F16 => {
-            Texels::F16(bytes.chunks_exact(2).map(|h| u16::from_le_bytes([h[0], h[1]])).collect())
-        }
-        DeviceElement::I32 => Texels::I32(words().map(u32::cast_signed).collect()),
-        DeviceElement::U32 => Texels::U32(words().collect()),
-    }
-}
-
-fn texel_bytes(texels: &Texels) -> Vec<u8> {
-    match texels {
-        Texels::F32(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        Texels::F16(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        Texels::I32(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        Texels::U32(data) => data.iter().flat_map(|v| v.to_le_bytes()).collect(),
-    }
 }
 
 /// Parses a case's graph.

@@ -284,9 +284,12 @@ impl ClDevice {
         args: &mut [ClArg],
     ) -> Result<(), ClError> {
         let kernel = self.build(source, entry)?;
+        // After the resources, each range of a buffer has the offset at which it begins.
+        let is_range = |arg: &&ClArg| matches!(arg, ClArg::Buffer(_) | ClArg::ImageBuffer { .. });
+        let offsets = args.iter().filter(is_range).count();
         let expected = kernel.num_args().map_err(call("counting the kernel's arguments"))? as usize;
-        if expected != args.len() {
-            return Err(ClError::ArgumentCount { expected, found: args.len() });
+        if expected != args.len() + offsets {
+            return Err(ClError::ArgumentCount { expected, found: args.len() + offsets });
         }
         let memory = args
             .iter_mut()
@@ -299,6 +302,10 @@ impl ClDevice {
         for object in &memory {
             // SAFETY: each argument is a memory object that outlives the dispatch.
             unsafe { call_kernel.set_arg(&object.handle()) };
+        }
+        for _ in 0..offsets {
+            // SAFETY: the value is copied by the call.
+            unsafe { call_kernel.set_arg(&0_u64) };
         }
         call_kernel.set_global_work_sizes(&global).set_local_work_sizes(&local);
         // SAFETY: every argument is set, and the kernel stays within the memory that the caller sized for it.

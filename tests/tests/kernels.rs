@@ -10,9 +10,10 @@ use drift_compiler::{
     profile,
 };
 use drift_ir::Graph;
+use drift_runtime::DeviceKind;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
-    Setting, Worst, compiled, derived_on_opencl, graph as graph_of, inner, on_opencl, on_opencl_at_the_ends,
+    Setting, Worst, compiled, derived_on, graph as graph_of, inner, on_opencl, on_opencl_at_the_ends,
     on_vulkan, on_vulkan_at_the_ends,
 };
 use std::error::Error;
@@ -456,12 +457,12 @@ fn filter_matrix(tile: usize) -> Vec<[f64; 3]> {
 }
 
 /// Planes of G g G^T, `[plane, input channel, output channel]` in whole slices, with the dead ones zero.
-fn check_filters(tile: usize, profile: &'static str, precision: Precision) {
+fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision: Precision) {
     let graph = graph_of("%x: f32[1,5,9,7]\n@w: f32[6,5,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1");
     let weights = WeightsChoice::default();
     let setting =
         Setting { layout: LayoutChoice::Buffer, precision, weights, profile, keep_attention: false };
-    let blobs = derived_on_opencl(&graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
+    let blobs = derived_on(kind, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
     let [blob] = &blobs[..] else { panic!("{} derived blobs", blobs.len()) };
     let element = if precision == Precision::F16 { Element::F16 } else { Element::F32 };
     let matrix = filter_matrix(tile);
@@ -493,9 +494,11 @@ fn check_filters(tile: usize, profile: &'static str, precision: Precision) {
 #[test]
 fn filters_made_at_load_are_what_the_matrices_say() {
     for precision in [Precision::F32, Precision::F16] {
-        check_filters(2, "winograd-2x2", precision);
-        check_filters(4, "winograd-4x4", precision);
-        check_filters(4, "winograd-small-bindings", precision);
+        for kind in [DeviceKind::Vulkan, DeviceKind::OpenCl] {
+            check_filters(kind, 2, "winograd-2x2", precision);
+            check_filters(kind, 4, "winograd-4x4", precision);
+            check_filters(kind, 4, "winograd-small-bindings", precision);
+        }
     }
 }
 

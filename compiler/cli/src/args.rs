@@ -172,7 +172,10 @@ pub struct RunArgs {
     /// The bundle
     #[arg(value_name = "OUT.drift")]
     pub bundle: PathBuf,
-    /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
+    /// Which of the bundle's targets to replay [default: the first that a device is here for]
+    #[arg(long, value_name = "T")]
+    pub target: Option<TargetArg>,
+    /// Device to replay on: its number among those of the target, or a part of its name, as `driftc devices` prints them
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
     /// Entry to replay, where the bundle has several [default: main, or the first]
@@ -208,8 +211,8 @@ pub struct VerifyArgs {
     /// Models, bundles, or folders in the ONNX backend-test layout
     #[arg(value_name = "MODEL.onnx|OUT.drift|DIR", required = true)]
     pub models: Vec<PathBuf>,
-    /// GPU APIs to compile for and replay on; for bundles, which of their targets [default for bundles: the first that can
-    /// be replayed]
+    /// GPU APIs to compile for and replay on; for bundles, which of their targets [default for bundles: the first that a
+    /// device is here for]
     #[arg(long, value_name = "T[,T...]", value_delimiter = ',')]
     pub target: Vec<TargetArg>,
     /// Data for the one model or bundle given: a folder of test_data_set_N, or one such set
@@ -218,7 +221,7 @@ pub struct VerifyArgs {
     /// Entry to replay, where a bundle has several [default: main, or the first]
     #[arg(long, value_name = "NAME")]
     pub entry: Option<String>,
-    /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
+    /// Device to replay on: its number among those of the target, or a part of its name, as `driftc devices` prints them
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
     /// Relative tolerance [default: 1e-3; 2e-2 where f16 is involved]
@@ -267,7 +270,7 @@ pub struct BenchArgs {
     /// GPU API to compile for, where a model is given; which target of a bundle to replay
     #[arg(long, value_name = "T")]
     pub target: Option<TargetArg>,
-    /// Device to replay on: its number or a part of its name, as `driftc devices` prints them
+    /// Device to replay on: its number among those of the target, or a part of its name, as `driftc devices` prints them
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
     /// Entry to replay, where a bundle has several [default: main, or the first]

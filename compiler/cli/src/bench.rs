@@ -24,10 +24,7 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     if files::is_bundle(&args.model)? {
         refuse_model_flags(args)?;
         let bundle = Bundle::open(&args.model)?;
-        let device = match args.target {
-            Some(target) => replay::open(target.into(), args.device.as_deref())?,
-            None => replay::open_for(&bundle, args.device.as_deref())?,
-        };
+        let device = replay::open_for(&bundle, args.target.map(Target::from), args.device.as_deref())?;
         let measured = measure(&bundle, &device, args)?;
         return finish(args, measured.report(args), &measured, console);
     }

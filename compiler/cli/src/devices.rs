@@ -18,11 +18,11 @@ pub fn run(_: &DevicesArgs, console: &mut Console<'_>) -> Result<Outcome, CliErr
 fn print(device: &DeviceInfo, out: &mut dyn Write) -> std::io::Result<()> {
     let (features, limits) = (&device.features, &device.limits);
     let yes = |has| if has { "yes" } else { "no" };
-    writeln!(out, "{}: {}", device.index, device.name)?;
+    writeln!(out, "{} {}: {}", device.kind.target().name(), device.index, device.name)?;
     writeln!(
         out,
         "  {} {}, {:?}, vendor {:#06x} device {:#06x}",
-        device.kind.target().name(),
+        device.kind.title(),
         device.api_version,
         device.device_type,
         device.vendor_id,

@@ -6,30 +6,29 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::{IoTensor, Target};
 use drift_runtime::{Device, DeviceKind, OpenOptions, Session};
 
-/// Every kind of device that the runtime has, best first.
-const KINDS: &[DeviceKind] = &[DeviceKind::Vulkan];
-
 /// Opens the best device for a target, or the one that `wanted` names.
 pub fn open(target: Target, wanted: Option<&str>) -> Result<Device, CliError> {
-    let kind = KINDS.iter().find(|kind| kind.target() == target).ok_or_else(|| CliError::NoDeviceFor {
+    let kind = DeviceKind::of(target).ok_or_else(|| CliError::NoDeviceFor {
         wanted: target.name(),
-        known: KINDS.iter().map(|kind| kind.target().name()).collect(),
+        known: DeviceKind::ALL.iter().map(|kind| kind.target().name()).collect(),
     })?;
     // The API's own name asks for its best device.
     let device = wanted.filter(|wanted| *wanted != target.name()).map(str::to_owned);
-    Ok(Device::open_with(*kind, &OpenOptions { device, ..OpenOptions::default() })?)
+    Ok(Device::open_with(kind, &OpenOptions { device, ..OpenOptions::default() })?)
 }
 
-/// Opens a device for the first of the bundle's targets that can be replayed here.
-pub fn open_for(bundle: &Bundle, wanted: Option<&str>) -> Result<Device, CliError> {
-    open(target_for(bundle), wanted)
+/// Opens a device for `target`, or for the first of the bundle's targets that can be replayed here.
+pub fn open_for(bundle: &Bundle, target: Option<Target>, wanted: Option<&str>) -> Result<Device, CliError> {
+    open(target.unwrap_or_else(|| target_for(bundle)), wanted)
 }
 
-/// The first of the bundle's targets that can be replayed here. A bundle without any is refused with the name of the first
-/// that it has.
+/// The first of the bundle's targets for which a device is here; else the first that the runtime has a device for, whose
+/// error then says what is missing; else the bundle's first.
 pub fn target_for(bundle: &Bundle) -> Target {
     let targets = || bundle.manifest().entries.iter().map(|entry| entry.target);
-    let replayed = targets().find(|target| KINDS.iter().any(|kind| kind.target() == *target));
+    let kinds = || targets().filter_map(DeviceKind::of);
+    let here = kinds().find(|kind| drift_runtime::devices_of(*kind).is_ok());
+    let replayed = here.or_else(|| kinds().next()).map(DeviceKind::target);
     replayed.or_else(|| targets().next()).unwrap_or(Target::Vulkan)
 }
 

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::host::{HostTensor, io_text};
 use crate::{Console, Outcome, files, npy, output, random, replay};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{HostElement, IoTensor};
+use drift_bundle::manifest::{HostElement, IoTensor, Target};
 use drift_runtime::LoadOptions;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use std::path::Path;
 pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     files::check_regular(&args.bundle)?;
     let bundle = Bundle::open(&args.bundle)?;
-    let device = replay::open_for(&bundle, args.device.as_deref())?;
+    let device = replay::open_for(&bundle, args.target.map(Target::from), args.device.as_deref())?;
     let options = LoadOptions {
         entry: args.entry.clone(),
         verify_weights: true,

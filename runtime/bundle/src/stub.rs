@@ -28,7 +28,11 @@ pub fn code(shader: &Shader) -> Vec<u8> {
             format!("{most} kernel void {name}({}) {{}}\n", arguments.join(", "))
         }
         Target::OpenCl => {
-            let arguments: Vec<String> = slots.iter().enumerate().map(|(n, slot)| opencl(slot, n)).collect();
+            let mut arguments: Vec<String> =
+                slots.iter().enumerate().map(|(n, slot)| opencl(slot, n)).collect();
+            let ranges =
+                slots.iter().filter(|slot| !matches!(slot.kind, BindingKind::Texture { .. })).count();
+            arguments.extend((0..ranges).map(|n| format!("const ulong offset_{n}")));
             let size = format!("reqd_work_group_size({x}, {y}, {z})");
             format!("__kernel __attribute__(({size}))\nvoid {name}({}) {{}}\n", arguments.join(", "))
         }

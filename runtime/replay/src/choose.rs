@@ -54,11 +54,7 @@ fn find_entry<'a>(
 ) -> Result<&'a Entry, RuntimeError> {
     let entries = &bundle.manifest().entries;
     let ours: Vec<&Entry> = entries.iter().filter(|entry| entry.target == target).collect();
-    let Some(first) = ours.first() else {
-        let held =
-            entries.iter().map(|entry| format!("`{}` for {}", entry.name, entry.target.name())).collect();
-        return Err(RuntimeError::NoTarget { wanted: target, held });
-    };
+    let Some(first) = ours.first() else { return Err(no_target(bundle, target)) };
     let found = ours.iter().find(|entry| entry.name == wanted.unwrap_or(DEFAULT_ENTRY));
     match (found, wanted) {
         (Some(entry), _) => Ok(entry),
@@ -68,6 +64,13 @@ fn find_entry<'a>(
             Err(RuntimeError::NoEntry { wanted: wanted.to_owned(), target, held })
         }
     }
+}
+
+/// The error for a bundle without an entry for `wanted`.
+pub(crate) fn no_target(bundle: &Bundle, wanted: Target) -> RuntimeError {
+    let entries = &bundle.manifest().entries;
+    let held = entries.iter().map(|entry| format!("`{}` for {}", entry.name, entry.target.name())).collect();
+    RuntimeError::NoTarget { wanted, held }
 }
 
 fn reasons_against(program: &Program<'_>, info: &DeviceInfo, options: &LoadOptions) -> Vec<DeclineReason> {
@@ -83,8 +86,11 @@ fn reasons_against(program: &Program<'_>, info: &DeviceInfo, options: &LoadOptio
     unmet.chain(unbounded).chain(exceeded).collect()
 }
 
-/// What the program accesses that the device cannot keep in bounds. All can do so with buffers.
+/// What the program accesses that the device cannot keep in bounds.
 fn unbounded(program: &Program<'_>, features: &DeviceFeatures) -> Option<DeclineReason> {
+    if !features.bounded_buffers {
+        return Some(DeclineReason::Unbounded { what: "buffers" });
+    }
     let matrices = |requirement: &Requirement| matches!(requirement, Requirement::CooperativeMatrix { .. });
     if !features.bounded_matrices && program.variant.requires.iter().any(matrices) {
         return Some(DeclineReason::Unbounded { what: "cooperative matrices" });
@@ -166,6 +172,7 @@ mod tests {
                     c: DeviceElement::F32,
                 }],
                 timestamps: true,
+                bounded_buffers: true,
                 bounded_textures: false,
                 bounded_matrices: false,
             },

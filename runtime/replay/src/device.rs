@@ -11,15 +11,37 @@ use crate::backend::Backend;
 use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
+use crate::opencl;
 use crate::options::{LoadOptions, OpenOptions};
 use crate::program::Program;
 use crate::session::Session;
 use crate::validation_log::ValidationLog;
 use crate::vulkan;
 
-/// Everything on this machine that can replay, best first. [`RuntimeError::NoDriver`] where there is nothing.
+/// Everything on this machine that can replay: kind by kind, the best of each first. [`RuntimeError::NoDriver`], of the
+/// first kind, where there is nothing.
 pub fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
-    vulkan::devices()
+    let (mut found, mut error) = (Vec::new(), None);
+    for kind in DeviceKind::ALL {
+        match devices_of(kind) {
+            Ok(devices) => found.extend(devices),
+            Err(other) => {
+                error.get_or_insert(other);
+            }
+        }
+    }
+    match error {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+/// The devices of one kind, best first. [`RuntimeError::NoDriver`] where there is none.
+pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
+    match kind {
+        DeviceKind::Vulkan => vulkan::devices(),
+        DeviceKind::OpenCl => opencl::devices(),
+    }
 }
 
 /// An opened device. Clones share it.
@@ -38,8 +60,24 @@ impl Device {
     pub fn open_with(kind: DeviceKind, options: &OpenOptions) -> Result<Self, RuntimeError> {
         let backend: Arc<dyn Backend> = match kind {
             DeviceKind::Vulkan => Arc::new(vulkan::open(options)?),
+            DeviceKind::OpenCl => Arc::new(opencl::open(options)?),
         };
         Ok(Self { backend })
+    }
+
+    /// Opens the best device that replays `bundle`: of the kinds that the bundle has shaders for, in the order of
+    /// [`DeviceKind::ALL`], the first of which a driver is there. The error is the first kind's.
+    pub fn open_any(bundle: &Bundle, options: &OpenOptions) -> Result<Self, RuntimeError> {
+        let entries = &bundle.manifest().entries;
+        let held = |kind: &DeviceKind| entries.iter().any(|entry| entry.target == kind.target());
+        let mut first_error = None;
+        for kind in DeviceKind::ALL.into_iter().filter(held) {
+            match Self::open_with(kind, options) {
+                Ok(device) => return Ok(device),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        Err(first_error.unwrap_or_else(|| choose::no_target(bundle, DeviceKind::ALL[0].target())))
     }
 
     /// A device that a test has opened in its own way.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use drift_bundle::BundleError;
 use drift_bundle::manifest::{HostElement, Target};
 
+use crate::info::DeviceKind;
 use crate::report::DeclinedVariant;
 
 /// Why something could not be opened, loaded, written, run or read.
@@ -16,10 +17,13 @@ pub enum RuntimeError {
     Bundle(#[from] BundleError),
     /// Nothing on this machine can replay.
     #[error(
-        "no Vulkan driver was found ({reason}); install the driver of the GPU's vendor, or Mesa's for a software device \
-         (Debian and Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers`), then list what is found with `driftc devices`"
+        "no {} driver was found ({reason}); install the driver of the GPU's vendor, or {} (Debian and Ubuntu: \
+         `apt install {}`), then list what is found with `driftc devices`",
+        kind.title(), kind.software().0, kind.software().1
     )]
     NoDriver {
+        /// What was looked for.
+        kind: DeviceKind,
         /// What the loader said.
         reason: String,
     },

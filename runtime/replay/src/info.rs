@@ -8,13 +8,40 @@ use drift_bundle::manifest::{DeviceElement, Target};
 pub enum DeviceKind {
     /// Vulkan 1.1 and later.
     Vulkan,
+    /// OpenCL 1.2 and later.
+    OpenCl,
 }
 
 impl DeviceKind {
+    /// All kinds, in the order in which [`crate::devices`] lists them.
+    pub const ALL: [Self; 2] = [Self::Vulkan, Self::OpenCl];
+
     /// The target whose shaders such a device runs.
     pub const fn target(self) -> Target {
         match self {
             Self::Vulkan => Target::Vulkan,
+            Self::OpenCl => Target::OpenCl,
+        }
+    }
+
+    /// The kind that runs a target's shaders, if one does.
+    pub fn of(target: Target) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.target() == target)
+    }
+
+    /// The API's own spelling of its name.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Vulkan => "Vulkan",
+            Self::OpenCl => "OpenCL",
+        }
+    }
+
+    /// A software device, and Debian's packages of it.
+    pub(crate) const fn software(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Vulkan => ("Mesa's for a software device", "libvulkan1 mesa-vulkan-drivers"),
+            Self::OpenCl => ("PoCL for a software device", "ocl-icd-libopencl1 pocl-opencl-icd"),
         }
     }
 }
@@ -39,7 +66,7 @@ pub enum DeviceType {
 pub struct DeviceInfo {
     /// API.
     pub kind: DeviceKind,
-    /// Position in [`crate::devices`]; accepted by [`crate::OpenOptions::device`].
+    /// Position among the devices of its kind; accepted by [`crate::OpenOptions::device`].
     pub index: usize,
     /// The driver's name for it.
     pub name: String,
@@ -70,8 +97,9 @@ pub struct DeviceFeatures {
     pub cooperative_matrices: Vec<CooperativeMatrix>,
     /// GPU timestamps.
     pub timestamps: bool,
-    /// Accesses to textures can be kept in bounds, which [`crate::LoadOptions::untrusted`] asks for. Those to buffers
-    /// can on every device.
+    /// Accesses to buffers can be kept in bounds, which [`crate::LoadOptions::untrusted`] asks for.
+    pub bounded_buffers: bool,
+    /// Accesses to textures can be kept in bounds.
     pub bounded_textures: bool,
     /// Accesses of cooperative matrices to buffers can be kept in bounds.
     pub bounded_matrices: bool,

@@ -38,6 +38,7 @@ mod host;
 mod info;
 mod limits;
 mod loader;
+mod opencl;
 mod options;
 mod pending;
 mod program;
@@ -46,7 +47,7 @@ mod session;
 mod validation_log;
 mod vulkan;
 
-pub use device::{Device, devices};
+pub use device::{Device, devices, devices_of};
 pub use drift_bundle::Bundle;
 pub use error::RuntimeError;
 pub use host::HostScalar;

@@ -16,12 +16,17 @@ use super::{Error, ModuleWriter};
 /// The longest signature that is not broken.
 const LINE: usize = 80;
 
+/// Ranges begin at multiples of this.
+const OFFSET_ALIGNMENT_BYTES: u32 = 256;
+
 /// How a function sees a variable of the module.
 #[derive(Clone, Debug)]
 pub(super) struct Global {
     pub(super) name: String,
     /// The name is a C pointer to the variable. Names of arrays never are: indexing reads alike either way.
     pub(super) is_pointer: bool,
+    /// The name of the texel at which the bound range of an image buffer begins.
+    pub(super) first_texel: Option<String>,
 }
 
 /// Writes one function.
@@ -58,10 +63,13 @@ impl<'a> ModuleWriter<'a> {
         let bound = self.bound.clone();
         let mut writer = self.function_writer(&entry_point.function, info);
         let mut parameters = Vec::new();
-        for global in bound {
+        for &global in &bound {
             parameters.push(writer.global_parameter(global)?);
         }
         writer.depth = 1;
+        for &global in &bound {
+            parameters.extend(writer.offset_parameter(global)?);
+        }
         writer.module_variables()?;
         writer.builtin_arguments()?;
         writer.block(&entry_point.function.body)?;
@@ -87,6 +95,7 @@ impl<'a> ModuleWriter<'a> {
         }
         for global in globals {
             parameters.push(writer.global_parameter(global)?);
+            parameters.extend(writer.first_texel_parameter(global));
         }
         writer.depth = 1;
         writer.block(&function.body)?;
@@ -190,8 +199,50 @@ impl FunctionWriter<'_, '_> {
                 format!("{}{pointer}", address_space(space))
             }
         };
-        self.globals[handle.index()] = Some(Global { name, is_pointer: !is_array && !is_image });
+        let is_pointer = !is_array && !is_image;
+        self.globals[handle.index()] = Some(Global { name, is_pointer, first_texel: None });
         Ok(parameter)
+    }
+
+    /// The parameter that says where the range of a buffer begins, and what the kernel makes of it: a pointer moves on by so
+    /// many bytes, and an image buffer is read from that texel on. `None` for what is bound as a whole.
+    fn offset_parameter(&mut self, handle: Handle<GlobalVariable>) -> Result<Option<String>, Error> {
+        let module = self.out.module;
+        let variable = &module.global_variables[handle];
+        if variable.space == AddressSpace::Handle {
+            return Ok(self.first_texel_parameter(handle));
+        }
+        let Some(global) = &self.globals[handle.index()] else {
+            unreachable!("every bound variable is a parameter")
+        };
+        let name = global.name.clone();
+        let offset = self.names.declare(&format!("{name}_offset"));
+        let element_bytes = match module.types[variable.ty].inner {
+            TypeInner::Array { stride, .. } => stride,
+            ref inner => inner.size(module.to_ctx()),
+        };
+        if OFFSET_ALIGNMENT_BYTES.is_multiple_of(element_bytes) {
+            self.line(&format!("{name} += {offset} / sizeof(*{name});"));
+        } else {
+            let space = address_space(variable.space);
+            let pointer = self.out.types.pointer(variable.ty, "", "")?;
+            self.line(&format!("{name} = ({space}{pointer})(({space}uchar *){name} + {offset});"));
+        }
+        Ok(Some(format!("const ulong {offset}")))
+    }
+
+    /// The parameter that says at which texel the range of an image buffer begins.
+    fn first_texel_parameter(&mut self, handle: Handle<GlobalVariable>) -> Option<String> {
+        let module = self.out.module;
+        let ty = &module.types[module.global_variables[handle].ty].inner;
+        if !matches!(ty, TypeInner::Image { dim: ImageDimension::D1, .. }) {
+            return None;
+        }
+        let name = self.globals[handle.index()].as_ref()?.name.clone();
+        let first = self.names.declare(&format!("{name}_first"));
+        let parameter = format!("const ulong {first}");
+        self.globals[handle.index()].as_mut()?.first_texel = Some(first);
+        Some(parameter)
     }
 
     /// Declares the work-group and private variables of the module, which C wants inside the kernel.
@@ -214,7 +265,7 @@ impl FunctionWriter<'_, '_> {
                 }
                 _ => return Err(Error::Unsupported { construct: "a variable of this address space" }),
             }
-            self.globals[handle.index()] = Some(Global { name, is_pointer: false });
+            self.globals[handle.index()] = Some(Global { name, is_pointer: false, first_texel: None });
         }
         Ok(())
     }

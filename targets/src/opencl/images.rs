@@ -56,11 +56,12 @@ impl FunctionWriter<'_, '_> {
         }
         let shape = self.image(image)?;
         let name = self.value(image)?;
-        let at = self.coordinates(shape, coordinate, array_index)?;
         let function = format!("read_image{}", shape.suffix);
         if shape.dim == ImageDimension::D1 {
+            let at = self.texel(image, coordinate)?;
             return Ok(Text::call(&function, &[name, at]));
         }
+        let at = self.coordinates(shape, coordinate, array_index)?;
         let out = &mut self.out;
         let sampler = out.sampler.get_or_insert_with(|| "texel_sampler".to_owned()).clone();
         Ok(Text::call(&function, &[name, Text::primary(sampler), at]))
@@ -78,13 +79,29 @@ impl FunctionWriter<'_, '_> {
             self.out.extensions.insert("cl_khr_3d_image_writes");
         }
         let name = self.value(image)?;
-        let at = self.coordinates(shape, coordinate, array_index)?;
+        let at = match shape.dim {
+            ImageDimension::D1 => self.texel(image, coordinate)?,
+            _ => self.coordinates(shape, coordinate, array_index)?,
+        };
         let value = self.value(value)?;
         self.line(&format!(
             "{};",
             Text::call(&format!("write_image{}", shape.suffix), &[name, at, value]).code
         ));
         Ok(())
+    }
+
+    /// `(int)(first + x)`: the texel of an image buffer whose range begins at `first`.
+    fn texel(&mut self, image: Handle<Expression>, coordinate: Handle<Expression>) -> Result<Text, Error> {
+        let at = self.value(coordinate)?;
+        let first = match self.function.expressions[image] {
+            Expression::GlobalVariable(global) => self.globals[global.index()].as_ref(),
+            _ => None,
+        };
+        let Some(first) = first.and_then(|global| global.first_texel.clone()) else {
+            return Err(Error::Unsupported { construct: "an image buffer that is no bound variable" });
+        };
+        Ok(Text::unary(format!("(int)({first} + {})", at.operand())))
     }
 
     /// `(int2)(x, y)`; layers and unused lanes follow the coordinates.

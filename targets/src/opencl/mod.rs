@@ -4,8 +4,10 @@
 //! gives each construct the meaning that WGSL gives it; what OpenCL C cannot say is refused with a typed [`Error`],
 //! never approximated. The choices that a reader of the output should know:
 //!
-//! - **Arguments** are the module's bound variables in (group, binding) order. Pointers are `restrict`: the binding
-//!   ABI gives each distinct range of memory one binding (an in-place pair is one binding), so no two alias.
+//! - **Arguments** are the module's bound variables in (group, binding) order, then, in the same order, a `ulong` for
+//!   each that is a range of a buffer: where it begins, in bytes, or in texels of an image buffer. A host can so pass
+//!   whole buffers, whatever alignment its device wants of a sub-buffer. Pointers are `restrict`: the binding ABI gives
+//!   each distinct range of memory one binding (an in-place pair is one binding), so no two alias.
 //! - **Images** hold texels that are read unfiltered. A `texture_1d` is an image buffer (`image1d_buffer_t`).
 //! - **Workgroup variables** are not zeroed, and indices are not checked: kernels of the fenced dialect store before
 //!   they load and stay in bounds.

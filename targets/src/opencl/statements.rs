@@ -298,6 +298,8 @@ impl<'a> FunctionWriter<'a, '_> {
         }
         for global in self.out.globals_of(function) {
             values.push(self.global_argument(global));
+            let first = self.globals[global.index()].as_ref().and_then(|global| global.first_texel.clone());
+            values.extend(first.map(Text::primary));
         }
         let call = Text::call(&name, &values);
         match result {

@@ -275,11 +275,19 @@ fn opencl(tokens: &[&str]) -> Result<Declared, ShaderFlaw> {
         return Err(unreadable("no function follows the workgroup"));
     };
     let arguments = arguments(rest).ok_or(unreadable("the kernel's arguments do not end"))?;
+    // Resources, then one offset for each that is a range of a buffer.
+    let is_offset = |argument: &&[&str]| argument.starts_with(&["const", "ulong"]);
+    let first_offset = arguments.iter().position(is_offset).unwrap_or(arguments.len());
+    let (bound, offsets) = arguments.split_at(first_offset);
     let mut resources = Vec::new();
-    for (binding, argument) in (0..).zip(arguments) {
+    for (binding, argument) in (0..).zip(bound) {
         let (kind, writable) =
             opencl_argument(argument).ok_or(unreadable("an argument is not as any writer prints it"))?;
         resources.push(Resource { group: 0, binding, kind, writable: Some(writable) });
+    }
+    let ranges = resources.iter().filter(|resource| !matches!(resource.kind, Kind::Texture { .. })).count();
+    if !offsets.iter().all(is_offset) || offsets.len() != ranges {
+        return Err(unreadable("there is not one offset for each buffer, after all of them"));
     }
     Ok(Declared {
         entry_point: (*name).to_owned(),

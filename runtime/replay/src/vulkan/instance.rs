@@ -7,6 +7,7 @@ use ash::{ext, khr, vk};
 
 use super::failed;
 use crate::error::RuntimeError;
+use crate::info::DeviceKind;
 use crate::validation_log::ValidationLog;
 
 const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
@@ -77,7 +78,7 @@ impl Drop for Instance {
 }
 
 fn no_driver(reason: String) -> RuntimeError {
-    RuntimeError::NoDriver { reason }
+    RuntimeError::NoDriver { kind: DeviceKind::Vulkan, reason }
 }
 
 fn has_layer(entry: &ash::Entry) -> Result<bool, RuntimeError> {

@@ -40,7 +40,10 @@ pub(crate) fn enumerate(instance: &Instance) -> Result<Vec<PhysicalDevice>, Runt
     // SAFETY: the instance is alive.
     let raw = unsafe { instance.raw.enumerate_physical_devices() }.map_err(|code| match code {
         vk::Result::ERROR_INITIALIZATION_FAILED | vk::Result::ERROR_INCOMPATIBLE_DRIVER => {
-            RuntimeError::NoDriver { reason: "the driver found no device".to_owned() }
+            RuntimeError::NoDriver {
+                kind: DeviceKind::Vulkan,
+                reason: "the driver found no device".to_owned(),
+            }
         }
         code => failed("listing devices")(code),
     })?;
@@ -50,6 +53,7 @@ pub(crate) fn enumerate(instance: &Instance) -> Result<Vec<PhysicalDevice>, Runt
     }
     if devices.is_empty() {
         return Err(RuntimeError::NoDriver {
+            kind: DeviceKind::Vulkan,
             reason: "no device has Vulkan 1.1 and a compute queue".to_owned(),
         });
     }
@@ -91,6 +95,7 @@ fn inspect(instance: &Instance, raw: vk::PhysicalDevice) -> Result<Option<Physic
         subgroups: described.subgroups(&chain),
         cooperative_matrices: cooperative_matrices(instance, raw, &chain)?,
         timestamps: timestamp_bits > 0,
+        bounded_buffers: true,
         bounded_textures: chain.can_bound_textures(),
         bounded_matrices: chain.can_bound_matrices(),
     };

@@ -13,7 +13,13 @@ fn a_machine_without_a_driver_gets_an_error_that_helps() {
         let error = devices().unwrap_err();
         assert!(matches!(error, RuntimeError::NoDriver { .. }), "{error}");
         assert!(error.to_string().contains("apt install"), "{error}");
-        assert!(matches!(Device::open(DeviceKind::Vulkan), Err(RuntimeError::NoDriver { .. })));
+        for kind in DeviceKind::ALL {
+            let error = Device::open(kind).map(drop).unwrap_err();
+            assert!(
+                matches!(&error, RuntimeError::NoDriver { kind: missing, .. } if *missing == kind),
+                "{error}"
+            );
+        }
         return;
     }
     let name = "no_driver::a_machine_without_a_driver_gets_an_error_that_helps";
@@ -22,6 +28,7 @@ fn a_machine_without_a_driver_gets_an_error_that_helps() {
         .env(CHILD, "1")
         .env("VK_DRIVER_FILES", "/nonexistent")
         .env("VK_ICD_FILENAMES", "/nonexistent")
+        .env("OCL_ICD_VENDORS", "/nonexistent")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);

@@ -146,6 +146,11 @@ impl Program {
         self.writer.add_shader(shader, &spirv(&module))
     }
 
+    /// Adds a shader that is written as its target wants it.
+    pub(crate) fn text_shader(&mut self, shader: Shader, code: &str) -> u32 {
+        self.writer.add_shader(shader, code.as_bytes())
+    }
+
     pub(crate) fn dispatch(mut self, wgsl: &str, bindings: &[Resource], workgroups: [u32; 3]) -> Self {
         let shader = self.shader(wgsl, |_| ());
         let name = format!("step {}", self.variant.dispatches.len());

@@ -1,0 +1,242 @@
+//! An opened device with its one queue: shared by everything that is loaded on it, and released last.
+#![expect(unsafe_code, reason = "calls OpenCL")]
+
+use std::mem::ManuallyDrop;
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+#[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
+use opencl3::command_queue::create_command_queue;
+use opencl3::command_queue::{CL_QUEUE_PROFILING_ENABLE, enqueue_marker_with_wait_list, flush};
+use opencl3::context::context::create_context;
+use opencl3::device::Device;
+use opencl3::event::{CL_COMPLETE, CL_EVENT_COMMAND_EXECUTION_STATUS, get_event_info};
+use opencl3::types::{cl_context, cl_device_id, cl_int};
+
+use super::commands::Command;
+use super::failed;
+use super::handle::Handle;
+use super::memory::Retired;
+use crate::deadline::Deadline;
+use crate::error::RuntimeError;
+use crate::info::DeviceInfo;
+use crate::pending::{Lost, Pending, Serial};
+
+/// Work that ends within this time is waited for without sleeping.
+const SPIN: Duration = Duration::from_micros(500);
+
+/// A sleep between two looks at longer work.
+const SLEEP: Duration = Duration::from_micros(100);
+
+type Events = Pending<Arc<Handle>, Retired>;
+
+/// An opened device.
+pub(crate) struct Context {
+    // Released before the context, or never.
+    queue: ManuallyDrop<Mutex<Handle>>,
+    context: ManuallyDrop<Handle>,
+    pub(crate) device: cl_device_id,
+    pending: Mutex<Events>,
+    /// How long work may go on after a caller has stopped waiting for it.
+    grace: Duration,
+    /// What the start of a sub-buffer must be a multiple of.
+    pub(crate) base_alignment_bytes: u64,
+    pub(crate) info: DeviceInfo,
+}
+
+// SAFETY: a device id names the device for as long as the library is loaded, and may be used by all threads.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    pub(crate) fn new(device: &Device, info: DeviceInfo, grace: Duration) -> Result<Self, RuntimeError> {
+        let id = device.id();
+        let context = create_context(&[id], ptr::null(), None, ptr::null_mut());
+        let context = Handle::context(context.map_err(failed("opening the device"))?);
+        #[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
+        // SAFETY: context and device belong together.
+        let queue = unsafe { create_command_queue(context.raw(), id, CL_QUEUE_PROFILING_ENABLE) };
+        let queue = Handle::queue(queue.map_err(failed("creating a queue"))?);
+        let bits = device.mem_base_addr_align().map_err(|error| failed("reading the device")(error.0))?;
+        Ok(Self {
+            queue: ManuallyDrop::new(Mutex::new(queue)),
+            context: ManuallyDrop::new(context),
+            device: id,
+            pending: Mutex::default(),
+            grace,
+            base_alignment_bytes: u64::from(bits / 8).max(1),
+            info,
+        })
+    }
+
+    pub(crate) fn raw(&self) -> cl_context {
+        self.context.raw()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Events> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Issues commands as one piece of work. Where `fenced`, the event that ends after them and all before them.
+    pub(crate) fn submit<'a>(
+        &self,
+        commands: impl Iterator<Item = &'a Command>,
+        fenced: bool,
+    ) -> Result<(Serial, Option<Arc<Handle>>), RuntimeError> {
+        const DOING: &str = "submitting work";
+        self.check(DOING)?;
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let issued = issue(&queue, commands, fenced);
+        // What was issued before a failure is work as well: nobody waits for it, so that what it uses is kept until
+        // something later has finished.
+        let event = issued.as_ref().ok().cloned().flatten();
+        let serial = self.pending().submit(event.clone());
+        drop(queue);
+        issued.map_err(|code| self.failed(DOING, code))?;
+        Ok((serial, event))
+    }
+
+    /// Waits for an event, which `serial` was submitted with.
+    pub(crate) fn wait(
+        &self,
+        event: &Handle,
+        serial: Serial,
+        deadline: Deadline,
+    ) -> Result<(), RuntimeError> {
+        const DOING: &str = "waiting for the device";
+        let begin = Instant::now();
+        loop {
+            match status(event) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(code) => return Err(self.failed(DOING, code)),
+            }
+            if deadline.left().is_zero() {
+                self.pending().is_overdue(serial, self.grace);
+                return Err(deadline.passed());
+            }
+            if begin.elapsed() < SPIN {
+                std::thread::yield_now();
+            } else {
+                self.check(DOING)?;
+                std::thread::sleep(SLEEP.min(deadline.left()));
+            }
+        }
+        self.finish(serial);
+        Ok(())
+    }
+
+    /// Refuses to go on where the device is lost or has to be given up.
+    pub(crate) fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
+        if self.pending().has_overdue() {
+            self.look();
+        }
+        self.pending().check(doing)
+    }
+
+    /// Whether a submission is known to have finished, so that what it used may be touched.
+    pub(crate) fn has_finished(&self, serial: Serial) -> bool {
+        if !self.pending().has_finished(serial) {
+            self.look();
+        }
+        self.pending().has_finished(serial)
+    }
+
+    /// Looks at events that nobody waits for any more.
+    fn look(&self) {
+        let newest = self.pending().newest(|event| status(&event) == Ok(true));
+        if let Some(serial) = newest {
+            self.finish(serial);
+        }
+    }
+
+    fn finish(&self, serial: Serial) {
+        let ready = self.pending().finish(serial);
+        drop(ready);
+    }
+
+    /// Frees host memory once no copy that has been submitted can use it: now, or after a later wait. Where the device is
+    /// given up that is never.
+    pub(crate) fn retire(&self, memory: Retired) {
+        let now = self.pending().retire(memory);
+        drop(now);
+    }
+
+    /// The error of a call, noting where it says that the device is lost.
+    fn failed(&self, doing: &'static str, code: cl_int) -> RuntimeError {
+        let error = failed(doing)(code);
+        if matches!(error, RuntimeError::DeviceLost { .. }) {
+            self.pending().lose(Lost::ByDriver);
+        }
+        error
+    }
+
+    /// Whether nothing runs any more, after a wait of at most the grace time.
+    fn drains(&self) -> bool {
+        if self.pending().is_idle() {
+            return true;
+        }
+        let deadline = Deadline::after(self.pending().grace_left(self.grace));
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let marker = issue(&queue, std::iter::empty(), true);
+        drop(queue);
+        let Ok(Some(marker)) = marker else { return false };
+        loop {
+            match status(&marker) {
+                Ok(true) | Err(_) => return true,
+                Ok(false) if deadline.left().is_zero() => return false,
+                Ok(false) => std::thread::sleep(SLEEP),
+            }
+        }
+    }
+}
+
+/// Issues commands to a queue; where `fenced`, returns the event of the last, or of a marker where there is none.
+fn issue<'a>(
+    queue: &Handle,
+    commands: impl Iterator<Item = &'a Command>,
+    fenced: bool,
+) -> Result<Option<Arc<Handle>>, cl_int> {
+    let mut last = None;
+    for command in commands {
+        last = command.issue(queue)?;
+    }
+    let event = match last {
+        _ if !fenced => None,
+        Some(event) => Some(event),
+        // SAFETY: the queue is alive.
+        None => Some(Arc::new(Handle::event(unsafe {
+            enqueue_marker_with_wait_list(queue.raw(), 0, ptr::null())
+        }?))),
+    };
+    flush(queue.raw())?;
+    Ok(event)
+}
+
+/// Whether an event's work has ended, and all before it.
+fn status(event: &Handle) -> Result<bool, cl_int> {
+    let status: cl_int = get_event_info(event.raw(), CL_EVENT_COMMAND_EXECUTION_STATUS)?.into();
+    if status < 0 {
+        // The work was given up; which error it was differs from driver to driver.
+        return Err(opencl3::error_codes::CL_OUT_OF_RESOURCES);
+    }
+    Ok(status == CL_COMPLETE)
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if !self.drains() {
+            // Releasing a queue may wait for its work, which may never end. It stays until the process ends.
+            return;
+        }
+        let ready = self.pending().finish_all();
+        drop(ready);
+        // SAFETY: neither is used again.
+        unsafe {
+            ManuallyDrop::drop(&mut self.queue);
+            ManuallyDrop::drop(&mut self.context);
+        }
+    }
+}
