@@ -11,11 +11,13 @@ use crate::backend::Backend;
 use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
+#[cfg(feature = "opencl")]
 use crate::opencl;
 use crate::options::{LoadOptions, OpenOptions};
 use crate::program::Program;
 use crate::session::Session;
 use crate::validation_log::ValidationLog;
+#[cfg(feature = "vulkan")]
 use crate::vulkan;
 
 /// Everything on this machine that can replay: kind by kind, the best of each first. [`RuntimeError::NoDriver`], of the
@@ -39,8 +41,12 @@ pub fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
 /// The devices of one kind, best first. [`RuntimeError::NoDriver`] where there is none.
 pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
     match kind {
+        #[cfg(feature = "vulkan")]
         DeviceKind::Vulkan => vulkan::devices(),
+        #[cfg(feature = "opencl")]
         DeviceKind::OpenCl => opencl::devices(),
+        #[cfg(not(all(feature = "vulkan", feature = "opencl")))]
+        kind => Err(not_built(kind)),
     }
 }
 
@@ -59,8 +65,12 @@ impl Device {
     /// Opens a device of `kind`.
     pub fn open_with(kind: DeviceKind, options: &OpenOptions) -> Result<Self, RuntimeError> {
         let backend: Arc<dyn Backend> = match kind {
+            #[cfg(feature = "vulkan")]
             DeviceKind::Vulkan => Arc::new(vulkan::open(options)?),
+            #[cfg(feature = "opencl")]
             DeviceKind::OpenCl => Arc::new(opencl::open(options)?),
+            #[cfg(not(all(feature = "vulkan", feature = "opencl")))]
+            kind => return Err(not_built(kind)),
         };
         Ok(Self { backend })
     }
@@ -148,6 +158,13 @@ impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Device").field(self.info()).finish()
     }
+}
+
+/// The error for a kind that this build has no device of.
+#[cfg(not(all(feature = "vulkan", feature = "opencl")))]
+fn not_built(kind: DeviceKind) -> RuntimeError {
+    let reason = format!("this program is built without drift-runtime's feature `{}`", kind.target().name());
+    RuntimeError::NoDriver { kind, reason }
 }
 
 /// Position in `devices` of the one that `wanted` names, or of the best.

@@ -20,6 +20,11 @@
 //! before the first GPU call. Sessions and the loader know no GPU API: a device is a folder that implements the
 //! traits of `api`.
 
+#![cfg_attr(
+    not(all(feature = "vulkan", feature = "opencl")),
+    allow(dead_code, reason = "with fewer devices, parts of what all share are unused")
+)]
+
 // Test helpers name this crate as its users do.
 #[cfg(test)]
 extern crate self as drift_runtime;
@@ -38,6 +43,7 @@ mod host;
 mod info;
 mod limits;
 mod loader;
+#[cfg(feature = "opencl")]
 mod opencl;
 mod options;
 mod pending;
@@ -45,6 +51,7 @@ mod program;
 mod report;
 mod session;
 mod validation_log;
+#[cfg(feature = "vulkan")]
 mod vulkan;
 
 pub use device::{Device, devices, devices_of};

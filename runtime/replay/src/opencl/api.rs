@@ -74,8 +74,8 @@ impl Api for Context {
         Bindings::new(self, kernels, dispatches, bound)
     }
 
-    fn recordings(self: &Arc<Self>, _timed: bool) -> Result<Recordings, RuntimeError> {
-        Ok(Recordings::default())
+    fn recordings(self: &Arc<Self>, timed: bool) -> Result<Recordings, RuntimeError> {
+        Ok(Recordings { lists: Vec::new(), timed })
     }
 
     fn record(
@@ -112,7 +112,7 @@ impl Api for Context {
         fence: Option<&Fence>,
     ) -> Result<Serial, RuntimeError> {
         let commands = numbers.iter().flat_map(|number| &recordings.lists[*number]);
-        let (serial, event) = Context::submit(self, commands, fence.is_some())?;
+        let (serial, event) = Context::submit(self, commands, (recordings.timed, fence.is_some()))?;
         if let Some(Fence(last)) = fence {
             *last.lock().unwrap_or_else(PoisonError::into_inner) = event;
         }

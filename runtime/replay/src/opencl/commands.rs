@@ -166,9 +166,10 @@ impl Memory {
 }
 
 /// Lists of commands.
-#[derive(Default)]
 pub(crate) struct Recordings {
     pub(crate) lists: Vec<Vec<Command>>,
+    /// Whether timestamps are taken of them.
+    pub(crate) timed: bool,
 }
 
 /// Appends to one list.

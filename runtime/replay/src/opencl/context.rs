@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 #[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
 use opencl3::command_queue::create_command_queue;
-use opencl3::command_queue::{CL_QUEUE_PROFILING_ENABLE, enqueue_marker_with_wait_list, flush};
+use opencl3::command_queue::{
+    CL_QUEUE_PROFILING_ENABLE, enqueue_barrier_with_wait_list, enqueue_marker_with_wait_list, flush,
+};
 use opencl3::context::context::create_context;
 use opencl3::device::Device;
 use opencl3::event::{CL_COMPLETE, CL_EVENT_COMMAND_EXECUTION_STATUS, get_event_info};
-use opencl3::types::{cl_context, cl_device_id, cl_int};
+use opencl3::types::{cl_command_queue_properties, cl_context, cl_device_id, cl_int};
 
 use super::commands::Command;
 use super::failed;
@@ -31,10 +33,20 @@ const SLEEP: Duration = Duration::from_micros(100);
 
 type Events = Pending<Arc<Handle>, Retired>;
 
+/// The queues of a device. Work that is issued to one begins when all that was issued to the other before has ended, so
+/// that they are as one queue to everything else.
+struct Queues {
+    /// For work without and with timestamps, which make every command slower.
+    plain: Handle,
+    timed: Handle,
+    /// Whether the last work was timed.
+    last_is_timed: bool,
+}
+
 /// An opened device.
 pub(crate) struct Context {
     // Released before the context, or never.
-    queue: ManuallyDrop<Mutex<Handle>>,
+    queues: ManuallyDrop<Mutex<Queues>>,
     context: ManuallyDrop<Handle>,
     pub(crate) device: cl_device_id,
     pending: Mutex<Events>,
@@ -55,13 +67,14 @@ impl Context {
         let id = device.id();
         let context = create_context(&[id], ptr::null(), None, ptr::null_mut());
         let context = Handle::context(context.map_err(failed("opening the device"))?);
-        #[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
-        // SAFETY: context and device belong together.
-        let queue = unsafe { create_command_queue(context.raw(), id, CL_QUEUE_PROFILING_ENABLE) };
-        let queue = Handle::queue(queue.map_err(failed("creating a queue"))?);
+        let queues = Queues {
+            plain: queue(&context, id, 0)?,
+            timed: queue(&context, id, CL_QUEUE_PROFILING_ENABLE)?,
+            last_is_timed: false,
+        };
         let bits = device.mem_base_addr_align().map_err(|error| failed("reading the device")(error.0))?;
         Ok(Self {
-            queue: ManuallyDrop::new(Mutex::new(queue)),
+            queues: ManuallyDrop::new(Mutex::new(queues)),
             context: ManuallyDrop::new(context),
             device: id,
             pending: Mutex::default(),
@@ -83,17 +96,17 @@ impl Context {
     pub(crate) fn submit<'a>(
         &self,
         commands: impl Iterator<Item = &'a Command>,
-        fenced: bool,
+        (timed, fenced): (bool, bool),
     ) -> Result<(Serial, Option<Arc<Handle>>), RuntimeError> {
         const DOING: &str = "submitting work";
         self.check(DOING)?;
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let issued = issue(&queue, commands, fenced);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let issued = queues.take(timed).and_then(|queue| issue(queue, commands, fenced));
         // What was issued before a failure is work as well: nobody waits for it, so that what it uses is kept until
         // something later has finished.
         let event = issued.as_ref().ok().cloned().flatten();
         let serial = self.pending().submit(event.clone());
-        drop(queue);
+        drop(queues);
         issued.map_err(|code| self.failed(DOING, code))?;
         Ok((serial, event))
     }
@@ -179,9 +192,10 @@ impl Context {
             return true;
         }
         let deadline = Deadline::after(self.pending().grace_left(self.grace));
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let marker = issue(&queue, std::iter::empty(), true);
-        drop(queue);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let timed = queues.last_is_timed;
+        let marker = queues.take(timed).and_then(|queue| issue(queue, std::iter::empty(), true));
+        drop(queues);
         let Ok(Some(marker)) = marker else { return false };
         loop {
             match status(&marker) {
@@ -191,6 +205,40 @@ impl Context {
             }
         }
     }
+}
+
+fn queue(
+    context: &Handle,
+    device: cl_device_id,
+    properties: cl_command_queue_properties,
+) -> Result<Handle, RuntimeError> {
+    #[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
+    // SAFETY: context and device belong together.
+    let made = unsafe { create_command_queue(context.raw(), device, properties) };
+    made.map(Handle::queue).map_err(failed("creating a queue"))
+}
+
+impl Queues {
+    /// One of the queues, after all that was issued to the other.
+    fn take(&mut self, timed: bool) -> Result<&Handle, cl_int> {
+        let (queue, other) = if timed { (&self.timed, &self.plain) } else { (&self.plain, &self.timed) };
+        if timed != self.last_is_timed {
+            let before = marker(other)?;
+            flush(other.raw())?;
+            let events = [before.raw()];
+            // SAFETY: the queues are alive, and so is the event.
+            let after = unsafe { enqueue_barrier_with_wait_list(queue.raw(), 1, events.as_ptr()) }?;
+            drop(Handle::event(after));
+            self.last_is_timed = timed;
+        }
+        Ok(queue)
+    }
+}
+
+/// An event that ends after all that was issued to a queue.
+fn marker(queue: &Handle) -> Result<Handle, cl_int> {
+    // SAFETY: the queue is alive.
+    unsafe { enqueue_marker_with_wait_list(queue.raw(), 0, ptr::null()) }.map(Handle::event)
 }
 
 /// Issues commands to a queue; where `fenced`, returns the event of the last, or of a marker where there is none.
@@ -206,10 +254,7 @@ fn issue<'a>(
     let event = match last {
         _ if !fenced => None,
         Some(event) => Some(event),
-        // SAFETY: the queue is alive.
-        None => Some(Arc::new(Handle::event(unsafe {
-            enqueue_marker_with_wait_list(queue.raw(), 0, ptr::null())
-        }?))),
+        None => Some(Arc::new(marker(queue)?)),
     };
     flush(queue.raw())?;
     Ok(event)
@@ -235,7 +280,7 @@ impl Drop for Context {
         drop(ready);
         // SAFETY: neither is used again.
         unsafe {
-            ManuallyDrop::drop(&mut self.queue);
+            ManuallyDrop::drop(&mut self.queues);
             ManuallyDrop::drop(&mut self.context);
         }
     }

@@ -1,6 +1,6 @@
 //! Replays OpenCL C on OpenCL 1.2 and later, through a library that is found at run time.
 //!
-//! One queue, in order, so that barriers are never needed. A kernel takes whole buffers, each with the offset at which its
+//! Commands run in the order in which they are issued, so that barriers are never needed. A kernel takes whole buffers, each with the offset at which its
 //! range begins, since ranges are aligned to 256 bytes and some devices want more of a sub-buffer.
 
 mod api;
