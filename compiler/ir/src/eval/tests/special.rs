@@ -1,6 +1,6 @@
 //! What ops make of NaN, infinities and zeros of both signs: the table of `docs/onnx.md`, row by row.
 
-use super::*;
+use crate::eval::run;
 use crate::text::parse;
 
 const NAN: f64 = f64::NAN;
