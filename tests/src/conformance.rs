@@ -5,9 +5,7 @@ use drift_bundle::manifest::{
     DeviceElement, HostElement, IoBinding, IoTensor, Requirement, Resource, Target,
 };
 use drift_bundle::{Bundle, BundleWriter};
-use drift_compiler::{
-    CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, expand,
-};
+use drift_compiler::{CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions};
 use std::error::Error;
@@ -26,6 +24,13 @@ pub struct Setting {
     pub profile: &'static str,
     /// Whether attention keeps a kernel of its own where it is estimated to be slower than what it stands for.
     pub keep_attention: bool,
+}
+
+impl Setting {
+    /// Rules that are switched off.
+    pub fn disabled(&self) -> Vec<String> {
+        if self.keep_attention { vec!["attention-decomposed".to_owned()] } else { Vec::new() }
+    }
 }
 
 /// The largest error of a run: absolute, and relative to the larger of 1 and the expected value.
@@ -51,7 +56,7 @@ pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compi
         layout: setting.layout,
         weights_layout: setting.weights,
         optimize: true,
-        disabled: if setting.keep_attention { vec![expand::NAME.to_owned()] } else { Vec::new() },
+        disabled: setting.disabled(),
         ..CompileOptions::default()
     };
     let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };

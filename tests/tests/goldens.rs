@@ -2,17 +2,18 @@
 
 use drift_bundle::manifest::Target;
 use drift_compiler::emit::{KernelModules, shader_text, specialized};
+use drift_compiler::estimate::Decisions;
 use drift_compiler::kernel::scalar::ScalarProgram;
 use drift_compiler::kernel::{Access, KernelCall};
 use drift_compiler::physical::weights::WeightsForm;
 use drift_compiler::plan::plan_memory;
 use drift_compiler::profile::Profile;
 use drift_compiler::program::Program;
-use drift_compiler::simplify::Rules;
+use drift_compiler::rewrite::{self, Device, Rules};
 use drift_compiler::stage::{memory_text, program_text};
 use drift_compiler::{
     CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
-    expand, fuse, layout, profile, select, simplify,
+    layout, profile, select,
 };
 use drift_ir::Graph;
 use drift_ir::op::{ScalarOp, Step, StepArg};
@@ -237,13 +238,14 @@ fn kernel_of(case: &Case) -> &'static str {
 
 /// The program that the pipeline makes of `graph`.
 fn program(graph: Graph, setting: Setting) -> Program {
-    let rules = Rules::default();
-    let (graph, _) = simplify::simplify(graph, &rules);
-    let (mut graph, _) = fuse::fuse(graph, &rules);
+    let rules = Rules::disabling(setting.disabled()).unwrap_or_else(|error| panic!("{error}"));
+    let (graph, _) = rewrite::simplify(graph, &rules);
+    let (graph, _) = rewrite::fuse(graph, &rules);
     let profile = profile::find(setting.profile).unwrap_or_else(|| panic!("no profile {}", setting.profile));
     let precision = (setting.precision == Precision::F16).then_some(Precision::F16);
-    expand::attention(&mut graph, profile, precision, setting.keep_attention);
-    expand::long(&mut graph, profile);
+    let decisions = Decisions::of(&graph, profile, precision);
+    let device = Device { profile, decisions: &decisions, buffers: false };
+    let (graph, _) = rewrite::for_device(graph, &device, &rules);
     let layouts =
         layout::assign(&graph, profile, setting.layout, precision).unwrap_or_else(|error| panic!("{error}"));
     let profile = Profile { weights: profile.weights.with(setting.weights), ..profile.clone() };

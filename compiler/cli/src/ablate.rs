@@ -1,8 +1,8 @@
 //! `driftc bench --ablate`: the model without each technique, one at a time: time, memory, traffic and error.
 
 use crate::args::{BenchArgs, CompileFlags, PrecisionArg};
-use crate::bench::{self, Measured, Subject};
 use crate::error::CliError;
+use crate::measure::{Measured, RandomInputs, Subject, measure};
 use crate::replay;
 use crate::report::AblationJson;
 use crate::stats::median;
@@ -35,7 +35,7 @@ pub(crate) fn run(
         if program(&bundle, measured) == program(whole, measured) {
             continue;
         }
-        let measured = bench::measure(&bundle, device, args)?;
+        let measured = measure(&bundle, device, args)?;
         lines.push(line(technique.name, &bundle, &measured, device_options, &reference)?);
     }
     Ok(lines)
@@ -80,7 +80,7 @@ fn line(
 /// All outputs for the inputs that are always the same random numbers.
 fn outputs(bundle: &Bundle, (device, options): (&Device, &LoadOptions)) -> Result<Vec<Vec<f64>>, CliError> {
     let mut session = device.load_with(bundle, options)?;
-    bench::RandomInputs::default().write(&mut session)?;
+    RandomInputs::default().write(&mut session)?;
     session.run()?;
     let tensors = session.outputs().to_vec();
     tensors.iter().map(|tensor| Ok(replay::read(&mut session, tensor)?.to_f64())).collect()

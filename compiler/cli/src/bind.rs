@@ -3,7 +3,6 @@
 use crate::args::{BindArg, CompileFlags};
 use crate::error::CliError;
 use crate::host::shape_text;
-use crate::model::Dims;
 use crate::run;
 use bytes::Bytes;
 use drift_ir::{ElementType, Tensor};
@@ -11,6 +10,9 @@ use drift_onnx::{DeclaredDim, DimBinding, ModelSource, Port};
 use half::f16;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Sizes of free dimensions, by name.
+pub type Dims = BTreeMap<String, DimBinding>;
 
 /// What the flags decide about one model's inputs.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The page that `driftc inspect --html` writes: one file, nothing loaded from elsewhere.
 
-use crate::inspect::{BundleReport, VariantReport};
+use crate::contents::{BundleReport, VariantReport};
 use crate::picture::{self, escape};
 use crate::units::{bytes, flops};
 use drift_bundle::manifest::{Manifest, Variant};

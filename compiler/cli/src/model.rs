@@ -1,7 +1,7 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
 use crate::args::{BindArg, CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg};
-use crate::bind::{self, Bindings};
+use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
 use crate::{Console, files};
 use drift_bundle::manifest::Target;
@@ -10,11 +10,7 @@ use drift_compiler::{
 };
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};
-use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Sizes of free dimensions, by name.
-pub type Dims = BTreeMap<String, DimBinding>;
 
 /// An imported model.
 pub struct Model {

@@ -3,8 +3,8 @@
 use crate::emit::ShaderError;
 use crate::layout::LayoutError;
 use crate::memory::MemoryError;
+use crate::rewrite::UnknownRule;
 use crate::select::SelectError;
-use crate::simplify::UnknownRule;
 
 /// Why a model does not compile.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,12 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
-//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > stage, report > options > simplify, fuse > narrow > ranges > expand,
-//! projections > emit > plan > select > layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > stage, report > options > rewrite > narrow > ranges >
+//! emit > plan > select > estimate > layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and
 //! [`profile`].
 
 pub mod emit;
 mod error;
-pub mod expand;
-pub mod fuse;
+pub mod estimate;
 pub mod kernel;
 pub mod layout;
 pub mod memory;
@@ -19,11 +18,10 @@ pub mod pipeline;
 pub mod plan;
 pub mod profile;
 pub mod program;
-pub mod projections;
 mod ranges;
 pub mod report;
+pub mod rewrite;
 pub mod select;
-pub mod simplify;
 pub mod stage;
 pub mod technique;
 

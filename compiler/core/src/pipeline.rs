@@ -2,19 +2,17 @@
 
 use crate::emit::{self, Draft, KernelModules};
 use crate::error::CompileError;
-use crate::expand::{self, Decision};
-use crate::fuse;
+use crate::estimate::Decisions;
 use crate::layout::{self, LayoutChoice, LayoutMap, Precision};
 use crate::narrow;
 use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
 use crate::profile::{LayoutCosts, Profile};
 use crate::program::Program;
-use crate::projections;
 use crate::ranges;
-use crate::report::{self, Clock, CompileReport, RuleReport};
+use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
+use crate::rewrite::{self, Device};
 use crate::select::{self, Samples};
-use crate::simplify;
 use crate::stage::{self, Stage};
 use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
@@ -96,12 +94,13 @@ pub fn emit_stage(
     for (target, profile) in options.variants()? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
         let reduced = passes.adjusted(profile);
-        let (graph, layouts) = passes.lay_out(&graph, &reduced)?;
+        let laid_out = passes.lay_out(&graph, &reduced)?;
         if stage == Stage::Layout {
-            files.push((format!("{name}.layout.txt"), stage::layouts_text(&graph, &layouts)));
+            let text = stage::layouts_text(&laid_out.graph, &laid_out.layouts);
+            files.push((format!("{name}.layout.txt"), text));
             continue;
         }
-        let (program, plan) = passes.plan((&graph, &layouts), &reduced, &Samples::default())?;
+        let (program, plan) = passes.plan(&laid_out, &reduced, &Samples::default())?;
         match stage {
             Stage::Graph | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), stage::program_text(&program))),
@@ -145,8 +144,8 @@ impl<'a> Passes<'a> {
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in self.options.variants()? {
             let reduced = self.adjusted(profile);
-            let (graph, layouts) = self.lay_out(&graph, &reduced)?;
-            let (program, plan) = self.plan((&graph, &layouts), &reduced, &samples)?;
+            let laid_out = self.lay_out(&graph, &reduced)?;
+            let (program, plan) = self.plan(&laid_out, &reduced, &samples)?;
             let kernels = self.clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels });
         }
@@ -167,77 +166,73 @@ impl<'a> Passes<'a> {
     }
 
     /// The graph for one profile, and a layout for each of its activations.
-    fn lay_out(&mut self, graph: &Graph, profile: &Profile) -> Result<(Graph, LayoutMap), CompileError> {
+    fn lay_out(&mut self, graph: &Graph, profile: &Profile) -> Result<LaidOut, CompileError> {
         let Self { options, enabled, clock, rules, decided, .. } = self;
-        let (graph, decisions) = clock.time("expand", || expanded(graph, profile, options, enabled));
-        for decision in decisions {
-            if decided.insert(decision.clone()) {
-                rules.push(decision);
+        let decide = || Decisions::of(graph, profile, options.precision);
+        let decisions = clock.time("expand", decide);
+        let rewritten = || for_profile(graph, profile, &decisions, options, enabled);
+        let (graph, reports) = clock.time("expand", rewritten);
+        for report in reports {
+            if decided.insert(report.clone()) {
+                rules.push(report);
             }
         }
         let layouts =
             clock.time("layout", || layout::assign(&graph, profile, options.layout, options.precision))?;
-        Ok((graph, layouts))
+        Ok(LaidOut { graph, layouts, decisions })
     }
 
     /// The kernels, and where everything lies.
     fn plan(
         &mut self,
-        (graph, layouts): (&Graph, &LayoutMap),
+        LaidOut { graph, layouts, decisions }: &LaidOut,
         profile: &Profile,
         samples: &Samples,
     ) -> Result<(Program, MemoryPlan), CompileError> {
         let Self { options, clock, .. } = self;
-        let program = clock
-            .time("select", || select::choose_with(graph, layouts, profile, options.precision, samples))?;
+        let device = (profile, options.precision);
+        let program =
+            clock.time("select", || select::choose_with(graph, layouts, device, decisions, samples))?;
         Ok(clock.time("memory", || plan::plan_memory(program, profile.memory))?)
     }
+}
+
+/// The graph for one profile, and what was decided for it.
+struct LaidOut {
+    graph: Graph,
+    layouts: LayoutMap,
+    decisions: Decisions,
 }
 
 /// Simplifies and fuses, and decides what stays f32 in halves.
 fn rewrite(mut graph: Graph, enabled: &Enabled, precision: Option<Precision>) -> (Graph, Vec<RuleReport>) {
     narrow::widen(&mut graph);
-    let (graph, simplified) = simplify::simplify(graph, &enabled.rules);
-    let (mut graph, fused) = fuse::fuse(graph, &enabled.rules);
+    let (graph, simplified) = rewrite::simplify(graph, &enabled.rules);
+    let (mut graph, fused) = rewrite::fuse(graph, &enabled.rules);
     if precision == Some(Precision::F16) {
         layout::keep_angles(&mut graph);
     }
     graph.share();
-    (graph, report::rule_reports(simplified).chain(report::rule_reports(fused)).collect())
+    (graph, rule_reports(simplified, None).chain(rule_reports(fused, None)).collect())
 }
 
 /// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere; long walks in
 /// parts; and what stays f32 among halves.
-fn expanded(
+fn for_profile(
     graph: &Graph,
     profile: &Profile,
+    decisions: &Decisions,
     options: &CompileOptions,
     enabled: &Enabled,
 ) -> (Graph, Vec<RuleReport>) {
-    let mut graph = graph.clone();
-    let keep = !enabled.rules.allows(expand::NAME);
-    let decisions = expand::attention(&mut graph, profile, options.precision, keep);
-    let mut reports = decided(expand::NAME, decisions);
-    reports.extend(decided(expand::LONG, expand::long(&mut graph, profile)));
-    // Only buffers have views of what lies inside of rows.
     let buffers = match options.layout {
         LayoutChoice::Auto => profile.layout == LayoutCosts::BUFFERS,
         choice => choice == LayoutChoice::Buffer,
     };
-    if buffers && enabled.rules.allows(projections::NAME) {
-        let packed = projections::pack(&mut graph, profile).into_iter();
-        let of_profile =
-            |Decision { node, outcome }| Decision { node, outcome: format!("{}: {outcome}", profile.name) };
-        reports.extend(decided(projections::NAME, packed.map(of_profile)));
-    }
+    let device = Device { profile, decisions, buffers };
+    let (mut graph, report) = rewrite::for_device(graph.clone(), &device, &enabled.rules);
     layout::keep_wide(&mut graph, options.precision);
-    (graph, reports)
-}
-
-/// What a pass decided, under its name.
-fn decided(rule: &str, decisions: impl IntoIterator<Item = Decision>) -> Vec<RuleReport> {
-    let report = |Decision { node, outcome }| RuleReport { rule: rule.to_owned(), node, outcome };
-    decisions.into_iter().map(report).collect()
+    (graph, rule_reports(report, Some(profile.name)).collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the compiler decided, for people and for `--json`.
 
 use crate::program::{Program, ProgramStep};
-use crate::simplify;
+use crate::rewrite::{Applied, Refusal, Report};
 use drift_bundle::manifest::Target;
 use std::time::Instant;
 
@@ -69,13 +69,21 @@ pub struct RuleReport {
     pub outcome: String,
 }
 
-/// What a pass over the graph did.
-pub(crate) fn rule_reports(report: simplify::Report) -> impl Iterator<Item = RuleReport> {
-    let entry = |rule: &'static str, node, outcome| RuleReport { rule: rule.to_owned(), node, outcome };
-    let applied = report.applied.into_iter().map(move |a| entry(a.rule, a.node, "applied".to_owned()));
-    let declined =
-        report.declined.into_iter().map(move |d| entry(d.rule, d.node, format!("declined: {}", d.reason)));
-    applied.chain(declined)
+/// What a pass over the graph did, or over that of one profile.
+pub(crate) fn rule_reports(report: Report, profile: Option<&str>) -> impl Iterator<Item = RuleReport> {
+    let of = profile.map(|name| format!("{name}: ")).unwrap_or_default();
+    let entry = move |rule: &'static str, node, outcome: String| RuleReport {
+        rule: rule.to_owned(),
+        node,
+        outcome: format!("{of}{outcome}"),
+    };
+    let applied = report.applied.into_iter().map(|Applied { node, rule, why }| match why.is_empty() {
+        true => (rule, node, "applied".to_owned()),
+        false => (rule, node, format!("applied: {why}")),
+    });
+    let declined = report.declined.into_iter();
+    let declined = declined.map(|Refusal { node, rule, reason }| (rule, node, format!("declined: {reason}")));
+    applied.chain(declined).map(move |(rule, node, outcome)| entry(rule, node, outcome))
 }
 
 /// The report of one variant of an entry.

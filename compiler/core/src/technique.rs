@@ -4,7 +4,7 @@
 //! well.
 
 use crate::profile::{LayoutCosts, Profile, WeightsForms, WinogradWhen};
-use crate::simplify::{Rules, UnknownRule};
+use crate::rewrite::{Rules, UnknownRule};
 use std::borrow::Cow;
 
 /// Something that can be left out.

@@ -9,6 +9,7 @@ mod error;
 mod order;
 mod uses;
 
+pub use crate::id::{NodeId, ValueId};
 pub use edit::EpilogueArg;
 pub use error::EditError;
 pub use uses::{Use, UseMap};
@@ -20,14 +21,6 @@ use crate::tensor::{Tensor, TensorType};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Index of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub u32);
-
-/// Index of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ValueId(pub u32);
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@
 pub mod dim;
 pub mod eval;
 pub mod graph;
+mod id;
 pub mod op;
 pub mod tensor;
 pub mod text;

@@ -3,8 +3,7 @@
 //! Nothing that reads the model needs to know: an initializer is no input, it folds, decides branches and gives sizes.
 
 use crate::error::ImportError;
-use crate::import::DimBinding;
-use crate::interface::{self, Port, infer_dims_from_inputs};
+use crate::interface::{self, DimBinding, Port, infer_dims_from_inputs};
 use crate::source::ModelSource;
 use crate::tensor;
 use bytes::Bytes;

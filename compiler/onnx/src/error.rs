@@ -1,7 +1,6 @@
 //! Why a model could not be imported, in the model's own words.
 
 use crate::budget::Exceeded;
-use crate::free::FreeDim;
 use crate::source::SourceError;
 use crate::tensor::TensorError;
 use drift_ir::graph::EditError;
@@ -277,6 +276,30 @@ fn known_dims(known: &[String]) -> String {
     match known {
         [] => "all its sizes are fixed".to_owned(),
         _ => format!("it has `{}`", known.join("`, `")),
+    }
+}
+
+/// A free dimension that nothing binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeDim {
+    /// Its name.
+    pub name: String,
+    /// The inputs that have it, each with the axis.
+    pub places: Vec<(String, usize)>,
+}
+
+impl fmt::Display for FreeDim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 4;
+        write!(f, "`{}` (", self.name)?;
+        for (index, (input, axis)) in self.places.iter().take(SHOWN).enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}axis {axis} of `{input}`")?;
+        }
+        match self.places.len().saturating_sub(SHOWN) {
+            0 => write!(f, ")"),
+            more => write!(f, " and {more} more)"),
+        }
     }
 }
 

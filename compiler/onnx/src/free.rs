@@ -3,35 +3,9 @@
 //! A leading batch becomes 1, since one of it is what most runs have. Any other size changes what a model is good for, so
 //! that a guess would be wrong without a word: those are an error that says where each stands and what binds it.
 
-use crate::error::ImportError;
-use crate::import::DimBinding;
-use crate::interface::{DeclaredDim, Port, free_dims};
+use crate::error::{FreeDim, ImportError};
+use crate::interface::{DeclaredDim, DimBinding, Port, free_dims};
 use std::collections::BTreeMap;
-use std::fmt;
-
-/// A free dimension that nothing binds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FreeDim {
-    /// Its name.
-    pub name: String,
-    /// The inputs that have it, each with the axis.
-    pub places: Vec<(String, usize)>,
-}
-
-impl fmt::Display for FreeDim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 4;
-        write!(f, "`{}` (", self.name)?;
-        for (index, (input, axis)) in self.places.iter().take(SHOWN).enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}axis {axis} of `{input}`")?;
-        }
-        match self.places.len().saturating_sub(SHOWN) {
-            0 => write!(f, ")"),
-            more => write!(f, " and {more} more)"),
-        }
-    }
-}
 
 /// The free dimensions that are bound by nothing in `bound` and become 1: leading batches. A batch is the first axis of
 /// every input that has it, and not the only axis of all of them. Any other free dimension is an error.

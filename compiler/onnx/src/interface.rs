@@ -3,12 +3,20 @@
 use crate::data_type::DataType;
 use crate::error::ImportError;
 use crate::formula::{self, Formula};
-use crate::import::DimBinding;
 use crate::proto::{DimensionProto, DimensionValue, GraphProto, TypeValue, ValueInfoProto};
 use crate::source::ModelSource;
 use crate::tensor::MAX_RANK;
 use drift_ir::ElementType;
 use std::collections::{BTreeMap, HashSet};
+
+/// What the size of a free dimension is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DimBinding {
+    /// One size.
+    Fixed(u64),
+    /// Any size from the first to the second, inclusive.
+    Range(u64, u64),
+}
 
 /// Size of an axis as the file declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Loops whose number of rounds is known while a model is imported: each round becomes nodes of its own.
 
 use crate::error::{ImportError, NodeError};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::node::NodeCx;
 use crate::proto::{GraphProto, NodeProto};
-use crate::walk::{MAX_DEPTH, Scope, Slot, results};
+use crate::scope::{MAX_DEPTH, Scope, Slot, results};
 use drift_ir::op::Concat;
 use drift_ir::{Op, Tensor, ValueId};
 

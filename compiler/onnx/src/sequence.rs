@@ -5,11 +5,11 @@
 
 use crate::budget::{Resource, SEQUENCE};
 use crate::error::{ImportError, NodeError};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::node::NodeCx;
 use crate::ops::axis;
 use crate::proto::NodeProto;
-use crate::walk::{Scope, Slot};
+use crate::scope::{Scope, Slot};
 use drift_ir::op::{Concat, Slice, data::SliceAxis};
 use drift_ir::{Dim, Op, ValueId};
 

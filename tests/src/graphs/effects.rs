@@ -1,6 +1,6 @@
 //! What rules may do to numbers, as `docs/rewrite-rules.md` lists it. A rule without an entry here fails the tests.
 
-use drift_compiler::simplify::Report;
+use drift_compiler::rewrite::Report;
 use drift_ir::{ElementType, Graph};
 
 /// How results may differ after a rule has applied, weakest first.
@@ -15,7 +15,7 @@ pub enum Effect {
     Special,
 }
 
-/// Every rule of `simplify` and `fuse`, and the passes behind them.
+/// Every rule.
 pub const EFFECTS: &[(&str, Effect)] = &[
     ("static-shape", Effect::Same),
     ("fold-constants", Effect::Same),
@@ -71,7 +71,9 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("attention-absorbs-transpose", Effect::Same),
     ("attention-absorbs-repeat", Effect::Same),
     ("attention-writes-transposed", Effect::Same),
+    ("attention-without-kernel", Effect::Special),
     ("attention-decomposed", Effect::Special),
+    ("long-walks-in-parts", Effect::Special),
     ("projections-packed", Effect::Same),
 ];
 
@@ -93,12 +95,11 @@ pub fn of_report(graph: &Graph, report: &Report) -> Effect {
 #[cfg(test)]
 mod tests {
     use super::{EFFECTS, Effect};
-    use drift_compiler::{expand, fuse, projections, simplify};
+    use drift_compiler::rewrite::rules;
 
     #[test]
     fn every_rule_has_an_effect() {
-        let rules = simplify::RULES.iter().chain(fuse::RULES).map(|rule| rule.name);
-        let all: Vec<&str> = rules.chain([expand::NAME, projections::NAME]).collect();
+        let all: Vec<&str> = rules::all().map(|rule| rule.name).collect();
         let listed: Vec<&str> = EFFECTS.iter().map(|(name, _)| *name).collect();
         let missing: Vec<&&str> = all.iter().filter(|name| !listed.contains(name)).collect();
         assert!(missing.is_empty(), "rules without an effect: {missing:?}");

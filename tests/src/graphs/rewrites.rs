@@ -6,8 +6,10 @@
 use super::effects::{self, Effect};
 use super::generate::Case;
 use super::reference::{self, Noise, Runs};
-use drift_compiler::simplify::{Report, Rules};
-use drift_compiler::{expand, fuse, narrow, profile, projections, simplify};
+use drift_compiler::estimate::Decisions;
+use drift_compiler::narrow;
+use drift_compiler::profile::GENERIC;
+use drift_compiler::rewrite::{self, Device, Report, Rules};
 use drift_ir::{ElementType, Graph, Tensor, eval, text, verify};
 
 /// How far a graph came.
@@ -53,30 +55,29 @@ pub fn check(case: &Case) -> Result<Passed, String> {
     if widened.node_capacity() > case.graph.node_capacity() {
         check.compare("widen", &widened, &mut passed)?;
     }
-    let (simplified, report) = simplify::simplify(widened, &Rules::default());
+    let (simplified, report) = rewrite::simplify(widened, &Rules::default());
     check.stage("simplify", &simplified, &report, (Stage::Simplified, &mut passed))?;
-    let (fused, report) = fuse::fuse(simplified, &Rules::default());
+    let (fused, report) = rewrite::fuse(simplified, &Rules::default());
     check.stage("fuse", &fused, &report, (Stage::Fused, &mut passed))?;
-    let mut expanded = fused;
-    let mut decisions = expand::attention(&mut expanded, &profile::GENERIC, None, false);
-    if !decisions.is_empty() {
-        check.effect = check.effect.max(effects::of(expand::NAME));
-    }
-    decisions.extend(projections::pack(&mut expanded, &profile::GENERIC));
-    if !decisions.is_empty() {
-        check.compare("expand", &expanded, &mut passed)?;
-        passed.stage = Stage::Expanded;
-    }
+    let (expanded, report) = for_generic(fused);
+    check.stage("expand", &expanded, &report, (Stage::Expanded, &mut passed))?;
     Ok(passed)
 }
 
 /// The graph after all rewrites, and what they may have done to its numbers.
 pub fn rewritten(graph: &Graph) -> (Graph, Effect) {
-    let (simplified, first) = simplify::simplify(graph.clone(), &Rules::default());
-    let (mut fused, second) = fuse::fuse(simplified, &Rules::default());
-    let decisions = expand::attention(&mut fused, &profile::GENERIC, None, false);
-    let expanded = if decisions.is_empty() { Effect::Same } else { effects::of(expand::NAME) };
-    (fused, expanded.max(effects::of_report(graph, &first)).max(effects::of_report(graph, &second)))
+    let (simplified, first) = rewrite::simplify(graph.clone(), &Rules::default());
+    let (fused, second) = rewrite::fuse(simplified, &Rules::default());
+    let (expanded, third) = for_generic(fused);
+    let effects = [first, second, third].map(|report| effects::of_report(graph, &report));
+    (expanded, effects.into_iter().max().unwrap_or(Effect::Same))
+}
+
+/// A graph as the profile that serves every device has it, all of whose values are buffers.
+fn for_generic(graph: Graph) -> (Graph, Report) {
+    let decisions = Decisions::of(&graph, &GENERIC, None);
+    let device = Device { profile: &GENERIC, decisions: &decisions, buffers: true };
+    rewrite::for_device(graph, &device, &Rules::default())
 }
 
 /// Compares a graph with what some rewrite of a known effect made of it.

@@ -3,11 +3,12 @@
 use super::{Differences, data, differences};
 use crate::args::{CompileFlags, PrecisionArg, VerifyArgs, WeightsArg};
 use crate::bind::Bindings;
+use crate::bind::Dims;
 use crate::compare::Tolerance;
 use crate::dataset::{Case, DataSet};
 use crate::error::CliError;
 use crate::host::{self, HostTensor};
-use crate::model::{self, Dims, Model};
+use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
 use crate::{Console, per_node, random, replay};
 use drift_bundle::Bundle;

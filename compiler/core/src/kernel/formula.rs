@@ -5,8 +5,8 @@
 //! the NaN is chosen by an integer comparison, or the formula is one that makes a NaN of it on every path. The table of what each
 //! function gives is in `docs/onnx.md`.
 
+use super::kind::Kind;
 use super::literal::Literal;
-use super::scalar::Kind;
 use drift_ir::ElementType;
 use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
 

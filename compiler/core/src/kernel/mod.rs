@@ -12,6 +12,7 @@ mod functions;
 pub mod interface;
 mod interfaces;
 mod join;
+mod kind;
 mod limits;
 mod literal;
 mod prelude;

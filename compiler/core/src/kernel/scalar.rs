@@ -4,79 +4,10 @@
 //! step computes is for [`formula`](super::formula) to say.
 
 use super::formula::{Arg, Formulas, constant};
+pub use super::kind::Kind;
 use super::line;
 use crate::physical::Element;
-use drift_ir::ElementType;
 use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
-
-/// What a step computes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// f32.
-    Float,
-    /// i32.
-    Int,
-    /// i8, in an i32.
-    I8,
-    /// u8, in an i32.
-    U8,
-    /// Truth value.
-    Bool,
-}
-
-impl Kind {
-    /// The kind that stored elements are computed with.
-    pub const fn of(element: Element) -> Self {
-        match element {
-            Element::F32 | Element::F16 => Self::Float,
-            Element::I32 => Self::Int,
-            Element::U32 => Self::Bool,
-        }
-    }
-
-    /// The kind of a graph element type.
-    pub const fn of_graph(element: ElementType) -> Self {
-        match element {
-            ElementType::F32 | ElementType::F16 | ElementType::F64 => Self::Float,
-            ElementType::I64 | ElementType::I32 => Self::Int,
-            ElementType::I8 => Self::I8,
-            ElementType::U8 => Self::U8,
-            ElementType::Bool => Self::Bool,
-        }
-    }
-
-    /// What a lane is at a function boundary.
-    const fn boundary(self) -> Element {
-        match self {
-            Self::Float => Element::F32,
-            Self::Int | Self::I8 | Self::U8 => Element::I32,
-            Self::Bool => Element::U32,
-        }
-    }
-
-    /// Type of four lanes at a function boundary.
-    pub const fn parameter(self) -> &'static str {
-        match self.boundary() {
-            Element::F32 | Element::F16 => "vec4<f32>",
-            Element::I32 => "vec4<i32>",
-            Element::U32 => "vec4<u32>",
-        }
-    }
-
-    /// `name`, in its boundary form, as a step takes it.
-    fn inner(self, name: &str) -> String {
-        if self == Self::Bool { format!("({name} != vec4<u32>(0u))") } else { name.to_owned() }
-    }
-
-    /// `name`, as a step gives it, in its boundary form.
-    fn outer(self, name: &str) -> String {
-        if self == Self::Bool {
-            format!("select(vec4<u32>(0u), vec4<u32>(1u), {name})")
-        } else {
-            name.to_owned()
-        }
-    }
-}
 
 /// An operand of a program: a slot of the call that broadcasts to the result.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! Memory of a program: lives of its storages, order of its steps, pairs that are computed in place, and where everything lies.
 
+mod flow;
 mod in_place;
 mod join;
 mod peak;

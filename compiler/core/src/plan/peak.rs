@@ -3,7 +3,7 @@
 //! Where neighbours change places among themselves, nothing is born or dies elsewhere at another time than before; so only
 //! the range that they lie in is looked at again.
 
-use super::schedule::Flow;
+use super::flow::Flow;
 use std::cmp::Ordering;
 use std::ops::Range;
 

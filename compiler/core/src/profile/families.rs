@@ -6,7 +6,7 @@ use super::apple::APPLE;
 use super::intel::INTEL_XE;
 use super::mali::MALI_VALHALL;
 use super::rates::{FROM_H200, H200};
-use super::{CooperativeShape, LayoutCosts, MemoryForms, Profile, WeightsForms, Winograd, WinogradWhen};
+use super::{LayoutCosts, MatrixShape, MemoryForms, Profile, WeightsForms, Winograd, WinogradWhen};
 
 /// Those of real devices; the first is the portable one.
 pub const ALL: &[Profile] =
@@ -54,7 +54,7 @@ pub(super) const NVIDIA: Profile = Profile {
     vendors: &[0x10de],
     subgroups: true,
     subgroup_size: Some(32),
-    cooperative: Some(CooperativeShape { m: 16, n: 16, k: 16 }),
+    cooperative: Some(MatrixShape { m: 16, n: 16, k: 16 }),
     cooperative_as_loops: false,
     shared_bytes: 49_152,
     workgroup_invocations: 1_024,

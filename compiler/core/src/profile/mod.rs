@@ -15,9 +15,9 @@ pub use testing::TESTS;
 
 use crate::physical::weights::{WeightsChoice, WeightsForm, WeightsOrder};
 
-/// Element types of a cooperative matrix product.
+/// Sizes of a cooperative matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CooperativeShape {
+pub struct MatrixShape {
     /// Rows of the result.
     pub m: u32,
     /// Columns of the result.
@@ -151,7 +151,7 @@ pub struct Profile {
     /// Width of a subgroup, where kernels may rely on one.
     pub subgroup_size: Option<u32>,
     /// Cooperative matrices of halves with f32 accumulators.
-    pub cooperative: Option<CooperativeShape>,
+    pub cooperative: Option<MatrixShape>,
     /// Rewrite cooperative matrices as loops: for running such kernels where there are none.
     pub cooperative_as_loops: bool,
     /// Workgroup memory that a kernel may use, bytes.

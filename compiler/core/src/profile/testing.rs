@@ -1,7 +1,7 @@
 //! Profiles for tests: limits so small, and choices so one-sided, that the graphs of tests meet them.
 
 use super::families::{GENERIC, NVIDIA};
-use super::{CooperativeShape, Profile, Winograd, WinogradWhen};
+use super::{MatrixShape, Profile, Winograd, WinogradWhen};
 
 /// All of them. `--profile` takes their names as well.
 pub const TESTS: &[Profile] = &[
@@ -33,7 +33,7 @@ const COOPERATIVE_LOOPS: Profile = Profile {
     vendors: &[],
     subgroups: false,
     subgroup_size: Some(32),
-    cooperative: Some(CooperativeShape { m: 16, n: 16, k: 16 }),
+    cooperative: Some(MatrixShape { m: 16, n: 16, k: 16 }),
     cooperative_as_loops: true,
     // What lavapipe has.
     shared_bytes: 32_768,

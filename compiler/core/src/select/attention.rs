@@ -1,15 +1,12 @@
 //! Attention as one kernel, without a matrix of scores: on cooperative matrices, or with a query in each invocation's
-//! registers; or with scores in memory and most of the softmax in the second product ([`partial`]). Which of these, or the
-//! ops that attention stands for, is decided by estimates ([`cost`]); `expand` asks here before layouts are chosen,
-//! selection asks again for the kernel.
+//! registers; or with scores in memory and most of the softmax in the second product ([`partial`]). Which of these is best was
+//! estimated before attention was written out where the ops that it stands for are better still (`crate::estimate`).
 
-mod cost;
 mod partial;
 mod split;
 
-pub use cost::{Plan, Strategy, Work};
-
 use super::{Chosen, Context, Declined};
+use crate::estimate::attention::{Strategy, Work};
 use crate::kernel::scalar::{Kind, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
 use crate::physical::{AxisMap, Layout};
@@ -29,7 +26,8 @@ pub(super) fn select(
     op: &Attention,
 ) -> Result<Vec<Chosen>, Declined> {
     let work = work(context, node, op)?;
-    let plan = cost::plan(&work, context.profile);
+    let id = context.graph.producer(node.outputs[0]);
+    let plan = context.decisions.attention_of(id, &work, context.profile);
     let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
     let Some((kernel, size, workgroups, mut constants)) = launch(context, strategy, &work) else {
         return partial::select(context, node, op, &work, &plan.explain());
@@ -134,9 +132,4 @@ fn exponent(steps: &mut [Step]) -> f32 {
         },
         _ => std::f32::consts::LOG2_E,
     }
-}
-
-/// What `expand` asks: the strategies for an attention with these sizes and elements, and their estimates.
-pub fn plan(work: &Work, profile: &crate::profile::Profile) -> Plan {
-    cost::plan(work, profile)
 }

@@ -2,14 +2,12 @@
 
 use super::product::{self, Product};
 use super::{Chosen, Context, Declined, weights};
+use crate::estimate::FEW_ROWS;
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::weights::{Filters, WeightsForm, WeightsOrder};
 use crate::physical::{AxisMap, Element, Layout, Order};
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
-
-/// Rows up to which a product is bound by reading the matrix once.
-pub(super) const FEW_ROWS: u64 = 4;
 
 /// The sizes of a product.
 struct Sizes {

@@ -8,7 +8,7 @@
 //! buffers and constants that its kernels need are part of what is proposed for a node (`propose`), and everything that can
 //! fail fails there. The driver takes proposals over, one node after the other (`driver`).
 
-pub mod attention;
+mod attention;
 mod concat;
 mod constants;
 mod context;
@@ -25,7 +25,6 @@ mod image;
 mod index;
 mod matmul;
 mod pad;
-mod parts;
 mod pool;
 mod product;
 mod propose;
@@ -43,12 +42,12 @@ mod weights;
 mod winograd;
 
 pub use context::{Chosen, Context, grid};
-pub use parts::wants_parts;
 pub use selected::Selected;
 pub use winograd::Samples;
 
 use driver::Driver;
 
+use crate::estimate::Decisions;
 use crate::kernel::TooLarge;
 use crate::layout::{LayoutError, LayoutMap, Precision};
 use crate::physical::PackError;
@@ -144,16 +143,17 @@ pub fn choose(
     profile: &Profile,
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
-    choose_with(graph, layouts, profile, precision, &Samples::default())
+    let decisions = Decisions::of(graph, profile, precision);
+    choose_with(graph, layouts, (profile, precision), &decisions, &Samples::default())
 }
 
-/// As [`choose`], with what other variants of the graph have sampled.
+/// As [`choose`], with what was decided for the graph already, and what other variants of it have sampled.
 pub fn choose_with(
     graph: &Graph,
     layouts: &LayoutMap,
-    profile: &Profile,
-    precision: Option<Precision>,
+    (profile, precision): (&Profile, Option<Precision>),
+    decisions: &Decisions,
     samples: &Samples,
 ) -> Result<Program, SelectError> {
-    Driver::new(Selected::new(graph, profile, precision, samples), layouts).run()
+    Driver::new(Selected::new(graph, (profile, precision), decisions, samples), layouts).run()
 }

@@ -2,15 +2,13 @@
 
 use super::context::Made;
 use super::{Chosen, Context, Declined, SelectError, Selected};
+use crate::estimate::STORAGE_BUFFERS;
 use crate::kernel::scalar::ScalarProgram;
 use crate::kernel::{Access, Source};
 use crate::physical::{Layout, Object, Order, Place};
 use crate::program::{Placement, ProgramStep, Storage, StorageKind};
 use drift_ir::{Node, NodeId, Op, ValueId};
 use std::collections::BTreeMap;
-
-/// Storage buffers that every device binds in one dispatch: WebGPU's default limit.
-pub(super) const STORAGE_BUFFERS: usize = 8;
 
 /// Steps, and what has to be added to a program before them.
 pub(super) struct Proposal {

@@ -1,8 +1,8 @@
 //! Reductions over any axes: neighbours that are all reduced, or all kept, are one coordinate.
 
-use super::parts::{part_of, wants_parts};
 use super::rows::row_grid;
 use super::{Chosen, Context, Declined};
+use crate::estimate::{part_of, wants_parts};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, Order};
 use drift_ir::op::{Reduce, ReduceKind};

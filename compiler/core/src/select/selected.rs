@@ -2,6 +2,7 @@
 
 use super::room::Lives;
 use super::{Declined, Samples, grid};
+use crate::estimate::Decisions;
 use crate::kernel::MOST_ARRAY_BYTES;
 use crate::layout::{Precision, device_type};
 use crate::physical::Element;
@@ -23,6 +24,8 @@ pub struct Selected<'a> {
     pub profile: &'a Profile,
     /// Precision of floats.
     pub precision: Option<Precision>,
+    /// What was estimated of the graph's nodes.
+    pub(super) decisions: &'a Decisions,
     /// Errors of Winograd's forms.
     pub(super) samples: &'a Samples,
     /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`room`).
@@ -50,14 +53,15 @@ pub(super) struct Mark {
 impl<'a> Selected<'a> {
     pub(super) fn new(
         graph: &'a Graph,
-        profile: &'a Profile,
-        precision: Option<Precision>,
+        (profile, precision): (&'a Profile, Option<Precision>),
+        decisions: &'a Decisions,
         samples: &'a Samples,
     ) -> Self {
         Self {
             graph,
             profile,
             precision,
+            decisions,
             samples,
             lives: OnceCell::new(),
             places: BTreeMap::new(),

@@ -6,7 +6,7 @@ mod infer;
 mod names;
 pub(crate) mod special;
 
-use crate::graph::ValueId;
+use crate::id::ValueId;
 use crate::tensor::ElementType;
 
 /// Functions of one scalar.

@@ -1,9 +1,9 @@
 //! Ops that read or write at computed places. Negative indices count from the end; axes are resolved.
 
-use crate::eval::buffer::{Real, wrap};
-use crate::eval::{Buffer, EvalErrorKind, Raw};
 use crate::op::data::eval::resolve;
 use crate::op::elementwise::eval::{larger, smaller};
+use crate::op::eval::buffer::{Real, wrap};
+use crate::op::eval::{Buffer, EvalErrorKind, Raw};
 use crate::op::infer::{Check, InferErrorKind};
 use crate::op::strided::strides;
 use crate::tensor::{ElementType, Tensor, TensorType};

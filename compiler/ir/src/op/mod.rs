@@ -7,6 +7,7 @@ pub mod conv;
 pub mod conv_transpose;
 pub mod data;
 pub mod elementwise;
+pub mod eval;
 pub mod group_norm;
 pub mod index;
 pub mod infer;
@@ -35,8 +36,8 @@ pub use resize::{CoordinateMode, Interpolation, NearestMode, Resize, ResizeAxis}
 pub use scan::{ArgReduce, CumSum, TopK};
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
-use crate::eval::{EvalErrorKind, Raw};
 use crate::tensor::{Tensor, TensorType};
+use eval::{EvalErrorKind, Raw};
 use infer::Check;
 use std::ops::RangeInclusive;
 
@@ -216,7 +217,7 @@ impl Op {
 
     /// Computes the results of constant operands, without an epilogue, under the standard limits.
     pub fn eval(&self, operands: &[&Tensor]) -> Result<Vec<Tensor>, EvalErrorKind> {
-        crate::eval::eval_op(self, operands, crate::eval::Limits::STANDARD)
+        eval::eval_op(self, operands, eval::Limits::STANDARD)
     }
 
     /// Computes result 0 for operands that inference accepted; `shape` is the inferred one.

@@ -4,8 +4,8 @@
 
 use crate::data_type::DataType;
 use crate::error::NodeError;
-use crate::import::Warning;
 use crate::node::{NodeCx, Results};
+use crate::warning::Warning;
 use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
 use drift_ir::{ElementType, Op, ValueId};
 

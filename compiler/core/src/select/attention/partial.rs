@@ -3,6 +3,7 @@
 //! fused softmax. Where the scores are too many at once, they go through in blocks ([`split`]).
 
 use super::{axis_map, band_constants, score_program};
+use crate::estimate::attention::Work;
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, Order};
@@ -12,7 +13,6 @@ use crate::select::{Chosen, Context, Declined};
 use drift_ir::op::attention::Band;
 use drift_ir::op::{Attention, BinaryOp, Epilogue, ScalarOp, Step, StepArg, UnaryOp};
 
-use super::cost::Work;
 use super::split::{self, Blocks, Cut};
 use crate::select::room;
 use drift_ir::{Node, Tensor, ValueId};

@@ -2,7 +2,7 @@
 //! groups of heads, and over queries where those of one head are still too many. All blocks go through one piece of memory
 //! and share their shaders: where a block begins in each tensor stands in a buffer.
 
-use super::cost::Work;
+use crate::estimate::attention::Work;
 use crate::kernel::{Shift, Slot, Source};
 use crate::physical::{Order, View};
 use crate::profile::Profile;

@@ -1,8 +1,8 @@
 //! Reference evaluation of attention: plain loops, sums and softmax in f64.
 
 use super::{Attention, HeadAxes, HeadSizes};
-use crate::eval::buffer::Real;
-use crate::eval::{Buffer, EvalErrorKind, Raw, run_epilogue};
+use crate::op::eval::buffer::Real;
+use crate::op::eval::{Buffer, EvalErrorKind, Raw, run_epilogue};
 use crate::op::strided::strides;
 use crate::tensor::Tensor;
 

@@ -2,11 +2,11 @@
 
 use super::special::erf;
 use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
-use crate::eval::{
+use crate::op::eval::{
     Buffer,
     buffer::{Real, wrap},
 };
-use crate::eval::{EvalErrorKind, Raw};
+use crate::op::eval::{EvalErrorKind, Raw};
 use crate::tensor::{ElementType, Tensor};
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! Reference evaluation of padding: whole elements as bytes, one axis after the other.
 
 use super::{Pad, PadMode};
-use crate::eval::{EvalErrorKind, Raw};
+use crate::op::eval::{EvalErrorKind, Raw};
 use crate::tensor::Tensor;
 use bytes::Bytes;
 

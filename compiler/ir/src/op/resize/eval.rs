@@ -1,7 +1,7 @@
 //! Reference evaluation of resampling, one axis after the other, in f64.
 
 use super::Resize;
-use crate::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::eval::{Buffer, EvalErrorKind, Raw};
 use crate::tensor::{ElementType, Tensor};
 
 impl Resize {

@@ -1,0 +1,166 @@
+//! What is inside a bundle, counted.
+
+use crate::host::io_text;
+use crate::units::bytes;
+use drift_bundle::Bundle;
+use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Variant};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+pub struct BundleReport {
+    /// `driftc` and its version.
+    pub compiler: String,
+    /// Name of the model.
+    pub model: String,
+    /// BLAKE3 of the model, hex.
+    pub model_hash: String,
+    /// Flags that shaped the bundle.
+    pub flags: Vec<String>,
+    /// Profiles that it was compiled for.
+    pub profiles: Vec<String>,
+    /// Size of the file.
+    pub file_bytes: u64,
+    /// Shaders stored, over all targets.
+    pub shaders: usize,
+    /// Weights stored, over all targets.
+    pub weights_bytes: u64,
+    /// What can be run.
+    pub entries: Vec<EntryReport>,
+}
+
+/// One entry for one target.
+#[derive(Debug, Serialize)]
+pub struct EntryReport {
+    /// Name of the entry.
+    pub name: String,
+    /// API of its shaders.
+    pub target: &'static str,
+    /// Inputs as text.
+    pub inputs: Vec<String>,
+    /// Outputs as text.
+    pub outputs: Vec<String>,
+    /// In the order in which they are tried.
+    pub variants: Vec<VariantReport>,
+}
+
+/// One way to run an entry.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct VariantReport {
+    /// Name of the variant.
+    pub name: String,
+    /// Device profile that it was made for.
+    pub profile: String,
+    /// What a device must have.
+    pub requires: Vec<String>,
+    /// Launches per run.
+    pub dispatches: usize,
+    /// Launches once at load.
+    pub init_dispatches: usize,
+    /// Different shaders among them.
+    pub kernels: usize,
+    /// Weight blobs that it reads, each counted once; those that only launches at load read are given back after them.
+    pub weights_bytes: u64,
+    /// What launches at load make of weights, kept for as long as the program is.
+    pub derived_bytes: u64,
+    /// Sum over all activation tensors.
+    pub activations_naive_bytes: u64,
+    /// What the plan takes.
+    pub activations_planned_bytes: u64,
+    /// Largest sum of tensors alive at once.
+    pub activations_lower_bound_bytes: u64,
+    /// The strategy that won.
+    pub memory_strategy: &'static str,
+    /// Bytes that a run must read at least.
+    pub bytes_read: u64,
+    /// Bytes that a run must write at least.
+    pub bytes_written: u64,
+    /// Arithmetic of a run.
+    pub flops: u64,
+}
+
+/// Counts and sums over a bundle.
+pub fn report(bundle: &Bundle) -> BundleReport {
+    let manifest = bundle.manifest();
+    let provenance = &manifest.provenance;
+    BundleReport {
+        compiler: provenance.compiler.clone(),
+        model: provenance.model.clone(),
+        model_hash: provenance.model_hash.clone(),
+        flags: provenance.flags.clone(),
+        profiles: provenance.profiles.clone(),
+        file_bytes: bundle.file_bytes(),
+        shaders: manifest.shaders.len(),
+        weights_bytes: manifest.weights.iter().map(|blob| blob.size).sum(),
+        entries: manifest.entries.iter().map(|entry| entry_report(manifest, entry)).collect(),
+    }
+}
+
+fn entry_report(manifest: &Manifest, entry: &Entry) -> EntryReport {
+    EntryReport {
+        name: entry.name.clone(),
+        target: entry.target.name(),
+        inputs: entry.inputs.iter().map(io_text).collect(),
+        outputs: entry.outputs.iter().map(io_text).collect(),
+        variants: entry.variants.iter().map(|variant| variant_report(manifest, variant)).collect(),
+    }
+}
+
+fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
+    let all = || variant.init.iter().chain(&variant.dispatches);
+    let kernels: BTreeSet<u32> = all().map(|dispatch| dispatch.shader).collect();
+    let blobs: BTreeSet<u32> =
+        all().flat_map(|dispatch| &dispatch.bindings).filter_map(Resource::weight).collect();
+    let blob_bytes = |blob: &u32| manifest.weights.get(*blob as usize).map_or(0, |blob| blob.size);
+    VariantReport {
+        name: variant.name.clone(),
+        profile: variant.profile.clone(),
+        requires: variant.requires.iter().map(requirement_text).collect(),
+        dispatches: variant.dispatches.len(),
+        init_dispatches: variant.init.len(),
+        kernels: kernels.len(),
+        weights_bytes: blobs.iter().map(blob_bytes).sum(),
+        derived_bytes: variant.derived.iter().sum(),
+        activations_naive_bytes: variant.memory.naive_bytes,
+        activations_planned_bytes: variant.memory.planned_bytes,
+        activations_lower_bound_bytes: variant.memory.lower_bound_bytes,
+        memory_strategy: strategy_text(variant.memory.strategy),
+        bytes_read: variant.dispatches.iter().map(|dispatch| dispatch.bytes_read).sum(),
+        bytes_written: variant.dispatches.iter().map(|dispatch| dispatch.bytes_written).sum(),
+        flops: variant.dispatches.iter().map(|dispatch| dispatch.flops).sum(),
+    }
+}
+
+fn strategy_text(strategy: MemoryStrategy) -> &'static str {
+    match strategy {
+        MemoryStrategy::GreedyBySize => "greedy by size",
+        MemoryStrategy::GreedyByBreadth => "greedy by breadth",
+        MemoryStrategy::Search => "search",
+    }
+}
+
+/// A predicate on a device, in words.
+pub fn requirement_text(requirement: &Requirement) -> String {
+    match requirement {
+        Requirement::F16 => "f16".to_owned(),
+        Requirement::Subgroups => "subgroups".to_owned(),
+        Requirement::SubgroupSize(size) => format!("subgroups of {size}"),
+        Requirement::CooperativeMatrix { m, n, k, ab, c } => {
+            format!("cooperative matrices {m}x{n}x{k} of {ab:?} into {c:?}")
+        }
+        Requirement::SharedBytes(size) => format!("{} of workgroup memory", bytes(u64::from(*size))),
+        Requirement::WorkgroupInvocations(count) => format!("{count} invocations per workgroup"),
+        Requirement::StorageBindingBytes(size) => format!("{} in a binding", bytes(*size)),
+        Requirement::BufferBytes(size) => format!("{} in a buffer", bytes(*size)),
+        Requirement::Texture2dSize(size) => format!("2D textures of {size}x{size}"),
+        Requirement::Texture3dSize(size) => format!("3D textures of {size}x{size}x{size}"),
+        Requirement::TextureLayers(layers) => format!("{layers} layers in a texture array"),
+        Requirement::ImageBufferTexels(count) => format!("{count} texels in an image buffer"),
+        Requirement::StorageBuffers(count) => format!("{count} storage buffers in a dispatch"),
+        Requirement::Vendor(ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| format!("{id:#06x}")).collect();
+            format!("vendor {}", ids.join(" or "))
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Convolutions and pools, and what they take over.
+
+pub(super) mod absorb;
+pub(super) mod padding;

@@ -1,0 +1,60 @@
+//! What the caller of an import should tell the user.
+
+use std::fmt;
+
+/// Something that was imported, but not exactly as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A cast to a type that the graph holds in a wider one: values out of range do not wrap.
+    WidenedCast {
+        /// The node.
+        node: String,
+        /// The file's type.
+        from: &'static str,
+        /// The graph's.
+        to: &'static str,
+    },
+    /// A graph input of type double, which is f32 in the graph.
+    DoubleInput {
+        /// The input.
+        input: String,
+    },
+    /// Nodes that compute in double in the file, and in f32 here.
+    Doubles {
+        /// Their names, in model order.
+        nodes: Vec<String>,
+    },
+    /// The branch of an `If` that can never be taken.
+    DroppedBranch {
+        /// The node.
+        node: String,
+        /// Which condition leads there.
+        condition: bool,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WidenedCast { node, from, to } => {
+                write!(
+                    f,
+                    "node `{node}` casts to {from}, which is held as {to}: out-of-range values do not wrap"
+                )
+            }
+            Self::DoubleInput { input } => {
+                write!(f, "input `{input}` is of type double; it is f32 here, so give it as such")
+            }
+            Self::Doubles { nodes } => {
+                const SHOWN: usize = 8;
+                let shown: Vec<String> = nodes.iter().take(SHOWN).map(|node| format!("`{node}`")).collect();
+                let more = nodes.len().saturating_sub(SHOWN);
+                write!(f, "these nodes compute in double in the file and in f32 here: {}", shown.join(", "))?;
+                if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+            }
+            Self::DroppedBranch { node, condition } => {
+                write!(f, "node `{node}` has a constant condition; its branch for {condition} is dropped")
+            }
+        }
+    }
+}
