@@ -25,6 +25,7 @@ pub mod lower;
 mod names;
 mod operands;
 mod rounds;
+mod shape;
 mod split;
 mod stats;
 #[cfg(test)]
@@ -87,8 +88,10 @@ pub fn specialize(mut module: Module) -> Result<Specialized, ModuleError> {
     finish(module)
 }
 
-/// Names what writers print and collects naga's facts.
+/// Writes the module the way a programmer would, names what writers print and collects naga's facts.
 fn finish(mut module: Module) -> Result<Specialized, ModuleError> {
+    shape::run(&mut module)?;
+    settle(&mut module, "shape")?;
     let info = validate(&module, "names")?;
     coop::check(&module, &info)?;
     uniform::check(&module)?;

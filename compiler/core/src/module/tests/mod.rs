@@ -3,6 +3,7 @@
 mod behaviour;
 mod cooperative;
 mod generated;
+mod goldens;
 mod grids;
 mod interpreter;
 mod passes;

@@ -23,32 +23,26 @@ fn a_local_of_a_callee_is_initialised_on_every_call() {
          var i: u32;
          loop {
          let k_1 = k;
-         if (k_1 < id.y) {
-         } else {
+         if (k_1 >= id.y) {
          break;
          }
          sum = 1f;
          i = 0u;
          loop {
          let i_1 = i;
-         if (i_1 < k_1) {
-         } else {
+         if (i_1 >= k_1) {
          break;
          }
          let sum_1 = sum;
          let src_value = src[i_1];
          sum = (sum_1 + src_value);
-         continuing {
          let i_2 = i;
          i = (i_2 + 1u);
          }
-         }
          let sum_2 = sum;
          dst[k_1] = sum_2;
-         continuing {
          let k_2 = k;
          k = (k_2 + 1u);
-         }
          }",
     );
 }
@@ -92,6 +86,67 @@ fn an_early_return_is_refused_by_name() {
         "dst[id.x] = pick(id.x);",
     );
     assert!(matches!(refusal(&source), ModuleError::NotSingleExit { function } if function == "pick"));
+}
+
+#[test]
+fn a_loop_keeps_a_block_that_a_continue_goes_to() {
+    check(
+        "",
+        "for (var k = 0u; k < id.y; k++) { if src[k] < 0.0 { continue; } dst[k] = 1.0; }",
+        "var k: u32 = 0u;
+         loop {
+         let k_1 = k;
+         if (k_1 >= id.y) {
+         break;
+         }
+         let src_value = src[k_1];
+         if (src_value < 0f) {
+         continue;
+         }
+         dst[k_1] = 1f;
+         continuing {
+         let k_2 = k;
+         k = (k_2 + 1u);
+         }
+         }",
+    );
+}
+
+#[test]
+fn a_branch_that_does_nothing_asks_for_the_opposite() {
+    // Neither holds for NaN, so of floats the whole question is turned.
+    check(
+        "",
+        "if id.x < 2u { } else { dst[0] = 1.0; }
+         if src[0] < src[1] { } else { dst[1] = 1.0; }",
+        "if (id.x >= 2u) {
+         dst[0] = 1f;
+         }
+         let src_value = src[0];
+         let src_value_1 = src[1];
+         if !((src_value < src_value_1)) {
+         dst[1] = 1f;
+         }",
+    );
+}
+
+#[test]
+fn a_loop_with_break_if_ends_with_a_branch() {
+    check(
+        "",
+        "var k = 0u; loop { dst[k] = 1.0; continuing { k++; break if k >= 4u; } }",
+        "var k: u32 = 0u;
+         loop {
+         let k_1 = k;
+         dst[k_1] = 1f;
+         let k_2 = k;
+         let k_3 = (k_2 + 1u);
+         k = k_3;
+         if (k_3 >= 4u) {
+         break;
+         }
+         }",
+    );
 }
 
 #[test]
@@ -183,8 +238,7 @@ fn a_marked_loop_becomes_its_iterations_and_the_array_becomes_variables() {
          var acc_1_: f32;
          loop {
          let k_1 = k;
-         if (k_1 < 3u) {
-         } else {
+         if (k_1 >= 3u) {
          break;
          }
          let acc_0_1 = acc_0_;
@@ -193,10 +247,8 @@ fn a_marked_loop_becomes_its_iterations_and_the_array_becomes_variables() {
          let acc_1_1 = acc_1_;
          let src_value_1 = src[((k_1 * 2u) + 1u)];
          acc_1_ = (acc_1_1 + src_value_1);
-         continuing {
          let k_2 = k;
          k = (k_2 + 1u);
-         }
          }
          let acc_0_2 = acc_0_;
          dst[(id.x * 2u)] = acc_0_2;
