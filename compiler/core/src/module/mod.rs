@@ -23,6 +23,7 @@ mod inline;
 mod literal;
 pub mod lower;
 mod names;
+mod number;
 mod operands;
 mod rounds;
 mod shape;
@@ -92,6 +93,12 @@ pub fn specialize(mut module: Module) -> Result<Specialized, ModuleError> {
 fn finish(mut module: Module) -> Result<Specialized, ModuleError> {
     shape::run(&mut module)?;
     settle(&mut module, "shape")?;
+    forward::run(&mut module)?;
+    settle(&mut module, "forward")?;
+    dead::run(&mut module)?;
+    settle(&mut module, "dead")?;
+    number::run(&mut module)?;
+    settle(&mut module, "number")?;
     let info = validate(&module, "names")?;
     coop::check(&module, &info)?;
     uniform::check(&module)?;

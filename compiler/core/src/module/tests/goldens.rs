@@ -39,7 +39,8 @@ fn count(text: &str) -> Counts {
     let module =
         naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
     let function = &module.entry_points[0].function;
-    let code = text.lines().filter(|line| !line.starts_with("//"));
+    // A kernel's parameters stand on one line, however many they are.
+    let code = text.lines().filter(|line| !line.starts_with("//") && !line.starts_with("fn "));
     let mut counts = Counts {
         kernels: 1,
         lines: code.clone().filter(|line| !line.trim().is_empty()).count(),

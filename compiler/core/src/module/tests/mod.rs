@@ -9,6 +9,7 @@ mod interpreter;
 mod passes;
 mod rounds;
 mod storage;
+mod written;
 
 use super::{ModuleError, Specialized, parse, specialize};
 
