@@ -64,7 +64,8 @@ impl Walk<'_> {
                 Statement::Loop { body, continuing, break_if } => {
                     let turn = std::ptr::from_ref(body);
                     self.loops.push(turn);
-                    self.block(body, None);
+                    let is_all = continuing.is_empty() && break_if.is_none();
+                    self.block(body, is_all.then_some(turn));
                     // A `break if` would still see the old value behind the step.
                     self.block(continuing, break_if.is_none().then_some(turn));
                     self.loops.pop();

@@ -1,14 +1,18 @@
 //! Loops, in the form that a programmer would have given them.
 //!
 //! naga has one loop: a body, and a continuing part that also runs after `continue`. Where the body starts with a
-//! test, the text is a `while`; where the continuing part is one assignment, it is a `for`. C's `continue` knows
-//! neither longer continuing parts nor `break if`, so there the part is written before each `continue`.
+//! test, the text is a `while`; where the continuing part is one assignment, it is a `for`, and so it is where a body
+//! without `continue` ends with an assignment to what its test asks for. C's `continue` knows neither longer continuing
+//! parts nor `break if`, so there the part is written before each `continue`.
+
+use std::ops::Range;
 
 use naga::{Block, Expression, Handle, LocalVariable, Statement};
 
 use super::Error;
 use super::function::FunctionWriter;
 use super::usage::Declaration;
+use crate::operands::each_operand;
 
 /// A loop or switch around the statement at hand.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,15 @@ struct Header {
     negated: bool,
 }
 
+/// The assignment between two turns.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    pointer: Handle<Expression>,
+    value: Handle<Expression>,
+    /// The statements of the body before it, where it is the body's last.
+    within: Option<usize>,
+}
+
 impl<'a> FunctionWriter<'a, '_> {
     /// Writes a loop; `counter` is a variable whose declaration belongs into the `for`.
     pub(super) fn repeat(
@@ -40,7 +53,7 @@ impl<'a> FunctionWriter<'a, '_> {
         counter: Option<Handle<LocalVariable>>,
     ) -> Result<(), Error> {
         let header = self.header(body);
-        let step = if break_if.is_none() { self.step(continuing) } else { None };
+        let step = if break_if.is_none() { self.step(body, continuing) } else { None };
         self.names.enter();
         let start = match (self.loop_start.take(), counter) {
             (Some((name, start)), _) => {
@@ -58,7 +71,7 @@ impl<'a> FunctionWriter<'a, '_> {
             None => "true".to_owned(),
         };
         match step {
-            Some((pointer, value)) => {
+            Some(Step { pointer, value, .. }) => {
                 let step = self.assignment(pointer, value)?;
                 let condition = if header.is_some() { format!(" {condition}") } else { String::new() };
                 self.line(&format!("for ({start};{condition}; {step}) {{"));
@@ -66,7 +79,8 @@ impl<'a> FunctionWriter<'a, '_> {
             None => self.line(&format!("while ({condition}) {{")),
         }
         let tail = if step.is_some() { None } else { Some((continuing, break_if)) };
-        self.loop_body(body, header.map_or(0, |header| header.statements), tail)?;
+        let end = step.and_then(|step| step.within).unwrap_or(body.len());
+        self.loop_body(body, header.map_or(0, |header| header.statements)..end, tail)?;
         self.names.leave();
         self.line("}");
         Ok(())
@@ -75,7 +89,7 @@ impl<'a> FunctionWriter<'a, '_> {
     fn loop_body(
         &mut self,
         body: &'a Block,
-        first: usize,
+        range: Range<usize>,
         tail: Option<(&'a Block, Option<Handle<Expression>>)>,
     ) -> Result<(), Error> {
         let tail = tail.filter(|(continuing, break_if)| !continuing.is_empty() || break_if.is_some());
@@ -83,7 +97,7 @@ impl<'a> FunctionWriter<'a, '_> {
         self.names.enter();
         self.depth += 1;
         let outer = self.pending.len();
-        self.statements(body, first)?;
+        self.statements(body, range)?;
         if let Some((continuing, break_if)) = tail
             && !body.last().is_some_and(Statement::is_terminator)
         {
@@ -101,7 +115,7 @@ impl<'a> FunctionWriter<'a, '_> {
         continuing: &'a Block,
         break_if: Option<Handle<Expression>>,
     ) -> Result<(), Error> {
-        self.statements(continuing, 0)?;
+        self.statements(continuing, 0..continuing.len())?;
         if let Some(condition) = break_if {
             let condition = self.value(condition)?;
             self.line(&format!("if ({}) {{", condition.code));
@@ -143,7 +157,7 @@ impl<'a> FunctionWriter<'a, '_> {
         declarations: &[Declaration],
     ) -> Result<bool, Error> {
         let [declaration] = declarations else { return Ok(false) };
-        let (Statement::Store { value, .. }, Some(Statement::Loop { continuing, break_if, .. })) =
+        let (Statement::Store { value, .. }, Some(Statement::Loop { body, continuing, break_if })) =
             (&block[index], block.get(index + 1))
         else {
             return Ok(false);
@@ -151,7 +165,7 @@ impl<'a> FunctionWriter<'a, '_> {
         let counts = declaration.by_store
             && declaration.last == index + 1
             && break_if.is_none()
-            && self.steps(continuing, declaration.variable);
+            && self.steps(body, continuing, declaration.variable);
         if counts {
             let value = self.value(*value)?.code;
             // The counter belongs to the scope of the loop, which takes the name again when it is written.
@@ -171,9 +185,11 @@ impl<'a> FunctionWriter<'a, '_> {
         index: usize,
         declarations: &[Declaration],
     ) -> Option<Handle<LocalVariable>> {
-        let Statement::Loop { continuing, break_if: None, .. } = statement else { return None };
+        let Statement::Loop { body, continuing, break_if: None } = statement else { return None };
         let counts = |declaration: &&Declaration| {
-            !declaration.by_store && declaration.last == index && self.steps(continuing, declaration.variable)
+            !declaration.by_store
+                && declaration.last == index
+                && self.steps(body, continuing, declaration.variable)
         };
         if self.loop_start.is_some() {
             return None;
@@ -190,22 +206,67 @@ impl<'a> FunctionWriter<'a, '_> {
         Ok(format!("{} = {value}", self.local_declaration(counter)?))
     }
 
-    /// Whether the continuing part is one assignment to `variable`.
-    fn steps(&self, continuing: &'a Block, variable: Handle<LocalVariable>) -> bool {
-        self.step(continuing).is_some_and(|(pointer, _)| {
-            matches!(self.function.expressions[pointer], Expression::LocalVariable(stepped) if stepped == variable)
-        })
+    /// Whether the assignment between two turns is one to `variable`.
+    fn steps(&self, body: &'a Block, continuing: &'a Block, variable: Handle<LocalVariable>) -> bool {
+        self.step(body, continuing).is_some_and(|step| self.variable(step.pointer) == Some(variable))
     }
 
-    /// The assignment that is all of the continuing part.
-    fn step(&self, continuing: &'a Block) -> Option<(Handle<Expression>, Handle<Expression>)> {
-        let (last, before) = continuing.split_last()?;
-        let Statement::Store { pointer, value } = *last else { return None };
-        let declares =
-            self.usage.declarations.contains_key(&(std::ptr::from_ref(continuing), continuing.len() - 1));
-        let folds =
-            !declares && !self.is_array(value) && self.folds(continuing, 0..before.len(), &[pointer, value]);
-        folds.then_some((pointer, value))
+    /// The assignment that is all of the continuing part, or the end of the body where there is none.
+    fn step(&self, body: &'a Block, continuing: &'a Block) -> Option<Step> {
+        if !continuing.is_empty() {
+            return self.last_assignment(continuing, 0);
+        }
+        let test = self.header(body)?;
+        let emits = |statement: &&Statement| matches!(statement, Statement::Emit(_));
+        let before = body.split_last()?.1.iter().rev().take_while(emits).count();
+        let first = test.statements.max(body.len() - 1 - before);
+        let step = self.last_assignment(body, first)?;
+        let counter = self.variable(step.pointer)?;
+        let counts = self.reads(test.condition, counter) && self.reads(step.value, counter);
+        let outside =
+            counts && self.stands_outside(step.value, &body[..first]) && !body.iter().any(continues);
+        outside.then_some(Step { within: Some(first), ..step })
+    }
+
+    /// The assignment that ends `block`, where it is all that comes of the statements from `first` on.
+    fn last_assignment(&self, block: &'a Block, first: usize) -> Option<Step> {
+        let Statement::Store { pointer, value } = *block.last()? else { return None };
+        let last = block.len() - 1;
+        let declares = self.usage.declarations.contains_key(&(std::ptr::from_ref(block), last));
+        let folds = !declares && !self.is_array(value) && self.folds(block, first..last, &[pointer, value]);
+        folds.then_some(Step { pointer, value, within: None })
+    }
+
+    fn variable(&self, pointer: Handle<Expression>) -> Option<Handle<LocalVariable>> {
+        match self.function.expressions[pointer] {
+            Expression::LocalVariable(variable) => Some(variable),
+            _ => None,
+        }
+    }
+
+    /// Whether the text of `value` has `variable` in it.
+    fn reads(&self, value: Handle<Expression>, variable: Handle<LocalVariable>) -> bool {
+        let mut found = self.variable(value) == Some(variable);
+        if self.written[value.index()].is_some() {
+            return false;
+        }
+        each_operand(&self.function.expressions[value], |operand| found |= self.reads(operand, variable));
+        found
+    }
+
+    /// Whether the text of `value` has no name of `statements` in it, and means the same after them.
+    fn stands_outside(&self, value: Handle<Expression>, statements: &[Statement]) -> bool {
+        let is_inside = statements.iter().any(|statement| match statement {
+            Statement::Emit(range) => range.clone().any(|emitted| emitted == value),
+            _ => false,
+        });
+        if self.written[value.index()].is_some() || self.usage.counters.contains(&value) {
+            return true;
+        }
+        let expression = &self.function.expressions[value];
+        let mut outside = !is_inside && !defined_by_statement(expression);
+        each_operand(expression, |operand| outside &= self.stands_outside(operand, statements));
+        outside
     }
 
     fn header(&self, body: &'a Block) -> Option<Header> {
@@ -223,5 +284,28 @@ impl<'a> FunctionWriter<'a, '_> {
             (0..=test).any(|index| self.usage.declarations.contains_key(&(std::ptr::from_ref(body), index)));
         let folds = !declares && self.folds(body, 0..test, &[*condition]);
         folds.then_some(Header { statements: test + 1, condition: *condition, negated })
+    }
+}
+
+/// Whether some statement gives the expression its value.
+fn defined_by_statement(expression: &Expression) -> bool {
+    matches!(
+        expression,
+        Expression::CallResult(_)
+            | Expression::AtomicResult { .. }
+            | Expression::WorkGroupUniformLoadResult { .. }
+            | Expression::SubgroupBallotResult
+            | Expression::SubgroupOperationResult { .. }
+    )
+}
+
+/// Whether `statement` holds a `continue` of the loop around it.
+fn continues(statement: &Statement) -> bool {
+    match statement {
+        Statement::Continue => true,
+        Statement::Block(block) => block.iter().any(continues),
+        Statement::If { accept, reject, .. } => accept.iter().chain(reject.iter()).any(continues),
+        Statement::Switch { cases, .. } => cases.iter().flat_map(|case| case.body.iter()).any(continues),
+        _ => false,
     }
 }

@@ -1,5 +1,7 @@
 //! Statements. [`super::evaluation`] says when the expressions in them are evaluated.
 
+use std::ops::Range;
+
 use naga::{
     AddressSpace, AtomicFunction, Barrier, Block, Expression, Function, GlobalVariable, Handle, Literal,
     ScalarKind, Statement, SwitchCase, SwitchValue, TypeInner,
@@ -15,14 +17,14 @@ impl<'a> FunctionWriter<'a, '_> {
     /// The statements of `block`, in the C scope at hand.
     pub(super) fn block(&mut self, block: &'a Block) -> Result<(), Error> {
         let outer = self.pending.len();
-        self.statements(block, 0)?;
+        self.statements(block, 0..block.len())?;
         self.pending.truncate(outer);
         Ok(())
     }
 
-    /// The statements of `block` from `first` on; what they leave pending stays pending.
-    pub(super) fn statements(&mut self, block: &'a Block, first: usize) -> Result<(), Error> {
-        for index in first..block.len() {
+    /// The statements of `block` in `range`; what they leave pending stays pending.
+    pub(super) fn statements(&mut self, block: &'a Block, range: Range<usize>) -> Result<(), Error> {
+        for index in range {
             let declarations =
                 self.usage.declarations.get(&(std::ptr::from_ref(block), index)).cloned().unwrap_or_default();
             self.statement(block, index, &declarations)?;
@@ -64,7 +66,7 @@ impl<'a> FunctionWriter<'a, '_> {
             Statement::Emit(ref range) => self.emit(range),
             Statement::Block(ref inner) => {
                 let last = block[index + 1..].iter().all(Statement::is_terminator);
-                if last { self.statements(inner, 0) } else { self.inner_block(inner) }
+                if last { self.statements(inner, 0..inner.len()) } else { self.inner_block(inner) }
             }
             Statement::If { condition, ref accept, ref reject } => self.branch(condition, accept, reject, ""),
             Statement::Switch { selector, ref cases } => self.switch(selector, cases),

@@ -188,6 +188,8 @@ struct Walk<'a> {
     shortcuts: Shortcuts<'a>,
     /// Stored values that may be compound, each with its load.
     compound: Vec<(Handle<Expression>, Handle<Expression>)>,
+    /// As in [`Usage`].
+    counters: HashSet<Handle<Expression>>,
     spans: Vec<Option<Span<'a>>>,
     path: Vec<Step<'a>>,
     tails: HashSet<BlockId>,
@@ -200,12 +202,15 @@ impl<'a> Walk<'a> {
         info: &'a FunctionInfo,
         shortcuts: Shortcuts<'a>,
     ) -> Self {
+        let scope = Scope { module, function, info };
+        let counters = counter_loads(function).into_iter().filter(|&load| !scope.is_named(load)).collect();
         Self {
-            scope: Scope { module, function, info },
+            scope,
             function,
             counts: vec![0; function.expressions.len()],
             shortcuts,
             compound: Vec::new(),
+            counters,
             spans: vec![None; function.local_variables.len()],
             path: Vec::new(),
             tails: HashSet::new(),
@@ -223,11 +228,13 @@ impl<'a> Walk<'a> {
             counts: self.counts,
             shortcuts: self.shortcuts,
             compound: self.compound.iter().map(|&(value, _)| value).collect(),
-            fused: self.compound.iter().map(|&(_, load)| load).collect(),
-            counters: counter_loads(self.function)
-                .into_iter()
-                .filter(|&load| !self.scope.is_named(load))
+            fused: self
+                .compound
+                .iter()
+                .map(|&(_, load)| load)
+                .filter(|load| !self.counters.contains(load))
                 .collect(),
+            counters: self.counters,
             declarations,
             tails: self.tails,
         };
@@ -327,7 +334,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Notes `pointer = *pointer + other` where nothing but other expressions stands between load and store.
+    /// Notes `pointer = *pointer + other` where nothing but other expressions stands between load and store, or the
+    /// variable keeps its value until the store.
     fn note_compound(&mut self, pointer: Handle<Expression>, value: Handle<Expression>) {
         let expressions = &self.function.expressions;
         let Expression::Binary { op, left, .. } = expressions[value] else { return };
@@ -340,7 +348,8 @@ impl<'a> Walk<'a> {
             _ => false,
         };
         let lane = is_bool_or_atomic(module, info, pointer);
-        if plain && !lane && same_place(self.function, pointer, loaded) && self.just_emitted(left) {
+        let keeps = self.just_emitted(left) || self.counters.contains(&left);
+        if plain && !lane && same_place(self.function, pointer, loaded) && keeps {
             self.compound.push((value, left));
         }
     }
@@ -358,7 +367,7 @@ impl<'a> Walk<'a> {
             .any(|mut range| range.any(|emitted| emitted == handle))
     }
 
-    /// Keeps the compounds whose value and load serve nothing else.
+    /// Keeps the compounds whose value and load serve nothing else; the load of a counter may.
     fn drop_unsuitable_compounds(&mut self) {
         let mut users = self.counts.clone();
         for (_, expression) in self.function.expressions.iter() {
@@ -366,7 +375,8 @@ impl<'a> Walk<'a> {
         }
         let scope = self.scope;
         self.compound.retain(|&(value, load)| {
-            [value, load].iter().all(|&handle| users[handle.index()] == 1 && !scope.is_named(handle))
+            let is_free = |handle: Handle<Expression>| users[handle.index()] == 1 && !scope.is_named(handle);
+            is_free(value) && (self.counters.contains(&load) || is_free(load))
         });
     }
 

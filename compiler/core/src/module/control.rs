@@ -1,6 +1,6 @@
 //! Questions about control flow: which branch is taken, what leaves a loop, what is `&&` written as a branch.
 
-use naga::{Expression, Function, Handle, Literal, Statement};
+use naga::{Block, Expression, Function, Handle, Literal, Statement};
 
 use super::operands;
 
@@ -99,6 +99,11 @@ pub(super) fn leaves_enclosing(statement: &Statement, leave: Leave) -> bool {
         Statement::Switch { .. } => leave == Leave::BreakOrContinue && holds_continue(statement),
         _ => inside(leave),
     }
+}
+
+/// Whether a `continue` in `body` goes to the next round of the loop that it is the body of.
+pub(super) fn continues(body: &Block) -> bool {
+    body.iter().any(holds_continue)
 }
 
 fn holds_continue(statement: &Statement) -> bool {

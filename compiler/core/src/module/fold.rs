@@ -183,7 +183,8 @@ fn unary(build: &mut Builder<'_>, op: UnaryOperator, value: Operand) -> Found {
     }
 }
 
-fn opposite(op: Op) -> Option<Op> {
+/// The comparison that holds where `op` does not, floats aside.
+pub(super) fn opposite(op: Op) -> Option<Op> {
     match op {
         Op::Equal => Some(Op::NotEqual),
         Op::NotEqual => Some(Op::Equal),

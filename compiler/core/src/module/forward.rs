@@ -134,6 +134,9 @@ impl Forward {
         pointer: Operand,
     ) -> Result<Operand, ModuleError> {
         if let Some(value) = self.value(local) {
+            if is_constant(walk, value) {
+                return constant(walk, value);
+            }
             if let Some(name) = walk.build.function.local_variables[local].name.clone() {
                 walk.build.name(value, &name);
             }
@@ -150,16 +153,39 @@ impl Forward {
     }
 }
 
-/// What a local holds before the first store; unknown where its initialiser is more than one literal or constant.
+/// What a local holds before the first store.
 fn initial(walk: &mut Walk<'_, '_>, variable: &LocalVariable) -> Result<Option<Operand>, ModuleError> {
     if !operands::is_plain_value(walk.build.module, variable.ty) {
         return Ok(None);
     }
     match variable.init {
-        Some(init) => Ok(walk.build.function.expressions[init].needs_pre_emit().then_some(init)),
+        Some(init) => Ok(is_constant(walk, init).then_some(init)),
         None if is_cooperative(walk, variable) => Ok(None),
         None => walk.build.leaf(Expression::ZeroValue(variable.ty)).map(Some),
     }
+}
+
+/// Whether a value is made of literals and constants alone. Such a value is written where it is read: it needs no name.
+fn is_constant(walk: &Walk<'_, '_>, value: Operand) -> bool {
+    match &walk.build.function.expressions[value] {
+        Expression::Literal(_) | Expression::Constant(_) | Expression::ZeroValue(_) => true,
+        Expression::Splat { value, .. } => is_constant(walk, *value),
+        Expression::Compose { components, .. } => components.iter().all(|part| is_constant(walk, *part)),
+        _ => false,
+    }
+}
+
+/// Evaluates a constant value here, be it an initialiser that nothing evaluates.
+fn constant(walk: &mut Walk<'_, '_>, value: Operand) -> Result<Operand, ModuleError> {
+    let mut expression = walk.build.function.expressions[value].clone();
+    if expression.needs_pre_emit() {
+        return Ok(value);
+    }
+    operands::of_expression(&mut expression, &mut |part| {
+        *part = constant(walk, *part)?;
+        Ok(())
+    })?;
+    walk.build.emit(expression)
 }
 
 fn is_cooperative(walk: &Walk<'_, '_>, variable: &LocalVariable) -> bool {

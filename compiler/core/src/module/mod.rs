@@ -23,8 +23,10 @@ mod inline;
 mod literal;
 pub mod lower;
 mod names;
+mod number;
 mod operands;
 mod rounds;
+mod shape;
 mod split;
 mod stats;
 #[cfg(test)]
@@ -87,8 +89,16 @@ pub fn specialize(mut module: Module) -> Result<Specialized, ModuleError> {
     finish(module)
 }
 
-/// Names what writers print and collects naga's facts.
+/// Writes the module the way a programmer would, names what writers print and collects naga's facts.
 fn finish(mut module: Module) -> Result<Specialized, ModuleError> {
+    shape::run(&mut module)?;
+    settle(&mut module, "shape")?;
+    forward::run(&mut module)?;
+    settle(&mut module, "forward")?;
+    dead::run(&mut module)?;
+    settle(&mut module, "dead")?;
+    number::run(&mut module)?;
+    settle(&mut module, "number")?;
     let info = validate(&module, "names")?;
     coop::check(&module, &info)?;
     uniform::check(&module)?;

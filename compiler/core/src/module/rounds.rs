@@ -8,10 +8,11 @@
 
 mod bound;
 
-use super::{ModuleError, operands};
+use super::{ModuleError, control, fold, operands};
 use bound::Bounds;
 use naga::{
     BinaryOperator, Block, EntryPoint, Expression, Handle, Literal, LocalVariable, Module, Statement,
+    UnaryOperator,
 };
 use std::collections::BTreeMap;
 
@@ -39,6 +40,12 @@ struct Counting<'m> {
     bounds: Bounds<'m>,
     /// What each local holds here, where one store decides it.
     starts: BTreeMap<Handle<LocalVariable>, Operand>,
+}
+
+/// A truth value and what it is in each round.
+struct Condition {
+    value: Operand,
+    holds: bool,
 }
 
 /// How a round changes a counter.
@@ -121,36 +128,42 @@ impl Counting<'_> {
         for statement in body {
             match statement {
                 Statement::Emit(_) => {}
-                Statement::If { condition, accept, reject }
-                    if accept.is_empty() && matches!(&**reject, [Statement::Break]) =>
-                {
-                    self.conjuncts(*condition, &mut conditions);
-                }
+                Statement::If { condition, accept, reject } => match (&**accept, &**reject) {
+                    ([], [Statement::Break]) => self.conjuncts(*condition, true, &mut conditions),
+                    ([Statement::Break], []) => self.conjuncts(*condition, false, &mut conditions),
+                    _ => break,
+                },
                 _ => break,
             }
         }
-        let bound = |&condition: &Operand| self.of_condition(condition, body, continuing);
+        let bound = |condition: &Condition| self.of_condition(condition, body, continuing);
         conditions.iter().filter_map(bound).min().ok_or_else(|| ModuleError::Unbounded {
             function: self.entry.name.clone(),
             counter: self.counter_name(&conditions),
         })
     }
 
-    /// The operands of `a && b && c`.
-    fn conjuncts(&self, condition: Operand, found: &mut Vec<Operand>) {
-        match self.entry.function.expressions[condition] {
-            Expression::Binary { op: BinaryOperator::LogicalAnd, left, right } => {
-                self.conjuncts(left, found);
-                self.conjuncts(right, found);
+    /// What all has to be as the loop goes on, where `value` has to be `holds`: the parts of `a && b && c`, or of
+    /// `!(a || b || c)`.
+    fn conjuncts(&self, value: Operand, holds: bool, found: &mut Vec<Condition>) {
+        match self.entry.function.expressions[value] {
+            Expression::Binary { op: BinaryOperator::LogicalAnd, left, right } if holds => {
+                self.conjuncts(left, holds, found);
+                self.conjuncts(right, holds, found);
             }
-            _ => found.push(condition),
+            Expression::Binary { op: BinaryOperator::LogicalOr, left, right } if !holds => {
+                self.conjuncts(left, holds, found);
+                self.conjuncts(right, holds, found);
+            }
+            Expression::Unary { op: UnaryOperator::LogicalNot, expr } => self.conjuncts(expr, !holds, found),
+            _ => found.push(Condition { value, holds }),
         }
     }
 
     /// A name for messages.
-    fn counter_name(&self, conditions: &[Operand]) -> String {
+    fn counter_name(&self, conditions: &[Condition]) -> String {
         let function = &self.entry.function;
-        let named = conditions.iter().find_map(|&condition| match function.expressions[condition] {
+        let named = conditions.iter().find_map(|condition| match function.expressions[condition.value] {
             Expression::Binary { left, right, .. } => {
                 let local = self.loaded(left).or_else(|| self.loaded(right))?;
                 function.local_variables[local].name.clone()
@@ -161,11 +174,13 @@ impl Counting<'_> {
     }
 
     /// The rounds after which a condition fails.
-    fn of_condition(&self, condition: Operand, body: &Block, continuing: &Block) -> Option<u64> {
+    fn of_condition(&self, condition: &Condition, body: &Block, continuing: &Block) -> Option<u64> {
         use BinaryOperator::{Greater, GreaterEqual, Less, LessEqual};
-        let Expression::Binary { op, left, right } = self.entry.function.expressions[condition] else {
+        let Expression::Binary { op, left, right } = self.entry.function.expressions[condition.value] else {
             return None;
         };
+        // Bounds are of integers, whose comparisons have opposites.
+        let op = if condition.holds { op } else { fold::opposite(op)? };
         let (counter, limit, op) = match (self.loaded(left), self.loaded(right), op) {
             (Some(counter), _, op) if self.step(counter, body, continuing).is_some() => (counter, right, op),
             (_, Some(counter), Less) => (counter, left, Greater),
@@ -189,7 +204,7 @@ impl Counting<'_> {
         self.bounds.loaded(value)
     }
 
-    /// How each round changes `counter`, if by one store at its end.
+    /// How each round changes `counter`, if by one store that no round passes by.
     fn step(&self, counter: Handle<LocalVariable>, body: &Block, continuing: &Block) -> Option<Step> {
         let expressions = &self.entry.function.expressions;
         let mut stores = 0;
@@ -200,7 +215,8 @@ impl Counting<'_> {
                 }
             });
         }
-        let value = continuing.iter().find_map(|statement| match statement {
+        let always = if control::continues(body) { &[] } else { &**body };
+        let value = continuing.iter().chain(always).find_map(|statement| match statement {
             Statement::Store { pointer, value }
                 if expressions[*pointer] == Expression::LocalVariable(counter) =>
             {

@@ -34,8 +34,10 @@ impl Author {
                 "2.5",
                 "src[n]",
                 "f32(n)",
+                "src[(n * 3u + id.x) % 16u]",
+                "f32((n * 3u + id.x) % 16u)",
             ];
-            return leaves[usize::try_from(self.pick(13)).unwrap()].to_owned();
+            return leaves[usize::try_from(self.pick(15)).unwrap()].to_owned();
         }
         let (left, right) = (self.float(depth - 1), self.float(depth - 1));
         match self.pick(7) {
@@ -55,8 +57,9 @@ impl Author {
     fn condition(&mut self) -> String {
         let bound = self.pick(5);
         let compare = ["<", ">=", "==", "!="][usize::try_from(self.pick(4)).unwrap()];
-        match self.pick(5) {
+        match self.pick(6) {
             0 => format!("n {compare} {bound}u && a < b"),
+            4 => format!("n * 3u + id.x {compare} {bound}u"),
             1 => format!("n {compare} {bound}u || id.x == 1u"),
             2 => "FUSED".to_owned(),
             3 => format!("id.x {compare} {bound}u"),

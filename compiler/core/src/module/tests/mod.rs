@@ -3,11 +3,13 @@
 mod behaviour;
 mod cooperative;
 mod generated;
+mod goldens;
 mod grids;
 mod interpreter;
 mod passes;
 mod rounds;
 mod storage;
+mod written;
 
 use super::{ModuleError, Specialized, parse, specialize};
 

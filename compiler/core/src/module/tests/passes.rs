@@ -23,32 +23,24 @@ fn a_local_of_a_callee_is_initialised_on_every_call() {
          var i: u32;
          loop {
          let k_1 = k;
-         if (k_1 < id.y) {
-         } else {
+         if (k_1 >= id.y) {
          break;
          }
          sum = 1f;
          i = 0u;
          loop {
          let i_1 = i;
-         if (i_1 < k_1) {
-         } else {
+         if (i_1 >= k_1) {
          break;
          }
          let sum_1 = sum;
          let src_value = src[i_1];
          sum = (sum_1 + src_value);
-         continuing {
-         let i_2 = i;
-         i = (i_2 + 1u);
-         }
+         i = (i_1 + 1u);
          }
          let sum_2 = sum;
          dst[k_1] = sum_2;
-         continuing {
-         let k_2 = k;
-         k = (k_2 + 1u);
-         }
+         k = (k_1 + 1u);
          }",
     );
 }
@@ -183,25 +175,23 @@ fn a_marked_loop_becomes_its_iterations_and_the_array_becomes_variables() {
          var acc_1_: f32;
          loop {
          let k_1 = k;
-         if (k_1 < 3u) {
-         } else {
+         if (k_1 >= 3u) {
          break;
          }
          let acc_0_1 = acc_0_;
-         let src_value = src[(k_1 * 2u)];
+         let k_offset = (k_1 * 2u);
+         let src_value = src[k_offset];
          acc_0_ = (acc_0_1 + src_value);
          let acc_1_1 = acc_1_;
-         let src_value_1 = src[((k_1 * 2u) + 1u)];
+         let src_value_1 = src[(k_offset + 1u)];
          acc_1_ = (acc_1_1 + src_value_1);
-         continuing {
-         let k_2 = k;
-         k = (k_2 + 1u);
+         k = (k_1 + 1u);
          }
-         }
+         let id_x_offset = (id.x * 2u);
          let acc_0_2 = acc_0_;
-         dst[(id.x * 2u)] = acc_0_2;
+         dst[id_x_offset] = acc_0_2;
          let acc_1_2 = acc_1_;
-         dst[((id.x * 2u) + 1u)] = acc_1_2;",
+         dst[(id_x_offset + 1u)] = acc_1_2;",
     );
 }
 
