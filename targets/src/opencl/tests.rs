@@ -47,7 +47,7 @@ fn check_edited(body: &str, edit: fn(&mut Module), expected: &[&str]) {
     let (_, found) = output.source.split_once(") {\n").unwrap();
     let found: Vec<_> = found
         .lines()
-        .filter(|line| !line.contains("get_global_id") && *line != "}")
+        .filter(|line| !line.contains("get_global_id") && !line.contains("_offset / ") && *line != "}")
         .map(|line| line.strip_prefix("    ").unwrap_or(line))
         .collect();
     assert_eq!(found, expected, "\n{}", output.source);
@@ -81,8 +81,14 @@ __kernel __attribute__((reqd_work_group_size(8, 4, 1)))
 void scale_rows(
     __global float4 *restrict dst,
     __global const float4 *restrict weights,
-    __constant Params *params
+    __constant Params *params,
+    const ulong dst_offset,
+    const ulong weights_offset,
+    const ulong params_offset
 ) {
+    dst += dst_offset / sizeof(*dst);
+    weights += weights_offset / sizeof(*weights);
+    params += params_offset / sizeof(*params);
     const uint3 id = (uint3)(get_global_id(0), get_global_id(1), get_global_id(2));
     if (id.x < params->width) {
         dst[id.x] += weights[id.x] * params->scale;
@@ -370,6 +376,18 @@ fn subgroups_without_the_extension_are_refused() {
     assert_eq!(output.extensions, ["cl_khr_subgroups"]);
 }
 
+/// A struct of 12 bytes does not divide 256, so that the offset is added to the address.
+#[test]
+fn offsets_are_bytes_whatever_the_type() {
+    let wgsl = "
+        struct Three { a: f32, b: f32, c: f32 }
+        @group(0) @binding(0) var<storage, read_write> dst: Three;
+        @compute @workgroup_size(1) fn run() { dst.b = 1.0; }";
+    let output = translate(wgsl, &Options::default()).unwrap();
+    let line = "dst = (__global Three *)((__global uchar *)dst + dst_offset);";
+    assert!(output.source.contains(line), "{}", output.source);
+}
+
 #[test]
 fn images_are_arguments_of_their_own_kinds() {
     let wgsl = "
@@ -390,6 +408,11 @@ fn images_are_arguments_of_their_own_kinds() {
             ArgumentKind::ImageBuffer(ImageAccess::Write),
         ]
     );
-    let line = "write_imagef(written, id.x, read_imagef(plane, texel_sampler, as_int2(id.xy)) + read_imagef(line, id.x));";
-    assert!(output.source.contains(line), "{}", output.source);
+    for part in [
+        "write_imagef(written, (int)(written_first + id.x), ",
+        "read_imagef(plane, texel_sampler, as_int2(id.xy))",
+        "read_imagef(line, (int)(line_first + id.x))",
+    ] {
+        assert!(output.source.contains(part), "{}", output.source);
+    }
 }
