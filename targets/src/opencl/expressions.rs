@@ -197,13 +197,16 @@ impl FunctionWriter<'_, '_> {
         Ok(Text::binary(&left, operator, &right, precedence))
     }
 
-    /// `!condition`, as the opposite comparison where there is one. Floats have none: NaN compares as false.
+    /// `!condition`, as the opposite comparison where there is one. Floats have none: NaN compares as false. What is not
+    /// zero and has no sign is larger.
     pub(super) fn negation(&mut self, condition: Handle<Expression>) -> Result<Text, Error> {
         if self.written[condition.index()].is_none() {
             match self.function.expressions[condition] {
                 Expression::Unary { op: UnaryOperator::LogicalNot, expr } => return self.value(expr),
                 Expression::Binary { op, left, right } if self.scalar_of(left).kind != ScalarKind::Float => {
-                    if let Some(opposite) = opposite(op) {
+                    let zero = self.function.expressions[right] == Expression::Literal(Literal::U32(0));
+                    let greater = (zero && op == BinaryOperator::Equal).then_some(BinaryOperator::Greater);
+                    if let Some(opposite) = greater.or_else(|| opposite(op)) {
                         return self.binary(opposite, left, right);
                     }
                 }

@@ -175,7 +175,7 @@ impl Counting<'_> {
 
     /// The rounds after which a condition fails.
     fn of_condition(&self, condition: &Condition, body: &Block, continuing: &Block) -> Option<u64> {
-        use BinaryOperator::{Greater, GreaterEqual, Less, LessEqual};
+        use BinaryOperator::{Greater, GreaterEqual, Less, LessEqual, NotEqual};
         let Expression::Binary { op, left, right } = self.entry.function.expressions[condition.value] else {
             return None;
         };
@@ -193,7 +193,7 @@ impl Counting<'_> {
         match (self.step(counter, body, continuing)?, op) {
             (Step::Up(by), Less) => Some(self.bounds.distance(limit, start)?.div_ceil(by)),
             (Step::Up(by), LessEqual) => Some((self.bounds.distance(limit, start)? + 1).div_ceil(by)),
-            (Step::Down(by), Greater) if self.bounds.is_zero(limit) => {
+            (Step::Down(by), Greater | NotEqual) if self.bounds.is_zero(limit) => {
                 Some(u64::from(self.bounds.most(start?)?.checked_ilog(by).map_or(0, |log| log + 1)))
             }
             _ => None,

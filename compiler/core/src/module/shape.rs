@@ -4,12 +4,14 @@
 //! nothing where the condition holds. Text writers print both as they stand, Metal's the first as a flag. Here the block joins
 //! the end of the body where no `continue` passes it, and the branch asks for the opposite.
 
-use naga::{Block, Expression, Handle, Module, Statement, UnaryOperator};
+use naga::{BinaryOperator, Block, Expression, Handle, Literal, Module, Statement, UnaryOperator};
 
 use super::{
     ModuleError, control,
     walk::{self, Pass, Walk},
 };
+
+type Operand = Handle<Expression>;
 
 /// Reshapes all entry points.
 pub(super) fn run(module: &mut Module) -> Result<(), ModuleError> {
@@ -38,15 +40,14 @@ impl Shape {
         &mut self,
         walk: &mut Walk<'_, 's>,
         statement: &'s Statement,
-        condition: Handle<Expression>,
+        condition: Operand,
         otherwise: &'s Block,
     ) -> Result<(), ModuleError> {
         let condition = walk.operand(self, condition)?;
         if walk.build.known(condition).is_some() {
             return walk.copy(self, statement);
         }
-        let opposite = Expression::Unary { op: UnaryOperator::LogicalNot, expr: condition };
-        let condition = walk.build.emit(opposite)?;
+        let condition = opposite(walk, condition)?;
         let accept = walk.nested(self, otherwise)?;
         if !accept.is_empty() {
             walk.build.statement(Statement::If { condition, accept, reject: Block::new() });
@@ -60,7 +61,7 @@ impl Shape {
         walk: &mut Walk<'_, 's>,
         body: &'s Block,
         continuing: &'s Block,
-        break_if: Option<Handle<Expression>>,
+        break_if: Option<Operand>,
     ) -> Result<(), ModuleError> {
         walk.build.open();
         walk.block(self, body)?;
@@ -77,4 +78,17 @@ impl Shape {
         walk.build.statement(Statement::Loop { body, continuing, break_if: None });
         Ok(())
     }
+}
+
+/// `!condition`, and `x == 0` of an unsigned `x > 0`.
+fn opposite(walk: &mut Walk<'_, '_>, condition: Operand) -> Result<Operand, ModuleError> {
+    let expression = match walk.build.function.expressions[condition] {
+        Expression::Binary { op: BinaryOperator::Greater, left, right }
+            if walk.build.known(right) == Some(Literal::U32(0)) =>
+        {
+            Expression::Binary { op: BinaryOperator::Equal, left, right }
+        }
+        _ => Expression::Unary { op: UnaryOperator::LogicalNot, expr: condition },
+    };
+    walk.build.emit(expression)
 }

@@ -1,6 +1,6 @@
 //! Breaks long values: their longest parts get names, and so lines of their own, until what is left fits one line.
 
-use naga::{Expression, TypeInner};
+use naga::{BinaryOperator, Expression, ScalarKind, TypeInner};
 
 use super::{Names, Operand};
 use crate::module::operands;
@@ -9,6 +9,10 @@ use crate::module::operands;
 const LINE: usize = 130;
 /// A part shorter than this is left where it is.
 const PART: usize = 30;
+
+/// What a sum or product of signed integers adds: Metal casts there and back, so that it wraps. A little less than it is, as
+/// the other languages add none.
+const SIGNED: usize = 40;
 
 /// How long the text of each value is where it is used.
 pub(super) struct Lines {
@@ -24,6 +28,9 @@ impl Lines {
     /// Measures a value whose operands are measured, and names parts of it where it is too long.
     pub(super) fn measure(&mut self, names: &mut Names<'_>, handle: Operand) {
         let mut length = self.text(names, handle);
+        if length + self.reads(names, handle) > LINE {
+            self.name_reads(names, handle);
+        }
         while length > LINE {
             let Some(longest) = self.longest(names, handle) else { break };
             if let Expression::Compose { components, .. } = &names.function.expressions[handle] {
@@ -37,6 +44,26 @@ impl Lines {
             length = self.text(names, handle);
         }
         self.lengths[handle.index()] = names.name(handle).map_or(length, columns_of_name);
+    }
+
+    /// Columns that reads among the components of a vector add, in a language that writes them where they are used.
+    fn reads(&self, names: &Names<'_>, handle: Operand) -> usize {
+        let Expression::Compose { components, .. } = &names.function.expressions[handle] else { return 0 };
+        let added = components.iter().filter_map(|component| {
+            let pointer = read_once(names, *component)?;
+            Some(self.lengths[pointer.index()].saturating_sub(self.lengths[component.index()]))
+        });
+        added.sum()
+    }
+
+    /// Calls reads after the components that they are, which gives them lines of their own everywhere.
+    fn name_reads(&mut self, names: &mut Names<'_>, handle: Operand) {
+        let Expression::Compose { components, .. } = &names.function.expressions[handle] else { return };
+        for (lane, &component) in components.iter().enumerate() {
+            if read_once(names, component).is_some() {
+                self.name_component(names, handle, component, lane);
+            }
+        }
     }
 
     /// Names the value of a store whose line would be too long.
@@ -55,11 +82,15 @@ impl Lines {
 
     fn cut_component(&mut self, names: &mut Names<'_>, whole: Operand, component: Operand, lane: usize) {
         if is_part(names, component) && self.lengths[component.index()] > PART {
-            let whole = names.name(whole).unwrap_or("value");
-            let name = format!("{whole}_{}", ["x", "y", "z", "w"].get(lane).unwrap_or(&"part"));
-            self.lengths[component.index()] = columns_of_name(&name);
-            names.names[component.index()] = Some(name);
+            self.name_component(names, whole, component, lane);
         }
+    }
+
+    fn name_component(&mut self, names: &mut Names<'_>, whole: Operand, component: Operand, lane: usize) {
+        let whole = names.name(whole).unwrap_or("value");
+        let name = format!("{whole}_{}", ["x", "y", "z", "w"].get(lane).unwrap_or(&"part"));
+        self.lengths[component.index()] = columns_of_name(&name);
+        names.names[component.index()] = Some(name);
     }
 
     /// The operand with the longest text that may get a name.
@@ -91,7 +122,12 @@ impl Lines {
             Expression::Access { .. } => parts + ".inner[]".len(),
             Expression::AccessIndex { .. } => parts + ".x".len(),
             Expression::Swizzle { size, .. } => parts + ".".len() + size as usize,
+            Expression::Binary {
+                op: BinaryOperator::Add | BinaryOperator::Subtract | BinaryOperator::Multiply,
+                ..
+            } if names.ty(handle).scalar_kind() == Some(ScalarKind::Sint) => parts + SIGNED,
             Expression::Binary { .. } => parts + "( == )".len(),
+            Expression::As { .. } => parts + "static_cast<uint>()".len(),
             Expression::Unary { .. } => parts + "!()".len(),
             Expression::Load { .. } => parts,
             _ => parts + "metal::select()".len() + ", ".len() * count.saturating_sub(1),
@@ -103,6 +139,13 @@ impl Lines {
 fn is_part(names: &Names<'_>, handle: Operand) -> bool {
     let is_value = matches!(names.ty(handle), TypeInner::Scalar(_) | TypeInner::Vector { .. });
     is_value && names.name(handle).is_none() && !is_constant(names, handle)
+}
+
+/// What a read reads, where it has one use and is only called after what it reads.
+fn read_once(names: &Names<'_>, handle: Operand) -> Option<Operand> {
+    let Expression::Load { pointer } = names.function.expressions[handle] else { return None };
+    let is_named = names.function.named_expressions.contains_key(&handle);
+    (!is_named && names.facts[handle].ref_count == 1).then_some(pointer)
 }
 
 fn is_constant(names: &Names<'_>, handle: Operand) -> bool {
