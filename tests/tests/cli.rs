@@ -96,6 +96,9 @@ fn bad_usage_is_refused() {
     refused(&["model.onnx", "--target", "vulkan", "--dim", "batch"], &["NAME=N"]);
     refused(&["verify", "--target", "vulkan"], &["MODEL.onnx"]);
     refused(&["run", "model.drift", "--input", "x"], &["NAME=FILE"]);
+    let twice = ["model.onnx", "--target", "vulkan", "--dim", "n=1", "--dim", "n=2"];
+    refused(&twice, &["--dim n is given twice"]);
+    refused(&["verfy", "model.onnx", "--target", "vulkan"], &["neither a file nor a command `verfy`"]);
 }
 
 #[test]
@@ -246,6 +249,38 @@ fn a_compiled_model_can_be_inspected_and_run() {
     let stored =
         driftc::npy::read(&fs::read(Path::new(&outputs).join("output.npy")).expect("stored")).expect(".npy");
     assert_eq!(stored.shape(), [2, 10]);
+}
+
+#[test]
+fn a_bundle_is_replayed_on_each_target_that_it_has() {
+    let scratch = Scratch::new();
+    let bundle = scratch.path("both.drift");
+    fine(&[&model(MOBILENET), "--target", "opencl,vulkan", "-o", &bundle]);
+    let device = |words: &[&str]| {
+        let done = fine(words);
+        let line = done.out.lines().find_map(|line| line.strip_prefix("device   "));
+        line.unwrap_or_else(|| panic!("{done:?}")).to_owned()
+    };
+    // The first target of the bundle, unless another is asked for.
+    assert_eq!(device(&["run", &bundle]), device(&["run", &bundle, "--target", "opencl"]));
+    assert_ne!(device(&["run", &bundle]), device(&["run", &bundle, "--target", "vulkan"]));
+    refused(&["run", &bundle, "--target", "metal"], &["metal", "vulkan, opencl"]);
+    // Names of devices have digits, and numbers are no parts of names.
+    refused(&["run", &bundle, "--device", "99"], &["no device matches `99`"]);
+    let listed = fine(&["devices"]).out;
+    assert!(listed.contains("vulkan 0: ") && listed.contains("opencl 0: "), "{listed}");
+}
+
+#[test]
+fn names_of_inputs_may_hold_the_sign_that_ends_them() {
+    let input: driftc::args::InputArg = "a=b=c=d.npy".parse().expect("a name and a file");
+    let split = |known: &[&'static str]| {
+        let (name, file) = input.split(known.iter().copied());
+        (name.to_owned(), file.to_str().expect("UTF-8").to_owned())
+    };
+    assert_eq!(split(&["a"]), ("a".to_owned(), "b=c=d.npy".to_owned()));
+    assert_eq!(split(&["a", "a=b"]), ("a=b".to_owned(), "c=d.npy".to_owned()));
+    assert_eq!(split(&["b"]), ("a".to_owned(), "b=c=d.npy".to_owned()));
 }
 
 #[test]

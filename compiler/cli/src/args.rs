@@ -8,6 +8,7 @@ pub use values::{
 };
 
 use crate::compare::Tolerance;
+use crate::error::CliError;
 use clap::{Args, Parser, Subcommand};
 use drift_runtime::LoadOptions;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,34 @@ impl Cli {
             Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
         };
         files.into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// Refuses what no parser sees: a command that there is not, and a dimension that is given twice.
+    pub fn check(&self) -> Result<(), CliError> {
+        let flags = match &self.command {
+            None => Some(&self.compile.flags),
+            Some(Command::Verify(args)) => Some(&args.flags),
+            Some(Command::Bench(args)) => Some(&args.flags),
+            Some(Command::Explain(args)) => Some(&args.flags),
+            Some(Command::Run(_) | Command::Inspect(_) | Command::Devices(_)) => None,
+        };
+        let dims = flags.map_or(&[][..], |flags| &flags.dim);
+        for (index, dim) in dims.iter().enumerate() {
+            if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
+                return Err(CliError::Usage(format!("--dim {} is given twice", dim.name)));
+            }
+        }
+        let is_word = |path: &Path| {
+            path.to_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase()))
+        };
+        let mut models = self.compile.models.iter().filter(|_| self.command.is_none());
+        match models.find(|model| model.entry.is_none() && is_word(&model.path) && !model.path.exists()) {
+            Some(word) => Err(CliError::Usage(format!(
+                "there is neither a file nor a command `{}`; `driftc --help` lists the commands",
+                word.path.display()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

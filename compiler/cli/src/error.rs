@@ -107,6 +107,15 @@ pub enum CliError {
         /// The file that should be there.
         file: String,
     },
+    /// A data set that does not fit the bundle.
+    #[error("with the data in {}", folder.display())]
+    DataSet {
+        /// The data set.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<CliError>,
+    },
     /// A data set with more tensors than the model has.
     #[error("{} holds {found} {what}s, the model has {expected}", folder.display())]
     DataCount {
@@ -265,6 +274,7 @@ impl CliError {
                 _ => false,
             },
             Self::Compile { source, .. } => is_refusal(source),
+            Self::DataSet { source, .. } => source.unsupported().is_some(),
             Self::Runtime(source) => {
                 matches!(source, RuntimeError::NoVariant { .. } | RuntimeError::OutOfRange { .. })
             }
@@ -280,6 +290,7 @@ impl CliError {
     pub fn is_failed_check(&self) -> bool {
         match self {
             Self::Compile { source, .. } => source.is_internal(),
+            Self::DataSet { source, .. } => source.is_failed_check(),
             Self::Runtime(source) => !is_usage(source),
             Self::Emitted(_) | Self::Reference { .. } | Self::WrongOutput { .. } | Self::Panicked(_) => true,
             _ => false,
@@ -290,6 +301,7 @@ impl CliError {
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Compile { source, .. } => source.is_internal(),
+            Self::DataSet { source, .. } => source.is_internal(),
             Self::Panicked(_) | Self::Emitted(_) => true,
             _ => false,
         }
@@ -309,7 +321,8 @@ fn is_refusal(error: &CompileError) -> bool {
 fn is_usage(error: &RuntimeError) -> bool {
     matches!(
         error,
-        RuntimeError::NoDriver { .. }
+        RuntimeError::Bundle(_)
+            | RuntimeError::NoDriver { .. }
             | RuntimeError::NoSuchDevice { .. }
             | RuntimeError::NoTarget { .. }
             | RuntimeError::NoEntry { .. }

@@ -120,6 +120,7 @@ fn conclude(done: Result<Outcome, CliError>, console: &mut Console<'_>) -> u8 {
 }
 
 fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    cli.check()?;
     match &cli.command {
         None => compile::run(&cli.compile, console),
         Some(Command::Run(args)) => run::run(args, console),

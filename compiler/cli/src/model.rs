@@ -71,7 +71,7 @@ pub fn identity(source: &ModelSource, graph: &Graph) -> ModelIdentity {
     ModelIdentity { name: graph.name.clone(), hash: hash(source) }
 }
 
-/// The sizes given on the command line; a later one for the same name wins.
+/// The sizes given on the command line, none of them twice.
 pub fn dims(flags: &CompileFlags) -> Dims {
     let binding = |size| match size {
         DimSize::Fixed(size) => DimBinding::Fixed(size),

@@ -46,20 +46,22 @@ fn inputs(
     given: &[InputArg],
     console: &mut Console<'_>,
 ) -> Result<Vec<HostTensor>, CliError> {
-    for (index, input) in given.iter().enumerate() {
-        if !declared.iter().any(|tensor| tensor.name == input.name) {
+    let names = || declared.iter().map(|tensor| tensor.name.as_str());
+    let given: Vec<(&str, &Path)> = given.iter().map(|input| input.split(names())).collect();
+    for (index, (name, _)) in given.iter().enumerate() {
+        if !names().any(|known| known == *name) {
             let known = declared.iter().map(io_text).collect();
-            return Err(CliError::UnknownInput { name: input.name.clone(), known });
+            return Err(CliError::UnknownInput { name: (*name).to_owned(), known });
         }
-        if given[..index].iter().any(|earlier| earlier.name == input.name) {
-            return Err(CliError::InputTwice(input.name.clone()));
+        if given[..index].iter().any(|(earlier, _)| earlier == name) {
+            return Err(CliError::InputTwice((*name).to_owned()));
         }
     }
     let mut inputs = Vec::with_capacity(declared.len());
     for tensor in declared {
-        inputs.push(match given.iter().find(|input| input.name == tensor.name) {
-            Some(input) => {
-                let data = read_tensor(&input.file)?;
+        inputs.push(match given.iter().find(|(name, _)| *name == tensor.name) {
+            Some((_, file)) => {
+                let data = read_tensor(file)?;
                 data.check_is(tensor)?;
                 data
             }

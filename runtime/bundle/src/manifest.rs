@@ -288,7 +288,35 @@ pub enum Requirement {
     Vendor(Vec<u32>),
 }
 
-/// One kernel launch.
+impl std::fmt::Display for Requirement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::F16 => f.write_str("16-bit floats"),
+            Self::Subgroups => f.write_str("subgroup operations"),
+            Self::SubgroupSize(lanes) => write!(f, "subgroups of {lanes}"),
+            Self::CooperativeMatrix { m, n, k, ab, c } => {
+                write!(f, "cooperative matrices of {m}x{n}x{k}, {ab:?} into {c:?}")
+            }
+            Self::SharedBytes(bytes) => write!(f, "{bytes} bytes of workgroup memory"),
+            Self::WorkgroupInvocations(count) => write!(f, "{count} invocations in a workgroup"),
+            Self::StorageBindingBytes(bytes) => write!(f, "{bytes} bytes in a storage buffer binding"),
+            Self::BufferBytes(bytes) => write!(f, "{bytes} bytes in a buffer"),
+            Self::Texture2dSize(side) => write!(f, "2D textures of {side} pixels a side"),
+            Self::Texture3dSize(side) => write!(f, "3D textures of {side} pixels a side"),
+            Self::TextureLayers(layers) => write!(f, "{layers} texture layers"),
+            Self::ImageBufferTexels(texels) => write!(f, "{texels} texels in an image buffer"),
+            Self::StorageBuffers(count) => write!(f, "{count} storage buffers in a dispatch"),
+            Self::Vendor(ids) => {
+                f.write_str("a device of vendor")?;
+                ids.iter()
+                    .enumerate()
+                    .try_for_each(|(at, id)| write!(f, "{} {id:#06x}", if at == 0 { "" } else { " or" }))
+            }
+        }
+    }
+}
+
+/// One dispatch of a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dispatch {
     /// Name for people and errors: first model node it stands for, and its kernel: `conv_1: conv_tiled`.

@@ -170,12 +170,14 @@ fn not_built(kind: DeviceKind) -> RuntimeError {
 /// Position in `devices` of the one that `wanted` names, or of the best.
 pub(crate) fn select(devices: &[DeviceInfo], wanted: Option<&str>) -> Result<usize, RuntimeError> {
     let Some(wanted) = wanted else { return Ok(0) };
-    let by_index = wanted.parse().ok().filter(|index: &usize| *index < devices.len());
     let lower = wanted.to_lowercase();
-    by_index
-        .or_else(|| devices.iter().position(|device| device.name.to_lowercase().contains(&lower)))
-        .ok_or_else(|| RuntimeError::NoSuchDevice {
-            wanted: wanted.to_owned(),
-            available: devices.iter().map(|device| format!("{} `{}`", device.index, device.name)).collect(),
-        })
+    // A number is never a part of a name: most names have digits.
+    let found = match wanted.parse::<usize>() {
+        Ok(index) => Some(index).filter(|index| *index < devices.len()),
+        Err(_) => devices.iter().position(|device| device.name.to_lowercase().contains(&lower)),
+    };
+    found.ok_or_else(|| RuntimeError::NoSuchDevice {
+        wanted: wanted.to_owned(),
+        available: devices.iter().map(|device| format!("{} `{}`", device.index, device.name)).collect(),
+    })
 }

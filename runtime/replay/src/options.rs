@@ -6,8 +6,8 @@ use std::time::Duration;
 /// Which device to open, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// Index in [`crate::devices`], or a part of a device's name, upper and lower case being the same; the best
-    /// where none is named.
+    /// [Index][crate::DeviceInfo::index] among the devices of a kind, or a part of a device's name that is no number, upper
+    /// and lower case being the same; the best where none is named.
     pub device: Option<String>,
     /// Whether to run the API's validation layer, if it is installed. By default where the environment
     /// variable `DRIFT_VALIDATION` is `1`.

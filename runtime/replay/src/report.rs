@@ -11,7 +11,7 @@ use drift_bundle::manifest::Requirement;
 #[non_exhaustive]
 pub enum DeclineReason {
     /// A predicate of the variant does not hold.
-    #[error("needs {requirement:?}, the device has {available}{}", way_out(requirement))]
+    #[error("needs {requirement}, the device has {available}{}", way_out(requirement))]
     Requires {
         /// The predicate.
         requirement: Requirement,

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use drift_bundle::manifest::Target;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A GPU API.
@@ -178,13 +178,20 @@ impl FromStr for BindArg {
     }
 }
 
-/// `NAME=FILE`.
+/// `NAME=FILE`, where the name may hold a `=` itself: which one parts them is known with the bundle's inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputArg {
-    /// The input's name as the model writes it.
-    pub name: String,
-    /// Its data.
-    pub file: PathBuf,
+    text: String,
+}
+
+impl InputArg {
+    /// Name and file, where the name is one of `known`: the longest that fits. Otherwise what stands before the first `=`.
+    pub fn split<'a>(&self, known: impl Iterator<Item = &'a str>) -> (&str, &Path) {
+        let fits = |name: &&str| self.text.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+        let end = known.filter(fits).map(str::len).max();
+        let end = end.or_else(|| self.text.find('=')).unwrap_or(self.text.len());
+        (&self.text[..end], Path::new(self.text.get(end + 1..).unwrap_or_default()))
+    }
 }
 
 impl FromStr for InputArg {
@@ -192,9 +199,7 @@ impl FromStr for InputArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
-                Ok(Self { name: name.to_owned(), file: PathBuf::from(file) })
-            }
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok(Self { text: text.to_owned() }),
             _ => Err("expected NAME=FILE, such as image=cat.npy".to_owned()),
         }
     }

@@ -71,7 +71,7 @@ fn the_first_variant_whose_predicates_hold_runs() {
         assert_eq!(report.variant, "generic");
         assert_eq!((report.declined.len(), report.declined[0].reasons.len()), (1, 2));
         let said = report.declined[0].to_string();
-        assert!(said.starts_with("`tuned` declined (needs CooperativeMatrix { m: 3,"), "{said}");
+        assert!(said.starts_with("`tuned` declined (needs cooperative matrices of 3x"), "{said}");
 
         let options = LoadOptions { variant: Some("tuned".to_owned()), ..LoadOptions::default() };
         assert!(matches!(device.load_with(&bundle, &options), Err(RuntimeError::NoVariant { .. })));

@@ -321,7 +321,7 @@ fn f16_kernels_compute_in_f16() {
         let bundle = program.bundle();
         if !device.info().features.f16 {
             let error = device.load(&bundle).unwrap_err().to_string();
-            assert!(error.contains("needs F16, the device has no 16-bit floats"), "{error}");
+            assert!(error.contains("needs 16-bit floats, the device has no 16-bit floats"), "{error}");
             return;
         }
         let mut session = device.load(&bundle).unwrap();
