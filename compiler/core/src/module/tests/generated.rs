@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
+use naga::Module;
+
 use super::behaviour::same_floats;
+use super::interpreter::{Value, floats, run};
+use super::kernel;
+use crate::module::{ModuleError, dead, forward, inline, number, parse, settle, shape};
 
 /// Writes statements over the variables `a`, `b`, `c` (f32), `v` (vec4), `t` (array) and `n` (u32).
 struct Author {
@@ -133,18 +138,51 @@ const DECLARATIONS: &str = "const FUSED: bool = false;
     }
     fn pick(x: f32, y: f32, n: u32) -> f32 { if n > 2u { return x; } else { return min(y, part(x, 2u)); } }";
 
+/// The body of the program that a seed stands for.
+fn program(seed: u64) -> String {
+    let mut author = Author { state: seed, text: String::new(), loops: 0 };
+    author.block(3, false);
+    author.block(3, false);
+    format!(
+        "var a = 1.0; var b = src[id.x]; var c: f32; var v = vec4<f32>(1.0, 2.0, b, 4.0); var t: array<f32, 2>; var n = id.x % 5u;
+         {}
+         dst[id.x * 4u] = a + b + c + v.x + v.y + v.z + v.w + t[0] + t[1] + f32(n);",
+        author.text
+    )
+}
+
 #[test]
 fn generated_programs_compute_the_same() {
     for seed in 0..400 {
-        let mut author = Author { state: seed, text: String::new(), loops: 0 };
-        author.block(3, false);
-        author.block(3, false);
-        let body = format!(
-            "var a = 1.0; var b = src[id.x]; var c: f32; var v = vec4<f32>(1.0, 2.0, b, 4.0); var t: array<f32, 2>; var n = id.x % 5u;
-             {}
-             dst[id.x * 4u] = a + b + c + v.x + v.y + v.z + v.w + t[0] + t[1] + f32(n);",
-            author.text
-        );
-        same_floats(DECLARATIONS, &body);
+        same_floats(DECLARATIONS, &program(seed));
     }
+}
+
+/// A pass.
+type Run = fn(&mut Module) -> Result<(), ModuleError>;
+
+#[test]
+fn generated_programs_compute_the_same_after_each_of_the_last_passes() {
+    let passes: [(&str, Run); 4] =
+        [("shape", shape::run), ("forward", forward::run), ("dead", dead::run), ("number", number::run)];
+    for seed in 400..550 {
+        let source = kernel(DECLARATIONS, &program(seed));
+        let mut module = parse(&source).unwrap_or_else(|error| panic!("{error}"));
+        inline::run(&mut module).unwrap_or_else(|error| panic!("{error}"));
+        settle(&mut module, "inline").unwrap_or_else(|error| panic!("{error}"));
+        let expected = results(&module);
+        for (name, pass) in passes {
+            pass(&mut module).unwrap_or_else(|error| panic!("{name}: {error}"));
+            settle(&mut module, name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(results(&module), expected, "{name}: {source}");
+        }
+    }
+}
+
+/// What a kernel leaves in its buffers.
+fn results(module: &Module) -> Vec<(&'static str, Value)> {
+    let src = floats((0..64_u8).map(|index| f32::from(index) * 0.75 - 11.0));
+    let mut buffers = vec![("src", src), ("dst", floats([0.0; 64]))];
+    run(module, [2, 1], &mut buffers);
+    buffers
 }
