@@ -21,9 +21,13 @@ fn negate() -> Program {
 
 #[test]
 fn devices_are_listed_with_their_limits() {
-    let found = devices().expect("a Vulkan driver is needed: apt install mesa-vulkan-drivers");
-    for (index, device) in found.iter().enumerate() {
-        assert_eq!(device.index, index);
+    let found = devices().expect("a driver is needed: apt install mesa-vulkan-drivers pocl-opencl-icd");
+    for kind in DeviceKind::ALL {
+        let of_kind: Vec<usize> =
+            found.iter().filter(|device| device.kind == kind).map(|device| device.index).collect();
+        assert!(!of_kind.is_empty() && of_kind.iter().copied().eq(0..of_kind.len()), "{kind:?}: {of_kind:?}");
+    }
+    for device in &found {
         assert!(!device.name.is_empty());
         // What Vulkan guarantees.
         assert!(device.limits.workgroup_invocations >= 128 && device.limits.shared_bytes >= 16384);
