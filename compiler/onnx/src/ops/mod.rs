@@ -215,9 +215,10 @@ const OPERATORS: &[Operator] = &[
     microsoft("SkipLayerNormalization", (3, 5), microsoft::skip_layer_normalization).results(1, 4),
 ];
 
-/// Finds an operator.
+/// Finds an operator in the table, which is sorted.
 pub(crate) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
-    OPERATORS.iter().find(|operator| operator.domain == domain && operator.name == name)
+    let at = OPERATORS.binary_search_by_key(&(domain, name), |operator| (operator.domain, operator.name));
+    at.ok().map(|at| &OPERATORS[at])
 }
 
 /// Resolves an axis that may count from the end.
