@@ -44,7 +44,7 @@ pub(crate) fn inputs(graph: &Graph, precision: Precision) -> Vec<Tensor> {
     })
 }
 
-/// What an element-wise formula may break at, in halves too: their largest, ties, zeros of both signs, NaNs and infinities.
+/// What an element-wise formula may break at, in f16 too: their largest, ties, zeros of both signs, NaNs and infinities.
 const SPECIAL_FLOATS: [f32; 20] = [
     f32::NAN,
     f32::INFINITY,

@@ -83,7 +83,7 @@ impl std::error::Error for ClError {}
 pub enum Texels {
     /// `rgba32float`
     F32(Vec<f32>),
-    /// `rgba16float`, as the bits of the halves.
+    /// `rgba16float`, as the bits of the f16.
     F16(Vec<u16>),
     /// `rgba32sint`
     I32(Vec<i32>),

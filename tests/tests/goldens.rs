@@ -305,7 +305,7 @@ fn assert_text(folder: &Path, name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-/// What the kernel computes, on what, and how it is launched.
+/// What the kernel computes, on what, and how it is dispatched.
 fn head(case: &Case, call: &KernelCall, setting: Setting) -> String {
     let mut lines = vec![format!("{} on {}, profile {}", case.name, setting.layout.name(), setting.profile)];
     lines.extend(case.graph.lines().map(|line| format!("    {line}")));

@@ -26,7 +26,7 @@ const EVERYTHING: Settings = (
     &[Precision::F32, Precision::F16],
 );
 
-/// Error allowed, relative to the larger of 1 and the value. Halves round inputs, weights and every stored
+/// Error allowed, relative to the larger of 1 and the value. f16 rounds inputs, weights and every stored
 /// intermediate to 11 bits; the deepest cases add some hundreds of products of magnitude up to 20.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
@@ -206,7 +206,7 @@ fn vulkan_agrees_with_the_evaluator_at_the_ends_of_types() {
     for prefix in AT_THE_ENDS {
         prove(on_vulkan_at_the_ends, "generic", prefix, (&[LayoutChoice::Buffer], &[Precision::F32]), 1);
     }
-    // Nothing between two halves overflows in these.
+    // Nothing between two f16 overflows in these.
     let textures: Settings = (&[LayoutChoice::Texture2d], &[Precision::F16]);
     for name in ["activations", "extremes", "comparisons", "reductions", "rows", "pools", "arguments"] {
         prove(on_vulkan_at_the_ends, "generic", &format!("special/{name}"), textures, 1);
@@ -290,7 +290,7 @@ fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
     );
 }
 
-/// Every kernel that some case launches in more workgroups than an axis takes, in another shape.
+/// Every kernel that some case dispatches in more workgroups than an axis takes, in another shape.
 #[test]
 fn kernels_agree_when_their_grids_are_folded() {
     prove(on_vulkan, "small-grids", "", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);

@@ -50,7 +50,7 @@ fn profile_of(bundle: &Bundle, measured: &Measured) -> String {
     variant(bundle, measured).map_or_else(|| measured.variant.clone(), |variant| variant.profile.clone())
 }
 
-/// What a device runs: the code of each launch and its size. Numbers of shaders and weights depend on the bundle.
+/// What a device runs: the code of each dispatch and its size. Numbers of shaders and weights depend on the bundle.
 fn program<'a>(bundle: &'a Bundle, measured: &Measured) -> Vec<(&'a [u8], [u32; 3])> {
     let dispatches = variant(bundle, measured).map_or(&[][..], |variant| variant.dispatches.as_slice());
     let code = |shader: u32| bundle.shader_code(&bundle.manifest().shaders[shader as usize]);
@@ -110,7 +110,7 @@ fn error(found: &[Vec<f64>], reference: &[Vec<f64>]) -> Option<f64> {
 pub(crate) fn print(lines: &[AblationJson], out: &mut dyn Write) -> std::io::Result<()> {
     let Some(whole) = lines.first() else { return Ok(()) };
     writeln!(out)?;
-    writeln!(out, "   replay           activations     writes      reads  launches    error  without")?;
+    writeln!(out, "   replay           activations     writes      reads  dispatches    error  without")?;
     for line in lines {
         let error = line.error.map_or_else(|| "not finite".to_owned(), |error| format!("{error:.1e}"));
         writeln!(

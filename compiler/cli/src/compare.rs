@@ -16,7 +16,7 @@ pub struct Tolerance {
 impl Tolerance {
     /// For whole models in single precision: sums run in another order than the reference's.
     pub const F32: Self = Self { absolute: 1e-4, relative: 1e-3 };
-    /// For whole models with halves in them: each stored value has 11 bits.
+    /// For whole models with f16 in them: each stored value has 11 bits.
     pub const F16: Self = Self { absolute: 2e-2, relative: 2e-2 };
 }
 

@@ -54,15 +54,15 @@ pub struct VariantReport {
     pub profile: String,
     /// What a device must have.
     pub requires: Vec<String>,
-    /// Launches per run.
+    /// Dispatches per run.
     pub dispatches: usize,
-    /// Launches once at load.
+    /// Dispatches once at load.
     pub init_dispatches: usize,
     /// Different shaders among them.
     pub kernels: usize,
-    /// Weight blobs that it reads, each counted once; those that only launches at load read are given back after them.
+    /// Weight blobs that it reads, each counted once; those that only dispatches at load read are given back after them.
     pub weights_bytes: u64,
-    /// What launches at load make of weights, kept for as long as the program is.
+    /// What dispatches at load make of weights, kept for as long as the program is.
     pub derived_bytes: u64,
     /// Sum over all activation tensors.
     pub activations_naive_bytes: u64,

@@ -62,10 +62,10 @@ fn print_traffic(dispatches: &[DispatchReport], out: &mut dyn Write) -> std::io:
     }
     let all = kernels.values().copied().fold([0; 4], add);
     writeln!(out)?;
-    writeln!(out, "  launches       reads      writes      computes  kernel")?;
-    for (kernel, [launches, read, written, computed]) in kernels.into_iter().chain([("in all", all)]) {
+    writeln!(out, "  dispatches       reads      writes      computes  kernel")?;
+    for (kernel, [dispatches, read, written, computed]) in kernels.into_iter().chain([("in all", all)]) {
         let (read, written, computed) = (bytes(read), bytes(written), flops(computed));
-        writeln!(out, "  {launches:8}  {read:>10}  {written:>10}  {computed:>12}  {kernel}")?;
+        writeln!(out, "  {dispatches:10}  {read:>10}  {written:>10}  {computed:>12}  {kernel}")?;
     }
     Ok(())
 }

@@ -204,7 +204,7 @@ struct LaidOut {
     decisions: Decisions,
 }
 
-/// Simplifies and fuses, and decides what stays f32 in halves.
+/// Simplifies and fuses, and decides what stays f32 under f16.
 fn rewrite(mut graph: Graph, enabled: &Enabled, precision: Option<Precision>) -> (Graph, Vec<RuleReport>) {
     narrow::widen(&mut graph);
     let (graph, simplified) = rewrite::simplify(graph, &enabled.rules);
@@ -217,7 +217,7 @@ fn rewrite(mut graph: Graph, enabled: &Enabled, precision: Option<Precision>) ->
 }
 
 /// The graph for one profile: attention as a node where a kernel of its own is best, written out elsewhere; long walks in
-/// parts; and what stays f32 among halves.
+/// parts; and what stays f32 under f16.
 fn for_profile(
     graph: &Graph,
     profile: &Profile,

@@ -135,7 +135,7 @@ pub struct Port {
     pub storage: u32,
 }
 
-/// One kernel launch.
+/// One kernel dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgramStep {
     /// First model node that it stands for.
@@ -163,9 +163,9 @@ pub struct Program {
     pub storages: Vec<Storage>,
     /// Packed constants.
     pub constants: Vec<PackedConstant>,
-    /// Launches at load, in order: they write derived constants, and read constants only.
+    /// Dispatches at load, in order: they write derived constants, and read constants only.
     pub init: Vec<ProgramStep>,
-    /// Launches of a run, in order.
+    /// Dispatches of a run, in order.
     pub steps: Vec<ProgramStep>,
     /// Inputs in the model's order.
     pub inputs: Vec<Port>,
@@ -174,12 +174,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// Launches at load, then those of a run.
+    /// Dispatches at load, then those of a run.
     pub fn all_steps(&self) -> impl Iterator<Item = &ProgramStep> {
         self.init.iter().chain(&self.steps)
     }
 
-    /// Leaves out launches at load whose results nothing reads.
+    /// Leaves out dispatches at load whose results nothing reads.
     pub fn drop_unread_init(&mut self) {
         let of = |step: &ProgramStep, access| -> Vec<u32> {
             let slots = step.call.slots.iter().filter(|slot| slot.access == access);

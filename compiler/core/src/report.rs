@@ -29,13 +29,13 @@ pub struct VariantReport {
     pub variant: String,
     /// Its profile.
     pub profile: String,
-    /// Its launches at load.
+    /// Its dispatches at load.
     pub init: Vec<DispatchReport>,
-    /// Its launches of a run.
+    /// Its dispatches of a run.
     pub dispatches: Vec<DispatchReport>,
 }
 
-/// One launch.
+/// One dispatch.
 #[derive(Clone, Debug)]
 pub struct DispatchReport {
     /// Name.

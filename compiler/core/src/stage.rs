@@ -17,11 +17,11 @@ pub enum Stage {
     Graph,
     /// A layout for each activation.
     Layout,
-    /// The launches.
+    /// The dispatches.
     Program,
     /// The memory plan.
     Memory,
-    /// Each launch's shader.
+    /// Each dispatch's shader.
     Shaders,
 }
 
@@ -43,7 +43,7 @@ fn one_line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
 }
 
-/// One line a launch; those at load first, as `init`.
+/// One line a dispatch; those at load first, as `init`.
 pub fn program_text(program: &Program) -> String {
     let mut text = String::new();
     let at_load = program.init.iter().enumerate().map(|(index, step)| (format!("init {index}"), step));

@@ -96,7 +96,7 @@ pub struct Graph {
     readers: Vec<BTreeSet<NodeId>>,
     value_names: BTreeMap<String, ValueId>,
     node_names: BTreeSet<String>,
-    /// Values that stay f32 where floats become halves.
+    /// Values that stay f32 where floats become f16.
     single: BTreeSet<ValueId>,
     /// Bytes that folded constants may still take.
     folding: Option<u64>,
@@ -156,12 +156,12 @@ impl Graph {
         left.is_some()
     }
 
-    /// Whether a value stays f32 where a program's floats become halves.
+    /// Whether a value stays f32 where a program's floats become f16.
     pub fn is_single(&self, value: ValueId) -> bool {
         self.single.contains(&value)
     }
 
-    /// Lets a value stay f32 where a program's floats become halves.
+    /// Lets a value stay f32 where a program's floats become f16.
     pub fn keep_single(&mut self, value: ValueId) {
         self.single.insert(value);
     }

@@ -391,7 +391,7 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         self.emit(Op::Elementwise(ScalarOp::Cast(to)), &[x])
     }
 
-    /// Halves as f32, in which compositions compute what halves do not hold; other elements as they are.
+    /// f16 as f32, in which compositions compute what f16 does not hold; other elements as they are.
     pub(crate) fn widened(&mut self, x: ValueId) -> Result<ValueId, NodeError> {
         match self.element(x) {
             ElementType::F16 => self.cast(x, ElementType::F32),

@@ -325,7 +325,7 @@ pub struct Dispatch {
     pub shader: u32,
     /// One for each `Shader::bindings`, in order.
     pub bindings: Vec<Resource>,
-    /// Workgroups launched in each axis; none is zero.
+    /// Workgroups dispatched in each axis; none is zero.
     pub workgroups: [u32; 3],
     /// Whether earlier writes must be visible (or earlier reads finished) before this one starts.
     pub barrier: bool,

@@ -17,9 +17,9 @@ pub(crate) fn first_exceeded(
     features: &DeviceFeatures,
     staging_bytes: u64,
 ) -> Option<DeclineReason> {
-    memory(program, limits)
-        .or_else(|| staging(program, limits, staging_bytes))
-        .or_else(|| program.all_dispatches().find_map(|dispatch| launch(program, dispatch, limits, features)))
+    memory(program, limits).or_else(|| staging(program, limits, staging_bytes)).or_else(|| {
+        program.all_dispatches().find_map(|dispatch| of_dispatch(program, dispatch, limits, features))
+    })
 }
 
 /// `Some` where `needed` is more than there is.
@@ -96,7 +96,7 @@ fn total_memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineR
     over("the program", "bytes of device memory", needed, limits.memory_bytes)
 }
 
-fn launch(
+fn of_dispatch(
     program: &Program<'_>,
     dispatch: &Dispatch,
     limits: &DeviceLimits,

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_buffers_that_hold_halves_ask_for_half_storage() {
+    fn only_buffers_that_hold_f16_ask_for_f16_storage() {
         assert_eq!(left("StorageBuffer", "half"), ["StorageBuffer16BitAccess"]);
         assert_eq!(
             left("Uniform", "half"),

@@ -1,4 +1,4 @@
-//! Tensors without elements: what follows from them is known, and nothing is launched for them.
+//! Tensors without elements: what follows from them is known, and nothing is dispatched for them.
 
 use super::{Case, case};
 

@@ -1,5 +1,5 @@
-//! Compositions whose results halves hold and whose parts they do not: squares, powers and sums of activations up to 1e4, and masks
-//! beyond the range of halves.
+//! Compositions whose results f16 holds and whose parts they do not: squares, powers and sums of activations up to 1e4, and masks
+//! beyond the range of f16.
 
 use super::{Case, case};
 
@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[2,3,4,5]\n@k: f32[] = 0.7\n%1 = mul %x, @k\n%2 = abs %1\n%e = exp %2\n%s = reduce_sum %e {axes=[1,3], keep_dims=true}\n\
          %y = div %e, %s\nreturn %y",
     ),
-    // Whole numbers around 700, which halves hold, less the 700 that they began with, in units of a small deviation.
+    // Whole numbers around 700, which f16 holds, less the 700 that they began with, in units of a small deviation.
     case(
         "halves/batch-of-small-variance",
         "%x: f32[1,4,3,3]\n@m: f32[] = 700.0\n@s: f32[4,1,1] = [95.25, 95.25, -95.25, 0.5]\n@o: f32[4,1,1] = [-66675.0, -66690.0, 66660.0, -350.0]\n\

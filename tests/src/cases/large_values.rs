@@ -1,4 +1,4 @@
-//! Activations up to 1e4, which halves hold but whose squares and sums they do not.
+//! Activations up to 1e4, which f16 holds but whose squares and sums they do not.
 
 use super::{Case, case};
 
@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         "large_values/rms_norm",
         "%x: f32[2,3,70]\n@k: f32[] = 1e4\n@s: f32[70] = random(1)\n%1 = tanh %x\n%2 = mul %1, @k\n%3 = rms_norm %2, @s {axis=2, epsilon=1e-6}\nreturn %3",
     ),
-    // Multiples of 2048 are exact in halves, so the weights of a row are known.
+    // Multiples of 2048 are exact in f16, so the weights of a row are known.
     case(
         "large_values/softmax",
         "%x: f32[3,50]\n@k: f32[] = 2048.0\n%1 = floor %x\n%2 = mul %1, @k\n%3 = softmax %2 {axis=1}\nreturn %3",
@@ -43,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[3,50]\n@k: f32[] = 1e4\n@n: f32[] = 1e-4\n%1 = tanh %x\n%2 = mul %1, @k\n%3 = gelu %2 epilogue(mul @n)\n%4 = silu %2 epilogue(mul @n)\n\
          %5 = sigmoid %2\nreturn %3, %4, %5",
     ),
-    // Scores beyond the range of halves are held in f32 between the products.
+    // Scores beyond the range of f16 are held in f32 between the products.
     case(
         "large_values/attention",
         "%x: f32[1,2,9,8]\n%y: f32[1,2,11,8]\n@k: f32[] = 256.0\n%a = floor %x\n%q = mul %a, @k\n%b = floor %y\n%v = mul %b, @k\n\
@@ -63,7 +63,7 @@ pub(super) const CASES: &[Case] = &[
         "large_values/mean-of-1e4",
         "%x: f32[2,9,8,300]\n@k: f32[] = 1e4\n@n: f32[] = 1e-4\n%1 = tanh %x\n%2 = mul %1, @k\n%3 = reduce_mean %2 {axes=[3], keep_dims=true}\n%4 = mul %3, @n\nreturn %4",
     ),
-    // Positions that halves cannot tell apart, and their angles.
+    // Positions that f16 cannot tell apart, and their angles.
     case(
         "large_values/angles-of-positions",
         "%p: i64[1,6]\n@first: i64[] = 4091\n@f: f32[1,1,5] = [1.0, 0.7, 0.31, 0.1, 0.01]\n%1 = add %p, @first\n%2 = cast %1 {to=f32}\n\

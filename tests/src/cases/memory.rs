@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
          %n = group_norm %h, @s, @b {groups=4, epsilon=1e-5}\n%r = conv %n, @v\nreturn %r",
     ),
     case(
-        "memory/large-groups-in-three-launches",
+        "memory/large-groups-in-three-dispatches",
         "%x: f32[1,4,96,80]\n@w: f32[8,4,1,1] = random(1)\n@s: f32[8] = random(2)\n@b: f32[8] = random(3)\n\
          @v: f32[4,8,1,1] = random(4)\n%h = conv %x, @w\n\
          %n = group_norm %h, @s, @b {groups=1, epsilon=1e-5} epilogue(silu)\n%r = conv %n, @v\nreturn %r",

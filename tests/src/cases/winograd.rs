@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
         "winograd/zeros",
         "%x: f32[1,4,5,5]\n@z: f32[8,4,3,3] = splat(0.0)\n@b: f32[8] = random(2)\n%1 = conv %x, @z, @b {pads=[1,1,1,1]}\nreturn %1",
     ),
-    // Pixels up to 1e4: the sums are beyond halves until the epilogue brings them back.
+    // Pixels up to 1e4: the sums are beyond f16 until the epilogue brings them back.
     case(
         "winograd/large",
         "%x: f32[1,8,9,10]\n@w: f32[12,8,3,3] = random(1)\n@up: f32[] = 500.0\n@down: f32[] = 0.00002\n%l = mul %x, @up\n%1 = conv %l, @w {pads=[1,1,1,1]} epilogue(mul @down)\nreturn %1",

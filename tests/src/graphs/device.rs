@@ -159,11 +159,11 @@ impl Checker {
 
     /// The case with what it should give, or why it is not run.
     fn prepared<'a>(&mut self, case: &'a Case, setting: Setting) -> Result<Ready<'a>, Outcome> {
-        let halves = setting.precision == Precision::F16;
-        let looked = self.timed("evaluate", || guarded(|| Judge::expected(case, halves)))?;
+        let f16 = setting.precision == Precision::F16;
+        let looked = self.timed("evaluate", || guarded(|| Judge::expected(case, f16)))?;
         let expected = looked.map_err(Outcome::NotCompared)?;
         self.timed("select", || guarded(|| select(case, setting)))??;
-        let judge = self.timed("evaluate in f64", || guarded(|| Judge::new(case, expected, halves)))?;
+        let judge = self.timed("evaluate in f64", || guarded(|| Judge::new(case, expected, f16)))?;
         Ok(Ready { case, judge: judge.map_err(Outcome::NotCompared)? })
     }
 

@@ -9,7 +9,7 @@ pub enum Effect {
     /// Not at all: bit for bit, NaN and the sign of zero included.
     Same,
     /// An intermediate f16 is no longer rounded, nor overflows; other types keep every bit.
-    Halves,
+    F16,
     /// Rounding differs, and with it where an intermediate result overflows or loses its last bits; so do NaN, infinities
     /// and zeros that come of that.
     Special,
@@ -63,9 +63,9 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("reshape-sinks", Effect::Same),
     ("equal-constants", Effect::Same),
     ("dead-code", Effect::Same),
-    ("elementwise-chain", Effect::Halves),
-    ("diamond", Effect::Halves),
-    ("epilogue", Effect::Halves),
+    ("elementwise-chain", Effect::F16),
+    ("diamond", Effect::F16),
+    ("epilogue", Effect::F16),
     ("attention", Effect::Special),
     ("attention-band", Effect::Special),
     ("attention-absorbs-transpose", Effect::Same),
@@ -84,9 +84,9 @@ pub fn of(rule: &str) -> Effect {
 
 /// What the rules of a report may have done to the numbers of a graph.
 pub fn of_report(graph: &Graph, report: &Report) -> Effect {
-    let halves = graph.values().any(|(_, value)| value.ty.element == ElementType::F16);
+    let has_f16 = graph.values().any(|(_, value)| value.ty.element == ElementType::F16);
     let effects = report.applied.iter().map(|applied| match of(applied.rule) {
-        Effect::Halves if !halves => Effect::Same,
+        Effect::F16 if !has_f16 => Effect::Same,
         effect => effect,
     });
     effects.max().unwrap_or(Effect::Same)

@@ -40,28 +40,28 @@ pub struct Judge {
     runs: Runs,
     /// The evaluator's results after rewrites that may change special values: what was infinite in between may not be.
     rewritten: Option<Vec<Tensor>>,
-    halves: bool,
+    f16: bool,
 }
 
-/// Magnitudes of halves and of other floats that are still compared: beyond, kernels overflow in between.
+/// Magnitudes of f16 and of other floats that are still compared: beyond, kernels overflow in between.
 const MOST: [f64; 2] = [30_000.0, 1e15];
 
 /// Runs with noise: a few at first, and many before something is called wrong.
 const RUNS: [u64; 2] = [5, 60];
 
-fn runs(case: &Case, halves: bool, count: u64) -> Result<Runs, Skipped> {
+fn runs(case: &Case, f16: bool, count: u64) -> Result<Runs, Skipped> {
     // A device's functions are good to some hundred roundings.
-    let noise = Noise { scale: if halves { 8.0 } else { 64.0 }, halves };
+    let noise = Noise { scale: if f16 { 8.0 } else { 64.0 }, f16 };
     reference::runs(case, noise, count).ok_or(Skipped::Reference)
 }
 
 impl Judge {
     /// The evaluator's results; an error where numbers are beyond what is compared.
-    pub fn expected(case: &Case, halves: bool) -> Result<Vec<Tensor>, Skipped> {
+    pub fn expected(case: &Case, f16: bool) -> Result<Vec<Tensor>, Skipped> {
         let mut skipped = None;
         let mut look = |tensor: &Tensor| {
             let element = tensor.element();
-            let most = MOST[usize::from(!halves && element != ElementType::F16)];
+            let most = MOST[usize::from(!f16 && element != ElementType::F16)];
             let is_far = |value: f64| value.abs() >= most && value.is_finite();
             if element == ElementType::I64
                 && tensor.to_i64_vec().iter().any(|&value| i32::try_from(value).is_err())
@@ -80,15 +80,15 @@ impl Judge {
     }
 
     /// Evaluates the case in f64, with noise and without.
-    pub fn new(case: &Case, expected: Vec<Tensor>, halves: bool) -> Result<Self, Skipped> {
-        let runs = runs(case, halves, RUNS[0])?;
+    pub fn new(case: &Case, expected: Vec<Tensor>, f16: bool) -> Result<Self, Skipped> {
+        let runs = runs(case, f16, RUNS[0])?;
         let is_special = |tensor: &Tensor| {
             tensor.element().is_float() && tensor.to_f64_vec().iter().any(|value| !value.is_finite())
         };
         let rewritten = expected.iter().any(is_special).then(|| rewrites::rewritten(&case.graph));
         let rewritten = rewritten.filter(|(_, effect)| *effect == Effect::Special);
         let rewritten = rewritten.and_then(|(graph, _)| eval::run(&graph, &case.inputs).ok());
-        Ok(Self { expected, runs, rewritten, halves })
+        Ok(Self { expected, runs, rewritten, f16 })
     }
 
     /// How many outputs there are.
@@ -101,7 +101,7 @@ impl Judge {
         if self.judge_by(&self.runs, found).is_ok() {
             return Ok(());
         }
-        let many = runs(case, self.halves, RUNS[1]).map_err(|skipped| skipped.to_string())?;
+        let many = runs(case, self.f16, RUNS[1]).map_err(|skipped| skipped.to_string())?;
         self.judge_by(&many, found)
     }
 
@@ -128,7 +128,7 @@ impl Judge {
 
     /// Whether a rewrite replaced a special value, by what was found.
     fn replaces(&self, wanted: f64, rewritten: f64, got: f64) -> bool {
-        let near = if self.halves { 0.05 } else { 1e-3 };
+        let near = if self.f16 { 0.05 } else { 1e-3 };
         let is_near = (got - rewritten).abs() <= near * rewritten.abs().max(1.0);
         (!wanted.is_finite() || !rewritten.is_finite())
             && (is_near || got == rewritten || (got.is_nan() && rewritten.is_nan()))
@@ -148,11 +148,11 @@ impl Judge {
         if !element.is_float() || !got.is_finite() || !exact[0].is_finite() {
             return false;
         }
-        let halves = self.halves || element == ElementType::F16;
-        let (unit, least) = if halves { (1.0 / 2048.0, 1e-3) } else { (1.0 / 16_777_216.0, 1e-6) };
+        let f16 = self.f16 || element == ElementType::F16;
+        let (unit, least) = if f16 { (1.0 / 2048.0, 1e-3) } else { (1.0 / 16_777_216.0, 1e-6) };
         let spread = exact.iter().map(|value| (value - exact[0]).abs()).fold(0.0, f64::max);
         let own = unit * exact[0].abs() * 16.0 + least;
-        // The evaluator's halves may overflow where a device has floats.
+        // The evaluator's f16 may overflow where a device has floats.
         let off = if wanted.is_finite() { (wanted - exact[0]).abs() } else { 0.0 };
         (got - exact[0]).abs() <= off * 2.0 + spread * 6.0 + own
     }

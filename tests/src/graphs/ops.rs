@@ -278,7 +278,7 @@ pub(super) fn attention(maker: &mut Maker<'_>) -> Made {
         scores.push(Step { op: ScalarOp::Binary(BinaryOp::Add), args: vec![before, StepArg::Operand(0)] });
     }
     let bounds = [None, None, Some(0), Some(-1), Some(1), Some(-2)];
-    let band = Band { first: maker.choices.of(&bounds), last: maker.choices.of(&bounds) };
+    let band = Band { min_offset: maker.choices.of(&bounds), max_offset: maker.choices.of(&bounds) };
     let y = maker.choices.of(&[HEADS_FIRST, [0, 2, 1, 3]]);
     let unseen_is_zero = maker.choices.once_in(2);
     let op = Attention { q: q_axes, k: k_axes, v: v_axes, y, scores, unseen_is_zero, band };

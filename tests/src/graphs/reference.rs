@@ -30,21 +30,21 @@ pub struct Noise {
     /// Roundings that it stands for.
     pub scale: f64,
     /// Whether f32 is stored as f16, inputs and constants included.
-    pub halves: bool,
+    pub f16: bool,
 }
 
 impl Noise {
     /// The largest relative error in a value of a type.
     const fn level(self, element: ElementType) -> f64 {
         match element {
-            ElementType::F32 if self.halves => self.scale * unit(ElementType::F16),
+            ElementType::F32 if self.f16 => self.scale * unit(ElementType::F16),
             _ => self.scale * unit(element),
         }
     }
 
     /// The largest absolute error: half the least half.
     fn least(self) -> f64 {
-        if self.halves && self.scale > 0.0 { 3e-8 } else { 0.0 }
+        if self.f16 && self.scale > 0.0 { 3e-8 } else { 0.0 }
     }
 }
 
@@ -69,7 +69,7 @@ fn run(graph: &Graph, inputs: &[Tensor], noise: Noise, seed: u64) -> Result<Vec<
     let constants = graph.values().filter_map(|(id, _)| Some((id, graph.constant(id)?)));
     for (id, tensor) in given.chain(constants) {
         // Inputs that are stored as f32 are what they are; constants may be combined with others, and rounded again.
-        let exact = bounds.contains(&id) || (!noise.halves && graph.constant(id).is_none());
+        let exact = bounds.contains(&id) || (!noise.f16 && graph.constant(id).is_none());
         let stored = if exact { 0.0 } else { noise.level(tensor.element()) / noise.scale.max(1.0) };
         values.insert(id, noisy(promoted(tensor), stored, noise.least(), random));
     }

@@ -39,7 +39,7 @@ pub struct Passed {
 }
 
 /// Roundings that noise stands for: an op of many operations rounds more than once.
-const NOISE: Noise = Noise { scale: 4.0, halves: false };
+const NOISE: Noise = Noise { scale: 4.0, f16: false };
 
 /// Runs with noise: a few at first, and many before something is called wrong.
 const RUNS: [u64; 2] = [3, 40];
@@ -175,7 +175,7 @@ impl Check<'_> {
         let most = match self.effect {
             Effect::Special if self.hides => 1e4,
             Effect::Special => 1e18,
-            Effect::Halves | Effect::Same => f64::INFINITY,
+            Effect::F16 | Effect::Same => f64::INFINITY,
         };
         let special = is_extreme(&self.case.graph, self.case, most) || is_extreme(graph, self.case, most);
         if special { Ok(1) } else { judged }

@@ -1,4 +1,4 @@
-//! Halves and normalized integers in words.
+//! f16 and normalized integers in words.
 
 use crate::{assert_close, map};
 

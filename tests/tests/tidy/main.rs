@@ -90,6 +90,15 @@ fn texts_use_the_words_of_the_field() {
         concat!("Filters::per_", "channel"),
         // lacks
         concat!("{profile} has ", "not"),
+        // dispatch
+        concat!("laun", "ch"),
+        // rhs
+        concat!("right ", "side of a product"),
+        // min_offset
+        concat!("band.", "first"),
+        // f16
+        concat!("range of ", "halves"),
+        concat!("stored as ", "halves"),
     ];
     report(&lines_with(&text_files(), &words));
 }

@@ -4,8 +4,12 @@ use crate::{Failure, dependencies, shell};
 
 /// Runs every check, so that one report holds everything that is wrong.
 pub(crate) fn lint() -> Result<(), Failure> {
-    let results =
-        [("formatting", formatting()), ("clippy", clippy()), ("dependencies", dependencies::check())];
+    let results = [
+        ("formatting", formatting()),
+        ("clippy", clippy()),
+        ("the runtime's devices", devices()),
+        ("dependencies", dependencies::check()),
+    ];
     let mut failed = Vec::new();
     for (name, result) in results {
         if let Err(failure) = result {
@@ -27,4 +31,13 @@ fn formatting() -> Result<(), Failure> {
 
 fn clippy() -> Result<(), Failure> {
     shell::run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
+}
+
+/// The runtime with each device alone.
+fn devices() -> Result<(), Failure> {
+    ["vulkan", "opencl"].iter().try_for_each(|device| {
+        let runtime = ["clippy", "--package", "drift-runtime", "--locked", "--no-default-features"];
+        let alone = ["--features", *device, "--", "--deny", "warnings"];
+        shell::run("cargo", &[&runtime[..], &alone[..]].concat())
+    })
 }

@@ -36,7 +36,7 @@ Commands:
   fuzz [--minutes N] [--seed S]
          Damage models and bundles in known ways and count how far each comes, 10 minutes unless told otherwise; what SPIRV-Tools
          refuses, crashes or hangs is kept below `target/mutants`
-  lint   Check formatting, clippy and the dependencies (licenses, sources, duplicates, lock file)
+  lint   Check formatting, clippy, the runtime with each device alone, and the dependencies (licenses, sources, duplicates, lock file)
 
 On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";

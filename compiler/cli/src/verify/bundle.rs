@@ -53,7 +53,7 @@ pub(super) fn check(
     })
 }
 
-/// Whether halves stand at the boundary of a variant, or in its arithmetic.
+/// Whether there is f16 at the boundary of a variant, or in its arithmetic.
 fn uses_half(entry: &Entry, variant: &str) -> bool {
     let outside = entry.inputs.iter().chain(&entry.outputs).any(|tensor| tensor.element == HostElement::F16);
     let inside = entry.variants.iter().filter(|known| known.name == variant).any(|variant| {

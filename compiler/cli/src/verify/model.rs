@@ -227,7 +227,7 @@ fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {
     Ok(tensors.iter().map(HostTensor::to_ir).collect::<Result<_, _>>()?)
 }
 
-/// Whether halves stand anywhere between the inputs and the outputs.
+/// Whether there is f16 anywhere between the inputs and the outputs.
 fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
     let asked = flags.precision == Some(PrecisionArg::F16)
         || matches!(flags.weights, Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q844));

@@ -2,7 +2,7 @@
 
 use super::calls::Calls;
 use crate::kernel::interface::{Meaning, Mismatch};
-use crate::kernel::{KernelCall, launched};
+use crate::kernel::{KernelCall, dispatched};
 use crate::module::lower::FoldedGrid;
 use crate::module::{self, MOST_ROUNDS, ModuleError, Specialized};
 use crate::profile::Profile;
@@ -97,7 +97,7 @@ pub struct EmittedKernel {
     pub code: Vec<u8>,
     /// Invocations per workgroup.
     pub workgroup_size: [u32; 3],
-    /// Workgroups launched.
+    /// Workgroups dispatched.
     pub workgroups: [u32; 3],
     /// Workgroup memory in bytes.
     pub shared_bytes: u32,
@@ -113,8 +113,8 @@ struct KernelKey {
     target: Target,
     /// Subgroup size of the loops that stand for cooperative matrices, where they do.
     loops: Option<u32>,
-    /// Workgroups launched; the text says how many it counts.
-    launched: [u32; 3],
+    /// Workgroups dispatched; the text says how many it counts.
+    dispatched: [u32; 3],
     text: String,
 }
 
@@ -148,14 +148,14 @@ impl KernelModules {
             Target::Vulkan | Target::Metal | Target::WebGpu => (profile.grid_axis, profile.grid_depth),
         };
         for step in program.all_steps() {
-            let launched = launched(step.call.grid(), axis, depth).ok_or_else(|| ShaderError::Grid {
+            let dispatched = dispatched(step.call.grid(), axis, depth).ok_or_else(|| ShaderError::Grid {
                 node: step.name.clone(),
                 kernel: step.call.kernel.name,
                 wanted: step.call.grid(),
                 limit: axis,
             })?;
             numbers.push(calls.of(&step.call, || {
-                let key = KernelKey { target, loops, launched, text: step.call.module_text() };
+                let key = KernelKey { target, loops, dispatched, text: step.call.module_text() };
                 match self.made.get_index_of(&key) {
                     Some(number) => number,
                     None => {
@@ -217,14 +217,14 @@ fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, Shader
 }
 
 fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKernel, ShaderError> {
-    let KernelKey { target, loops, launched, ref text } = *key;
+    let KernelKey { target, loops, dispatched, ref text } = *key;
     let call = &step.call;
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     let mut kernel = specialized_text(text, call)?;
-    if launched.map(u64::from) != call.grid() {
+    if dispatched.map(u64::from) != call.grid() {
         // As many fit 32 bits together, so each count does.
         let wanted = call.grid().map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-        kernel = module::lower::fold_grid(kernel, FoldedGrid { wanted, launched }).map_err(failed)?;
+        kernel = module::lower::fold_grid(kernel, FoldedGrid { wanted, dispatched }).map_err(failed)?;
     }
     // Before matrices become loops: that is for tests, which see what a driver cuts off.
     let rounds = module::rounds(&kernel.module).map_err(failed)?;
@@ -236,7 +236,7 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
     }
     let mut native_f16 = drift_targets::features(&kernel.module).contains(&Feature::F16);
     if native_f16 && matches!(target, Target::WebGpu | Target::OpenCl) {
-        // A kernel that cannot be lowered keeps its halves, and its variant says so.
+        // A kernel that cannot be lowered keeps f16, and its variant says so.
         if let Ok(lowered) = module::lower::f16_storage_only(kernel.clone()) {
             kernel = lowered;
             native_f16 = false;
@@ -265,7 +265,7 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
         entry_point: emitted.entry_point,
         code: emitted.code.bytes().into_owned(),
         workgroup_size: kernel.module.entry_points[0].workgroup_size,
-        workgroups: launched,
+        workgroups: dispatched,
         shared_bytes,
         subgroup_size,
         requires,
@@ -277,7 +277,7 @@ fn requirement(feature: &Feature) -> Option<Requirement> {
     match *feature {
         Feature::F16 => Some(Requirement::F16),
         Feature::Subgroups => Some(Requirement::Subgroups),
-        // The kernels multiply halves into f32 sums, in square pieces.
+        // The kernels multiply f16 into f32 sums, in square pieces.
         Feature::CooperativeMatrix { columns, rows } => Some(Requirement::CooperativeMatrix {
             m: rows,
             n: columns,

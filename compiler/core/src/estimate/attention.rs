@@ -18,7 +18,7 @@ pub struct Work {
     /// Heads of the queries.
     pub heads: u64,
     /// Heads of keys and values.
-    pub shared: u64,
+    pub kv_heads: u64,
     /// Rows of q.
     pub queries: u64,
     /// Rows of k and v.
@@ -79,7 +79,7 @@ pub struct Plan {
 impl Work {
     /// From the op's sizes.
     pub fn new(node: &Node, op: &Attention, sizes: &HeadSizes<u64>, element: Element) -> Self {
-        let &HeadSizes { batch, heads, shared, queries, keys, channels, value_channels, .. } = sizes;
+        let &HeadSizes { batch, heads, kv_heads, queries, keys, channels, value_channels, .. } = sizes;
         let moves =
             [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
         let band = op.band;
@@ -87,7 +87,7 @@ impl Work {
         Self {
             batch,
             heads,
-            shared,
+            kv_heads,
             queries,
             keys,
             channels,
@@ -217,7 +217,7 @@ impl Plan {
             Err(reason) => format!("{name} no ({reason})"),
         };
         format!(
-            "estimated kilo-clocks: {}, {}, with {} bytes of scores in memory {}, and of weights {}",
+            "estimated kilocycles: {}, {}, with {} bytes of scores in memory {}, and of weights {}",
             shown("cooperative", &self.cooperative),
             shown("rows", &self.rows),
             self.score_bytes,
@@ -350,15 +350,15 @@ fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     if work.queries <= FEW_ROWS {
         return Err(format!("few queries ({}), whose products only read a matrix", work.queries));
     }
-    if work.shared != work.heads && work.shared != 1 && !work.may_be_cut() {
-        let (heads, shared) = (work.heads, work.shared);
+    if work.kv_heads != work.heads && work.kv_heads != 1 && !work.may_be_cut() {
+        let (heads, shared) = (work.heads, work.kv_heads);
         return Err(format!("{heads} heads share {shared}, and a block of them would bind too many buffers"));
     }
     // Heads that share keys go through in groups.
-    let groups = if work.shared == work.heads { 1 } else { work.shared };
+    let groups = if work.kv_heads == work.heads { 1 } else { work.kv_heads };
     let device = &profile.rates.device;
-    let launches = (groups - 1) as f64 * 3.0 * (device.startup + device.dispatch);
-    Ok((Strategy::Partial, products(work, profile, 2.5) + launches))
+    let dispatches = (groups - 1) as f64 * 3.0 * (device.startup + device.dispatch);
+    Ok((Strategy::Partial, products(work, profile, 2.5) + dispatches))
 }
 
 /// Two products around a softmax, and the transposes before and behind.
@@ -388,7 +388,7 @@ mod tests {
         Work {
             batch: 1,
             heads,
-            shared: heads,
+            kv_heads: heads,
             queries,
             keys,
             channels,
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn long_sequences_of_halves_take_cooperative_matrices() {
+    fn long_sequences_of_f16_take_cooperative_matrices() {
         let plan = plan(&work(8, 4096, 4096, 40, Element::F16), nvidia());
         assert!(matches!(plan.fused(), Some(Strategy::Cooperative { .. })), "{}", plan.explain());
         assert!(plan.is_fused_faster(), "{}", plan.explain());
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn wide_heads_that_share_keys_go_through_in_groups_or_are_written_out() {
-        let shared = Work { shared: 2, ..work(8, 64, 64, 512, Element::F16) };
+        let shared = Work { kv_heads: 2, ..work(8, 64, 64, 512, Element::F16) };
         assert_eq!(plan(&shared, nvidia()).fused(), Some(Strategy::Partial));
         assert_eq!(plan(&Work { operands: 3, ..shared }, nvidia()).fused(), None);
     }

@@ -1,7 +1,7 @@
 //! Generates bindings and accessors: the only place that turns logical coordinates into addresses.
 //!
 //! For a slot `src` a kernel may call
-//! `src_read(b, y, x, s) -> vec4<f32|i32|u32>` (halves widened; dead lanes read as zero),
+//! `src_read(b, y, x, s) -> vec4<f32|i32|u32>` (f16 widened; dead lanes read as zero),
 //! `src_load(b, y, x, s) -> vec4<STORED>` (as stored),
 //! `src_scalar(b, y, x, c) -> f32|i32|u32` (one channel), and for a written slot
 //! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or

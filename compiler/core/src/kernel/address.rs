@@ -2,7 +2,7 @@
 
 use crate::physical::{Place, View, Window};
 
-/// How far into its source a part of a tensor begins: launches for parts of one tensor share their shader.
+/// How far into its source a part of a tensor begins: dispatches for parts of one tensor share their shader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shift {
     /// The slot that says it: a row of integers.
@@ -40,7 +40,7 @@ pub enum AddressMap {
         /// Where the dense one lies, if it is not all of its source.
         view: Option<View>,
     },
-    /// A piece of a derived constant, which launches at load write one after another.
+    /// A piece of a derived constant, which dispatches at load write one after another.
     Piece {
         /// Where it begins, a multiple of 256.
         offset_bytes: u64,

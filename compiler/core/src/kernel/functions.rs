@@ -94,7 +94,7 @@ fn saturated(x: vec4<f32>) -> vec4<i32> {
 ";
 
 /// The half next to a float, of two the even one, by its bits: conversions leave the direction and what overflows open.
-/// Ten bits of the mantissa stay; below 2^-14 halves are multiples of 2^-24. A carry makes 65536 of 65520, which is infinite.
+/// Ten bits of the mantissa stay; below 2^-14 f16 are multiples of 2^-24. A carry makes 65536 of 65520, which is infinite.
 const ROUNDED_TO_HALF: &str = "\
 fn rounded_to_half(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(x);

@@ -20,7 +20,7 @@ use crate::physical::Element;
 /// A generated function through which a kernel reaches a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accessor {
-    /// `slot_read(b, y, x, s)`: four channels, halves widened.
+    /// `slot_read(b, y, x, s)`: four channels, f16 widened.
     Read,
     /// `slot_load(b, y, x, s)`: four channels as stored.
     Load,
@@ -41,9 +41,9 @@ pub enum Role {
     Weights,
     /// A tensor that element-wise functions read: the kernel's text does not name it.
     Operand,
-    /// Says where a block begins, so that the launches for all blocks of a tensor share their shader.
+    /// Says where a block begins, so that the dispatches for all blocks of a tensor share their shader.
     BlockStart,
-    /// An intermediate of the node between two of its launches, as large as one block needs.
+    /// An intermediate of the node between two of its dispatches, as large as one block needs.
     Scratch,
     /// What the kernel makes, written through the epilogue.
     Result,
@@ -196,7 +196,7 @@ impl ConstantType {
 pub enum Meaning {
     /// Invocations of a subgroup, on which the text relies.
     SubgroupSize,
-    /// Blocks of rows that the launches of a node share its images among.
+    /// Blocks of rows that the dispatches of a node share its images among.
     Blocks,
 }
 
@@ -258,7 +258,7 @@ pub enum Prologue {
 /// How often a kernel writes an element of its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// At most once in a launch: what the epilogue reads of an element may lie where that is written.
+    /// At most once in a dispatch: what the epilogue reads of an element may lie where that is written.
     EachElementOnce,
     /// Some again, so that an epilogue would be applied to what it has made. No kernel here does.
     SomeAgain,

@@ -1,10 +1,10 @@
-//! What a launch of the kernel `concat` does.
+//! What a dispatch of the kernel `concat` does.
 
 use super::{Constant, KernelCall, Slot};
 use crate::physical::Order;
 use std::ops::Range;
 
-/// Parts that a launch reads: with the result they are the eight storage buffers that every device has.
+/// Parts that a dispatch reads: with the result they are the eight storage buffers that every device has.
 pub const MOST_PARTS: usize = 7;
 
 /// Names of each part's slot and of its first coordinate.
@@ -27,12 +27,12 @@ pub struct Join {
     pub whole_slices: bool,
     /// First coordinate of each part.
     pub starts: Vec<u64>,
-    /// Coordinates along which the launch writes, or slices where channels are joined.
+    /// Coordinates along which the dispatch writes, or slices where channels are joined.
     pub written: Range<u64>,
 }
 
 impl Join {
-    /// Batch, rows, columns and slices that the launch writes.
+    /// Batch, rows, columns and slices that the dispatch writes.
     pub fn sizes(&self, dst: &Slot) -> [u64; 4] {
         let e = dst.extents();
         let mut sizes = [e.batch, e.height, e.width, e.slices()];

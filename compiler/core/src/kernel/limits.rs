@@ -115,7 +115,7 @@ fn check_slot(slot: &Slot, name: &impl Fn(Source) -> String) -> Result<(), TooLa
 /// The shape in which a device that takes `limit` workgroups along each of two axes and `depth` along the third is given
 /// `workgroups`: the same where they fit, otherwise rows and layers that may hang over at the end. `None` where no shape holds
 /// them or 32 bits do not number them.
-pub fn launched(workgroups: [u64; 3], limit: u32, depth: u32) -> Option<[u32; 3]> {
+pub fn dispatched(workgroups: [u64; 3], limit: u32, depth: u32) -> Option<[u32; 3]> {
     let total = number_of(workgroups)?;
     let (limit, depth) = (u64::from(limit), u64::from(depth));
     let [x, y, z] = workgroups;
@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn what_fits_keeps_its_shape() {
-        assert_eq!(launched([65_535, 3, 1], 65_535, 65_535), Some([65_535, 3, 1]));
-        assert_eq!(launched([0, 3, 1], 65_535, 65_535), Some([0, 3, 1]));
+        assert_eq!(dispatched([65_535, 3, 1], 65_535, 65_535), Some([65_535, 3, 1]));
+        assert_eq!(dispatched([0, 3, 1], 65_535, 65_535), Some([0, 3, 1]));
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         for workgroups in
             [[65_536, 1, 1], [1, 1, 65_537], [100_000, 3, 7], [4_000_000_000, 1, 1], [1, 70_001, 2]]
         {
-            let shape = launched(workgroups, 65_535, 65_535).expect("a shape");
+            let shape = dispatched(workgroups, 65_535, 65_535).expect("a shape");
             let [wanted, made] = [workgroups, shape.map(u64::from)].map(|all| all.iter().product::<u64>());
             assert!(made >= wanted && made <= u64::from(u32::MAX), "{workgroups:?} as {shape:?}");
             assert!(shape.iter().all(|&groups| groups <= 65_535), "{workgroups:?} as {shape:?}");
@@ -207,9 +207,9 @@ mod tests {
 
     #[test]
     fn what_no_shape_holds_is_refused() {
-        assert_eq!(launched([28, 1, 1], 3, 3), None);
-        assert_eq!(launched([27, 1, 1], 3, 3), Some([3, 3, 3]));
-        assert_eq!(launched([1 << 20, 1 << 20, 1], 65_535, 65_535), None);
-        assert_eq!(launched([u64::MAX, 2, 1], 65_535, 65_535), None);
+        assert_eq!(dispatched([28, 1, 1], 3, 3), None);
+        assert_eq!(dispatched([27, 1, 1], 3, 3), Some([3, 3, 3]));
+        assert_eq!(dispatched([1 << 20, 1 << 20, 1], 65_535, 65_535), None);
+        assert_eq!(dispatched([u64::MAX, 2, 1], 65_535, 65_535), None);
     }
 }

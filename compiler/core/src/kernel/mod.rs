@@ -22,7 +22,7 @@ mod sources;
 
 pub use address::{AddressMap, Shift};
 pub use join::{Join, MOST_PARTS};
-pub use limits::{MOST_ARRAY_BYTES, TooLarge, launched};
+pub use limits::{MOST_ARRAY_BYTES, TooLarge, dispatched};
 pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
 
@@ -66,9 +66,9 @@ pub struct KernelCall {
     pub epilogue: Option<ScalarProgram>,
     /// Invocations per workgroup.
     pub workgroup_size: [u32; 3],
-    /// Workgroups that the kernel's text counts; a device may be given them in another shape ([`launched`]).
+    /// Workgroups that the kernel's text counts; a device may be given them in another shape ([`dispatched`]).
     pub workgroups: [Size; 3],
-    /// What a launch of `concat` does: its constants follow from it.
+    /// What a dispatch of `concat` does: its constants follow from it.
     pub join: Option<Join>,
 }
 
@@ -198,8 +198,8 @@ impl KernelCall {
         bindings
     }
 
-    /// Bytes that the call reads or writes at least: each tensor once, however many slots show it. A launch for one of several
-    /// blocks of rows touches that part of every image, which is all but what the node keeps for a block between its launches.
+    /// Bytes that the call reads or writes at least: each tensor once, however many slots show it. A dispatch for one of several
+    /// blocks of rows touches that part of every image, which is all but what the node keeps for a block between its dispatches.
     pub fn bytes(&self, access: Access) -> u64 {
         let blocks = self.constant(Meaning::Blocks);
         let mut seen: Vec<(Shown<'_>, u64)> = Vec::new();

@@ -1,6 +1,6 @@
-//! What sines and cosines are of stays f32 where floats become halves.
+//! What sines and cosines are of stays f32 where floats become f16.
 //!
-//! Halves count to 2048 in ones: the sine of a position or a timestep times a frequency would be that of another one. Such
+//! f16 counts to 2048 in ones: the sine of a position or a timestep times a frequency would be that of another one. Such
 //! angles are computed from inputs and constants by a few small nodes, which cost nothing in f32.
 
 use drift_ir::op::{Op, ScalarOp, StepArg, UnaryOp};

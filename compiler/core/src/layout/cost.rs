@@ -1,6 +1,6 @@
 //! What a value's layout costs: its write, each of its reads, and the conversion that readers of dense tensors need.
 //!
-//! Bytes are weighted by the profile's percentages for the object and the kind of access. A conversion is one launch and one
+//! Bytes are weighted by the profile's percentages for the object and the kind of access. A conversion is one dispatch and one
 //! more read and write, and is shared by all readers that need it. Costs of different values do not meet: a kernel reads each
 //! operand in its own layout and writes the result in its own, and where axes differ the dense side adapts. So the cheapest
 //! layout of each value is the cheapest assignment of all.
@@ -65,7 +65,7 @@ fn cost(layout: &Layout, shape: &[u64], reads: &[Read], costs: &LayoutCosts) -> 
     }
     if sliced && reads.contains(&Read::Dense) {
         total += bytes * (of(&costs.stream, layout.object) + of(&costs.write, Object::Buffer));
-        total += costs.launch_bytes * of(&costs.write, Object::Buffer);
+        total += costs.dispatch_bytes * of(&costs.write, Object::Buffer);
     }
     total
 }

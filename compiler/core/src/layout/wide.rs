@@ -1,12 +1,12 @@
-//! What halves cannot hold on its way to a result that they can stays f32.
+//! What f16 cannot hold on its way to a result that they can stays f32.
 //!
-//! Squares, powers, exponentials and sums leave the range of halves, 6e-8 to 65504, long before their roots, quotients and
-//! logarithms do: a variance of activations around 1e3 is infinite. Three rules, over values that would be stored as halves:
+//! Squares, powers, exponentials and sums leave the range of f16, 6e-8 to 65504, long before their roots, quotients and
+//! logarithms do: a variance of activations around 1e3 is infinite. Three rules, over values that would be stored as f16:
 //!
 //! - *Statistics*, which are results of sums, means and norms and what is computed from them alone, stay f32 until they meet
 //!   an activation. They are few.
 //! - *Grown* values, such as squares, stay f32 where they are added up or brought back into range, as by a root.
-//! - Constants that halves do not hold stay f32, and so do masks that are made of a finite one beyond their range. The scores that
+//! - Constants that f16 does not hold stay f32, and so do masks that are made of a finite one beyond their range. The scores that
 //!   are masked by them are limited to the range, so that a row of nothing but masked scores does not turn infinite.
 //!
 //! Layers, which are all ops with weights or kernels of their own, start afresh: what they accumulate is f32 anyhow.
@@ -27,7 +27,7 @@ const BOUND: f64 = 60_000.0;
 /// What is known of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts {
-    /// It may lie outside of the range of halves although what it is computed from does not.
+    /// It may lie outside of the range of f16 although what it is computed from does not.
     grown: bool,
     /// It is computed from reductions alone.
     statistic: bool,
@@ -35,10 +35,10 @@ struct Facts {
     bounded: bool,
 }
 
-/// Keeps in f32 what would be lost in halves under `precision`, and limits what masks make.
+/// Keeps in f32 what would be lost in f16 under `precision`, and limits what masks make.
 pub fn keep_wide(graph: &mut Graph, precision: Option<Precision>) {
-    let halves = |graph: &Graph, value| is_half(graph, value, precision);
-    if precision == Some(Precision::F32) || !graph.values().any(|(value, _)| halves(graph, value)) {
+    let stored_f16 = |graph: &Graph, value| is_half(graph, value, precision);
+    if precision == Some(Precision::F32) || !graph.values().any(|(value, _)| stored_f16(graph, value)) {
         return;
     }
     let extents = extents(graph);
@@ -51,13 +51,13 @@ pub fn keep_wide(graph: &mut Graph, precision: Option<Precision>) {
         .nodes()
         .filter(|&id| {
             let result = graph.node(id).outputs[0];
-            facts[result.0 as usize].bounded && makes_numbers(graph.node(id)) && halves(graph, result)
+            facts[result.0 as usize].bounded && makes_numbers(graph.node(id)) && stored_f16(graph, result)
         })
         .collect();
     limited.into_iter().for_each(|id| limit(graph, id));
 }
 
-/// Whether a value would be stored as halves.
+/// Whether a value would be stored as f16.
 fn is_half(graph: &Graph, value: ValueId, precision: Option<Precision>) -> bool {
     let element = graph.value(value).ty.element;
     let stored = match precision {
@@ -88,7 +88,7 @@ fn all_facts(graph: &Graph, extents: &Extents) -> Vec<Facts> {
 /// The least magnitude that is not zero, infinite if there is none, and the largest that is finite, of constants.
 type Extents = BTreeMap<ValueId, (f64, f64)>;
 
-/// Those of all float constants but weights, of which kernels want halves, and tables.
+/// Those of all float constants but weights, which kernels want in f16, and tables.
 fn extents(graph: &Graph) -> Extents {
     let is_weight = |reader: &Node, value| match &reader.op {
         Op::MatMul(_) | Op::Conv(_) | Op::ConvTranspose(_) => reader.inputs[..2].contains(&value),
@@ -279,7 +279,7 @@ fn wide_values(graph: &Graph, facts: &[Facts]) -> BTreeSet<ValueId> {
         let readers = || graph.readers(result).map(|reader| graph.node(reader));
         returns[result.0 as usize] =
             own.grown && readers().any(|reader| brings_back(graph, reader, result, facts, &returns));
-        // A layer reads halves, and so does what moves elements to it: no copy is worth the digits.
+        // A layer reads f16, and so does what moves elements to it: no copy is worth the digits.
         let stays = |reader: &Node| match &reader.op {
             Op::Elementwise(_) | Op::Reduce(_) | Op::Pool(_) => true,
             Op::Attention(_) => !reader.inputs[..3].contains(&result),
@@ -340,8 +340,8 @@ mod tests {
              %y = div %d, %s\nreturn %y";
         assert_eq!(kept(norm, Some(Precision::F16)).0, ["m", "q", "s"]);
         assert!(kept(norm, Some(Precision::F32)).0.is_empty());
-        let halves = norm.replace("f32", "f16");
-        assert_eq!(kept(&halves, None).0, ["m", "q", "s"]);
+        let in_f16 = norm.replace("f32", "f16");
+        assert_eq!(kept(&in_f16, None).0, ["m", "q", "s"]);
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_stay_f32_and_masked_scores_in_the_range_of_halves() {
+    fn masks_stay_f32_and_masked_scores_in_the_range_of_f16() {
         let masked = "%s: f32[2,4,4]\n%m: f32[4,4]\n@one: f32[] = 1.0\n@low: f32[] = -3.4028235e38\n%o = sub @one, %m\n%b = mul %o, @low\n\
              %a = add %s, %b\n%y = softmax %a {axis=2}\nreturn %y";
         let (names, graph) = kept(masked, Some(Precision::F16));
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_that_halves_lose_stay_f32_but_for_weights() {
+    fn constants_that_f16_loses_stay_f32_but_for_weights() {
         let constants = "%x: f32[1,4]\n@far: f32[4] = [1e5, 0.0, 1.0, 2.0]\n@tiny: f32[4] = [1e-6, 2e-6, 0.0, 0.0]\n@near: f32[4] = [1e-6, 1.0, 2.0, 3.0]\n\
              @w: f32[4,4] = splat(1e5)\n%1 = mul %x, @tiny\n%2 = add %1, @near\n%3 = matmul %2, @w\n%y = add %3, @far\nreturn %y";
         assert_eq!(kept(constants, Some(Precision::F16)).0, ["far", "tiny"]);

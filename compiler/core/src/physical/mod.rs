@@ -132,7 +132,7 @@ impl Element {
         }
     }
 
-    /// WGSL name of the scalar that kernels compute with: halves widen to f32.
+    /// WGSL name of the scalar that kernels compute with: f16 widens to f32.
     pub const fn compute_name(self) -> &'static str {
         match self {
             Self::F32 | Self::F16 => "f32",

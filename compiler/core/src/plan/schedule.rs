@@ -1,4 +1,4 @@
-//! Order of launches: another topological order where that keeps less alive at once.
+//! Order of dispatches: another topological order where that keeps less alive at once.
 //!
 //! A local search moves a step, with those that it needs or those that need it, across the step at which most is alive,
 //! and keeps what lowers that peak or the number of steps that reach it. The model's order is the starting point, ties go to the first

@@ -34,7 +34,7 @@ const TEXTURES: LayoutCosts = LayoutCosts {
         texture_array: 105,
         texture_3d: 115,
     },
-    launch_bytes: 1 << 18,
+    dispatch_bytes: 1 << 18,
 };
 
 /// Adreno 6xx: texture arrays, since images over buffers are not on all drivers.

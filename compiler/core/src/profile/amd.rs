@@ -18,7 +18,7 @@ pub(super) const AMD_RDNA: Profile = Profile {
     texture_3d_px: 8_192,
     texture_layers: 2_048,
     layout: LayoutCosts {
-        // Typed loads convert halves on the way; products load whole tiles from buffers as fast.
+        // Typed loads convert f16 on the way; products load whole tiles from buffers as fast.
         window: ObjectCosts { image_buffer: 95, ..LayoutCosts::BUFFERS.window },
         ..LayoutCosts::BUFFERS
     },

@@ -43,7 +43,7 @@ pub(super) const MALI_VALHALL: Profile = Profile {
             texture_array: 110,
             texture_3d: 120,
         },
-        launch_bytes: 1 << 18,
+        dispatch_bytes: 1 << 18,
     },
     // TFLite's GPU delegate reads weights from buffers here, in groups of the output slices that an invocation makes.
     weights: WeightsForms::GROUPS,

@@ -70,8 +70,8 @@ pub struct LayoutCosts {
     pub stream: ObjectCosts,
     /// Writes.
     pub write: ObjectCosts,
-    /// A launch that changes a layout, beside its bytes; in bytes of a storage buffer.
-    pub launch_bytes: u64,
+    /// A dispatch that changes a layout, beside its bytes; in bytes of a storage buffer.
+    pub dispatch_bytes: u64,
 }
 
 impl LayoutCosts {
@@ -84,7 +84,7 @@ impl LayoutCosts {
             texture_array: 110,
             texture_3d: 110,
         };
-        Self { window: equal, stream: equal, write: equal, launch_bytes: 1 << 16 }
+        Self { window: equal, stream: equal, write: equal, dispatch_bytes: 1 << 16 }
     };
 }
 
@@ -95,7 +95,7 @@ pub struct WeightsForms {
     pub direct: WeightsForm,
     /// Convolutions with one filter a channel.
     pub depthwise: WeightsForm,
-    /// The constant right side of a product: fully connected ops, and convolutions as products of pixels.
+    /// The constant rhs of a product: fully connected ops, and convolutions as products of pixels.
     pub product: WeightsForm,
 }
 
@@ -150,7 +150,7 @@ pub struct Profile {
     pub subgroups: bool,
     /// Width of a subgroup, where kernels may rely on one.
     pub subgroup_size: Option<u32>,
-    /// Cooperative matrices of halves with f32 accumulators.
+    /// Cooperative matrices of f16 with f32 accumulators.
     pub cooperative: Option<MatrixShape>,
     /// Rewrite cooperative matrices as loops: for running such kernels where there are none.
     pub cooperative_as_loops: bool,

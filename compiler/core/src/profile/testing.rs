@@ -64,7 +64,7 @@ const SMALL_SCORES: Profile = Profile {
     ..GENERIC
 };
 
-/// Axes of the grid so short that a test's launches are folded.
+/// Axes of the grid so short that a test's dispatches are folded.
 const SMALL_GRIDS: Profile = Profile {
     name: "small-grids",
     source: "for tests: the generic profile with 2 workgroups along an axis; run on lavapipe",

@@ -38,7 +38,7 @@ pub(crate) fn uniform(graph: &Graph, value: ValueId) -> Option<f64> {
 }
 
 /// How far, relatively, a constant of this type may be from the number that it stands for: exporters write `1.4142` for
-/// the root of two, and halves keep three digits.
+/// the root of two, and f16 keeps three digits.
 pub(crate) const fn constant_tolerance(element: ElementType) -> f64 {
     match element {
         ElementType::F16 => 1e-3,

@@ -73,8 +73,8 @@ fn canonical(graph: &Graph) -> String {
 /// Evaluates both graphs on three sets of seeded inputs; free dims are 3.
 pub(crate) fn same_numbers(a: &Graph, b: &Graph) {
     // A fused value is not rounded to f16 in between.
-    let halves = a.values().any(|(_, value)| value.ty.element == ElementType::F16);
-    let tolerance = if halves { 4e-3 } else { 1e-5 };
+    let has_f16 = a.values().any(|(_, value)| value.ty.element == ElementType::F16);
+    let tolerance = if has_f16 { 4e-3 } else { 1e-5 };
     for seed in 1..4 {
         let inputs: Vec<Tensor> =
             (0_u64..).zip(a.inputs()).map(|(at, &input)| random(a, input, seed * 100 + at)).collect();

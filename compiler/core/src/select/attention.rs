@@ -29,10 +29,10 @@ pub(super) fn select(
     let id = context.graph.producer(node.outputs[0]);
     let plan = context.decisions.attention_of(id, &work, context.profile);
     let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
-    let Some((kernel, size, workgroups, mut constants)) = launch(context, strategy, &work) else {
+    let Some((kernel, size, workgroups, mut constants)) = call_of(context, strategy, &work) else {
         return partial::select(context, node, op, &work, &plan.explain());
     };
-    constants.push(("SHARING", Constant::U32(work.heads / work.shared)));
+    constants.push(("SHARING", Constant::U32(work.heads / work.kv_heads)));
     constants.push(("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero)));
     constants.extend(band_constants(&op.band));
     let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
@@ -53,18 +53,18 @@ pub(super) fn select(
 fn band_constants(band: &Band) -> [(&'static str, Constant); 4] {
     let near = |distance: Option<i64>| Constant::I32(distance.unwrap_or(0).clamp(-(1 << 30), 1 << 30));
     [
-        ("HAS_FIRST_KEY", Constant::Bool(band.first.is_some())),
-        ("HAS_LAST_KEY", Constant::Bool(band.last.is_some())),
-        ("FIRST_KEY", near(band.first)),
-        ("LAST_KEY", near(band.last)),
+        ("HAS_FIRST_KEY", Constant::Bool(band.min_offset.is_some())),
+        ("HAS_LAST_KEY", Constant::Bool(band.max_offset.is_some())),
+        ("FIRST_KEY", near(band.min_offset)),
+        ("LAST_KEY", near(band.max_offset)),
     ]
 }
 
 /// Kernel, workgroup size, workgroups and constants of a strategy.
-type Launch = (&'static str, [u32; 3], [u64; 3], Vec<(&'static str, Constant)>);
+type Call = (&'static str, [u32; 3], [u64; 3], Vec<(&'static str, Constant)>);
 
 /// `None` where it takes more than one.
-fn launch(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Launch> {
+fn call_of(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Call> {
     let grid = |rows: u64| [work.queries.div_ceil(rows), work.heads, work.batch];
     Some(match strategy {
         Strategy::Partial => return None,

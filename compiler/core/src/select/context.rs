@@ -32,7 +32,7 @@ pub(super) struct Made {
     pub(super) constants: Vec<PackedConstant>,
     /// The same by what they hold.
     pub(super) packed: IndexMap<PackedKey, u32>,
-    /// Launches at load.
+    /// Dispatches at load.
     pub(super) init: Vec<Chosen>,
 }
 

@@ -300,7 +300,7 @@ fn pixel_workgroup(width: u64, height: u64, invocations: u64) -> (u64, u64) {
     (x, y)
 }
 
-/// The weights as the right side of a product.
+/// The weights as the rhs of a product.
 fn columns(
     context: &mut Context<'_>,
     node: &Node,

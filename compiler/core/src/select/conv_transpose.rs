@@ -1,7 +1,7 @@
 //! Transposed convolutions.
 
 use super::conv::group_constants;
-use super::image::{block_x, launch, rows_and_columns, slots};
+use super::image::{block_x, grid_over, rows_and_columns, slots};
 use super::{Chosen, Context, Declined, weights};
 use crate::kernel::Constant;
 use crate::physical::Extents;
@@ -46,7 +46,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &ConvTranspose)
     ]);
     constants.extend(group_constants(&filters));
     let columns = apart.width.div_ceil(block) * strides[1];
-    let (size, workgroups) = launch(columns, e.height * e.batch, e.slices().div_ceil(block_s));
+    let (size, workgroups) = grid_over(columns, e.height * e.batch, e.slices().div_ceil(block_s));
     let flops = 2 * from.elements() * (e.channels / op.groups) * kernel[0] * kernel[1];
     let slots = vec![src, weights, bias];
     let call = context.call(node, "conv_transpose", constants, slots, dst, size, workgroups)?;

@@ -1,4 +1,4 @@
-//! Constants that launches make of packed ones when a program is loaded: bundles hold the packed ones only.
+//! Constants that dispatches make of packed ones when a program is loaded: bundles hold the packed ones only.
 
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, AddressMap, Slot, Source};
@@ -13,13 +13,13 @@ pub(super) struct Derivation<'a> {
     pub(super) value: ValueId,
     /// What tells it from others that are made of it.
     pub(super) what: &'a str,
-    /// Sizes; the first axis is cut where one launch cannot write all.
+    /// Sizes; the first axis is cut where one dispatch cannot write all.
     pub(super) shape: &'a [u64],
     /// A dense buffer.
     pub(super) layout: Layout,
 }
 
-/// What one launch writes of it.
+/// What one dispatch writes of it.
 pub(super) struct Piece {
     /// First of the piece along the first axis.
     pub(super) first: u64,
@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 impl Context<'_> {
-    /// A slot for a derived constant, made by the launches that `make` returns for its pieces, or for an earlier
+    /// A slot for a derived constant, made by the dispatches that `make` returns for its pieces, or for an earlier
     /// node in the same way.
     pub(super) fn derive(
         &mut self,
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn pieces_begin_where_bindings_may() {
-        // A plane takes 96 halves, 192 bytes: every fourth one begins at a multiple of 256.
+        // A plane takes 96 f16, 192 bytes: every fourth one begins at a multiple of 256.
         let expected = [(0, 8, 0), (8, 8, 1536), (16, 8, 3072), (24, 8, 4608), (32, 4, 6144)];
         assert_eq!(pieces(1792, &[36, 8, 12], Element::F16), expected);
         // Bindings that hold less than that hold it all the same, and the variant says so.

@@ -1,4 +1,4 @@
-//! Group normalisation: a workgroup for each group, or three launches where groups are few and large or do not fall on
+//! Group normalisation: a workgroup for each group, or three dispatches where groups are few and large or do not fall on
 //! whole slices.
 
 use super::image::slots;
@@ -172,7 +172,7 @@ impl Parts {
     }
 }
 
-/// A launch without an epilogue.
+/// A dispatch without an epilogue.
 fn plain(
     kernel: &'static str,
     constants: Vec<(&'static str, Constant)>,

@@ -1,4 +1,4 @@
-//! What kernels over images share: slots, launches, and the geometry of windows.
+//! What kernels over images share: slots, dispatches, and the geometry of windows.
 
 use super::{Context, Declined};
 use crate::kernel::{Access, Slot};
@@ -29,8 +29,8 @@ pub(super) fn alone(axis: usize, rank: usize) -> AxisMap {
     AxisMap { batch: 0..axis, height: axis..axis + 1, width: rank..rank, channels: axis + 1..rank }
 }
 
-/// A launch over `columns` x `rows` x `slices` invocations: x covers columns, y rows of all batch items, z slices.
-pub(super) fn launch(columns: u64, rows: u64, slices: u64) -> ([u32; 3], [u64; 3]) {
+/// The grid over `columns` x `rows` x `slices` invocations: x covers columns, y rows of all batch items, z slices.
+pub(super) fn grid_over(columns: u64, rows: u64, slices: u64) -> ([u32; 3], [u64; 3]) {
     const INVOCATIONS: u64 = 64;
     let x = columns.next_power_of_two().min(if rows > 1 { 8 } else { INVOCATIONS });
     let y = (INVOCATIONS / x).min(rows.next_power_of_two());

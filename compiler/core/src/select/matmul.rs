@@ -190,7 +190,7 @@ fn matvec_subgroup(
     if element != Element::F16 {
         return Err(Declined::Element { needed: "f16", found: element.name() });
     }
-    // Rows of halves `[n, k]`, read as words of two.
+    // Rows of f16 `[n, k]`, read as words of two.
     let filters = filters(context, b, op.transpose_b)?;
     let form = WeightsForm::buffer(WeightsOrder::ROWS_OF_INPUTS);
     let b_slot = Slot { weights: None, ..weights::right_side(context, b, filters, form)? };

@@ -1,6 +1,6 @@
 //! Pools over windows.
 
-use super::image::{block_x, launch, rows_and_columns, slots};
+use super::image::{block_x, grid_over, rows_and_columns, slots};
 use super::{Chosen, Context, Declined};
 use crate::kernel::Constant;
 use drift_ir::Node;
@@ -56,7 +56,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Pool) -> Resul
         ("COUNTED", Constant::Bool(counted)),
         ("COUNT_PADDING", Constant::Bool(count_padding)),
     ]);
-    let (size, workgroups) = launch(e.width.div_ceil(block), e.height * e.batch, e.slices());
+    let (size, workgroups) = grid_over(e.width.div_ceil(block), e.height * e.batch, e.slices());
     let flops = e.elements() * kernel[0] * kernel[1];
     let call = context.call(node, "pool", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("{block} pixel(s) an invocation"), declined: Vec::new(), flops })

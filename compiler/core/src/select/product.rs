@@ -161,7 +161,7 @@ pub(super) fn tiled(
     finish(context, node, product, "matmul_tiled", constants, &tiling)
 }
 
-/// Cooperative matrices: halves in, f32 sums.
+/// Cooperative matrices: f16 in, f32 sums.
 pub(super) fn cooperative(
     context: &mut Context<'_>,
     node: &Node,

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(super) struct Proposal {
     /// Conversions of operands, then the kernels, in execution order.
     steps: Vec<ProgramStep>,
-    /// Launches at load.
+    /// Dispatches at load.
     init: Vec<ProgramStep>,
     /// Operands that are brought into a dense buffer.
     conversions: BTreeMap<ValueId, Placement>,

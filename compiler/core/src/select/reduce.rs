@@ -102,7 +102,7 @@ fn in_steps(
     let shape = context.shape(x);
     let mut sizes: Vec<(u64, bool)> =
         runs.iter().map(|(run, reduced)| (shape[run.clone()].iter().product(), *reduced)).collect();
-    // Sums of halves are kept wide in between.
+    // Sums of f16 are kept wide in between.
     let element = if context.element(x)?.is_float() { Element::F32 } else { context.element(x)? };
     let mut src = context.dense_as("src", Access::Read, x, [1; 4])?;
     let mut dst = context.dense_as("dst", Access::Write, y, [1; 4])?;

@@ -1,7 +1,7 @@
 //! Resampling of rows and columns. Which elements make a result is known at compile time: a table for each axis, or two
 //! whole factors.
 
-use super::image::{alone, launch};
+use super::image::{alone, grid_over};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::layout::resize_axes;
@@ -121,7 +121,7 @@ fn repeat(
 ) -> Result<Chosen, Declined> {
     let e = src.extents();
     let constants = vec![("FACTOR_Y", Constant::U32(y)), ("FACTOR_X", Constant::U32(x))];
-    let (size, workgroups) = launch(e.width, e.height * e.batch, e.slices());
+    let (size, workgroups) = grid_over(e.width, e.height * e.batch, e.slices());
     let call = context.call(node, "resize_repeat", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("each pixel {y} x {x} times"), declined: Vec::new(), flops: 0 })
 }
@@ -147,7 +147,7 @@ fn interpolate(
     let [rows, columns] = taps;
     let rows = table(context, node, "rows", &rows)?;
     let columns = table(context, node, "columns", &columns)?;
-    let (size, workgroups) = launch(e.width, e.height * e.batch, e.slices());
+    let (size, workgroups) = grid_over(e.width, e.height * e.batch, e.slices());
     let slots = vec![src, rows, columns];
     let call = context.call(node, "resize", constants, slots, dst, size, workgroups)?;
     let [y, x] = counts;

@@ -116,7 +116,7 @@ impl<'a> Selected<'a> {
         self.profile.binding_bytes.max(share).min(MOST_ARRAY_BYTES)
     }
 
-    /// A one-dimensional launch of `invocations`, folded into rows where one axis is not enough.
+    /// A one-dimensional dispatch of `invocations`, folded into rows where one axis is not enough.
     pub fn linear(&self, invocations: u64) -> ([u32; 3], [u64; 3]) {
         let size = 64;
         let groups = invocations.div_ceil(size).max(1);

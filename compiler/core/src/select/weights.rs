@@ -22,7 +22,7 @@ pub(super) fn blocks(
     slot(context, "weights", value, layout, shape)
 }
 
-/// Weights as the right side of a product: rows of outputs, or of inputs where those are the lanes of a vector.
+/// Weights as the rhs of a product: rows of outputs, or of inputs where those are the lanes of a vector.
 pub(super) fn right_side(
     context: &mut Context<'_>,
     value: ValueId,
@@ -38,7 +38,7 @@ pub(super) fn right_side(
     slot(context, "b", value, layout, shape)
 }
 
-/// Whether the rows of a right side are outputs.
+/// Whether the rows of a rhs are outputs.
 pub(super) fn is_transposed(slot: &Slot) -> bool {
     slot.weights.as_ref().is_some_and(|weights| weights.lanes() == Lanes::Inputs)
 }

@@ -95,8 +95,8 @@ fn an_edit_changes_no_type_that_others_see() {
     is_type_change(graph.set_inputs(first, &[value(&graph, "w")]));
     is_type_change(graph.replace_uses(value(&graph, "c"), value(&graph, "w")));
     is_type_change(graph.replace_uses(value(&graph, "3"), value(&graph, "w")));
-    let halves = ScalarOp::Cast(ElementType::F16);
-    is_type_change(graph.push_epilogue(first, halves, &[EpilogueArg::Current]));
+    let to_f16 = ScalarOp::Cast(ElementType::F16);
+    is_type_change(graph.push_epilogue(first, to_f16, &[EpilogueArg::Current]));
     let error = graph.set_inputs(first, &[value(&graph, "2")]).unwrap_err();
     assert!(error.to_string().contains("before it is computed"), "{error}");
     assert_eq!(print(&graph), before);

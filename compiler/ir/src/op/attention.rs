@@ -36,27 +36,27 @@ pub struct Attention {
 }
 
 /// Bounds of `j - i` for the keys `j` that query `i` sees, both included; without a bound it sees all on that side. Keys up
-/// to the query's own place, as `is_causal` of ONNX's `Attention` (opset 23) has it, are `last = 0`; with `n` keys of a past
-/// before them, `last = n`.
+/// to the query's own place, as `is_causal` of ONNX's `Attention` (opset 23) has it, are `max_offset = 0`; with `n` keys of a past
+/// before them, `max_offset = n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Band {
-    /// The least distance from a query to a key.
-    pub first: Option<i64>,
+    /// The least offset from a query to a key.
+    pub min_offset: Option<i64>,
     /// The largest.
-    pub last: Option<i64>,
+    pub max_offset: Option<i64>,
 }
 
 impl Band {
     /// Whether it hides nothing by itself.
     pub const fn is_open(&self) -> bool {
-        self.first.is_none() && self.last.is_none()
+        self.min_offset.is_none() && self.max_offset.is_none()
     }
 
     /// The keys that a query sees, of `keys`.
     pub fn seen(&self, query: u64, keys: u64) -> std::ops::Range<u64> {
         let place = |distance: i64| (query as i64).saturating_add(distance).clamp(0, keys as i64) as u64;
-        let end = self.last.map_or(keys, |last| place(last.saturating_add(1)));
-        self.first.map_or(0, place).min(end)..end
+        let end = self.max_offset.map_or(keys, |last| place(last.saturating_add(1)));
+        self.min_offset.map_or(0, place).min(end)..end
     }
 
     /// The operands of [`Band::steps`]: places of keys `[1, keys]` and of queries `[queries, 1]`.
@@ -79,7 +79,7 @@ impl Band {
         };
         let places = vec![StepArg::Operand(keys), StepArg::Operand(queries)];
         let distance = push(ScalarOp::Binary(BinaryOp::Sub), places);
-        let bounds = [(BinaryOp::GreaterOrEqual, self.first), (BinaryOp::LessOrEqual, self.last)];
+        let bounds = [(BinaryOp::GreaterOrEqual, self.min_offset), (BinaryOp::LessOrEqual, self.max_offset)];
         let mut seen = None;
         for (op, bound) in bounds {
             let Some(bound) = bound else { continue };
@@ -114,7 +114,7 @@ pub struct HeadSizes<T> {
     /// Heads of the queries.
     pub heads: T,
     /// Heads of keys and values.
-    pub shared: T,
+    pub kv_heads: T,
     /// Batch of keys and values: `batch`, or one for all.
     pub shared_batch: T,
     /// Rows of q.
@@ -139,7 +139,7 @@ impl Attention {
         HeadSizes {
             batch: size(q, &self.q, 0),
             heads: size(q, &self.q, 1),
-            shared: size(k, &self.k, 1),
+            kv_heads: size(k, &self.k, 1),
             shared_batch: size(k, &self.k, 0),
             queries: size(q, &self.q, 2),
             keys: size(k, &self.k, 2),
@@ -199,7 +199,7 @@ impl Attention {
         if !same(&sizes.batch, &sizes.shared_batch) && sizes.shared_batch != one {
             return wrong(1, "the batch of the queries, or one for all".to_owned());
         }
-        let divides = match (&sizes.heads, &sizes.shared) {
+        let divides = match (&sizes.heads, &sizes.kv_heads) {
             (Dim::Const(heads), Dim::Const(shared)) => *shared > 0 && heads % shared == 0,
             (heads, shared) => same(heads, shared),
         };
@@ -207,7 +207,7 @@ impl Attention {
             return wrong(1, "a number of heads that divides that of the queries".to_owned());
         }
         let agree = same(v_size(0), &sizes.shared_batch)
-            && same(v_size(1), &sizes.shared)
+            && same(v_size(1), &sizes.kv_heads)
             && same(v_size(2), &sizes.keys);
         if !agree {
             return wrong(2, "batch, heads and rows as the keys have".to_owned());

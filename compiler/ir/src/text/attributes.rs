@@ -295,7 +295,7 @@ impl Attributes {
             y: self.head_axes("y")?,
             scores: Vec::new(),
             unseen_is_zero: self.flag("unseen_is_zero")?,
-            band: Band { first: self.signed("band_first")?, last: self.signed("band_last")? },
+            band: Band { min_offset: self.signed("band_first")?, max_offset: self.signed("band_last")? },
         })
     }
 
@@ -419,7 +419,7 @@ fn show_attention(op: &Attention) -> String {
     if op.unseen_is_zero {
         entries.push("unseen_is_zero=true".to_owned());
     }
-    let bounds = [("band_first", op.band.first), ("band_last", op.band.last)];
+    let bounds = [("band_first", op.band.min_offset), ("band_last", op.band.max_offset)];
     entries.extend(bounds.iter().filter_map(|(name, bound)| Some(format!("{name}={}", (*bound)?))));
     if entries.is_empty() { String::new() } else { format!(" {{{}}}", entries.join(", ")) }
 }

@@ -5,7 +5,7 @@ use super::lexer::{Lexer, Position, Token};
 use super::literal::parse_int;
 use crate::dim::{Dim, DimTerm, IntExpr, Symbols};
 
-/// What waits on the stack for its right side or its closing parenthesis.
+/// What waits on the stack for its rhs or its closing parenthesis.
 #[derive(Clone, Copy, PartialEq)]
 enum Pending {
     Operator(DimTerm),

@@ -136,7 +136,7 @@ fn after_past(cx: &mut NodeCx<'_, '_>, operand: usize, new: ValueId) -> Result<V
     }
 }
 
-/// `query key^T` times the scale. Halves scale the query instead, because the products may exceed them.
+/// `query key^T` times the scale. In f16 the query is scaled instead, because the products may exceed its range.
 fn scores(cx: &mut NodeCx<'_, '_>, form: &Form, query: ValueId, key: ValueId) -> Result<ValueId, NodeError> {
     let scale = match (form.scale, cx.shape(query).last()) {
         (Some(scale), _) => scale,

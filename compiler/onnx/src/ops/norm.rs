@@ -57,7 +57,7 @@ pub(super) fn group_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.emit(Op::GroupNorm(GroupNorm { groups, epsilon }), &operands)?])
 }
 
-/// MeanVarianceNormalization: `(x - mean) / (sqrt(variance) + 1e-9)`. The variance is taken around the mean; of halves, the
+/// MeanVarianceNormalization: `(x - mean) / (sqrt(variance) + 1e-9)`. The variance is taken around the mean; of f16, the
 /// deviation is f32, since they do not hold 1e-9.
 pub(super) fn mean_variance_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
@@ -123,7 +123,7 @@ pub(super) fn local_response_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// BatchNormalization. At inference it is `x s + (bias - mean s)` with `s = scale / sqrt(variance + epsilon)`, per channel; of
-/// halves, in f32 unless both factors are halves of moderate size. Before 9 `spatial` may be 0, which is refused; before 14
+/// f16, in f32 unless both factors are f16 of moderate size. Before 9 `spatial` may be 0, which is refused; before 14
 /// training is asked for by naming more results, which is refused; since then by `training_mode`.
 pub(super) fn batch_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     let momentum = f64::from(cx.attributes.float("momentum")?.unwrap_or(0.9));
@@ -161,7 +161,7 @@ pub(super) fn batch_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.cast(y, element)?])
 }
 
-/// Whether a value is constant and halves hold it about as exactly as they do activations.
+/// Whether a value is constant and f16 holds it about as exactly as they do activations.
 fn is_moderate(cx: &NodeCx<'_, '_>, value: ValueId) -> bool {
     let fits = |&value: &f32| value == 0.0 || (1e-4..1024.0).contains(&value.abs());
     cx.constant_tensor(value).is_some_and(|tensor| tensor.to_f32_vec().iter().all(fits))

@@ -79,7 +79,7 @@ impl Needs {
             requires.iter().any(|stated| matches!(stated, Requirement::CooperativeMatrix { .. }));
         let mut products =
             self.products.iter().map(|&(m, n, k, ab, c)| Requirement::CooperativeMatrix { m, n, k, ab, c });
-        // Devices with cooperative matrices have subgroups and halves, and no device has a matrix of no size.
+        // Devices with cooperative matrices have subgroups and f16, and no device has a matrix of no size.
         let any = DeviceElement::F16;
         let matrix = Requirement::CooperativeMatrix { m: 0, n: 0, k: 0, ab: any, c: any };
         (self.f16 && !has(&Requirement::F16))
@@ -170,7 +170,7 @@ fn slot(resource: &Resource, slot: &BindingSlot) -> Result<(), ShaderFlaw> {
     match (resource.kind, slot.kind) {
         (Kind::Storage { bytes }, BindingKind::StorageBuffer { min_bytes })
         | (Kind::Uniform { bytes }, BindingKind::UniformBuffer { min_bytes }) => {
-            // An odd number of halves is declared as pairs of them.
+            // An odd number of f16 is declared as pairs of them.
             if let Some(found) = bytes.filter(|found| found.div_ceil(4) > min_bytes.div_ceil(4)) {
                 return Err(ShaderFlaw::SlotBytes { group, binding, found, declared: min_bytes });
             }

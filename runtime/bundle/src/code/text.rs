@@ -224,7 +224,7 @@ fn metal(tokens: &[&str]) -> Result<Declared, ShaderFlaw> {
         shared_bytes: None,
         resources,
         numbering: Numbering::ByKind,
-        // Every Metal device has halves and subgroups, and compiles a kernel before it runs.
+        // Every Metal device has f16 and subgroups, and compiles a kernel before it runs.
         needs: Needs::default(),
     })
 }

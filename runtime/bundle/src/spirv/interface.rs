@@ -80,13 +80,13 @@ fn resource(module: &Module, id: Id, global: &Global) -> Result<Resource, SpirvF
             let block = is_struct && module.decorations.of(global.ty).block;
             let layout = memory.explicit.filter(|_| block && (!uniform || (memory.uniform && !memory.open)));
             let layout = layout.ok_or(missing("block with a layout behind a buffer"))?;
-            let halves = if uniform {
+            let allows_f16 = if uniform {
                 module.has(capability::UNIFORM_AND_STORAGE_BUFFER_16BIT)
             } else {
                 module.has(capability::STORAGE_BUFFER_16BIT)
                     || module.has(capability::UNIFORM_AND_STORAGE_BUFFER_16BIT)
             };
-            if memory.halves && !halves {
+            if memory.f16 && !allows_f16 {
                 return Err(missing("capability for a buffer of 16-bit values"));
             }
             let bytes = Some(layout.size);

@@ -99,7 +99,7 @@ pub(super) struct Memory {
     /// All array strides suit a uniform buffer.
     pub(super) uniform: bool,
     /// Holds 16-bit values.
-    pub(super) halves: bool,
+    pub(super) f16: bool,
     nesting: u32,
 }
 
@@ -249,15 +249,13 @@ fn memory(
     Ok(match *ty {
         Type::Bool => Memory { explicit: None, ..plain(4, 4) },
         Type::Int { .. } => plain(4, 4),
-        Type::Float { bits } => {
-            Memory { halves: bits == 16, ..plain(u64::from(bits / 8), u64::from(bits / 8)) }
-        }
+        Type::Float { bits } => Memory { f16: bits == 16, ..plain(u64::from(bits / 8), u64::from(bits / 8)) },
         Type::Vector { of: scalar, count } => {
             let scalar = of(scalar);
             let size = scalar.natural.map_or(4, |layout| layout.size);
             let align = size * if count == 2 { 2 } else { 4 };
             let vector = plain(size * u64::from(count), align);
-            Memory { explicit: scalar.explicit.and(vector.explicit), halves: scalar.halves, ..vector }
+            Memory { explicit: scalar.explicit.and(vector.explicit), f16: scalar.f16, ..vector }
         }
         Type::Array { of: element, count } => {
             let stride = decorations.of(id).array_stride;
@@ -295,7 +293,7 @@ fn array(one: &Instruction<'_>, of: Memory, count: u32, stride: Option<u32>) -> 
         .map(|element| Layout { size: times(round_up(element.size, element.align)), align: element.align });
     one.ensure(of.nesting < NESTING, "nests too deep")?;
     let uniform = of.uniform && stride.is_none_or(|stride| stride.is_multiple_of(16));
-    Ok(Memory { explicit, natural, open: false, uniform, halves: of.halves, nesting: of.nesting + 1 })
+    Ok(Memory { explicit, natural, open: false, uniform, f16: of.f16, nesting: of.nesting + 1 })
 }
 
 fn structure(
@@ -333,7 +331,7 @@ fn structure(
         };
         whole.open = of.open;
         whole.uniform &= of.uniform;
-        whole.halves |= of.halves;
+        whole.f16 |= of.f16;
         whole.nesting = whole.nesting.max(of.nesting + 1);
     }
     Ok(whole)

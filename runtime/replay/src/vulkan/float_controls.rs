@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_asked_for_where_a_module_has_them() {
+    fn f16_is_asked_for_where_a_module_has_them() {
         let modes = |words: Vec<u32>| words.iter().filter(|&&word| word == PRESERVE_MODE).count();
         assert_eq!(modes(preserve(module(SPIRV_1_4, &[FLOAT16]), BOTH)), 2);
         assert_eq!(modes(preserve(module(SPIRV_1_4, &[]), BOTH)), 1);

@@ -1,6 +1,6 @@
 //! Accessors of weights. For a slot `weights` a kernel that goes over blocks of four outputs and four inputs calls
 //! `weights_block(o, tap, i)`, the place of the block of output slice `o` and input slice `i`, and
-//! `weights_read(block, k) -> vec4<f32>`, vector `k` of its four. A kernel for which weights are the right side of a product
+//! `weights_read(block, k) -> vec4<f32>`, vector `k` of its four. A kernel for which weights are the rhs of a product
 //! calls `b_read(b, y, row, s) -> vec4<f32>` or `b_load(b, y, row, s) -> vec4<STORED>`: rows are inputs (taps outside) and `s`
 //! output slices, or rows outputs and `s` input slices (taps outside) where the lanes of a vector are inputs.
 
@@ -74,7 +74,7 @@ fn write_vector(text: &mut String, name: &str, layout: &WeightsLayout, bindings:
     write_load(text, bindings, &place, "k", "f32");
 }
 
-/// `b_read` or `b_load`: a vector of a row of the right side of a product.
+/// `b_read` or `b_load`: a vector of a row of the rhs of a product.
 fn write_row(text: &mut String, layout: &WeightsLayout, bindings: &[&Binding], scalar: &str) {
     let coordinates: [Coordinate<'_>; 2] = match layout.lanes() {
         Lanes::Outputs => [("x", ROW_OF_INPUT), ("s", OUTPUT)],

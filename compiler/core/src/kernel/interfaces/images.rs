@@ -77,7 +77,7 @@ pub(in crate::kernel) const WINOGRAD_FILTERS: KernelInterface = KernelInterface 
     ..PLAIN
 };
 
-/// A launch goes over a block of rows of tiles, of which the planes hold no other.
+/// A dispatch goes over a block of rows of tiles, of which the planes hold no other.
 const TILES: &[ConstantSpec] = &u32s(["TILE", "TILES_X"]);
 
 const ROWS: &[ConstantSpec] = &[ConstantSpec::blocks().not_in_text()];

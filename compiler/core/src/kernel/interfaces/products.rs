@@ -84,7 +84,7 @@ pub(in crate::kernel) const MATVEC: KernelInterface = KernelInterface {
 pub(in crate::kernel) const MATVEC_SUBGROUP: KernelInterface = KernelInterface {
     slots: &[
         SlotSpec::input("a", &[Read]),
-        // Pairs of halves.
+        // Pairs of f16.
         SlotSpec::input("b", &[Read]).words(),
         SlotSpec::result(),
     ],

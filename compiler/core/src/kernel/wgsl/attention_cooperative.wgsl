@@ -1,9 +1,9 @@
 enable f16;
 enable wgpu_cooperative_matrix;
-// Attention without a matrix of scores, on cooperative matrices of halves with f32 sums: FlashAttention's online softmax
+// Attention without a matrix of scores, on cooperative matrices of f16 with f32 sums: FlashAttention's online softmax
 // (arXiv 2205.14135, algorithm 1). A subgroup owns as many queries as it has invocations. It multiplies them with a tile of
 // keys, and the scores pass through workgroup memory, where each invocation finds the row of its own query: the softmax
-// needs no exchange. Weights go back as halves and are multiplied with the tile of values.
+// needs no exchange. Weights go back as f16 and are multiplied with the tile of values.
 //
 // Weights are relative to the largest score at the time when the sums were last scaled. The sums are matrices in registers,
 // so they are scaled only when a score of the workgroup exceeds its row's by more than SLACK, which is rare after the first

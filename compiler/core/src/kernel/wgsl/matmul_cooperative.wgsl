@@ -1,6 +1,6 @@
 enable f16;
 enable wgpu_cooperative_matrix;
-// Matrix product of halves on cooperative matrices with f32 accumulators, and convolution as one: there a row is an output
+// Matrix product of f16 on cooperative matrices with f32 accumulators, and convolution as one: there a row is an output
 // pixel and k runs over taps and input slices. A workgroup makes TILE_M x TILE_N, a subgroup SUBGROUP_M x SUBGROUP_N of it,
 // in 16x16 pieces; with PREFETCH the next tiles are read while the present ones are multiplied. Tiles that overhang are
 // filled with zeros, and only what lies inside is written. Where SPLIT > 1 a workgroup adds up one part of k, and the parts

@@ -1,5 +1,5 @@
-// One row times a transposed matrix of halves: a subgroup makes one slice, four rows of b at a time, in loads of
-// sixteen bytes (eight halves of k). Row n of b holds its k values as words of two halves.
+// One row times a transposed matrix of f16: a subgroup makes one slice, four rows of b at a time, in loads of
+// sixteen bytes (eight f16 of k). Row n of b holds its k values as words of two f16.
 
 @compute @workgroup_size(WORKGROUP_X, 1, 1)
 fn matvec_subgroup(

@@ -1,6 +1,6 @@
 // Last step of a convolution F(TILE x TILE, 3 x 3) after Winograd: the vectors m that a tile has in the (TILE + 2)^2 planes of
 // products become A^T m A, TILE x TILE pixels of the result. Filters were divided by
-// FILTER_SCALE, a power of two, so that halves hold them. An invocation makes one tile of one slice.
+// FILTER_SCALE, a power of two, so that f16 holds them. An invocation makes one tile of one slice.
 
 const INNER: u32 = TILE + 2u;
 const ROOT: f32 = 1.4142135;

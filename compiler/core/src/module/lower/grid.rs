@@ -1,4 +1,4 @@
-//! For grids that a device does not launch as they are: workgroups come in another shape, are numbered in it, and find
+//! For grids that a device does not take as they are: workgroups come in another shape, are numbered in it, and find
 //! their place by that number. Those that hang over end at once, all invocations together.
 //!
 //! A kernel knows nothing of it: it asks for its workgroup or invocation, and gets those of the grid that it was written for.
@@ -17,16 +17,16 @@ use crate::module::{
 
 type Operand = Handle<Expression>;
 
-/// A grid and the shape in which it is launched, which has at least as many workgroups.
+/// A grid and the shape in which it is dispatched, which has at least as many workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FoldedGrid {
     /// Workgroups that the kernel counts.
     pub wanted: [u32; 3],
     /// Workgroups that the device is given.
-    pub launched: [u32; 3],
+    pub dispatched: [u32; 3],
 }
 
-/// Rewrites a module that was written for `grid.wanted` so that it runs as `grid.launched`.
+/// Rewrites a module that was written for `grid.wanted` so that it runs as `grid.dispatched`.
 pub fn fold_grid(done: Specialized, grid: FoldedGrid) -> Result<Specialized, ModuleError> {
     let Specialized { mut module, .. } = done;
     for index in 0..module.entry_points.len() {
@@ -93,7 +93,7 @@ fn replace_arguments(module: &mut Module, function: &mut Function) -> Result<Arg
         });
         u32::try_from(at).unwrap_or(u32::MAX)
     };
-    let workgroup = index_of(BuiltIn::WorkGroupId, "launched");
+    let workgroup = index_of(BuiltIn::WorkGroupId, "dispatched");
     let local = index_of(BuiltIn::LocalInvocationId, "local_id");
     function.arguments = kept;
     Ok(Arguments { old, workgroup, local })
@@ -116,8 +116,8 @@ struct Unfold {
 impl<'s> Pass<'s> for Unfold {
     fn begin(&mut self, walk: &mut Walk<'_, 's>) -> Result<(), ModuleError> {
         let build = &mut walk.build;
-        let launched = build.leaf(Expression::FunctionArgument(self.arguments.workgroup))?;
-        let number = number_of(build, launched, self.grid.launched)?;
+        let dispatched = build.leaf(Expression::FunctionArgument(self.arguments.workgroup))?;
+        let number = number_of(build, dispatched, self.grid.dispatched)?;
         build.name(number, "group_number");
         self.leave_overhang(build, number)?;
         let [x, y, _] = self.grid.wanted;
@@ -162,7 +162,7 @@ impl Unfold {
     fn leave_overhang(&self, build: &mut Builder<'_>, number: Operand) -> Result<(), ModuleError> {
         let count = |shape: [u32; 3]| shape.into_iter().map(u64::from).product::<u64>();
         let wanted = count(self.grid.wanted);
-        if count(self.grid.launched) == wanted {
+        if count(self.grid.dispatched) == wanted {
             return Ok(());
         }
         let end = build.u32(u32::try_from(wanted).unwrap_or(u32::MAX))?;

@@ -1,4 +1,4 @@
-//! Grids in the shape in which they are launched.
+//! Grids in the shape in which they are dispatched.
 
 use super::{
     done,
@@ -24,11 +24,11 @@ fn a_folded_grid_runs_each_workgroup_once() -> Result<(), ModuleError> {
     run(&parse(SOURCE)?, [3, 2], &mut expected);
     assert_ne!(expected, nothing());
     // Exact, and with one or two workgroups that hang over.
-    for launched in [[2, 3, 1], [6, 1, 1], [1, 6, 1], [4, 2, 1], [7, 1, 1]] {
-        let folded = fold_grid(done(SOURCE), FoldedGrid { wanted: [3, 2, 1], launched })?;
+    for dispatched in [[2, 3, 1], [6, 1, 1], [1, 6, 1], [4, 2, 1], [7, 1, 1]] {
+        let folded = fold_grid(done(SOURCE), FoldedGrid { wanted: [3, 2, 1], dispatched })?;
         let mut found = nothing();
-        run(&folded.module, [launched[0], launched[1]], &mut found);
-        assert_eq!(found, expected, "{launched:?}");
+        run(&folded.module, [dispatched[0], dispatched[1]], &mut found);
+        assert_eq!(found, expected, "{dispatched:?}");
     }
     Ok(())
 }
@@ -36,7 +36,7 @@ fn a_folded_grid_runs_each_workgroup_once() -> Result<(), ModuleError> {
 /// A return before a barrier would be refused where only some invocations of a workgroup took it.
 #[test]
 fn overhanging_workgroups_end_together() {
-    let grid = FoldedGrid { wanted: [3, 2, 1], launched: [4, 2, 1] };
+    let grid = FoldedGrid { wanted: [3, 2, 1], dispatched: [4, 2, 1] };
     let source = SOURCE
         .replace("@compute", "var<workgroup> part: array<f32, 4>; @compute")
         .replace("dst[", "part[3u - local] = f32(id.x); workgroupBarrier(); dst[id.x] = part[local]; dst[");

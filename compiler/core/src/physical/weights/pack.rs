@@ -99,7 +99,7 @@ impl Filters {
         (self.outputs / banks).div_ceil(LANES)
     }
 
-    /// Rows of the right side of a product: taps of inputs in whole slices; those of a matrix as they are.
+    /// Rows of the rhs of a product: taps of inputs in whole slices; those of a matrix as they are.
     pub fn rows(&self) -> u64 {
         match self.ends_with_the_last {
             true => self.inputs(),

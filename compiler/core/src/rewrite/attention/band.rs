@@ -190,7 +190,7 @@ impl Mask {
         // The first query sees farthest ahead, the last one farthest back.
         let first = Some(first).filter(|&first| first > 1 - self.rows as i64);
         let last = Some(last).filter(|&last| last < self.columns as i64 - 1);
-        Some(Band { first, last }).filter(|band| !band.is_open())
+        Some(Band { min_offset: first, max_offset: last }).filter(|band| !band.is_open())
     }
 
     /// Whether each query sees a key.

@@ -77,7 +77,7 @@ fn scaled(graph: &Graph, value: ValueId, reader: NodeId) -> Option<(ValueId, f64
 /// they are scaled.
 const HOISTED: std::ops::RangeInclusive<f64> = 1.0 / 16_777_216.0..=16_777_216.0;
 
-/// The product is scaled before it is rounded to its type, so that halves do not overflow in between.
+/// The product is scaled before it is rounded to its type, so that f16 does not overflow in between.
 fn matmul_hoists_scale(graph: &mut Graph, node: NodeId) -> Outcome {
     let subject = graph.node(node);
     let Op::MatMul(op) = subject.op else { return Ok(false) };

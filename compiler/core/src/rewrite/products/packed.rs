@@ -1,5 +1,5 @@
 //! Products of one tensor with several weights, as attention has for queries, keys and values, become one product with
-//! all weights side by side. Its parts are views (`physical::View`): fewer launches, and more work for each.
+//! all weights side by side. Its parts are views (`physical::View`): fewer dispatches, and more work for each.
 
 use crate::rewrite::declined::Declined;
 use crate::rewrite::rule::{Apply, Device, DeviceOutcome, Rule, at};

@@ -162,7 +162,7 @@ fn at_block(step: &Chosen, start: &Slot) -> Chosen {
 }
 
 /// Adds to the steps on the scores that those beyond a band become the lowest number of their type, and that those within
-/// stay so far above it that hidden keys weigh nothing even where all that a query sees is as low. Infinities stay, since by
+/// stay so far above it that masked keys weigh nothing even where all that a query sees is as low. Infinities stay, since by
 /// them a query that sees nothing is told.
 fn hide_beyond(
     context: &mut Context<'_>,
@@ -185,7 +185,7 @@ fn hide_beyond(
     let first = program.operands.len() as u32;
     let operands = [&key, &query].map(|slot| Operand { slot: slot.name.clone(), kind: Kind::Int });
     let (lowest, least_seen) = match element {
-        // exp(-128) is 0 in f32, and both are halves.
+        // exp(-128) is 0 in f32, and both are f16.
         Element::F16 => (f64::from(half::f16::MIN), f64::from(half::f16::MIN) + 128.0),
         Element::F32 | Element::I32 | Element::U32 => (f64::from(f32::MIN), f64::from(f32::MIN) / 2.0),
     };

@@ -1,4 +1,4 @@
-//! Scores in blocks: where all scores of an attention are too many to be in memory at once, its launches are repeated over
+//! Scores in blocks: where all scores of an attention are too many to be in memory at once, its dispatches are repeated over
 //! groups of heads, and over queries where those of one head are still too many. All blocks go through one piece of memory
 //! and share their shaders: where a block begins in each tensor stands in a buffer.
 
@@ -13,7 +13,7 @@ use crate::select::tiling::Size;
 use crate::select::{Context, Declined};
 use drift_ir::{Node, Tensor};
 
-/// Blocks of a head beyond which launches are too many for what memory they save.
+/// Blocks of a head beyond which dispatches are too many for what memory they save.
 const MOST_BLOCKS: u64 = 64;
 
 /// Blocks of a node: each is four dispatches, and an entry in what says where it begins.
@@ -34,7 +34,7 @@ pub(super) struct Split {
     counts: [u64; 3],
     /// Bytes of a block's scores.
     bytes: u64,
-    /// Estimated time of all launches.
+    /// Estimated time of all dispatches.
     cycles: f64,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
             let [batch, heads, queries] = split.sizes;
             format!(
                 "; scores in {blocks} blocks of {batch} x {heads} heads x {queries} queries, {} of {} KiB at a time: {:.1} \
-                 kilo-clocks, at once {:.1}, with {} KiB free below the peak and {} KiB at most",
+                 kilocycles, at once {:.1}, with {} KiB free below the peak and {} KiB at most",
                 split.bytes >> 10,
                 whole.bytes >> 10,
                 split.cycles / 1e3,
@@ -83,7 +83,7 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
 /// Sizes of blocks, all at once first: whole groups of heads before parts of a head.
 fn candidates(work: &Work) -> Vec<[u64; 3]> {
     // Heads of a block see the keys of one head, or each its own.
-    let together = if work.shared == work.heads { work.heads } else { work.heads / work.shared };
+    let together = if work.kv_heads == work.heads { work.heads } else { work.heads / work.kv_heads };
     let parts = (1..=together.min(MOST_IN_ALL)).filter(|parts| together % parts == 0);
     let divisors: Vec<u64> = parts.map(|parts| together / parts).collect();
     let queries = |parts: u64| work.queries.div_ceil(parts).next_multiple_of(QUERIES).min(work.queries);
@@ -114,7 +114,7 @@ impl Split {
         let (element, batches) = (work.element, batch * heads);
         let of = |elements: u64| elements * element.size_bytes();
         let bytes = of(batches * queries * work.keys);
-        let shared = if work.shared == work.heads { batches } else { batch };
+        let shared = if work.kv_heads == work.heads { batches } else { batch };
         let (device, scores) = (&profile.rates.device, &profile.rates.attention.scores);
         let held = if bytes <= profile.winograd.scratch_bytes { scores.cached } else { 1.0 };
         let traffic = (bytes as f64 * held) as u64;
@@ -191,7 +191,7 @@ impl Blocks {
                 starts.extend(along(2).map(|query| [batch, head, query]));
             }
         }
-        Self { split, full, shared: work.shared, starts, lanes: vec![([0, 0, 1], 1)] }
+        Self { split, full, shared: work.kv_heads, starts, lanes: vec![([0, 0, 1], 1)] }
     }
 
     /// Whether there is but one.
@@ -297,7 +297,7 @@ mod tests {
         Work {
             batch,
             heads,
-            shared,
+            kv_heads: shared,
             queries,
             keys,
             channels,

@@ -4,7 +4,7 @@
 //! `(1, a, a^2)` over the value of that product at `a`, and column `a` of A^T `(1, a, a^2, ...)`; infinity takes the leading
 //! coefficients. Rows of B^T are scaled by powers of two and those of G by their inverses. (Lavin and Gray, "Fast
 //! Algorithms for Convolutional Neural Networks", arXiv 1509.09308; the points of F(4x4) are the symmetric ones that
-//! lose least when products are rounded to halves.)
+//! lose least when products are rounded to f16.)
 
 use crate::physical::Element;
 use drift_ir::Tensor;
@@ -116,7 +116,7 @@ impl Form {
         (0..tile).map(row).collect()
     }
 
-    /// What filters are scaled by, so that their planes are no larger than the largest weight: halves hold them.
+    /// What filters are scaled by, so that their planes are no larger than the largest weight: f16 holds them.
     pub(super) const fn filter_scale(self) -> f64 {
         match self {
             Self::Two => 1.0 / 4.0,
@@ -263,9 +263,9 @@ mod tests {
         (0..outer).flat_map(of_outer)
     }
 
-    /// Pixels up to 1e4 stay within halves.
+    /// Pixels up to 1e4 stay within f16.
     #[test]
-    fn patches_fit_halves() {
+    fn patches_fit_f16() {
         for form in [Form::Two, Form::Four] {
             for row in form.patch_matrix() {
                 let growth: f64 = row.iter().map(|c| c.abs()).sum();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_fit_halves() {
+    fn filters_fit_f16() {
         for form in [Form::Two, Form::Four] {
             let sums = form.scaled_filter_matrix();
             let largest = sums.iter().map(|row| row.iter().map(|c| c.abs()).sum::<f32>()).fold(0.0, f32::max);
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// Halves lose more with the larger tile; both stay within what their roundings explain.
+    /// f16 loses more with the larger tile; both tiles stay within what their roundings explain.
     #[test]
     fn the_error_of_a_layer_is_sampled() {
         let source = weights([24, 64, 3, 3]);

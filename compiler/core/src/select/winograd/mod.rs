@@ -25,7 +25,7 @@ use form::Form;
 pub(super) struct Layer<'a> {
     pub(super) src: Slot,
     pub(super) dst: Slot,
-    /// Makes a slot for the weights as the right side of the direct product: rows are (tap, input channel in whole slices),
+    /// Makes a slot for the weights as the rhs of the direct product: rows are (tap, input channel in whole slices),
     /// columns output channels.
     pub(super) weights: &'a dyn Fn(&mut Context<'_>) -> Result<Slot, Declined>,
     /// Zeros before the first row and column.
@@ -47,10 +47,10 @@ struct Plan {
     cycles: f64,
 }
 
-/// Blocks beyond which launches are too many for what memory they save.
+/// Blocks beyond which dispatches are too many for what memory they save.
 const MOST_BLOCKS: u64 = 16;
 
-/// The largest error of a layer's sample over its largest result that is accepted: for halves two roundings of the result.
+/// The largest error of a layer's sample over its largest result that is accepted: for f16 two roundings of the result.
 fn budget(stored: Element) -> f64 {
     match stored {
         Element::F16 => 1.0 / 1024.0,
@@ -90,7 +90,7 @@ pub(super) fn select(
     plans.sort_by(|a, b| a.cycles.total_cmp(&b.cycles));
     for plan in plans {
         let name = plan.name(stored);
-        let against = format!("{name}: {:.0}k clocks, direct {:.0}k", plan.cycles / 1e3, direct / 1e3);
+        let against = format!("{name}: {:.0}k cycles, direct {:.0}k", plan.cycles / 1e3, direct / 1e3);
         if plan.cycles * profile.rates.winograd.worth > direct {
             reasons.push(against);
             continue;
@@ -114,7 +114,7 @@ pub(super) fn select(
     Err(Declined::Shape(reasons.join("; ")))
 }
 
-/// What patches and filters may be stored as, beside activations that are stored as `stored`. Matrix units take halves only; a
+/// What patches and filters may be stored as, beside activations that are stored as `stored`. Matrix units take f16 only; a
 /// product by invocations computes in f32 whatever it reads, and f32 keeps the larger form within its budget.
 fn storages(profile: &Profile, stored: Element) -> Vec<Element> {
     match stored {
@@ -160,7 +160,7 @@ impl Layer<'_> {
         product::cycles(profile, &size, stored, elements * stored.size_bytes())
     }
 
-    /// The fastest blocks of a form whose planes take at most `free` bytes, and the cycles of all their launches.
+    /// The fastest blocks of a form whose planes take at most `free` bytes, and the cycles of all their dispatches.
     fn plan(
         &self,
         profile: &Profile,
@@ -202,7 +202,7 @@ impl Layer<'_> {
         [k * planes.size_bytes(), n * 4].map(|bytes_of_row| form.planes() * m * bytes_of_row)
     }
 
-    /// Cycles of all launches of `blocks` of `m` tiles.
+    /// Cycles of all dispatches of `blocks` of `m` tiles.
     fn cycles(
         &self,
         profile: &Profile,
@@ -218,7 +218,7 @@ impl Layer<'_> {
         let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
         let device = &profile.rates.device;
         let moved = (images / blocks + planes) as f64 / device.bytes_per_cycle;
-        // A direct product is one launch; here each block has three.
+        // A direct product is one dispatch; here each block has three.
         let transforms = 2.0 * profile.rates.winograd.transform;
         Ok(blocks as f64 * (product + moved + 3.0 * device.dispatch + transforms) - device.dispatch)
     }
@@ -239,8 +239,8 @@ impl Layer<'_> {
         let bias = context.bias_slot("bias", bias, self.dst_channels, weights)?;
         // What the epilogue reads may have to be converted first: ask before anything is made.
         context.epilogue(node, &self.dst)?;
-        let input_launch = launch(m, k / LANES);
-        let output_launch = launch(m, n / LANES);
+        let input_grid = grid_over(m, k / LANES);
+        let output_grid = grid_over(m, n / LANES);
 
         let patches = planes(context, node, "patches", plan.planes, [1, form.planes(), m, k]);
         let sums = planes(context, node, "sums", Element::F32, [1, form.planes(), m, n]);
@@ -252,12 +252,12 @@ impl Layer<'_> {
             ("BLOCKS", Constant::U32(plan.blocks)),
             ("FILTER_SCALE", Constant::F32((1.0 / form.filter_scale()) as f32)),
         ];
-        let (size, workgroups) = output_launch;
+        let (size, workgroups) = output_grid;
         let slots = vec![sums.as_argument("planes", Access::Read), bias, starts[0].clone()];
         let output =
             context.call(node, "winograd_output", constants.clone(), slots, self.dst, size, workgroups)?;
 
-        let (workgroup_size, workgroups) = input_launch;
+        let (workgroup_size, workgroups) = input_grid;
         constants
             .extend([("PAD_Y", Constant::signed(self.pads[0])), ("PAD_X", Constant::signed(self.pads[1]))]);
         let slots = vec![self.src, starts[0].clone(), patches.as_argument("planes", Access::Write)];
@@ -289,13 +289,13 @@ impl Layer<'_> {
     }
 }
 
-/// The transformed weights as the right sides of the products.
+/// The transformed weights as the rhs of the products.
 fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, plan: &Plan) -> Result<Slot, Declined> {
     let form = plan.form;
     let value = node.inputs[1];
     let weights = Slot { name: "weights".to_owned(), ..(layer.weights)(context)? };
     let [k, n] = layer.whole_channels();
-    let (size, workgroups) = launch(n / LANES, k);
+    let (size, workgroups) = grid_over(n / LANES, k);
     let what = format!("winograd {}", form.name());
     let layout = Layout::row_major(plan.planes, 3);
     let derivation = Derivation { value, what: &what, shape: &[form.planes(), k, n], layout };
@@ -318,15 +318,15 @@ fn planes(context: &mut Context<'_>, node: &Node, what: &str, element: Element, 
 /// The products of all planes; the node's epilogue waits for the transformation after them.
 fn products(context: &mut Context<'_>, node: &Node, product: Product) -> Result<Vec<Chosen>, Declined> {
     let bare = Node { epilogue: Default::default(), ..node.clone() };
-    let halves = product.a.layout.element == Element::F16 && product.b.layout.element == Element::F16;
-    match halves && context.profile.cooperative.is_some() {
+    let is_f16 = product.a.layout.element == Element::F16 && product.b.layout.element == Element::F16;
+    match is_f16 && context.profile.cooperative.is_some() {
         true => product::cooperative(context, &bare, product),
         false => product::tiled(context, &bare, product),
     }
 }
 
 /// Invocations over columns, which lie side by side, and rows.
-fn launch(columns: u64, rows: u64) -> ([u32; 3], [u64; 3]) {
+fn grid_over(columns: u64, rows: u64) -> ([u32; 3], [u64; 3]) {
     const INVOCATIONS: u64 = 64;
     let x = columns.next_power_of_two().min(INVOCATIONS);
     let y = INVOCATIONS / x;
@@ -395,7 +395,7 @@ mod tests {
             }
         }
         let winograd = program("pads=[1,1,1,1]", Precision::F32, "generic");
-        let [step] = &winograd.init[..] else { panic!("{} launches at load", winograd.init.len()) };
+        let [step] = &winograd.init[..] else { panic!("{} dispatches at load", winograd.init.len()) };
         assert_eq!((step.call.kernel.name, step.bytes_written), ("winograd_filters", 36 * 128 * 128 * 4));
         let [weights, filters] = &step.call.slots[..] else { panic!("{:?}", step.call.slots) };
         let made = constant(&winograd, filters).map(|constant| &constant.content);
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn what_no_form_suits_is_direct() {
         let strided = program("pads=[1,1,1,1], strides=[2,2]", Precision::F32, "generic");
-        // On cooperative matrices the product of so few channels is too short for three launches.
+        // On cooperative matrices the product of so few channels is too short for three dispatches.
         let quick = program("pads=[1,1,1,1]", Precision::F16, "nvidia");
         for (program, reason) in [(strided, "winograd: needs a 3x3 kernel"), (quick, "winograd: F(")] {
             assert!(

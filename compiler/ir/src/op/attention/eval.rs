@@ -117,7 +117,7 @@ impl Attention {
 
 /// Batch and head of the queries, and of the keys that they see.
 fn each_head(sizes: &HeadSizes<u64>, mut head: impl FnMut([usize; 2], [usize; 2])) {
-    let together = (sizes.heads / sizes.shared) as usize;
+    let together = (sizes.heads / sizes.kv_heads) as usize;
     for b in 0..sizes.batch as usize {
         let shared_b = if sizes.shared_batch == 1 { 0 } else { b };
         for h in 0..sizes.heads as usize {

@@ -62,7 +62,7 @@ fn attention_with_a_condition_and_nans_replaced() {
 }
 
 #[test]
-fn attention_of_halves_whose_softmax_is_cast() {
+fn attention_in_f16_whose_softmax_is_cast() {
     check(
         "attention",
         "%q: f16[2,3,4,5]\n@s: f32[] = 0.5\n%1 = matmul %q, %q {transpose_b=true}\n%2 = cast %1 {to=f32}\n\

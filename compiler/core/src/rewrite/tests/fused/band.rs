@@ -30,8 +30,8 @@ fn found(declared: &str, steps: &str) -> (Band, usize) {
     bands(&fused)[0]
 }
 
-const CAUSAL: Band = Band { first: None, last: Some(0) };
-const NONE: Band = Band { first: None, last: None };
+const CAUSAL: Band = Band { min_offset: None, max_offset: Some(0) };
+const NONE: Band = Band { min_offset: None, max_offset: None };
 const ADDED: &str = "@m: f32[1,1,3,4] = [0, LOW, LOW, LOW, 0, 0, LOW, LOW, 0, 0, 0, LOW]\n";
 
 #[test]
@@ -54,7 +54,7 @@ fn attention_band_of_conditions() {
     // What the mask is computed from.
     let places = "@i: i64[3,1] = [1, 2, 3]\n@j: i64[1,4] = [0, 1, 2, 3]\n@low: f32[] = -inf\n\
                   %a = less_or_equal @j, @i\n%b = less_or_equal @i, @j\n%c = and %a, %b\n";
-    let window = Band { first: Some(1), last: Some(1) };
+    let window = Band { min_offset: Some(1), max_offset: Some(1) };
     assert_eq!(found(places, "scores(select %c, result, @low)"), (window, 3));
 }
 
@@ -87,7 +87,10 @@ fn attention_band_needs_hidden_scores_to_stay_hidden() {
     let unseen = "@m: f32[3,4] = [LOW, LOW, LOW, LOW, 0, LOW, LOW, LOW, 0, 0, LOW, LOW]\n";
     assert_eq!(found(&unseen.replace("LOW", "-3.4028234e38"), "scores(add @m)").0, NONE);
     let zero = "{unseen_is_zero=true} scores(add @m)";
-    assert_eq!(found(&unseen.replace("LOW", "-inf"), zero), (Band { first: None, last: Some(-1) }, 3));
+    assert_eq!(
+        found(&unseen.replace("LOW", "-inf"), zero),
+        (Band { min_offset: None, max_offset: Some(-1) }, 3)
+    );
 }
 
 #[test]
