@@ -3,6 +3,7 @@
 //! Manifest and shaders are read into memory, so that what was hashed and validated is what is used. Weights may be
 //! gigabytes and are read when they are needed: see [`crate::WeightReader`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -31,7 +32,13 @@ impl Bundle {
 
     /// Checks a bundle that is in memory.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, BundleError> {
-        Self::check(Source::Memory(bytes))
+        Self::check(Source::Memory(Cow::Owned(bytes)))
+    }
+
+    /// Checks a bundle that is a part of the program: `Bundle::from_static(include_bytes!("model.drift"))`. Weights are read
+    /// from where they are; manifest and shaders, which are small, are copied.
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self, BundleError> {
+        Self::check(Source::Memory(Cow::Borrowed(bytes)))
     }
 
     pub(crate) fn check(source: Source) -> Result<Self, BundleError> {

@@ -1,5 +1,6 @@
 //! Where a bundle's bytes come from: a file that is read by position, memory, or a map that its caller answers for.
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::error::BundleError;
 /// The bytes of one bundle.
 pub(crate) enum Source {
     File(OpenFile),
-    Memory(Vec<u8>),
+    Memory(Cow<'static, [u8]>),
     Mapped(Mmap),
 }
 

@@ -15,11 +15,11 @@ pub(crate) mod sealed {
     use drift_bundle::manifest::DeviceElement;
 
     /// Kept apart from [`super::HostScalar`], so that the set of types stays closed.
-    pub trait Convert: Copy {
+    pub trait Convert: Copy + Default {
         /// Writes `values` as `device` elements. `Err` holds the position of a value that does not fit.
         fn to_device(values: &[Self], device: DeviceElement, out: &mut [u8]) -> Result<(), usize>;
-        /// Reads `device` elements.
-        fn from_device(bytes: &[u8], device: DeviceElement) -> Vec<Self>;
+        /// Reads as many `device` elements as `into` has places.
+        fn from_device(bytes: &[u8], device: DeviceElement, into: &mut [Self]);
         /// Reads little-endian values.
         fn from_host(bytes: &[u8]) -> Vec<Self>;
         /// Appends little-endian values.
@@ -32,6 +32,12 @@ pub(crate) mod sealed {
 fn write<const N: usize, T: Copy>(values: &[T], out: &mut [u8], bytes: impl Fn(T) -> [u8; N]) {
     for (value, place) in values.iter().zip(out.as_chunks_mut::<N>().0) {
         *place = bytes(*value);
+    }
+}
+
+fn read_into<const N: usize, T>(bytes: &[u8], into: &mut [T], value: impl Fn([u8; N]) -> T) {
+    for (bytes, place) in bytes.as_chunks::<N>().0.iter().zip(into) {
+        *place = value(*bytes);
     }
 }
 
@@ -60,9 +66,9 @@ macro_rules! host_scalar {
                 Ok(())
             }
 
-            fn from_device(bytes: &[u8], device: DeviceElement) -> Vec<Self> {
+            fn from_device(bytes: &[u8], device: DeviceElement, into: &mut [Self]) {
                 match device {
-                    $(DeviceElement::$from => read(bytes, $decode),)+
+                    $(DeviceElement::$from => read_into(bytes, into, $decode),)+
                     other => mismatch(Self::ELEMENT, other),
                 }
             }
@@ -120,11 +126,11 @@ impl sealed::Convert for i64 {
         Ok(())
     }
 
-    fn from_device(bytes: &[u8], device: DeviceElement) -> Vec<Self> {
+    fn from_device(bytes: &[u8], device: DeviceElement, into: &mut [Self]) {
         if device != DeviceElement::I32 {
             mismatch(Self::ELEMENT, device)
         }
-        read(bytes, |bytes| i64::from(i32::from_le_bytes(bytes)))
+        read_into(bytes, into, |bytes| i64::from(i32::from_le_bytes(bytes)));
     }
 
     fn from_host(bytes: &[u8]) -> Vec<Self> {
@@ -149,7 +155,9 @@ mod tests {
     fn round_trip<T: HostScalar + PartialEq + std::fmt::Debug>(values: &[T], device: DeviceElement) {
         let mut bytes = vec![0; values.len() * device.size_bytes() as usize];
         T::to_device(values, device, &mut bytes).unwrap();
-        assert_eq!(T::from_device(&bytes, device), values);
+        let mut back = vec![T::default(); values.len()];
+        T::from_device(&bytes, device, &mut back);
+        assert_eq!(back, values);
         let mut raw = Vec::new();
         T::to_host(values, &mut raw);
         assert_eq!(raw.len() as u64, values.len() as u64 * T::ELEMENT.size_bytes());
@@ -178,7 +186,9 @@ mod tests {
 
     #[test]
     fn results_of_8_bit_arithmetic_wrap() {
-        assert_eq!(i8::from_device(&300_i32.to_le_bytes(), DeviceElement::I32), [44]);
-        assert_eq!(u8::from_device(&(-1_i32).to_le_bytes(), DeviceElement::I32), [255]);
+        let (mut signed, mut unsigned) = ([0_i8], [0_u8]);
+        i8::from_device(&300_i32.to_le_bytes(), DeviceElement::I32, &mut signed);
+        u8::from_device(&(-1_i32).to_le_bytes(), DeviceElement::I32, &mut unsigned);
+        assert_eq!((signed, unsigned), ([44], [255]));
     }
 }

@@ -16,6 +16,11 @@
 //! # }
 //! ```
 //!
+//! A bundle can be a part of the program: `Bundle::from_static(include_bytes!("model.drift"))`. A [`Device`] is shared by its
+//! clones and by threads. A [`Session`] belongs to one thread at a time and can be handed to another, a worker that runs it
+//! for instance; sessions of one device run side by side, those that share memory in turn. After
+//! [`RuntimeError::DeviceLost`] nothing that was made of the device works any more: open it again and load the bundle again.
+//!
 //! What a bundle promises is checked when it is opened, what a device can do is checked in [`Device::load`],
 //! before the first GPU call. Sessions and the loader know no GPU API: a device is a folder that implements the
 //! traits of `api`.
@@ -55,8 +60,10 @@ mod validation_log;
 mod vulkan;
 
 pub use device::{Device, devices, devices_of};
-pub use drift_bundle::Bundle;
+pub use drift_bundle::manifest::{HostElement, IoTensor};
+pub use drift_bundle::{Bundle, BundleError};
 pub use error::RuntimeError;
+pub use half::f16;
 pub use host::HostScalar;
 pub use info::{
     CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,

@@ -176,9 +176,23 @@ impl Session {
     /// Values of an output after the last run, row-major.
     pub fn read<T: HostScalar>(&mut self, name: &str) -> Result<Vec<T>, RuntimeError> {
         let index = self.find("output", name)?;
-        same_element(&self.output_tensors[index], T::ELEMENT)?;
+        let mut values = vec![T::default(); elements(&self.output_tensors[index]) as usize];
+        self.read_into(name, &mut values)?;
+        Ok(values)
+    }
+
+    /// As [`Session::read`], into memory of the caller, which has a place for each value.
+    pub fn read_into<T: HostScalar>(&mut self, name: &str, into: &mut [T]) -> Result<(), RuntimeError> {
+        let index = self.find("output", name)?;
+        let tensor = &self.output_tensors[index];
+        same_element(tensor, T::ELEMENT)?;
+        let expected = elements(tensor);
+        if expected != into.len() as u64 {
+            return Err(wrong_length(tensor, "values", expected, into.len()));
+        }
         let element = self.outputs[index].binding.element;
-        Ok(T::from_device(self.fetch(index)?, element))
+        T::from_device(self.fetch(index)?, element, into);
+        Ok(())
     }
 
     /// An output after the last run, as little-endian bytes of the model's own type.

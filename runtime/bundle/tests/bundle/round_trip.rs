@@ -164,3 +164,15 @@ fn a_folder_that_is_not_there_is_an_error_with_its_path() {
     assert!(error.to_string().contains("no-such-folder"), "{error}");
     assert!(Bundle::open(path).unwrap_err().to_string().contains("no-such-folder"));
 }
+
+#[test]
+fn a_bundle_may_be_a_part_of_the_program() {
+    let bytes: &'static [u8] = Vec::leak(sample::bytes());
+    let bundle = Bundle::from_static(bytes).unwrap();
+    assert_eq!(bundle.manifest(), sample::bundle().manifest());
+    let blob = &bundle.manifest().weights[0];
+    let weights = bundle.weight_bytes(blob).unwrap();
+    assert!(matches!(weights, std::borrow::Cow::Borrowed(_)), "they are where they were");
+    assert!(bytes.as_ptr_range().contains(&weights.as_ptr()));
+    bundle.verify_weights().unwrap();
+}

@@ -24,6 +24,16 @@ fn identity(host: HostElement, device: DeviceElement) -> Bundle {
 }
 
 #[test]
+fn what_an_app_keeps_may_be_used_by_its_threads() {
+    fn is_sent<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_sent::<drift_runtime::Session>();
+    is_shared::<drift_runtime::Device>();
+    is_shared::<drift_runtime::Bundle>();
+    is_shared::<drift_runtime::RuntimeError>();
+}
+
+#[test]
 fn every_element_type_goes_in_and_out_typed_and_raw() {
     macro_rules! check {
         ($device:expr, $type:ty, $host:ident, $element:ident, $values:expr) => {{
@@ -32,6 +42,10 @@ fn every_element_type_goes_in_and_out_typed_and_raw() {
             session.write("x", &values).unwrap();
             session.run().unwrap();
             assert_eq!(session.read::<$type>("y").unwrap(), values);
+            let mut mine = [<$type>::default(); 4];
+            session.read_into("y", &mut mine).unwrap();
+            assert_eq!(mine, values);
+            assert!(matches!(session.read_into("y", &mut mine[1..]), Err(RuntimeError::Length { .. })));
             let raw = session.read_raw("y").unwrap();
             assert_eq!(raw.len() as u64, 4 * HostElement::$host.size_bytes());
             session.write_raw("x", &raw).unwrap();
