@@ -68,6 +68,7 @@ impl<'a> Types<'a> {
             (ScalarKind::Bool, _) => Ok("bool"),
             (ScalarKind::Sint, 4) => Ok("int"),
             (ScalarKind::Uint, 4) => Ok("uint"),
+            (ScalarKind::Uint, 2) => Ok("ushort"),
             (ScalarKind::Sint, 8) => Ok("long"),
             (ScalarKind::Uint, 8) => Ok("ulong"),
             (ScalarKind::Float, 4) => Ok("float"),
@@ -77,9 +78,9 @@ impl<'a> Types<'a> {
             (ScalarKind::AbstractInt | ScalarKind::AbstractFloat, _) => {
                 unreachable!("validated: no abstract types")
             }
-            (ScalarKind::Sint | ScalarKind::Uint, _) => {
-                Err(Error::Unsupported { construct: "integers of 8 or 16 bits (pack them into u32 words)" })
-            }
+            (ScalarKind::Sint | ScalarKind::Uint, _) => Err(Error::Unsupported {
+                construct: "signed integers of 16 bits and integers of 8 (pack them into u32 words)",
+            }),
         }
     }
 

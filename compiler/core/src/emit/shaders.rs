@@ -3,7 +3,7 @@
 use super::calls::Calls;
 use crate::kernel::interface::{Meaning, Mismatch};
 use crate::kernel::{KernelCall, dispatched};
-use crate::module::lower::FoldedGrid;
+use crate::module::lower::{FoldedGrid, OneF16};
 use crate::module::{self, MOST_ROUNDS, ModuleError, Specialized};
 use crate::profile::Profile;
 use crate::program::{Program, ProgramStep};
@@ -237,7 +237,8 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
     let mut native_f16 = drift_targets::features(&kernel.module).contains(&Feature::F16);
     if native_f16 && matches!(target, Target::WebGpu | Target::OpenCl) {
         // A kernel that cannot be lowered keeps f16, and its variant says so.
-        if let Ok(lowered) = module::lower::f16_storage_only(kernel.clone()) {
+        let one = if target == Target::OpenCl { OneF16::U16 } else { OneF16::HalfWord };
+        if let Ok(lowered) = module::lower::f16_storage_only(kernel.clone(), one) {
             kernel = lowered;
             native_f16 = false;
         }

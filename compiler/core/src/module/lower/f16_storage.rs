@@ -4,7 +4,8 @@
 //! pack with the built-in functions that every device has. All other f16 values become f32, so results are rounded to
 //! f16 only where they are stored. Workgroup arrays of f16 become f32 arrays and take twice the bytes.
 //!
-//! A store of one f16, or of one component of a vector, is refused: two invocations could write the halves of one word.
+//! A store of one f16 is refused where words of 32 bits are all that a language has, since two invocations could write the
+//! halves of one word; OpenCL C has words of 16 bits ([`OneF16`]). So is a store of one component of a vector.
 
 use naga::{
     AddressSpace, ArraySize, BinaryOperator, Expression, Function, GlobalVariable, Handle, Literal,
@@ -21,13 +22,22 @@ use crate::module::{
 
 type Operand = Handle<Expression>;
 
+/// What holds an element of a buffer of f16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneF16 {
+    /// Half of a word of 32 bits; such buffers are only read.
+    HalfWord,
+    /// A word of 16 bits.
+    U16,
+}
+
 /// Rewrites a module so that it has no f16 type.
-pub fn f16_storage_only(done: Specialized) -> Result<Specialized, ModuleError> {
+pub fn f16_storage_only(done: Specialized, one: OneF16) -> Result<Specialized, ModuleError> {
     let mut module = done.module;
     if !module.types.iter().any(|(_, ty)| ty.inner.scalar() == Some(Scalar::F16)) {
         return Ok(Specialized { module, info: done.info });
     }
-    let packed = pack_globals(&mut module)?;
+    let packed = pack_globals(&mut module, one)?;
     let widened = widened_types(&mut module)?;
     widen_globals(&mut module, &widened);
     for index in 0..module.entry_points.len() {
@@ -50,10 +60,12 @@ enum Packing {
     Two,
     /// Two elements of type f16 in one word.
     One,
+    /// One f16 in a word of 16 bits.
+    Alone,
 }
 
 /// Retypes all storage buffers of f16; returns the packing of each global variable.
-fn pack_globals(module: &mut Module) -> Result<Vec<Option<Packing>>, ModuleError> {
+fn pack_globals(module: &mut Module, one: OneF16) -> Result<Vec<Option<Packing>>, ModuleError> {
     let mut packed = Vec::new();
     let handles: Vec<Handle<GlobalVariable>> =
         module.global_variables.iter().map(|(handle, _)| handle).collect();
@@ -79,6 +91,7 @@ fn pack_globals(module: &mut Module) -> Result<Vec<Option<Packing>>, ModuleError
         let (packing, size) = match (&module.types[*base].inner, *size) {
             (TypeInner::Vector { size: VectorSize::Quad, .. }, size) => (Packing::Four, size),
             (TypeInner::Vector { size: VectorSize::Bi, .. }, size) => (Packing::Two, size),
+            (TypeInner::Scalar(_), size) if one == OneF16::U16 => (Packing::Alone, size),
             (TypeInner::Scalar(_), ArraySize::Constant(count)) => {
                 (Packing::One, ArraySize::Constant(count.div_ceil(TWO)))
             }
@@ -92,6 +105,9 @@ fn pack_globals(module: &mut Module) -> Result<Vec<Option<Packing>>, ModuleError
                 (module.types.insert(unnamed(pair), Span::UNDEFINED), 8)
             }
             Packing::Two | Packing::One => (word, 4),
+            Packing::Alone => {
+                (module.types.insert(unnamed(TypeInner::Scalar(Scalar::U16)), Span::UNDEFINED), 2)
+            }
         };
         let ty = module.types.insert(unnamed(TypeInner::Array { base, size, stride }), Span::UNDEFINED);
         module.global_variables[handle].ty = ty;
@@ -314,7 +330,7 @@ fn refused(module: &Module, source: &Function, base: Operand, reason: &'static s
 fn word_pointer(build: &mut Builder<'_>, place: Place) -> Result<Operand, ModuleError> {
     let base = build.global(place.global)?;
     let index = match place.packing {
-        Packing::Four | Packing::Two => place.index,
+        Packing::Four | Packing::Two | Packing::Alone => place.index,
         Packing::One => {
             let right = two_like(build, place.index)?;
             build.emit(Expression::Binary { op: BinaryOperator::Divide, left: place.index, right })?
@@ -352,6 +368,11 @@ fn load(build: &mut Builder<'_>, place: Place) -> Result<Operand, ModuleError> {
             build.emit(Expression::Compose { ty, components: vec![low, high] })?
         }
         Packing::Two => unpack(build, words)?,
+        Packing::Alone => {
+            let word = convert(build, words, Scalar::U32)?;
+            let pair = unpack(build, word)?;
+            build.emit(Expression::AccessIndex { base: pair, index: 0 })?
+        }
         Packing::One => {
             let halves = unpack(build, words)?;
             let right = two_like(build, place.index)?;
@@ -364,6 +385,11 @@ fn load(build: &mut Builder<'_>, place: Place) -> Result<Operand, ModuleError> {
         Some(index) => build.emit(Expression::Access { base: value, index }),
         None => Ok(value),
     }
+}
+
+/// An integer in another width.
+fn convert(build: &mut Builder<'_>, expr: Operand, to: Scalar) -> Result<Operand, ModuleError> {
+    build.emit(Expression::As { expr, kind: to.kind, convert: Some(to.width) })
 }
 
 fn pack(build: &mut Builder<'_>, pair: Operand) -> Result<Operand, ModuleError> {
@@ -397,6 +423,13 @@ fn store(build: &mut Builder<'_>, place: Place, value: Operand) -> Result<(), Mo
             build.emit(Expression::Compose { ty, components })?
         }
         Packing::Two | Packing::One => pack(build, value)?,
+        Packing::Alone => {
+            let ty = build.ty(TypeInner::Vector { size: VectorSize::Bi, scalar: Scalar::F32 });
+            let zero = build.literal(Literal::F32(0.0))?;
+            let pair = build.emit(Expression::Compose { ty, components: vec![value, zero] })?;
+            let word = pack(build, pair)?;
+            convert(build, word, Scalar::U16)?
+        }
     };
     let pointer = word_pointer(build, place)?;
     build.store(pointer, words);

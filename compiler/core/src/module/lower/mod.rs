@@ -7,5 +7,5 @@ mod grid;
 mod matrix;
 
 pub use coop_to_loops::coop_to_loops;
-pub use f16_storage::f16_storage_only;
+pub use f16_storage::{OneF16, f16_storage_only};
 pub use grid::{FoldedGrid, fold_grid};

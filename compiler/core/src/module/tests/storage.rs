@@ -7,7 +7,11 @@ use super::{
     interpreter::{Value, numbers, run},
     text,
 };
-use crate::module::{ModuleError, Specialized, lower::f16_storage_only, stats};
+use crate::module::{
+    ModuleError, Specialized,
+    lower::{OneF16, f16_storage_only},
+    stats,
+};
 
 const SCALE: &str = "enable f16;
     @group(0) @binding(0) var<storage, read> src: array<vec4<f16>>;
@@ -64,7 +68,7 @@ fn packed_storage_gives_the_same_numbers() {
         ("pairs", grouped(&pairs, 2)),
     ];
     run(&full.module, [1, 1], &mut expected);
-    let packed = f16_storage_only(full).unwrap();
+    let packed = f16_storage_only(full, OneF16::HalfWord).unwrap();
     let mut found = [
         ("src", words(&src, 2)),
         ("dst", words(&[0.0; 12], 2)),
@@ -78,7 +82,7 @@ fn packed_storage_gives_the_same_numbers() {
 
 #[test]
 fn no_f16_is_left() {
-    let packed = f16_storage_only(done(SCALE)).unwrap();
+    let packed = f16_storage_only(done(SCALE), OneF16::HalfWord).unwrap();
     assert!(!stats(&packed).uses_f16);
     let text = text(&packed);
     assert!(!text.contains("f16") || !text.contains("enable"), "{text}");
@@ -98,7 +102,7 @@ fn workgroup_arrays_grow() {
         }";
     let full = done(source);
     assert_eq!(stats(&full).shared_bytes, 64);
-    assert_eq!(stats(&f16_storage_only(full).unwrap()).shared_bytes, 128);
+    assert_eq!(stats(&f16_storage_only(full, OneF16::HalfWord).unwrap()).shared_bytes, 128);
 }
 
 #[track_caller]
@@ -106,7 +110,7 @@ fn refused(declaration: &str, statement: &str, expected: &str) {
     let source = format!(
         "enable f16; {declaration} @compute @workgroup_size(1, 1, 1) fn kernel(@builtin(global_invocation_id) id: vec3<u32>) {{ {statement} }}"
     );
-    match f16_storage_only(done(&source)) {
+    match f16_storage_only(done(&source), OneF16::HalfWord) {
         Err(ModuleError::F16Storage { variable, reason }) => {
             assert!(reason.contains(expected), "{variable}: {reason}")
         }
@@ -120,6 +124,19 @@ fn writes_that_two_invocations_could_share_are_refused() {
     refused(scalars, "dst[id.x] = 1.0h;", "single f16");
     let vectors = "@group(0) @binding(0) var<storage, read_write> dst: array<vec4<f16>>;";
     refused(vectors, "dst[id.x].y = 1.0h;", "single f16");
+}
+
+#[test]
+fn words_of_16_bits_take_one_f16_each() {
+    let source = "enable f16;
+        @group(0) @binding(0) var<storage, read> src: array<f16, 5>;
+        @group(0) @binding(1) var<storage, read_write> dst: array<f16, 5>;
+        @compute @workgroup_size(5, 1, 1)
+        fn kernel(@builtin(global_invocation_id) id: vec3<u32>) { dst[id.x] = src[4u - id.x] * 2.0h; }";
+    let lowered = f16_storage_only(done(source), OneF16::U16).unwrap();
+    let is = |inner: &naga::TypeInner, scalar| inner.scalar() == Some(scalar);
+    let has = |scalar| lowered.module.types.iter().any(|(_, ty)| is(&ty.inner, scalar));
+    assert!(has(naga::Scalar::U16) && !has(naga::Scalar::F16));
 }
 
 #[test]
@@ -139,6 +156,6 @@ fn layouts_without_whole_words_are_refused() {
 #[test]
 fn a_module_without_f16_is_returned_as_it_is() {
     let source = super::kernel("", "dst[id.x] = src[id.x];");
-    let same: Specialized = f16_storage_only(done(&source)).unwrap();
+    let same: Specialized = f16_storage_only(done(&source), OneF16::HalfWord).unwrap();
     assert_eq!(text(&same), text(&done(&source)));
 }
