@@ -10,11 +10,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let Ok(source) = ModelSource::from_bytes("fuzz", bytes.to_vec()) else { return };
     let Ok(imported) = import(&source, &ImportOptions::default()) else { return };
-    let options = CompileOptions {
-        targets: vec![Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl],
-        optimize: false,
-        ..CompileOptions::default()
-    };
+    let options =
+        CompileOptions { targets: Target::ALL.to_vec(), optimize: false, ..CompileOptions::default() };
     let identity = ModelIdentity { name: "fuzz".to_owned(), hash: "0".repeat(64) };
     let Ok(compiled) = compile(imported.graph, identity, &options) else { return };
     let bytes = compiled.bundle.to_bytes().expect("what was compiled can be written");

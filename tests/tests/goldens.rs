@@ -46,12 +46,14 @@ const INNER: [Case; 3] = [
 ];
 
 /// What a bundle ships for each target; `kernel.wgsl` shows the dialect before any target's lowering.
-const EMITTED: [(Target, &str); 4] = [
-    (Target::Vulkan, "out.spvasm"),
-    (Target::Metal, "out.msl"),
-    (Target::WebGpu, "out.wgsl"),
-    (Target::OpenCl, "out.cl"),
-];
+const fn emitted_name(target: Target) -> &'static str {
+    match target {
+        Target::Vulkan => "out.spvasm",
+        Target::Metal => "out.msl",
+        Target::WebGpu => "out.wgsl",
+        Target::OpenCl => "out.cl",
+    }
+}
 
 const GENERIC: Setting = Setting {
     layout: LayoutChoice::Buffer,
@@ -208,11 +210,8 @@ fn outline(program: &Program) -> String {
 /// order reaches the output.
 #[test]
 fn the_same_model_compiles_to_the_same_bytes() {
-    let options = CompileOptions {
-        targets: vec![Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl],
-        optimize: true,
-        ..CompileOptions::default()
-    };
+    let options =
+        CompileOptions { targets: Target::ALL.to_vec(), optimize: true, ..CompileOptions::default() };
     let bytes = || {
         let identity = ModelIdentity { name: BERT.to_owned(), hash: "0".repeat(64) };
         let compiled =
@@ -276,7 +275,8 @@ fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
 /// The kernel's only step in each language that a bundle ships, where the target has the layout.
 fn check_emitted(folder: &Path, program: Program, setting: Setting) {
     let profile = profile::find(setting.profile).unwrap_or_else(|| panic!("no profile {}", setting.profile));
-    for (target, name) in EMITTED {
+    for target in Target::ALL {
+        let name = emitted_name(target);
         if setting.layout == LayoutChoice::ImageBuffer && !matches!(target, Target::Vulkan | Target::OpenCl) {
             continue;
         }

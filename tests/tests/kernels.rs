@@ -507,7 +507,7 @@ fn filters_made_at_load_are_what_the_matrices_say() {
 fn variants_of_profiles_that_name_vendors_require_one_of_them() {
     let graph = graph_of("%x: f32[2,3]\n%1 = exp %x\nreturn %1");
     for profile in profile::ALL.iter().chain(profile::TESTS) {
-        for target in [Target::Vulkan, Target::Metal, Target::WebGpu, Target::OpenCl] {
+        for target in Target::ALL {
             let (layout, precision) = (LayoutChoice::Buffer, Precision::F32);
             let weights = WeightsChoice::default();
             let setting =

@@ -382,7 +382,8 @@ fn tolerance(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use clap::{CommandFactory, ValueEnum};
+    use drift_bundle::manifest::Target;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("driftc").chain(line.split(' ')))
@@ -395,6 +396,12 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_target_can_be_asked_for() {
+        let targets: Vec<Target> = TargetArg::value_variants().iter().map(|&target| target.into()).collect();
+        assert_eq!(targets, Target::ALL);
     }
 
     #[test]

@@ -99,7 +99,30 @@ impl Ranges<'_> {
         let element = match &node.op {
             Op::Elementwise(op) => scalar::element(*op, &self.elements(node)),
             Op::ShapeOf(_) | Op::ArgReduce(_) | Op::TopK(_) => ElementType::I64,
-            _ => self.graph.value(node.inputs[0]).ty.element,
+            Op::MatMul(_)
+            | Op::Attention(_)
+            | Op::Conv(_)
+            | Op::ConvTranspose(_)
+            | Op::Pool(_)
+            | Op::Resize(_)
+            | Op::Pad(_)
+            | Op::GroupNorm(_)
+            | Op::Reduce(_)
+            | Op::Softmax(_)
+            | Op::LayerNorm(_)
+            | Op::RmsNorm(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::Expand(_)
+            | Op::Concat(_)
+            | Op::Slice(_)
+            | Op::Gather(_)
+            | Op::GatherNd(_)
+            | Op::GatherElements(_)
+            | Op::ScatterElements(_)
+            | Op::ScatterNd(_)
+            | Op::CumSum(_)
+            | Op::Range(_) => self.graph.value(node.inputs[0]).ty.element,
         };
         let (mut value, mut beyond) = kept(self.of_op(node), element);
         let mut steps: Vec<(Interval, ElementType)> = Vec::new();

@@ -7,14 +7,18 @@ use crate::cases::{self, Case};
 #[test]
 fn each_construct_reads_as_its_golden_in_every_language() {
     for case in cases::all() {
-        for (target, language) in [
-            (Target::Vulkan, "spvasm"),
-            (Target::Metal, "msl"),
-            (Target::WebGpu, "wgsl"),
-            (Target::OpenCl, "cl"),
-        ] {
-            check(&case, target, language);
+        for target in Target::ALL {
+            check(&case, target, language(target));
         }
+    }
+}
+
+const fn language(target: Target) -> &'static str {
+    match target {
+        Target::Vulkan => "spvasm",
+        Target::Metal => "msl",
+        Target::WebGpu => "wgsl",
+        Target::OpenCl => "cl",
     }
 }
 

@@ -179,18 +179,32 @@ fn sums(node: &Node) -> bool {
     match &node.op {
         Op::Pool(pool) => pool.kind != PoolKind::Max,
         Op::Reduce(reduce) => !matches!(reduce.kind, ReduceKind::Max | ReduceKind::Min),
-        op => matches!(
-            op,
-            Op::MatMul(_)
-                | Op::Conv(_)
-                | Op::ConvTranspose(_)
-                | Op::LayerNorm(_)
-                | Op::RmsNorm(_)
-                | Op::GroupNorm(_)
-                | Op::Softmax(_)
-                | Op::Attention(_)
-                | Op::CumSum(_)
-        ),
+        Op::MatMul(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::GroupNorm(_)
+        | Op::Softmax(_)
+        | Op::Attention(_)
+        | Op::CumSum(_) => true,
+        Op::Elementwise(_)
+        | Op::Resize(_)
+        | Op::Pad(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => false,
     }
 }
 
@@ -216,6 +230,21 @@ fn rounds(node: &Node) -> bool {
         | Op::GatherNd(_)
         | Op::GatherElements(_)
         | Op::Pad(_) => false,
-        _ => true,
+        Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Resize(_)
+        | Op::GroupNorm(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => true,
     }
 }

@@ -235,9 +235,14 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
         kernel = module::lower::coop_to_loops(kernel, subgroup).map_err(failed)?;
     }
     let mut native_f16 = drift_targets::features(&kernel.module).contains(&Feature::F16);
-    if native_f16 && matches!(target, Target::WebGpu | Target::OpenCl) {
+    // What holds one f16 of a buffer where kernels may have no f16.
+    let one = match target {
+        Target::WebGpu => Some(OneF16::HalfWord),
+        Target::OpenCl => Some(OneF16::U16),
+        Target::Vulkan | Target::Metal => None,
+    };
+    if let Some(one) = one.filter(|_| native_f16) {
         // A kernel that cannot be lowered keeps f16, and its variant says so.
-        let one = if target == Target::OpenCl { OneF16::U16 } else { OneF16::HalfWord };
         if let Ok(lowered) = module::lower::f16_storage_only(kernel.clone(), one) {
             kernel = lowered;
             native_f16 = false;
@@ -330,8 +335,11 @@ pub fn emission_target(target: Target) -> drift_targets::Target {
 
 /// A kernel's code as text: SPIR-V disassembled where the tools are built in, as hexadecimal words otherwise.
 pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
-    if target != Target::Vulkan {
-        return String::from_utf8_lossy(&kernel.code).into_owned();
+    match target {
+        Target::Vulkan => {}
+        Target::Metal | Target::WebGpu | Target::OpenCl => {
+            return String::from_utf8_lossy(&kernel.code).into_owned();
+        }
     }
     let words: Vec<u32> = kernel
         .code
@@ -374,6 +382,15 @@ mod tests {
         let parts = call.bindings().iter().filter(|binding| binding.name.starts_with("src_data")).count();
         assert_eq!(parts, 2);
         specialized(call).expect("a module");
+    }
+
+    #[test]
+    fn emitters_name_targets_as_bundles_do() {
+        assert_eq!(Target::ALL.map(super::emission_target), drift_targets::Target::ALL);
+        assert_eq!(
+            Target::ALL.map(Target::name),
+            drift_targets::Target::ALL.map(drift_targets::Target::name)
+        );
     }
 
     /// Nothing splits a pool: what no driver is sure to run to its end is refused, in the node's name.

@@ -75,7 +75,22 @@ fn is_layer(graph: &Graph, node: &Node) -> bool {
             let rows = shape.and_then(|shape| Some(shape[shape.len().checked_sub(2)?]));
             rows != Some(1)
         }
-        _ => true,
+        Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::GroupNorm(_)
+        | Op::Reduce(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_) => true,
     }
 }
 

@@ -158,20 +158,38 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
     steps.last().map_or(made, |last| last.facts)
 }
 
-/// Whether an op only moves elements.
+/// Whether an op only moves elements. Of the others, those that `of_result` does not name start afresh.
 fn moves(op: &Op) -> bool {
-    matches!(
-        op,
+    match op {
         Op::Reshape(_)
-            | Op::Transpose(_)
-            | Op::Expand(_)
-            | Op::Slice(_)
-            | Op::Concat(_)
-            | Op::Pad(_)
-            | Op::Gather(_)
-            | Op::GatherNd(_)
-            | Op::GatherElements(_)
-    )
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Slice(_)
+        | Op::Concat(_)
+        | Op::Pad(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_) => true,
+        Op::Elementwise(_)
+        | Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::GroupNorm(_)
+        | Op::Reduce(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::CumSum(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => false,
+    }
 }
 
 /// Whether the element-wise part of a node computes numbers, to which a limit can be added.
@@ -238,7 +256,26 @@ fn after(op: ScalarOp, args: &[Arg]) -> Facts {
             | UnaryOp::Softplus
             | UnaryOp::Gelu(_)
             | UnaryOp::Silu => all,
-            _ => in_range,
+            UnaryOp::Acos
+            | UnaryOp::Acosh
+            | UnaryOp::Asin
+            | UnaryOp::Asinh
+            | UnaryOp::Atan
+            | UnaryOp::Atanh
+            | UnaryOp::BitNot
+            | UnaryOp::Cos
+            | UnaryOp::Erf
+            | UnaryOp::IsInf
+            | UnaryOp::IsNan
+            | UnaryOp::Log
+            | UnaryOp::Not
+            | UnaryOp::Reciprocal
+            | UnaryOp::Sigmoid
+            | UnaryOp::Sign
+            | UnaryOp::Sin
+            | UnaryOp::Sqrt
+            | UnaryOp::Tan
+            | UnaryOp::Tanh => in_range,
         },
         ScalarOp::Binary(op) => match op {
             BinaryOp::Mul => {
@@ -260,7 +297,19 @@ fn after(op: ScalarOp, args: &[Arg]) -> Facts {
             | BinaryOp::Min
             | BinaryOp::Rem
             | BinaryOp::Mod => all,
-            _ => in_range,
+            BinaryOp::BitAnd
+            | BinaryOp::BitOr
+            | BinaryOp::BitXor
+            | BinaryOp::ShiftLeft
+            | BinaryOp::ShiftRight
+            | BinaryOp::Equal
+            | BinaryOp::Less
+            | BinaryOp::LessOrEqual
+            | BinaryOp::Greater
+            | BinaryOp::GreaterOrEqual
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::Xor => in_range,
         },
     }
 }

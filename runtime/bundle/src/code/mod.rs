@@ -16,9 +16,11 @@ use crate::spirv;
 
 /// Reads code written for `target`.
 pub(crate) fn read(target: Target, code: &[u8]) -> Result<Declared, ShaderFlaw> {
-    if target == Target::Vulkan {
-        return Ok(spirv::read(code)?);
+    match target {
+        Target::Vulkan => Ok(spirv::read(code)?),
+        Target::Metal | Target::WebGpu | Target::OpenCl => {
+            let code = str::from_utf8(code).map_err(|_| ShaderFlaw::NotText)?;
+            text::read(target, code)
+        }
     }
-    let code = str::from_utf8(code).map_err(|_| ShaderFlaw::NotText)?;
-    text::read(target, code)
 }

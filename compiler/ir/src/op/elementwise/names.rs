@@ -2,88 +2,63 @@
 
 use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
 
-impl UnaryOp {
-    /// Every function of one scalar.
-    pub const ALL: [Self; 36] = [
-        Self::Abs,
-        Self::Acos,
-        Self::Acosh,
-        Self::Asin,
-        Self::Asinh,
-        Self::Atan,
-        Self::Atanh,
-        Self::Bfloat16,
-        Self::BitNot,
-        Self::Ceil,
-        Self::Cos,
-        Self::Cosh,
-        Self::Erf,
-        Self::Exp,
-        Self::Expm1,
-        Self::Floor,
-        Self::Gelu(GeluKind::Erf),
-        Self::Gelu(GeluKind::Tanh),
-        Self::IsInf,
-        Self::IsNan,
-        Self::Log,
-        Self::Neg,
-        Self::Not,
-        Self::Reciprocal,
-        Self::Reciprocal,
-        Self::Relu,
-        Self::Round,
-        Self::Sigmoid,
-        Self::Sign,
-        Self::Silu,
-        Self::Sin,
-        Self::Sinh,
-        Self::Softplus,
-        Self::Sqrt,
-        Self::Tan,
-        Self::Tanh,
-    ];
+/// The names of an enum's functions in the text form, and the list of all of them: one table, so that none with a name is missing
+/// from the list that the text form is read by.
+macro_rules! names {
+    ($of:ident, $all:literal, $($variant:ident $(($kind:path))? => $name:literal,)*) => {
+        impl $of {
+            #[doc = $all]
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant $(($kind))?),*];
 
-    /// Name in the text form.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Abs => "abs",
-            Self::Acos => "acos",
-            Self::Acosh => "acosh",
-            Self::Asin => "asin",
-            Self::Asinh => "asinh",
-            Self::Atan => "atan",
-            Self::Atanh => "atanh",
-            Self::Bfloat16 => "bfloat16",
-            Self::BitNot => "bit_not",
-            Self::Ceil => "ceil",
-            Self::Cos => "cos",
-            Self::Cosh => "cosh",
-            Self::Erf => "erf",
-            Self::Exp => "exp",
-            Self::Expm1 => "expm1",
-            Self::Floor => "floor",
-            Self::Gelu(GeluKind::Erf) => "gelu",
-            Self::Gelu(GeluKind::Tanh) => "gelu_tanh",
-            Self::IsInf => "is_inf",
-            Self::IsNan => "is_nan",
-            Self::Log => "log",
-            Self::Neg => "neg",
-            Self::Not => "not",
-            Self::Reciprocal => "reciprocal",
-            Self::Relu => "relu",
-            Self::Round => "round",
-            Self::Sigmoid => "sigmoid",
-            Self::Sign => "sign",
-            Self::Silu => "silu",
-            Self::Sin => "sin",
-            Self::Sinh => "sinh",
-            Self::Softplus => "softplus",
-            Self::Sqrt => "sqrt",
-            Self::Tan => "tan",
-            Self::Tanh => "tanh",
+            /// Name in the text form.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant $(($kind))? => $name,)*
+                }
+            }
         }
-    }
+    };
 }
+
+names!(
+    UnaryOp,
+    "Every function of one scalar.",
+    Abs => "abs",
+    Acos => "acos",
+    Acosh => "acosh",
+    Asin => "asin",
+    Asinh => "asinh",
+    Atan => "atan",
+    Atanh => "atanh",
+    Bfloat16 => "bfloat16",
+    BitNot => "bit_not",
+    Ceil => "ceil",
+    Cos => "cos",
+    Cosh => "cosh",
+    Erf => "erf",
+    Exp => "exp",
+    Expm1 => "expm1",
+    Floor => "floor",
+    Gelu(GeluKind::Erf) => "gelu",
+    Gelu(GeluKind::Tanh) => "gelu_tanh",
+    IsInf => "is_inf",
+    IsNan => "is_nan",
+    Log => "log",
+    Neg => "neg",
+    Not => "not",
+    Reciprocal => "reciprocal",
+    Relu => "relu",
+    Round => "round",
+    Sigmoid => "sigmoid",
+    Sign => "sign",
+    Silu => "silu",
+    Sin => "sin",
+    Sinh => "sinh",
+    Softplus => "softplus",
+    Sqrt => "sqrt",
+    Tan => "tan",
+    Tanh => "tanh",
+);
 
 impl UnaryOp {
     /// Whether the result is bool whatever the operand is.
@@ -92,61 +67,34 @@ impl UnaryOp {
     }
 }
 
+names!(
+    BinaryOp,
+    "Every function of two scalars.",
+    Add => "add",
+    Sub => "sub",
+    Mul => "mul",
+    Div => "div",
+    Max => "max",
+    Min => "min",
+    Pow => "pow",
+    Rem => "rem",
+    Mod => "mod",
+    BitAnd => "bit_and",
+    BitOr => "bit_or",
+    BitXor => "bit_xor",
+    ShiftLeft => "shift_left",
+    ShiftRight => "shift_right",
+    Equal => "equal",
+    Less => "less",
+    LessOrEqual => "less_or_equal",
+    Greater => "greater",
+    GreaterOrEqual => "greater_or_equal",
+    And => "and",
+    Or => "or",
+    Xor => "xor",
+);
+
 impl BinaryOp {
-    /// Every function of two scalars.
-    pub const ALL: [Self; 22] = [
-        Self::Add,
-        Self::Sub,
-        Self::Mul,
-        Self::Div,
-        Self::Max,
-        Self::Min,
-        Self::Pow,
-        Self::Rem,
-        Self::Mod,
-        Self::BitAnd,
-        Self::BitOr,
-        Self::BitXor,
-        Self::ShiftLeft,
-        Self::ShiftRight,
-        Self::Equal,
-        Self::Less,
-        Self::LessOrEqual,
-        Self::Greater,
-        Self::GreaterOrEqual,
-        Self::And,
-        Self::Or,
-        Self::Xor,
-    ];
-
-    /// Name in the text form.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Sub => "sub",
-            Self::Mul => "mul",
-            Self::Div => "div",
-            Self::Max => "max",
-            Self::Min => "min",
-            Self::Pow => "pow",
-            Self::Rem => "rem",
-            Self::Mod => "mod",
-            Self::BitAnd => "bit_and",
-            Self::BitOr => "bit_or",
-            Self::BitXor => "bit_xor",
-            Self::ShiftLeft => "shift_left",
-            Self::ShiftRight => "shift_right",
-            Self::Equal => "equal",
-            Self::Less => "less",
-            Self::LessOrEqual => "less_or_equal",
-            Self::Greater => "greater",
-            Self::GreaterOrEqual => "greater_or_equal",
-            Self::And => "and",
-            Self::Or => "or",
-            Self::Xor => "xor",
-        }
-    }
-
     /// Whether the result is bool whatever the operands are.
     pub const fn is_comparison(self) -> bool {
         matches!(self, Self::Equal | Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
