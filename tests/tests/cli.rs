@@ -98,7 +98,9 @@ fn bad_usage_is_refused() {
     refused(&["run", "model.drift", "--input", "x"], &["NAME=FILE"]);
     let twice = ["model.onnx", "--target", "vulkan", "--dim", "n=1", "--dim", "n=2"];
     refused(&twice, &["--dim n is given twice"]);
-    refused(&["verfy", "model.onnx", "--target", "vulkan"], &["neither a file nor a command `verfy`"]);
+    for words in [&["verfy", "model.onnx", "--target", "vulkan"][..], &["verfy"], &["verfy ", "model.onnx"]] {
+        refused(words, &["neither a file nor a command `verfy"]);
+    }
 }
 
 #[test]
@@ -265,6 +267,9 @@ fn a_bundle_is_replayed_on_each_target_that_it_has() {
     assert_eq!(device(&["run", &bundle]), device(&["run", &bundle, "--target", "opencl"]));
     assert_ne!(device(&["run", &bundle]), device(&["run", &bundle, "--target", "vulkan"]));
     refused(&["run", &bundle, "--target", "metal"], &["metal", "vulkan, opencl"]);
+    // A device of the other target, by its name.
+    let other = device(&["run", &bundle, "--target", "vulkan"]);
+    assert_eq!(device(&["run", &bundle, "--device", &other]), other);
     // Names of devices have digits, and numbers are no parts of names.
     refused(&["run", &bundle, "--device", "99"], &["no device matches `99`"]);
     let listed = fine(&["devices"]).out;

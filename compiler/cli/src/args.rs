@@ -9,8 +9,9 @@ pub use values::{
 
 use crate::compare::Tolerance;
 use crate::error::CliError;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use drift_runtime::LoadOptions;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Cli {
         files.into_iter().flatten().map(PathBuf::as_path)
     }
 
-    /// Refuses what no parser sees: a command that there is not, and a dimension that is given twice.
+    /// Refuses what no parser sees: a dimension that is given twice.
     pub fn check(&self) -> Result<(), CliError> {
         let flags = match &self.command {
             None => Some(&self.compile.flags),
@@ -81,17 +82,21 @@ impl Cli {
                 return Err(CliError::Usage(format!("--dim {} is given twice", dim.name)));
             }
         }
-        let is_word = |path: &Path| {
-            path.to_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase()))
-        };
-        let mut models = self.compile.models.iter().filter(|_| self.command.is_none());
-        match models.find(|model| model.entry.is_none() && is_word(&model.path) && !model.path.exists()) {
-            Some(word) => Err(CliError::Usage(format!(
-                "there is neither a file nor a command `{}`; `driftc --help` lists the commands",
-                word.path.display()
-            ))),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// Refuses a first word that is neither a command nor a file, before the parser takes it for a model.
+    pub fn check_first(words: &[OsString]) -> Result<(), CliError> {
+        let Some(word) = words.get(1).and_then(|word| word.to_str()) else { return Ok(()) };
+        let is_word = !word.trim().is_empty() && word.trim().chars().all(|c| c.is_ascii_alphabetic());
+        let known = Self::command();
+        let is_command = word == "help" || known.get_subcommands().any(|known| known.get_name() == word);
+        if !is_word || is_command || Path::new(word).exists() {
+            return Ok(());
         }
+        Err(CliError::Usage(format!(
+            "there is neither a file nor a command `{word}`; `driftc --help` lists the commands"
+        )))
     }
 }
 
@@ -382,7 +387,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory, ValueEnum};
+    use clap::ValueEnum;
     use drift_bundle::manifest::Target;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {

@@ -79,6 +79,10 @@ pub fn execute_words<W: Into<OsString> + Clone>(
     words: impl IntoIterator<Item = W>,
     console: &mut Console<'_>,
 ) -> u8 {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    if let Err(error) = Cli::check_first(&words) {
+        return conclude(Err(error), console);
+    }
     match Cli::try_parse_from(words) {
         Ok(cli) => execute(&cli, console),
         // `--help` and `--version` are told like errors, but belong to the results.

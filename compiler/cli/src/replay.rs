@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::host::HostTensor;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{IoTensor, Target};
-use drift_runtime::{Device, DeviceKind, OpenOptions, Session};
+use drift_runtime::{Device, DeviceKind, OpenOptions, RuntimeError, Session};
 
 /// Opens the best device for a target, or the one that `wanted` names.
 pub fn open(target: Target, wanted: Option<&str>) -> Result<Device, CliError> {
@@ -17,9 +17,18 @@ pub fn open(target: Target, wanted: Option<&str>) -> Result<Device, CliError> {
     Ok(Device::open_with(kind, &OpenOptions { device, ..OpenOptions::default() })?)
 }
 
-/// Opens a device for `target`, or for the first of the bundle's targets that can be replayed here.
+/// Opens a device for `target`, or for the first of the bundle's targets that has a device here, and one that `wanted`
+/// names.
 pub fn open_for(bundle: &Bundle, target: Option<Target>, wanted: Option<&str>) -> Result<Device, CliError> {
-    open(target.unwrap_or_else(|| target_for(bundle)), wanted)
+    let first = target.unwrap_or_else(|| target_for(bundle));
+    let opened = open(first, wanted);
+    let is_elsewhere = matches!(opened, Err(CliError::Runtime(RuntimeError::NoSuchDevice { .. })));
+    if target.is_some() || !is_elsewhere {
+        return opened;
+    }
+    let mut others =
+        bundle.manifest().entries.iter().map(|entry| entry.target).filter(|other| *other != first);
+    others.find_map(|other| open(other, wanted).ok()).map_or(opened, Ok)
 }
 
 /// The first of the bundle's targets for which a device is here; else the first that the runtime has a device for, whose

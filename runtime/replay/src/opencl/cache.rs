@@ -1,4 +1,7 @@
-//! What is kept of built programs: the binary of each shader, under the device and driver that made it.
+//! What is kept of built programs: the binary of each source, under the device and driver that made it. A binary is found by
+//! the hash of what it was made of, so that no file can give a kernel another one's code.
+
+use drift_bundle::manifest::Shader;
 
 use crate::info::DeviceInfo;
 
@@ -13,9 +16,21 @@ pub(crate) fn driver_hash(info: &DeviceInfo) -> [u8; HASH_BYTES] {
     hash
 }
 
-/// Binaries by the index of their shader.
+/// What a binary was made of: BLAKE3 of options, entry point and source.
+pub(crate) type Origin = [u8; 32];
+
+/// What the binary of a shader is made of.
+pub(crate) fn origin(options: &[u8], shader: &Shader, source: &[u8]) -> Origin {
+    let mut hasher = blake3::Hasher::new();
+    for part in [options, shader.entry_point.as_bytes(), source] {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Binaries by what they were made of.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Binaries<'a>(Vec<(usize, &'a [u8])>);
+pub(crate) struct Binaries<'a>(Vec<(Origin, &'a [u8])>);
 
 impl<'a> Binaries<'a> {
     /// Reads what [`Binaries::encode`] wrote for the same driver.
@@ -23,13 +38,11 @@ impl<'a> Binaries<'a> {
         let mut rest = data.strip_prefix(driver)?;
         let mut binaries = Vec::new();
         while !rest.is_empty() {
-            let (head, body) = rest.split_first_chunk::<16>()?;
-            let number = |at: usize| -> Option<usize> {
-                let bytes: [u8; 8] = head.get(at..at + 8)?.try_into().ok()?;
-                usize::try_from(u64::from_le_bytes(bytes)).ok()
-            };
-            let (binary, after) = body.split_at_checked(number(8)?)?;
-            binaries.push((number(0)?, binary));
+            let (origin, after) = rest.split_first_chunk::<32>()?;
+            let (size, after) = after.split_first_chunk::<8>()?;
+            let size = usize::try_from(u64::from_le_bytes(*size)).ok()?;
+            let (binary, after) = after.split_at_checked(size)?;
+            binaries.push((*origin, binary));
             rest = after;
         }
         Some(Self(binaries))
@@ -38,20 +51,20 @@ impl<'a> Binaries<'a> {
     /// Writes binaries with the driver that made them; those that a driver does not give are left out.
     pub(crate) fn encode(
         driver: &[u8; HASH_BYTES],
-        binaries: impl Iterator<Item = (usize, Vec<u8>)>,
+        binaries: impl Iterator<Item = (Origin, Vec<u8>)>,
     ) -> Vec<u8> {
         let mut data = driver.to_vec();
-        for (index, binary) in binaries.filter(|(_, binary)| !binary.is_empty()) {
-            data.extend((index as u64).to_le_bytes());
+        for (origin, binary) in binaries.filter(|(_, binary)| !binary.is_empty()) {
+            data.extend(origin);
             data.extend((binary.len() as u64).to_le_bytes());
             data.extend(binary);
         }
         data
     }
 
-    /// The binary of a shader.
-    pub(crate) fn of(&self, shader: usize) -> Option<&'a [u8]> {
-        self.0.iter().find(|(index, _)| *index == shader).map(|(_, binary)| *binary)
+    /// The binary that was made of this.
+    pub(crate) fn of(&self, origin: &Origin) -> Option<&'a [u8]> {
+        self.0.iter().find(|(of, _)| of == origin).map(|(_, binary)| *binary)
     }
 }
 
@@ -62,11 +75,12 @@ mod tests {
     #[test]
     fn binaries_come_back_for_their_driver_only() {
         let (ours, other) = ([7; HASH_BYTES], [8; HASH_BYTES]);
-        let pairs = vec![(3, vec![1, 2, 3]), (5, Vec::new()), (900, vec![0; 40])];
+        let [a, b, c] = [[1; 32], [2; 32], [3; 32]];
+        let pairs = vec![(a, vec![1, 2, 3]), (b, Vec::new()), (c, vec![0; 40])];
         let data = Binaries::encode(&ours, pairs.into_iter());
         let read = Binaries::decode(&data, &ours).unwrap();
-        assert_eq!(read.of(3), Some(&[1, 2, 3][..]));
-        assert_eq!((read.of(5), read.of(900)), (None, Some(&[0; 40][..])));
+        assert_eq!(read.of(&a), Some(&[1, 2, 3][..]));
+        assert_eq!((read.of(&b), read.of(&c)), (None, Some(&[0; 40][..])));
         assert_eq!(Binaries::decode(&data, &other), None);
         assert_eq!(Binaries::decode(&data[..data.len() - 1], &ours), None, "cut off");
         assert_eq!(Binaries::decode(&[], &ours), None);

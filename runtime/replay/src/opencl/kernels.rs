@@ -8,13 +8,15 @@ use std::ptr;
 
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Shader;
-use opencl3::kernel::{CL_KERNEL_WORK_GROUP_SIZE, create_kernel, get_kernel_work_group_info};
+use opencl3::kernel::{
+    CL_KERNEL_LOCAL_MEM_SIZE, CL_KERNEL_WORK_GROUP_SIZE, create_kernel, get_kernel_work_group_info,
+};
 use opencl3::program::{
     CL_PROGRAM_BINARIES, CL_PROGRAM_BUILD_LOG, build_program, create_program_with_binary,
     create_program_with_source, get_program_build_info, get_program_info,
 };
 
-use super::cache::{self, Binaries};
+use super::cache::{self, Binaries, Origin};
 use super::context::Context;
 use super::failed;
 use super::handle::Handle;
@@ -24,6 +26,8 @@ use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::program::Program;
 use crate::report::CacheUse;
+
+const DOING: &str = "compiling a kernel";
 
 /// What kernels are written in.
 const OPTIONS: &std::ffi::CStr = c"-cl-std=CL1.2";
@@ -37,6 +41,7 @@ pub(crate) struct Kernels {
 pub(crate) struct Kernel {
     program: Handle,
     entry_point: CString,
+    origin: Origin,
     pub(crate) workgroup_size: [u32; 3],
 }
 
@@ -56,7 +61,7 @@ impl Kernels {
         let kept = file.as_ref().and_then(|file| Binaries::decode(file.data(), &driver)).unwrap_or_default();
         let one = |index: usize| {
             let shader = &program.bundle.manifest().shaders[index];
-            Kernel::build(context, program.bundle, shader, kept.of(index))
+            Kernel::build(context, program.bundle, shader, &kept)
         };
         let mut by_shader = BTreeMap::new();
         for (index, kernel) in compile::all(&program.used_shaders(), deadline, one) {
@@ -64,7 +69,7 @@ impl Kernels {
         }
         let used = match file {
             Some(file) => {
-                let pairs = by_shader.iter().map(|(index, kernel)| (*index, kernel.binary()));
+                let pairs = by_shader.values().map(|kernel| (kernel.origin, kernel.binary()));
                 file.store(&Binaries::encode(&driver, pairs))
             }
             None => CacheUse::Off,
@@ -79,34 +84,42 @@ impl Kernels {
 }
 
 impl Kernel {
+    /// Takes the binary that an earlier load made of the same source, or compiles the source.
     fn build(
         context: &Context,
         bundle: &Bundle,
         shader: &Shader,
-        binary: Option<&[u8]>,
+        kept: &Binaries<'_>,
     ) -> Result<Self, RuntimeError> {
-        const DOING: &str = "compiling a kernel";
         let wrong = |code| RuntimeError::Driver { doing: DOING, code };
         let entry_point = CString::new(shader.entry_point.as_str())
             .map_err(|_| wrong(format!("shader `{}` has a name with a zero byte", shader.name)))?;
-        let kept = binary.and_then(|binary| from_binary(context, binary));
-        let program = match kept {
-            Some(program) => program,
+        let code = bundle.shader_code(shader);
+        let origin = cache::origin(OPTIONS.to_bytes(), shader, code);
+        let made = |program| Self {
+            program,
+            entry_point: entry_point.clone(),
+            origin,
+            workgroup_size: shader.workgroup_size,
+        };
+        let found = kept.of(&origin).and_then(|binary| from_binary(context, binary)).map(made);
+        // A binary without the kernel is no better than none.
+        let kernel = match found.filter(|kernel| kernel.kernel().is_ok()) {
+            Some(kernel) => kernel,
             None => {
-                let source = std::str::from_utf8(bundle.shader_code(shader))
+                let source = std::str::from_utf8(code)
                     .map_err(|_| wrong(format!("shader `{}` is not UTF-8", shader.name)))?;
-                from_source(context, source)
-                    .map_err(|log| wrong(format!("shader `{}`: {log}", shader.name)))?
+                let built = from_source(context, source);
+                made(built.map_err(|log| wrong(format!("shader `{}`: {log}", shader.name)))?)
             }
         };
-        let kernel = Self { program, entry_point, workgroup_size: shader.workgroup_size };
-        kernel.check_workgroup(context, shader)?;
+        kernel.check_limits(context, shader)?;
         Ok(kernel)
     }
 
-    /// How many invocations a kernel may have depends on the registers that it takes, which the compiler decides.
-    fn check_workgroup(&self, context: &Context, shader: &Shader) -> Result<(), RuntimeError> {
-        const DOING: &str = "compiling a kernel";
+    /// How many invocations a kernel may have depends on the registers that it takes, which the compiler decides, and how
+    /// much workgroup memory it has is for the compiler to say.
+    fn check_limits(&self, context: &Context, shader: &Shader) -> Result<(), RuntimeError> {
         let kernel = self.kernel()?;
         let most: usize = get_kernel_work_group_info(kernel.raw(), context.device, CL_KERNEL_WORK_GROUP_SIZE)
             .map_err(failed(DOING))?
@@ -115,6 +128,17 @@ impl Kernel {
         if needed > most {
             let code = format!(
                 "shader `{}` needs {needed} invocations in a workgroup, and the driver's compiler leaves room for {most}",
+                shader.name
+            );
+            return Err(RuntimeError::Driver { doing: DOING, code });
+        }
+        let shared: u64 = get_kernel_work_group_info(kernel.raw(), context.device, CL_KERNEL_LOCAL_MEM_SIZE)
+            .map_err(failed(DOING))?
+            .into();
+        let available = context.info.limits.shared_bytes;
+        if shared > available.into() {
+            let code = format!(
+                "shader `{}` has {shared} bytes of workgroup memory, the device {available}",
                 shader.name
             );
             return Err(RuntimeError::Driver { doing: DOING, code });

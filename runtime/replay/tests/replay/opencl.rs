@@ -173,6 +173,32 @@ fn programs_are_kept_between_loads() {
     assert_eq!(load(), CacheUse::Replaced(path));
 }
 
+/// The file of another bundle, under this one's name: every kernel has the same name and place in its bundle.
+#[test]
+fn programs_of_another_bundle_are_not_taken() {
+    let times = |factor: u32| {
+        let mut program = program(512).f32_input("x", &[4], 0).f32_output("y", &[4], 256);
+        let shader = kernel(&mut program, &format!("b1[0] = {factor}.0f * b0[0];"), &[STORAGE, STORAGE]);
+        program.variant.dispatches.push(dispatch("step", shader, &[arena(0, 16), arena(256, 16)], [1; 3]));
+        program.bundle()
+    };
+    let (device, folders) = (open(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let run = |factor: u32, folder: usize| {
+        let cache_dir = Some(folders[folder].path().to_owned());
+        let mut session =
+            device.load_with(&times(factor), &LoadOptions { cache_dir, ..LoadOptions::default() }).unwrap();
+        session.write("x", &X).unwrap();
+        session.run().unwrap();
+        assert_eq!(session.read::<f32>("y").unwrap(), X.map(|x| x * factor as f32));
+        session.report().cache.clone()
+    };
+    let (CacheUse::Created(two), CacheUse::Created(three)) = (run(2, 0), run(3, 1)) else {
+        panic!("no cache was written")
+    };
+    std::fs::copy(&two, &three).unwrap();
+    run(3, 1);
+}
+
 #[test]
 fn what_the_compiler_refuses_is_said_in_its_words() {
     let mut program = program(512).f32_input("x", &[4], 0).f32_output("y", &[4], 256);
