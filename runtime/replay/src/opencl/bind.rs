@@ -45,6 +45,7 @@ impl Bindings {
     ) -> Result<Self, RuntimeError> {
         let mut bindings = Self { kernels: Vec::with_capacity(dispatches.len()), texels: BTreeMap::new() };
         for dispatch in dispatches {
+            check_grid(kernels, dispatch)?;
             let kernel = kernels.of(dispatch.shader).kernel()?;
             bindings.set_arguments(context, &kernel, dispatch, &bound)?;
             bindings.kernels.push(Arc::new(kernel));
@@ -123,6 +124,17 @@ impl Bindings {
         self.texels.insert(key, ImageBuffer { image, _part: sub_buffer });
         Ok(raw)
     }
+}
+
+/// Refuses more invocations than drivers count without an overflow.
+fn check_grid(kernels: &Kernels, dispatch: &Dispatch) -> Result<(), RuntimeError> {
+    let sizes = dispatch.workgroups.into_iter().chain(kernels.of(dispatch.shader).workgroup_size);
+    let invocations = sizes.fold(1_u128, |product, size| product.saturating_mul(size.into()));
+    if invocations <= i64::MAX as u128 {
+        return Ok(());
+    }
+    let code = format!("dispatch `{}` has {invocations} invocations", dispatch.name);
+    Err(RuntimeError::Driver { doing: "binding a kernel", code })
 }
 
 fn sub_buffer(buffer: &Handle, (start, bytes): Part) -> Result<Handle, RuntimeError> {

@@ -84,8 +84,8 @@ fn limits(device: &Device) -> Option<DeviceLimits> {
     let allocation = device.max_mem_alloc_size().ok()?;
     let arguments = narrow(device.max_parameter_size().ok()? / ARGUMENT_BYTES);
     Some(DeviceLimits {
-        // OpenCL has no limit of its own; these are CUDA's, whose product fits 64 bits.
-        workgroups: [i32::MAX as u32, 65_535, 65_535],
+        // OpenCL has no limit but that of all invocations together, which `bind` holds dispatches against.
+        workgroups: [u32::MAX; 3],
         workgroup_size: [axis(0), axis(1), axis(2)],
         workgroup_invocations: narrow(device.max_work_group_size().ok()?),
         workgroup_subgroups: 0,

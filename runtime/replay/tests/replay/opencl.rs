@@ -209,6 +209,17 @@ fn what_the_compiler_refuses_is_said_in_its_words() {
     assert!(error.to_string().contains("no_such_thing"), "{error}");
 }
 
+#[test]
+fn more_invocations_than_can_be_counted_are_refused() {
+    let mut program = program(512).f32_input("x", &[4], 0).f32_output("y", &[4], 256);
+    let shader = kernel(&mut program, "b1[0] = b0[0];", &[STORAGE, STORAGE]);
+    let all = [i32::MAX as u32, i32::MAX as u32, 64];
+    program.variant.dispatches.push(dispatch("step", shader, &[arena(0, 16), arena(256, 16)], all));
+    let error = open().load(&program.bundle()).unwrap_err();
+    assert!(matches!(error, RuntimeError::Driver { .. }), "{error}");
+    assert!(error.to_string().contains("dispatch `step` has"), "{error}");
+}
+
 /// OpenCL C can reach all of a process's memory on a processor, and no device checks what it accesses.
 #[test]
 fn untrusted_bundles_are_declined() {
