@@ -68,8 +68,7 @@ impl Bindings {
         bound: &impl Fn(&Resource) -> Bound<'m, Context>,
     ) -> Result<(), RuntimeError> {
         let mut offsets = Vec::new();
-        let mut arguments = 0..;
-        for (resource, argument) in dispatch.bindings.iter().zip(&mut arguments) {
+        for (resource, argument) in dispatch.bindings.iter().zip(0..) {
             let memory = match bound(resource) {
                 Bound::Buffer { buffer, offset, .. } => {
                     offsets.push(offset);

@@ -60,6 +60,13 @@ impl Memory {
             Buffer::Host(host) => Self::Host(HostPointer(HostMemory::start(host))),
         }
     }
+
+    fn raw(&self) -> *mut c_void {
+        match self {
+            Self::Device(memory) => memory.raw(),
+            Self::Host(pointer) => pointer.0.cast(),
+        }
+    }
 }
 
 impl Command {
@@ -153,15 +160,6 @@ impl Command {
             events[*dispatch] = Some(Arc::clone(&event));
         }
         Ok(Some(event))
-    }
-}
-
-impl Memory {
-    fn raw(&self) -> *mut c_void {
-        match self {
-            Self::Device(memory) => memory.raw(),
-            Self::Host(pointer) => pointer.0.cast(),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! An opened device with its one queue: shared by everything that is loaded on it, and released last.
+//! An opened device with its queues: shared by everything that is loaded on it, and released last.
 #![expect(unsafe_code, reason = "calls OpenCL")]
 
 use std::mem::ManuallyDrop;
