@@ -3,6 +3,7 @@
 //! For a slot `src` a kernel may call
 //! `src_read(b, y, x, s) -> vec4<f32|i32|u32>` (f16 widened; dead lanes read as zero),
 //! `src_load(b, y, x, s) -> vec4<STORED>` (as stored),
+//! `src_packed(b, y, x, s) -> SRC_PACKED` (to be kept, and widened later: [`packed`]),
 //! `src_scalar(b, y, x, c) -> f32|i32|u32` (one channel), and for a written slot
 //! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or
 //! `value_of(b, y, x, s, value)` where it finishes what the kernel made, or it is applied to what is read of a slot. Which of
@@ -10,7 +11,10 @@
 //! one are ignored: that is how operands broadcast. Weights are read by their own coordinates ([`weights`]).
 
 mod broadcast;
+mod packed;
 mod weights;
+
+pub(super) use packed::{is_words, write_wide};
 
 use super::functions;
 use super::interface::{Accessor, Prologue, Role};
@@ -21,6 +25,9 @@ use crate::physical::{Element, LANES, Object, Order};
 /// Type of an element of a buffer's array, and its bytes.
 fn array_element(binding: &Binding) -> (String, u64) {
     let element = binding.element;
+    if binding.words {
+        return ("vec2<u32>".to_owned(), element.size_bytes() * LANES);
+    }
     match binding.vectors {
         true => (format!("vec4<{}>", element.name()), element.size_bytes() * LANES),
         false => (element.name().to_owned(), element.size_bytes()),
@@ -61,7 +68,7 @@ pub(super) fn write_binding(text: &mut String, binding: &Binding) {
 
 /// For each constant that is split over bindings the function `src_data_at(index)`, which reads from the right one.
 pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
-    for first in bindings.iter().filter(|binding| binding.parts > 1 && binding.offset_bytes == 0) {
+    for first in bindings.iter().filter(|binding| binding.parts > 1 && binding.first_of_parts()) {
         let (ty, bytes) = array_element(first);
         line(text, format_args!("fn {}_at(index: u32) -> {ty} {{\n    var value = {ty}();", first.name));
         let parts = bindings.iter().filter(|part| part.source == first.source && part.object == first.object);
@@ -89,8 +96,13 @@ fn total_bytes(first: &Binding, bindings: &[Binding]) -> u64 {
     parts.map(|part| part.size_bytes).sum()
 }
 
-/// `name[index]`, from whichever part holds it.
+/// The element or vector at `index`, numbers as such.
 pub(super) fn at(binding: &Binding, index: &str) -> String {
+    if binding.words { format!("{}_wide({index})", binding.name) } else { stored_at(binding, index) }
+}
+
+/// `name[index]`, from whichever part holds it.
+fn stored_at(binding: &Binding, index: &str) -> String {
     let name = &binding.name;
     if binding.parts > 1 { format!("{name}_at({index})") } else { format!("{name}[{index}]") }
 }
@@ -110,6 +122,9 @@ impl Accessors<'_> {
         let called: Vec<&str> = programs.flat_map(ScalarProgram::functions).collect();
         text.extend(functions::texts(&called));
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
+            if self.calls(slot, Accessor::Packed) {
+                self.write_packed(text, slot);
+            }
             if let Some(layout) = &slot.weights {
                 weights::write(text, slot, layout, self);
                 continue;

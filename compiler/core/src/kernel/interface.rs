@@ -24,6 +24,8 @@ pub enum Accessor {
     Read,
     /// `slot_load(b, y, x, s)`: four channels as stored.
     Load,
+    /// `slot_packed(b, y, x, s)`: four channels to be kept, and `slot_widen(packed)` for their numbers.
+    Packed,
     /// `slot_scalar(b, y, x, c)`: one channel.
     Scalar,
     /// `slot_block(o, tap, i)`: where a block of weights begins, and `slot_read(block, k)` for the vectors of it.

@@ -99,6 +99,15 @@ pub struct Binding {
     pub writable: bool,
     /// Declared as an array of vectors.
     pub vectors: bool,
+    /// Four f16 are declared as two words: the kernel keeps them packed.
+    pub words: bool,
+}
+
+impl Binding {
+    /// Whether it is the first of those that its source is split over.
+    pub fn first_of_parts(&self) -> bool {
+        self.parts == 1 || self.offset_bytes == 0
+    }
 }
 
 /// What of a source a slot shows.
@@ -167,6 +176,7 @@ impl KernelCall {
                 parts: 1,
                 writable,
                 vectors: slot.vectors(),
+                words: false,
             };
             let name = |part| if part == 0 { whole.name.clone() } else { format!("{}_{part}", whole.name) };
             if let Some(weights) = slot.weights.as_ref().filter(|_| object.is_texture()) {
@@ -194,6 +204,7 @@ impl KernelCall {
         for binding in &mut bindings {
             binding.index = next[binding.group as usize];
             next[binding.group as usize] += 1;
+            binding.words = accessor::is_words(self, binding);
         }
         bindings
     }

@@ -13,8 +13,9 @@ impl KernelCall {
         let (directives, body) = split_directives(self.kernel.text);
         let mut text = String::new();
         let loads = self.kernel.interface.loads();
-        let uses_f16 =
-            bindings.iter().any(|b| b.element == Element::F16 && (loads || b.object == Object::Buffer));
+        let uses_f16 = bindings
+            .iter()
+            .any(|b| b.element == Element::F16 && !b.words && (loads || b.object == Object::Buffer));
         if uses_f16 && !directives.contains("enable f16;") {
             text.push_str("enable f16;\n");
         }
@@ -30,6 +31,7 @@ impl KernelCall {
             accessor::write_binding(&mut text, binding);
         }
         accessor::write_parts(&mut text, &bindings);
+        accessor::write_wide(&mut text, &bindings);
         Accessors { call: self, bindings: &bindings }.write(&mut text);
         text.push_str(&body);
         text

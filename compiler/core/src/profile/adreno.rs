@@ -48,6 +48,7 @@ pub(super) const ADRENO_6XX: Profile = Profile {
     shared_bytes: 32_768,
     workgroup_invocations: 1_024,
     busy_workgroups: 24,
+    most_busy_workgroups: 24,
     texture_2d_px: 16_384,
     texture_3d_px: 2_048,
     texture_layers: 2_048,
@@ -67,6 +68,7 @@ pub(super) const ADRENO_7XX: Profile = Profile {
     name: "adreno-7xx",
     source: "untested; limits from vulkan.gpuinfo.org (Adreno 730 to 750), objects from TFLite's GPU delegate",
     busy_workgroups: 48,
+    most_busy_workgroups: 48,
     layout: TEXTURES,
     ..ADRENO_6XX
 };
@@ -76,5 +78,6 @@ pub(super) const ADRENO_8XX: Profile = Profile {
     name: "adreno-8xx",
     source: "untested; limits from vulkan.gpuinfo.org (Adreno 830), objects as Adreno 7xx",
     busy_workgroups: 72,
+    most_busy_workgroups: 72,
     ..ADRENO_7XX
 };

@@ -14,6 +14,7 @@ pub(super) const AMD_RDNA: Profile = Profile {
     shared_bytes: 65_536,
     workgroup_invocations: 1_024,
     busy_workgroups: 240,
+    most_busy_workgroups: 240,
     texture_2d_px: 16_384,
     texture_3d_px: 8_192,
     texture_layers: 2_048,

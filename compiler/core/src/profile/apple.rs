@@ -17,6 +17,7 @@ pub(super) const APPLE: Profile = Profile {
     shared_bytes: 32_768,
     workgroup_invocations: 1_024,
     busy_workgroups: 96,
+    most_busy_workgroups: 96,
     texture_2d_px: 16_384,
     texture_3d_px: 2_048,
     texture_layers: 2_048,

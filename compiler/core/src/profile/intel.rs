@@ -14,6 +14,7 @@ pub(super) const INTEL_XE: Profile = Profile {
     shared_bytes: 65_536,
     workgroup_invocations: 1_024,
     busy_workgroups: 128,
+    most_busy_workgroups: 128,
     texture_2d_px: 16_384,
     texture_3d_px: 2_048,
     texture_layers: 2_048,

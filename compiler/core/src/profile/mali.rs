@@ -17,6 +17,7 @@ pub(super) const MALI_VALHALL: Profile = Profile {
     shared_bytes: 32_768,
     workgroup_invocations: 512,
     busy_workgroups: 40,
+    most_busy_workgroups: 40,
     texture_2d_px: 16_384,
     texture_3d_px: 2_048,
     texture_layers: 2_048,

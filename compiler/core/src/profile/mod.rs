@@ -160,6 +160,8 @@ pub struct Profile {
     pub workgroup_invocations: u32,
     /// Workgroups that keep the device busy: below this, kernels split their work finer.
     pub busy_workgroups: u32,
+    /// The same of the largest devices of the family. Matrix products are cut so that neither these nor the others lose much.
+    pub most_busy_workgroups: u32,
     /// Largest side of a 2D texture.
     pub texture_2d_px: u64,
     /// Largest side of a 3D texture.
@@ -193,6 +195,11 @@ impl Profile {
     /// Compute units: each is busy with two workgroups.
     pub fn compute_units(&self) -> u64 {
         u64::from(self.busy_workgroups / 2).max(1)
+    }
+
+    /// Compute units of the family's largest devices.
+    pub fn most_compute_units(&self) -> u64 {
+        u64::from(self.most_busy_workgroups / 2).max(1)
     }
 }
 

@@ -136,8 +136,6 @@ pub struct Speed {
     pub latency: f64,
     /// Cycles of a workgroup's beginning and end.
     pub startup: f64,
-    /// Cycles of storing a workgroup's results.
-    pub stores: f64,
     /// Workgroups that a unit has at a time.
     pub resident: u64,
     /// What a further split-K partial sum moves, in its own bytes.

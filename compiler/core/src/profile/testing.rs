@@ -45,6 +45,7 @@ const COOPERATIVE_SMALL: Profile = Profile {
     name: "cooperative-loops-small-device",
     source: "for tests: cooperative-loops with two compute units; run on lavapipe",
     busy_workgroups: 4,
+    most_busy_workgroups: 4,
     ..COOPERATIVE_LOOPS
 };
 

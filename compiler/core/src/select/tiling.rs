@@ -85,7 +85,7 @@ pub(super) fn choose(
             if parts > least && (part_steps < 4 || split != parts || !fits) {
                 continue;
             }
-            let cycles = estimate(tile, size, profile, (split, part_steps));
+            let cycles = typical(tile, size, profile, (split, part_steps));
             if best.as_ref().is_none_or(|best| cycles < best.cycles) {
                 let workgroups = [size.n.div_ceil(tile.n), size.m.div_ceil(tile.m), size.batches * split];
                 best = Some(Tiling {
@@ -108,16 +108,24 @@ pub(super) fn choose(
     })
 }
 
+/// The geometric mean of what the family's smaller and its largest devices take.
+fn typical(tile: &Tile, size: &Size, profile: &Profile, parts: (u64, u64)) -> f64 {
+    let cycles = |units| estimate(tile, size, profile, units, parts);
+    match (profile.compute_units(), profile.most_compute_units()) {
+        (units, most) if units == most => cycles(units),
+        (units, most) => (cycles(units) * cycles(most)).sqrt(),
+    }
+}
+
 /// Cycles that a product takes: units work through their workgroups, each as fast as arithmetic or latency lets it.
-fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u64, u64)) -> f64 {
-    let Speed { rate, latency, startup, stores, resident, part_traffic } = tile.speed;
+fn estimate(tile: &Tile, size: &Size, profile: &Profile, units: u64, (split, part_steps): (u64, u64)) -> f64 {
+    let Speed { rate, latency, startup, resident, part_traffic } = tile.speed;
     let device = &profile.rates.device;
     let groups = size.m.div_ceil(tile.m) * size.n.div_ceil(tile.n) * size.batches * split;
-    let load = groups.div_ceil(profile.compute_units());
+    let load = groups.div_ceil(units);
     let waves = load.div_ceil(resident.clamp(1, load)) as f64;
     let work = (tile.m * tile.n * tile.k) as f64;
     let step = (load as f64 * work / rate).max(waves * latency);
-    let stores = load as f64 * stores;
     let parts = match split {
         1 => 0.0,
         _ => {
@@ -125,7 +133,7 @@ fn estimate(tile: &Tile, size: &Size, profile: &Profile, (split, part_steps): (u
             device.dispatch + moved / device.bytes_per_cycle
         }
     };
-    part_steps as f64 * step + waves * startup + stores + parts
+    part_steps as f64 * step + waves * startup + parts
 }
 
 #[cfg(test)]

@@ -21,28 +21,44 @@ const TAPS_OF_INPUT: &[Factor] = &[Factor::Tap, Factor::InputSlice];
 /// Writes those accessors of `slot` that the kernel calls.
 pub(super) fn write(text: &mut String, slot: &Slot, layout: &WeightsLayout, accessors: &Accessors<'_>) {
     let name = &slot.name;
-    let bindings: Vec<&Binding> = accessors
-        .bindings
-        .iter()
-        .filter(|binding| binding.source == slot.source && binding.object == layout.object())
-        .collect();
     let element = slot.layout.element;
     if accessors.calls(slot, Accessor::Block) {
         write_block(text, name, layout);
-        write_vector(text, name, layout, &bindings);
+        write_vector(text, name, layout, &bindings_of(slot, layout, accessors));
         return;
     }
     for (accessor, suffix, scalar) in
         [(Accessor::Read, "read", element.compute_name()), (Accessor::Load, "load", element.name())]
     {
         if accessors.calls(slot, accessor) {
-            line(
-                text,
-                format_args!("fn {name}_{suffix}(b: u32, y: u32, x: u32, s: u32) -> vec4<{scalar}> {{"),
-            );
-            write_row(text, layout, &bindings, scalar);
+            write_rows(text, slot, layout, accessors, (suffix, scalar));
         }
     }
+}
+
+/// `b_read` and its kin: a vector of a row of the rhs of a product, as `scalar`.
+pub(super) fn write_rows(
+    text: &mut String,
+    slot: &Slot,
+    layout: &WeightsLayout,
+    accessors: &Accessors<'_>,
+    (suffix, scalar): (&str, &str),
+) {
+    let name = &slot.name;
+    line(text, format_args!("fn {name}_{suffix}(b: u32, y: u32, x: u32, s: u32) -> vec4<{scalar}> {{"));
+    write_load(text, &bindings_of(slot, layout, accessors), &row(layout), "x % 4u", scalar);
+}
+
+/// Index in its buffer of a vector of a row.
+pub(super) fn row_index(layout: &WeightsLayout) -> String {
+    let [column, _] = row(layout);
+    column
+}
+
+/// The objects that hold `slot`.
+fn bindings_of<'a>(slot: &Slot, layout: &WeightsLayout, accessors: &Accessors<'a>) -> Vec<&'a Binding> {
+    let holds = |binding: &&Binding| binding.source == slot.source && binding.object == layout.object();
+    accessors.bindings.iter().filter(holds).collect()
 }
 
 /// `weights_block`: where the vectors of a block begin.
@@ -74,15 +90,14 @@ fn write_vector(text: &mut String, name: &str, layout: &WeightsLayout, bindings:
     write_load(text, bindings, &place, "k", "f32");
 }
 
-/// `b_read` or `b_load`: a vector of a row of the rhs of a product.
-fn write_row(text: &mut String, layout: &WeightsLayout, bindings: &[&Binding], scalar: &str) {
+/// Where a vector of a row of the rhs of a product is: an index, or a column and row.
+fn row(layout: &WeightsLayout) -> [String; 2] {
     let coordinates: [Coordinate<'_>; 2] = match layout.lanes() {
         Lanes::Outputs => [("x", ROW_OF_INPUT), ("s", OUTPUT)],
         Lanes::Inputs => [("x", ROW_OF_OUTPUT), ("s", TAPS_OF_INPUT)],
     };
     let [rows, columns] = layout.steps();
-    let place = [sum(&coordinates, layout, &columns), sum(&coordinates, layout, &rows)];
-    write_load(text, bindings, &place, "x % 4u", scalar);
+    [sum(&coordinates, layout, &columns), sum(&coordinates, layout, &rows)]
 }
 
 /// The rest of a function that returns the vector at `place`; vector `k` of a block is in part `k`, where there are several.

@@ -73,6 +73,7 @@ fn disagreement(kernel: &'static KernelSource) -> Option<String> {
         let suffix = |accessor: &Accessor| match accessor {
             Accessor::Read => "read",
             Accessor::Load => "load",
+            Accessor::Packed => "packed",
             Accessor::Scalar => "scalar",
             Accessor::Block => "block",
             Accessor::Write => "write",

@@ -1,7 +1,7 @@
 //! Matrix products and attention.
 
 use super::SizeOf::{Batch, Height, Slices, Width};
-use super::{ConstantSpec, KernelInterface, Load, PLAIN, Prologue, Read, SlotSpec, Write};
+use super::{ConstantSpec, KernelInterface, Load, PLAIN, Packed, Prologue, Read, SlotSpec, Write};
 use super::{bools, f32s, i32s, not_in_text, u32s};
 
 /// Rows of the result, and the pixels that they are where a convolution is a product.
@@ -26,7 +26,7 @@ const TILING_FITS: &[ConstantSpec] =
     &bools(["K_ALIGNED", "M_ALIGNED", "N_ALIGNED", "PREFETCH", "WHOLE_TAPS"]);
 
 pub(in crate::kernel) const MATMUL_TILED: KernelInterface = KernelInterface {
-    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Read]), SlotSpec::result()],
+    slots: &[SlotSpec::input("a", &[Packed]), SlotSpec::weights("b", &[Packed]), SlotSpec::result()],
     constants: &[
         RESULT,
         RESULT_ORDER,

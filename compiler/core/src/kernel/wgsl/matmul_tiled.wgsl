@@ -1,7 +1,7 @@
 // Matrix product through workgroup memory, and convolution as one: there a row is an output pixel and k runs over taps and
 // input slices. A workgroup makes TILE_M x TILE_N, an invocation ROWS rows of COLUMN_SLICES slices; with PREFETCH the next
-// tiles are read while the present ones are multiplied. Where SPLIT > 1 a workgroup adds up one part of k, and the parts are
-// the result. Rows of b are k and its channels n, or the other way round where B_TRANSPOSED.
+// tiles are read while the present ones are multiplied, and stay packed until they are stored. Where SPLIT > 1 a workgroup adds
+// up one part of k, and the parts are the result. Rows of b are k and its channels n, or the other way round where B_TRANSPOSED.
 
 const K_SLICES: u32 = TILE_K / 4u;
 const THREADS: u32 = WORKGROUP_X;
@@ -27,7 +27,7 @@ fn place_of(z: u32, m: u32) -> vec3<u32> {
 }
 
 // Slice `first + slice` of k in the row at `place`; `first` starts a tile.
-fn a_at(place: vec3<u32>, first: u32, slice: u32) -> vec4<f32> {
+fn a_at(place: vec3<u32>, first: u32, slice: u32) -> A_PACKED {
     let k_slice = first + slice;
     let at = select(min(k_slice, TAPS * A_SLICES - 1u), k_slice, K_ALIGNED);
     let tap = select(select(at, first, WHOLE_TAPS) / A_SLICES, 0u, TAPS == 1u);
@@ -36,18 +36,18 @@ fn a_at(place: vec3<u32>, first: u32, slice: u32) -> vec4<f32> {
     let src_y = select(y, u32(clamp(i32(y) - PAD_Y, 0i, i32(A_HEIGHT) - 1i)), PADDED);
     let src_x = select(x, u32(clamp(i32(x) - PAD_X, 0i, i32(A_WIDTH) - 1i)), PADDED);
     let inside = !PADDED || (i32(y) - PAD_Y == i32(src_y) && i32(x) - PAD_X == i32(src_x));
-    let value = a_read(place.x, src_y, src_x, at - tap * A_SLICES);
-    return select(vec4<f32>(0.0), value, (K_ALIGNED || k_slice < TAPS * A_SLICES) && inside);
+    let value = a_packed(place.x, src_y, src_x, at - tap * A_SLICES);
+    return select(A_PACKED(), value, (K_ALIGNED || k_slice < TAPS * A_SLICES) && inside);
 }
 
 // Slice `slice` of row `row` of b, zero beyond k. What overhangs n is some other column, which nobody writes.
-fn b_at(b: u32, y: u32, row: u32, slice: u32) -> vec4<f32> {
+fn b_at(b: u32, y: u32, row: u32, slice: u32) -> B_PACKED {
     let k_inside = K_ALIGNED || select(row < B_WIDTH, slice < B_SLICES, B_TRANSPOSED);
     let row_free = select(K_ALIGNED, N_ALIGNED, B_TRANSPOSED);
     let slice_free = select(N_ALIGNED, K_ALIGNED, B_TRANSPOSED);
-    let value = b_read(
+    let value = b_packed(
         b, y, select(min(row, B_WIDTH - 1u), row, row_free), select(min(slice, B_SLICES - 1u), slice, slice_free));
-    return select(vec4<f32>(0.0), value, k_inside);
+    return select(B_PACKED(), value, k_inside);
 }
 
 // Row and slice in the tile of a of an invocation's load number u_i: RUN neighbours take neighbouring rows, the next ones
@@ -71,7 +71,7 @@ fn b_slice(u_i: u32, local: u32) -> u32 {
 
 fn fetch_a(
     places: ptr<function, array<vec3<u32>, A_LOADS>>,
-    next: ptr<function, array<vec4<f32>, A_LOADS>>,
+    next: ptr<function, array<A_PACKED, A_LOADS>>,
     step: u32,
     local: u32,
 ) {
@@ -80,7 +80,7 @@ fn fetch_a(
     }
 }
 
-fn fetch_b(next: ptr<function, array<vec4<f32>, B_LOADS>>, b: u32, y: u32, first_slice: u32, step: u32, local: u32) {
+fn fetch_b(next: ptr<function, array<B_PACKED, B_LOADS>>, b: u32, y: u32, first_slice: u32, step: u32, local: u32) {
     for (var u_i = 0u; u_i < B_LOADS; u_i++) {
         if B_TRANSPOSED {
             let n = first_slice * 4u + b_column(u_i, local);
@@ -118,8 +118,8 @@ fn matmul_tiled(
     for (var u_i = 0u; u_i < ROWS * COLUMN_SLICES; u_i++) {
         sums[u_i] = vec4<f32>(0.0);
     }
-    var a_next: array<vec4<f32>, A_LOADS>;
-    var b_next: array<vec4<f32>, B_LOADS>;
+    var a_next: array<A_PACKED, A_LOADS>;
+    var b_next: array<B_PACKED, B_LOADS>;
     let first_step = part * PART_STEPS;
     let end_step = min(first_step + PART_STEPS, STEPS);
     if PREFETCH {
@@ -134,14 +134,14 @@ fn matmul_tiled(
         let a_first = step % BUFFERS * (K_SLICES * TILE_M);
         let b_first = step % BUFFERS * (K_SLICES * B_PITCH);
         for (var u_i = 0u; u_i < A_LOADS; u_i++) {
-            a_tile[a_first + a_slice(u_i, local) * TILE_M + a_row(u_i, local)] = a_next[u_i];
+            a_tile[a_first + a_slice(u_i, local) * TILE_M + a_row(u_i, local)] = a_widen(a_next[u_i]);
         }
         for (var u_i = 0u; u_i < B_LOADS; u_i++) {
             if B_TRANSPOSED {
                 let n = b_column(u_i, local);
-                b_tile[b_first + b_slice(u_i, local) * B_PITCH + n % 4u * (B_PITCH / 4u) + n / 4u] = b_next[u_i];
+                b_tile[b_first + b_slice(u_i, local) * B_PITCH + n % 4u * (B_PITCH / 4u) + n / 4u] = b_widen(b_next[u_i]);
             } else {
-                b_tile[b_first + u_i * THREADS + local] = b_next[u_i];
+                b_tile[b_first + u_i * THREADS + local] = b_widen(b_next[u_i]);
             }
         }
         workgroupBarrier();

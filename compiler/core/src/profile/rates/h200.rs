@@ -23,17 +23,8 @@ pub const H200: Rates = Rates {
         invocation_registers: 232,
     },
     products: ProductRates {
-        tiled_f32: TileRates {
-            source: measured("an H200's products (docs/performance.md)"),
-            tiles: INVOCATIONS,
-        },
-        tiled_f16: TileRates {
-            source: Source {
-                text: "those of f32, which the kernel computes in whatever it reads",
-                how: How::Assumed,
-            },
-            tiles: INVOCATIONS,
-        },
+        tiled_f32: TileRates { source: measured(TILED), tiles: INVOCATIONS_F32 },
+        tiled_f16: TileRates { source: measured(TILED), tiles: INVOCATIONS_F16 },
         cooperative_f16: TileRates {
             source: measured("fitted to a UNet's products on an H200 (docs/performance.md)"),
             tiles: COOPERATIVE,
@@ -91,20 +82,40 @@ const fn measured(text: &'static str) -> Source {
     Source { text, how: How::Measured }
 }
 
-/// Cycles from asking memory for a tile, or for keys, to having it.
+const TILED: &str = "fitted to 19 products and convolutions on an H200 (docs/performance.md)";
+
+/// Cycles from asking memory for keys to having them.
 const READ_LATENCY: f64 = 800.0;
 
-/// Tiles of `matmul_tiled`. A unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
-const INVOCATIONS: &[Tile] = &[
-    blocks([128, 128, 16], [8, 2], 70.0),
-    blocks([128, 64, 16], [8, 2], 72.0),
-    blocks([64, 64, 16], [4, 2], 67.0),
-    blocks([32, 64, 32], [4, 2], 55.0),
-    blocks([64, 32, 32], [4, 1], 45.0),
-    blocks([32, 32, 32], [4, 1], 40.0),
-    blocks([128, 32, 16], [8, 1], 50.0),
-    blocks([128, 16, 16], [8, 1], 35.0),
+/// Tiles of `matmul_tiled` on f32. A unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
+const INVOCATIONS_F32: &[Tile] = &[
+    blocks([128, 128, 16], [16, 2], speed(86.0, 3_450.0, 22_000.0, 2)),
+    blocks([128, 128, 16], [8, 2], speed(74.0, 3_600.0, 14_500.0, 2)),
+    blocks([128, 64, 16], [8, 2], speed(65.0, 2_280.0, 14_400.0, 2)),
+    blocks([64, 64, 16], [4, 2], speed(65.0, 1_410.0, 10_900.0, 4)),
+    blocks([32, 64, 32], [4, 2], speed(57.0, 2_400.0, 11_400.0, 8)),
+    blocks([64, 32, 32], [4, 1], speed(54.5, 1_660.0, 8_700.0, 4)),
+    blocks([32, 32, 32], [4, 1], speed(53.4, 1_700.0, 7_500.0, 8)),
+    blocks([128, 32, 16], [8, 1], NARROW),
+    blocks([128, 16, 16], [8, 1], NARROWEST),
 ];
+
+/// The same on f16: the next tiles wait in half the registers.
+const INVOCATIONS_F16: &[Tile] = &[
+    blocks([128, 128, 16], [16, 2], speed(87.0, 3_400.0, 24_000.0, 2)),
+    blocks([128, 128, 16], [8, 2], speed(82.0, 3_500.0, 17_500.0, 2)),
+    blocks([128, 64, 16], [8, 2], speed(66.0, 2_300.0, 16_500.0, 2)),
+    blocks([64, 64, 16], [4, 2], speed(69.0, 1_360.0, 11_500.0, 4)),
+    blocks([32, 64, 32], [4, 2], speed(62.0, 2_260.0, 12_300.0, 8)),
+    blocks([64, 32, 32], [4, 1], speed(59.0, 1_620.0, 9_000.0, 4)),
+    blocks([32, 32, 32], [4, 1], speed(56.0, 1_640.0, 7_700.0, 8)),
+    blocks([128, 32, 16], [8, 1], NARROW),
+    blocks([128, 16, 16], [8, 1], NARROWEST),
+];
+
+/// Not measured by themselves: between their neighbours.
+const NARROW: Speed = speed(50.0, 1_700.0, 9_000.0, 4);
+const NARROWEST: Speed = speed(35.0, 1_500.0, 7_500.0, 8);
 
 /// Tiles of `matmul_cooperative`.
 const COOPERATIVE: &[Tile] = &[
@@ -119,17 +130,10 @@ const COOPERATIVE: &[Tile] = &[
     pieces([32, 32, 64], [16, 16], speed(100.0, 2_040.0, 9_700.0, 8)),
 ];
 
-/// For invocations, each with a block of rows and slices. A workgroup on its own has 0.4 multiply-adds a cycle and invocation.
-const fn blocks([m, n, k]: [u64; 3], block: [u64; 2], rate: f64) -> Tile {
-    /// Invocations of such kernels that a unit holds.
-    const RESIDENT: u64 = 512;
+/// For invocations, each with a block of rows and slices. The next tiles are read early, into the one pair that there is.
+const fn blocks([m, n, k]: [u64; 3], block: [u64; 2], speed: Speed) -> Tile {
     let threads = m * n / (4 * block[0] * block[1]);
-    let alone = (m * n * k) as f64 / (threads as f64 * 0.4);
-    let latency = if alone > READ_LATENCY { alone } else { READ_LATENCY };
-    let stores = (m * n) as f64 / 4.0;
-    let resident = RESIDENT / threads;
-    let speed = Speed { rate, latency, startup: 1_000.0, stores, resident, part_traffic: 1.0 };
-    Tile { m, n, k, threads, block, matrix_run: 8, prefetch: true, buffers: 2, whole: false, speed }
+    Tile { m, n, k, threads, block, matrix_run: 4, prefetch: true, buffers: 1, whole: false, speed }
 }
 
 /// For subgroups of 32, each with a block of rows and columns: two pairs of tiles in workgroup memory.
@@ -139,7 +143,7 @@ const fn pieces([m, n, k]: [u64; 3], block: [u64; 2], speed: Speed) -> Tile {
 }
 
 const fn speed(rate: f64, latency: f64, startup: f64, resident: u64) -> Speed {
-    Speed { rate, latency, startup, stores: 0.0, resident, part_traffic: 2.0 }
+    Speed { rate, latency, startup, resident, part_traffic: 2.0 }
 }
 
 /// With one pair of tiles: another workgroup on the unit multiplies while this one reads.

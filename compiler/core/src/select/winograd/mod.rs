@@ -47,8 +47,10 @@ struct Plan {
     cycles: f64,
 }
 
+/// Blocks beyond which dispatches are too many for what caches save.
+const FEW_BLOCKS: u64 = 16;
 /// Blocks beyond which dispatches are too many for what memory they save.
-const MOST_BLOCKS: u64 = 16;
+const MOST_BLOCKS: u64 = 64;
 
 /// The largest error of a layer's sample over its largest result that is accepted: for f16 two roundings of the result.
 fn budget(stored: Element) -> f64 {
@@ -177,11 +179,14 @@ impl Layer<'_> {
             (rows, blocks, sizes.iter().sum::<u64>())
         });
         let scratch = profile.winograd.scratch_bytes;
-        let within = |limit: u64| plans.clone().filter(move |&(_, _, bytes)| bytes <= limit);
-        // Beyond what caches hold, the least.
-        let mut usable: Vec<_> = within(scratch.min(free)).collect();
+        let within = |limit: u64, blocks: std::ops::RangeInclusive<u64>| {
+            plans.clone().filter(move |plan| plan.2 <= limit && blocks.contains(&plan.1))
+        };
+        let mut usable: Vec<_> = within(scratch.min(free), 1..=FEW_BLOCKS).collect();
+        // Beyond what caches hold, the least memory; more dispatches only where memory asks for them.
         if usable.is_empty() {
-            usable.extend(within(free).next_back());
+            let few = within(free, 1..=FEW_BLOCKS).next_back();
+            usable.extend(few.or_else(|| within(free, FEW_BLOCKS + 1..=MOST_BLOCKS).next()));
         }
         let cycles = usable.into_iter().map(|(rows, blocks, _)| {
             let m = tiles[0] * rows * e.batch;
