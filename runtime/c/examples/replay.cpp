@@ -1,0 +1,36 @@
+/* Replays a bundle whose inputs and outputs are f32: every input value is `VALUE`, and outputs are printed. Then shows how an
+ * error arrives. Usage: replay BUNDLE VALUE */
+#include "drift.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        std::fprintf(stderr, "usage: %s BUNDLE VALUE\n", argv[0]);
+        return 2;
+    }
+    try {
+        auto bundle = drift::bundle::open(argv[1]);
+        auto device = drift::device::open_for(bundle);
+        auto session = drift::session::load(device, bundle);
+        for (const auto &input : session.inputs()) {
+            session.write(input.name.c_str(), std::vector<float>(input.bytes / sizeof(float), std::atof(argv[2])));
+        }
+        session.run();
+        for (const auto &output : session.outputs()) {
+            for (float value : session.read<float>(output.name.c_str())) {
+                std::printf("%.9g\n", value);
+            }
+        }
+        try {
+            session.read<float>("no such output");
+        } catch (const drift::error &error) {
+            std::printf("error %d: %s\n", static_cast<int>(error.status()), error.what());
+        }
+    } catch (const drift::error &error) {
+        std::fprintf(stderr, "error %d: %s\n", static_cast<int>(error.status()), error.what());
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,311 @@
+/* The C interface of drift-runtime: loads a bundle that driftc made and replays it on a GPU.
+ *
+ * Every function that can fail returns a drift_status; DRIFT_OK is 0. drift_last_error() says in words what
+ * went wrong in the last failed call of the calling thread. No function throws, aborts or prints.
+ *
+ * Objects are made through an `out` parameter, which is set to NULL where making them fails, and freed with
+ * their own `_free` function, which takes NULL, too. A bundle can be freed once it is loaded, a device once
+ * its sessions are made. Devices may be used by several threads at once; a session by one at a time.
+ *
+ * Text is UTF-8 and ends with a zero byte.
+ *
+ * This file is written by cbindgen from runtime/c/src: change it there. */
+
+#ifndef DRIFT_H
+#define DRIFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ What came of a call.
+ */
+typedef enum {
+  /*
+   It did what was asked.
+   */
+  DRIFT_OK = 0,
+  /*
+   A null pointer, text that is not UTF-8, a wrong name, type or length, or calls in a wrong order.
+   */
+  DRIFT_INVALID_ARGUMENT = 1,
+  /*
+   The bundle cannot be read, is damaged, or is of another version.
+   */
+  DRIFT_BAD_BUNDLE = 2,
+  /*
+   No driver, or no device of that name.
+   */
+  DRIFT_NO_DEVICE = 3,
+  /*
+   The device lacks what every variant of the bundle requires, or the bundle has nothing for it.
+   */
+  DRIFT_UNSUPPORTED = 4,
+  /*
+   The device or the host has too little memory.
+   */
+  DRIFT_OUT_OF_MEMORY = 5,
+  /*
+   The device did not finish in time.
+   */
+  DRIFT_TIMEOUT = 6,
+  /*
+   The device was lost: free all that was made of it, open it and load the bundle again.
+   */
+  DRIFT_DEVICE_LOST = 7,
+  /*
+   The session's last run failed: load the bundle again.
+   */
+  DRIFT_SESSION_FAILED = 8,
+  /*
+   The driver failed in another way.
+   */
+  DRIFT_DRIVER_ERROR = 9,
+  /*
+   A fault of this library. Please report it.
+   */
+  DRIFT_INTERNAL_ERROR = 10,
+} drift_status;
+
+/*
+ Type of an element of an input or output.
+ */
+typedef enum {
+  /*
+   IEEE single.
+   */
+  DRIFT_F32 = 0,
+  /*
+   IEEE half, in two bytes.
+   */
+  DRIFT_F16 = 1,
+  /*
+   64-bit signed integer; values must fit 32 bits.
+   */
+  DRIFT_I64 = 2,
+  /*
+   32-bit signed integer.
+   */
+  DRIFT_I32 = 3,
+  /*
+   8-bit signed integer.
+   */
+  DRIFT_I8 = 4,
+  /*
+   8-bit unsigned integer.
+   */
+  DRIFT_U8 = 5,
+  /*
+   One byte, 0 or 1.
+   */
+  DRIFT_BOOL = 6,
+} drift_element;
+
+/*
+ A bundle: what driftc made.
+ */
+typedef struct drift_bundle drift_bundle;
+
+/*
+ A GPU, or another device that replays.
+ */
+typedef struct drift_device drift_device;
+
+/*
+ A loaded entry of a bundle.
+ */
+typedef struct drift_session drift_session;
+
+/*
+ How to load. Set all of it to zero and `size` to its size: what is zero has its default. Later versions add members at the
+ end.
+ */
+typedef struct {
+  /*
+   sizeof(drift_load_options)
+   */
+  size_t size;
+  /*
+   Entry to load; NULL for `main`, or else the first.
+   */
+  const char *entry;
+  /*
+   Variant to load, if the device has what it requires; NULL for the first such.
+   */
+  const char *variant;
+  /*
+   Folder in which compiled kernels are kept for the next load; NULL for none.
+   */
+  const char *cache_dir;
+  /*
+   Most milliseconds that one run or read takes; 0 for ten minutes.
+   */
+  uint64_t timeout_ms;
+  /*
+   Most milliseconds that loading waits for the device; 0 for ten minutes.
+   */
+  uint64_t load_timeout_ms;
+  /*
+   Compare weights with their hashes.
+   */
+  bool verify_weights;
+  /*
+   The bundle comes from somebody who is not to be trusted: the device checks every access.
+   */
+  bool untrusted;
+  /*
+   Take GPU times, for drift_session_gpu_seconds.
+   */
+  bool timestamps;
+} drift_load_options;
+
+/*
+ An input or output: dense, row-major. Its memory belongs to the session.
+ */
+typedef struct {
+  /*
+   Name, as the model writes it.
+   */
+  const char *name;
+  /*
+   Type of its elements.
+   */
+  drift_element element;
+  /*
+   Number of sizes.
+   */
+  size_t rank;
+  /*
+   Sizes, outermost first.
+   */
+  const uint64_t *shape;
+  /*
+   Bytes of all elements: what drift_session_write and drift_session_read take.
+   */
+  size_t bytes;
+} drift_tensor;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ Words for the last call of this thread that failed, or an empty text. Valid until another call of this thread fails.
+ */
+const char *drift_last_error(void);
+
+/*
+ Version of the library: `0.1.0`.
+ */
+const char *drift_version(void);
+
+/*
+ Opens a bundle file and checks it; weights are read when it is loaded.
+ */
+drift_status drift_bundle_open(const char *path, drift_bundle **out);
+
+/*
+ Opens a bundle that is in memory, as a resource of the app for instance, without copying it. The memory must stay as it
+ is until the bundle is freed.
+ */
+drift_status drift_bundle_from_memory(const uint8_t *data,
+                                      size_t bytes,
+                                      drift_bundle **out);
+
+/*
+ Frees a bundle.
+ */
+void drift_bundle_free(drift_bundle *bundle);
+
+/*
+ Opens a device of a kind: "vulkan", "opencl", ... `device` is its number among those or a part of its name that is no number,
+ as `driftc devices` prints them, or NULL for the best.
+ */
+drift_status drift_device_open(const char *kind,
+                               const char *device,
+                               drift_device **out);
+
+/*
+ Opens the best device that replays the bundle.
+ */
+drift_status drift_device_open_for(const drift_bundle *bundle, drift_device **out);
+
+/*
+ The driver's name for the device, or NULL for NULL. Valid until the device is freed.
+ */
+const char *drift_device_name(const drift_device *device);
+
+/*
+ Driver and its version, or NULL for NULL. Valid until the device is freed.
+ */
+const char *drift_device_driver(const drift_device *device);
+
+/*
+ Its kind, as drift_device_open takes it, or NULL for NULL. Valid until the device is freed.
+ */
+const char *drift_device_kind(const drift_device *device);
+
+/*
+ Frees a device. Sessions that were loaded on it keep it open.
+ */
+void drift_device_free(drift_device *device);
+
+/*
+ Loads an entry of a bundle for a device. `options` may be NULL.
+ */
+drift_status drift_session_load(const drift_device *device,
+                                const drift_bundle *bundle,
+                                const drift_load_options *options,
+                                drift_session **out);
+
+/*
+ Frees a session.
+ */
+void drift_session_free(drift_session *session);
+
+/*
+ Number of inputs; 0 for NULL.
+ */
+size_t drift_session_input_count(const drift_session *session);
+
+/*
+ Number of outputs; 0 for NULL.
+ */
+size_t drift_session_output_count(const drift_session *session);
+
+/*
+ Describes an input. What it points to is valid until the session is freed.
+ */
+drift_status drift_session_input(const drift_session *session, size_t index, drift_tensor *out);
+
+/*
+ Describes an output. What it points to is valid until the session is freed.
+ */
+drift_status drift_session_output(const drift_session *session, size_t index, drift_tensor *out);
+
+/*
+ Sets an input from `bytes` bytes of its own type. Its values are used by every run until they are set again.
+ */
+drift_status drift_session_write(drift_session *session, const char *name, const uint8_t *data, size_t bytes);
+
+/*
+ Runs the entry once and waits for it.
+ */
+drift_status drift_session_run(drift_session *session);
+
+/*
+ Copies an output of the last run into `bytes` bytes of its own type.
+ */
+drift_status drift_session_read(drift_session *session, const char *name, uint8_t *into, size_t bytes);
+
+/*
+ Seconds that the last run took on the GPU, where `timestamps` asked for them.
+ */
+drift_status drift_session_gpu_seconds(drift_session *session, double *out);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* DRIFT_H */

@@ -1,0 +1,189 @@
+/* drift for C++17: objects that free themselves, errors as exceptions. Header only, over drift.h. */
+#ifndef DRIFT_HPP
+#define DRIFT_HPP
+
+#include "drift.h"
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace drift {
+
+/* What a call failed with. */
+class error : public std::runtime_error {
+  public:
+    error(drift_status status, const char *message) : std::runtime_error(message), status_(status) {}
+    drift_status status() const noexcept { return status_; }
+
+  private:
+    drift_status status_;
+};
+
+namespace detail {
+
+inline void check(drift_status status) {
+    if (status != DRIFT_OK) {
+        throw error(status, drift_last_error());
+    }
+}
+
+template <typename T, void (*Free)(T *)> struct freed_by {
+    void operator()(T *object) const noexcept { Free(object); }
+};
+
+template <typename T, void (*Free)(T *)> using owned = std::unique_ptr<T, freed_by<T, Free>>;
+
+/* The element type that a C++ type stands for. */
+template <typename T> constexpr drift_element element_of() {
+    if constexpr (std::is_same_v<T, float>) {
+        return DRIFT_F32;
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+        return DRIFT_I64;
+    } else if constexpr (std::is_same_v<T, std::int32_t>) {
+        return DRIFT_I32;
+    } else if constexpr (std::is_same_v<T, std::int8_t>) {
+        return DRIFT_I8;
+    } else {
+        static_assert(std::is_same_v<T, std::uint8_t>, "use write_raw and read_raw for other types");
+        return DRIFT_U8;
+    }
+}
+
+} // namespace detail
+
+/* What driftc made. */
+class bundle {
+  public:
+    static bundle open(const std::string &path) {
+        drift_bundle *made = nullptr;
+        detail::check(drift_bundle_open(path.c_str(), &made));
+        return bundle(made);
+    }
+
+    /* Without a copy: the memory must outlive the bundle. */
+    static bundle from_memory(const void *data, std::size_t bytes) {
+        drift_bundle *made = nullptr;
+        detail::check(drift_bundle_from_memory(static_cast<const std::uint8_t *>(data), bytes, &made));
+        return bundle(made);
+    }
+
+    const drift_bundle *get() const noexcept { return object_.get(); }
+
+  private:
+    explicit bundle(drift_bundle *made) : object_(made) {}
+    detail::owned<drift_bundle, drift_bundle_free> object_;
+};
+
+/* A GPU, or another device that replays. */
+class device {
+  public:
+    static device open(const char *kind, const char *name = nullptr) {
+        drift_device *made = nullptr;
+        detail::check(drift_device_open(kind, name, &made));
+        return device(made);
+    }
+
+    static device open_for(const bundle &bundle) {
+        drift_device *made = nullptr;
+        detail::check(drift_device_open_for(bundle.get(), &made));
+        return device(made);
+    }
+
+    std::string name() const { return drift_device_name(object_.get()); }
+    std::string kind() const { return drift_device_kind(object_.get()); }
+    const drift_device *get() const noexcept { return object_.get(); }
+
+  private:
+    explicit device(drift_device *made) : object_(made) {}
+    detail::owned<drift_device, drift_device_free> object_;
+};
+
+/* An input or output. */
+struct tensor {
+    std::string name;
+    drift_element element;
+    std::vector<std::uint64_t> shape;
+    std::size_t bytes;
+};
+
+/* A loaded entry; one thread at a time. */
+class session {
+  public:
+    static session load(const device &device, const bundle &bundle, const drift_load_options *options = nullptr) {
+        drift_session *made = nullptr;
+        detail::check(drift_session_load(device.get(), bundle.get(), options, &made));
+        return session(made);
+    }
+
+    std::vector<tensor> inputs() const {
+        return tensors(drift_session_input_count(object_.get()), drift_session_input);
+    }
+
+    std::vector<tensor> outputs() const {
+        return tensors(drift_session_output_count(object_.get()), drift_session_output);
+    }
+
+    template <typename T> void write(const char *name, const std::vector<T> &values) {
+        expect(inputs(), name, detail::element_of<T>());
+        write_raw(name, values.data(), values.size() * sizeof(T));
+    }
+
+    void write_raw(const char *name, const void *data, std::size_t bytes) {
+        detail::check(drift_session_write(object_.get(), name, static_cast<const std::uint8_t *>(data), bytes));
+    }
+
+    void run() { detail::check(drift_session_run(object_.get())); }
+
+    template <typename T> std::vector<T> read(const char *name) {
+        std::vector<T> values(expect(outputs(), name, detail::element_of<T>()) / sizeof(T));
+        read_raw(name, values.data(), values.size() * sizeof(T));
+        return values;
+    }
+
+    void read_raw(const char *name, void *into, std::size_t bytes) {
+        detail::check(drift_session_read(object_.get(), name, static_cast<std::uint8_t *>(into), bytes));
+    }
+
+    /* Seconds of the last run on the GPU, where the options asked for `timestamps`. */
+    double gpu_seconds() {
+        double seconds = 0;
+        detail::check(drift_session_gpu_seconds(object_.get(), &seconds));
+        return seconds;
+    }
+
+  private:
+    explicit session(drift_session *made) : object_(made) {}
+
+    template <typename Ask> std::vector<tensor> tensors(std::size_t count, Ask ask) const {
+        std::vector<tensor> made;
+        for (std::size_t index = 0; index < count; index++) {
+            drift_tensor found;
+            detail::check(ask(object_.get(), index, &found));
+            made.push_back({found.name, found.element, {found.shape, found.shape + found.rank}, found.bytes});
+        }
+        return made;
+    }
+
+    /* Bytes of a tensor, which has to be of that type. */
+    static std::size_t expect(const std::vector<tensor> &tensors, const std::string &name, drift_element element) {
+        for (const tensor &tensor : tensors) {
+            if (tensor.name == name) {
+                if (tensor.element != element) {
+                    throw error(DRIFT_INVALID_ARGUMENT, ("`" + name + "` holds elements of another type").c_str());
+                }
+                return tensor.bytes;
+            }
+        }
+        throw error(DRIFT_INVALID_ARGUMENT, ("there is no `" + name + "`").c_str());
+    }
+
+    detail::owned<drift_session, drift_session_free> object_;
+};
+
+} // namespace drift
+
+#endif

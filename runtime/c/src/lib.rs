@@ -1,0 +1,29 @@
+//! The runtime for C: `include/drift.h`, which cbindgen writes from this crate (`tests/header.rs`), and
+//! `include/drift.hpp` over it for C++.
+//!
+//! Every function catches panics, so that none unwinds into C, and checks what it can of its arguments: null pointers, text that is
+//! not UTF-8, lengths, sizes of structs. That pointers point to what the header says they do is its caller's promise.
+
+#![expect(unsafe_code, reason = "callers in C pass pointers")]
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "each pointer has to be what the header says: an object of its type that was not freed, or memory of the stated size"
+)]
+
+mod call;
+mod objects;
+mod options;
+mod session;
+mod status;
+
+pub use objects::{
+    CBundle, CDevice, drift_bundle_free, drift_bundle_from_memory, drift_bundle_open, drift_device_driver,
+    drift_device_free, drift_device_kind, drift_device_name, drift_device_open, drift_device_open_for,
+};
+pub use options::LoadOptions;
+pub use session::{
+    CSession, Element, Tensor, drift_session_free, drift_session_gpu_seconds, drift_session_input,
+    drift_session_input_count, drift_session_load, drift_session_output, drift_session_output_count,
+    drift_session_read, drift_session_run, drift_session_write,
+};
+pub use status::{Status, drift_last_error, drift_version};

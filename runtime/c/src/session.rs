@@ -1,0 +1,278 @@
+//! Sessions: loaded entries.
+
+use std::ffi::{CString, c_char};
+
+use drift_runtime::{HostElement, HostScalar, IoTensor, Session, f16};
+
+use crate::call::{call, free, make, needed_text, shared, unique};
+use crate::objects::{CBundle, CDevice};
+use crate::options::{LoadOptions, load_options};
+use crate::status::{Failure, Status};
+
+/// Type of an element of an input or output.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "names of C")]
+pub enum Element {
+    /// IEEE single.
+    DRIFT_F32 = 0,
+    /// IEEE half, in two bytes.
+    DRIFT_F16 = 1,
+    /// 64-bit signed integer; values must fit 32 bits.
+    DRIFT_I64 = 2,
+    /// 32-bit signed integer.
+    DRIFT_I32 = 3,
+    /// 8-bit signed integer.
+    DRIFT_I8 = 4,
+    /// 8-bit unsigned integer.
+    DRIFT_U8 = 5,
+    /// One byte, 0 or 1.
+    DRIFT_BOOL = 6,
+}
+
+/// An input or output: dense, row-major. Its memory belongs to the session.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Tensor {
+    /// Name, as the model writes it.
+    pub name: *const c_char,
+    /// Type of its elements.
+    pub element: Element,
+    /// Number of sizes.
+    pub rank: usize,
+    /// Sizes, outermost first.
+    pub shape: *const u64,
+    /// Bytes of all elements: what drift_session_write and drift_session_read take.
+    pub bytes: usize,
+}
+
+/// A loaded entry of a bundle.
+pub struct CSession {
+    session: Session,
+    inputs: Vec<Described>,
+    outputs: Vec<Described>,
+}
+
+/// What a [`Tensor`] points to.
+struct Described {
+    name: CString,
+    shape: Vec<u64>,
+    element: Element,
+    bytes: usize,
+}
+
+impl Described {
+    fn new(tensor: &IoTensor) -> Self {
+        let element = match tensor.element {
+            HostElement::F32 => Element::DRIFT_F32,
+            HostElement::F16 => Element::DRIFT_F16,
+            HostElement::I64 => Element::DRIFT_I64,
+            HostElement::I32 => Element::DRIFT_I32,
+            HostElement::I8 => Element::DRIFT_I8,
+            HostElement::U8 => Element::DRIFT_U8,
+            HostElement::Bool => Element::DRIFT_BOOL,
+        };
+        // A bundle is refused where this would not fit the device's memory, let alone the host's addresses.
+        let bytes = tensor.elements().unwrap_or(u64::MAX).saturating_mul(tensor.element.size_bytes());
+        let name = CString::new(tensor.name.replace('\0', "\u{fffd}")).unwrap_or_default();
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self { name, shape: tensor.shape.clone(), element, bytes }
+    }
+
+    fn tensor(&self) -> Tensor {
+        let Self { name, shape, element, bytes } = self;
+        Tensor {
+            name: name.as_ptr(),
+            element: *element,
+            rank: shape.len(),
+            shape: shape.as_ptr(),
+            bytes: *bytes,
+        }
+    }
+}
+
+/// Loads an entry of a bundle for a device. `options` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_load(
+    device: *const CDevice,
+    bundle: *const CBundle,
+    options: *const LoadOptions,
+    out: *mut *mut CSession,
+) -> Status {
+    // SAFETY: the caller keeps to the header.
+    unsafe {
+        make(out, || {
+            let (device, bundle) = (shared(device, "device")?, shared(bundle, "bundle")?);
+            let session = device.device.load_with(&bundle.0, &load_options(options)?)?;
+            let described = |tensors: &[IoTensor]| tensors.iter().map(Described::new).collect();
+            let (inputs, outputs) = (described(session.inputs()), described(session.outputs()));
+            Ok(CSession { session, inputs, outputs })
+        })
+    }
+}
+
+/// Frees a session.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_free(session: *mut CSession) {
+    // SAFETY: the caller keeps to the header.
+    unsafe { free(session) }
+}
+
+/// Number of inputs; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_input_count(session: *const CSession) -> usize {
+    // SAFETY: the caller keeps to the header.
+    unsafe { session.as_ref() }.map_or(0, |session| session.inputs.len())
+}
+
+/// Number of outputs; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_output_count(session: *const CSession) -> usize {
+    // SAFETY: the caller keeps to the header.
+    unsafe { session.as_ref() }.map_or(0, |session| session.outputs.len())
+}
+
+/// Describes an input. What it points to is valid until the session is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_input(
+    session: *const CSession,
+    index: usize,
+    out: *mut Tensor,
+) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe { describe(&shared(session, "session")?.inputs, "inputs", index, out) })
+}
+
+/// Describes an output. What it points to is valid until the session is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_output(
+    session: *const CSession,
+    index: usize,
+    out: *mut Tensor,
+) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe { describe(&shared(session, "session")?.outputs, "outputs", index, out) })
+}
+
+unsafe fn describe(tensors: &[Described], what: &str, index: usize, out: *mut Tensor) -> Result<(), Failure> {
+    if out.is_null() {
+        return Err(Failure::argument("`out` is null"));
+    }
+    let count = tensors.len();
+    let found = tensors.get(index).ok_or_else(|| {
+        Failure::argument(format!("there are {count} {what}; number {index} was asked for"))
+    })?;
+    // SAFETY: not null; the caller says that it is a place for a tensor.
+    unsafe { out.write(found.tensor()) };
+    Ok(())
+}
+
+/// Sets an input from `bytes` bytes of its own type. Its values are used by every run until they are set again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_write(
+    session: *mut CSession,
+    name: *const c_char,
+    data: *const u8,
+    bytes: usize,
+) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe {
+        let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
+        session.check(&session.inputs, name, bytes)?;
+        let data = match (data.is_null(), bytes) {
+            (_, 0) => &[],
+            (true, _) => return Err(Failure::argument("`data` is null")),
+            (false, _) => std::slice::from_raw_parts(data, bytes),
+        };
+        Ok(session.session.write_raw(name, data)?)
+    })
+}
+
+/// Runs the entry once and waits for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_run(session: *mut CSession) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe { Ok(unique(session, "session")?.session.run()?) })
+}
+
+/// Copies an output of the last run into `bytes` bytes of its own type.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_read(
+    session: *mut CSession,
+    name: *const c_char,
+    into: *mut u8,
+    bytes: usize,
+) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe {
+        let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
+        let element = session.check(&session.outputs, name, bytes)?;
+        if into.is_null() && bytes > 0 {
+            return Err(Failure::argument("`into` is null"));
+        }
+        let session = &mut session.session;
+        match element {
+            Element::DRIFT_F32 => read::<f32>(session, name, into, bytes),
+            Element::DRIFT_F16 => read::<f16>(session, name, into, bytes),
+            Element::DRIFT_I64 => read::<i64>(session, name, into, bytes),
+            Element::DRIFT_I32 => read::<i32>(session, name, into, bytes),
+            Element::DRIFT_I8 => read::<i8>(session, name, into, bytes),
+            Element::DRIFT_U8 => read::<u8>(session, name, into, bytes),
+            Element::DRIFT_BOOL => read::<bool>(session, name, into, bytes),
+        }
+    })
+}
+
+/// Reads into memory of the caller; through memory of our own where its address does not suit the type.
+unsafe fn read<T: HostScalar + Default + Clone>(
+    session: &mut Session,
+    name: &str,
+    into: *mut u8,
+    bytes: usize,
+) -> Result<(), Failure> {
+    let count = bytes / size_of::<T>();
+    let typed = into.cast::<T>();
+    if bytes == 0 || !typed.is_aligned() {
+        let values = session.read_raw(name)?;
+        // SAFETY: both are `bytes` long, and the caller says that `into` is writable.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), into, values.len().min(bytes)) };
+        return Ok(());
+    }
+    // SAFETY: the caller says that `bytes` bytes are writable; they are aligned, and zeros are a value of each of the types.
+    let values = unsafe {
+        into.write_bytes(0, bytes);
+        std::slice::from_raw_parts_mut(typed, count)
+    };
+    Ok(session.read_into(name, values)?)
+}
+
+impl CSession {
+    /// The type of the tensor `name`, whose length has to be `bytes`.
+    fn check(&self, tensors: &[Described], name: &str, bytes: usize) -> Result<Element, Failure> {
+        let known =
+            || tensors.iter().map(|tensor| tensor.name.to_string_lossy()).collect::<Vec<_>>().join(", ");
+        let found = tensors
+            .iter()
+            .find(|tensor| tensor.name.to_bytes() == name.as_bytes())
+            .ok_or_else(|| Failure::argument(format!("there is no `{name}`, only: {}", known())))?;
+        if found.bytes != bytes {
+            let (shape, right) = (&found.shape, found.bytes);
+            return Err(Failure::argument(format!(
+                "`{name}` has shape {shape:?} and takes {right} bytes; {bytes} were given"
+            )));
+        }
+        Ok(found.element)
+    }
+}
+
+/// Seconds that the last run took on the GPU, where `timestamps` asked for them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_gpu_seconds(session: *mut CSession, out: *mut f64) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe {
+        let session = unique(session, "session")?;
+        let out = unique(out, "out")?;
+        *out = session.session.timings()?.total.as_secs_f64();
+        Ok(())
+    })
+}
