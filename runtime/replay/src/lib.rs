@@ -45,6 +45,8 @@ mod deadline;
 mod device;
 mod error;
 mod host;
+#[cfg(any(feature = "opencl", feature = "wgpu"))]
+mod host_memory;
 mod info;
 mod limits;
 mod loader;
