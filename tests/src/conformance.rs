@@ -84,6 +84,17 @@ pub fn on_opencl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<W
     on(DeviceKind::OpenCl, graph, setting, &special_inputs(graph))
 }
 
+/// Runs on wgpu over lavapipe (or whatever adapter comes first); `None` where the variant needs f16 arithmetic and the
+/// adapter has none.
+pub fn on_webgpu(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on(DeviceKind::WebGpu, graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_webgpu_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+    on(DeviceKind::WebGpu, graph, setting, &special_inputs(graph))
+}
+
 /// The device of a kind, opened once.
 fn device(kind: DeviceKind) -> Result<&'static Device, Box<dyn Error>> {
     static DEVICES: [OnceLock<Result<Device, String>>; DeviceKind::ALL.len()] =
@@ -105,7 +116,7 @@ fn on(
     let earlier = device.validation_log().messages().len();
     let bundle = compile(graph, kind.target(), setting)?;
     let needs_f16 = bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16);
-    if kind == DeviceKind::OpenCl && needs_f16 && !device.info().features.f16 {
+    if needs_f16 && !device.info().features.f16 {
         return Ok(None);
     }
     // Profiles of devices that are not at hand are run here, too.
@@ -168,8 +179,8 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
             }
         }
     }
-    // The dispatches that are left out may compute in f16; what is kept does in no OpenCL C.
-    if kind == DeviceKind::OpenCl {
+    // The dispatches that are left out may compute in f16; what is kept does on Vulkan only.
+    if kind != DeviceKind::Vulkan {
         variant.requires.retain(|requirement| *requirement != Requirement::F16);
     }
     (variant.arena_bytes, variant.textures) = (end, Vec::new());

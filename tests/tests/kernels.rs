@@ -1,4 +1,5 @@
-//! Every kernel on every layout and precision, run on lavapipe (SPIR-V) and PoCL (OpenCL C) against the evaluator.
+//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C) and wgpu over lavapipe (WGSL)
+//! against the evaluator.
 //!
 //! A fifth of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
 //! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time.
@@ -14,7 +15,7 @@ use drift_runtime::DeviceKind;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
     Setting, Worst, compiled, derived_on, graph as graph_of, inner, on_opencl, on_opencl_at_the_ends,
-    on_vulkan, on_vulkan_at_the_ends,
+    on_vulkan, on_vulkan_at_the_ends, on_webgpu, on_webgpu_at_the_ends,
 };
 use std::error::Error;
 
@@ -25,6 +26,10 @@ const EVERYTHING: Settings = (
     &[LayoutChoice::Buffer, LayoutChoice::Texture2d, LayoutChoice::ImageBuffer],
     &[Precision::F32, Precision::F16],
 );
+
+/// The same without image buffers, which WebGPU has not.
+const EVERYTHING_ON_WEBGPU: Settings =
+    (&[LayoutChoice::Buffer, LayoutChoice::Texture2d], &[Precision::F32, Precision::F16]);
 
 /// Error allowed, relative to the larger of 1 and the value. f16 rounds inputs, weights and every stored
 /// intermediate to 11 bits; the deepest cases add some hundreds of products of magnitude up to 20.
@@ -130,17 +135,16 @@ fn outcome(run: Run, graph: &Graph, setting: Setting) -> Result<bool, String> {
     }
 }
 
-/// Runs the cases whose names start with `prefix` with weights in `orders` and in every object, with the activations' layout that
-/// goes with the object and the precisions in turn.
+/// Runs the cases whose names start with `prefix` with weights in `orders` and in each of `objects`, with the activations'
+/// layout that goes with the object and the precisions in turn.
 fn prove_weights(
     run: Run,
     (profile, prefix): (&'static str, &str),
     precisions: &[Precision],
-    orders: &[WeightsOrder],
+    (objects, orders): (&[WeightsObject], &[WeightsOrder]),
 ) {
     let pairs = || {
-        let objects =
-            |n: usize| WeightsObject::ALL.into_iter().enumerate().map(move |(m, object)| (n + m, object));
+        let objects = |n: usize| objects.iter().enumerate().map(move |(m, object)| (n + m, *object));
         orders
             .iter()
             .enumerate()
@@ -218,6 +222,11 @@ fn opencl_agrees_with_the_evaluator_at_the_ends_of_types() {
     prove(on_opencl_at_the_ends, "generic", "special/", (&[LayoutChoice::Buffer], &[Precision::F32]), 1);
 }
 
+#[test]
+fn webgpu_agrees_with_the_evaluator_at_the_ends_of_types() {
+    prove(on_webgpu_at_the_ends, "generic", "special/", (&[LayoutChoice::Buffer], &[Precision::F32]), 1);
+}
+
 /// These differ from 2D textures in the accessors only, so each has one precision.
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
@@ -243,8 +252,20 @@ fn opencl_agrees_with_the_evaluator() {
 }
 
 #[test]
+fn webgpu_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
+    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
+    prove(on_webgpu, "generic", "conv_", settings, 20);
+}
+
+#[test]
+fn webgpu_agrees_with_the_evaluator() {
+    prove(on_webgpu, "generic", "", EVERYTHING_ON_WEBGPU, all_under(EVERYTHING_ON_WEBGPU));
+}
+
+#[test]
 fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_vulkan, "subgroups", "softmax/", EVERYTHING, 30);
+    prove(on_webgpu, "subgroups", "softmax/", EVERYTHING_ON_WEBGPU, 20);
 }
 
 #[test]
@@ -257,6 +278,11 @@ fn constants_split_over_bindings_agree_on_opencl() {
     prove(on_opencl, "small-bindings", "large/", EVERYTHING, 18);
 }
 
+#[test]
+fn constants_split_over_bindings_agree_on_webgpu() {
+    prove(on_webgpu, "small-bindings", "large/", EVERYTHING_ON_WEBGPU, 24);
+}
+
 /// A block holds 256 scores of f32: a few queries of one head.
 #[test]
 fn attention_in_blocks_of_scores_agrees_with_the_evaluator() {
@@ -266,6 +292,11 @@ fn attention_in_blocks_of_scores_agrees_with_the_evaluator() {
 #[test]
 fn attention_in_blocks_of_scores_agrees_on_opencl() {
     prove(on_opencl, "small-scores", "attention_stats/", EVERYTHING, 30);
+}
+
+#[test]
+fn attention_in_blocks_of_scores_agrees_on_webgpu() {
+    prove(on_webgpu, "small-scores", "attention_stats/", EVERYTHING_ON_WEBGPU, 40);
 }
 
 #[test]
@@ -294,6 +325,7 @@ fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
 #[test]
 fn kernels_agree_when_their_grids_are_folded() {
     prove(on_vulkan, "small-grids", "", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);
+    prove(on_webgpu, "small-grids", "", (&[LayoutChoice::Buffer], &[Precision::F32]), 0);
     let textures: Settings = (&[LayoutChoice::Texture2d], &[Precision::F16]);
     for prefix in ["conv_", "matmul_tiled/", "elementwise/", "pool/", "reduce/"] {
         prove(on_vulkan, "small-grids", prefix, textures, 0);
@@ -346,6 +378,13 @@ fn convolutions_after_winograd_agree_on_opencl() {
     }
 }
 
+#[test]
+fn convolutions_after_winograd_agree_on_webgpu() {
+    for profile in ["winograd-2x2", "winograd-4x4"] {
+        prove(on_webgpu, profile, "winograd/", EVERYTHING_ON_WEBGPU, 52);
+    }
+}
+
 /// Those that have names, and `count` others from all over.
 fn some_orders(count: usize) -> Vec<WeightsOrder> {
     let named = [
@@ -364,20 +403,27 @@ fn some_orders(count: usize) -> Vec<WeightsOrder> {
 #[test]
 fn weights_in_every_object_agree_with_the_evaluator() {
     let precisions = [Precision::F32, Precision::F16];
-    prove_weights(on_vulkan, ("generic", "weights/"), &precisions, &some_orders(4));
+    prove_weights(on_vulkan, ("generic", "weights/"), &precisions, (&WeightsObject::ALL, &some_orders(4)));
 }
 
 #[test]
 fn weights_in_every_object_agree_on_opencl() {
     let precisions = [Precision::F32, Precision::F16];
-    prove_weights(on_opencl, ("generic", "weights/"), &precisions, &some_orders(1));
+    prove_weights(on_opencl, ("generic", "weights/"), &precisions, (&WeightsObject::ALL, &some_orders(1)));
+}
+
+#[test]
+fn weights_in_every_object_agree_on_webgpu() {
+    let precisions = [Precision::F32, Precision::F16];
+    let objects = [WeightsObject::Buffer, WeightsObject::Texture2d, WeightsObject::FourTextures];
+    prove_weights(on_webgpu, ("generic", "weights/"), &precisions, (&objects, &some_orders(1)));
 }
 
 #[test]
 fn weights_of_cooperative_products_agree_in_every_object() {
     let orders = [WeightsOrder::ROWS, WeightsOrder::ROWS_OF_INPUTS];
     let case = "matmul_cooperative/whole-tiles-b2";
-    prove_weights(on_vulkan, ("cooperative-loops", case), &[Precision::F16], &orders);
+    prove_weights(on_vulkan, ("cooperative-loops", case), &[Precision::F16], (&WeightsObject::ALL, &orders));
 }
 
 /// What does not fit a texture is in a buffer, and the step says so.
@@ -438,6 +484,7 @@ fn filters_made_and_read_in_several_bindings_agree_with_the_evaluator() {
     for prefix in ["winograd/c5", "winograd/deep"] {
         prove(on_vulkan, "winograd-small-bindings", prefix, buffers, 2);
         prove(on_opencl, "winograd-small-bindings", prefix, buffers, 1);
+        prove(on_webgpu, "winograd-small-bindings", prefix, buffers, 1);
     }
 }
 
@@ -494,7 +541,7 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
 #[test]
 fn filters_made_at_load_are_what_the_matrices_say() {
     for precision in [Precision::F32, Precision::F16] {
-        for kind in [DeviceKind::Vulkan, DeviceKind::OpenCl] {
+        for kind in DeviceKind::ALL {
             check_filters(kind, 2, "winograd-2x2", precision);
             check_filters(kind, 4, "winograd-4x4", precision);
             check_filters(kind, 4, "winograd-small-bindings", precision);
