@@ -99,7 +99,9 @@ impl Backend for WebGpuDevice {
 fn core(validation: bool) -> Arc<Global> {
     let mut descriptor = InstanceDescriptor::new_without_display_handle();
     descriptor.backends = Backends::VULKAN | Backends::METAL | Backends::DX12;
-    descriptor.flags = if validation { InstanceFlags::VALIDATION } else { InstanceFlags::empty() };
+    // Without debug objects a layer prints instead of reporting.
+    let layers = InstanceFlags::VALIDATION | InstanceFlags::DEBUG;
+    descriptor.flags = if validation { layers } else { InstanceFlags::empty() };
     Arc::new(Global::new("drift-runtime", descriptor, None))
 }
 
