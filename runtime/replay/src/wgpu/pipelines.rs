@@ -19,7 +19,7 @@ use super::context::Context;
 use super::handle::Handle;
 use super::layout::{Layouts, PipelineLayout};
 use super::{Access, made};
-use crate::cache::{CacheFile, driver_hash};
+use crate::cache::{CacheFile, DriverHash, driver_hash};
 use crate::compile;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
@@ -92,7 +92,7 @@ enum Cache {
     Open {
         raw: Handle<PipelineCacheId>,
         file: CacheFile,
-        driver: [u8; 16],
+        driver: DriverHash,
     },
 }
 
@@ -148,7 +148,7 @@ fn compile_one(
         other => other,
     };
     let text = str::from_utf8(bundle.shader_code(shader)).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
-    let text = text.strip_prefix(ENABLE_SUBGROUPS).map_or(Cow::Borrowed(text), Cow::Borrowed);
+    let text = Cow::Borrowed(text.strip_prefix(ENABLE_SUBGROUPS).unwrap_or(text));
     let runtime_checks = match context.access {
         Access::Trusted => ShaderRuntimeChecks::unchecked(),
         Access::Checked => ShaderRuntimeChecks::checked(),
