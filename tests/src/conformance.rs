@@ -5,9 +5,11 @@ use drift_bundle::manifest::{
     DeviceElement, HostElement, IoBinding, IoTensor, Requirement, Resource, Target,
 };
 use drift_bundle::{Bundle, BundleWriter};
-use drift_compiler::{CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice};
+use drift_compiler::{
+    CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject,
+};
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
-use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions};
+use drift_runtime::{Device, DeviceKind, DeviceType, LoadOptions, OpenOptions};
 use std::error::Error;
 use std::sync::OnceLock;
 
@@ -42,6 +44,22 @@ pub struct Worst {
     pub relative: f64,
 }
 
+/// What comes of a case on a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// It ran, with these errors.
+    Ran(Worst),
+    /// The device has not what the setting needs, in these words.
+    Declined(&'static str),
+}
+
+/// Why a device is not given a setting, for what every such device lacks.
+fn declined(kind: DeviceKind, setting: Setting) -> Option<&'static str> {
+    let image_buffers = setting.layout == LayoutChoice::ImageBuffer
+        || setting.weights.object == Some(WeightsObject::ImageBuffer);
+    (kind == DeviceKind::WebGpu && image_buffers).then_some("image buffers, which WebGPU has not")
+}
+
 /// Compiles `graph` for `target` under `setting`.
 pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle, Box<dyn Error>> {
     Ok(Bundle::from_bytes(compiled(graph, target, setting)?.bundle.to_bytes()?)?)
@@ -64,24 +82,40 @@ pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compi
 }
 
 /// Runs on lavapipe (or whatever Vulkan device comes first).
-pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+pub fn on_vulkan(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
     on(DeviceKind::Vulkan, graph, setting, &inputs(graph, setting.precision))
 }
 
 /// The same with infinities, NaNs and the ends of types among the inputs.
-pub fn on_vulkan_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+pub fn on_vulkan_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
     on(DeviceKind::Vulkan, graph, setting, &special_inputs(graph))
 }
 
-/// Runs on PoCL (or whatever OpenCL device comes first); `None` where the variant needs f16 arithmetic and the device, as
-/// PoCL, has none.
-pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+/// Runs on PoCL (or whatever OpenCL device comes first).
+pub fn on_opencl(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
     on(DeviceKind::OpenCl, graph, setting, &inputs(graph, setting.precision))
 }
 
 /// The same with infinities, NaNs and the ends of types among the inputs.
-pub fn on_opencl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Option<Worst>, Box<dyn Error>> {
+pub fn on_opencl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
     on(DeviceKind::OpenCl, graph, setting, &special_inputs(graph))
+}
+
+/// Runs on wgpu over lavapipe (or whatever adapter comes first).
+pub fn on_webgpu(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    on(DeviceKind::WebGpu, graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_webgpu_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    on(DeviceKind::WebGpu, graph, setting, &special_inputs(graph))
+}
+
+/// Whether all devices are the software ones that CI has, so that what they decline is known.
+pub fn are_software() -> bool {
+    DeviceKind::ALL
+        .into_iter()
+        .all(|kind| device(kind).is_ok_and(|device| device.info().device_type == DeviceType::Cpu))
 }
 
 /// The device of a kind, opened once.
@@ -100,13 +134,16 @@ fn on(
     graph: &Graph,
     setting: Setting,
     inputs: &[Tensor],
-) -> Result<Option<Worst>, Box<dyn Error>> {
+) -> Result<Outcome, Box<dyn Error>> {
+    if let Some(reason) = declined(kind, setting) {
+        return Ok(Outcome::Declined(reason));
+    }
     let device = device(kind)?;
     let earlier = device.validation_log().messages().len();
     let bundle = compile(graph, kind.target(), setting)?;
     let needs_f16 = bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16);
-    if kind == DeviceKind::OpenCl && needs_f16 && !device.info().features.f16 {
-        return Ok(None);
+    if needs_f16 && !device.info().features.f16 {
+        return Ok(Outcome::Declined("f16 arithmetic, which the device has not"));
     }
     // Profiles of devices that are not at hand are run here, too.
     let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
@@ -127,7 +164,7 @@ fn on(
     let worst = compare(graph, setting.precision, inputs, &results);
     match device.validation_log().messages().get(earlier) {
         Some(message) => Err(format!("{worst:?}, and the validation layers complain: {message}").into()),
-        None => Ok(Some(worst)),
+        None => Ok(Outcome::Ran(worst)),
     }
 }
 
@@ -168,8 +205,8 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
             }
         }
     }
-    // The dispatches that are left out may compute in f16; what is kept does in no OpenCL C.
-    if kind == DeviceKind::OpenCl {
+    // The dispatches that are left out may compute in f16; what is kept does on Vulkan only.
+    if kind != DeviceKind::Vulkan {
         variant.requires.retain(|requirement| *requirement != Requirement::F16);
     }
     (variant.arena_bytes, variant.textures) = (end, Vec::new());

@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 
 use drift_tests::mutants::{self, Child, Counts, Kind, Known, Seed, Stage, hostile::hostile};
 
+/// Mutants of WGSL that reach the device.
+const TEXTS: u64 = 300;
+
 fn seeds() -> &'static [Seed] {
     static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
     SEEDS.get_or_init(|| mutants::seeds().expect("the seeds compile"))
@@ -62,6 +65,29 @@ fn accepted_manifests_run_without_a_crash() {
     assert!(counts.of(Stage::Ran) > 10, "{counts}");
 }
 
+/// WGSL is checked where it is compiled: whatever it says, that ends in an error or in a run within its bindings.
+#[test]
+fn accepted_texts_for_webgpu_run_without_a_crash() {
+    let is_webgpu = |seed: &&Seed| seed.name.contains("webgpu");
+    let seeds: Vec<Seed> = seeds().iter().filter(is_webgpu).cloned().collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mutant.drift");
+    let mut child = Child::start(program()).unwrap();
+    let (mut counts, mut number) = (Counts::default(), 0);
+    while counts.total() < TEXTS {
+        let mutant = mutants::mutant(&seeds, 13, number, &[Kind::Text]);
+        number += 1;
+        if open(&mutant.bytes).0 != Stage::Opened {
+            continue;
+        }
+        std::fs::write(&path, &mutant.bytes).unwrap();
+        let (stage, said) = child.ask(&path).unwrap();
+        assert!(!matches!(stage, Stage::Crashed | Stage::Hung), "number {}: {stage:?} {said}", number - 1);
+        counts.add(mutant.kind, stage);
+    }
+    assert!(counts.of(Stage::Ran) > 2 && counts.of(Stage::Refused) > 100, "{counts}");
+}
+
 #[test]
 fn hostile_bundles_are_refused_by_what_is_wrong() {
     for one in hostile(seeds()).unwrap() {
@@ -87,7 +113,8 @@ fn every_seed_is_accepted_and_runs() {
         assert_eq!(open(&seed.bytes).0, Stage::Opened, "{}", seed.name);
         std::fs::write(&path, &seed.bytes).unwrap();
         let (stage, said) = child.ask(&path).unwrap();
-        let expected = if seed.name.contains("vulkan") { Stage::Ran } else { Stage::Device };
+        let is_run = seed.name.contains("vulkan") || seed.name.contains("webgpu");
+        let expected = if is_run { Stage::Ran } else { Stage::Device };
         assert_eq!(stage, expected, "{}: {said}", seed.name);
     }
 }

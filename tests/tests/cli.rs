@@ -257,7 +257,7 @@ fn a_compiled_model_can_be_inspected_and_run() {
 fn a_bundle_is_replayed_on_each_target_that_it_has() {
     let scratch = Scratch::new();
     let bundle = scratch.path("both.drift");
-    fine(&[&model(MOBILENET), "--target", "opencl,vulkan", "-o", &bundle]);
+    fine(&[&model(MOBILENET), "--target", "opencl,vulkan,webgpu", "-o", &bundle]);
     let device = |words: &[&str]| {
         let done = fine(words);
         let line = done.out.lines().find_map(|line| line.strip_prefix("device   "));
@@ -266,14 +266,17 @@ fn a_bundle_is_replayed_on_each_target_that_it_has() {
     // The first target of the bundle, unless another is asked for.
     assert_eq!(device(&["run", &bundle]), device(&["run", &bundle, "--target", "opencl"]));
     assert_ne!(device(&["run", &bundle]), device(&["run", &bundle, "--target", "vulkan"]));
-    refused(&["run", &bundle, "--target", "metal"], &["metal", "vulkan, opencl"]);
+    device(&["run", &bundle, "--target", "webgpu", "--untrusted"]);
+    refused(&["run", &bundle, "--target", "metal"], &["metal", "vulkan, opencl, webgpu"]);
     // A device of the other target, by its name.
     let other = device(&["run", &bundle, "--target", "vulkan"]);
     assert_eq!(device(&["run", &bundle, "--device", &other]), other);
     // Names of devices have digits, and numbers are no parts of names.
     refused(&["run", &bundle, "--device", "99"], &["no device matches `99`"]);
     let listed = fine(&["devices"]).out;
-    assert!(listed.contains("vulkan 0: ") && listed.contains("opencl 0: "), "{listed}");
+    for kind in ["vulkan", "opencl", "webgpu"] {
+        assert!(listed.contains(&format!("{kind} 0: ")), "{listed}");
+    }
 }
 
 #[test]

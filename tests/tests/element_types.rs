@@ -4,7 +4,7 @@
 use drift_compiler::{LayoutChoice, Precision, WeightsChoice};
 use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
 use drift_ir::{ElementType, text};
-use drift_tests::conformance::{Setting, on_vulkan};
+use drift_tests::conformance::{Outcome, Setting, on_vulkan};
 
 /// Graphs over operands of type T: `x` and `y` of shape [3,5], and `i` of indices.
 const MOVES: [(&str, &str); 15] = [
@@ -63,7 +63,7 @@ fn failure(source: &str) -> Option<String> {
         keep_attention: false,
     };
     match on_vulkan(&graph, setting) {
-        Ok(Some(worst)) if worst.relative <= 1e-2 => None,
+        Ok(Outcome::Ran(worst)) if worst.relative <= 1e-2 => None,
         Ok(worst) => Some(format!("{worst:?}")),
         Err(error) => Some(error.to_string()),
     }

@@ -48,7 +48,11 @@ fn print(device: &DeviceInfo, out: &mut dyn Write) -> std::io::Result<()> {
         if matrices.is_empty() { "none".to_owned() } else { matrices.join(", ") }
     )?;
     writeln!(out, "  timestamps           {}", yes(features.timestamps))?;
-    writeln!(out, "  memory               {}", bytes(limits.memory_bytes))?;
+    let memory = match limits.memory_bytes {
+        u64::MAX => "not told".to_owned(),
+        told => bytes(told),
+    };
+    writeln!(out, "  memory               {memory}")?;
     writeln!(
         out,
         "  buffers              {} each, {} in a binding, {} bindings in a dispatch",

@@ -118,7 +118,8 @@ fn wgsl(slot: &BindingSlot) -> String {
             format!(" b{group}_{binding}: {ty}")
         }
         (BindingKind::StorageBuffer { min_bytes }, _) => {
-            let access = if slot.writable { ", read_write" } else { "" };
+            // Whatever is bound in group 0 may share a buffer with what is written.
+            let access = if slot.writable || slot.group == 0 { ", read_write" } else { "" };
             format!("<storage{access}> b{group}_{binding}: array<u32, {}>", min_bytes / 4)
         }
         (BindingKind::Texture { .. } | BindingKind::ImageBuffer { .. }, None) => String::new(),

@@ -1,6 +1,6 @@
 //! What a session needs of its device, whatever the API.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::Api;
 use crate::deadline::Deadline;
@@ -38,6 +38,27 @@ impl<A: Api> Backend for Arc<A> {
 
     fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
         loader::load(self, programs, options)
+    }
+}
+
+/// A logical device of its own with checked accesses, made for the first untrusted bundle, so that others do not pay for
+/// the checks nor lose their device to its kernels.
+pub(crate) struct Checked<A>(Mutex<Option<Arc<A>>>);
+
+impl<A> Default for Checked<A> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<A> Checked<A> {
+    /// The device; `make` makes it the first time.
+    pub(crate) fn get(&self, make: impl FnOnce() -> Result<A, RuntimeError>) -> Result<Arc<A>, RuntimeError> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = &*made {
+            return Ok(Arc::clone(device));
+        }
+        Ok(Arc::clone(made.insert(Arc::new(make()?))))
     }
 }
 

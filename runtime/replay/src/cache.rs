@@ -13,6 +13,20 @@ use crate::report::CacheUse;
 
 const HASH_BYTES: usize = 32;
 
+/// Tells a device with its driver from all others.
+#[cfg(any(feature = "opencl", feature = "wgpu"))]
+pub(crate) type DriverHash = [u8; 16];
+
+/// The hash of a device whose driver has none of its own.
+#[cfg(any(feature = "opencl", feature = "wgpu"))]
+pub(crate) fn driver_hash(info: &DeviceInfo) -> DriverHash {
+    let text = format!("{}\n{}\n{}\n{:x}", info.name, info.driver, info.api_version, info.vendor_id);
+    let mut hash = DriverHash::default();
+    let length = hash.len();
+    hash.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..length]);
+    hash
+}
+
 /// The cache file of one load.
 pub(crate) struct CacheFile {
     path: PathBuf,

@@ -7,6 +7,12 @@ use crate::error::RuntimeError;
 /// More than anybody waits, and little enough to be added to any time.
 const LONGEST: Duration = Duration::from_secs(1 << 30);
 
+/// Work that ends within this time is waited for without sleeping.
+const SPIN: Duration = Duration::from_micros(500);
+
+/// A sleep between two looks at longer work.
+const SLEEP: Duration = Duration::from_micros(100);
+
 /// The end of all waits of one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -28,6 +34,25 @@ impl Deadline {
     /// [`RuntimeError::Timeout`] once it has passed.
     pub(crate) fn check(&self) -> Result<(), RuntimeError> {
         if self.left().is_zero() { Err(self.passed()) } else { Ok(()) }
+    }
+
+    /// Looks until `look` says that what is waited for is there; false where it is not by the deadline.
+    pub(crate) fn poll<E>(&self, mut look: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+        let begin = Instant::now();
+        loop {
+            if look()? {
+                return Ok(true);
+            }
+            let left = self.left();
+            if left.is_zero() {
+                return Ok(false);
+            }
+            if begin.elapsed() < SPIN {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(SLEEP.min(left));
+            }
+        }
     }
 
     /// The error of a wait that ends here.

@@ -19,6 +19,8 @@ use crate::session::Session;
 use crate::validation_log::ValidationLog;
 #[cfg(feature = "vulkan")]
 use crate::vulkan;
+#[cfg(feature = "wgpu")]
+use crate::wgpu;
 
 /// Everything on this machine that can replay: kind by kind, the best of each first. [`RuntimeError::NoDriver`], of the
 /// first kind, where there is nothing.
@@ -45,7 +47,9 @@ pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
         DeviceKind::Vulkan => vulkan::devices(),
         #[cfg(feature = "opencl")]
         DeviceKind::OpenCl => opencl::devices(),
-        #[cfg(not(all(feature = "vulkan", feature = "opencl")))]
+        #[cfg(feature = "wgpu")]
+        DeviceKind::WebGpu => wgpu::devices(),
+        #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
         kind => Err(not_built(kind)),
     }
 }
@@ -69,7 +73,9 @@ impl Device {
             DeviceKind::Vulkan => Arc::new(vulkan::open(options)?),
             #[cfg(feature = "opencl")]
             DeviceKind::OpenCl => Arc::new(opencl::open(options)?),
-            #[cfg(not(all(feature = "vulkan", feature = "opencl")))]
+            #[cfg(feature = "wgpu")]
+            DeviceKind::WebGpu => Arc::new(wgpu::open(options)?),
+            #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
             kind => return Err(not_built(kind)),
         };
         Ok(Self { backend })
@@ -161,9 +167,14 @@ impl fmt::Debug for Device {
 }
 
 /// The error for a kind that this build has no device of.
-#[cfg(not(all(feature = "vulkan", feature = "opencl")))]
+#[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
 fn not_built(kind: DeviceKind) -> RuntimeError {
-    let reason = format!("this program is built without drift-runtime's feature `{}`", kind.target().name());
+    let feature = match kind {
+        DeviceKind::Vulkan => "vulkan",
+        DeviceKind::OpenCl => "opencl",
+        DeviceKind::WebGpu => "wgpu",
+    };
+    let reason = format!("this program is built without drift-runtime's feature `{feature}`");
     RuntimeError::NoDriver { kind, reason }
 }
 

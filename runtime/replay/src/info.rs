@@ -10,17 +10,20 @@ pub enum DeviceKind {
     Vulkan,
     /// OpenCL 1.2 and later.
     OpenCl,
+    /// WebGPU, on this machine's own APIs.
+    WebGpu,
 }
 
 impl DeviceKind {
     /// All kinds, in the order in which [`crate::devices`] lists them.
-    pub const ALL: [Self; 2] = [Self::Vulkan, Self::OpenCl];
+    pub const ALL: [Self; 3] = [Self::Vulkan, Self::OpenCl, Self::WebGpu];
 
     /// The target whose shaders such a device runs.
     pub const fn target(self) -> Target {
         match self {
             Self::Vulkan => Target::Vulkan,
             Self::OpenCl => Target::OpenCl,
+            Self::WebGpu => Target::WebGpu,
         }
     }
 
@@ -34,6 +37,7 @@ impl DeviceKind {
         match self {
             Self::Vulkan => "Vulkan",
             Self::OpenCl => "OpenCL",
+            Self::WebGpu => "WebGPU",
         }
     }
 
@@ -42,6 +46,7 @@ impl DeviceKind {
         match self {
             Self::Vulkan => ("Mesa's for a software device", "libvulkan1 mesa-vulkan-drivers"),
             Self::OpenCl => ("PoCL for a software device", "ocl-icd-libopencl1 pocl-opencl-icd"),
+            Self::WebGpu => ("Mesa's Vulkan driver for a software device", "libvulkan1 mesa-vulkan-drivers"),
         }
     }
 }
@@ -72,7 +77,7 @@ pub struct DeviceInfo {
     pub name: String,
     /// Driver and its version, in the driver's words.
     pub driver: String,
-    /// Version of the API that it offers: `1.3.230`.
+    /// Version of the API that it offers: `1.3.230`; for WebGPU what it runs on: `over Vulkan`.
     pub api_version: String,
     /// PCI vendor id.
     pub vendor_id: u32,
@@ -178,6 +183,6 @@ pub struct DeviceLimits {
     pub storage_images: u32,
     /// All resources of a dispatch together.
     pub resources: u32,
-    /// Memory of the device.
+    /// Memory of the device; `u64::MAX` where the API does not tell.
     pub memory_bytes: u64,
 }

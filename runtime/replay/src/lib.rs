@@ -26,7 +26,7 @@
 //! traits of `api`.
 
 #![cfg_attr(
-    not(all(feature = "vulkan", feature = "opencl")),
+    not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")),
     allow(dead_code, reason = "with fewer devices, parts of what all share are unused")
 )]
 
@@ -45,6 +45,8 @@ mod deadline;
 mod device;
 mod error;
 mod host;
+#[cfg(any(feature = "opencl", feature = "wgpu"))]
+mod host_memory;
 mod info;
 mod limits;
 mod loader;
@@ -58,6 +60,8 @@ mod session;
 mod validation_log;
 #[cfg(feature = "vulkan")]
 mod vulkan;
+#[cfg(feature = "wgpu")]
+mod wgpu;
 
 pub use device::{Device, devices, devices_of};
 pub use drift_bundle::manifest::{HostElement, IoTensor};

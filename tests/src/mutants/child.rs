@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use drift_bundle::Bundle;
+use drift_bundle::manifest::Target;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError};
 
 use super::Stage;
@@ -100,11 +101,11 @@ impl Drop for Child {
 
 /// Answers the questions of [`Child::ask`] until there are no more.
 pub fn serve() -> Result<(), Box<dyn Error>> {
-    let device =
-        Device::open_with(DeviceKind::Vulkan, &OpenOptions { validation: false, ..OpenOptions::default() })?;
+    let open = |kind| Device::open_with(kind, &OpenOptions { validation: false, ..OpenOptions::default() });
+    let (vulkan, webgpu) = (open(DeviceKind::Vulkan)?, open(DeviceKind::WebGpu)?);
     let mut answers = std::io::stdout();
     for line in std::io::stdin().lines() {
-        let (stage, said) = match run(&device, Path::new(&line?)) {
+        let (stage, said) = match run([&vulkan, &webgpu], Path::new(&line?)) {
             Ok(()) => ("ran", String::new()),
             Err(RuntimeError::Timeout { .. }) => ("timeout", String::new()),
             Err(error @ (RuntimeError::NoVariant { .. } | RuntimeError::NoTarget { .. })) => {
@@ -119,9 +120,12 @@ pub fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn run(device: &Device, path: &Path) -> Result<(), RuntimeError> {
+/// Runs what is for WebGPU there, as nobody's whom one trusts, and all else on Vulkan.
+fn run([vulkan, webgpu]: [&Device; 2], path: &Path) -> Result<(), RuntimeError> {
     let bundle = Bundle::open(path)?;
-    let options = LoadOptions { timeout: RUN, ..LoadOptions::default() };
+    let untrusted = bundle.manifest().entries.iter().any(|entry| entry.target == Target::WebGpu);
+    let device = if untrusted { webgpu } else { vulkan };
+    let options = LoadOptions { timeout: RUN, untrusted, ..LoadOptions::default() };
     let mut session = device.load_with(&bundle, &options)?;
     let inputs = session.inputs().to_vec();
     for input in &inputs {

@@ -35,7 +35,7 @@ fn clippy() -> Result<(), Failure> {
 
 /// The runtime with each device alone.
 fn devices() -> Result<(), Failure> {
-    ["vulkan", "opencl"].iter().try_for_each(|device| {
+    ["vulkan", "opencl", "wgpu"].iter().try_for_each(|device| {
         let runtime = ["clippy", "--package", "drift-runtime", "--locked", "--no-default-features"];
         let alone = ["--features", *device, "--", "--deny", "warnings"];
         shell::run("cargo", &[&runtime[..], &alone[..]].concat())

@@ -173,10 +173,11 @@ fn wgsl_resource(tokens: &[&str]) -> Option<Resource> {
         }
         _ => return None,
     };
-    // Activations are one buffer on WebGPU, which is read_write wherever one of its ranges is.
-    let shared = group == 0 && matches!(kind, Kind::Storage { .. });
-    let writable = if shared && writable { None } else { Some(writable) };
-    Some(Resource { group, binding, kind, writable })
+    // Activations are one buffer on WebGPU, which is read_write in all its ranges or in none: what is only read is not told.
+    if group == 0 && matches!(kind, Kind::Storage { .. }) {
+        return writable.then_some(Resource { group, binding, kind, writable: None });
+    }
+    Some(Resource { group, binding, kind, writable: Some(writable) })
 }
 
 /// Bytes of `array<T, N>` of scalars or vectors.

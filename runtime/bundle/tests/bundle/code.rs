@@ -15,6 +15,7 @@ fn manifest(target: Target) -> Manifest {
             slot(0, 1, BindingKind::StorageBuffer { min_bytes: 32 }, true),
             slot(0, 2, texture(TextureKind::D2), true),
             slot(1, 0, texture(TextureKind::D3), false),
+            slot(1, 1, BindingKind::StorageBuffer { min_bytes: 64 }, false),
             slot(2, 0, BindingKind::UniformBuffer { min_bytes: 16 }, false),
         ],
         ..sample::shader(target, "kernel_0")
@@ -65,7 +66,19 @@ fn a_manifest_that_lies_about_its_code_is_refused() {
         s.bindings[3].kind = BindingKind::Texture { kind: TextureKind::Array, element: DeviceElement::F32 };
     });
     everywhere("may write it", |s| s.bindings[2].writable = false);
-    everywhere("only reads it", |s| s.bindings[0].writable = true);
+    everywhere("only reads it", |s| s.bindings[4].writable = true);
+}
+
+/// A device binds them so without a look at the code, and code that says otherwise has no pipeline.
+#[test]
+fn activations_are_declared_as_written_for_webgpu() {
+    let mut manifest = manifest(Target::WebGpu);
+    let code = String::from_utf8(stub::code(&manifest.shaders[0])).unwrap();
+    let read_only = code.replacen("storage, read_write> b0_0", "storage> b0_0", 1);
+    assert_ne!(read_only, code);
+    manifest.shaders[0].size = read_only.len() as u64;
+    let found = said(&manifest, read_only.as_bytes());
+    assert!(found.contains("a bound variable is not as any writer prints it"), "{found}");
 }
 
 #[test]

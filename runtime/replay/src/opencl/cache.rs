@@ -3,18 +3,7 @@
 
 use drift_bundle::manifest::Shader;
 
-use crate::info::DeviceInfo;
-
-/// Bytes of a hash that tells drivers apart.
-pub(crate) const HASH_BYTES: usize = 16;
-
-/// Tells this device with this driver from all others.
-pub(crate) fn driver_hash(info: &DeviceInfo) -> [u8; HASH_BYTES] {
-    let text = format!("{}\n{}\n{}\n{:x}", info.name, info.driver, info.api_version, info.vendor_id);
-    let mut hash = [0; HASH_BYTES];
-    hash.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..HASH_BYTES]);
-    hash
-}
+use crate::cache::DriverHash;
 
 /// What a binary was made of: BLAKE3 of options, entry point and source.
 pub(crate) type Origin = [u8; 32];
@@ -34,7 +23,7 @@ pub(crate) struct Binaries<'a>(Vec<(Origin, &'a [u8])>);
 
 impl<'a> Binaries<'a> {
     /// Reads what [`Binaries::encode`] wrote for the same driver.
-    pub(crate) fn decode(data: &'a [u8], driver: &[u8; HASH_BYTES]) -> Option<Self> {
+    pub(crate) fn decode(data: &'a [u8], driver: &DriverHash) -> Option<Self> {
         let mut rest = data.strip_prefix(driver)?;
         let mut binaries = Vec::new();
         while !rest.is_empty() {
@@ -49,10 +38,7 @@ impl<'a> Binaries<'a> {
     }
 
     /// Writes binaries with the driver that made them; those that a driver does not give are left out.
-    pub(crate) fn encode(
-        driver: &[u8; HASH_BYTES],
-        binaries: impl Iterator<Item = (Origin, Vec<u8>)>,
-    ) -> Vec<u8> {
+    pub(crate) fn encode(driver: &DriverHash, binaries: impl Iterator<Item = (Origin, Vec<u8>)>) -> Vec<u8> {
         let mut data = driver.to_vec();
         for (origin, binary) in binaries.filter(|(_, binary)| !binary.is_empty()) {
             data.extend(origin);
@@ -74,7 +60,7 @@ mod tests {
 
     #[test]
     fn binaries_come_back_for_their_driver_only() {
-        let (ours, other) = ([7; HASH_BYTES], [8; HASH_BYTES]);
+        let (ours, other) = (DriverHash::from([7; 16]), DriverHash::from([8; 16]));
         let [a, b, c] = [[1; 32], [2; 32], [3; 32]];
         let pairs = vec![(a, vec![1, 2, 3]), (b, Vec::new()), (c, vec![0; 40])];
         let data = Binaries::encode(&ours, pairs.into_iter());

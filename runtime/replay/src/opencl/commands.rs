@@ -20,7 +20,7 @@ use super::context::Context;
 use super::failed;
 use super::handle::Handle;
 use super::kernels::Kernels;
-use super::memory::{Buffer, HostMemory};
+use super::memory::{Buffer, Retiring};
 use super::texture::Textures;
 use crate::api::{Record, Rows, Times, Work};
 use crate::error::RuntimeError;
@@ -57,7 +57,7 @@ impl Memory {
     fn of(buffer: &Buffer) -> Self {
         match buffer {
             Buffer::Device { memory, .. } => Self::Device(Arc::clone(memory)),
-            Buffer::Host(host) => Self::Host(HostPointer(HostMemory::start(host))),
+            Buffer::Host(host) => Self::Host(HostPointer(Retiring::start(host))),
         }
     }
 

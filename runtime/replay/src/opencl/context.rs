@@ -4,7 +4,7 @@
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
 use opencl3::command_queue::create_command_queue;
@@ -19,19 +19,13 @@ use opencl3::types::{cl_command_queue_properties, cl_context, cl_device_id, cl_i
 use super::commands::Command;
 use super::failed;
 use super::handle::Handle;
-use super::memory::Retired;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
+use crate::host_memory::HostMemory;
 use crate::info::DeviceInfo;
 use crate::pending::{Lost, Pending, Serial};
 
-/// Work that ends within this time is waited for without sleeping.
-const SPIN: Duration = Duration::from_micros(500);
-
-/// A sleep between two looks at longer work.
-const SLEEP: Duration = Duration::from_micros(100);
-
-type Events = Pending<Arc<Handle>, Retired>;
+type Events = Pending<Arc<Handle>, HostMemory>;
 
 /// The queues of a device. Work that is issued to one begins when all that was issued to the other before has ended, so
 /// that they are as one queue to everything else.
@@ -119,23 +113,14 @@ impl Context {
         deadline: Deadline,
     ) -> Result<(), RuntimeError> {
         const DOING: &str = "waiting for the device";
-        let begin = Instant::now();
-        loop {
-            match status(event) {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(code) => return Err(self.failed(DOING, code)),
-            }
-            if deadline.left().is_zero() {
-                self.pending().is_overdue(serial, self.grace);
-                return Err(deadline.passed());
-            }
-            if begin.elapsed() < SPIN {
-                std::thread::yield_now();
-            } else {
-                self.check(DOING)?;
-                std::thread::sleep(SLEEP.min(deadline.left()));
-            }
+        let ended = deadline.poll(|| {
+            let ended = status(event).map_err(|code| self.failed(DOING, code))?;
+            // Another session's work may have made the device lost.
+            if ended { Ok(true) } else { self.check(DOING).map(|()| false) }
+        })?;
+        if !ended {
+            self.pending().is_overdue(serial, self.grace);
+            return Err(deadline.passed());
         }
         self.finish(serial);
         Ok(())
@@ -172,7 +157,7 @@ impl Context {
 
     /// Frees host memory once no copy that has been submitted can use it: now, or after a later wait. Where the device is
     /// given up that is never.
-    pub(crate) fn retire(&self, memory: Retired) {
+    pub(crate) fn retire(&self, memory: HostMemory) {
         let now = self.pending().retire(memory);
         drop(now);
     }
@@ -197,13 +182,8 @@ impl Context {
         let marker = queues.take(timed).and_then(|queue| issue(queue, std::iter::empty(), true));
         drop(queues);
         let Ok(Some(marker)) = marker else { return false };
-        loop {
-            match status(&marker) {
-                Ok(true) | Err(_) => return true,
-                Ok(false) if deadline.left().is_zero() => return false,
-                Ok(false) => std::thread::sleep(SLEEP),
-            }
-        }
+        // What failed runs no more.
+        deadline.poll(|| status(&marker)).unwrap_or(true)
     }
 }
 

@@ -20,7 +20,7 @@ use super::cache::{self, Binaries, Origin};
 use super::context::Context;
 use super::failed;
 use super::handle::Handle;
-use crate::cache::CacheFile;
+use crate::cache::{CacheFile, driver_hash};
 use crate::compile;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
@@ -53,7 +53,7 @@ impl Kernels {
         cache_dir: Option<&Path>,
         deadline: Deadline,
     ) -> Result<(Self, CacheUse), RuntimeError> {
-        let driver = cache::driver_hash(&context.info);
+        let driver = driver_hash(&context.info);
         let file = cache_dir.map(|folder| {
             let device = (&context.info, &driver[..]);
             CacheFile::open(folder, device, program.bundle, |data| Binaries::decode(data, &driver).is_some())

@@ -21,12 +21,12 @@ mod query;
 mod tests;
 mod texture;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
 
-use crate::backend::{Backend, Loaded};
+use crate::backend::{Backend, Checked, Loaded};
 use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
@@ -58,16 +58,15 @@ fn open_on(instance: Arc<Instance>, options: &OpenOptions) -> Result<VulkanDevic
     let physical = found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
     let features = physical.features.clone();
     let context = Context::new(Arc::clone(&instance), &physical, features, options.grace)?;
-    let robust = Mutex::new(None);
+    let robust = Checked::default();
     Ok(VulkanDevice { context: Arc::new(context), robust, physical, instance, grace: options.grace })
 }
 
 /// An opened Vulkan device.
 pub(crate) struct VulkanDevice {
     context: Arc<Context>,
-    /// The same with checked accesses: a logical device of its own, made for the first untrusted bundle, so that others
-    /// do not pay for the checks nor lose their device to its kernels.
-    robust: Mutex<Option<Arc<Context>>>,
+    /// With robust accesses.
+    robust: Checked<Context>,
     physical: PhysicalDevice,
     instance: Arc<Instance>,
     grace: Duration,
@@ -75,13 +74,8 @@ pub(crate) struct VulkanDevice {
 
 impl VulkanDevice {
     fn robust(&self) -> Result<Arc<Context>, RuntimeError> {
-        let mut robust = self.robust.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = &*robust {
-            return Ok(Arc::clone(context));
-        }
-        let features = self.physical.features.robust();
-        let made = Context::new(Arc::clone(&self.instance), &self.physical, features, self.grace)?;
-        Ok(Arc::clone(robust.insert(Arc::new(made))))
+        let features = || self.physical.features.robust();
+        self.robust.get(|| Context::new(Arc::clone(&self.instance), &self.physical, features(), self.grace))
     }
 }
 

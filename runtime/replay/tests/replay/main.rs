@@ -11,3 +11,4 @@ mod numbers;
 mod opencl;
 mod program;
 mod sharing;
+mod webgpu;
