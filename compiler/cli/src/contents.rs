@@ -3,7 +3,7 @@
 use crate::host::io_text;
 use crate::units::bytes;
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Variant};
+use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, Variant};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -121,7 +121,7 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         init_dispatches: variant.init.len(),
         kernels: kernels.len(),
         weights_bytes: blobs.iter().map(blob_bytes).sum(),
-        derived_bytes: variant.derived.iter().sum(),
+        derived_bytes: region_bytes(variant, |kind| *kind == RegionKind::Derived),
         activations_naive_bytes: variant.memory.naive_bytes,
         activations_planned_bytes: variant.memory.planned_bytes,
         activations_lower_bound_bytes: variant.memory.lower_bound_bytes,
@@ -130,6 +130,11 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         bytes_written: variant.dispatches.iter().map(|dispatch| dispatch.bytes_written).sum(),
         flops: variant.dispatches.iter().map(|dispatch| dispatch.flops).sum(),
     }
+}
+
+/// Bytes of all regions of one kind.
+fn region_bytes(variant: &Variant, wanted: fn(&RegionKind) -> bool) -> u64 {
+    variant.regions.iter().filter(|region| wanted(&region.kind)).map(|region| region.size).sum()
 }
 
 fn strategy_text(strategy: MemoryStrategy) -> &'static str {

@@ -30,15 +30,15 @@ pub(crate) fn page(manifest: &Manifest, report: &BundleReport) -> String {
         body.push(format!("<h2>{} for {}</h2>", escape(&entry_report.name), entry_report.target));
         body.push(table(&[("in", entry_report.inputs.join("; ")), ("out", entry_report.outputs.join("; "))]));
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
-            let blocks = picture::blocks(manifest, entry, variant);
             body.push(variant_table(variant_report));
-            body.push(
-                "<p>The arena: dispatches to the right, addresses upwards; dashed, what no plan can go below. Point at a \
-                 block to see what wrote it.</p>"
-                    .to_owned(),
-            );
-            let lower_bound = variant.memory.lower_bound_bytes;
-            body.push(picture::svg(&blocks, variant.dispatches.len(), variant.arena_bytes, lower_bound));
+            for picture::Drawn { region, bytes, blocks } in picture::arenas(manifest, entry, variant) {
+                body.push(format!(
+                    "<p>The arena (region {region}): dispatches to the right, addresses upwards; dashed, what no plan can go \
+                     below. Point at a block to see what wrote it.</p>"
+                ));
+                let lower_bound = variant.memory.lower_bound_bytes;
+                body.push(picture::svg(&blocks, variant.dispatches.len(), bytes, lower_bound));
+            }
             body.push(dispatch_table(manifest, variant));
         }
     }

@@ -290,25 +290,49 @@ pub enum Flaw {
         /// Bound.
         size: u64,
     },
-    /// A writable slot bound to something that must not change.
-    #[error("slot {slot} is writable and bound to weights, which are read-only")]
-    WritesWeights {
+    /// A texture where memory is none, or another view of a texture.
+    #[error("slot {slot} is bound to a {view}, its region is of kind `{region}`")]
+    View {
         /// Position in the shader's list.
         slot: usize,
+        /// How it is looked at.
+        view: &'static str,
+        /// What it is.
+        region: &'static str,
     },
-    /// A dispatch of a run that would change what only `init` may write.
-    #[error("slot {slot} is writable and bound to a derived blob, which only `init` may write")]
-    WritesDerived {
+    /// A writable slot bound to something that this dispatch must not change.
+    #[error("slot {slot} is writable and bound to {reason}")]
+    Writes {
         /// Position in the shader's list.
         slot: usize,
+        /// What it is bound to, and who may write it.
+        reason: &'static str,
     },
     /// A dispatch of a run that reads what nothing has made.
-    #[error("slot {slot} reads bytes of derived blob {blob} that `init` does not write")]
+    #[error("slot {slot} reads bytes of region {region}, a derived blob, that `init` does not write")]
     NotDerived {
         /// Position in the shader's list.
         slot: usize,
-        /// Index in `Variant::derived`.
-        blob: u32,
+        /// Index in `Variant::regions`.
+        region: u32,
+    },
+    /// A region whose size is not what it is made of.
+    #[error("region of kind `{kind}` has {expected} bytes, {found} are stated")]
+    RegionSize {
+        /// What it is.
+        kind: &'static str,
+        /// What follows from its kind.
+        expected: u64,
+        /// Stated.
+        found: u64,
+    },
+    /// An input or output in memory that holds none.
+    #[error("tensor `{tensor}` lies in a region of kind `{region}`, inputs and outputs lie in arenas")]
+    IoRegion {
+        /// The input or output.
+        tensor: String,
+        /// Where it lies.
+        region: &'static str,
     },
     /// A writable uniform buffer slot.
     #[error("slot {slot} is a uniform buffer and cannot be writable")]

@@ -9,7 +9,7 @@ use crate::error::{BundleError, Section};
 pub const MAGIC: [u8; 8] = *b"DRIFT\r\n\x1a";
 
 /// Version of the format. It is raised with every change of the header or of the manifest's types.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Alignment of weight blobs and of ranges that a dispatch binds: no API asks for a coarser storage buffer
 /// offset.

@@ -12,7 +12,7 @@ use crate::backend::{Loaded, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
-use crate::program::Program;
+use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, Timings};
 
 /// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
@@ -277,30 +277,26 @@ fn inputs(program: &Program<'_>) -> Vec<Input> {
         .map(|(binding, range)| Input {
             binding: *binding,
             fresh: false,
-            known: range.1 == 0,
-            state: range.1 > 0 && outputs.contains(&range),
-            overwritten: written.iter().any(|other| overlap(*other, range)),
+            known: range.size == 0,
+            state: range.size > 0 && outputs.contains(&range),
+            overwritten: written.iter().any(|other| other.overlaps(&range)),
         })
         .collect()
 }
 
-/// Ranges of the arena that a run writes.
-fn written_ranges(program: &Program<'_>) -> Vec<(u64, u64)> {
+/// What a run writes of the variant's regions.
+fn written_ranges(program: &Program<'_>) -> Vec<IoRange> {
     let mut ranges = Vec::new();
     for dispatch in &program.variant.dispatches {
         for (slot, resource) in program.shader(dispatch).bindings.iter().zip(&dispatch.bindings) {
             if slot.writable {
-                ranges.extend(resource.arena_range());
+                ranges.extend(IoRange::bound(resource));
             }
         }
     }
     ranges.sort_unstable();
     ranges.dedup();
     ranges
-}
-
-fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
-    a.0 < b.0 + b.1 && b.0 < a.0 + a.1
 }
 
 fn elements(tensor: &IoTensor) -> u64 {

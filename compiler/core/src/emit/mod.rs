@@ -16,10 +16,10 @@ use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
 use crate::program::{Content, Port, Program, ProgramStep};
 use drift_bundle::manifest::{
-    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
-    Resource, Shader, Target, TextureKind, TextureObject, Variant,
+    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Region, RegionId,
+    RegionKind, Requirement, Resource, Shader, Target, TextureKind, TextureObject, Variant,
 };
-use drift_bundle::{BundleWriter, limits};
+use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, limits};
 use drift_ir::ElementType;
 use hazards::Hazards;
 
@@ -50,38 +50,24 @@ pub fn variant(
         bundle,
         blobs,
         held: vec![None; program.constants.len()],
-        derived: Vec::new(),
+        regions: planned_regions(plan),
         requires: Vec::new(),
     };
     let init = emitter.dispatches(&program.init, at_load);
     let dispatches = emitter.dispatches(&program.steps, of_runs);
-    let Emitter { derived, mut requires, .. } = emitter;
+    let Emitter { regions, mut requires, .. } = emitter;
     if !profile.vendors.is_empty() {
         requires.push(Requirement::Vendor(profile.vendors.to_vec()));
     }
-    for texture in &plan.textures {
-        let [width, height, depth] = texture.extent_px;
-        let side = width.max(height);
-        match texture.kind {
-            TextureKind::D2 => raise(&mut requires, Requirement::Texture2dSize(side)),
-            TextureKind::D3 => raise(&mut requires, Requirement::Texture3dSize(side.max(depth))),
-            TextureKind::Array => {
-                raise(&mut requires, Requirement::Texture2dSize(side));
-                raise(&mut requires, Requirement::TextureLayers(depth));
-            }
-        }
-    }
-    for bytes in derived.iter().copied().chain([plan.arena_bytes]) {
-        raise(&mut requires, Requirement::BufferBytes(bytes));
+    for region in &regions {
+        require_region(&mut requires, region);
     }
     let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
     Variant {
         name: profile.name.to_owned(),
         profile: profile.name.to_owned(),
         requires,
-        arena_bytes: plan.arena_bytes,
-        textures: plan.textures.clone(),
-        derived,
+        regions,
         inputs: io(&program.inputs),
         outputs: io(&program.outputs),
         init,
@@ -95,7 +81,7 @@ pub fn variant(
 enum Held {
     /// Index of a blob of the bundle.
     Stored(u32),
-    /// Index of a derived blob of the variant.
+    /// Index of a region of the variant.
     Derived(u32),
 }
 
@@ -108,8 +94,8 @@ struct Emitter<'a> {
     blobs: &'a mut Blobs,
     /// Where each constant lies that a dispatch has bound.
     held: Vec<Option<Held>>,
-    /// Sizes of the derived blobs.
-    derived: Vec<u64>,
+    /// The memory that is planned, then derived blobs as they are found.
+    regions: Vec<Region>,
     requires: Vec<Requirement>,
 }
 
@@ -143,28 +129,26 @@ impl Emitter<'_> {
 
     fn resource(&mut self, binding: &Binding) -> Resource {
         let element = DeviceElement::from(binding.element);
-        let (size, offset) = (binding.size_bytes, binding.offset_bytes);
-        match (binding.source, binding.object) {
-            (Source::Constant(index), object) => match (self.held(index), object) {
-                (Held::Stored(blob), Object::ImageBuffer) => {
-                    Resource::WeightTexels { element, blob, offset, size }
-                }
-                (Held::Stored(blob), Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
-                    Resource::WeightTexture { blob, offset, texture: weight_texture(binding) }
-                }
-                (Held::Stored(blob), Object::Buffer) => Resource::Weights { blob, offset, size },
-                (Held::Derived(blob), Object::ImageBuffer) => {
-                    Resource::DerivedTexels { element, blob, offset, size }
-                }
-                (Held::Derived(blob), _) => Resource::Derived { blob, offset, size },
+        let size = binding.size_bytes;
+        let (region, offset) = match binding.source {
+            Source::Constant(index) => match self.held(index) {
+                Held::Stored(blob) => (RegionId::Weight(blob), binding.offset_bytes),
+                Held::Derived(region) => (RegionId::Variant(region), binding.offset_bytes),
             },
-            (Source::Activation(storage), object) => match (self.plan.places[storage as usize], object) {
-                (Place::Texture(index), _) => Resource::Texture(index),
-                (Place::Arena(offset), Object::ImageBuffer) => {
-                    Resource::ArenaTexels { element, offset, size }
+            Source::Activation(storage) => match self.plan.places[storage as usize] {
+                Place::Arena(offset) => (RegionId::Variant(ARENA), offset),
+                Place::Texture(index) => {
+                    let region = RegionId::Variant(FIRST_TEXTURE + index);
+                    return Resource::texture(region, 0, self.plan.textures[index as usize]);
                 }
-                (Place::Arena(offset), _) => Resource::Arena { offset, size },
             },
+        };
+        match binding.object {
+            Object::Buffer => Resource::bytes(region, offset, size),
+            Object::ImageBuffer => Resource::texels(region, element, offset, size),
+            Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+                Resource::texture(region, offset, weight_texture(binding))
+            }
         }
     }
 
@@ -177,8 +161,8 @@ impl Emitter<'_> {
         let held = match &constant.content {
             Content::Packed(recipe) => Held::Stored(self.blobs.index(constant, recipe, self.bundle)),
             Content::Derived { size_bytes } => {
-                self.derived.push(*size_bytes);
-                Held::Derived((self.derived.len() - 1) as u32)
+                self.regions.push(region(RegionKind::Derived, *size_bytes));
+                Held::Derived((self.regions.len() - 1) as u32)
             }
         };
         self.held[index as usize] = Some(held);
@@ -186,9 +170,28 @@ impl Emitter<'_> {
     }
 }
 
+/// The arena, then the pooled textures.
+fn planned_regions(plan: &MemoryPlan) -> Vec<Region> {
+    let texture = |object: &TextureObject| region(RegionKind::Texture(*object), object.size_bytes());
+    let arena = region(RegionKind::Arena, plan.arena_bytes);
+    std::iter::once(arena).chain(plan.textures.iter().map(texture)).collect()
+}
+
+/// Index of the arena among the regions.
+const ARENA: u32 = 0;
+
+/// Index of the first texture among the regions.
+const FIRST_TEXTURE: u32 = ARENA + 1;
+
+fn region(kind: RegionKind, size: u64) -> Region {
+    Region { kind, size, alignment: ALIGNMENT_BYTES }
+}
+
 fn io_binding(port: &Port, plan: &MemoryPlan) -> IoBinding {
     match plan.places[port.storage as usize] {
-        Place::Arena(offset) => IoBinding { offset, element: DeviceElement::from(port.device) },
+        Place::Arena(offset) => {
+            IoBinding { region: ARENA, offset, element: DeviceElement::from(port.device) }
+        }
         Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
     }
 }
@@ -244,6 +247,23 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         shared_bytes: kernel.shared_bytes,
         subgroup_size: kernel.subgroup_size,
         bindings: slots.collect(),
+    }
+}
+
+/// Adds what a region needs to the variant's predicates.
+fn require_region(requires: &mut Vec<Requirement>, region: &Region) {
+    let RegionKind::Texture(object) = &region.kind else {
+        return raise(requires, Requirement::BufferBytes(region.size));
+    };
+    let [width, height, depth] = object.extent_px;
+    let side = width.max(height);
+    match object.kind {
+        TextureKind::D2 => raise(requires, Requirement::Texture2dSize(side)),
+        TextureKind::D3 => raise(requires, Requirement::Texture3dSize(side.max(depth))),
+        TextureKind::Array => {
+            raise(requires, Requirement::Texture2dSize(side));
+            raise(requires, Requirement::TextureLayers(depth));
+        }
     }
 }
 

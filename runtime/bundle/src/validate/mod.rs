@@ -7,6 +7,7 @@
 mod dispatch;
 mod hazard;
 pub mod limits;
+mod region;
 mod variant;
 
 use std::collections::{BTreeMap, HashSet};
@@ -210,6 +211,10 @@ fn unique<'a>(what: &'static str, mut names: impl Iterator<Item = &'a str>) -> R
         Some(name) => Err(Flaw::Duplicate { what, name: shown(name) }),
         None => Ok(()),
     }
+}
+
+fn indexed<'a, T>(what: &'static str, list: &'a [T], index: u32) -> Result<&'a T, Flaw> {
+    list.get(index as usize).ok_or(Flaw::Index { what, index, count: list.len() })
 }
 
 fn aligned(what: &'static str, value: u64, of: u64) -> Result<(), Flaw> {

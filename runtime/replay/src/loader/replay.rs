@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::derived::Derived;
+use super::regions::Regions;
 use super::staged::Staged;
 use super::submit_all;
 use super::weights::Weights;
@@ -31,16 +31,8 @@ pub(crate) struct Replayed<A: Api> {
     api: Arc<A>,
 }
 
-/// What recorded commands refer to, users before what they use: bindings, pipelines, arena, weights, derived blobs,
-/// textures.
-pub(crate) type Kept<A> = (
-    <A as Api>::Bindings,
-    <A as Api>::Pipelines,
-    Arc<<A as Api>::Buffer>,
-    Arc<Weights<A>>,
-    Derived<A>,
-    <A as Api>::Textures,
-);
+/// What recorded commands refer to, users before what they use: bindings, pipelines, regions, weights.
+pub(crate) type Kept<A> = (<A as Api>::Bindings, <A as Api>::Pipelines, Regions<A>, Arc<Weights<A>>);
 
 /// Numbers of the lists of a run.
 pub(crate) struct Recorded {

@@ -4,30 +4,26 @@ use std::sync::Arc;
 
 use drift_bundle::ALIGNMENT_BYTES;
 
+use super::regions::Regions;
 use crate::api::{Api, Memory, Purpose, Record, Work};
 use crate::error::RuntimeError;
+use crate::program::IoRange;
 
-/// A buffer with a copy of each range of the arena.
+/// A buffer with a copy of each range.
 pub(crate) struct Staged<A: Api> {
     buffer: A::Buffer,
-    ranges: Vec<Range>,
-}
-
-#[derive(Clone, Copy)]
-struct Range {
-    here: u64,
-    in_arena: u64,
-    bytes: u64,
+    /// Where each copy begins, and what it is of.
+    ranges: Vec<(u64, IoRange)>,
 }
 
 impl<A: Api> Staged<A> {
-    /// Lays out copies of these ranges: offset in the arena and size of each.
-    pub(crate) fn new(api: &Arc<A>, ranges: &[(u64, u64)], purpose: Purpose) -> Result<Self, RuntimeError> {
+    /// Lays out copies of these ranges.
+    pub(crate) fn new(api: &Arc<A>, ranges: Vec<IoRange>, purpose: Purpose) -> Result<Self, RuntimeError> {
         let mut end = 0_u64;
         let mut placed = Vec::with_capacity(ranges.len());
-        for &(in_arena, bytes) in ranges {
-            placed.push(Range { here: end, in_arena, bytes });
-            end = (end + bytes).next_multiple_of(ALIGNMENT_BYTES);
+        for range in ranges {
+            placed.push((end, range));
+            end = (end + range.size).next_multiple_of(ALIGNMENT_BYTES);
         }
         Ok(Self { buffer: api.buffer(end, purpose)?, ranges: placed })
     }
@@ -41,12 +37,13 @@ impl<A: Api> Staged<A> {
         &self,
         api: &A,
         recordings: &mut A::Recordings,
-        arena: &A::Buffer,
+        regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |range: &Range| {
+        let one = |(here, range): &(u64, IoRange)| {
+            let (region, start) = regions.place(range.region);
             api.record(recordings, |commands| {
                 commands.barrier(Work::Any, Work::Transfer);
-                commands.copy((&self.buffer, range.here), (arena, range.in_arena), range.bytes);
+                commands.copy((&self.buffer, *here), (region, start + range.offset), range.size);
             })
         };
         self.ranges.iter().map(one).collect()
@@ -57,12 +54,13 @@ impl<A: Api> Staged<A> {
         &self,
         api: &A,
         recordings: &mut A::Recordings,
-        arena: &A::Buffer,
+        regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |range: &Range| {
+        let one = |(here, range): &(u64, IoRange)| {
+            let (region, start) = regions.place(range.region);
             api.record(recordings, |commands| {
                 commands.barrier(Work::Any, Work::Transfer);
-                commands.copy((arena, range.in_arena), (&self.buffer, range.here), range.bytes);
+                commands.copy((region, start + range.offset), (&self.buffer, *here), range.size);
                 commands.barrier(Work::Transfer, Work::Host);
             })
         };
@@ -70,14 +68,14 @@ impl<A: Api> Staged<A> {
     }
 
     pub(crate) fn bytes_mut(&mut self, index: usize) -> &mut [u8] {
-        let Range { here, bytes, .. } = self.ranges[index];
+        let (here, IoRange { size, .. }) = self.ranges[index];
         let all = self.buffer.bytes_mut().unwrap_or_else(|| unreachable!("verified: staging is mapped"));
-        &mut all[here as usize..][..bytes as usize]
+        &mut all[here as usize..][..size as usize]
     }
 
     pub(crate) fn bytes(&self, index: usize) -> &[u8] {
-        let Range { here, bytes, .. } = self.ranges[index];
+        let (here, IoRange { size, .. }) = self.ranges[index];
         let all = self.buffer.bytes().unwrap_or_else(|| unreachable!("verified: staging is mapped"));
-        &all[here as usize..][..bytes as usize]
+        &all[here as usize..][..size as usize]
     }
 }

@@ -9,7 +9,7 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::Resource;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, Session};
 
-use crate::program::{Program, arena};
+use crate::program::{FIRST, Program, arena};
 
 /// Set in the child to the name of what it does.
 const CHILD: &str = "DRIFT_TEST_ENDLESS";
@@ -44,7 +44,7 @@ fn fine() -> Bundle {
 }
 
 fn endless_at_load() -> Bundle {
-    let derived = || Resource::Derived { blob: 0, offset: 0, size: 12 };
+    let derived = || Resource::bytes(FIRST, 0, 12);
     Program::new(512)
         .derived(12)
         .f32_input("x", &[3], 0)

@@ -3,11 +3,11 @@
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 
-use drift_bundle::manifest::{DeviceElement, HostElement, Resource};
+use drift_bundle::manifest::{DeviceElement, HostElement};
 use drift_bundle::{Bundle, BundleError};
 use drift_runtime::{LoadOptions, RuntimeError};
 
-use crate::program::{Program, arena, on_device};
+use crate::program::{Program, arena, on_device, weight};
 
 const COPY_AND_CLOBBER: &str = "
     @group(0) @binding(0) var<storage, read_write> x: array<f32, 3>;
@@ -174,7 +174,7 @@ fn a_file_that_changes_after_it_was_opened_is_refused_at_load() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.drift");
         let opened = || {
-            let weight = Resource::Weights { blob: 0, offset: 0, size: 256 };
+            let weight = weight(0, 0, 256);
             Program::new(256)
                 .f32_weight("by", &[1.0; 64])
                 .f32_input("x", &[64], 0)
