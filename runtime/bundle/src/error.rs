@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use crate::code::ShaderFlaw;
 use crate::manifest::{DeviceElement, HostElement, Requirement, Target, TextureKind};
 
-/// A part of the file with its own hash.
+/// A part of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Section {
     /// The encoded [`crate::manifest::Manifest`].
     Manifest,
     /// Shader code.
     Shaders,
+    /// Hashes of the weight blobs.
+    Hashes,
     /// Weight blobs.
     Weights,
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Section {
         f.write_str(match self {
             Self::Manifest => "manifest",
             Self::Shaders => "shader",
+            Self::Hashes => "hashes",
             Self::Weights => "weights",
         })
     }
@@ -97,6 +100,26 @@ pub enum BundleError {
     Hash {
         /// Which.
         section: Section,
+    },
+    /// A weight's bytes are not those that were written.
+    #[error(
+        "weight `{name}` is damaged: its BLAKE3 hash is not the one in the bundle; copy or download the bundle again"
+    )]
+    WeightHash {
+        /// The weight.
+        name: String,
+    },
+    /// A weight is larger than a reader of a stream may hold.
+    #[error(
+        "weight `{name}` has {size} bytes where the reader may hold {most}; allow more, or open the bundle as a file"
+    )]
+    LargeWeight {
+        /// The weight.
+        name: String,
+        /// Its size.
+        size: u64,
+        /// What the reader was made with.
+        most: u64,
     },
     /// The manifest's bytes are not a manifest.
     #[error("manifest cannot be decoded: {reason}")]
@@ -383,6 +406,33 @@ pub enum Flaw {
         host: HostElement,
         /// Device type.
         device: DeviceElement,
+    },
+    /// A weight of another bundle.
+    #[error("is no weight of this bundle")]
+    ForeignWeight,
+    /// A weight that does not lie where those before it end.
+    #[error("lies at {found} in the weights section, {expected} follows from the weights before it")]
+    WeightOffset {
+        /// Stated.
+        found: u64,
+        /// Right.
+        expected: u64,
+    },
+    /// A weights section with more than the weights.
+    #[error("the weights take {expected} bytes of a section of {found}")]
+    WeightsSection {
+        /// Size of the section.
+        found: u64,
+        /// End of the last weight.
+        expected: u64,
+    },
+    /// More or fewer hashes than weights.
+    #[error("{found} bytes of hashes where the weights have {expected}")]
+    WeightHashes {
+        /// Size of the section of hashes.
+        found: u64,
+        /// That of one hash for each weight.
+        expected: u64,
     },
     /// A weight with more or fewer bytes than it was announced with.
     #[error("weight `{name}` has {found} bytes, {expected} were announced")]

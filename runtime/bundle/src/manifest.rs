@@ -86,7 +86,7 @@ pub struct Provenance {
 pub struct WeightBlob {
     /// Name of the model's tensor, and its packing: `conv1.weight:o4i4`.
     pub name: String,
-    /// Offset in the weights section, 256-byte aligned.
+    /// Offset in the weights section: where the blob before it ends, 256-byte aligned.
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,

@@ -1,8 +1,9 @@
 //! Rules of the memory that a variant takes.
 
-use super::{aligned, count, limits};
+use super::{aligned, count};
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
+use crate::limits;
 use crate::manifest::{Region, RegionKind, TextureKind, TextureObject};
 
 pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {

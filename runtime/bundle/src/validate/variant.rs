@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::code::Declared;
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
+use crate::limits;
 use crate::manifest::{
     Dispatch, Entry, IoBinding, IoTensor, Manifest, Region, RegionId, RegionKind, Requirement, Resource,
     TextureObject, Variant, View,
@@ -13,7 +14,7 @@ use crate::manifest::{
 
 use super::dispatch::Program;
 use super::hazard::{Derived, Hazards};
-use super::{aligned, count, dispatch, indexed, invalid, length, limits, name, region, shown, span};
+use super::{aligned, count, dispatch, indexed, invalid, length, name, region, shown, span};
 
 pub(super) fn variant(
     (manifest, declared): (&Manifest, &[Arc<Declared>]),

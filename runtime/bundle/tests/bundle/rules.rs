@@ -22,7 +22,8 @@ fn verdict(change: impl FnOnce(&mut Manifest)) -> String {
             shaders.extend(code);
         }
     }
-    let sections = SectionBytes { shaders: &shaders, weights: sample::section(&bytes, 2).len() as u64 };
+    let sections =
+        SectionBytes { shaders: &shaders, weights: sample::section(&bytes, sample::WEIGHTS).len() as u64 };
     match validate(&manifest, sections) {
         Ok(()) => String::new(),
         Err(error) => error.to_string(),
@@ -86,8 +87,21 @@ fn ranges_lie_in_what_they_index() {
 fn offsets_are_aligned() {
     check("offset of a view is 4, not a multiple of 256", |m| bound(m)[0] = arena(4, 60));
     check("offset of a view is 128", |m| bound(m)[4] = weight(0, 128, 400));
-    check("offset is 100, not a multiple of 256", |m| m.weights[1].offset = 100);
     check("offset is 2, not a multiple of 4", |m| m.shaders[1].offset = 2);
+}
+
+#[test]
+fn weights_follow_one_another_and_fill_their_section() {
+    check("weight 1 `conv1.bias`: lies at 100 in the weights section, 768 follows", |m| {
+        m.weights[1].offset = 100;
+    });
+    check("lies at 0 in the weights section, 768 follows", |m| m.weights[1].offset = 0);
+    check("lies at 1024 in the weights section, 768 follows", |m| m.weights[1].offset = 1024);
+    check("lies at 768 in the weights section, 512 follows", |m| m.weights[0].size = 500);
+    check("the weights take 807 bytes of a section of 808", |m| m.weights[1].size = 39);
+    check("weight 1 `conv1.bias`: size is zero", |m| m.weights[1].size = 0);
+    check("leave the weights section", |m| m.weights[1].size = u64::MAX);
+    check("the weights take 700 bytes of a section of 808", |m| m.weights.truncate(1));
 }
 
 #[test]

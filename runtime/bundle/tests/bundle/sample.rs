@@ -205,14 +205,24 @@ pub(crate) fn bundle() -> Bundle {
     Bundle::from_bytes(bytes()).unwrap()
 }
 
-/// Offset, size and hash of section `index` in the header.
+/// Where the table says that section `index` lies: manifest, shaders, hashes, weights.
 pub(crate) fn section(file: &[u8], index: usize) -> std::ops::Range<usize> {
     let at = 16 + 48 * index;
     let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
     word(at)..word(at) + word(at + 8)
 }
 
-/// Makes the hashes fit whatever the sections hold now.
+/// Where byte `at` of the weights lies in a file.
+pub(crate) fn weights_byte(file: &[u8], at: usize) -> usize {
+    section(file, WEIGHTS).start + at
+}
+
+/// Numbers of the sections.
+pub(crate) const SHADERS: usize = 1;
+pub(crate) const HASHES: usize = 2;
+pub(crate) const WEIGHTS: usize = 3;
+
+/// Makes the sections' hashes fit whatever the sections hold now.
 pub(crate) fn reseal(file: &mut [u8]) {
     for index in 0..3 {
         let hash = blake3::hash(&file[section(file, index)]);
