@@ -331,6 +331,30 @@ pub enum Flaw {
         /// What it is bound to, and who may write it.
         reason: &'static str,
     },
+    /// A dispatch of `init` that touches what runs are for.
+    #[error("slot {slot} is bound to a region of kind `{region}`, which `init` may not touch")]
+    Init {
+        /// Position in the shader's list.
+        slot: usize,
+        /// What it is.
+        region: &'static str,
+    },
+    /// Parameters at a slot of another group.
+    #[error("slot {slot} of group {group} is bound to parameters, which slots of group 2 take")]
+    ParamsGroup {
+        /// Position in the shader's list.
+        slot: usize,
+        /// Its group.
+        group: u32,
+    },
+    /// A region of inputs or outputs that holds none or both.
+    #[error("region {region} is for inputs or for outputs and holds {found}")]
+    Io {
+        /// Index in `Variant::regions`.
+        region: u32,
+        /// What it holds.
+        found: &'static str,
+    },
     /// A dispatch of a run that reads what nothing has made.
     #[error("slot {slot} reads bytes of region {region}, a derived blob, that `init` does not write")]
     NotDerived {
@@ -350,7 +374,9 @@ pub enum Flaw {
         found: u64,
     },
     /// An input or output in memory that holds none.
-    #[error("tensor `{tensor}` lies in a region of kind `{region}`, inputs and outputs lie in arenas")]
+    #[error(
+        "tensor `{tensor}` lies in a region of kind `{region}`, inputs and outputs lie in arenas or in regions of their own"
+    )]
     IoRegion {
         /// The input or output.
         tensor: String,

@@ -56,6 +56,9 @@ pub const BINDINGS: usize = 64;
 /// Groups: activations, weights and parameters.
 pub const GROUPS: u32 = 3;
 
+/// The group of parameters.
+pub(crate) const PARAMS_GROUP: u32 = 2;
+
 /// Index of a binding in its group; descriptor layouts have an entry for each up to the highest on some
 /// drivers.
 pub const BINDING: u32 = 256;
@@ -71,6 +74,9 @@ pub const REGIONS: usize = WEIGHTS;
 
 /// Bytes of all regions of a variant: no device has as much, and sums of a few such numbers stay in 64 bits.
 pub const REGION_BYTES: u64 = 1 << 48;
+
+/// Words of a region of parameters: a uniform buffer of the smallest limit has 4,096.
+pub const PARAMS: usize = 1 << 16;
 
 /// Alignment of a region: the largest page that an allocator is asked for.
 pub const REGION_ALIGNMENT: u64 = 1 << 16;

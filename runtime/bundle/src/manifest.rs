@@ -207,7 +207,7 @@ pub struct Variant {
 /// Where an input or output lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoBinding {
-    /// Index in [`Variant::regions`] of the arena that it lies in.
+    /// Index in [`Variant::regions`] that it lies in, an arena or an `Io`.
     pub region: u32,
     /// Offset in the region, 256-byte aligned.
     pub offset: u64,
@@ -432,7 +432,11 @@ impl Variant {
     pub fn textures(&self) -> impl Iterator<Item = &TextureObject> {
         self.regions.iter().filter_map(|region| match &region.kind {
             RegionKind::Texture(object) => Some(object),
-            RegionKind::Arena | RegionKind::Derived => None,
+            RegionKind::Arena
+            | RegionKind::State
+            | RegionKind::Io
+            | RegionKind::Params(_)
+            | RegionKind::Derived => None,
         })
     }
 }

@@ -34,9 +34,11 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
         let place = || format!("region {index} ({})", region.kind.name());
         match &region.kind {
             RegionKind::Texture(object) => texture_size(&place(), object, limits),
-            RegionKind::Arena | RegionKind::Derived => {
-                over(&place(), "bytes in a buffer", region.size, limits.buffer_bytes)
-            }
+            RegionKind::Arena
+            | RegionKind::State
+            | RegionKind::Io
+            | RegionKind::Params(_)
+            | RegionKind::Derived => over(&place(), "bytes in a buffer", region.size, limits.buffer_bytes),
         }
     };
     program

@@ -65,6 +65,11 @@ impl<'a> Program<'a> {
             && !self.input_ranges().iter().any(is_state)
     }
 
+    /// Whether sessions may share the region that a tensor lies in.
+    pub(crate) fn is_in_arena(&self, binding: &IoBinding) -> bool {
+        self.variant.regions[binding.region as usize].kind == RegionKind::Arena
+    }
+
     /// Bytes of each arena.
     pub(crate) fn arena_sizes(&self) -> impl Iterator<Item = u64> + use<'a> {
         let arenas = self.variant.regions.iter().filter(|region| region.kind == RegionKind::Arena);

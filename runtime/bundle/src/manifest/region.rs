@@ -22,6 +22,13 @@ pub struct Region {
 pub enum RegionKind {
     /// Activations in a buffer, which tensors and sessions share over time.
     Arena,
+    /// What `dispatches` keep from run to run: a session's own, zero when it is made and when it is reset.
+    State,
+    /// Inputs or outputs in a buffer of their own. No dispatch writes over an input there.
+    Io,
+    /// Words that the host writes before a run and dispatches only read, through slots of group 2. Each is four bytes,
+    /// little-endian; in this version they keep these values.
+    Params(Vec<u32>),
     /// What `init` makes of weights and `dispatches` only read; kept for as long as the session.
     Derived,
     /// A texture that activations share over time; `Region::size` is that of all texels.
@@ -33,6 +40,9 @@ impl RegionKind {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Arena => "arena",
+            Self::State => "state",
+            Self::Io => "input or output",
+            Self::Params(_) => "parameters",
             Self::Derived => "derived blob",
             Self::Texture(_) => "texture",
         }

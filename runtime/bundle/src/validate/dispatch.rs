@@ -1,10 +1,12 @@
 //! Rules of one dispatch: each slot gets what it takes, and nothing is written that another slot touches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::code::Declared;
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
+use crate::limits;
 use crate::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, RegionId, RegionKind, Resource, Target,
     TextureKind, TextureObject, Variant, View,
@@ -31,13 +33,20 @@ impl Program {
     }
 }
 
+/// What a dispatch belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) target: Target,
+    pub(super) variant: &'a Variant,
+    /// Indices of the regions of their own that inputs lie in.
+    pub(super) inputs: &'a BTreeSet<u32>,
+    pub(super) program: Program,
+}
+
 /// Returns the slots of the dispatch's shader.
-pub(super) fn dispatch<'a>(
-    manifest: &'a Manifest,
-    target: Target,
-    variant: &Variant,
-    (program, dispatch): (Program, &Dispatch),
-) -> Result<&'a [BindingSlot], Flaw> {
+pub(super) fn dispatch<'a>(context: Context<'a>, dispatch: &Dispatch) -> Result<&'a [BindingSlot], Flaw> {
+    let Context { manifest, target, variant, .. } = context;
     let shader = indexed("shader", &manifest.shaders, dispatch.shader)?;
     if shader.target != target {
         return Err(Flaw::ShaderTarget {
@@ -54,7 +63,7 @@ pub(super) fn dispatch<'a>(
     for (slot, (declared, resource)) in shader.bindings.iter().zip(&dispatch.bindings).enumerate() {
         exists(manifest, variant, slot, resource)?;
         accepts(slot, declared, &resource.view)?;
-        may_write(variant, program, slot, (declared, resource))?;
+        may_touch(context, slot, declared, resource)?;
     }
     no_overlap(&shader.bindings, &dispatch.bindings)?;
     Ok(&shader.bindings)
@@ -99,20 +108,45 @@ fn exists(manifest: &Manifest, variant: &Variant, slot: usize, resource: &Resour
     range(offset, size, name, available)
 }
 
-/// Weights are never written, and derived blobs only by `init`.
-fn may_write(
-    variant: &Variant,
-    program: Program,
+/// The slot may read the region, and write it if it writes.
+fn may_touch(
+    Context { variant, inputs, program, .. }: Context<'_>,
     slot: usize,
-    (declared, resource): (&BindingSlot, &Resource),
+    declared: &BindingSlot,
+    resource: &Resource,
 ) -> Result<(), Flaw> {
-    let reason = match resource.region(variant).map(|region| &region.kind) {
-        _ if !declared.writable => return Ok(()),
-        None => "weights, which are read-only",
-        Some(RegionKind::Derived) if program == Program::Run => "a derived blob, which only `init` may write",
-        Some(RegionKind::Arena | RegionKind::Derived | RegionKind::Texture(_)) => return Ok(()),
+    let RegionId::Variant(index) = resource.region else {
+        return may_write(slot, declared, Some("weights, which are read-only"));
     };
-    Err(Flaw::Writes { slot, reason })
+    let kind = &indexed("region", &variant.regions, index)?.kind;
+    let only_runs = matches!(kind, RegionKind::State | RegionKind::Io | RegionKind::Params(_));
+    if only_runs && program == Program::Init {
+        return Err(Flaw::Init { slot, region: kind.name() });
+    }
+    let read_only = match kind {
+        RegionKind::Params(_) if declared.group != limits::PARAMS_GROUP => {
+            return Err(Flaw::ParamsGroup { slot, group: declared.group });
+        }
+        RegionKind::Params(_) => Some("parameters, which only the host writes"),
+        RegionKind::Io if inputs.contains(&index) => {
+            Some("the memory of an input alone, which only the host writes")
+        }
+        RegionKind::Derived if program == Program::Run => Some("a derived blob, which only `init` may write"),
+        RegionKind::Arena
+        | RegionKind::State
+        | RegionKind::Io
+        | RegionKind::Derived
+        | RegionKind::Texture(_) => None,
+    };
+    may_write(slot, declared, read_only)
+}
+
+/// Refuses a slot that writes where there is a reason.
+fn may_write(slot: usize, declared: &BindingSlot, reason: Option<&'static str>) -> Result<(), Flaw> {
+    match reason {
+        Some(reason) if declared.writable => Err(Flaw::Writes { slot, reason }),
+        _ => Ok(()),
+    }
 }
 
 /// The slot takes this view.

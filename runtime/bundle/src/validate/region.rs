@@ -1,10 +1,12 @@
 //! Rules of the memory that a variant takes.
 
+use std::collections::BTreeSet;
+
 use super::{aligned, count};
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
 use crate::limits;
-use crate::manifest::{Region, RegionKind, TextureKind, TextureObject};
+use crate::manifest::{IoBinding, Region, RegionKind, TextureKind, TextureObject, Variant};
 
 pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {
     count("regions", regions.len(), limits::REGIONS)?;
@@ -26,15 +28,38 @@ fn region(region: &Region) -> Result<(), Flaw> {
     }
     aligned("alignment of a region", *alignment, ALIGNMENT_BYTES)?;
     match kind {
-        // A program may keep nothing in buffers.
-        RegionKind::Arena => Ok(()),
-        RegionKind::Derived if *size == 0 => Err(Flaw::Zero { what: "size of a derived blob" }),
-        RegionKind::Derived => Ok(()),
         RegionKind::Texture(object) => {
             texture(object)?;
             same_size(region, object.size_bytes())
         }
+        // A program may keep nothing in buffers, and a tensor may have no elements.
+        RegionKind::Arena | RegionKind::Io => Ok(()),
+        _ if *size == 0 => Err(Flaw::Zero { what: "size of a region" }),
+        RegionKind::State | RegionKind::Derived => Ok(()),
+        RegionKind::Params(words) => {
+            count("words of parameters", words.len(), limits::PARAMS)?;
+            same_size(region, 4 * words.len() as u64)
+        }
     }
+}
+
+/// Each region of inputs or outputs holds some, and not both; returns the indices of those that hold inputs. The regions of
+/// all inputs and outputs must exist.
+pub(super) fn inputs(variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
+    let own = |bindings: &[IoBinding]| -> BTreeSet<u32> {
+        let regions = bindings.iter().map(|binding| binding.region);
+        regions.filter(|region| variant.regions[*region as usize].kind == RegionKind::Io).collect()
+    };
+    let (inputs, outputs) = (own(&variant.inputs), own(&variant.outputs));
+    for (index, region) in (0..).zip(&variant.regions) {
+        let found = match (inputs.contains(&index), outputs.contains(&index)) {
+            (false, false) if region.kind == RegionKind::Io => "no input and no output",
+            (true, true) => "inputs and outputs",
+            _ => continue,
+        };
+        return Err(Flaw::Io { region: index, found });
+    }
+    Ok(inputs)
 }
 
 fn same_size(Region { kind, size, .. }: &Region, expected: u64) -> Result<(), Flaw> {

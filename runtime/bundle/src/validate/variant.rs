@@ -12,7 +12,7 @@ use crate::manifest::{
     TextureObject, Variant, View,
 };
 
-use super::dispatch::Program;
+use super::dispatch::{Context, Program};
 use super::hazard::{Derived, Hazards};
 use super::{aligned, count, dispatch, indexed, invalid, length, name, region, shown, span};
 
@@ -22,14 +22,15 @@ pub(super) fn variant(
     variant: &Variant,
     place: &str,
 ) -> Result<(), BundleError> {
-    outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
+    let inputs = outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
     let mut derived = Derived::default();
     let mut textures = WeightTextures::default();
     for (program, dispatches) in [(Program::Init, &variant.init), (Program::Run, &variant.dispatches)] {
         let mut hazards = Hazards::default();
+        let context = Context { manifest, target: entry.target, variant, inputs: &inputs, program };
         let mut check = |item: &Dispatch| {
             described(item)?;
-            let slots = dispatch::dispatch(manifest, entry.target, variant, (program, item))?;
+            let slots = dispatch::dispatch(context, item)?;
             dispatch::is_required(manifest, declared, variant, item)?;
             hazards.add(slots, item)?;
             textures.add(item)?;
@@ -66,7 +67,8 @@ impl WeightTextures {
     }
 }
 
-fn outline(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
+/// All but the dispatches; returns the indices of the regions of their own that inputs lie in.
+fn outline(entry: &Entry, variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
     name("name", &variant.name)?;
     length("profile", &variant.profile)?;
     count("requirements", variant.requires.len(), limits::REQUIREMENTS)?;
@@ -76,7 +78,8 @@ fn outline(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
     placed("outputs", &entry.outputs, &variant.outputs, &variant.regions)?;
     inputs_are_disjoint(entry, variant)?;
     count("init dispatches", variant.init.len(), limits::DISPATCHES)?;
-    count("dispatches", variant.dispatches.len(), limits::DISPATCHES)
+    count("dispatches", variant.dispatches.len(), limits::DISPATCHES)?;
+    region::inputs(variant)
 }
 
 fn requirement(requirement: &Requirement) -> Result<(), Flaw> {
@@ -113,7 +116,7 @@ fn placed(
             return Err(Flaw::IoElement { tensor: shown(&tensor.name), host, device });
         }
         let region = indexed("region", regions, binding.region)?;
-        if region.kind != RegionKind::Arena {
+        if !matches!(region.kind, RegionKind::Arena | RegionKind::Io) {
             return Err(Flaw::IoRegion { tensor: shown(&tensor.name), region: region.kind.name() });
         }
         aligned("offset of an input or output", binding.offset, ALIGNMENT_BYTES)?;

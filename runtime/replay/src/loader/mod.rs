@@ -91,7 +91,12 @@ fn load_one<A: Api>(
     };
     let uploads = inputs.record_uploads(api, &mut recordings, &regions)?;
     let downloads = outputs.record_downloads(api, &mut recordings, &regions)?;
-    let recorded = Recorded { uploads, program: list.record_all(api, &mut recordings, &parts)?, downloads };
+    let reset = api.record(&mut recordings, |commands| {
+        commands.barrier(Work::Any, Work::Transfer);
+        regions.record_reset(commands);
+    })?;
+    let program_lists = list.record_all(api, &mut recordings, &parts)?;
+    let recorded = Recorded { uploads, program: program_lists, downloads, reset };
     let record = clock.lap();
     let (init_only_bytes, init_upload) =
         initialise(api, program, &pipelines, (places, reader), (options, deadline))?;
@@ -111,7 +116,7 @@ fn load_one<A: Api>(
     Ok(Loaded { replay: Box::new(replay), pipelines, submissions: parts.len(), cache, times, bytes })
 }
 
-/// Zeros all regions, then runs the init program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
+/// Zeros all regions, writes parameters, then runs the init program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
 fn initialise<A: Api>(
     api: &Arc<A>,
     program: &Program<'_>,
@@ -131,7 +136,11 @@ fn initialise<A: Api>(
     let bindings = api.bind(program, pipelines, dispatches, |resource| places.bound(resource))?;
     let fence = api.fence()?;
     let mut recordings = api.recordings(false)?;
-    let clear = api.record(&mut recordings, |commands| places.regions.record_clear(commands))?;
+    let params = places.regions.stage_params(api, program.variant)?;
+    let clear = api.record(&mut recordings, |commands| {
+        places.regions.record_clear(commands);
+        places.regions.record_params(commands, &params);
+    })?;
     let list = DispatchList::<A> { pipelines, bindings: &bindings, dispatches, queries: None };
     let mut parts = vec![clear];
     parts.extend(list.record_all(api, &mut recordings, &submissions(dispatches, &options.submit))?);

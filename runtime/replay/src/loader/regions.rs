@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use drift_bundle::manifest::{Region, RegionKind, TextureObject, Variant};
+use drift_bundle::manifest::{RegionKind, TextureObject, Variant};
 
 use super::{Place, weights};
-use crate::api::{Api, Memory, Purpose, Record, Role};
+use crate::api::{Api, Memory, Purpose, Record, Role, Work};
 use crate::error::RuntimeError;
 use crate::program::Program;
 use crate::report::DeviceBytes;
@@ -37,7 +37,8 @@ impl<A: Api> Arenas<A> {
 pub(crate) struct Regions<A: Api> {
     held: Vec<Held>,
     arenas: Arc<Arenas<A>>,
-    derived: Vec<A::Buffer>,
+    /// One for each [`Pool`].
+    pools: [Vec<A::Buffer>; Pool::ALL.len()],
     textures: A::Textures,
 }
 
@@ -46,10 +47,41 @@ pub(crate) struct Regions<A: Api> {
 enum Held {
     /// Number of the arena.
     Arena(usize),
-    /// Which of the buffers of derived blobs, and where in it.
-    Derived(usize, u64),
+    /// Which of the buffers of a pool, and where in it.
+    Pooled(Pool, usize, u64),
     /// Number among the textures.
     Texture(usize),
+}
+
+/// Regions of one kind that are a session's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pool {
+    State,
+    Io,
+    Params,
+    Derived,
+}
+
+impl Pool {
+    const ALL: [Self; 4] = [Self::State, Self::Io, Self::Params, Self::Derived];
+
+    const fn of(kind: &RegionKind) -> Option<Self> {
+        match kind {
+            RegionKind::State => Some(Self::State),
+            RegionKind::Io => Some(Self::Io),
+            RegionKind::Params(_) => Some(Self::Params),
+            RegionKind::Derived => Some(Self::Derived),
+            RegionKind::Arena | RegionKind::Texture(_) => None,
+        }
+    }
+
+    /// Bytes of a buffer that several regions share; 0 where each has its own.
+    const fn shared_bytes(self) -> u64 {
+        match self {
+            Self::Io => 0,
+            Self::State | Self::Params | Self::Derived => u64::MAX,
+        }
+    }
 }
 
 impl<A: Api> Regions<A> {
@@ -57,25 +89,38 @@ impl<A: Api> Regions<A> {
     pub(crate) fn new(api: &Arc<A>, variant: &Variant, arenas: Arc<Arenas<A>>) -> Result<Self, RuntimeError> {
         let objects: Vec<TextureObject> = variant.textures().copied().collect();
         let textures = api.textures(&objects, Role::Activations)?;
-        let is_derived = |region: &&Region| region.kind == RegionKind::Derived;
-        let derived = variant.regions.iter().filter(is_derived).map(|region| (region.size, region.alignment));
-        let (places, sizes) = weights::place(derived, api.info().limits.buffer_bytes);
-        let derived =
-            sizes.into_iter().map(|size| api.buffer(size, Purpose::Device)).collect::<Result<_, _>>()?;
-        let (mut arena_numbers, mut texture_numbers, mut places) = (0.., 0.., places.into_iter());
-        let held = variant.regions.iter().filter_map(|region| match region.kind {
-            RegionKind::Arena => arena_numbers.next().map(Held::Arena),
-            RegionKind::Derived => places.next().map(|(buffer, offset)| Held::Derived(buffer, offset)),
-            RegionKind::Texture(_) => texture_numbers.next().map(Held::Texture),
+        let mut pools = Pool::ALL.map(|_| Vec::new());
+        let mut places = Vec::with_capacity(pools.len());
+        for (pool, buffers) in Pool::ALL.into_iter().zip(&mut pools) {
+            let regions = variant.regions.iter().filter(|region| Pool::of(&region.kind) == Some(pool));
+            let most = pool.shared_bytes().min(api.info().limits.buffer_bytes);
+            let (placed, sizes) = weights::place(regions.map(|region| (region.size, region.alignment)), most);
+            for size in sizes {
+                buffers.push(api.buffer(size, Purpose::Device)?);
+            }
+            places.push(placed.into_iter());
+        }
+        let (mut arena_numbers, mut texture_numbers) = (0.., 0..);
+        let held = variant.regions.iter().filter_map(|region| match (&region.kind, Pool::of(&region.kind)) {
+            (_, Some(pool)) => {
+                let (buffer, offset) = places[pool as usize].next()?;
+                Some(Held::Pooled(pool, buffer, offset))
+            }
+            (RegionKind::Texture(_), None) => texture_numbers.next().map(Held::Texture),
+            (_, None) => arena_numbers.next().map(Held::Arena),
         });
-        Ok(Self { held: held.collect(), arenas, derived, textures })
+        Ok(Self { held: held.collect(), arenas, pools, textures })
+    }
+
+    fn pool(&self, pool: Pool) -> &[A::Buffer] {
+        &self.pools[pool as usize]
     }
 
     /// Where a region that is in a buffer begins.
     pub(crate) fn place(&self, region: u32) -> Place<'_, A> {
         match self.held[region as usize] {
             Held::Arena(number) => (&self.arenas.0[number], 0),
-            Held::Derived(buffer, offset) => (&self.derived[buffer], offset),
+            Held::Pooled(pool, buffer, offset) => (&self.pool(pool)[buffer], offset),
             Held::Texture(_) => unreachable!("verified: a texture is bound as one"),
         }
     }
@@ -84,7 +129,9 @@ impl<A: Api> Regions<A> {
     pub(crate) fn texture(&self, region: u32) -> (&A::Textures, usize) {
         match self.held[region as usize] {
             Held::Texture(number) => (&self.textures, number),
-            Held::Arena(_) | Held::Derived(..) => unreachable!("verified: what is bound as a texture is one"),
+            Held::Arena(_) | Held::Pooled(..) => {
+                unreachable!("verified: what is bound as a texture is one")
+            }
         }
     }
 
@@ -94,14 +141,57 @@ impl<A: Api> Regions<A> {
         DeviceBytes {
             arena: sum(&self.arenas.0),
             textures: A::texture_bytes(&self.textures),
-            derived: sum(&self.derived),
+            derived: sum(self.pool(Pool::Derived)),
+            state: sum(self.pool(Pool::State)),
+            io: sum(self.pool(Pool::Io)),
+            params: sum(self.pool(Pool::Params)),
             ..DeviceBytes::default()
         }
     }
 
     /// Records zeros in all memory, so that results never depend on what it held before.
     pub(crate) fn record_clear(&self, commands: &mut A::Recorder<'_>) {
-        self.arenas.0.iter().chain(&self.derived).for_each(|buffer| commands.zero(buffer));
+        let buffers = self.arenas.0.iter().chain(self.pools.iter().flatten());
+        buffers.for_each(|buffer| commands.zero(buffer));
         commands.clear(&self.textures);
     }
+
+    /// Records zeros in all state.
+    pub(crate) fn record_reset(&self, commands: &mut A::Recorder<'_>) {
+        self.pool(Pool::State).iter().for_each(|buffer| commands.zero(buffer));
+    }
+
+    /// The words of all parameters, for [`Regions::record_params`]; none where there are no parameters.
+    pub(crate) fn stage_params(
+        &self,
+        api: &Arc<A>,
+        variant: &Variant,
+    ) -> Result<Vec<StagedParams<A>>, RuntimeError> {
+        let mut staged = Vec::new();
+        for (index, region) in (0..).zip(&variant.regions) {
+            if let RegionKind::Params(words) = &region.kind {
+                let mut buffer = api.buffer(region.size, Purpose::Upload)?;
+                let bytes = buffer.bytes_mut();
+                let bytes = bytes.unwrap_or_else(|| unreachable!("verified: upload buffers are mapped"));
+                for (into, word) in bytes.chunks_exact_mut(4).zip(words) {
+                    into.copy_from_slice(&word.to_le_bytes());
+                }
+                staged.push((index, region.size, buffer));
+            }
+        }
+        Ok(staged)
+    }
+
+    /// Records the copies of what was staged to where it is read.
+    pub(crate) fn record_params(&self, commands: &mut A::Recorder<'_>, staged: &[StagedParams<A>]) {
+        if !staged.is_empty() {
+            commands.barrier(Work::Transfer, Work::Transfer);
+        }
+        for (region, size, buffer) in staged {
+            commands.copy((buffer, 0), self.place(*region), *size);
+        }
+    }
 }
+
+/// Index of a region of parameters, its size, and its words where the host has written them.
+type StagedParams<A> = (u32, u64, <A as Api>::Buffer);

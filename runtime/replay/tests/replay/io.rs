@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 
 use drift_bundle::manifest::{DeviceElement, HostElement};
-use drift_bundle::{Bundle, BundleError};
+use drift_bundle::{Bundle, BundleError, Section};
 use drift_runtime::{LoadOptions, RuntimeError};
 
 use crate::program::{Program, arena, on_device, weight};
@@ -197,11 +197,12 @@ fn a_file_that_changes_after_it_was_opened_is_refused_at_load() {
         let bundle = opened();
         let modified = write().metadata().unwrap().modified().unwrap();
         let mut file = write();
-        file.seek(SeekFrom::Start(4096)).unwrap();
+        let weights = bundle.file_bytes() - bundle.section_bytes(Section::Weights);
+        file.seek(SeekFrom::Start(weights)).unwrap();
         file.write_all(&[1]).unwrap();
         file.set_modified(modified).unwrap();
         assert!(load(&bundle, false).is_ok());
         let error = load(&bundle, true).unwrap_err();
-        assert!(matches!(error, RuntimeError::Bundle(BundleError::Hash { .. })), "{error}");
+        assert!(matches!(error, RuntimeError::Bundle(BundleError::WeightHash { .. })), "{error}");
     });
 }

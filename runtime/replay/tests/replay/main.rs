@@ -10,4 +10,5 @@ mod no_driver;
 mod numbers;
 mod opencl;
 mod program;
+mod regions;
 mod sharing;
