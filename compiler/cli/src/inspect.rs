@@ -85,8 +85,9 @@ fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), Cli
         variant.dispatches, variant.kernels, variant.init_dispatches
     )?;
     writeln!(out, "    weights      {}", bytes(variant.weights_bytes))?;
-    if variant.derived_bytes > 0 {
-        writeln!(out, "    derived      {} from weights, at load", bytes(variant.derived_bytes))?;
+    writeln!(out, "    arenas       {}", bytes(variant.arena_bytes))?;
+    for (what, size) in variant.other_memory() {
+        writeln!(out, "    memory       {} {what}", bytes(size))?;
     }
     writeln!(
         out,
@@ -207,6 +208,11 @@ mod tests {
             "kernels",
             "weights_bytes",
             "derived_bytes",
+            "arena_bytes",
+            "texture_bytes",
+            "io_bytes",
+            "state_bytes",
+            "params_bytes",
             "activations_naive_bytes",
             "activations_planned_bytes",
             "activations_lower_bound_bytes",

@@ -347,13 +347,11 @@ pub enum Flaw {
         /// Its group.
         group: u32,
     },
-    /// A region of inputs or outputs that holds none or both.
-    #[error("region {region} is for inputs or for outputs and holds {found}")]
-    Io {
+    /// A region of inputs or outputs that holds none.
+    #[error("region {region} is for an input or output and holds none")]
+    UnusedIo {
         /// Index in `Variant::regions`.
         region: u32,
-        /// What it holds.
-        found: &'static str,
     },
     /// A dispatch of a run that reads what nothing has made.
     #[error("slot {slot} reads bytes of region {region}, a derived blob, that `init` does not write")]

@@ -54,15 +54,23 @@ impl<'a> Program<'a> {
     /// Whether another program may use the arenas between two runs: there are some, and nothing in them has to outlive a
     /// run.
     pub(crate) fn may_share(&self) -> bool {
-        let outputs = self.output_ranges();
-        let is_state = |input: &IoRange| input.size > 0 && outputs.contains(input);
         let mut bound_by_init = self.variant.init.iter().flat_map(|dispatch| &dispatch.bindings);
         let is_arena = |resource: &Resource| {
             resource.region(self.variant).is_some_and(|region| region.kind == RegionKind::Arena)
         };
         self.arena_sizes().next().is_some()
             && !bound_by_init.any(is_arena)
-            && !self.input_ranges().iter().any(is_state)
+            && !self.state_inputs().contains(&true)
+    }
+
+    /// For each input whether an output lies exactly there, so that the two are state: in an arena, where dispatches may
+    /// write over it.
+    pub(crate) fn state_inputs(&self) -> Vec<bool> {
+        let outputs = self.output_ranges();
+        let is_state = |(range, binding): (IoRange, &IoBinding)| {
+            range.size > 0 && self.is_in_arena(binding) && outputs.contains(&range)
+        };
+        self.input_ranges().into_iter().zip(&self.variant.inputs).map(is_state).collect()
     }
 
     /// Whether sessions may share the region that a tensor lies in.

@@ -289,16 +289,15 @@ impl Input {
 
 /// Finds out what the program does to the memory of each input.
 fn inputs(program: &Program<'_>) -> Vec<Input> {
-    let outputs = program.output_ranges();
     let written = written_ranges(program);
-    let ranges = program.input_ranges();
-    let pairs = program.variant.inputs.iter().zip(ranges);
-    pairs
-        .map(|(binding, range)| Input {
+    let places = program.variant.inputs.iter().zip(program.input_ranges());
+    places
+        .zip(program.state_inputs())
+        .map(|((binding, range), state)| Input {
             binding: *binding,
             fresh: false,
             known: range.size == 0,
-            state: range.size > 0 && outputs.contains(&range),
+            state,
             overwritten: written.iter().any(|other| other.overlaps(&range)),
             in_arena: program.is_in_arena(binding),
         })

@@ -43,6 +43,7 @@ pub fn variant(
 ) -> Variant {
     let Sink { bundle, blobs, kernels } = sink;
     let (at_load, of_runs) = kernels.split_at(program.init.len());
+    let (regions, first) = planned_regions(plan);
     let mut emitter = Emitter {
         program,
         plan,
@@ -50,7 +51,8 @@ pub fn variant(
         bundle,
         blobs,
         held: vec![None; program.constants.len()],
-        regions: planned_regions(plan),
+        regions,
+        first,
         requires: Vec::new(),
     };
     let init = emitter.dispatches(&program.init, at_load);
@@ -62,7 +64,13 @@ pub fn variant(
     for region in &regions {
         require_region(&mut requires, region);
     }
-    let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
+    let io = |ports: &[Port]| {
+        let one = |port: &Port| {
+            let (region, offset) = first.buffer(plan.places[port.storage as usize]);
+            IoBinding { region, offset, element: DeviceElement::from(port.device) }
+        };
+        ports.iter().map(one).collect()
+    };
     Variant {
         name: profile.name.to_owned(),
         profile: profile.name.to_owned(),
@@ -96,6 +104,7 @@ struct Emitter<'a> {
     held: Vec<Option<Held>>,
     /// The memory that is planned, then derived blobs as they are found.
     regions: Vec<Region>,
+    first: FirstRegions,
     requires: Vec<Requirement>,
 }
 
@@ -136,10 +145,13 @@ impl Emitter<'_> {
                 Held::Derived(region) => (RegionId::Variant(region), binding.offset_bytes),
             },
             Source::Activation(storage) => match self.plan.places[storage as usize] {
-                Place::Arena(offset) => (RegionId::Variant(ARENA), offset),
                 Place::Texture(index) => {
-                    let region = RegionId::Variant(FIRST_TEXTURE + index);
+                    let region = RegionId::Variant(self.first.texture + index);
                     return Resource::texture(region, 0, self.plan.textures[index as usize]);
+                }
+                place => {
+                    let (region, offset) = self.first.buffer(place);
+                    (RegionId::Variant(region), offset)
                 }
             },
         };
@@ -170,30 +182,40 @@ impl Emitter<'_> {
     }
 }
 
-/// The arena, then the pooled textures.
-fn planned_regions(plan: &MemoryPlan) -> Vec<Region> {
-    let texture = |object: &TextureObject| region(RegionKind::Texture(*object), object.size_bytes());
-    let arena = region(RegionKind::Arena, plan.arena_bytes);
-    std::iter::once(arena).chain(plan.textures.iter().map(texture)).collect()
+/// Where regions of each kind begin among those of a variant.
+#[derive(Clone, Copy)]
+struct FirstRegions {
+    arena: u32,
+    texture: u32,
+    io: u32,
 }
 
-/// Index of the arena among the regions.
-const ARENA: u32 = 0;
+impl FirstRegions {
+    /// Region and offset of a place in a buffer.
+    fn buffer(&self, place: Place) -> (u32, u64) {
+        match place {
+            Place::Arena(offset) => (self.arena, offset),
+            Place::Io(number, offset) => (self.io + number, offset),
+            Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
+        }
+    }
+}
 
-/// Index of the first texture among the regions.
-const FIRST_TEXTURE: u32 = ARENA + 1;
+/// The arena, if something lies in it; the pooled textures; inputs and outputs of their own.
+fn planned_regions(plan: &MemoryPlan) -> (Vec<Region>, FirstRegions) {
+    let has_arena = plan.places.iter().any(|place| matches!(place, Place::Arena(_)));
+    let arena = has_arena.then(|| region(RegionKind::Arena, plan.arena_bytes));
+    let mut regions = Vec::from_iter(arena);
+    let texture = regions.len() as u32;
+    regions
+        .extend(plan.textures.iter().map(|object| region(RegionKind::Texture(*object), object.size_bytes())));
+    let io = regions.len() as u32;
+    regions.extend(plan.io_bytes.iter().map(|bytes| region(RegionKind::Io, *bytes)));
+    (regions, FirstRegions { arena: 0, texture, io })
+}
 
 fn region(kind: RegionKind, size: u64) -> Region {
     Region { kind, size, alignment: ALIGNMENT_BYTES }
-}
-
-fn io_binding(port: &Port, plan: &MemoryPlan) -> IoBinding {
-    match plan.places[port.storage as usize] {
-        Place::Arena(offset) => {
-            IoBinding { region: ARENA, offset, element: DeviceElement::from(port.device) }
-        }
-        Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
-    }
 }
 
 /// The caller's view of inputs or outputs.

@@ -24,7 +24,7 @@ pub enum RegionKind {
     Arena,
     /// What `dispatches` keep from run to run: a session's own, zero when it is made and when it is reset.
     State,
-    /// Inputs or outputs in a buffer of their own. No dispatch writes over an input there.
+    /// Inputs or outputs in a buffer of their own. No dispatch writes where an input lies.
     Io,
     /// Words that the host writes before a run and dispatches only read, through slots of group 2. Each is four bytes,
     /// little-endian; in this version they keep these values.

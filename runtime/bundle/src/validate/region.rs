@@ -43,23 +43,20 @@ fn region(region: &Region) -> Result<(), Flaw> {
     }
 }
 
-/// Each region of inputs or outputs holds some, and not both; returns the indices of those that hold inputs. The regions of
-/// all inputs and outputs must exist.
+/// Each region of inputs or outputs holds some; returns the indices of those that hold inputs. The regions of all inputs and
+/// outputs must exist.
 pub(super) fn inputs(variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
     let own = |bindings: &[IoBinding]| -> BTreeSet<u32> {
         let regions = bindings.iter().map(|binding| binding.region);
         regions.filter(|region| variant.regions[*region as usize].kind == RegionKind::Io).collect()
     };
     let (inputs, outputs) = (own(&variant.inputs), own(&variant.outputs));
-    for (index, region) in (0..).zip(&variant.regions) {
-        let found = match (inputs.contains(&index), outputs.contains(&index)) {
-            (false, false) if region.kind == RegionKind::Io => "no input and no output",
-            (true, true) => "inputs and outputs",
-            _ => continue,
-        };
-        return Err(Flaw::Io { region: index, found });
+    let io = (0..).zip(&variant.regions).filter(|(_, region)| region.kind == RegionKind::Io);
+    let mut unused = io.filter(|(index, _)| !inputs.contains(index) && !outputs.contains(index));
+    match unused.next() {
+        Some((region, _)) => Err(Flaw::UnusedIo { region }),
+        None => Ok(inputs),
     }
-    Ok(inputs)
 }
 
 fn same_size(Region { kind, size, .. }: &Region, expected: u64) -> Result<(), Flaw> {
