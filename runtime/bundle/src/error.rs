@@ -121,6 +121,9 @@ pub enum BundleError {
         /// What the reader was made with.
         most: u64,
     },
+    /// A reader of a stream that has refused it is asked to go on.
+    #[error("the bundle was refused before; begin with a new reader")]
+    Refused,
     /// The manifest's bytes are not a manifest.
     #[error("manifest cannot be decoded: {reason}")]
     Decode {

@@ -15,6 +15,7 @@ mod map;
 mod reader;
 mod source;
 mod spirv;
+mod stream;
 #[cfg(feature = "stub")]
 pub mod stub;
 mod threads;
@@ -29,6 +30,7 @@ pub use error::{BundleError, Flaw, Section};
 pub use format::{ALIGNMENT_BYTES, FORMAT_VERSION, MAGIC};
 pub use reader::Bundle;
 pub use spirv::SpirvFlaw;
+pub use stream::{StreamReader, Streamed};
 pub use threads::on_several;
 pub use validate::{SectionBytes, validate};
 pub use weight_reader::WeightReader;

@@ -6,3 +6,4 @@ mod hostile;
 mod round_trip;
 mod rules;
 mod sample;
+mod stream;

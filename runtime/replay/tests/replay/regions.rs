@@ -1,4 +1,5 @@
 //! Memory that is no arena: state, parameters, and inputs and outputs of their own; and several arenas.
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use drift_bundle::Bundle;
 use drift_bundle::manifest::*;
