@@ -72,6 +72,9 @@ pub const SUBGROUP: u32 = 128;
 /// Regions of one variant: derived blobs are no more than the weights that they are made from.
 pub const REGIONS: usize = WEIGHTS;
 
+/// Arenas of one variant: each is a buffer. An API that keeps operands and results apart needs two.
+pub const ARENAS: usize = 1 << 8;
+
 /// Bytes of all regions of a variant: no device has as much, and sums of a few such numbers stay in 64 bits.
 pub const REGION_BYTES: u64 = 1 << 48;
 

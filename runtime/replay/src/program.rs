@@ -95,7 +95,7 @@ impl<'a> Program<'a> {
     }
 }
 
-/// Where an input or output lies.
+/// A range of a region: where an input or output lies, or what is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IoRange {
     /// Index of the variant's region.

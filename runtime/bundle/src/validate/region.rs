@@ -10,6 +10,8 @@ use crate::manifest::{IoBinding, Region, RegionKind, TextureKind, TextureObject,
 
 pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {
     count("regions", regions.len(), limits::REGIONS)?;
+    let arenas = regions.iter().filter(|region| region.kind == RegionKind::Arena);
+    count("arenas", arenas.count(), limits::ARENAS)?;
     let textures = regions.iter().filter(|region| matches!(region.kind, RegionKind::Texture(_)));
     count("textures", textures.count(), limits::TEXTURES)?;
     regions.iter().try_for_each(region)?;

@@ -360,7 +360,10 @@ fn sizes_are_not_zero_or_absurd() {
 #[test]
 fn regions_are_what_their_kinds_say() {
     check("regions where at most", |m| {
-        variant(m).regions = vec![region(RegionKind::Arena, 1); limits::REGIONS + 1];
+        variant(m).regions = vec![region(RegionKind::State, 1); limits::REGIONS + 1];
+    });
+    check("arenas where at most", |m| {
+        variant(m).regions.extend(vec![region(RegionKind::Arena, 1); limits::ARENAS]);
     });
     for alignment in [0, 3, 128, 1 << 17, u64::MAX] {
         check("alignment of a region", |m| variant(m).regions[0].alignment = alignment);

@@ -1,5 +1,4 @@
 //! A bundle that arrives in pieces: what is read, when it is there, and where it is refused.
-#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use drift_bundle::{Bundle, BundleError, BundleWriter, Section, StreamReader, Streamed};
 

@@ -136,10 +136,12 @@ fn initialise<A: Api>(
     let bindings = api.bind(program, pipelines, dispatches, |resource| places.bound(resource))?;
     let fence = api.fence()?;
     let mut recordings = api.recordings(false)?;
-    let params = places.regions.stage_params(api, program.variant)?;
+    let params = Staged::params(api, program.variant)?;
     let clear = api.record(&mut recordings, |commands| {
         places.regions.record_clear(commands);
-        places.regions.record_params(commands, &params);
+        if let Some(params) = &params {
+            params.record_all_uploads(commands, places.regions);
+        }
     })?;
     let list = DispatchList::<A> { pipelines, bindings: &bindings, dispatches, queries: None };
     let mut parts = vec![clear];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drift_bundle::manifest::{RegionKind, TextureObject, Variant};
 
 use super::{Place, weights};
-use crate::api::{Api, Memory, Purpose, Record, Role, Work};
+use crate::api::{Api, Memory, Purpose, Record, Role};
 use crate::error::RuntimeError;
 use crate::program::Program;
 use crate::report::DeviceBytes;
@@ -160,38 +160,4 @@ impl<A: Api> Regions<A> {
     pub(crate) fn record_reset(&self, commands: &mut A::Recorder<'_>) {
         self.pool(Pool::State).iter().for_each(|buffer| commands.zero(buffer));
     }
-
-    /// The words of all parameters, for [`Regions::record_params`]; none where there are no parameters.
-    pub(crate) fn stage_params(
-        &self,
-        api: &Arc<A>,
-        variant: &Variant,
-    ) -> Result<Vec<StagedParams<A>>, RuntimeError> {
-        let mut staged = Vec::new();
-        for (index, region) in (0..).zip(&variant.regions) {
-            if let RegionKind::Params(words) = &region.kind {
-                let mut buffer = api.buffer(region.size, Purpose::Upload)?;
-                let bytes = buffer.bytes_mut();
-                let bytes = bytes.unwrap_or_else(|| unreachable!("verified: upload buffers are mapped"));
-                for (into, word) in bytes.chunks_exact_mut(4).zip(words) {
-                    into.copy_from_slice(&word.to_le_bytes());
-                }
-                staged.push((index, region.size, buffer));
-            }
-        }
-        Ok(staged)
-    }
-
-    /// Records the copies of what was staged to where it is read.
-    pub(crate) fn record_params(&self, commands: &mut A::Recorder<'_>, staged: &[StagedParams<A>]) {
-        if !staged.is_empty() {
-            commands.barrier(Work::Transfer, Work::Transfer);
-        }
-        for (region, size, buffer) in staged {
-            commands.copy((buffer, 0), self.place(*region), *size);
-        }
-    }
 }
-
-/// Index of a region of parameters, its size, and its words where the host has written them.
-type StagedParams<A> = (u32, u64, <A as Api>::Buffer);

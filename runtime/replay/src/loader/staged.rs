@@ -1,8 +1,9 @@
-//! Host-visible copies of inputs or outputs.
+//! Host-visible copies of inputs, outputs or parameters.
 
 use std::sync::Arc;
 
 use drift_bundle::ALIGNMENT_BYTES;
+use drift_bundle::manifest::{Region, RegionKind, Variant};
 
 use super::regions::Regions;
 use crate::api::{Api, Memory, Purpose, Record, Work};
@@ -28,6 +29,25 @@ impl<A: Api> Staged<A> {
         Ok(Self { buffer: api.buffer(end, purpose)?, ranges: placed })
     }
 
+    /// The words of all parameters of a variant; none where it has no parameters.
+    pub(crate) fn params(api: &Arc<A>, variant: &Variant) -> Result<Option<Self>, RuntimeError> {
+        let params =
+            (0..).zip(&variant.regions).filter_map(|(region, Region { kind, size, .. })| match kind {
+                RegionKind::Params(words) => Some((IoRange { region, offset: 0, size: *size }, words)),
+                _ => None,
+            });
+        let (ranges, words): (Vec<IoRange>, Vec<&Vec<u32>>) = params.unzip();
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let mut staged = Self::new(api, ranges, Purpose::Upload)?;
+        for (index, words) in words.into_iter().enumerate() {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            staged.bytes_mut(index).copy_from_slice(&bytes);
+        }
+        Ok(Some(staged))
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.buffer.size()
     }
@@ -39,14 +59,25 @@ impl<A: Api> Staged<A> {
         recordings: &mut A::Recordings,
         regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |(here, range): &(u64, IoRange)| {
-            let (region, start) = regions.place(range.region);
+        let one = |index| {
             api.record(recordings, |commands| {
                 commands.barrier(Work::Any, Work::Transfer);
-                commands.copy((&self.buffer, *here), (region, start + range.offset), range.size);
+                self.record_upload(commands, regions, index);
             })
         };
-        self.ranges.iter().map(one).collect()
+        (0..self.ranges.len()).map(one).collect()
+    }
+
+    /// Records the upload of all ranges, after earlier copies and fills.
+    pub(crate) fn record_all_uploads(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>) {
+        commands.barrier(Work::Transfer, Work::Transfer);
+        (0..self.ranges.len()).for_each(|index| self.record_upload(commands, regions, index));
+    }
+
+    fn record_upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
+        let (here, range) = self.ranges[index];
+        let (region, start) = regions.place(range.region);
+        commands.copy((&self.buffer, here), (region, start + range.offset), range.size);
     }
 
     /// Records the download of each range as a list of its own.

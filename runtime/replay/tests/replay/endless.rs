@@ -127,6 +127,8 @@ fn an_endless_kernel_stops_nobody_for_longer_than_asked() {
         // The device may still read its inputs.
         let error = soon(|| stuck.write("x", &[0.0_f32; 3])).unwrap_err();
         assert!(matches!(error, RuntimeError::Failed), "{error}");
+        let error = soon(|| stuck.reset_state()).unwrap_err();
+        assert!(matches!(error, RuntimeError::Failed), "{error}");
         // In its grace the device takes work, and others' timeouts are their own.
         timed_out(|| other.run());
         // A wait that began in it ends with it.
