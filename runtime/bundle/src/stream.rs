@@ -127,12 +127,17 @@ impl StreamReader {
         }
     }
 
-    /// Moves bytes from `piece` to the part, which has `size` of them. Memory grows as they come.
+    /// Moves bytes from `piece` to the part, which has `size` of them in all. Memory grows as they come.
     fn collect(&mut self, piece: &mut &[u8], size: u64) -> Result<(), BundleError> {
         let wanted = (size - self.bytes.len() as u64).min(piece.len() as u64) as usize;
         let (part, rest) = piece.split_at(wanted);
-        let out_of_memory = |_| BundleError::OutOfMemory { bytes: part.len() as u64 };
-        self.bytes.try_reserve(part.len()).map_err(out_of_memory)?;
+        if self.bytes.capacity() - self.bytes.len() < part.len() {
+            // Twice as much each time, though never more than the part has.
+            let held = self.bytes.len() as u64;
+            let more = (size - held).min(held.max(part.len() as u64));
+            let out_of_memory = |_| BundleError::OutOfMemory { bytes: more };
+            self.bytes.try_reserve_exact(more as usize).map_err(out_of_memory)?;
+        }
         self.bytes.extend_from_slice(part);
         *piece = rest;
         self.taken += wanted as u64;

@@ -3,6 +3,7 @@
 mod code;
 mod files;
 mod hostile;
+mod regions;
 mod round_trip;
 mod rules;
 mod sample;

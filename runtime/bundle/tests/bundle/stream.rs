@@ -144,6 +144,32 @@ fn a_weight_that_is_larger_than_asked_for_is_named() {
 }
 
 #[test]
+fn memory_grows_with_what_came_and_not_with_what_is_claimed() {
+    let mut file = sample::bytes();
+    // A gigabyte of shaders, with sections after them where they must then be.
+    let word = |at: usize, file: &[u8]| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+    let (shaders, size) = (word(64, &file), 1_u64 << 30);
+    let hashes = (shaders + size).next_multiple_of(64);
+    let weights = (hashes + word(120, &file)).next_multiple_of(4096);
+    for (at, value) in [(72, size), (112, hashes), (160, weights)] {
+        file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    // So many readers would take 200 GiB.
+    let mut readers: Vec<StreamReader> = (0..200).map(|_| StreamReader::new(MOST)).collect();
+    for reader in &mut readers {
+        assert_eq!(reader.take(&mut &file[..]).unwrap(), None);
+    }
+    for reader in readers {
+        let error = reader.finish().unwrap_err();
+        let (expected, found) = (weights + 808, file.len() as u64);
+        assert!(
+            matches!(error, BundleError::Truncated { expected: e, found: f } if (e, f) == (expected, found)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_bundle_without_weights_ends_with_its_contents() {
     let file = BundleWriter::new(sample::provenance()).to_bytes().unwrap();
     assert_eq!(read_all(&file).unwrap(), 1);
