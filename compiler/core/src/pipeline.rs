@@ -203,11 +203,16 @@ impl<'a> Passes<'a> {
         let device = (profile, options.precision);
         let program =
             clock.time("select", || select::choose_with(graph, layouts, device, decisions, samples))?;
-        let shared = MemoryForms { own_io: false, ..profile.memory };
-        let without =
-            profile.memory.own_io.then(|| plan::plan_memory(program.clone(), shared)).transpose()?;
+        let own_io = profile.memory.own_io.then(|| program.clone());
         let (program, plan) = clock.time("memory", || plan::plan_memory(program, profile.memory))?;
-        notes.extend(without.map(|(_, without)| report::own_io(profile.name, &plan, &without)));
+        if let Some(program) = own_io {
+            let shared = MemoryForms { own_io: false, ..profile.memory };
+            let (_, without) = clock.time("memory", || plan::plan_memory(program, shared))?;
+            let note = report::own_io(profile.name, &plan, &without);
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         Ok((program, plan))
     }
 }
