@@ -2,7 +2,7 @@
 
 use crate::inputs::{inputs, special_inputs};
 use drift_bundle::manifest::{
-    DeviceElement, HostElement, IoBinding, IoTensor, Requirement, Resource, Target,
+    DeviceElement, HostElement, IoBinding, IoTensor, RegionKind, Requirement, Target,
 };
 use drift_bundle::{Bundle, BundleWriter};
 use drift_compiler::{
@@ -189,29 +189,25 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
         Precision::F16 => (HostElement::F16, DeviceElement::F16),
         Precision::F32 => (HostElement::F32, DeviceElement::F32),
     };
-    let (mut outputs, mut offsets, mut end) = (Vec::new(), Vec::new(), 0_u64);
-    for (number, size) in std::mem::take(&mut variant.derived).into_iter().enumerate() {
-        let shape = vec![size / device.size_bytes()];
-        outputs.push(IoTensor { name: format!("derived{number}"), element: host, shape });
-        offsets.push(end);
-        end = (end + size).next_multiple_of(drift_bundle::ALIGNMENT_BYTES);
+    // A derived blob that is an output is an arena: both are regions that dispatches bind in the same way.
+    let (mut outputs, mut places) = (Vec::new(), Vec::new());
+    for (number, region) in (0..).zip(&mut variant.regions) {
+        if region.kind == RegionKind::Derived {
+            region.kind = RegionKind::Arena;
+            let shape = vec![region.size / device.size_bytes()];
+            outputs.push(IoTensor { name: format!("derived{}", outputs.len()), element: host, shape });
+            places.push(IoBinding { region: number, offset: 0, element: device });
+        }
     }
     variant.dispatches = std::mem::take(&mut variant.init);
     for dispatch in &mut variant.dispatches {
         dispatch.shader = shaders[dispatch.shader as usize];
-        for resource in &mut dispatch.bindings {
-            if let Resource::Derived { blob, offset, size } = *resource {
-                *resource = Resource::Arena { offset: offsets[blob as usize] + offset, size };
-            }
-        }
     }
     // The dispatches that are left out may compute in f16; what is kept does on Vulkan only.
     if kind != DeviceKind::Vulkan {
         variant.requires.retain(|requirement| *requirement != Requirement::F16);
     }
-    (variant.arena_bytes, variant.textures) = (end, Vec::new());
-    variant.inputs = Vec::new();
-    variant.outputs = offsets.into_iter().map(|offset| IoBinding { offset, element: device }).collect();
+    (variant.inputs, variant.outputs) = (Vec::new(), places);
     (entry.inputs, entry.outputs) = (Vec::new(), outputs);
     let names: Vec<String> = entry.outputs.iter().map(|output| output.name.clone()).collect();
     writer.add_entry(entry);

@@ -2,9 +2,9 @@
 
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, Entry, HostElement, IoBinding, IoTensor, MemoryReport,
-    Provenance, Resource, Shader, Target, Variant,
+    Provenance, Region, RegionId, RegionKind, Resource, Shader, Target, Variant,
 };
-use drift_bundle::{BundleWriter, stub};
+use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, stub};
 use driftc::Console;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -582,7 +582,10 @@ fn copying_bundle(target: Target) -> Vec<u8> {
     let dispatch = Dispatch {
         name: "copy".to_owned(),
         shader,
-        bindings: vec![Resource::Arena { offset: 0, size: 64 }, Resource::Arena { offset: 256, size: 64 }],
+        bindings: vec![
+            Resource::bytes(RegionId::Variant(0), 0, 64),
+            Resource::bytes(RegionId::Variant(0), 256, 64),
+        ],
         workgroups: [1, 1, 1],
         barrier: false,
         origins: vec!["Identity_0".to_owned()],
@@ -590,7 +593,7 @@ fn copying_bundle(target: Target) -> Vec<u8> {
         bytes_written: 64,
         flops: 0,
     };
-    let place = |offset| IoBinding { offset, element: DeviceElement::F32 };
+    let place = |offset| IoBinding { region: 0, offset, element: DeviceElement::F32 };
     let tensor = |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![16] };
     writer.add_entry(Entry {
         name: "main".to_owned(),
@@ -601,9 +604,7 @@ fn copying_bundle(target: Target) -> Vec<u8> {
             name: "generic".to_owned(),
             profile: "generic".to_owned(),
             requires: Vec::new(),
-            arena_bytes: 512,
-            textures: Vec::new(),
-            derived: Vec::new(),
+            regions: vec![Region { kind: RegionKind::Arena, size: 512, alignment: ALIGNMENT_BYTES }],
             inputs: vec![place(0)],
             outputs: vec![place(256)],
             init: Vec::new(),

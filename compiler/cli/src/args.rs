@@ -3,8 +3,8 @@
 mod values;
 
 pub use values::{
-    BindArg, DimArg, DimSize, Emit, InputArg, LayoutArg, ModelArg, PrecisionArg, TargetArg, WeightsArg,
-    WeightsLayoutArg,
+    BindArg, DimArg, DimSize, Emit, InputArg, IoArg, LayoutArg, ModelArg, PrecisionArg, TargetArg,
+    WeightsArg, WeightsLayoutArg,
 };
 
 use crate::compare::Tolerance;
@@ -167,6 +167,9 @@ pub struct CompileFlags {
     /// Where weights live
     #[arg(long, value_name = "LAYOUT", default_value = "auto")]
     pub weights_layout: WeightsLayoutArg,
+    /// Where inputs and outputs live
+    #[arg(long, value_name = "PLACE", default_value = "arena")]
+    pub io: IoArg,
     /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,

@@ -9,7 +9,9 @@ use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, model};
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Target;
-use drift_compiler::{CompileError, CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity, Stage};
+use drift_compiler::{
+    CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, ModelIdentity, Stage,
+};
 use drift_onnx::ModelSource;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,8 +67,10 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let mut stages = vec![("import", import_ms)];
     stages.extend(compiled.report.stages.iter().copied());
     stages.push(("write", write_ms));
-    compiled.report.warnings.iter().try_for_each(|warning| console.warning(warning))?;
-    let warnings = imported.notes.iter().chain(&imported.warnings).chain(&compiled.report.warnings);
+    let CompileReport { notes, warnings, .. } = &compiled.report;
+    notes.iter().try_for_each(|note| console.note(note))?;
+    warnings.iter().try_for_each(|warning| console.warning(warning))?;
+    let warnings = imported.notes.iter().chain(&imported.warnings).chain(notes).chain(warnings);
     let report = report(&stages, warnings);
     report::write_json(args.json.as_deref(), &report)?;
     let (size, time) = (bytes(size), milliseconds(report.total_ms));

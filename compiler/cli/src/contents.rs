@@ -3,7 +3,7 @@
 use crate::host::io_text;
 use crate::units::bytes;
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, Requirement, Resource, Variant};
+use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, Variant};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -64,6 +64,16 @@ pub struct VariantReport {
     pub weights_bytes: u64,
     /// What dispatches at load make of weights, kept for as long as the program is.
     pub derived_bytes: u64,
+    /// The arenas.
+    pub arena_bytes: u64,
+    /// Textures of activations.
+    pub texture_bytes: u64,
+    /// Inputs and outputs in memory of their own.
+    pub io_bytes: u64,
+    /// What runs keep for the next one.
+    pub state_bytes: u64,
+    /// Words that the host writes before a run.
+    pub params_bytes: u64,
     /// Sum over all activation tensors.
     pub activations_naive_bytes: u64,
     /// What the plan takes.
@@ -121,7 +131,12 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         init_dispatches: variant.init.len(),
         kernels: kernels.len(),
         weights_bytes: blobs.iter().map(blob_bytes).sum(),
-        derived_bytes: variant.derived.iter().sum(),
+        derived_bytes: region_bytes(variant, |kind| *kind == RegionKind::Derived),
+        arena_bytes: region_bytes(variant, |kind| *kind == RegionKind::Arena),
+        texture_bytes: region_bytes(variant, |kind| matches!(kind, RegionKind::Texture(_))),
+        io_bytes: region_bytes(variant, |kind| *kind == RegionKind::Io),
+        state_bytes: region_bytes(variant, |kind| *kind == RegionKind::State),
+        params_bytes: region_bytes(variant, |kind| matches!(kind, RegionKind::Params(_))),
         activations_naive_bytes: variant.memory.naive_bytes,
         activations_planned_bytes: variant.memory.planned_bytes,
         activations_lower_bound_bytes: variant.memory.lower_bound_bytes,
@@ -130,6 +145,25 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         bytes_written: variant.dispatches.iter().map(|dispatch| dispatch.bytes_written).sum(),
         flops: variant.dispatches.iter().map(|dispatch| dispatch.flops).sum(),
     }
+}
+
+impl VariantReport {
+    /// Memory beside arenas and weights, of the kinds that there are: what it is, and its bytes.
+    pub fn other_memory(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = [
+            ("derived from weights, at load", self.derived_bytes),
+            ("in textures", self.texture_bytes),
+            ("inputs and outputs of their own", self.io_bytes),
+            ("state, kept from run to run", self.state_bytes),
+            ("parameters", self.params_bytes),
+        ];
+        all.into_iter().filter(|(_, bytes)| *bytes > 0)
+    }
+}
+
+/// Bytes of all regions of one kind.
+fn region_bytes(variant: &Variant, wanted: fn(&RegionKind) -> bool) -> u64 {
+    variant.regions.iter().filter(|region| wanted(&region.kind)).map(|region| region.size).sum()
 }
 
 fn strategy_text(strategy: MemoryStrategy) -> &'static str {

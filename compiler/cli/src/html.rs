@@ -30,15 +30,17 @@ pub(crate) fn page(manifest: &Manifest, report: &BundleReport) -> String {
         body.push(format!("<h2>{} for {}</h2>", escape(&entry_report.name), entry_report.target));
         body.push(table(&[("in", entry_report.inputs.join("; ")), ("out", entry_report.outputs.join("; "))]));
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
-            let blocks = picture::blocks(manifest, entry, variant);
             body.push(variant_table(variant_report));
-            body.push(
-                "<p>The arena: dispatches to the right, addresses upwards; dashed, what no plan can go below. Point at a \
-                 block to see what wrote it.</p>"
-                    .to_owned(),
-            );
-            let lower_bound = variant.memory.lower_bound_bytes;
-            body.push(picture::svg(&blocks, variant.dispatches.len(), variant.arena_bytes, lower_bound));
+            for picture::Drawn { region, bytes, blocks } in picture::arenas(manifest, entry, variant) {
+                body.push(format!(
+                    "<p>The arena (region {region}): dispatches to the right, addresses upwards; dashed, what no plan can go \
+                     below. Point at a block to see what wrote it.</p>"
+                ));
+                // What lies elsewhere is counted in the bound as well.
+                let elsewhere = variant_report.io_bytes;
+                let lower_bound = variant.memory.lower_bound_bytes.saturating_sub(elsewhere);
+                body.push(picture::svg(&blocks, variant.dispatches.len(), bytes, lower_bound));
+            }
             body.push(dispatch_table(manifest, variant));
         }
     }
@@ -52,20 +54,23 @@ pub(crate) fn page(manifest: &Manifest, report: &BundleReport) -> String {
 
 fn variant_table(variant: &VariantReport) -> String {
     let heading = format!("<h3>{} for profile {}</h3>\n", escape(&variant.name), escape(&variant.profile));
-    heading
-        + &table(&[
-            ("requires", variant.requires.join(", ")),
-            ("dispatches", format!("{} of {} kernels", variant.dispatches, variant.kernels)),
-            ("dispatches at load", variant.init_dispatches.to_string()),
-            ("weights", bytes(variant.weights_bytes)),
-            ("derived from weights at load", bytes(variant.derived_bytes)),
-            ("activations planned", bytes(variant.activations_planned_bytes)),
-            ("activations without sharing", bytes(variant.activations_naive_bytes)),
-            ("activations at least", bytes(variant.activations_lower_bound_bytes)),
-            ("reads", bytes(variant.bytes_read)),
-            ("writes", bytes(variant.bytes_written)),
-            ("computes", flops(variant.flops)),
-        ])
+    let mut rows = vec![
+        ("requires", variant.requires.join(", ")),
+        ("dispatches", format!("{} of {} kernels", variant.dispatches, variant.kernels)),
+        ("dispatches at load", variant.init_dispatches.to_string()),
+        ("weights", bytes(variant.weights_bytes)),
+        ("arenas", bytes(variant.arena_bytes)),
+    ];
+    rows.extend(variant.other_memory().map(|(what, size)| (what, bytes(size))));
+    rows.extend([
+        ("activations planned", bytes(variant.activations_planned_bytes)),
+        ("activations without sharing", bytes(variant.activations_naive_bytes)),
+        ("activations at least", bytes(variant.activations_lower_bound_bytes)),
+        ("reads", bytes(variant.bytes_read)),
+        ("writes", bytes(variant.bytes_written)),
+        ("computes", flops(variant.flops)),
+    ]);
+    heading + &table(&rows)
 }
 
 fn dispatch_table(manifest: &Manifest, variant: &Variant) -> String {

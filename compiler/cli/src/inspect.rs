@@ -63,9 +63,11 @@ fn print(manifest: &Manifest, report: &BundleReport, out: &mut dyn Write) -> Res
         entry_report.outputs.iter().try_for_each(|output| writeln!(out, "  out  {output}"))?;
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
             print_variant(variant_report, out)?;
-            let blocks = picture::blocks(manifest, entry, variant);
-            let drawing = picture::text(&blocks, variant.dispatches.len(), variant.arena_bytes);
-            drawing.lines().try_for_each(|line| writeln!(out, "      {line}"))?;
+            for picture::Drawn { region, bytes, blocks } in picture::arenas(manifest, entry, variant) {
+                writeln!(out, "    the arena (region {region}), dispatch by dispatch:")?;
+                let drawing = picture::text(&blocks, variant.dispatches.len(), bytes);
+                drawing.lines().try_for_each(|line| writeln!(out, "      {line}"))?;
+            }
         }
     }
     Ok(())
@@ -83,8 +85,9 @@ fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), Cli
         variant.dispatches, variant.kernels, variant.init_dispatches
     )?;
     writeln!(out, "    weights      {}", bytes(variant.weights_bytes))?;
-    if variant.derived_bytes > 0 {
-        writeln!(out, "    derived      {} from weights, at load", bytes(variant.derived_bytes))?;
+    writeln!(out, "    arenas       {}", bytes(variant.arena_bytes))?;
+    for (what, size) in variant.other_memory() {
+        writeln!(out, "    memory       {} {what}", bytes(size))?;
     }
     writeln!(
         out,
@@ -101,7 +104,6 @@ fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), Cli
         bytes(variant.bytes_written),
         flops(variant.flops)
     )?;
-    writeln!(out, "    the arena, dispatch by dispatch:")?;
     Ok(())
 }
 
@@ -110,9 +112,10 @@ mod tests {
     use super::*;
     use drift_bundle::manifest::{
         BindingKind, BindingSlot, DeviceElement, Dispatch, Entry, HostElement, IoBinding, IoTensor,
-        MemoryReport, MemoryStrategy, Provenance, Requirement, Resource, Shader, Target, Variant,
+        MemoryReport, MemoryStrategy, Provenance, Region, RegionId, RegionKind, Requirement, Resource,
+        Shader, Target, Variant,
     };
-    use drift_bundle::{BundleWriter, stub};
+    use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, stub};
 
     /// `y = x + w`, twice over: two dispatches of one shader, and a weight that both read.
     fn bundle() -> Bundle {
@@ -147,9 +150,9 @@ mod tests {
             name: format!("add_{to}: add"),
             shader,
             bindings: vec![
-                Resource::Arena { offset: from, size: 64 },
-                Resource::Arena { offset: to, size: 64 },
-                Resource::Weights { blob, offset: 0, size: 64 },
+                Resource::bytes(RegionId::Variant(0), from, 64),
+                Resource::bytes(RegionId::Variant(0), to, 64),
+                Resource::bytes(RegionId::Weight(blob), 0, 64),
             ],
             workgroups: [1, 1, 1],
             barrier: true,
@@ -158,16 +161,14 @@ mod tests {
             bytes_written: 64,
             flops: 16,
         };
-        let place = |offset| IoBinding { offset, element: DeviceElement::F32 };
+        let place = |offset| IoBinding { region: 0, offset, element: DeviceElement::F32 };
         let tensor =
             |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4, 4] };
         let variant = Variant {
             name: "generic".to_owned(),
             profile: "generic".to_owned(),
             requires: vec![Requirement::StorageBuffers(3)],
-            arena_bytes: 768,
-            textures: Vec::new(),
-            derived: Vec::new(),
+            regions: vec![Region { kind: RegionKind::Arena, size: 768, alignment: ALIGNMENT_BYTES }],
             inputs: vec![place(0)],
             outputs: vec![place(512)],
             init: Vec::new(),
@@ -207,6 +208,11 @@ mod tests {
             "kernels",
             "weights_bytes",
             "derived_bytes",
+            "arena_bytes",
+            "texture_bytes",
+            "io_bytes",
+            "state_bytes",
+            "params_bytes",
             "activations_naive_bytes",
             "activations_planned_bytes",
             "activations_lower_bound_bytes",
@@ -235,8 +241,9 @@ mod tests {
     fn blocks_live_from_their_write_to_their_last_read() {
         let bundle = bundle();
         let manifest = bundle.manifest();
-        let blocks = picture::blocks(manifest, &manifest.entries[0], &manifest.entries[0].variants[0]);
-        let lives: Vec<_> = blocks.iter().map(|block| (block.offset, block.first, block.last)).collect();
+        let drawn = picture::arenas(manifest, &manifest.entries[0], &manifest.entries[0].variants[0]);
+        let lives: Vec<_> =
+            drawn[0].blocks.iter().map(|block| (block.offset, block.first, block.last)).collect();
         assert_eq!(lives, [(0, 0, 0), (256, 0, 1), (512, 1, 1)]);
     }
 

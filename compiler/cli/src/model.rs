@@ -1,6 +1,8 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
-use crate::args::{BindArg, CompileFlags, DimSize, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg};
+use crate::args::{
+    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
+};
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
 use crate::{Console, files};
@@ -167,6 +169,7 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
             },
             order: None,
         },
+        own_io: flags.io == IoArg::Own,
         disabled: flags.disable.clone(),
         optimize: true,
         import_flags: import_flags(flags),

@@ -4,7 +4,9 @@
 //! next write over it ends it: that is when the content is needed, and all that a plan has to respect.
 
 use crate::screen::printable;
-use drift_bundle::manifest::{DeviceElement, Entry, Manifest, Variant};
+use drift_bundle::manifest::{
+    DeviceElement, Entry, IoBinding, IoTensor, Manifest, Region, RegionKind, Variant,
+};
 use std::fmt::Write;
 
 /// Content of a range of the arena, from its first to its last use.
@@ -28,17 +30,40 @@ impl Block {
     }
 }
 
-/// All blocks of a variant, in the order in which they begin.
-pub(crate) fn blocks(manifest: &Manifest, entry: &Entry, variant: &Variant) -> Vec<Block> {
+/// An arena of a variant, and what is kept in it.
+pub(crate) struct Drawn {
+    /// Index of its region.
+    pub(crate) region: u32,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// In the order in which they begin.
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// The arenas of a variant.
+pub(crate) fn arenas(manifest: &Manifest, entry: &Entry, variant: &Variant) -> Vec<Drawn> {
+    let arenas = (0..).zip(&variant.regions).filter(|(_, region)| region.kind == RegionKind::Arena);
+    let drawn = |(index, region): (u32, &Region)| Drawn {
+        region: index,
+        bytes: region.size,
+        blocks: blocks(manifest, entry, variant, index),
+    };
+    arenas.map(drawn).collect()
+}
+
+/// All blocks in an arena, in the order in which they begin.
+fn blocks(manifest: &Manifest, entry: &Entry, variant: &Variant, region: u32) -> Vec<Block> {
     let mut arena = Arena::default();
-    for (tensor, place) in entry.inputs.iter().zip(&variant.inputs) {
+    let here = |(_, place): &(&IoTensor, &IoBinding)| place.region == region;
+    for (tensor, place) in entry.inputs.iter().zip(&variant.inputs).filter(here) {
         arena.write(&tensor.name, place.offset, device_bytes(place.element, &tensor.shape), 0);
     }
     for (step, dispatch) in variant.dispatches.iter().enumerate() {
         let slots = manifest.shaders.get(dispatch.shader as usize).map_or(&[][..], |shader| &shader.bindings);
         let ranges = || {
             dispatch.bindings.iter().zip(slots).filter_map(|(resource, slot)| {
-                resource.arena_range().map(|(offset, size)| (offset, size, slot.writable))
+                let (_, range) = resource.place().filter(|(bound, _)| *bound == region)?;
+                Some((range.start, range.end - range.start, slot.writable))
             })
         };
         ranges().filter(|(.., writes)| !writes).for_each(|(offset, size, _)| arena.read(offset, size, step));
@@ -47,7 +72,7 @@ pub(crate) fn blocks(manifest: &Manifest, entry: &Entry, variant: &Variant) -> V
         });
     }
     let end = variant.dispatches.len().saturating_sub(1);
-    for (tensor, place) in entry.outputs.iter().zip(&variant.outputs) {
+    for (tensor, place) in entry.outputs.iter().zip(&variant.outputs).filter(here) {
         arena.read(place.offset, device_bytes(place.element, &tensor.shape), end);
     }
     arena.blocks
@@ -302,16 +327,16 @@ mod tests {
         let bundle = bundle(text, &[]);
         let entry = &bundle.manifest().entries[0];
         let variant = &entry.variants[0];
-        let blocks = blocks(bundle.manifest(), entry, variant);
+        let drawn = arenas(bundle.manifest(), entry, variant);
+        let [Drawn { region: 0, bytes: arena_bytes, blocks }] = &drawn[..] else { panic!("one arena") };
         let dispatches = variant.dispatches.len();
-        let picture = svg(&blocks, dispatches, variant.arena_bytes, variant.memory.lower_bound_bytes);
+        let picture = svg(blocks, dispatches, *arena_bytes, variant.memory.lower_bound_bytes);
 
         let attribute = |name: &str| numbers(&picture, "rect", name);
         let (x, y, width, height) = (attribute("x"), attribute("y"), attribute("width"), attribute("height"));
         let step = |x: f64| ((x - FRAME.left) * dispatches as f64 / FRAME.width).round() as usize;
-        let byte = |y: f64| {
-            ((FRAME.top + FRAME.height - y) * variant.arena_bytes as f64 / FRAME.height).round() as u64
-        };
+        let byte =
+            |y: f64| ((FRAME.top + FRAME.height - y) * *arena_bytes as f64 / FRAME.height).round() as u64;
         let mut live = vec![0; dispatches];
         let mut highest = 0;
         assert_eq!(x.len(), blocks.len());

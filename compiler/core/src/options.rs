@@ -37,6 +37,8 @@ pub struct CompileOptions {
     pub layout: LayoutChoice,
     /// Forms of weights, where not the profile's.
     pub weights_layout: WeightsChoice,
+    /// Give each input and output memory of its own, in place of a range of the arena.
+    pub own_io: bool,
     /// Rules and techniques switched off.
     pub disabled: Vec<String>,
     /// Run the SPIR-V optimiser.
@@ -124,6 +126,9 @@ impl CompileOptions {
             let profile = reduced.to_mut();
             profile.weights = profile.weights.with(self.weights_layout);
         }
+        if self.own_io {
+            reduced.to_mut().memory.own_io = true;
+        }
         reduced
     }
 
@@ -140,6 +145,9 @@ impl CompileOptions {
             flags.push(format!("--weights-layout {}", object.name()));
         }
         flags.extend(self.weights_layout.order.map(|order| format!("weights in the order {order}")));
+        if self.own_io {
+            flags.push("--io own".to_owned());
+        }
         let mut disabled = self.disabled.clone();
         disabled.sort();
         flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));

@@ -7,7 +7,7 @@ use crate::layout::{self, LayoutChoice, LayoutMap, Precision};
 use crate::narrow;
 use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
-use crate::profile::{LayoutCosts, Profile};
+use crate::profile::{LayoutCosts, MemoryForms, Profile};
 use crate::program::Program;
 use crate::ranges;
 use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
@@ -50,18 +50,19 @@ pub fn compile_entries(
     let mut kernels = KernelModules::new(options.optimize);
     let (mut names, mut drafts) = (Vec::new(), Vec::new());
     for EntryModel { name, graph } in models {
-        let warned = passes.warnings.len();
+        let (warned, noted) = (passes.warnings.len(), passes.notes.len());
         let made = passes.drafts(names.len(), graph, &mut kernels).map_err(|error| match several {
             true => CompileError::Entry { entry: name.clone(), source: Box::new(error) },
             false => error,
         })?;
         if several {
-            passes.warnings[warned..].iter_mut().for_each(|text| *text = format!("entry `{name}`: {text}"));
+            let new = passes.warnings[warned..].iter_mut().chain(&mut passes.notes[noted..]);
+            new.for_each(|text| *text = format!("entry `{name}`: {text}"));
         }
         names.push(name);
         drafts.extend(made);
     }
-    let Passes { mut clock, warnings, rules, .. } = passes;
+    let Passes { mut clock, warnings, notes, rules, .. } = passes;
     let provenance = Provenance {
         compiler: format!("driftc {}", env!("CARGO_PKG_VERSION")),
         flags: options.flags(),
@@ -76,7 +77,7 @@ pub fn compile_entries(
         report::variant(&names[draft.entry], draft.target, draft.profile.name, &draft.program)
     };
     let variants = drafts.iter().map(of).collect();
-    Ok(Compiled { bundle, report: CompileReport { stages: clock.stages, warnings, variants, rules } })
+    Ok(Compiled { bundle, report: CompileReport { stages: clock.stages, warnings, notes, variants, rules } })
 }
 
 /// Prints a stage as text: one for each target and profile where they differ.
@@ -119,6 +120,7 @@ struct Passes<'a> {
     enabled: Enabled,
     clock: Clock,
     warnings: Vec<String>,
+    notes: Vec<String>,
     rules: Vec<RuleReport>,
     /// What passes for one profile decided, each once.
     decided: HashSet<RuleReport>,
@@ -128,8 +130,16 @@ impl<'a> Passes<'a> {
     fn new(options: &'a CompileOptions) -> Result<Self, CompileError> {
         options.check()?;
         let enabled = Enabled::without(&options.disabled)?;
-        let (warnings, rules) = (Vec::new(), Vec::new());
-        Ok(Self { options, enabled, clock: Clock::default(), warnings, rules, decided: HashSet::new() })
+        let (warnings, notes, rules) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self {
+            options,
+            enabled,
+            clock: Clock::default(),
+            warnings,
+            notes,
+            rules,
+            decided: HashSet::new(),
+        })
     }
 
     /// All variants of one model, the `entry`th.
@@ -189,11 +199,21 @@ impl<'a> Passes<'a> {
         profile: &Profile,
         samples: &Samples,
     ) -> Result<(Program, MemoryPlan), CompileError> {
-        let Self { options, clock, .. } = self;
+        let Self { options, clock, notes, .. } = self;
         let device = (profile, options.precision);
         let program =
             clock.time("select", || select::choose_with(graph, layouts, device, decisions, samples))?;
-        Ok(clock.time("memory", || plan::plan_memory(program, profile.memory))?)
+        let own_io = profile.memory.own_io.then(|| program.clone());
+        let (program, plan) = clock.time("memory", || plan::plan_memory(program, profile.memory))?;
+        if let Some(program) = own_io {
+            let shared = MemoryForms { own_io: false, ..profile.memory };
+            let (_, without) = clock.time("memory", || plan::plan_memory(program, shared))?;
+            let note = report::own_io(profile.name, &plan, &without);
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        Ok((program, plan))
     }
 }
 

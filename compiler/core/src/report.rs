@@ -1,5 +1,6 @@
 //! What the compiler decided, for people and for `--json`.
 
+use crate::plan::MemoryPlan;
 use crate::program::{Program, ProgramStep};
 use crate::rewrite::{Applied, Refusal, Report};
 use drift_bundle::manifest::Target;
@@ -12,6 +13,8 @@ pub struct CompileReport {
     pub stages: Vec<(&'static str, f64)>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What options cost.
+    pub notes: Vec<String>,
     /// Each variant made.
     pub variants: Vec<VariantReport>,
     /// What the rules did, and why they did not.
@@ -107,6 +110,17 @@ pub(crate) fn variant(entry: &str, target: Target, variant: &str, program: &Prog
         init: program.init.iter().map(one).collect(),
         dispatches: program.steps.iter().map(one).collect(),
     }
+}
+
+/// What it costs to give inputs and outputs memory of their own: `without` is the plan with them in the arena.
+pub(crate) fn own_io(profile: &str, plan: &MemoryPlan, without: &MemoryPlan) -> String {
+    format!(
+        "profile {profile}: inputs and outputs have {} bytes of their own; with them activations take {} bytes, {} where \
+         inputs and outputs lie in the arena",
+        plan.io_bytes.iter().sum::<u64>(),
+        plan.report.planned_bytes,
+        without.report.planned_bytes
+    )
 }
 
 /// The layouts of a step's arguments in one line.

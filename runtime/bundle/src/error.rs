@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use crate::code::ShaderFlaw;
 use crate::manifest::{DeviceElement, HostElement, Requirement, Target, TextureKind};
 
-/// A part of the file with its own hash.
+/// A part of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Section {
     /// The encoded [`crate::manifest::Manifest`].
     Manifest,
     /// Shader code.
     Shaders,
+    /// Hashes of the weight blobs.
+    Hashes,
     /// Weight blobs.
     Weights,
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Section {
         f.write_str(match self {
             Self::Manifest => "manifest",
             Self::Shaders => "shader",
+            Self::Hashes => "hashes",
             Self::Weights => "weights",
         })
     }
@@ -98,6 +101,29 @@ pub enum BundleError {
         /// Which.
         section: Section,
     },
+    /// A weight's bytes are not those that were written.
+    #[error(
+        "weight `{name}` is damaged: its BLAKE3 hash is not the one in the bundle; copy or download the bundle again"
+    )]
+    WeightHash {
+        /// The weight.
+        name: String,
+    },
+    /// A weight is larger than a reader of a stream may hold.
+    #[error(
+        "weight `{name}` has {size} bytes where the reader may hold {most}; allow more, or open the bundle as a file"
+    )]
+    LargeWeight {
+        /// The weight.
+        name: String,
+        /// Its size.
+        size: u64,
+        /// What the reader was made with.
+        most: u64,
+    },
+    /// A reader of a stream that has refused it is asked to go on.
+    #[error("the bundle was refused before; begin with a new reader")]
+    Refused,
     /// The manifest's bytes are not a manifest.
     #[error("manifest cannot be decoded: {reason}")]
     Decode {
@@ -290,25 +316,73 @@ pub enum Flaw {
         /// Bound.
         size: u64,
     },
-    /// A writable slot bound to something that must not change.
-    #[error("slot {slot} is writable and bound to weights, which are read-only")]
-    WritesWeights {
+    /// A texture where memory is none, or another view of a texture.
+    #[error("slot {slot} is bound to a {view}, its region is of kind `{region}`")]
+    View {
         /// Position in the shader's list.
         slot: usize,
+        /// How it is looked at.
+        view: &'static str,
+        /// What it is.
+        region: &'static str,
     },
-    /// A dispatch of a run that would change what only `init` may write.
-    #[error("slot {slot} is writable and bound to a derived blob, which only `init` may write")]
-    WritesDerived {
+    /// A writable slot bound to something that this dispatch must not change.
+    #[error("slot {slot} is writable and bound to {reason}")]
+    Writes {
         /// Position in the shader's list.
         slot: usize,
+        /// What it is bound to, and who may write it.
+        reason: &'static str,
+    },
+    /// A dispatch of `init` that touches what runs are for.
+    #[error("slot {slot} is bound to a region of kind `{region}`, which `init` may not touch")]
+    Init {
+        /// Position in the shader's list.
+        slot: usize,
+        /// What it is.
+        region: &'static str,
+    },
+    /// Parameters at a slot of another group.
+    #[error("slot {slot} of group {group} is bound to parameters, which slots of group 2 take")]
+    ParamsGroup {
+        /// Position in the shader's list.
+        slot: usize,
+        /// Its group.
+        group: u32,
+    },
+    /// A region of inputs or outputs that holds none.
+    #[error("region {region} is for an input or output and holds none")]
+    UnusedIo {
+        /// Index in `Variant::regions`.
+        region: u32,
     },
     /// A dispatch of a run that reads what nothing has made.
-    #[error("slot {slot} reads bytes of derived blob {blob} that `init` does not write")]
+    #[error("slot {slot} reads bytes of region {region}, a derived blob, that `init` does not write")]
     NotDerived {
         /// Position in the shader's list.
         slot: usize,
-        /// Index in `Variant::derived`.
-        blob: u32,
+        /// Index in `Variant::regions`.
+        region: u32,
+    },
+    /// A region whose size is not what it is made of.
+    #[error("region of kind `{kind}` has {expected} bytes, {found} are stated")]
+    RegionSize {
+        /// What it is.
+        kind: &'static str,
+        /// What follows from its kind.
+        expected: u64,
+        /// Stated.
+        found: u64,
+    },
+    /// An input or output in memory that holds none.
+    #[error(
+        "tensor `{tensor}` lies in a region of kind `{region}`, inputs and outputs lie in arenas or in regions of their own"
+    )]
+    IoRegion {
+        /// The input or output.
+        tensor: String,
+        /// Where it lies.
+        region: &'static str,
     },
     /// A writable uniform buffer slot.
     #[error("slot {slot} is a uniform buffer and cannot be writable")]
@@ -359,6 +433,33 @@ pub enum Flaw {
         host: HostElement,
         /// Device type.
         device: DeviceElement,
+    },
+    /// A weight of another bundle.
+    #[error("is no weight of this bundle")]
+    ForeignWeight,
+    /// A weight that does not lie where those before it end.
+    #[error("lies at {found} in the weights section, {expected} follows from the weights before it")]
+    WeightOffset {
+        /// Stated.
+        found: u64,
+        /// Right.
+        expected: u64,
+    },
+    /// A weights section with more than the weights.
+    #[error("the weights take {expected} bytes of a section of {found}")]
+    WeightsSection {
+        /// Size of the section.
+        found: u64,
+        /// End of the last weight.
+        expected: u64,
+    },
+    /// More or fewer hashes than weights.
+    #[error("{found} bytes of hashes where the weights have {expected}")]
+    WeightHashes {
+        /// Size of the section of hashes.
+        found: u64,
+        /// That of one hash for each weight.
+        expected: u64,
     },
     /// A weight with more or fewer bytes than it was announced with.
     #[error("weight `{name}` has {found} bytes, {expected} were announced")]

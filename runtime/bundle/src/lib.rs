@@ -6,13 +6,16 @@
 //! by the runtime.
 
 mod code;
+mod contents;
 mod error;
 mod format;
+pub mod limits;
 pub mod manifest;
 mod map;
 mod reader;
 mod source;
 mod spirv;
+mod stream;
 #[cfg(feature = "stub")]
 pub mod stub;
 mod threads;
@@ -22,12 +25,14 @@ mod weights;
 mod writer;
 
 pub use code::ShaderFlaw;
+pub use contents::Contents;
 pub use error::{BundleError, Flaw, Section};
 pub use format::{ALIGNMENT_BYTES, FORMAT_VERSION, MAGIC};
 pub use reader::Bundle;
 pub use spirv::SpirvFlaw;
+pub use stream::{StreamReader, Streamed};
 pub use threads::on_several;
-pub use validate::{SectionBytes, limits, validate};
+pub use validate::{SectionBytes, validate};
 pub use weight_reader::WeightReader;
 pub use weights::WeightSource;
 pub use writer::BundleWriter;

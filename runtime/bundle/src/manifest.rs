@@ -2,6 +2,10 @@
 //!
 //! Offsets and sizes are bytes. Indices point into the lists of the same [`Manifest`] or [`Variant`].
 
+mod region;
+
+pub use region::{Region, RegionId, RegionKind, Resource, View};
+
 use serde::{Deserialize, Serialize};
 
 /// GPU APIs that a bundle can hold shaders for.
@@ -82,7 +86,7 @@ pub struct Provenance {
 pub struct WeightBlob {
     /// Name of the model's tensor, and its packing: `conv1.weight:o4i4`.
     pub name: String,
-    /// Offset in the weights section, 256-byte aligned.
+    /// Offset in the weights section: where the blob before it ends, 256-byte aligned.
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,
@@ -186,13 +190,8 @@ pub struct Variant {
     pub profile: String,
     /// All must hold on the device.
     pub requires: Vec<Requirement>,
-    /// Bytes of the activation arena (one device buffer; all `Resource::Arena` ranges lie in it).
-    pub arena_bytes: u64,
-    /// Textures, each a pooled object that several tensors may share over time.
-    pub textures: Vec<TextureObject>,
-    /// Sizes of the derived blobs: device memory that `init` writes, that `dispatches` only read, and that lives as long as
-    /// the program. `Resource::Derived` ranges lie in them.
-    pub derived: Vec<u64>,
+    /// Memory that a session takes.
+    pub regions: Vec<Region>,
     /// Where each input of the entry lies, same order; dense row-major in `element`.
     pub inputs: Vec<IoBinding>,
     /// Where each output of the entry lies, same order.
@@ -205,10 +204,12 @@ pub struct Variant {
     pub memory: MemoryReport,
 }
 
-/// Where an input or output lies in the arena.
+/// Where an input or output lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoBinding {
-    /// Offset in the arena, 256-byte aligned.
+    /// Index in [`Variant::regions`] that it lies in, an arena or an `Io`.
+    pub region: u32,
+    /// Offset in the region, 256-byte aligned.
     pub offset: u64,
     /// Type on the device.
     pub element: DeviceElement,
@@ -339,107 +340,6 @@ pub struct Dispatch {
     pub flops: u64,
 }
 
-/// What a slot is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Resource {
-    /// A range of the activation arena, 256-byte aligned.
-    Arena {
-        /// Start.
-        offset: u64,
-        /// Length.
-        size: u64,
-    },
-    /// A range of a weight blob.
-    Weights {
-        /// Index in `Manifest::weights`.
-        blob: u32,
-        /// Start in the blob, 256-byte aligned.
-        offset: u64,
-        /// Length.
-        size: u64,
-    },
-    /// Index in `Variant::textures`.
-    Texture(u32),
-    /// Texels over a range of the arena.
-    ArenaTexels {
-        /// Channel type.
-        element: DeviceElement,
-        /// Start, 256-byte aligned.
-        offset: u64,
-        /// Length in bytes.
-        size: u64,
-    },
-    /// Texels over a weight blob.
-    WeightTexels {
-        /// Channel type.
-        element: DeviceElement,
-        /// Index in `Manifest::weights`.
-        blob: u32,
-        /// Start in the blob, 256-byte aligned.
-        offset: u64,
-        /// Length in bytes.
-        size: u64,
-    },
-    /// A texture of its own, filled at load from a range of a weight blob: rows of texels without gaps, then layers.
-    WeightTexture {
-        /// Index in `Manifest::weights`.
-        blob: u32,
-        /// Start in the blob, 256-byte aligned.
-        offset: u64,
-        /// What it is; the range is as long as its texels.
-        texture: TextureObject,
-    },
-    /// A range of a derived blob.
-    Derived {
-        /// Index in `Variant::derived`.
-        blob: u32,
-        /// Start in the blob, 256-byte aligned.
-        offset: u64,
-        /// Length.
-        size: u64,
-    },
-    /// Texels over a derived blob.
-    DerivedTexels {
-        /// Channel type.
-        element: DeviceElement,
-        /// Index in `Variant::derived`.
-        blob: u32,
-        /// Start in the blob, 256-byte aligned.
-        offset: u64,
-        /// Length in bytes.
-        size: u64,
-    },
-}
-
-impl Resource {
-    /// Index in `Manifest::weights` of the blob that it lies in, if it does.
-    pub const fn weight(&self) -> Option<u32> {
-        match *self {
-            Self::Weights { blob, .. }
-            | Self::WeightTexels { blob, .. }
-            | Self::WeightTexture { blob, .. } => Some(blob),
-            Self::Arena { .. }
-            | Self::ArenaTexels { .. }
-            | Self::Texture(_)
-            | Self::Derived { .. }
-            | Self::DerivedTexels { .. } => None,
-        }
-    }
-
-    /// Offset and size in the arena, if it lies there.
-    pub const fn arena_range(&self) -> Option<(u64, u64)> {
-        match *self {
-            Self::Arena { offset, size } | Self::ArenaTexels { offset, size, .. } => Some((offset, size)),
-            Self::Weights { .. }
-            | Self::WeightTexels { .. }
-            | Self::WeightTexture { .. }
-            | Self::Texture(_)
-            | Self::Derived { .. }
-            | Self::DerivedTexels { .. } => None,
-        }
-    }
-}
-
 /// Memory of activations, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryReport {
@@ -524,6 +424,20 @@ impl HostElement {
             Self::U8 => matches!(device, DeviceElement::I32 | DeviceElement::U32),
             Self::Bool => matches!(device, DeviceElement::U32),
         }
+    }
+}
+
+impl Variant {
+    /// The textures among the regions, in order.
+    pub fn textures(&self) -> impl Iterator<Item = &TextureObject> {
+        self.regions.iter().filter_map(|region| match &region.kind {
+            RegionKind::Texture(object) => Some(object),
+            RegionKind::Arena
+            | RegionKind::State
+            | RegionKind::Io
+            | RegionKind::Params(_)
+            | RegionKind::Derived => None,
+        })
     }
 }
 

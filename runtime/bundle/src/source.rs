@@ -49,6 +49,15 @@ impl Source {
         }
     }
 
+    /// As [`Source::read`], into memory that is taken for it.
+    pub(crate) fn read_vec(&self, offset: u64, size: u64) -> Result<Vec<u8>, BundleError> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size as usize).map_err(|_| BundleError::OutOfMemory { bytes: size })?;
+        bytes.resize(size as usize, 0);
+        self.read(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The bytes themselves, where they are in memory.
     pub(crate) fn in_memory(&self) -> Option<&[u8]> {
         match self {

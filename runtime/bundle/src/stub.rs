@@ -3,9 +3,13 @@
 
 use std::ops::Range;
 
+use crate::contents::encode_manifest;
 use crate::error::{BundleError, Section};
-use crate::format::{Header, SECTIONS};
-use crate::manifest::{BindingKind, BindingSlot, DeviceElement, Manifest, Shader, Target, TextureKind};
+use crate::format::{Hash, Header};
+use crate::manifest::{
+    BindingKind, BindingSlot, DeviceElement, Manifest, Shader, Target, TextureKind, WeightBlob,
+};
+use crate::writer::Front;
 
 /// The code of `shader` in its target's language. WebGPU and Metal have no texel buffers: those get a 2D texture.
 pub fn code(shader: &Shader) -> Vec<u8> {
@@ -42,42 +46,48 @@ pub fn code(shader: &Shader) -> Vec<u8> {
 
 /// A file of these sections with right hashes, whatever they hold.
 pub fn file(manifest: &Manifest, shaders: &[u8], weights: &[u8]) -> Result<Vec<u8>, BundleError> {
-    let manifest = crate::reader::encode_manifest(manifest)?;
-    let of = |bytes: &[u8]| (bytes.len() as u64, *blake3::hash(bytes).as_bytes());
-    let header = Header::new(of(&manifest), of(shaders), of(weights));
-    let header = header
-        .ok_or_else(|| BundleError::Encode { reason: "the file would exceed 64-bit offsets".to_owned() })?;
-    let mut file = header.encode();
-    for (entry, bytes) in
-        [(&header.weights, weights), (&header.shaders, shaders), (&header.manifest, &manifest)]
-    {
-        file.resize(entry.offset as usize, 0);
-        file.extend_from_slice(bytes);
-    }
-    Ok(file)
+    file_with_hashes(manifest, shaders, manifest.weights.len() as u64, weights)
+}
+
+/// The same with so many hashes of weights, which are zero where there is no such weight.
+pub fn file_with_hashes(
+    manifest: &Manifest,
+    shaders: &[u8],
+    count: u64,
+    weights: &[u8],
+) -> Result<Vec<u8>, BundleError> {
+    let mut front = Front::new(&encode_manifest(manifest)?, shaders, count, weights.len() as u64)?;
+    let mut hashes = weight_hashes(manifest, weights);
+    hashes.resize(count as usize, Hash::default());
+    front.seal(&hashes);
+    Ok([&front.bytes, weights].concat())
+}
+
+/// The hash of each weight. What lies nowhere has none that is right.
+fn weight_hashes(manifest: &Manifest, weights: &[u8]) -> Vec<Hash> {
+    let bytes = |blob: &WeightBlob| {
+        let start = usize::try_from(blob.offset).ok()?;
+        weights.get(start..start.checked_add(usize::try_from(blob.size).ok()?)?)
+    };
+    let hash = |blob| bytes(blob).map(|bytes| *blake3::hash(bytes).as_bytes()).unwrap_or_default();
+    manifest.weights.iter().map(hash).collect()
 }
 
 /// Where a section lies in a sound file.
 pub fn range(file: &[u8], section: Section) -> Result<Range<usize>, BundleError> {
-    let entry = *Header::decode(file, file.len() as u64)?.section(section);
-    Ok(entry.offset as usize..(entry.offset + entry.size) as usize)
+    let entry = *Header::decode(file, Some(file.len() as u64))?.section(section);
+    Ok(entry.offset as usize..entry.end() as usize)
 }
 
-/// Makes the hashes of a file right whose sections have changed and whose header was sound.
+/// Makes the sections' hashes of a file right whose sections have changed and whose header was sound.
 pub fn reseal(file: &mut [u8]) -> Result<(), BundleError> {
-    let mut header = Header::decode(file, file.len() as u64)?;
-    for section in SECTIONS {
-        let entry = header.section(section);
+    let mut header = Header::decode(file, Some(file.len() as u64))?;
+    for entry in [&mut header.manifest, &mut header.shaders, &mut header.hashes] {
         let bytes = &file[entry.offset as usize..][..entry.size as usize];
-        let hash = *blake3::hash(bytes).as_bytes();
-        match section {
-            Section::Manifest => header.manifest.hash = hash,
-            Section::Shaders => header.shaders.hash = hash,
-            Section::Weights => header.weights.hash = hash,
-        }
+        entry.hash = Some(*blake3::hash(bytes).as_bytes());
     }
-    let page = header.encode();
-    file[..page.len()].copy_from_slice(&page);
+    let start = header.encode();
+    file[..start.len()].copy_from_slice(&start);
     Ok(())
 }
 

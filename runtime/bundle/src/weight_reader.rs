@@ -1,17 +1,18 @@
 //! Reads weights by position, and hashes them on the way where that is asked for.
 //!
-//! BLAKE3 is a tree over 1 KiB leaves, so that a piece of the section, [`PIECE_BYTES`] long and at a multiple of that,
-//! has a hash of its own from which the section's follows. A verifying reader hashes each piece in its own memory as it
-//! is used and hands out bytes of that memory only. The bytes that were hashed are therefore those that are used, whatever
-//! happens to the file meanwhile, and in whatever order ranges are read.
+//! BLAKE3 is a tree over 1 KiB leaves, so that a piece of a blob, [`PIECE_BYTES`] long and at a multiple of that, has a
+//! hash of its own from which the blob's follows. A verifying reader hashes each piece in its own memory as it is used and
+//! hands out bytes of that memory only. The bytes that were hashed are therefore those that are used, whatever happens to
+//! the file meanwhile, and in whatever order ranges are read. Blobs that nobody reads are not hashed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::error::{BundleError, Flaw, Section};
+use crate::error::{BundleError, Flaw};
+use crate::format::{Hash, check_padding};
 use crate::manifest::WeightBlob;
 use crate::reader::Bundle;
 use crate::threads::on_several;
@@ -30,14 +31,18 @@ pub struct WeightReader<'a> {
     pieces: Option<Pieces>,
 }
 
-/// What is known of the pieces of the weights section.
+/// What is known of the blobs that were read.
 #[derive(Default)]
 struct Pieces {
-    hashes: Mutex<BTreeMap<u64, ChainingValue>>,
+    /// Of each piece that was read. The one of a blob that has no other is that of the blob.
+    hashes: Mutex<BTreeMap<PieceId, ChainingValue>>,
     /// The piece that a short read found last, so that the next one need not read it again.
-    last: Option<u64>,
+    last: Option<PieceId>,
     bytes: Vec<u8>,
 }
+
+/// Index of a blob, and number of the piece in it.
+type PieceId = (usize, u64);
 
 impl Bundle {
     /// Reads weights as the file has them now. [`WeightReader::finish`] looks at length and time of change of the file,
@@ -46,8 +51,8 @@ impl Bundle {
         WeightReader { bundle: self, pieces: None }
     }
 
-    /// Reads weights and holds every byte that is handed out against the section's hash: [`WeightReader::finish`] reads
-    /// what else the section holds and compares.
+    /// Reads weights and holds every byte that is handed out against its blob's hash: [`WeightReader::finish`] reads what
+    /// else these blobs hold and compares.
     pub fn verifying_weight_reader(&self) -> WeightReader<'_> {
         WeightReader { bundle: self, pieces: Some(Pieces::default()) }
     }
@@ -59,34 +64,43 @@ impl Bundle {
         if let Some(bytes) = self.source().in_memory() {
             return Ok(Cow::Borrowed(&bytes[start as usize..][..blob.size as usize]));
         }
-        let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(blob.size as usize)
-            .map_err(|_| BundleError::OutOfMemory { bytes: blob.size })?;
-        bytes.resize(blob.size as usize, 0);
-        self.source().read(start, &mut bytes)?;
-        Ok(Cow::Owned(bytes))
+        self.source().read_vec(start, blob.size).map(Cow::Owned)
     }
 
-    /// Reads all weights and compares their hash with the header's.
+    /// Reads all weights and compares their hashes with those that were written.
     pub fn verify_weights(&self) -> Result<(), BundleError> {
-        self.verifying_weight_reader().finish()
+        let reader = self.verifying_weight_reader();
+        let blobs = &self.manifest().weights;
+        for pair in blobs.windows(2) {
+            let end = pair[0].offset + pair[0].size;
+            let start = self.contents().header().weights.offset + end;
+            check_padding(&self.source().read_vec(start, pair[1].offset - end)?)?;
+        }
+        if let Some(pieces) = &reader.pieces {
+            pieces.load_all(self, 0..blobs.len())?;
+        }
+        reader.finish()
     }
 
     /// Where in the file `size` bytes at `offset` of a blob lie.
     fn weight_offset(&self, blob: &WeightBlob, offset: u64, size: u64) -> Result<u64, BundleError> {
-        let leaves = |within, available| {
-            let flaw = Flaw::Range { offset, size, within, available };
-            BundleError::Invalid { place: format!("weight `{}`", blob.name), flaw }
-        };
-        let end = offset.checked_add(size).filter(|end| *end <= blob.size);
-        let end = end.ok_or_else(|| leaves("blob", blob.size))?;
-        let section = self.section_bytes(Section::Weights);
-        blob.offset
-            .checked_add(end)
-            .filter(|end| *end <= section)
-            .ok_or_else(|| leaves("weights section", section))?;
-        Ok(self.section_offset(Section::Weights) + blob.offset + offset)
+        let index = self.weight_index(blob)?;
+        let blob = &self.manifest().weights[index];
+        if offset.checked_add(size).is_none_or(|end| end > blob.size) {
+            let flaw = Flaw::Range { offset, size, within: "blob", available: blob.size };
+            return Err(BundleError::Invalid { place: format!("weight `{}`", blob.name), flaw });
+        }
+        Ok(self.contents().header().weights.offset + blob.offset + offset)
+    }
+
+    /// Index of a blob of this bundle; blobs are in the order of their offsets.
+    fn weight_index(&self, blob: &WeightBlob) -> Result<usize, BundleError> {
+        let blobs = &self.manifest().weights;
+        let found = blobs.binary_search_by_key(&blob.offset, |other| other.offset).ok();
+        found.filter(|index| blobs[*index] == *blob).ok_or_else(|| BundleError::Invalid {
+            place: format!("weight `{}`", blob.name),
+            flaw: Flaw::ForeignWeight,
+        })
     }
 }
 
@@ -94,39 +108,45 @@ impl WeightReader<'_> {
     /// Fills `into` with the bytes at `offset` of one of the bundle's weights; several threads read what is long.
     pub fn read(&mut self, blob: &WeightBlob, offset: u64, into: &mut [u8]) -> Result<(), BundleError> {
         let start = self.bundle.weight_offset(blob, offset, into.len() as u64)?;
-        let section = self.bundle.section_offset(Section::Weights);
         match &mut self.pieces {
             None if into.len() as u64 <= PIECE_BYTES => self.bundle.source().read(start, into),
-            None => on_threads(by_piece(start - section, into), |(offset, part), _| {
-                self.bundle.source().read(section + offset, part)
+            None => on_threads(by_piece(offset, into), |(at, part), _| {
+                self.bundle.source().read(start - offset + at, part)
             }),
-            Some(pieces) => pieces.read(self.bundle, start - section, into),
+            Some(pieces) => pieces.read(self.bundle, self.bundle.weight_index(blob)?, offset, into),
         }
     }
 
     /// Says whether all that was read is what was written; see the two ways to make a reader for what that means.
     pub fn finish(self) -> Result<(), BundleError> {
-        if let Some(pieces) = self.pieces
-            && pieces.root(self.bundle)? != self.bundle.section_hash(Section::Weights)
-        {
-            return Err(BundleError::Hash { section: Section::Weights });
+        if let Some(pieces) = self.pieces {
+            let read: BTreeSet<usize> = lock(&pieces.hashes).keys().map(|(blob, _)| *blob).collect();
+            pieces.load_all(self.bundle, read.iter().copied())?;
+            read.into_iter()
+                .try_for_each(|blob| self.bundle.contents().check_weight(blob, &pieces.root(blob)))?;
         }
         self.bundle.source().check_unchanged()
     }
 }
 
 impl Pieces {
-    /// Copies bytes at `offset` of the section out of the pieces that they lie in.
-    fn read(&mut self, bundle: &Bundle, offset: u64, into: &mut [u8]) -> Result<(), BundleError> {
+    /// Copies bytes at `offset` of a blob out of the pieces that they lie in.
+    fn read(
+        &mut self,
+        bundle: &Bundle,
+        blob: usize,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<(), BundleError> {
         let within = (offset % PIECE_BYTES) as usize;
         if within + into.len() > PIECE_BYTES as usize {
             return on_threads(by_piece(offset, into), |(offset, part), bytes| {
-                self.load(bundle, offset / PIECE_BYTES, bytes)?;
+                self.load(bundle, (blob, offset / PIECE_BYTES), bytes)?;
                 part.copy_from_slice(&bytes[(offset % PIECE_BYTES) as usize..][..part.len()]);
                 Ok(())
             });
         }
-        let piece = offset / PIECE_BYTES;
+        let piece = (blob, offset / PIECE_BYTES);
         if !into.is_empty() && self.last != Some(piece) {
             let mut bytes = std::mem::take(&mut self.bytes);
             self.last = None;
@@ -138,41 +158,50 @@ impl Pieces {
     }
 
     /// Reads a piece into `bytes` and hashes it there. One that was seen before must be as it was then.
-    fn load(&self, bundle: &Bundle, piece: u64, bytes: &mut Vec<u8>) -> Result<(), BundleError> {
-        let start = piece * PIECE_BYTES;
-        let size = (bundle.section_bytes(Section::Weights) - start).min(PIECE_BYTES);
-        bytes.resize(size as usize, 0);
-        bundle.source().read(bundle.section_offset(Section::Weights) + start, bytes)?;
-        let hash = blake3::Hasher::new().set_input_offset(start).update(bytes).finalize_non_root();
+    fn load(&self, bundle: &Bundle, piece: PieceId, bytes: &mut Vec<u8>) -> Result<(), BundleError> {
+        let blob = &bundle.manifest().weights[piece.0];
+        let start = piece.1 * PIECE_BYTES;
+        bytes.resize((blob.size - start).min(PIECE_BYTES) as usize, 0);
+        bundle.source().read(bundle.contents().header().weights.offset + blob.offset + start, bytes)?;
+        let hash = match blob.size <= PIECE_BYTES {
+            true => *blake3::hash(bytes).as_bytes(),
+            false => blake3::Hasher::new().set_input_offset(start).update(bytes).finalize_non_root(),
+        };
         if *lock(&self.hashes).entry(piece).or_insert(hash) != hash {
-            return Err(BundleError::Hash { section: Section::Weights });
+            return Err(BundleError::WeightHash { name: blob.name.clone() });
         }
         Ok(())
     }
 
-    /// The section's hash; reads the pieces that nobody has asked for.
-    fn root(&self, bundle: &Bundle) -> Result<[u8; 32], BundleError> {
-        let section = bundle.section_bytes(Section::Weights);
-        if section <= PIECE_BYTES {
-            // A tree of one piece has its root inside of it.
-            let mut bytes = Vec::new();
-            if section > 0 {
-                self.load(bundle, 0, &mut bytes)?;
-            }
-            return Ok(*blake3::hash(&bytes).as_bytes());
-        }
-        let pieces = 0..section.div_ceil(PIECE_BYTES);
+    /// Reads the pieces of blobs that nobody has asked for.
+    fn load_all(
+        &self,
+        bundle: &Bundle,
+        blobs: impl Iterator<Item = usize> + Send,
+    ) -> Result<(), BundleError> {
+        let count = |blob: usize| bundle.manifest().weights[blob].size.div_ceil(PIECE_BYTES);
+        let pieces = blobs.flat_map(|blob| (0..count(blob)).map(move |piece| (blob, piece)));
         on_threads(pieces, |piece, bytes| {
             let seen = lock(&self.hashes).contains_key(&piece);
             if seen { Ok(()) } else { self.load(bundle, piece, bytes) }
-        })?;
-        let hashes: Vec<ChainingValue> = lock(&self.hashes).values().copied().collect();
-        let (left, right) = hashes.split_at(left_count(hashes.len()));
-        Ok(*merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes())
+        })
+    }
+
+    /// The hash of a blob all of whose pieces are known.
+    fn root(&self, blob: usize) -> Hash {
+        let hashes: Vec<ChainingValue> =
+            lock(&self.hashes).range((blob, 0)..(blob + 1, 0)).map(|(_, hash)| *hash).collect();
+        match &hashes[..] {
+            [whole] => *whole,
+            pieces => {
+                let (left, right) = pieces.split_at(left_count(pieces.len()));
+                *merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes()
+            }
+        }
     }
 }
 
-/// Parts of `into`, which begins at `offset` of the section, none of which crosses the edge of a piece.
+/// Parts of `into`, which begins at `offset` of a blob, none of which crosses the edge of a piece.
 fn by_piece(mut offset: u64, into: &mut [u8]) -> impl Iterator<Item = (u64, &mut [u8])> {
     let mut rest = into;
     std::iter::from_fn(move || {

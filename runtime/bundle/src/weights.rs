@@ -1,4 +1,4 @@
-//! Writes the weights section: blobs are made by several threads, and hashed and written in their order.
+//! Writes the weights section: blobs are made and hashed by several threads, and written in their order.
 //!
 //! Memory holds the blobs that are being made and no others: a thread begins one only while all that are in flight
 //! together stay within [`IN_FLIGHT_BYTES`], or alone if it is larger than that.
@@ -15,7 +15,7 @@ use crate::threads::on_several;
 /// Bytes of blobs that are made and not yet written.
 const IN_FLIGHT_BYTES: u64 = 128 << 20;
 
-/// More threads would wait for the one that hashes and writes.
+/// More threads would wait for the one that writes.
 const MOST_THREADS: usize = 4;
 
 /// Largest piece that is written and reported at once.
@@ -55,31 +55,29 @@ pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), BundleError> + Send + 
 /// What is told after each piece: bytes written so far, and bytes in all.
 pub(crate) type Progress<'a> = dyn Fn(u64, u64) + Sync + 'a;
 
-/// Makes all blobs and gives them to `sink` with the padding between them; returns the hash of what it was given.
+/// Makes all blobs and gives them to `sink` with the padding between them; returns the hash of each.
 /// Each source is dropped as soon as its bytes are written.
 pub(crate) fn write(
     blobs: &[WeightBlob],
     sources: Vec<Pending>,
     sink: &mut Sink<'_>,
     progress: &Progress<'_>,
-) -> Result<Hash, BundleError> {
+) -> Result<Vec<Hash>, BundleError> {
     let total = blobs.last().map_or(0, |blob| blob.offset + blob.size);
     let threads = MOST_THREADS.min(blobs.len());
     let line = Line {
         blobs,
-        state: Mutex::new(State { sources: sources.into_iter().map(Some).collect(), ..State::default() }),
+        state: Mutex::new(State {
+            sources: sources.into_iter().map(Some).collect(),
+            hashes: vec![Hash::default(); blobs.len()],
+            ..State::default()
+        }),
         moved: Condvar::new(),
-        out: Mutex::new(Output { sink, hasher: blake3::Hasher::new(), written: 0, total, progress }),
+        out: Mutex::new(Output { sink, written: 0, total, progress }),
     };
     on_several(threads, || line.work());
-    let Line { state, out, .. } = line;
-    match state.into_inner().unwrap_or_else(PoisonError::into_inner).failed {
-        Some(error) => Err(error),
-        None => {
-            let out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
-            Ok(*out.hasher.finalize().as_bytes())
-        }
-    }
+    let state = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    state.failed.map_or(Ok(state.hashes), Err)
 }
 
 /// Blobs on their way.
@@ -94,6 +92,8 @@ struct Line<'a> {
 #[derive(Default)]
 struct State {
     sources: Vec<Option<Pending>>,
+    /// Of the blobs that were made; of the others there is none yet.
+    hashes: Vec<Hash>,
     /// The next blob to make.
     begun: usize,
     /// The next blob to write.
@@ -106,7 +106,6 @@ struct State {
 
 struct Output<'a> {
     sink: &'a mut Sink<'a>,
-    hasher: blake3::Hasher,
     written: u64,
     total: u64,
     progress: &'a Progress<'a>,
@@ -143,7 +142,7 @@ impl Line<'_> {
         }
     }
 
-    /// Makes a blob, waits for its turn and writes it. Nothing happens if another thread failed meanwhile.
+    /// Makes and hashes a blob, waits for its turn and writes it. Nothing happens if another thread failed meanwhile.
     fn blob(&self, index: usize, source: Pending) -> Result<(), BundleError> {
         let blob = &self.blobs[index];
         let bytes = source.0.bytes();
@@ -152,7 +151,9 @@ impl Line<'_> {
             let flaw = Flaw::WeightSize { name: blob.name.clone(), expected: blob.size, found };
             return Err(BundleError::Invalid { place: "weights".to_owned(), flaw });
         }
+        let hash = *blake3::hash(&bytes).as_bytes();
         let mut state = self.lock();
+        state.hashes[index] = hash;
         loop {
             // A blob that failed before its turn counts as written, so this comes first.
             if state.failed.is_some() || state.panicked {
@@ -207,7 +208,6 @@ impl Output<'_> {
     }
 
     fn piece(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
-        self.hasher.update(bytes);
         (self.sink)(bytes)?;
         self.written += bytes.len() as u64;
         (self.progress)(self.written, self.total);

@@ -1,4 +1,5 @@
-//! Writes bundles: weights first, then shaders, then the manifest, and the header last.
+//! Writes bundles: all but hashes, which only the bytes of weights say, then weights, then the header and the hashes of the
+//! weights into the places that were left for them.
 //!
 //! Weights may be made when they are written ([`WeightSource`]), so that memory never holds all of them. Equal shaders
 //! and equal weights that were given as bytes are stored once. What is written has passed [`validate`], and a file
@@ -7,13 +8,14 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::contents::encode_manifest;
 use crate::error::{BundleError, Flaw};
-use crate::format::{ALIGNMENT_BYTES, Hash, Header, PAGE_BYTES};
+use crate::format::{ALIGNMENT_BYTES, HASH_BYTES, Hash, Header};
 use crate::manifest::{Entry, Manifest, Provenance, Shader, WeightBlob};
-use crate::reader::encode_manifest;
 use crate::validate::{SectionBytes, validate};
 use crate::weights::{self, Pending, WeightSource};
 
@@ -150,28 +152,30 @@ impl BundleWriter {
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<(), BundleError> {
         let failed = |source| BundleError::Io { action: "write", path: path.to_owned(), source };
-        file.write_all(&[0; PAGE_BYTES as usize]).map_err(failed)?;
-        let hash = self.write_weights(&mut |bytes| file.write_all(bytes).map_err(failed), progress)?;
-        let (header, tail) = self.seal(hash)?;
-        file.write_all(&tail).map_err(failed)?;
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        file.write_all(&header.encode()).map_err(failed)
+        let mut front = self.front()?;
+        file.write_all(&front.bytes).map_err(failed)?;
+        let hashes = self.write_weights(&mut |bytes| file.write_all(bytes).map_err(failed), progress)?;
+        for range in front.seal(&hashes) {
+            file.seek(SeekFrom::Start(range.start as u64)).map_err(failed)?;
+            file.write_all(&front.bytes[range]).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Validates the bundle and returns its bytes.
     pub fn to_bytes(mut self) -> Result<Vec<u8>, BundleError> {
         self.validate()?;
-        let mut file =
-            Vec::with_capacity((PAGE_BYTES + self.weights_bytes()) as usize + self.shader_code.len());
-        file.resize(PAGE_BYTES as usize, 0);
+        let mut front = self.front()?;
+        let mut file = Vec::with_capacity(front.bytes.len() + self.weights_bytes() as usize);
+        file.extend_from_slice(&front.bytes);
         let append = &mut |bytes: &[u8]| {
             file.extend_from_slice(bytes);
             Ok(())
         };
-        let hash = self.write_weights(append, &|_, _| {})?;
-        let (header, tail) = self.seal(hash)?;
-        file.extend_from_slice(&tail);
-        file[..PAGE_BYTES as usize].copy_from_slice(&header.encode());
+        let hashes = self.write_weights(append, &|_, _| {})?;
+        for range in front.seal(&hashes) {
+            file[range.clone()].copy_from_slice(&front.bytes[range]);
+        }
         Ok(file)
     }
 
@@ -183,26 +187,53 @@ impl BundleWriter {
         &mut self,
         sink: &mut weights::Sink<'_>,
         progress: &weights::Progress<'_>,
-    ) -> Result<Hash, BundleError> {
+    ) -> Result<Vec<Hash>, BundleError> {
         weights::write(&self.manifest.weights, std::mem::take(&mut self.weights), sink, progress)
     }
 
-    /// The header, and everything that follows weights of this hash.
-    fn seal(&self, weights: Hash) -> Result<(Header, Vec<u8>), BundleError> {
+    /// Everything before the weights.
+    fn front(&self) -> Result<Front, BundleError> {
         let manifest = encode_manifest(&self.manifest)?;
-        let header = Header::new(
-            (manifest.len() as u64, *blake3::hash(&manifest).as_bytes()),
-            (self.shader_code.len() as u64, *blake3::hash(&self.shader_code).as_bytes()),
-            (self.weights_bytes(), weights),
-        )
-        .ok_or_else(|| BundleError::Encode { reason: "the file would exceed 64-bit offsets".to_owned() })?;
-        let tail_start = header.weights.offset + header.weights.size;
-        let mut tail = vec![0; (header.file_bytes() - tail_start) as usize];
-        for (entry, bytes) in [(&header.shaders, &self.shader_code), (&header.manifest, &manifest)] {
-            let start = (entry.offset - tail_start) as usize;
-            tail[start..start + bytes.len()].copy_from_slice(bytes);
+        Front::new(&manifest, &self.shader_code, self.manifest.weights.len() as u64, self.weights_bytes())
+    }
+}
+
+/// Everything before the weights.
+pub(crate) struct Front {
+    header: Header,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Front {
+    /// Lays out a file of these sections; the hashes of `weights` weights, and with them the header, are still to come.
+    pub(crate) fn new(
+        manifest: &[u8],
+        shaders: &[u8],
+        weights: u64,
+        weights_bytes: u64,
+    ) -> Result<Self, BundleError> {
+        let of = |bytes: &[u8]| (bytes.len() as u64, *blake3::hash(bytes).as_bytes());
+        let hashes = (weights * HASH_BYTES, Hash::default());
+        let header = Header::new([of(manifest), of(shaders), hashes], weights_bytes).ok_or_else(|| {
+            BundleError::Encode { reason: "the file would exceed 64-bit offsets".to_owned() }
+        })?;
+        let mut bytes = vec![0; header.weights.offset as usize];
+        for (entry, section) in [(&header.manifest, manifest), (&header.shaders, shaders)] {
+            bytes[entry.offset as usize..][..section.len()].copy_from_slice(section);
         }
-        Ok((header, tail))
+        Ok(Self { header, bytes })
+    }
+
+    /// Fills in one hash for each weight; returns the ranges of bytes that have changed.
+    pub(crate) fn seal(&mut self, hashes: &[Hash]) -> [Range<usize>; 2] {
+        let table = hashes.as_flattened();
+        self.header.hashes.hash = Some(*blake3::hash(table).as_bytes());
+        let parts = [(self.header.hashes.offset, table), (0, &self.header.encode())];
+        parts.map(|(offset, part)| {
+            let range = offset as usize..offset as usize + part.len();
+            self.bytes[range.clone()].copy_from_slice(part);
+            range
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sessions that share an arena lease it: one runs at a time.
+//! Sessions that share arenas lease them: one runs at a time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -6,13 +6,13 @@ use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::program::Program;
 
-/// A session's right to ask for the arena that it shares.
+/// A session's right to ask for the arenas that it shares.
 pub(crate) struct ArenaLease {
     memory: Arc<Memory>,
     own: usize,
 }
 
-/// An arena that one session uses at a time.
+/// Arenas that one session uses at a time.
 #[derive(Default)]
 struct Memory {
     state: Mutex<State>,
@@ -21,20 +21,20 @@ struct Memory {
 
 #[derive(Default)]
 struct State {
-    /// A session holds the arena. The lock itself is never held while a device is waited for.
+    /// A session holds the arenas. The lock itself is never held while a device is waited for.
     taken: bool,
     /// Who ran last.
     last: Option<usize>,
 }
 
-/// Held while a session uses the arena.
+/// Held while a session uses the arenas.
 pub(crate) struct Leased<'a> {
     memory: &'a Memory,
     own: usize,
 }
 
 impl ArenaLease {
-    /// One for each program: those that may share their memory lease one arena, others have their own.
+    /// One for each program: those that may share their arenas lease the same, others have their own.
     pub(crate) fn of(programs: &[Program<'_>]) -> Vec<Self> {
         let shared = Arc::new(Memory::default());
         let one = |(own, program): (usize, &Program<'_>)| Self {

@@ -20,7 +20,7 @@ pub(crate) trait Backend: Send + Sync {
     fn validation_log(&self) -> ValidationLog;
 
     /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init programs. Weights
-    /// are there once for all programs, and so is the arena of those that [may share it][Program::may_share]. Weights
+    /// are there once for all programs, and so are the arenas of those that [may share them][Program::may_share]. Weights
     /// that no run reads are on the device only while the init programs that do read them run. The programs are of one
     /// bundle; their limits have been checked against [`Backend::info`].
     fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError>;
@@ -72,6 +72,9 @@ pub(crate) trait Replay: Send {
 
     /// Uploads the inputs that `uploads` marks, runs the program and waits for it.
     fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError>;
+
+    /// Zeros all state and waits for that.
+    fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;
 
     /// Copies output `index` to where the host sees it.
     fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError>;

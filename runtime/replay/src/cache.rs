@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use drift_bundle::{Bundle, Section};
+use drift_bundle::Bundle;
 
 use crate::cache_file::{self, MOST_BYTES};
 use crate::info::DeviceInfo;
@@ -92,7 +92,7 @@ impl CacheFile {
 
 /// Names the device, its driver and the shaders.
 fn file_name(info: &DeviceInfo, driver: &[u8], bundle: &Bundle) -> String {
-    let shaders = &bundle.section_hash(Section::Shaders)[..16];
+    let shaders = &bundle.contents().shaders_hash()[..16];
     format!("{:x}-{:x}-{}-{}.pipelines", info.vendor_id, info.device_id, hex(driver), hex(shaders))
 }
 

@@ -1,7 +1,7 @@
 //! Picks an entry, and the first of its variants whose predicates hold and whose needs the device meets.
 
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Requirement, Resource, Target};
+use drift_bundle::manifest::{Entry, Requirement, Resource, Target, View};
 
 use crate::error::RuntimeError;
 use crate::info::{DeviceFeatures, DeviceInfo};
@@ -95,8 +95,7 @@ fn unbounded(program: &Program<'_>, features: &DeviceFeatures) -> Option<Decline
     if !features.bounded_matrices && program.variant.requires.iter().any(matrices) {
         return Some(DeclineReason::Unbounded { what: "cooperative matrices" });
     }
-    let texture =
-        |resource: &Resource| matches!(resource, Resource::Texture(_) | Resource::WeightTexture { .. });
+    let texture = |resource: &Resource| matches!(resource.view, View::Texture { .. });
     let bound = || program.all_dispatches().flat_map(|dispatch| &dispatch.bindings);
     (!features.bounded_textures && bound().any(texture))
         .then_some(DeclineReason::Unbounded { what: "textures" })

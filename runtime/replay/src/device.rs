@@ -124,12 +124,13 @@ impl Device {
         Ok(sessions.pop().unwrap_or_else(|| unreachable!("one session for each entry")))
     }
 
-    /// Loads several entries of the bundle into the same memory: weights once, and one arena, as large as the
-    /// largest needs, for all entries whose activations end with a run (those with state have their own). The
+    /// Loads several entries of the bundle into the same memory: weights once, and arenas, each as large as the
+    /// largest needs, for all entries whose activations end with a run (those with state in an arena have their own). The
     /// sessions come in the order of `entries`; `options.entry` is not looked at.
     ///
     /// Their runs take turns. One that comes after another session's run uploads its inputs again, and outputs
-    /// have to be read before another session runs ([`RuntimeError::Overwritten`]).
+    /// have to be read before another session runs ([`RuntimeError::Overwritten`]), except for those that lie in memory of
+    /// their own.
     pub fn load_entries(
         &self,
         bundle: &Bundle,

@@ -4,10 +4,12 @@
 //! device without a word.
 
 use drift_bundle::ALIGNMENT_BYTES;
-use drift_bundle::manifest::{BindingKind, Dispatch, Resource, Shader, TextureKind, TextureObject};
+use drift_bundle::manifest::{
+    BindingKind, Dispatch, Region, RegionKind, Shader, TextureKind, TextureObject, View,
+};
 
 use crate::info::{DeviceFeatures, DeviceLimits};
-use crate::program::{Program, WeightTexture};
+use crate::program::{IoRange, Program, WeightTexture};
 use crate::report::DeclineReason;
 
 /// The first limit that the program exceeds; `staging_bytes` is the caller's.
@@ -28,15 +30,23 @@ fn over(place: &str, what: &'static str, needed: u64, available: u64) -> Option<
 }
 
 fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason> {
-    let variant = program.variant;
-    over("the activation arena", "bytes in a buffer", variant.arena_bytes, limits.buffer_bytes)
-        .or_else(|| {
-            variant
-                .textures
-                .iter()
-                .enumerate()
-                .find_map(|(index, texture)| texture_size(&format!("texture {index}"), texture, limits))
-        })
+    let region = |(index, region): (usize, &Region)| {
+        let place = || format!("region {index} ({})", region.kind.name());
+        match &region.kind {
+            RegionKind::Texture(object) => texture_size(&place(), object, limits),
+            RegionKind::Arena
+            | RegionKind::State
+            | RegionKind::Io
+            | RegionKind::Params(_)
+            | RegionKind::Derived => over(&place(), "bytes in a buffer", region.size, limits.buffer_bytes),
+        }
+    };
+    program
+        .variant
+        .regions
+        .iter()
+        .enumerate()
+        .find_map(region)
         .or_else(|| {
             let used = program.used_weights();
             let blob = |index: usize| &program.bundle.manifest().weights[index];
@@ -47,11 +57,6 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
             let texture =
                 |texture: &WeightTexture| texture_size(&place(texture.blob), &texture.object, limits);
             used.blobs.into_iter().find_map(buffer).or_else(|| textures.find_map(texture))
-        })
-        .or_else(|| {
-            variant.derived.iter().enumerate().find_map(|(index, size)| {
-                over(&format!("derived blob {index}"), "bytes in a buffer", *size, limits.buffer_bytes)
-            })
         })
         .or_else(|| total_memory(program, limits))
 }
@@ -67,10 +72,10 @@ fn staging(program: &Program<'_>, limits: &DeviceLimits, most: u64) -> Option<De
 }
 
 /// Size of a buffer with a copy of each range.
-fn staged(ranges: &[(u64, u64)]) -> Option<u64> {
+fn staged(ranges: &[IoRange]) -> Option<u64> {
     ranges
         .iter()
-        .try_fold(0_u64, |end, (_, size)| end.checked_add(*size)?.checked_next_multiple_of(ALIGNMENT_BYTES))
+        .try_fold(0_u64, |end, range| end.checked_add(range.size)?.checked_next_multiple_of(ALIGNMENT_BYTES))
 }
 
 fn texture_size(place: &str, texture: &TextureObject, limits: &DeviceLimits) -> Option<DeclineReason> {
@@ -86,13 +91,11 @@ fn texture_size(place: &str, texture: &TextureObject, limits: &DeviceLimits) -> 
 
 /// Everything at once, since an init program runs when all else is there.
 fn total_memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason> {
-    let texels = program.variant.textures.iter().map(TextureObject::size_bytes);
     let used = program.used_weights();
+    let regions = program.variant.regions.iter().map(|region| region.size);
     let blobs = used.blobs.iter().map(|&index| program.bundle.manifest().weights[index].size);
     let filled = used.textures.iter().map(|texture| texture.object.size_bytes());
-    let derived = program.variant.derived.iter().copied();
-    let all = texels.chain(blobs).chain(filled).chain(derived);
-    let needed = all.fold(program.variant.arena_bytes, u64::saturating_add);
+    let needed = regions.chain(blobs).chain(filled).fold(0, u64::saturating_add);
     over("the program", "bytes of device memory", needed, limits.memory_bytes)
 }
 
@@ -168,28 +171,24 @@ fn counts(place: &str, shader: &Shader, limits: &DeviceLimits) -> Option<Decline
 }
 
 fn ranges(place: &str, shader: &Shader, dispatch: &Dispatch, limits: &DeviceLimits) -> Option<DeclineReason> {
-    shader.bindings.iter().zip(&dispatch.bindings).find_map(|(slot, resource)| match *resource {
-        Resource::Arena { size, .. } | Resource::Weights { size, .. } | Resource::Derived { size, .. } => {
-            match slot.kind {
-                BindingKind::UniformBuffer { .. } => {
-                    over(place, "bytes in a uniform buffer", size, limits.uniform_binding_bytes)
-                }
-                BindingKind::StorageBuffer { .. }
-                | BindingKind::Texture { .. }
-                | BindingKind::ImageBuffer { .. } => {
-                    over(place, "bytes in a storage buffer", size, limits.storage_binding_bytes)
-                }
+    shader.bindings.iter().zip(&dispatch.bindings).find_map(|(slot, resource)| match resource.view {
+        View::Bytes { size, .. } => match slot.kind {
+            BindingKind::UniformBuffer { .. } => {
+                over(place, "bytes in a uniform buffer", size, limits.uniform_binding_bytes)
             }
-        }
-        Resource::ArenaTexels { element, size, .. }
-        | Resource::WeightTexels { element, size, .. }
-        | Resource::DerivedTexels { element, size, .. } => over(
+            BindingKind::StorageBuffer { .. }
+            | BindingKind::Texture { .. }
+            | BindingKind::ImageBuffer { .. } => {
+                over(place, "bytes in a storage buffer", size, limits.storage_binding_bytes)
+            }
+        },
+        View::Texels { element, size, .. } => over(
             place,
             "texels in an image buffer",
             size / element.texel_bytes(),
             limits.image_buffer_texels.into(),
         ),
-        Resource::Texture(_) | Resource::WeightTexture { .. } => None,
+        View::Texture { .. } => None,
     })
 }
 
@@ -204,32 +203,24 @@ mod tests {
     /// One dispatch with one of each resource, of sizes that no two limits share.
     fn bundle() -> Bundle {
         let element = DeviceElement::F32;
+        let texture = TextureObject { kind: TextureKind::D2, element, extent_px: [3, 20, 1] };
+        let of_weights =
+            TextureObject { kind: TextureKind::Array, element: DeviceElement::F16, extent_px: [2, 1, 21] };
+        let (arena, weight) = (RegionId::Variant(0), RegionId::Weight);
         let kinds = [
-            (BindingKind::StorageBuffer { min_bytes: 4 }, false, Resource::Arena { offset: 0, size: 300 }),
-            (BindingKind::StorageBuffer { min_bytes: 4 }, true, Resource::Arena { offset: 512, size: 4 }),
+            (BindingKind::StorageBuffer { min_bytes: 4 }, false, Resource::bytes(arena, 0, 300)),
+            (BindingKind::StorageBuffer { min_bytes: 4 }, true, Resource::bytes(arena, 512, 4)),
+            (BindingKind::UniformBuffer { min_bytes: 16 }, false, Resource::bytes(weight(0), 0, 80)),
             (
-                BindingKind::UniformBuffer { min_bytes: 16 },
+                BindingKind::Texture { kind: TextureKind::D2, element },
                 false,
-                Resource::Weights { blob: 0, offset: 0, size: 80 },
+                Resource::texture(RegionId::Variant(1), 0, texture),
             ),
-            (BindingKind::Texture { kind: TextureKind::D2, element }, false, Resource::Texture(0)),
-            (
-                BindingKind::ImageBuffer { element },
-                true,
-                Resource::ArenaTexels { element, offset: 768, size: 48 },
-            ),
+            (BindingKind::ImageBuffer { element }, true, Resource::texels(arena, element, 768, 48)),
             (
                 BindingKind::Texture { kind: TextureKind::Array, element: DeviceElement::F16 },
                 false,
-                Resource::WeightTexture {
-                    blob: 1,
-                    offset: 0,
-                    texture: TextureObject {
-                        kind: TextureKind::Array,
-                        element: DeviceElement::F16,
-                        extent_px: [2, 1, 21],
-                    },
-                },
+                Resource::texture(weight(1), 0, of_weights),
             ),
         ];
         let mut writer = BundleWriter::new(Provenance {
@@ -270,13 +261,17 @@ mod tests {
             bytes_written: 0,
             flops: 0,
         };
+        let region = |kind, size| Region { kind, size, alignment: ALIGNMENT_BYTES };
         let variant = Variant {
             name: "generic".to_owned(),
             profile: "generic".to_owned(),
             requires: Vec::new(),
-            arena_bytes: 1024,
-            textures: vec![TextureObject { kind: TextureKind::D2, element, extent_px: [3, 20, 1] }],
-            derived: vec![1000, 8],
+            regions: vec![
+                region(RegionKind::Arena, 1024),
+                region(RegionKind::Texture(texture), texture.size_bytes()),
+                region(RegionKind::Derived, 1000),
+                region(RegionKind::Derived, 8),
+            ],
             inputs: Vec::new(),
             outputs: Vec::new(),
             init: Vec::new(),
@@ -363,9 +358,9 @@ mod tests {
         );
         check(
             |l| l.buffer_bytes = 1023,
-            "the activation arena needs 1024 bytes in a buffer, the device allows 1023",
+            "region 0 (arena) needs 1024 bytes in a buffer, the device allows 1023",
         );
-        check(|l| l.texture_2d_px = 19, "texture 0 needs 20 pixels a side, the device allows 19");
+        check(|l| l.texture_2d_px = 19, "region 1 (texture) needs 20 pixels a side, the device allows 19");
         check(
             |l| l.image_buffer_texels = 2,
             "dispatch `step` needs 3 texels in an image buffer, the device allows 2",

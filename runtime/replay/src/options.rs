@@ -39,8 +39,8 @@ pub struct LoadOptions {
     pub cache_dir: Option<PathBuf>,
     /// Whether to take a GPU timestamp around each dispatch.
     pub timestamps: bool,
-    /// Whether to hash weights as they are read, and the rest of them after that, and to compare with the bundle's hash
-    /// before a session is returned. Off by default: it reads the whole file. Without it, a file that was changed since
+    /// Whether to hash the weights that are loaded as they are read, and to compare with the bundle's hashes before a session
+    /// is returned. Off by default: hashing takes longer than reading. Without it, a file that was changed since
     /// the bundle was opened is noticed by its length and time of change.
     pub verify_weights: bool,
     /// Whether variants for some vendors' devices may run on all others too: whether they are right, not whether they

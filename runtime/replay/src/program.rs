@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Dispatch, Entry, Resource, Shader, TextureObject, Variant};
+use drift_bundle::manifest::{
+    Dispatch, Entry, IoBinding, IoTensor, RegionId, RegionKind, Resource, Shader, TextureObject, Variant,
+    View,
+};
 
 use crate::options::SubmitLimits;
 
@@ -48,25 +51,78 @@ impl<'a> Program<'a> {
         UsedWeights::of(&self.variant.init)
     }
 
-    /// Whether another program may use the arena between two runs: nothing in it has to outlive a run.
+    /// Whether another program may use the arenas between two runs: there are some, and nothing in them has to outlive a
+    /// run.
     pub(crate) fn may_share(&self) -> bool {
-        let outputs = self.output_ranges();
-        let is_state = |input: &(u64, u64)| input.1 > 0 && outputs.contains(input);
         let mut bound_by_init = self.variant.init.iter().flat_map(|dispatch| &dispatch.bindings);
-        let init_needs_arena = bound_by_init.any(|resource| resource.arena_range().is_some());
-        !init_needs_arena && !self.input_ranges().iter().any(is_state)
+        let is_arena = |resource: &Resource| {
+            resource.region(self.variant).is_some_and(|region| region.kind == RegionKind::Arena)
+        };
+        self.arena_sizes().next().is_some()
+            && !bound_by_init.any(is_arena)
+            && !self.state_inputs().contains(&true)
     }
 
-    /// Offset and size in the arena of each input.
-    pub(crate) fn input_ranges(&self) -> Vec<(u64, u64)> {
-        let pairs = self.entry.inputs.iter().zip(&self.variant.inputs);
-        pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
+    /// For each input whether an output lies exactly there, so that the two are state: in an arena, where dispatches may
+    /// write over it.
+    pub(crate) fn state_inputs(&self) -> Vec<bool> {
+        let outputs = self.output_ranges();
+        let is_state = |(range, binding): (IoRange, &IoBinding)| {
+            range.size > 0 && self.is_in_arena(binding) && outputs.contains(&range)
+        };
+        self.input_ranges().into_iter().zip(&self.variant.inputs).map(is_state).collect()
     }
 
-    /// Offset and size in the arena of each output.
-    pub(crate) fn output_ranges(&self) -> Vec<(u64, u64)> {
-        let pairs = self.entry.outputs.iter().zip(&self.variant.outputs);
-        pairs.map(|(tensor, binding)| (binding.offset, device_bytes(tensor, binding))).collect()
+    /// Whether sessions may share the region that a tensor lies in.
+    pub(crate) fn is_in_arena(&self, binding: &IoBinding) -> bool {
+        self.variant.regions[binding.region as usize].kind == RegionKind::Arena
+    }
+
+    /// Bytes of each arena.
+    pub(crate) fn arena_sizes(&self) -> impl Iterator<Item = u64> + use<'a> {
+        let arenas = self.variant.regions.iter().filter(|region| region.kind == RegionKind::Arena);
+        arenas.map(|region| region.size)
+    }
+
+    /// Where each input lies.
+    pub(crate) fn input_ranges(&self) -> Vec<IoRange> {
+        self.entry.inputs.iter().zip(&self.variant.inputs).map(IoRange::of).collect()
+    }
+
+    /// Where each output lies.
+    pub(crate) fn output_ranges(&self) -> Vec<IoRange> {
+        self.entry.outputs.iter().zip(&self.variant.outputs).map(IoRange::of).collect()
+    }
+}
+
+/// A range of a region: where an input or output lies, or what is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IoRange {
+    /// Index of the variant's region.
+    pub(crate) region: u32,
+    /// Start in it, bytes.
+    pub(crate) offset: u64,
+    /// Bytes on the device.
+    pub(crate) size: u64,
+}
+
+impl IoRange {
+    fn of((tensor, binding): (&IoTensor, &IoBinding)) -> Self {
+        let elements = tensor.elements().unwrap_or_else(|| unreachable!("verified: shapes do not overflow"));
+        let IoBinding { region, offset, element } = *binding;
+        Self { region, offset, size: elements * element.size_bytes() }
+    }
+
+    /// What a dispatch binds of the variant's regions.
+    pub(crate) fn bound(resource: &Resource) -> Option<Self> {
+        let (region, range) = resource.place()?;
+        Some(Self { region, offset: range.start, size: range.end - range.start })
+    }
+
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.region == other.region
+            && self.offset < other.offset + other.size
+            && other.offset < self.offset + self.size
     }
 }
 
@@ -112,20 +168,12 @@ impl WeightTexture {
     /// The texture of weights that is bound, if one is.
     pub(crate) fn of(resource: &Resource) -> Option<Self> {
         match *resource {
-            Resource::WeightTexture { blob, offset, texture } => {
-                Some(Self { blob: blob as usize, offset, object: texture })
+            Resource { region: RegionId::Weight(blob), view: View::Texture { offset, object } } => {
+                Some(Self { blob: blob as usize, offset, object })
             }
             _ => None,
         }
     }
-}
-
-fn device_bytes(
-    tensor: &drift_bundle::manifest::IoTensor,
-    binding: &drift_bundle::manifest::IoBinding,
-) -> u64 {
-    let elements = tensor.elements().unwrap_or_else(|| unreachable!("verified: shapes do not overflow"));
-    elements * binding.element.size_bytes()
 }
 
 /// Splits a program into submissions, none of which exceeds `limits` unless a single dispatch does.

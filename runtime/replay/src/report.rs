@@ -148,6 +148,12 @@ pub struct DeviceBytes {
     pub weights: u64,
     /// What the init program made.
     pub derived: u64,
+    /// What runs keep for the next one.
+    pub state: u64,
+    /// Inputs and outputs in buffers of their own.
+    pub io: u64,
+    /// Words that the host writes before a run.
+    pub params: u64,
     /// Visible to the host: inputs, outputs.
     pub staging: u64,
     /// Most that was allocated at once: also weights that only the init program reads, and the buffers through which
@@ -158,7 +164,8 @@ pub struct DeviceBytes {
 impl DeviceBytes {
     /// What stays allocated while the session lives.
     pub fn total(&self) -> u64 {
-        self.arena + self.textures + self.weights + self.derived + self.staging
+        let Self { arena, textures, weights, derived, state, io, params, staging, peak: _ } = *self;
+        arena + textures + weights + derived + state + io + params + staging
     }
 }
 

@@ -12,11 +12,12 @@ use crate::backend::{Loaded, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
-use crate::program::Program;
+use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, Timings};
 
 /// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
-/// goes on from the last run's result, and starts as zeros.
+/// goes on from the last run's result, and starts as zeros. What a program keeps in regions of state it keeps until
+/// [`Session::reset_state`].
 pub struct Session {
     replay: Box<dyn Replay>,
     inputs: Vec<Input>,
@@ -41,10 +42,14 @@ struct Input {
     state: bool,
     /// The program writes over it, so that it must be uploaded again for each run.
     overwritten: bool,
+    /// It lies in an arena, which other sessions may have written over.
+    in_arena: bool,
 }
 
 struct Output {
     binding: IoBinding,
+    /// It lies in an arena, which other sessions may have written over.
+    in_arena: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +81,7 @@ impl Session {
         Self {
             replay: loaded.replay,
             inputs: inputs(program),
-            outputs: program.variant.outputs.iter().map(|binding| Output { binding: *binding }).collect(),
+            outputs: outputs(program),
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
             progress: Progress::Loaded,
@@ -164,12 +169,27 @@ impl Session {
         let mut leased = self.lease.take(deadline)?;
         let overwritten = leased.is_overwritten();
         self.uploads.clear();
-        self.uploads.extend(self.inputs.iter().map(|input| overwritten || input.must_be_uploaded()));
+        let upload = |input: &Input| overwritten && input.in_arena || input.must_be_uploaded();
+        self.uploads.extend(self.inputs.iter().map(upload));
         self.progress = Progress::Failed;
         leased.claim();
         self.replay.run(&self.uploads, deadline)?;
         self.progress = Progress::Run;
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
+        Ok(())
+    }
+
+    /// Zeros what runs keep in regions of state, as when the session was made. Inputs, outputs and state that an output
+    /// shares with an input stay as they are.
+    pub fn reset_state(&mut self) -> Result<(), RuntimeError> {
+        self.replay.check("resetting state")?;
+        if self.progress == Progress::Failed {
+            return Err(RuntimeError::Failed);
+        }
+        // Where this fails, the device may still be busy with it.
+        let before = std::mem::replace(&mut self.progress, Progress::Failed);
+        self.replay.reset_state(Deadline::after(self.timeout))?;
+        self.progress = before;
         Ok(())
     }
 
@@ -234,7 +254,7 @@ impl Session {
         }
         let deadline = Deadline::after(self.timeout);
         let leased = self.lease.take(deadline)?;
-        if leased.is_overwritten() {
+        if self.outputs[index].in_arena && leased.is_overwritten() {
             return Err(RuntimeError::Overwritten { entry: self.report.entry.clone() });
         }
         // Where this fails, the device may still be busy with the copy.
@@ -269,38 +289,39 @@ impl Input {
 
 /// Finds out what the program does to the memory of each input.
 fn inputs(program: &Program<'_>) -> Vec<Input> {
-    let outputs = program.output_ranges();
     let written = written_ranges(program);
-    let ranges = program.input_ranges();
-    let pairs = program.variant.inputs.iter().zip(ranges);
-    pairs
-        .map(|(binding, range)| Input {
+    let places = program.variant.inputs.iter().zip(program.input_ranges());
+    places
+        .zip(program.state_inputs())
+        .map(|((binding, range), state)| Input {
             binding: *binding,
             fresh: false,
-            known: range.1 == 0,
-            state: range.1 > 0 && outputs.contains(&range),
-            overwritten: written.iter().any(|other| overlap(*other, range)),
+            known: range.size == 0,
+            state,
+            overwritten: written.iter().any(|other| other.overlaps(&range)),
+            in_arena: program.is_in_arena(binding),
         })
         .collect()
 }
 
-/// Ranges of the arena that a run writes.
-fn written_ranges(program: &Program<'_>) -> Vec<(u64, u64)> {
+fn outputs(program: &Program<'_>) -> Vec<Output> {
+    let output = |binding: &IoBinding| Output { binding: *binding, in_arena: program.is_in_arena(binding) };
+    program.variant.outputs.iter().map(output).collect()
+}
+
+/// What a run writes of the variant's regions.
+fn written_ranges(program: &Program<'_>) -> Vec<IoRange> {
     let mut ranges = Vec::new();
     for dispatch in &program.variant.dispatches {
         for (slot, resource) in program.shader(dispatch).bindings.iter().zip(&dispatch.bindings) {
             if slot.writable {
-                ranges.extend(resource.arena_range());
+                ranges.extend(IoRange::bound(resource));
             }
         }
     }
     ranges.sort_unstable();
     ranges.dedup();
     ranges
-}
-
-fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
-    a.0 < b.0 + b.1 && b.0 < a.0 + a.1
 }
 
 fn elements(tensor: &IoTensor) -> u64 {

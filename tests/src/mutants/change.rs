@@ -122,7 +122,7 @@ fn visit_mut(value: &mut Value, at: &mut impl FnMut(&mut Value)) {
 }
 
 /// Names of variants that enums of the manifest have, so that one can stand for another.
-const VARIANTS: [&str; 22] = [
+const VARIANTS: [&str; 25] = [
     "F32",
     "F16",
     "I32",
@@ -138,6 +138,9 @@ const VARIANTS: [&str; 22] = [
     "D2",
     "Array",
     "D3",
+    "Arena",
+    "State",
+    "Io",
     "Subgroups",
     "main",
     "",

@@ -87,6 +87,16 @@ pub enum WeightsLayoutArg {
     FourTextures,
 }
 
+/// Where inputs and outputs live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum IoArg {
+    /// In the arena, with the other activations
+    #[default]
+    Arena,
+    /// Each in memory of its own, over which nothing is written
+    Own,
+}
+
 /// `MODEL.onnx`, or `NAME=MODEL.onnx`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelArg {

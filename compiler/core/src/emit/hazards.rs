@@ -12,70 +12,45 @@ pub(super) struct Hazards {
     written: Touched,
 }
 
-/// What ranges count in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Memory {
-    /// Bytes of the arena.
-    Arena,
-    /// Bytes of a derived blob.
-    Derived(u32),
-    /// Pooled textures.
-    Textures,
-}
-
-/// Where a resource lies, if a dispatch may write there.
-fn place(resource: &Resource) -> Option<(Memory, Range<u64>)> {
-    match *resource {
-        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-            Some((Memory::Arena, offset..offset + size))
-        }
-        Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
-            Some((Memory::Derived(blob), offset..offset + size))
-        }
-        Resource::Texture(index) => Some((Memory::Textures, u64::from(index)..u64::from(index) + 1)),
-        Resource::Weights { .. } | Resource::WeightTexels { .. } | Resource::WeightTexture { .. } => None,
-    }
-}
-
-/// Ranges that do not meet, by where they begin.
+/// Ranges that do not meet, by region and where they begin.
 #[derive(Default)]
-struct Touched(BTreeMap<(Memory, u64), u64>);
+struct Touched(BTreeMap<(u32, u64), u64>);
 
 impl Touched {
-    fn meets(&self, memory: Memory, range: &Range<u64>) -> bool {
-        let before = self.0.range((memory, 0)..(memory, range.end)).next_back();
+    fn meets(&self, region: u32, range: &Range<u64>) -> bool {
+        let before = self.0.range((region, 0)..(region, range.end)).next_back();
         before.is_some_and(|(_, &end)| end > range.start)
     }
 
     /// Adds a range, as one with those that it meets.
-    fn add(&mut self, memory: Memory, Range { mut start, mut end }: Range<u64>) {
-        while let Some((&(_, first), &last)) = self.0.range((memory, 0)..=(memory, end)).next_back()
+    fn add(&mut self, region: u32, Range { mut start, mut end }: Range<u64>) {
+        while let Some((&(_, first), &last)) = self.0.range((region, 0)..=(region, end)).next_back()
             && last >= start
         {
-            self.0.remove(&(memory, first));
+            self.0.remove(&(region, first));
             (start, end) = (start.min(first), end.max(last));
         }
-        self.0.insert((memory, start), end);
+        self.0.insert((region, start), end);
     }
 }
 
 impl Hazards {
     /// Records a dispatch; true if a barrier has to stand before it.
     pub(super) fn step<'a>(&mut self, bindings: impl Iterator<Item = (bool, &'a Resource)>) -> bool {
-        let touched: Vec<(bool, Memory, Range<u64>)> = bindings
+        let touched: Vec<(bool, u32, Range<u64>)> = bindings
             .filter_map(|(writes, resource)| {
-                let (memory, range) = place(resource)?;
-                Some((writes, memory, range))
+                let (region, range) = resource.place()?;
+                Some((writes, region, range))
             })
             .collect();
-        let barrier = touched.iter().any(|(writes, memory, range)| {
-            self.written.meets(*memory, range) || *writes && self.read.meets(*memory, range)
+        let barrier = touched.iter().any(|(writes, region, range)| {
+            self.written.meets(*region, range) || *writes && self.read.meets(*region, range)
         });
         if barrier {
             *self = Self::default();
         }
-        for (writes, memory, range) in touched {
-            if writes { self.written.add(memory, range) } else { self.read.add(memory, range) }
+        for (writes, region, range) in touched {
+            if writes { self.written.add(region, range) } else { self.read.add(region, range) }
         }
         barrier
     }

@@ -16,10 +16,10 @@ use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
 use crate::program::{Content, Port, Program, ProgramStep};
 use drift_bundle::manifest::{
-    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Requirement,
-    Resource, Shader, Target, TextureKind, TextureObject, Variant,
+    BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Region, RegionId,
+    RegionKind, Requirement, Resource, Shader, Target, TextureKind, TextureObject, Variant,
 };
-use drift_bundle::{BundleWriter, limits};
+use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, limits};
 use drift_ir::ElementType;
 use hazards::Hazards;
 
@@ -43,6 +43,7 @@ pub fn variant(
 ) -> Variant {
     let Sink { bundle, blobs, kernels } = sink;
     let (at_load, of_runs) = kernels.split_at(program.init.len());
+    let (regions, first) = planned_regions(plan);
     let mut emitter = Emitter {
         program,
         plan,
@@ -50,38 +51,31 @@ pub fn variant(
         bundle,
         blobs,
         held: vec![None; program.constants.len()],
-        derived: Vec::new(),
+        regions,
+        first,
         requires: Vec::new(),
     };
     let init = emitter.dispatches(&program.init, at_load);
     let dispatches = emitter.dispatches(&program.steps, of_runs);
-    let Emitter { derived, mut requires, .. } = emitter;
+    let Emitter { regions, mut requires, .. } = emitter;
     if !profile.vendors.is_empty() {
         requires.push(Requirement::Vendor(profile.vendors.to_vec()));
     }
-    for texture in &plan.textures {
-        let [width, height, depth] = texture.extent_px;
-        let side = width.max(height);
-        match texture.kind {
-            TextureKind::D2 => raise(&mut requires, Requirement::Texture2dSize(side)),
-            TextureKind::D3 => raise(&mut requires, Requirement::Texture3dSize(side.max(depth))),
-            TextureKind::Array => {
-                raise(&mut requires, Requirement::Texture2dSize(side));
-                raise(&mut requires, Requirement::TextureLayers(depth));
-            }
-        }
+    for region in &regions {
+        require_region(&mut requires, region);
     }
-    for bytes in derived.iter().copied().chain([plan.arena_bytes]) {
-        raise(&mut requires, Requirement::BufferBytes(bytes));
-    }
-    let io = |ports: &[Port]| ports.iter().map(|port| io_binding(port, plan)).collect();
+    let io = |ports: &[Port]| {
+        let one = |port: &Port| {
+            let (region, offset) = first.buffer(plan.places[port.storage as usize]);
+            IoBinding { region, offset, element: DeviceElement::from(port.device) }
+        };
+        ports.iter().map(one).collect()
+    };
     Variant {
         name: profile.name.to_owned(),
         profile: profile.name.to_owned(),
         requires,
-        arena_bytes: plan.arena_bytes,
-        textures: plan.textures.clone(),
-        derived,
+        regions,
         inputs: io(&program.inputs),
         outputs: io(&program.outputs),
         init,
@@ -95,7 +89,7 @@ pub fn variant(
 enum Held {
     /// Index of a blob of the bundle.
     Stored(u32),
-    /// Index of a derived blob of the variant.
+    /// Index of a region of the variant.
     Derived(u32),
 }
 
@@ -108,8 +102,9 @@ struct Emitter<'a> {
     blobs: &'a mut Blobs,
     /// Where each constant lies that a dispatch has bound.
     held: Vec<Option<Held>>,
-    /// Sizes of the derived blobs.
-    derived: Vec<u64>,
+    /// The memory that is planned, then derived blobs as they are found.
+    regions: Vec<Region>,
+    first: FirstRegions,
     requires: Vec<Requirement>,
 }
 
@@ -143,28 +138,29 @@ impl Emitter<'_> {
 
     fn resource(&mut self, binding: &Binding) -> Resource {
         let element = DeviceElement::from(binding.element);
-        let (size, offset) = (binding.size_bytes, binding.offset_bytes);
-        match (binding.source, binding.object) {
-            (Source::Constant(index), object) => match (self.held(index), object) {
-                (Held::Stored(blob), Object::ImageBuffer) => {
-                    Resource::WeightTexels { element, blob, offset, size }
-                }
-                (Held::Stored(blob), Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
-                    Resource::WeightTexture { blob, offset, texture: weight_texture(binding) }
-                }
-                (Held::Stored(blob), Object::Buffer) => Resource::Weights { blob, offset, size },
-                (Held::Derived(blob), Object::ImageBuffer) => {
-                    Resource::DerivedTexels { element, blob, offset, size }
-                }
-                (Held::Derived(blob), _) => Resource::Derived { blob, offset, size },
+        let size = binding.size_bytes;
+        let (region, offset) = match binding.source {
+            Source::Constant(index) => match self.held(index) {
+                Held::Stored(blob) => (RegionId::Weight(blob), binding.offset_bytes),
+                Held::Derived(region) => (RegionId::Variant(region), binding.offset_bytes),
             },
-            (Source::Activation(storage), object) => match (self.plan.places[storage as usize], object) {
-                (Place::Texture(index), _) => Resource::Texture(index),
-                (Place::Arena(offset), Object::ImageBuffer) => {
-                    Resource::ArenaTexels { element, offset, size }
+            Source::Activation(storage) => match self.plan.places[storage as usize] {
+                Place::Texture(index) => {
+                    let region = RegionId::Variant(self.first.texture + index);
+                    return Resource::texture(region, 0, self.plan.textures[index as usize]);
                 }
-                (Place::Arena(offset), _) => Resource::Arena { offset, size },
+                place => {
+                    let (region, offset) = self.first.buffer(place);
+                    (RegionId::Variant(region), offset)
+                }
             },
+        };
+        match binding.object {
+            Object::Buffer => Resource::bytes(region, offset, size),
+            Object::ImageBuffer => Resource::texels(region, element, offset, size),
+            Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+                Resource::texture(region, offset, weight_texture(binding))
+            }
         }
     }
 
@@ -177,8 +173,8 @@ impl Emitter<'_> {
         let held = match &constant.content {
             Content::Packed(recipe) => Held::Stored(self.blobs.index(constant, recipe, self.bundle)),
             Content::Derived { size_bytes } => {
-                self.derived.push(*size_bytes);
-                Held::Derived((self.derived.len() - 1) as u32)
+                self.regions.push(region(RegionKind::Derived, *size_bytes));
+                Held::Derived((self.regions.len() - 1) as u32)
             }
         };
         self.held[index as usize] = Some(held);
@@ -186,11 +182,40 @@ impl Emitter<'_> {
     }
 }
 
-fn io_binding(port: &Port, plan: &MemoryPlan) -> IoBinding {
-    match plan.places[port.storage as usize] {
-        Place::Arena(offset) => IoBinding { offset, element: DeviceElement::from(port.device) },
-        Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
+/// Where regions of each kind begin among those of a variant.
+#[derive(Clone, Copy)]
+struct FirstRegions {
+    arena: u32,
+    texture: u32,
+    io: u32,
+}
+
+impl FirstRegions {
+    /// Region and offset of a place in a buffer.
+    fn buffer(&self, place: Place) -> (u32, u64) {
+        match place {
+            Place::Arena(offset) => (self.arena, offset),
+            Place::Io(number, offset) => (self.io + number, offset),
+            Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
+        }
     }
+}
+
+/// The arena, if something lies in it; the pooled textures; inputs and outputs of their own.
+fn planned_regions(plan: &MemoryPlan) -> (Vec<Region>, FirstRegions) {
+    let has_arena = plan.places.iter().any(|place| matches!(place, Place::Arena(_)));
+    let arena = has_arena.then(|| region(RegionKind::Arena, plan.arena_bytes));
+    let mut regions = Vec::from_iter(arena);
+    let texture = regions.len() as u32;
+    regions
+        .extend(plan.textures.iter().map(|object| region(RegionKind::Texture(*object), object.size_bytes())));
+    let io = regions.len() as u32;
+    regions.extend(plan.io_bytes.iter().map(|bytes| region(RegionKind::Io, *bytes)));
+    (regions, FirstRegions { arena: 0, texture, io })
+}
+
+fn region(kind: RegionKind, size: u64) -> Region {
+    Region { kind, size, alignment: ALIGNMENT_BYTES }
 }
 
 /// The caller's view of inputs or outputs.
@@ -244,6 +269,23 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         shared_bytes: kernel.shared_bytes,
         subgroup_size: kernel.subgroup_size,
         bindings: slots.collect(),
+    }
+}
+
+/// Adds what a region needs to the variant's predicates.
+fn require_region(requires: &mut Vec<Requirement>, region: &Region) {
+    let RegionKind::Texture(object) = &region.kind else {
+        return raise(requires, Requirement::BufferBytes(region.size));
+    };
+    let [width, height, depth] = object.extent_px;
+    let side = width.max(height);
+    match object.kind {
+        TextureKind::D2 => raise(requires, Requirement::Texture2dSize(side)),
+        TextureKind::D3 => raise(requires, Requirement::Texture3dSize(side.max(depth))),
+        TextureKind::Array => {
+            raise(requires, Requirement::Texture2dSize(side));
+            raise(requires, Requirement::TextureLayers(depth));
+        }
     }
 }
 

@@ -172,7 +172,7 @@ mod tests {
     /// Steps in place, planned bytes without sharing and with it.
     fn planned(text: &str, choice: LayoutChoice) -> (Vec<usize>, u64, u64) {
         let program = program(text, choice);
-        let before = place(&program, Effort::Greedy).expect("a plan").report.planned_bytes;
+        let before = place(&program, false, Effort::Greedy).expect("a plan").report.planned_bytes;
         let (_, plan) = plan_memory(program, profile::GENERIC.memory).expect("a plan");
         assert!(plan.report.planned_bytes >= plan.report.lower_bound_bytes);
         assert!(plan.report.planned_bytes <= plan.report.naive_bytes);

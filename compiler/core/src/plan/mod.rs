@@ -11,7 +11,7 @@ use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
 use crate::physical::{Element, Object};
 use crate::profile::MemoryForms;
-use crate::program::{Program, Storage, StorageKind};
+use crate::program::{Program, Storage, StorageKind, Within};
 use drift_bundle::manifest::{DeviceElement, MemoryReport, MemoryStrategy, TextureObject};
 use join::Joiner;
 use std::ops::Range;
@@ -23,6 +23,8 @@ pub struct MemoryPlan {
     pub places: Vec<Place>,
     /// Bytes of the arena.
     pub arena_bytes: u64,
+    /// Sizes of the memory that inputs and outputs have of their own.
+    pub io_bytes: Vec<u64>,
     /// Pooled textures.
     pub textures: Vec<TextureObject>,
     /// First and last step that touches each storage by its own name.
@@ -44,6 +46,8 @@ pub enum Place {
     Arena(u64),
     /// Index of the texture.
     Texture(u32),
+    /// Index of an input's or output's own memory, and byte offset in it.
+    Io(u32, u64),
 }
 
 /// First and last step that touches each storage. Inputs live throughout, so that a run can be repeated without writing
@@ -76,8 +80,8 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
 /// an operand at its last use; the program that is returned says so.
 pub fn plan_memory(mut program: Program, forms: MemoryForms) -> Result<(Program, MemoryPlan), MemoryError> {
     let settled = |program: &Program, effort| match forms.in_place {
-        true => settled(program, effort),
-        false => Ok((program.clone(), place(program, effort)?)),
+        true => settled(program, forms.own_io, effort),
+        false => Ok((program.clone(), place(program, forms.own_io, effort)?)),
     };
     let naive_bytes = naive_bytes(&program);
     let (mut best, mut plan) = settled(&program, Effort::Greedy)?;
@@ -135,13 +139,13 @@ fn with_views(
 /// `program` with steps in place, and its plan.
 ///
 /// A step in place cannot load ahead of its own stores, so only those are chosen that stand where memory is scarcest.
-fn settled(program: &Program, effort: Effort) -> Result<(Program, MemoryPlan), MemoryError> {
-    let plain = place(program, Effort::Greedy)?;
+fn settled(program: &Program, own_io: bool, effort: Effort) -> Result<(Program, MemoryPlan), MemoryError> {
+    let plain = place(program, own_io, Effort::Greedy)?;
     let pairs = in_place::pairs(program, &plain.lives);
     let attempt = |pairs: &[in_place::Pair], effort| -> Result<(Program, MemoryPlan), MemoryError> {
         let merged = in_place::merge(program, pairs);
         let steps = pairs.iter().flat_map(|pair| pair.steps.iter().copied()).collect();
-        let plan = place(&merged, effort)?;
+        let plan = place(&merged, own_io, effort)?;
         Ok((merged, MemoryPlan { in_place: steps, ..plan }))
     };
     // What greedy orders give is there already.
@@ -230,10 +234,40 @@ fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
     parts
 }
 
-/// Places every storage of a program as it is.
-fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
+/// The memory of inputs and outputs of their own.
+#[derive(Default)]
+struct OwnIo {
+    /// For each storage, if it is the root of an input or output: which.
+    of_root: Vec<Option<u32>>,
+    bytes: Vec<u64>,
+}
+
+impl OwnIo {
+    /// One for each distinct root of a port, inputs first.
+    fn of(program: &Program, roots: &[Within]) -> Self {
+        let mut own = Self { of_root: vec![None; program.storages.len()], bytes: Vec::new() };
+        for port in program.inputs.iter().chain(&program.outputs) {
+            let root = roots[port.storage as usize].storage as usize;
+            own.of_root[root].get_or_insert_with(|| {
+                own.bytes.push(program.storages[root].kind.size_bytes());
+                own.bytes.len() as u32 - 1
+            });
+        }
+        own
+    }
+
+    fn has(&self, root: usize) -> Option<u32> {
+        self.of_root.get(root).copied().flatten()
+    }
+}
+
+/// Places every storage of a program as it is, inputs and outputs apart from the others where they have memory of their own.
+fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, MemoryError> {
     let lives = lifetimes(program);
-    let parts = parts(program, &lives);
+    let roots = program.roots();
+    let own = if own_io { OwnIo::of(program, &roots) } else { OwnIo::default() };
+    let mut parts = parts(program, &lives);
+    parts.retain(|part| own.has(part.root).is_none());
     let mut groups: Vec<memory::Group> = Vec::new();
     let mut group_of = vec![None; program.storages.len()];
     for (index, part) in parts.iter().enumerate() {
@@ -248,11 +282,12 @@ fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
     let (textures, texture_of) = textures(program, &lives);
     let objects = memory::shared_objects(&textures)?;
 
-    let roots = program.roots();
     let mut places = vec![Place::Arena(0); program.storages.len()];
     for (index, place) in places.iter_mut().enumerate() {
         let within = roots[index];
-        if let Some(group) = group_of[within.storage as usize] {
+        if let Some(number) = own.has(within.storage as usize) {
+            *place = Place::Io(number, within.offset_bytes);
+        } else if let Some(group) = group_of[within.storage as usize] {
             let (first, distance) = groups[group][0];
             *place = Place::Arena(plan.offsets[first] - distance + within.offset_bytes);
         }
@@ -270,10 +305,12 @@ fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
         })
         .collect::<Result<_, MemoryError>>()?;
     let pooled: u64 = texture_objects.iter().map(TextureObject::size_bytes).sum();
-    let live_bytes = live_bytes(program, &parts, &lives);
+    let io: u64 = own.bytes.iter().sum();
+    let live_bytes: Vec<u64> =
+        live_bytes(program, &parts, &lives).into_iter().map(|bytes| bytes + io).collect();
     let report = MemoryReport {
         naive_bytes: naive_bytes(program),
-        planned_bytes: plan.peak_bytes + pooled,
+        planned_bytes: plan.peak_bytes + pooled + io,
         lower_bound_bytes: live_bytes.iter().copied().max().unwrap_or(0),
         strategy: match plan.strategy {
             memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
@@ -282,9 +319,18 @@ fn place(program: &Program, effort: Effort) -> Result<MemoryPlan, MemoryError> {
         },
     };
     let (arena_bytes, is_smallest) = (plan.peak_bytes, plan.is_smallest);
-    let textures = texture_objects;
-    let in_place = Vec::new();
-    Ok(MemoryPlan { places, arena_bytes, textures, lives, in_place, live_bytes, is_smallest, report })
+    let (textures, io_bytes, in_place) = (texture_objects, own.bytes, Vec::new());
+    Ok(MemoryPlan {
+        places,
+        arena_bytes,
+        io_bytes,
+        textures,
+        lives,
+        in_place,
+        live_bytes,
+        is_smallest,
+        report,
+    })
 }
 
 /// The sides of a texture as the manifest has them.

@@ -129,11 +129,13 @@ pub struct MemoryForms {
     pub order: bool,
     /// Parts of concatenations and slices as ranges of the whole.
     pub views: bool,
+    /// Inputs and outputs apart from what is planned, each in memory of its own.
+    pub own_io: bool,
 }
 
 impl MemoryForms {
-    /// Everything.
-    pub const ALL: Self = Self { in_place: true, order: true, views: true };
+    /// Everything that lowers a plan.
+    pub const ALL: Self = Self { in_place: true, order: true, views: true, own_io: false };
 }
 
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so

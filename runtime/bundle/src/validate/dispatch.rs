@@ -1,14 +1,18 @@
 //! Rules of one dispatch: each slot gets what it takes, and nothing is written that another slot touches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::code::Declared;
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
+use crate::limits;
 use crate::manifest::{
-    BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, Resource, Target, TextureKind,
-    TextureObject, Variant,
+    BindingKind, BindingSlot, DeviceElement, Dispatch, Manifest, RegionId, RegionKind, Resource, Target,
+    TextureKind, TextureObject, Variant, View,
 };
+
+use super::{aligned, indexed, nonzero, range, region};
 
 /// The list that a dispatch is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +33,20 @@ impl Program {
     }
 }
 
-use super::hazard::place;
-use super::{aligned, nonzero, range, variant};
+/// What a dispatch belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) target: Target,
+    pub(super) variant: &'a Variant,
+    /// Indices of the regions of their own that inputs lie in.
+    pub(super) inputs: &'a BTreeSet<u32>,
+    pub(super) program: Program,
+}
 
 /// Returns the slots of the dispatch's shader.
-pub(super) fn dispatch<'a>(
-    manifest: &'a Manifest,
-    target: Target,
-    variant: &Variant,
-    (program, dispatch): (Program, &Dispatch),
-) -> Result<&'a [BindingSlot], Flaw> {
+pub(super) fn dispatch<'a>(context: Context<'a>, dispatch: &Dispatch) -> Result<&'a [BindingSlot], Flaw> {
+    let Context { manifest, target, variant, .. } = context;
     let shader = indexed("shader", &manifest.shaders, dispatch.shader)?;
     if shader.target != target {
         return Err(Flaw::ShaderTarget {
@@ -53,9 +61,9 @@ pub(super) fn dispatch<'a>(
         return Err(Flaw::BindingCount { shader: shader.name.clone(), found, expected });
     }
     for (slot, (declared, resource)) in shader.bindings.iter().zip(&dispatch.bindings).enumerate() {
-        exists(manifest, variant, resource)?;
-        accepts(variant, slot, declared, resource)?;
-        may_write(program, slot, declared, resource)?;
+        exists(manifest, variant, slot, resource)?;
+        accepts(slot, declared, &resource.view)?;
+        may_touch(context, slot, declared, resource)?;
     }
     no_overlap(&shader.bindings, &dispatch.bindings)?;
     Ok(&shader.bindings)
@@ -78,53 +86,75 @@ pub(super) fn is_required(
     }
 }
 
-fn indexed<'a, T>(what: &'static str, list: &'a [T], index: u32) -> Result<&'a T, Flaw> {
-    list.get(index as usize).ok_or(Flaw::Index { what, index, count: list.len() })
-}
-
-/// The resource lies in what it points into.
-fn exists(manifest: &Manifest, variant: &Variant, resource: &Resource) -> Result<(), Flaw> {
-    match *resource {
-        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-            aligned("arena offset", offset, ALIGNMENT_BYTES)?;
-            range(offset, size, "arena", variant.arena_bytes)
+/// The resource lies in what it points into, and is a texture where that is one.
+fn exists(manifest: &Manifest, variant: &Variant, slot: usize, resource: &Resource) -> Result<(), Flaw> {
+    let (kind, name, available) = match resource.region {
+        RegionId::Variant(index) => {
+            let region = indexed("region", &variant.regions, index)?;
+            (Some(&region.kind), region.kind.name(), region.size)
         }
-        Resource::Weights { blob, offset, size } | Resource::WeightTexels { blob, offset, size, .. } => {
-            let blob = indexed("weight", &manifest.weights, blob)?;
-            aligned("offset in a weight", offset, ALIGNMENT_BYTES)?;
-            range(offset, size, "weight", blob.size)
+        RegionId::Weight(index) => (None, "weight", indexed("weight", &manifest.weights, index)?.size),
+    };
+    let (offset, size) = resource.view.range();
+    aligned("offset of a view", offset, ALIGNMENT_BYTES)?;
+    match (resource.view, kind) {
+        (View::Texture { object, .. }, None) => region::texture(&object)?,
+        (View::Texture { object, .. }, Some(RegionKind::Texture(own))) if object == *own => {}
+        (View::Texture { .. }, Some(_)) | (_, Some(RegionKind::Texture(_))) => {
+            return Err(Flaw::View { slot, view: resource.view.name(), region: name });
         }
-        Resource::WeightTexture { blob, offset, texture } => {
-            let blob = indexed("weight", &manifest.weights, blob)?;
-            aligned("offset in a weight", offset, ALIGNMENT_BYTES)?;
-            variant::texture(&texture)?;
-            range(offset, texture.size_bytes(), "weight", blob.size)
-        }
-        Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
-            let blob = indexed("derived blob", &variant.derived, blob)?;
-            aligned("offset in a derived blob", offset, ALIGNMENT_BYTES)?;
-            range(offset, size, "derived blob", *blob)
-        }
-        Resource::Texture(index) => indexed("texture", &variant.textures, index).map(|_| ()),
+        (View::Bytes { .. } | View::Texels { .. }, _) => {}
     }
+    range(offset, size, name, available)
 }
 
-/// Weights are never written, and derived blobs only by `init`.
-fn may_write(program: Program, slot: usize, declared: &BindingSlot, resource: &Resource) -> Result<(), Flaw> {
-    let derived = matches!(resource, Resource::Derived { .. } | Resource::DerivedTexels { .. });
-    match declared.writable {
-        true if resource.weight().is_some() => Err(Flaw::WritesWeights { slot }),
-        true if derived && program == Program::Run => Err(Flaw::WritesDerived { slot }),
+/// The slot may read the region, and write it if it writes.
+fn may_touch(
+    Context { variant, inputs, program, .. }: Context<'_>,
+    slot: usize,
+    declared: &BindingSlot,
+    resource: &Resource,
+) -> Result<(), Flaw> {
+    let RegionId::Variant(index) = resource.region else {
+        return may_write(slot, declared, Some("weights, which are read-only"));
+    };
+    let kind = &indexed("region", &variant.regions, index)?.kind;
+    let only_runs = matches!(kind, RegionKind::State | RegionKind::Io | RegionKind::Params(_));
+    if only_runs && program == Program::Init {
+        return Err(Flaw::Init { slot, region: kind.name() });
+    }
+    let read_only = match kind {
+        RegionKind::Params(_) if declared.group != limits::PARAMS_GROUP => {
+            return Err(Flaw::ParamsGroup { slot, group: declared.group });
+        }
+        RegionKind::Params(_) => Some("parameters, which only the host writes"),
+        RegionKind::Io if inputs.contains(&index) => {
+            Some("the memory of an input alone, which only the host writes")
+        }
+        RegionKind::Derived if program == Program::Run => Some("a derived blob, which only `init` may write"),
+        RegionKind::Arena
+        | RegionKind::State
+        | RegionKind::Io
+        | RegionKind::Derived
+        | RegionKind::Texture(_) => None,
+    };
+    may_write(slot, declared, read_only)
+}
+
+/// Refuses a slot that writes where there is a reason.
+fn may_write(slot: usize, declared: &BindingSlot, reason: Option<&'static str>) -> Result<(), Flaw> {
+    match reason {
+        Some(reason) if declared.writable => Err(Flaw::Writes { slot, reason }),
         _ => Ok(()),
     }
 }
 
-/// The slot takes this resource.
-fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Resource) -> Result<(), Flaw> {
-    match (declared.kind, *resource) {
+/// The slot takes this view.
+fn accepts(slot: usize, declared: &BindingSlot, view: &View) -> Result<(), Flaw> {
+    match (declared.kind, *view) {
         (
             BindingKind::StorageBuffer { min_bytes } | BindingKind::UniformBuffer { min_bytes },
-            Resource::Arena { size, .. } | Resource::Weights { size, .. } | Resource::Derived { size, .. },
+            View::Bytes { size, .. },
         ) => {
             if size < min_bytes {
                 Err(Flaw::TooSmall { slot, needed: min_bytes, size })
@@ -132,24 +162,14 @@ fn accepts(variant: &Variant, slot: usize, declared: &BindingSlot, resource: &Re
                 Ok(())
             }
         }
-        (BindingKind::Texture { kind, element }, Resource::Texture(index)) => {
-            same_texture(slot, (kind, element), indexed("texture", &variant.textures, index)?)
+        (BindingKind::Texture { kind, element }, View::Texture { object, .. }) => {
+            same_texture(slot, (kind, element), &object)
         }
-        (BindingKind::Texture { kind, element }, Resource::WeightTexture { texture, .. }) => {
-            same_texture(slot, (kind, element), &texture)
-        }
-        (
-            BindingKind::ImageBuffer { element },
-            Resource::ArenaTexels { element: bound, size, .. }
-            | Resource::WeightTexels { element: bound, size, .. }
-            | Resource::DerivedTexels { element: bound, size, .. },
-        ) => {
+        (BindingKind::ImageBuffer { element }, View::Texels { element: bound, size, .. }) => {
             same_element(slot, element, bound)?;
             aligned("size of a texel range", size, element.texel_bytes())
         }
-        (kind, resource) => {
-            Err(Flaw::Kind { slot, expected: kind_name(kind), found: resource_name(resource) })
-        }
+        (kind, view) => Err(Flaw::Kind { slot, expected: kind_name(kind), found: view.name() }),
     }
 }
 
@@ -182,7 +202,7 @@ fn no_overlap(slots: &[BindingSlot], resources: &[Resource]) -> Result<(), Flaw>
 
 /// Whether two resources of a dispatch, one of which is written, meet.
 fn share_memory(a: &Resource, b: &Resource) -> bool {
-    match (place(a), place(b)) {
+    match (a.place(), b.place()) {
         (Some((a, a_range)), Some((b, b_range))) => {
             a == b && a_range.start < b_range.end && b_range.start < a_range.end
         }
@@ -196,18 +216,5 @@ const fn kind_name(kind: BindingKind) -> &'static str {
         BindingKind::UniformBuffer { .. } => "uniform buffer",
         BindingKind::Texture { .. } => "texture",
         BindingKind::ImageBuffer { .. } => "texel buffer",
-    }
-}
-
-const fn resource_name(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Arena { .. } => "range of the arena",
-        Resource::Weights { .. } => "range of a weight",
-        Resource::Texture(_) => "texture",
-        Resource::ArenaTexels { .. } => "texel range of the arena",
-        Resource::WeightTexels { .. } => "texel range of a weight",
-        Resource::WeightTexture { .. } => "texture of a weight",
-        Resource::Derived { .. } => "range of a derived blob",
-        Resource::DerivedTexels { .. } => "texel range of a derived blob",
     }
 }

@@ -6,34 +6,9 @@
 //! readers.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use crate::error::Flaw;
-use crate::manifest::{BindingSlot, Dispatch, Resource};
-
-/// Memory that dispatches can write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Memory {
-    Arena,
-    /// A texture is the range of its index.
-    Textures,
-    /// A derived blob by its index.
-    Derived(u32),
-}
-
-/// Where a resource lies; none for weights, which nothing writes. The resource must exist, so that sums do not overflow.
-pub(super) fn place(resource: &Resource) -> Option<(Memory, Range<u64>)> {
-    match *resource {
-        Resource::Arena { offset, size } | Resource::ArenaTexels { offset, size, .. } => {
-            Some((Memory::Arena, offset..offset + size))
-        }
-        Resource::Texture(index) => Some((Memory::Textures, u64::from(index)..u64::from(index) + 1)),
-        Resource::Derived { blob, offset, size } | Resource::DerivedTexels { blob, offset, size, .. } => {
-            Some((Memory::Derived(blob), offset..offset + size))
-        }
-        Resource::Weights { .. } | Resource::WeightTexels { .. } | Resource::WeightTexture { .. } => None,
-    }
-}
+use crate::manifest::{BindingSlot, Dispatch, RegionKind, Resource, Variant};
 
 /// What the dispatches since the last barrier touch.
 #[derive(Default)]
@@ -64,20 +39,20 @@ impl Hazards {
     }
 }
 
-/// Memory as sets of ranges. Weights are left out, since nothing writes them.
+/// Sets of ranges by region. Weights are left out, since nothing writes them.
 #[derive(Default)]
-struct Touched(BTreeMap<Memory, Ranges>);
+struct Touched(BTreeMap<u32, Ranges>);
 
 impl Touched {
     fn overlaps(&self, resource: &Resource) -> bool {
-        place(resource).is_some_and(|(memory, range)| {
-            self.0.get(&memory).is_some_and(|touched| touched.overlap(range.start, range.end))
+        resource.place().is_some_and(|(region, range)| {
+            self.0.get(&region).is_some_and(|touched| touched.overlap(range.start, range.end))
         })
     }
 
     fn insert(&mut self, resource: &Resource) {
-        if let Some((memory, range)) = place(resource) {
-            self.0.entry(memory).or_default().insert(range.start, range.end);
+        if let Some((region, range)) = resource.place() {
+            self.0.entry(region).or_default().insert(range.start, range.end);
         }
     }
 }
@@ -94,12 +69,13 @@ impl Derived {
     }
 
     /// Every range of a derived blob that `dispatch` reads has been written.
-    pub(super) fn holds_what_is_read(&self, dispatch: &Dispatch) -> Result<(), Flaw> {
+    pub(super) fn holds_what_is_read(&self, variant: &Variant, dispatch: &Dispatch) -> Result<(), Flaw> {
         for (slot, resource) in dispatch.bindings.iter().enumerate() {
-            if let Some((memory @ Memory::Derived(blob), range)) = place(resource) {
-                let written = self.0.0.get(&memory);
+            let derived = resource.region(variant).filter(|region| region.kind == RegionKind::Derived);
+            if let Some((region, range)) = derived.and_then(|_| resource.place()) {
+                let written = self.0.0.get(&region);
                 if !written.is_some_and(|written| written.cover(range.start, range.end)) {
-                    return Err(Flaw::NotDerived { slot, blob });
+                    return Err(Flaw::NotDerived { slot, region });
                 }
             }
         }

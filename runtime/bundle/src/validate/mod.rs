@@ -6,7 +6,7 @@
 
 mod dispatch;
 mod hazard;
-pub mod limits;
+mod region;
 mod variant;
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::code::{self, Declared, ShaderFlaw};
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
+use crate::limits;
 use crate::manifest::{BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob};
 
 /// What lies in the sections that the manifest points into.
@@ -54,17 +55,27 @@ fn weights(blobs: &[WeightBlob], section_bytes: u64) -> Result<(), BundleError> 
     count("weights", blobs.len(), limits::WEIGHTS).map_err(|flaw| invalid("weights", flaw))?;
     unique("weights", blobs.iter().map(|blob| blob.name.as_str()))
         .map_err(|flaw| invalid("weights", flaw))?;
+    let mut end = 0;
     for (index, blob) in blobs.iter().enumerate() {
-        weight(blob, section_bytes)
+        end = weight(blob, end, section_bytes)
             .map_err(|flaw| invalid(format!("weight {index} `{}`", shown(&blob.name)), flaw))?;
+    }
+    if end != section_bytes {
+        let flaw = Flaw::WeightsSection { found: section_bytes, expected: end };
+        return Err(invalid("weights", flaw));
     }
     Ok(())
 }
 
-fn weight(blob: &WeightBlob, section_bytes: u64) -> Result<(), Flaw> {
+/// Returns where the blob ends; `before` is where the one before it does.
+fn weight(blob: &WeightBlob, before: u64, section_bytes: u64) -> Result<u64, Flaw> {
     name("name", &blob.name)?;
-    aligned("offset", blob.offset, ALIGNMENT_BYTES)?;
-    range(blob.offset, blob.size, "weights section", section_bytes)
+    let expected = before.checked_next_multiple_of(ALIGNMENT_BYTES).unwrap_or(u64::MAX);
+    if blob.offset != expected {
+        return Err(Flaw::WeightOffset { found: blob.offset, expected });
+    }
+    range(blob.offset, blob.size, "weights section", section_bytes)?;
+    Ok(blob.offset + blob.size)
 }
 
 /// Returns what each shader's code needs of a device.
@@ -210,6 +221,10 @@ fn unique<'a>(what: &'static str, mut names: impl Iterator<Item = &'a str>) -> R
         Some(name) => Err(Flaw::Duplicate { what, name: shown(name) }),
         None => Ok(()),
     }
+}
+
+fn indexed<'a, T>(what: &'static str, list: &'a [T], index: u32) -> Result<&'a T, Flaw> {
+    list.get(index as usize).ok_or(Flaw::Index { what, index, count: list.len() })
 }
 
 fn aligned(what: &'static str, value: u64, of: u64) -> Result<(), Flaw> {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use crate::code::Declared;
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
+use crate::limits;
 use crate::manifest::{
-    Dispatch, Entry, IoBinding, IoTensor, Manifest, Requirement, Resource, TextureKind, TextureObject,
-    Variant,
+    Dispatch, Entry, IoBinding, IoTensor, Manifest, Region, RegionId, RegionKind, Requirement, Resource,
+    TextureObject, Variant, View,
 };
 
-use super::dispatch::Program;
+use super::dispatch::{Context, Program};
 use super::hazard::{Derived, Hazards};
-use super::{aligned, count, dispatch, invalid, length, limits, name, shown, span};
+use super::{aligned, count, dispatch, indexed, invalid, length, name, region, shown, span};
 
 pub(super) fn variant(
     (manifest, declared): (&Manifest, &[Arc<Declared>]),
@@ -21,20 +22,21 @@ pub(super) fn variant(
     variant: &Variant,
     place: &str,
 ) -> Result<(), BundleError> {
-    outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
+    let inputs = outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
     let mut derived = Derived::default();
     let mut textures = WeightTextures::default();
     for (program, dispatches) in [(Program::Init, &variant.init), (Program::Run, &variant.dispatches)] {
         let mut hazards = Hazards::default();
+        let context = Context { manifest, target: entry.target, variant, inputs: &inputs, program };
         let mut check = |item: &Dispatch| {
             described(item)?;
-            let slots = dispatch::dispatch(manifest, entry.target, variant, (program, item))?;
+            let slots = dispatch::dispatch(context, item)?;
             dispatch::is_required(manifest, declared, variant, item)?;
             hazards.add(slots, item)?;
             textures.add(item)?;
             match program {
                 Program::Init => derived.write(slots, item),
-                Program::Run => derived.holds_what_is_read(item)?,
+                Program::Run => derived.holds_what_is_read(variant, item)?,
             }
             Ok(())
         };
@@ -55,36 +57,29 @@ struct WeightTextures(BTreeSet<(u32, u64, TextureObject)>);
 impl WeightTextures {
     fn add(&mut self, dispatch: &Dispatch) -> Result<(), Flaw> {
         for resource in &dispatch.bindings {
-            if let Resource::WeightTexture { blob, offset, texture } = *resource {
-                self.0.insert((blob, offset, texture));
+            if let Resource { region: RegionId::Weight(blob), view: View::Texture { offset, object } } =
+                *resource
+            {
+                self.0.insert((blob, offset, object));
             }
         }
         count("textures of weights", self.0.len(), limits::TEXTURES)
     }
 }
 
-fn outline(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
+/// All but the dispatches; returns the indices of the regions of their own that inputs lie in.
+fn outline(entry: &Entry, variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
     name("name", &variant.name)?;
     length("profile", &variant.profile)?;
     count("requirements", variant.requires.len(), limits::REQUIREMENTS)?;
     variant.requires.iter().try_for_each(requirement)?;
-    if variant.arena_bytes > limits::ARENA_BYTES {
-        return Err(Flaw::TooLarge { what: "arena", most: limits::ARENA_BYTES });
-    }
-    count("textures", variant.textures.len(), limits::TEXTURES)?;
-    variant.textures.iter().try_for_each(texture)?;
-    count("derived blobs", variant.derived.len(), limits::DERIVED)?;
-    if variant.derived.contains(&0) {
-        return Err(Flaw::Zero { what: "size of a derived blob" });
-    }
-    if variant.derived.iter().fold(0_u64, |sum, size| sum.saturating_add(*size)) > limits::ARENA_BYTES {
-        return Err(Flaw::TooLarge { what: "sum of derived blobs", most: limits::ARENA_BYTES });
-    }
-    placed("inputs", &entry.inputs, &variant.inputs, variant.arena_bytes)?;
-    placed("outputs", &entry.outputs, &variant.outputs, variant.arena_bytes)?;
+    region::regions(&variant.regions)?;
+    placed("inputs", &entry.inputs, &variant.inputs, &variant.regions)?;
+    placed("outputs", &entry.outputs, &variant.outputs, &variant.regions)?;
     inputs_are_disjoint(entry, variant)?;
     count("init dispatches", variant.init.len(), limits::DISPATCHES)?;
-    count("dispatches", variant.dispatches.len(), limits::DISPATCHES)
+    count("dispatches", variant.dispatches.len(), limits::DISPATCHES)?;
+    region::inputs(variant)
 }
 
 fn requirement(requirement: &Requirement) -> Result<(), Flaw> {
@@ -106,28 +101,11 @@ fn requirement(requirement: &Requirement) -> Result<(), Flaw> {
     }
 }
 
-/// Sides that some device may have.
-pub(super) fn texture(texture: &TextureObject) -> Result<(), Flaw> {
-    let names = ["texture width", "texture height", "texture depth"];
-    for (what, size) in names.into_iter().zip(texture.extent_px) {
-        if size == 0 {
-            return Err(Flaw::Zero { what });
-        }
-        if size > limits::TEXTURE_PX {
-            return Err(Flaw::TooLarge { what, most: limits::TEXTURE_PX.into() });
-        }
-    }
-    if texture.kind == TextureKind::D2 && texture.extent_px[2] > 1 {
-        return Err(Flaw::TooLarge { what: "texture depth of a 2D texture", most: 1 });
-    }
-    Ok(())
-}
-
 fn placed(
     what: &'static str,
     tensors: &[IoTensor],
     bindings: &[IoBinding],
-    arena_bytes: u64,
+    regions: &[Region],
 ) -> Result<(), Flaw> {
     if tensors.len() != bindings.len() {
         return Err(Flaw::IoCount { what, found: bindings.len(), expected: tensors.len() });
@@ -137,8 +115,12 @@ fn placed(
             let (host, device) = (tensor.element, binding.element);
             return Err(Flaw::IoElement { tensor: shown(&tensor.name), host, device });
         }
+        let region = indexed("region", regions, binding.region)?;
+        if !matches!(region.kind, RegionKind::Arena | RegionKind::Io) {
+            return Err(Flaw::IoRegion { tensor: shown(&tensor.name), region: region.kind.name() });
+        }
         aligned("offset of an input or output", binding.offset, ALIGNMENT_BYTES)?;
-        span(binding.offset, size_bytes(tensor, binding), "arena", arena_bytes)?;
+        span(binding.offset, size_bytes(tensor, binding), region.kind.name(), region.size)?;
     }
     Ok(())
 }
@@ -146,17 +128,19 @@ fn placed(
 /// Inputs are all written before a run starts. Outputs may share memory with inputs (state) and with each
 /// other.
 fn inputs_are_disjoint(entry: &Entry, variant: &Variant) -> Result<(), Flaw> {
-    let mut ranges: Vec<(u64, u64, &str)> = entry
+    let mut ranges: Vec<(u32, u64, u64, &str)> = entry
         .inputs
         .iter()
         .zip(&variant.inputs)
-        .map(|(tensor, binding)| (binding.offset, size_bytes(tensor, binding), tensor.name.as_str()))
-        .filter(|(_, size, _)| *size > 0)
+        .map(|(tensor, binding)| {
+            (binding.region, binding.offset, size_bytes(tensor, binding), tensor.name.as_str())
+        })
+        .filter(|(_, _, size, _)| *size > 0)
         .collect();
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
-        let ((offset, size, first), (next, _, second)) = (pair[0], pair[1]);
-        if next < offset + size {
+        let ((region, offset, size, first), (next_region, next, _, second)) = (pair[0], pair[1]);
+        if next_region == region && next < offset + size {
             return Err(Flaw::InputsOverlap { first: shown(first), second: shown(second) });
         }
     }
@@ -177,16 +161,16 @@ fn described(dispatch: &Dispatch) -> Result<(), Flaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::DeviceElement;
+    use crate::manifest::{DeviceElement, TextureKind};
 
     #[test]
     fn textures_of_weights_are_counted_once_and_have_a_limit() {
-        let texture =
+        let object =
             TextureObject { kind: TextureKind::D2, element: DeviceElement::F16, extent_px: [1, 1, 1] };
         let dispatch = |offset: u64| Dispatch {
             name: String::new(),
             shader: 0,
-            bindings: vec![Resource::WeightTexture { blob: 0, offset, texture }],
+            bindings: vec![Resource::texture(RegionId::Weight(0), offset, object)],
             workgroups: [1; 3],
             barrier: false,
             origins: Vec::new(),

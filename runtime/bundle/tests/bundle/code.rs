@@ -27,7 +27,7 @@ fn manifest(target: Target) -> Manifest {
 }
 
 fn said(manifest: &Manifest, code: &[u8]) -> String {
-    let sections = SectionBytes { shaders: code, weights: 2048 };
+    let sections = SectionBytes { shaders: code, weights: 808 };
     validate(manifest, sections).map_err(|error| error.to_string()).err().unwrap_or_default()
 }
 

@@ -85,18 +85,24 @@ fn ranges_of_weights_are_read_in_any_order_and_checked() {
 fn one_wrong_byte_anywhere_in_the_weights_is_found() {
     let (writer, _) = with_large_weights();
     let bytes = writer.to_bytes().unwrap();
-    let end = 4096 + Bundle::from_bytes(bytes.clone()).unwrap().section_bytes(Section::Weights);
-    for at in [4096, 5000, 4096 + (1 << 20) - 1, 4096 + (1 << 20), 4 << 20, end - 1] {
-        let mut bytes = bytes.clone();
-        bytes[at as usize] ^= 1;
-        let bundle = Bundle::from_bytes(bytes).unwrap();
-        let error = bundle.verify_weights().unwrap_err();
-        assert!(matches!(error, BundleError::Hash { section: Section::Weights }), "{at}: {error}");
+    let whole = Bundle::from_bytes(bytes.clone()).unwrap();
+    for (index, blob) in whole.manifest().weights.iter().enumerate() {
+        let piece = 1 << 20;
+        let within = [0, 400, piece - 1, piece, 2 * piece + 5, blob.size - 1];
+        for at in within.into_iter().filter(|at| *at < blob.size) {
+            let mut bytes = bytes.clone();
+            let at = sample::weights_byte(&bytes, (blob.offset + at) as usize);
+            bytes[at] ^= 1;
+            let bundle = Bundle::from_bytes(bytes).unwrap();
+            let error = bundle.verify_weights().unwrap_err();
+            let named = format!("w{index}");
+            assert!(matches!(&error, BundleError::WeightHash { name } if *name == named), "{at}: {error}");
+        }
     }
 }
 
 #[test]
-fn the_hash_of_pieces_is_the_hash_of_the_section() {
+fn the_hash_of_pieces_is_the_hash_of_the_weight() {
     let piece = 1 << 20;
     for size in [1, 1023, 1024, 1025, piece - 1, piece, piece + 1, 2 * piece, 5 * piece + 3, 9 * piece] {
         let mut writer = BundleWriter::new(sample::provenance());
@@ -106,12 +112,41 @@ fn the_hash_of_pieces_is_the_hash_of_the_section() {
 }
 
 #[test]
+fn a_reader_checks_the_weights_that_it_reads_and_no_others() {
+    let (writer, _) = with_large_weights();
+    let mut bytes = writer.to_bytes().unwrap();
+    let blobs = Bundle::from_bytes(bytes.clone()).unwrap().manifest().weights.clone();
+    let at = sample::weights_byte(&bytes, (blobs[1].offset + (2 << 20)) as usize);
+    bytes[at] ^= 1;
+    let bundle = Bundle::from_bytes(bytes).unwrap();
+    let mut reader = bundle.verifying_weight_reader();
+    for blob in [&blobs[0], &blobs[3]] {
+        reader.read(blob, 10, &mut [0; 100]).unwrap();
+    }
+    reader.finish().unwrap();
+    let mut reader = bundle.verifying_weight_reader();
+    // Far from the damage: the rest of the weight is read at the end.
+    reader.read(&blobs[1], 0, &mut [0; 100]).unwrap();
+    assert!(matches!(reader.finish(), Err(BundleError::WeightHash { name }) if name == "w1"));
+}
+
+#[test]
+fn a_weight_of_another_bundle_is_refused() {
+    let bundle = Bundle::from_bytes(with_large_weights().0.to_bytes().unwrap()).unwrap();
+    let other = sample::bundle();
+    let foreign = &other.manifest().weights[1];
+    let error = bundle.weight_reader().read(foreign, 0, &mut [0; 4]).unwrap_err();
+    assert_eq!(error.to_string(), "weight `conv1.bias`: is no weight of this bundle");
+    assert!(bundle.weight_bytes(foreign).is_err());
+}
+
+#[test]
 fn a_file_that_is_shortened_while_open_is_an_error() {
     let (writer, _) = with_large_weights();
     let (_folder, path) = stored(writer);
     let bundle = Bundle::open(&path).unwrap();
     let manifest = bundle.manifest().clone();
-    OpenOptions::new().write(true).open(&path).unwrap().set_len(10_000).unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(20_000).unwrap();
     // What is owned stays; what is not is an error, not a signal.
     assert_eq!(*bundle.manifest(), manifest);
     for result in [
@@ -135,13 +170,14 @@ fn bytes_that_change_between_hash_and_use_are_found() {
     let mut into = vec![0; 100];
     reader.read(blob, 0, &mut into).unwrap();
     assert!(into == weights[1][..100]);
-    overwrite(&path, 4096 + blob.offset + (2 << 20), &[0xff; 64]);
+    let start = bundle.file_bytes() - bundle.section_bytes(Section::Weights) + blob.offset;
+    overwrite(&path, start + (2 << 20), &[0xff; 64]);
     reader.read(blob, 2 << 20, &mut into).unwrap();
     assert_eq!(into[..64], [0xff; 64]);
     // Put back: bytes that were handed out are what counts, not what the file holds in the end.
-    overwrite(&path, 4096 + blob.offset + (2 << 20), &weights[1][2 << 20..][..64]);
+    overwrite(&path, start + (2 << 20), &weights[1][2 << 20..][..64]);
     let error = reader.finish().unwrap_err();
-    assert!(matches!(error, BundleError::Hash { section: Section::Weights }), "{error}");
+    assert!(matches!(&error, BundleError::WeightHash { name } if name == "w1"), "{error}");
 }
 
 #[test]

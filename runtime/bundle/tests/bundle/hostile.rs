@@ -1,6 +1,6 @@
 //! Damaged and forged files: every one is refused with a typed error, or is valid; none panics or hangs.
 
-use drift_bundle::{Bundle, BundleError, Section};
+use drift_bundle::{Bundle, BundleError, Section, stub};
 
 use crate::sample::{self, Random};
 
@@ -49,7 +49,7 @@ fn trailing_bytes_are_refused() {
 #[test]
 fn random_bytes_are_refused() {
     let mut random = Random(1);
-    for length in [1, 7, 8, 9, 100, 4095, 4096, 4097, 9000] {
+    for length in [1, 7, 8, 9, 100, 255, 256, 257, 4096, 9000] {
         for _ in 0..20 {
             let mut bytes: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
             open(&bytes).unwrap_err();
@@ -78,7 +78,7 @@ fn a_file_copied_as_text_is_not_a_bundle() {
 
 #[test]
 fn damage_is_found_in_the_section_where_it_is() {
-    for (index, section) in [Section::Manifest, Section::Shaders].into_iter().enumerate() {
+    for (index, section) in [Section::Manifest, Section::Shaders, Section::Hashes].into_iter().enumerate() {
         let mut bytes = sample::bytes();
         let at = sample::section(&bytes, index).start + 3;
         bytes[at] ^= 0x10;
@@ -92,20 +92,110 @@ fn damage_is_found_in_the_section_where_it_is() {
 #[test]
 fn damaged_weights_open_but_do_not_verify() {
     let mut bytes = sample::bytes();
-    bytes[4096 + 5] ^= 1;
+    let at = sample::weights_byte(&bytes, 5);
+    bytes[at] ^= 1;
     let bundle = open(&bytes).unwrap();
-    assert!(matches!(bundle.verify_weights(), Err(BundleError::Hash { section: Section::Weights })));
+    let error = bundle.verify_weights().unwrap_err();
+    assert!(matches!(&error, BundleError::WeightHash { name } if name == "conv1.weight:o4i4"), "{error}");
 }
 
 #[test]
 fn bytes_between_sections_must_be_zero() {
     let mut bytes = sample::bytes();
-    let end = sample::section(&bytes, 2).end;
-    bytes[end] = 1;
+    // The last bytes of the header, and those behind each section but the last.
+    let ends = [0, sample::SHADERS, sample::HASHES].map(|index| sample::section(&bytes, index).end);
+    for at in [255].into_iter().chain(ends) {
+        bytes[at] = 1;
+        let error = open(&bytes).unwrap_err();
+        assert!(matches!(error, BundleError::Header { .. }), "{at}: {error}");
+        bytes[at] = 0;
+    }
+    let gap = sample::weights_byte(&bytes, 700);
+    bytes[gap] = 1;
+    let error = open(&bytes).unwrap().verify_weights().unwrap_err();
+    assert!(error.to_string().contains("between sections or weights are not zero"), "{error}");
+}
+
+#[test]
+fn a_wrong_hash_in_the_table_is_of_one_weight() {
+    let mut bytes = sample::bytes();
+    let second = sample::section(&bytes, sample::HASHES).start + 32;
+    bytes[second] ^= 1;
+    sample::reseal(&mut bytes);
+    let bundle = open(&bytes).unwrap();
+    let weights = &bundle.manifest().weights;
+    for (index, expected) in [(0, None), (1, Some("conv1.bias"))] {
+        let mut reader = bundle.verifying_weight_reader();
+        reader.read(&weights[index], 3, &mut [0; 5]).unwrap();
+        let named = match reader.finish() {
+            Err(BundleError::WeightHash { name }) => Some(name),
+            other => other.map(|()| None).unwrap(),
+        };
+        assert_eq!(named.as_deref(), expected, "a reader checks what it read");
+    }
+    bundle.verify_weights().unwrap_err();
+}
+
+#[test]
+fn the_table_has_a_hash_for_each_weight() {
+    let bytes = sample::bytes();
+    let manifest = sample::bundle().manifest().clone();
+    let sections = [sample::SHADERS, sample::WEIGHTS].map(|index| &bytes[sample::section(&bytes, index)]);
+    for (change, expected) in [(-1, "32 bytes of hashes where"), (1, "96 bytes of hashes where")] {
+        let count = (manifest.weights.len() as i64 + change) as u64;
+        let error =
+            open(&stub::file_with_hashes(&manifest, sections[0], count, sections[1]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn section_tables_that_overlap_or_leave_gaps_are_refused() {
+    let original = sample::bytes();
+    let at = |index: usize, size: bool| 16 + 48 * index + 8 * usize::from(size);
+    let values = [0, 1, 255, 256, 4096, original.len() as u64, 1 << 40, u64::MAX - 4095, u64::MAX];
+    for (index, size) in [0, 1, 2, 3].into_iter().flat_map(|index| [(index, false), (index, true)]) {
+        let field = at(index, size)..at(index, size) + 8;
+        for value in values {
+            let mut bytes = original.clone();
+            bytes[field.clone()].copy_from_slice(&value.to_le_bytes());
+            if bytes == original {
+                continue;
+            }
+            let error = open(&bytes).unwrap_err();
+            // Another size of a hashed section may leave the ones after it where they are.
+            let hashed = size && index < sample::WEIGHTS;
+            let expected = match error {
+                BundleError::Header { .. } | BundleError::Truncated { .. } => true,
+                BundleError::Hash { .. } => hashed,
+                _ => false,
+            };
+            assert!(expected, "section {index}, {value}: {error}");
+        }
+    }
+    // A section over another.
+    let mut bytes = original.clone();
+    let shaders = bytes[at(1, false)..at(1, false) + 16].to_vec();
+    bytes[at(2, false)..at(2, false) + 16].copy_from_slice(&shaders);
     assert!(matches!(open(&bytes), Err(BundleError::Header { .. })));
-    bytes[end] = 0;
-    bytes[4000] = 1;
-    assert!(matches!(open(&bytes), Err(BundleError::Header { .. })));
+}
+
+#[test]
+fn huge_sections_are_refused_before_memory_is_taken() {
+    let original = sample::bytes();
+    let most = [128_u64 << 20, 1 << 30, 32 << 20];
+    for (index, most) in most.into_iter().enumerate() {
+        let mut bytes = original.clone();
+        bytes[16 + 48 * index + 8..][..8].copy_from_slice(&(most + 1).to_le_bytes());
+        let error = open(&bytes).unwrap_err();
+        assert!(error.to_string().contains(&format!("where at most {most} are accepted")), "{error}");
+    }
+    for count in [0, 3, 5, u32::MAX] {
+        let mut bytes = original.clone();
+        bytes[12..16].copy_from_slice(&count.to_le_bytes());
+        let error = open(&bytes).unwrap_err();
+        assert!(error.to_string().contains(&format!("{count} sections where there are 4")), "{error}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod code;
 mod files;
 mod hostile;
+mod regions;
 mod round_trip;
 mod rules;
 mod sample;
+mod stream;

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use drift_bundle::manifest::*;
-use drift_bundle::{Bundle, BundleWriter, stub};
+use drift_bundle::{ALIGNMENT_BYTES, Bundle, BundleWriter, stub};
 
 pub(crate) fn provenance() -> Provenance {
     Provenance {
@@ -63,6 +63,32 @@ fn deriving(target: Target) -> Shader {
     }
 }
 
+/// The regions of the variant.
+pub(crate) const ARENA: RegionId = RegionId::Variant(0);
+pub(crate) const TEXTURE: RegionId = RegionId::Variant(1);
+pub(crate) const DERIVED: [RegionId; 2] = [RegionId::Variant(2), RegionId::Variant(3)];
+
+pub(crate) fn region(kind: RegionKind, size: u64) -> Region {
+    Region { kind, size, alignment: ALIGNMENT_BYTES }
+}
+
+pub(crate) fn arena(offset: u64, size: u64) -> Resource {
+    Resource::bytes(ARENA, offset, size)
+}
+
+pub(crate) fn derived(number: usize, offset: u64, size: u64) -> Resource {
+    Resource::bytes(DERIVED[number], offset, size)
+}
+
+pub(crate) fn weight(blob: u32, offset: u64, size: u64) -> Resource {
+    Resource::bytes(RegionId::Weight(blob), offset, size)
+}
+
+/// The texture among the regions.
+pub(crate) fn texture() -> TextureObject {
+    TextureObject { kind: TextureKind::D2, element: DeviceElement::F16, extent_px: [5, 3, 1] }
+}
+
 /// 440 of the 444 bytes that blob 0 has from offset 256 on.
 pub(crate) fn weight_texture() -> TextureObject {
     TextureObject { kind: TextureKind::D2, element: DeviceElement::F16, extent_px: [11, 5, 1] }
@@ -73,16 +99,16 @@ fn dispatch(name: &str, shader: u32) -> Dispatch {
         name: name.to_owned(),
         shader,
         bindings: vec![
-            Resource::Arena { offset: 0, size: 60 },
-            Resource::Arena { offset: 256, size: 30 },
-            Resource::Texture(0),
-            Resource::ArenaTexels { element: DeviceElement::F32, offset: 512, size: 64 },
-            Resource::Weights { blob: 0, offset: 256, size: 400 },
-            Resource::WeightTexels { element: DeviceElement::F16, blob: 1, offset: 0, size: 32 },
-            Resource::Weights { blob: 1, offset: 0, size: 16 },
-            Resource::Derived { blob: 0, offset: 256, size: 200 },
-            Resource::DerivedTexels { element: DeviceElement::F32, blob: 1, offset: 0, size: 64 },
-            Resource::WeightTexture { blob: 0, offset: 256, texture: weight_texture() },
+            arena(0, 60),
+            arena(256, 30),
+            Resource::texture(TEXTURE, 0, texture()),
+            Resource::texels(ARENA, DeviceElement::F32, 512, 64),
+            weight(0, 256, 400),
+            Resource::texels(RegionId::Weight(1), DeviceElement::F16, 0, 32),
+            weight(1, 0, 16),
+            derived(0, 256, 200),
+            Resource::texels(DERIVED[1], DeviceElement::F32, 0, 64),
+            Resource::texture(RegionId::Weight(0), 256, weight_texture()),
         ],
         workgroups: [3, 2, 1],
         barrier: true,
@@ -95,11 +121,7 @@ fn dispatch(name: &str, shader: u32) -> Dispatch {
 
 fn derive(shader: u32) -> Dispatch {
     Dispatch {
-        bindings: vec![
-            Resource::Weights { blob: 0, offset: 256, size: 400 },
-            Resource::Derived { blob: 0, offset: 0, size: 500 },
-            Resource::Derived { blob: 1, offset: 0, size: 64 },
-        ],
+        bindings: vec![weight(0, 256, 400), derived(0, 0, 500), derived(1, 0, 64)],
         ..dispatch("derive", shader)
     }
 }
@@ -113,18 +135,17 @@ fn variant(shader: u32, deriving: u32) -> Variant {
             Requirement::SharedBytes(1024),
             Requirement::Vendor(vec![0x10de, 0x8086]),
         ],
-        arena_bytes: 1024,
-        textures: vec![TextureObject {
-            kind: TextureKind::D2,
-            element: DeviceElement::F16,
-            extent_px: [5, 3, 1],
-        }],
-        derived: vec![500, 64],
-        inputs: vec![
-            IoBinding { offset: 0, element: DeviceElement::F32 },
-            IoBinding { offset: 768, element: DeviceElement::I32 },
+        regions: vec![
+            region(RegionKind::Arena, 1024),
+            region(RegionKind::Texture(texture()), texture().size_bytes()),
+            region(RegionKind::Derived, 500),
+            region(RegionKind::Derived, 64),
         ],
-        outputs: vec![IoBinding { offset: 256, element: DeviceElement::F16 }],
+        inputs: vec![
+            IoBinding { region: 0, offset: 0, element: DeviceElement::F32 },
+            IoBinding { region: 0, offset: 768, element: DeviceElement::I32 },
+        ],
+        outputs: vec![IoBinding { region: 0, offset: 256, element: DeviceElement::F16 }],
         init: vec![derive(deriving)],
         dispatches: vec![dispatch("conv_1: conv_tiled", shader), dispatch("add_2: eltwise", shader)],
         memory: MemoryReport {
@@ -184,19 +205,37 @@ pub(crate) fn bundle() -> Bundle {
     Bundle::from_bytes(bytes()).unwrap()
 }
 
-/// Offset, size and hash of section `index` in the header.
+/// Where the table says that section `index` lies: manifest, shaders, hashes, weights.
 pub(crate) fn section(file: &[u8], index: usize) -> std::ops::Range<usize> {
     let at = 16 + 48 * index;
     let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
-    word(at)..word(at) + word(at + 8)
+    word(at)..word(at).wrapping_add(word(at + 8))
 }
 
-/// Makes the hashes fit whatever the sections hold now.
+/// Where byte `at` of the weights lies in a file.
+pub(crate) fn weights_byte(file: &[u8], at: usize) -> usize {
+    section(file, WEIGHTS).start + at
+}
+
+/// Numbers of the sections.
+pub(crate) const SHADERS: usize = 1;
+pub(crate) const HASHES: usize = 2;
+pub(crate) const WEIGHTS: usize = 3;
+
+/// Makes the sections' hashes fit whatever the sections hold now.
 pub(crate) fn reseal(file: &mut [u8]) {
     for index in 0..3 {
         let hash = blake3::hash(&file[section(file, index)]);
         let at = 16 + 48 * index + 16;
         file[at..at + 32].copy_from_slice(hash.as_bytes());
+    }
+}
+
+/// The same where the table says that the sections lie where they do in the sample.
+pub(crate) fn reseal_if_sound(file: &mut [u8]) {
+    let sound = bytes();
+    if (0..4).all(|index| section(file, index) == section(&sound, index)) {
+        reseal(file);
     }
 }
 

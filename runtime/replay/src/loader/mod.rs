@@ -1,7 +1,7 @@
 //! Loads programs onto any [`Api`], and replays them: memory that sessions share, weights, init programs, submissions.
 
-mod derived;
 mod memory;
+mod regions;
 mod replay;
 mod staged;
 pub(crate) mod weights;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use drift_bundle::WeightReader;
 use drift_bundle::manifest::Dispatch;
 
-use crate::api::{Api, Memory, Purpose, Record, Role, Work};
+use crate::api::{Api, Purpose, Record, Work};
 use crate::backend::Loaded;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
@@ -21,8 +21,8 @@ use crate::options::LoadOptions;
 use crate::pending::Serial;
 use crate::program::{Program, UsedWeights, submissions};
 use crate::report::{DeviceBytes, LoadTimes};
-use derived::Derived;
 use memory::Places;
+use regions::{Arenas, Regions};
 use replay::{Recorded, Replayed, TimedDispatches};
 use staged::Staged;
 use weights::Weights;
@@ -46,16 +46,11 @@ pub(crate) fn load<A: Api>(
     let stored = &bundle.manifest().weights;
     let weights = Arc::new(Weights::load(api, (stored, &mut reader), &used, deadline)?);
     let upload = clock.lap();
-    let arena = |bytes| api.buffer(bytes, Purpose::Device).map(Arc::new);
-    let sharing = programs.iter().filter(|program| program.may_share());
-    let shared = sharing.map(|program| program.variant.arena_bytes).max().map(arena).transpose()?;
+    let shared = Arenas::new(api, programs.iter().filter(|program| program.may_share()))?;
     let mut loaded = Vec::with_capacity(programs.len());
     for program in programs {
-        let arena = match &shared {
-            Some(shared) if program.may_share() => Arc::clone(shared),
-            _ => arena(program.variant.arena_bytes)?,
-        };
-        let memory = (arena, Arc::clone(&weights), &mut reader);
+        let arenas = if program.may_share() { Arc::clone(&shared) } else { Arenas::new(api, [program])? };
+        let memory = (arenas, Arc::clone(&weights), &mut reader);
         loaded.push(load_one(api, program, memory, upload, (options, deadline))?);
     }
     reader.finish()?;
@@ -66,27 +61,20 @@ pub(crate) fn load<A: Api>(
 fn load_one<A: Api>(
     api: &Arc<A>,
     program: &Program<'_>,
-    (arena, weights, reader): (Arc<A::Buffer>, Arc<Weights<A>>, &mut WeightReader<'_>),
+    (arenas, weights, reader): (Arc<Arenas<A>>, Arc<Weights<A>>, &mut WeightReader<'_>),
     upload: Duration,
     (options, deadline): (&LoadOptions, Deadline),
 ) -> Result<Loaded, RuntimeError> {
     let mut clock = Clock(Instant::now());
     let variant = program.variant;
-    let textures = api.textures(&variant.textures, Role::Activations)?;
-    let derived = Derived::new(api, &variant.derived)?;
-    let inputs = Staged::new(api, &program.input_ranges(), Purpose::Upload)?;
-    let outputs = Staged::new(api, &program.output_ranges(), Purpose::Download)?;
+    let regions = Regions::new(api, variant, arenas)?;
+    let inputs = Staged::new(api, program.input_ranges(), Purpose::Upload)?;
+    let outputs = Staged::new(api, program.output_ranges(), Purpose::Download)?;
     let allocate = clock.lap();
     let (pipelines, cache) = api.pipelines(program, options.cache_dir.as_deref(), deadline)?;
     let compile = clock.lap();
     let none = Weights::none();
-    let places = Places::<A> {
-        arena: &arena,
-        weights: &weights,
-        init_only: &none,
-        derived: &derived,
-        textures: &textures,
-    };
+    let places = Places::<A> { regions: &regions, weights: &weights, init_only: &none };
     let bindings = api.bind(program, &pipelines, &variant.dispatches, |resource| places.bound(resource))?;
     let mut parts = submissions(&variant.dispatches, &options.submit);
     if parts.is_empty() {
@@ -101,21 +89,20 @@ fn load_one<A: Api>(
         dispatches: &variant.dispatches,
         queries: timed.queries(),
     };
-    let uploads = inputs.record_uploads(api, &mut recordings, &arena)?;
-    let downloads = outputs.record_downloads(api, &mut recordings, &arena)?;
-    let recorded = Recorded { uploads, program: list.record_all(api, &mut recordings, &parts)?, downloads };
+    let uploads = inputs.record_uploads(api, &mut recordings, &regions)?;
+    let downloads = outputs.record_downloads(api, &mut recordings, &regions)?;
+    let reset = api.record(&mut recordings, |commands| {
+        commands.barrier(Work::Any, Work::Transfer);
+        regions.record_reset(commands);
+    })?;
+    let program_lists = list.record_all(api, &mut recordings, &parts)?;
+    let recorded = Recorded { uploads, program: program_lists, downloads, reset };
     let record = clock.lap();
     let (init_only_bytes, init_upload) =
         initialise(api, program, &pipelines, (places, reader), (options, deadline))?;
     let init = clock.lap().saturating_sub(init_upload);
-    let bytes = DeviceBytes {
-        arena: arena.size(),
-        textures: A::texture_bytes(&textures),
-        weights: weights.bytes(),
-        derived: derived.bytes(),
-        staging: inputs.size() + outputs.size(),
-        peak: 0,
-    };
+    let staging = inputs.size() + outputs.size();
+    let bytes = DeviceBytes { weights: weights.bytes(), staging, ..regions.bytes() };
     let bytes = DeviceBytes { peak: bytes.total() + weights.staging_bytes.max(init_only_bytes), ..bytes };
     let upload = upload + init_upload;
     let times = LoadTimes { allocate, upload, pipelines: compile, record, init, total: Duration::ZERO };
@@ -123,14 +110,13 @@ fn load_one<A: Api>(
         api,
         (recordings, recorded, fence, timed),
         (inputs, outputs),
-        (bindings, pipelines, arena, weights, derived, textures),
+        (bindings, pipelines, regions, weights),
     );
     let pipelines = program.used_shaders().len();
     Ok(Loaded { replay: Box::new(replay), pipelines, submissions: parts.len(), cache, times, bytes })
 }
 
-/// Zeros activations and derived blobs, so that results never depend on what memory held before, then runs the init
-/// program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
+/// Zeros all regions, writes parameters, then runs the init program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
 fn initialise<A: Api>(
     api: &Arc<A>,
     program: &Program<'_>,
@@ -150,10 +136,12 @@ fn initialise<A: Api>(
     let bindings = api.bind(program, pipelines, dispatches, |resource| places.bound(resource))?;
     let fence = api.fence()?;
     let mut recordings = api.recordings(false)?;
+    let params = Staged::params(api, program.variant)?;
     let clear = api.record(&mut recordings, |commands| {
-        commands.zero(places.arena);
-        places.derived.record_clear(commands);
-        commands.clear(places.textures);
+        places.regions.record_clear(commands);
+        if let Some(params) = &params {
+            params.record_all_uploads(commands, places.regions);
+        }
     })?;
     let list = DispatchList::<A> { pipelines, bindings: &bindings, dispatches, queries: None };
     let mut parts = vec![clear];

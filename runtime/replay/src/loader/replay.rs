@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::derived::Derived;
+use super::regions::Regions;
 use super::staged::Staged;
 use super::submit_all;
 use super::weights::Weights;
@@ -31,16 +31,8 @@ pub(crate) struct Replayed<A: Api> {
     api: Arc<A>,
 }
 
-/// What recorded commands refer to, users before what they use: bindings, pipelines, arena, weights, derived blobs,
-/// textures.
-pub(crate) type Kept<A> = (
-    <A as Api>::Bindings,
-    <A as Api>::Pipelines,
-    Arc<<A as Api>::Buffer>,
-    Arc<Weights<A>>,
-    Derived<A>,
-    <A as Api>::Textures,
-);
+/// What recorded commands refer to, users before what they use: bindings, pipelines, regions, weights.
+pub(crate) type Kept<A> = (<A as Api>::Bindings, <A as Api>::Pipelines, Regions<A>, Arc<Weights<A>>);
 
 /// Numbers of the lists of a run.
 pub(crate) struct Recorded {
@@ -50,6 +42,8 @@ pub(crate) struct Recorded {
     pub(crate) program: Vec<usize>,
     /// For each output.
     pub(crate) downloads: Vec<usize>,
+    /// Zeros state.
+    pub(crate) reset: usize,
 }
 
 /// Timestamps of a program where they are asked for and can be had, and otherwise why there are none.
@@ -97,6 +91,14 @@ impl<A: Api> Replayed<A> {
     }
 }
 
+impl<A: Api> Replayed<A> {
+    /// Submits one list and waits for it.
+    fn submit_alone(&mut self, number: usize, deadline: Deadline) -> Result<(), RuntimeError> {
+        self.last = self.api.submit(&mut self.recordings, &[number], Some(&self.fence))?;
+        self.api.wait(&self.fence, self.last, deadline)
+    }
+}
+
 impl<A: Api> Replay for Replayed<A> {
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
         self.api.check(doing)
@@ -125,10 +127,12 @@ impl<A: Api> Replay for Replayed<A> {
         self.api.wait(&self.fence, self.last, deadline)
     }
 
+    fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError> {
+        self.submit_alone(self.recorded.reset, deadline)
+    }
+
     fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError> {
-        let download = [self.recorded.downloads[index]];
-        self.last = self.api.submit(&mut self.recordings, &download, Some(&self.fence))?;
-        self.api.wait(&self.fence, self.last, deadline)
+        self.submit_alone(self.recorded.downloads[index], deadline)
     }
 
     fn output(&self, index: usize) -> &[u8] {

@@ -1,35 +1,51 @@
-//! Host-visible copies of inputs or outputs.
+//! Host-visible copies of inputs, outputs or parameters.
 
 use std::sync::Arc;
 
 use drift_bundle::ALIGNMENT_BYTES;
+use drift_bundle::manifest::{Region, RegionKind, Variant};
 
+use super::regions::Regions;
 use crate::api::{Api, Memory, Purpose, Record, Work};
 use crate::error::RuntimeError;
+use crate::program::IoRange;
 
-/// A buffer with a copy of each range of the arena.
+/// A buffer with a copy of each range.
 pub(crate) struct Staged<A: Api> {
     buffer: A::Buffer,
-    ranges: Vec<Range>,
-}
-
-#[derive(Clone, Copy)]
-struct Range {
-    here: u64,
-    in_arena: u64,
-    bytes: u64,
+    /// Where each copy begins, and what it is of.
+    ranges: Vec<(u64, IoRange)>,
 }
 
 impl<A: Api> Staged<A> {
-    /// Lays out copies of these ranges: offset in the arena and size of each.
-    pub(crate) fn new(api: &Arc<A>, ranges: &[(u64, u64)], purpose: Purpose) -> Result<Self, RuntimeError> {
+    /// Lays out copies of these ranges.
+    pub(crate) fn new(api: &Arc<A>, ranges: Vec<IoRange>, purpose: Purpose) -> Result<Self, RuntimeError> {
         let mut end = 0_u64;
         let mut placed = Vec::with_capacity(ranges.len());
-        for &(in_arena, bytes) in ranges {
-            placed.push(Range { here: end, in_arena, bytes });
-            end = (end + bytes).next_multiple_of(ALIGNMENT_BYTES);
+        for range in ranges {
+            placed.push((end, range));
+            end = (end + range.size).next_multiple_of(ALIGNMENT_BYTES);
         }
         Ok(Self { buffer: api.buffer(end, purpose)?, ranges: placed })
+    }
+
+    /// The words of all parameters of a variant; none where it has no parameters.
+    pub(crate) fn params(api: &Arc<A>, variant: &Variant) -> Result<Option<Self>, RuntimeError> {
+        let params =
+            (0..).zip(&variant.regions).filter_map(|(region, Region { kind, size, .. })| match kind {
+                RegionKind::Params(words) => Some((IoRange { region, offset: 0, size: *size }, words)),
+                _ => None,
+            });
+        let (ranges, words): (Vec<IoRange>, Vec<&Vec<u32>>) = params.unzip();
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let mut staged = Self::new(api, ranges, Purpose::Upload)?;
+        for (index, words) in words.into_iter().enumerate() {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            staged.bytes_mut(index).copy_from_slice(&bytes);
+        }
+        Ok(Some(staged))
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -41,15 +57,27 @@ impl<A: Api> Staged<A> {
         &self,
         api: &A,
         recordings: &mut A::Recordings,
-        arena: &A::Buffer,
+        regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |range: &Range| {
+        let one = |index| {
             api.record(recordings, |commands| {
                 commands.barrier(Work::Any, Work::Transfer);
-                commands.copy((&self.buffer, range.here), (arena, range.in_arena), range.bytes);
+                self.record_upload(commands, regions, index);
             })
         };
-        self.ranges.iter().map(one).collect()
+        (0..self.ranges.len()).map(one).collect()
+    }
+
+    /// Records the upload of all ranges, after earlier copies and fills.
+    pub(crate) fn record_all_uploads(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>) {
+        commands.barrier(Work::Transfer, Work::Transfer);
+        (0..self.ranges.len()).for_each(|index| self.record_upload(commands, regions, index));
+    }
+
+    fn record_upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
+        let (here, range) = self.ranges[index];
+        let (region, start) = regions.place(range.region);
+        commands.copy((&self.buffer, here), (region, start + range.offset), range.size);
     }
 
     /// Records the download of each range as a list of its own.
@@ -57,12 +85,13 @@ impl<A: Api> Staged<A> {
         &self,
         api: &A,
         recordings: &mut A::Recordings,
-        arena: &A::Buffer,
+        regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |range: &Range| {
+        let one = |(here, range): &(u64, IoRange)| {
+            let (region, start) = regions.place(range.region);
             api.record(recordings, |commands| {
                 commands.barrier(Work::Any, Work::Transfer);
-                commands.copy((arena, range.in_arena), (&self.buffer, range.here), range.bytes);
+                commands.copy((region, start + range.offset), (&self.buffer, *here), range.size);
                 commands.barrier(Work::Transfer, Work::Host);
             })
         };
@@ -70,14 +99,14 @@ impl<A: Api> Staged<A> {
     }
 
     pub(crate) fn bytes_mut(&mut self, index: usize) -> &mut [u8] {
-        let Range { here, bytes, .. } = self.ranges[index];
+        let (here, IoRange { size, .. }) = self.ranges[index];
         let all = self.buffer.bytes_mut().unwrap_or_else(|| unreachable!("verified: staging is mapped"));
-        &mut all[here as usize..][..bytes as usize]
+        &mut all[here as usize..][..size as usize]
     }
 
     pub(crate) fn bytes(&self, index: usize) -> &[u8] {
-        let Range { here, bytes, .. } = self.ranges[index];
+        let (here, IoRange { size, .. }) = self.ranges[index];
         let all = self.buffer.bytes().unwrap_or_else(|| unreachable!("verified: staging is mapped"));
-        &all[here as usize..][..bytes as usize]
+        &all[here as usize..][..size as usize]
     }
 }

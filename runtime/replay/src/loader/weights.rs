@@ -57,7 +57,8 @@ impl<A: Api> Weights<A> {
         deadline: Deadline,
     ) -> Result<Self, RuntimeError> {
         let blobs = &used.blobs;
-        let (places, sizes) = place(blobs.iter().map(|blob| all[*blob].size), api.info().limits.buffer_bytes);
+        let whole = blobs.iter().map(|blob| (all[*blob].size, ALIGNMENT_BYTES));
+        let (places, sizes) = place(whole, api.info().limits.buffer_bytes);
         let mut buffers = Vec::with_capacity(sizes.len());
         for size in sizes {
             buffers.push(api.buffer(size, Purpose::Device)?);
@@ -138,14 +139,14 @@ fn lazily<'a, A: Api>(
     })
 }
 
-/// Packs blobs of these sizes into buffers, in order: which buffer each is in and where, and the sizes of the buffers. A
-/// buffer has at most `most` bytes, and a blob larger than that gets one of its own.
-pub(crate) fn place(blobs: impl Iterator<Item = u64>, most: u64) -> (Vec<(usize, u64)>, Vec<u64>) {
+/// Packs blobs of these sizes and alignments into buffers, in order: which buffer each is in and where, and the sizes of
+/// the buffers. A buffer has at most `most` bytes, and a blob larger than that gets one of its own.
+pub(crate) fn place(blobs: impl Iterator<Item = (u64, u64)>, most: u64) -> (Vec<(usize, u64)>, Vec<u64>) {
     let most = most.min(SHARED_BYTES);
     let mut places = Vec::new();
     let mut sizes: Vec<u64> = Vec::new();
-    for size in blobs {
-        let offset = sizes.last().map(|end| end.next_multiple_of(ALIGNMENT_BYTES));
+    for (size, alignment) in blobs {
+        let offset = sizes.last().map(|end| end.next_multiple_of(alignment));
         let offset = match offset {
             Some(offset) if offset + size <= most => offset,
             _ => {
@@ -323,8 +324,9 @@ pub(crate) mod tests {
 
     #[test]
     fn blobs_share_buffers_up_to_the_limit() {
-        let (places, sizes) = place([10, 300, 2000, 1, 700].into_iter(), 1000);
-        assert_eq!(sizes, [556, 2000, 956]);
-        assert_eq!(places, [(0, 0), (0, 256), (1, 0), (2, 0), (2, 256)]);
+        let blobs = [(10, 256), (300, 256), (2000, 256), (1, 256), (200, 512), (488, 256)];
+        let (places, sizes) = place(blobs.into_iter(), 1000);
+        assert_eq!(sizes, [556, 2000, 712, 488]);
+        assert_eq!(places, [(0, 0), (0, 256), (1, 0), (2, 0), (2, 512), (3, 0)]);
     }
 }

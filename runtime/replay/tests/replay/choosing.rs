@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use drift_bundle::manifest::{DeviceElement, Requirement, Target};
+use drift_bundle::manifest::{DeviceElement, RegionKind, Requirement, Target};
 use drift_runtime::{CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, devices};
 
-use crate::program::{Program, arena, dispatch, on_device};
+use crate::program::{Program, arena, dispatch, on_device, region};
 
 const NEGATE: &str = "
     @group(0) @binding(0) var<storage, read_write> x: array<f32, 3>;
@@ -100,7 +100,7 @@ fn what_exceeds_a_limit_is_declined_before_the_device_sees_it() {
         long.dispatches.push(dispatch("matmul", wide, &[arena(0, 12)], [1, 1, u32::MAX]));
         let mut large = program.variant.clone();
         large.name = "large".to_owned();
-        large.arena_bytes = 1 << 47;
+        large.regions[0].size = 1 << 47;
         program.entry.variants.extend([shared, long, large]);
         program.variant.dispatches.push(dispatch("negate", wide, &[arena(0, 12)], [1, 1, 1]));
         let session = device.load(&program.bundle()).unwrap();
@@ -113,11 +113,7 @@ fn what_exceeds_a_limit_is_declined_before_the_device_sees_it() {
             "{}",
             said[1]
         );
-        assert!(
-            said[2].contains("the activation arena needs 140737488355328 bytes in a buffer"),
-            "{}",
-            said[2]
-        );
+        assert!(said[2].contains("region 0 (arena) needs 140737488355328 bytes in a buffer"), "{}", said[2]);
     });
 }
 
@@ -128,11 +124,14 @@ fn derived_blobs_count_as_memory_of_the_device() {
         let mut program = negate();
         let mut large = program.variant.clone();
         large.name = "large".to_owned();
-        large.derived = vec![256, most + 1];
+        large.regions.extend([256, most + 1].map(|size| region(RegionKind::Derived, size)));
         program.entry.variants.push(large);
         let session = device.load(&program.bundle()).unwrap();
         let said = session.report().declined[0].to_string();
-        assert!(said.contains(&format!("derived blob 1 needs {} bytes in a buffer", most + 1)), "{said}");
+        assert!(
+            said.contains(&format!("region 2 (derived blob) needs {} bytes in a buffer", most + 1)),
+            "{said}"
+        );
         assert_eq!(session.report().variant, "generic");
     });
 }

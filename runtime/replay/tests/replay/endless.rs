@@ -9,7 +9,7 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::Resource;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, Session};
 
-use crate::program::{Program, arena};
+use crate::program::{FIRST, Program, arena};
 
 /// Set in the child to the name of what it does.
 const CHILD: &str = "DRIFT_TEST_ENDLESS";
@@ -44,7 +44,7 @@ fn fine() -> Bundle {
 }
 
 fn endless_at_load() -> Bundle {
-    let derived = || Resource::Derived { blob: 0, offset: 0, size: 12 };
+    let derived = || Resource::bytes(FIRST, 0, 12);
     Program::new(512)
         .derived(12)
         .f32_input("x", &[3], 0)
@@ -126,6 +126,8 @@ fn an_endless_kernel_stops_nobody_for_longer_than_asked() {
         timed_out(|| stuck.run());
         // The device may still read its inputs.
         let error = soon(|| stuck.write("x", &[0.0_f32; 3])).unwrap_err();
+        assert!(matches!(error, RuntimeError::Failed), "{error}");
+        let error = soon(|| stuck.reset_state()).unwrap_err();
         assert!(matches!(error, RuntimeError::Failed), "{error}");
         // In its grace the device takes work, and others' timeouts are their own.
         timed_out(|| other.run());

@@ -3,11 +3,11 @@
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 
-use drift_bundle::manifest::{DeviceElement, HostElement, Resource};
-use drift_bundle::{Bundle, BundleError};
+use drift_bundle::manifest::{DeviceElement, HostElement};
+use drift_bundle::{Bundle, BundleError, Section};
 use drift_runtime::{LoadOptions, RuntimeError};
 
-use crate::program::{Program, arena, on_device};
+use crate::program::{Program, arena, on_device, weight};
 
 const COPY_AND_CLOBBER: &str = "
     @group(0) @binding(0) var<storage, read_write> x: array<f32, 3>;
@@ -174,7 +174,7 @@ fn a_file_that_changes_after_it_was_opened_is_refused_at_load() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.drift");
         let opened = || {
-            let weight = Resource::Weights { blob: 0, offset: 0, size: 256 };
+            let weight = weight(0, 0, 256);
             Program::new(256)
                 .f32_weight("by", &[1.0; 64])
                 .f32_input("x", &[64], 0)
@@ -197,11 +197,12 @@ fn a_file_that_changes_after_it_was_opened_is_refused_at_load() {
         let bundle = opened();
         let modified = write().metadata().unwrap().modified().unwrap();
         let mut file = write();
-        file.seek(SeekFrom::Start(4096)).unwrap();
+        let weights = bundle.file_bytes() - bundle.section_bytes(Section::Weights);
+        file.seek(SeekFrom::Start(weights)).unwrap();
         file.write_all(&[1]).unwrap();
         file.set_modified(modified).unwrap();
         assert!(load(&bundle, false).is_ok());
         let error = load(&bundle, true).unwrap_err();
-        assert!(matches!(error, RuntimeError::Bundle(BundleError::Hash { .. })), "{error}");
+        assert!(matches!(error, RuntimeError::Bundle(BundleError::WeightHash { .. })), "{error}");
     });
 }

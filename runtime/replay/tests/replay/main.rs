@@ -10,5 +10,6 @@ mod no_driver;
 mod numbers;
 mod opencl;
 mod program;
+mod regions;
 mod sharing;
 mod webgpu;

@@ -1,10 +1,12 @@
 //! Programs that compute, on every kind of resource.
 
-use drift_bundle::manifest::{DeviceElement, HostElement, Requirement, Resource, TextureKind, TextureObject};
+use drift_bundle::manifest::{
+    DeviceElement, HostElement, RegionId, Requirement, Resource, TextureKind, TextureObject,
+};
 use drift_runtime::{LoadOptions, SubmitLimits};
 use half::f16;
 
-use crate::program::{Program, arena, dispatch, on_device};
+use crate::program::{ARENA, FIRST, Program, SECOND, arena, dispatch, on_device, weight};
 
 const ADD_WEIGHT: &str = "
     @group(0) @binding(0) var<storage, read> x: array<f32, 7>;
@@ -27,11 +29,7 @@ fn a_kernel_reads_inputs_and_weights() {
             .f32_weight("w", &[1.0, -1.0, 0.0, 0.5, 1e30, 3.0, 7.0])
             .f32_input("x", &[1, 7], 0)
             .f32_output("y", &[7], 256)
-            .dispatch(
-                ADD_WEIGHT,
-                &[arena(0, 28), arena(256, 28), Resource::Weights { blob: 1, offset: 0, size: 28 }],
-                [2, 1, 1],
-            )
+            .dispatch(ADD_WEIGHT, &[arena(0, 28), arena(256, 28), weight(1, 0, 28)], [2, 1, 1])
             .bundle();
         let mut session = device.load(&bundle).unwrap();
         session.write("x", &[0.0_f32, 1.0, -2.0, 3.5, 0.0, -6.0, 100.0]).unwrap();
@@ -163,13 +161,14 @@ fn textures_of_every_kind_are_written_and_read_in_f32_and_f16() {
                 .f32_output("y", &[5, 3, 4], 256)
                 .texture(TextureKind::D2, element, [1; 3])
                 .texture(kind, element, extent);
+            let texture = Resource::texture(SECOND, 0, TextureObject { kind, element, extent_px: extent });
             let fill = program.shader(&fill, |_| ());
             let transpose = program.shader(&transpose, |shader| {
                 shader.bindings[0].kind = drift_bundle::manifest::BindingKind::Texture { kind, element };
             });
             let steps = [
-                dispatch("fill", fill, &[arena(0, 240), Resource::Texture(1)], [5, 3, 1]),
-                dispatch("transpose", transpose, &[Resource::Texture(1), arena(256, 240)], [5, 3, 1]),
+                dispatch("fill", fill, &[arena(0, 240), texture], [5, 3, 1]),
+                dispatch("transpose", transpose, &[texture, arena(256, 240)], [5, 3, 1]),
             ];
             program.variant.dispatches.extend(steps);
             let mut session = device.load(&program.bundle()).unwrap();
@@ -205,9 +204,9 @@ fn texel_buffers_are_written_and_read_from_arena_and_weights() {
             .dispatch(
                 kernel,
                 &[
-                    Resource::ArenaTexels { element, offset: 0, size: 48 },
-                    Resource::WeightTexels { element, blob: 1, offset: 0, size: 48 },
-                    Resource::ArenaTexels { element, offset: 256, size: 48 },
+                    Resource::texels(ARENA, element, 0, 48),
+                    Resource::texels(RegionId::Weight(1), element, 0, 48),
+                    Resource::texels(ARENA, element, 256, 48),
                 ],
                 [3, 1, 1],
             )
@@ -240,7 +239,7 @@ fn textures_are_filled_with_weights() {
     let texture = |blob, offset, n: usize| {
         let layers = if n == 0 { 1 } else { 2 };
         let texture = TextureObject { kind: kind[n], element, extent_px: [5, 3, layers] };
-        Resource::WeightTexture { blob, offset, texture }
+        Resource::texture(RegionId::Weight(blob), offset, texture)
     };
     on_device(|device| {
         let flat: Vec<f32> = (0..124).map(|value| value as f32).collect();
@@ -256,7 +255,7 @@ fn textures_are_filled_with_weights() {
                     texture(0, 256, 0),
                     texture(1, 0, 1),
                     texture(1, 0, 2),
-                    Resource::Weights { blob: 0, offset: 0, size: 16 },
+                    weight(0, 0, 16),
                     arena(0, 480),
                 ],
                 [5, 3, 2],
@@ -293,7 +292,7 @@ fn large_textures_are_filled_in_parts() {
             .f32_output("y", &[ROWS as u64, 4], 0)
             .dispatch(
                 kernel,
-                &[Resource::WeightTexture { blob: 0, offset: 0, texture }, arena(0, ROWS as u64 * 16)],
+                &[Resource::texture(RegionId::Weight(0), 0, texture), arena(0, ROWS as u64 * 16)],
                 [ROWS as u32, 1, 1],
             )
             .bundle();
@@ -345,7 +344,7 @@ fn uniform_buffers_hold_parameters() {
             .f32_weight("p", &[0.0, 4.0, 0.0, 0.0])
             .f32_input("x", &[3], 0)
             .f32_output("y", &[3], 0)
-            .dispatch(kernel, &[arena(0, 12), Resource::Weights { blob: 0, offset: 0, size: 16 }], [1, 1, 1])
+            .dispatch(kernel, &[arena(0, 12), weight(0, 0, 16)], [1, 1, 1])
             .bundle();
         let mut session = device.load(&bundle).unwrap();
         session.write("x", &[1.0_f32, 2.0, 3.0]).unwrap();
@@ -366,7 +365,7 @@ fn init_runs_once_and_its_results_stay() {
         @group(0) @binding(2) var<storage, read_write> y: array<f32, 3>;
         @compute @workgroup_size(3) fn main(@builtin(global_invocation_id) at: vec3<u32>) { y[at.x] = x[at.x] + packed[at.x]; }";
     on_device(|device| {
-        let weights = Resource::Weights { blob: 0, offset: 0, size: 12 };
+        let weights = weight(0, 0, 12);
         let bundle = Program::new(1024)
             .f32_weight("w", &[1.0, 2.0, 3.0])
             .f32_input("x", &[3], 0)
@@ -399,8 +398,8 @@ fn derived_blobs_are_made_once_and_read_as_buffers_and_texels() {
         @group(1) @binding(1) var second: texture_1d<f32>;
         @compute @workgroup_size(1) fn main() { y[0] = x[0] + first[0] + textureLoad(second, 0, 0); }";
     on_device(|device| {
-        let weights = |blob| Resource::Weights { blob, offset: 0, size: 16 };
-        let derived = |blob, offset| Resource::Derived { blob, offset, size: 16 };
+        let weights = |blob| weight(blob, 0, 16);
+        let derived = |number: usize, offset| Resource::bytes([FIRST, SECOND][number], offset, 16);
         let mut program = Program::new(512)
             .f32_weight("w", &[1.0, 2.0, 3.0, 4.0])
             .f32_weight("v", &[10.0, 0.0, -10.0, 0.5])
@@ -414,12 +413,7 @@ fn derived_blobs_are_made_once_and_read_as_buffers_and_texels() {
             .init(DERIVE, &[weights(1), derived(1, 256)], [1, 1, 1])
             .dispatch(
                 add,
-                &[
-                    arena(0, 16),
-                    arena(256, 16),
-                    derived(1, 0),
-                    Resource::DerivedTexels { element, blob: 1, offset: 256, size: 16 },
-                ],
+                &[arena(0, 16), arena(256, 16), derived(1, 0), Resource::texels(SECOND, element, 256, 16)],
                 [1, 1, 1],
             );
         program.variant.init[2].barrier = false;
@@ -446,8 +440,8 @@ fn weights_that_only_init_reads_are_given_back() {
         @group(1) @binding(1) var<storage, read> kept: array<f32, 4>;
         @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) at: vec3<u32>) { x[at.x] += packed[at.x] + kept[at.x]; }";
     on_device(|device| {
-        let weights = |blob| Resource::Weights { blob, offset: 0, size: 16 };
-        let derived = |blob| Resource::Derived { blob, offset: 0, size: 16 };
+        let weights = |blob| weight(blob, 0, 16);
+        let derived = |number: usize| Resource::bytes([FIRST, SECOND][number], 0, 16);
         let bundle = Program::new(256)
             .f32_weight("for init", &[1.0, 2.0, 3.0, 4.0])
             .f32_weight("for both", &[0.5; 4])
@@ -489,11 +483,7 @@ fn weights_larger_than_the_staging_buffer_arrive_whole() {
         let bundle = Program::new(256)
             .weight("w", &bytes)
             .output("sum", HostElement::U8, &[1], 0, DeviceElement::U32)
-            .dispatch(
-                &kernel,
-                &[Resource::Weights { blob: 0, offset: 0, size: bytes.len() as u64 }, arena(0, 4)],
-                [64, 1, 1],
-            )
+            .dispatch(&kernel, &[weight(0, 0, bytes.len() as u64), arena(0, 4)], [64, 1, 1])
             .bundle();
         let options = LoadOptions { verify_weights: true, ..LoadOptions::default() };
         let mut session = device.load_with(&bundle, &options).unwrap();

@@ -8,7 +8,7 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::*;
 use drift_runtime::{CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, SubmitLimits};
 
-use crate::program::{Program, arena, dispatch};
+use crate::program::{ARENA, FIRST, Program, SECOND, arena, dispatch, weight};
 
 const STORAGE: BindingKind = BindingKind::StorageBuffer { min_bytes: 16 };
 const TEXELS: BindingKind = BindingKind::ImageBuffer { element: DeviceElement::F32 };
@@ -95,16 +95,16 @@ fn all_resources() -> Bundle {
         "b2[0] = read_imagef(b0, (int)(b0_first + 0u)) + read_imagef(b1, (int)(b1_first + 0u));",
         &[TEXELS, TEXELS, STORAGE],
     );
-    let weights = Resource::Weights { blob: 0, offset: 256, size: 16 };
-    let derived = Resource::Derived { blob: 0, offset: 256, size: 16 };
-    let halves = Resource::WeightTexture { blob: 1, offset: 0, texture };
-    let texels = |offset| Resource::ArenaTexels { element, offset, size: 16 };
-    let derived_texels = Resource::DerivedTexels { element, blob: 0, offset: 256, size: 16 };
+    let weights = weight(0, 256, 16);
+    let derived = Resource::bytes(FIRST, 256, 16);
+    let halves = Resource::texture(RegionId::Weight(1), 0, texture);
+    let texels = |offset| Resource::texels(ARENA, element, offset, 16);
+    let derived_texels = Resource::texels(FIRST, element, 256, 16);
     program.variant.init.push(dispatch("derive", double, &[weights, derived], [1; 3]));
     program.variant.dispatches.extend([
         dispatch("double", double, &[arena(256, 16), arena(768, 16)], [1; 3]),
-        dispatch("fill", fill, &[arena(768, 16), Resource::Texture(0)], [1; 3]),
-        dispatch("load", load, &[Resource::Texture(0), halves, texels(1792)], [1; 3]),
+        dispatch("fill", fill, &[arena(768, 16), Resource::texture(SECOND, 0, texture)], [1; 3]),
+        dispatch("load", load, &[Resource::texture(SECOND, 0, texture), halves, texels(1792)], [1; 3]),
         dispatch("add", add, &[texels(1792), derived_texels, arena(2816, 16)], [1; 3]),
     ]);
     program.bundle()

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use drift_bundle::manifest::*;
-use drift_bundle::{Bundle, BundleWriter};
+use drift_bundle::{ALIGNMENT_BYTES, Bundle, BundleWriter};
 use drift_runtime::{Device, DeviceKind, OpenOptions};
 
 /// Opens a device with validation, and afterwards asserts that nothing was said, leaks included.
@@ -30,8 +30,24 @@ pub(crate) struct Program {
     pub(crate) variant: Variant,
 }
 
+/// The region that a program begins with.
+pub(crate) const ARENA: RegionId = RegionId::Variant(0);
+
 pub(crate) fn arena(offset: u64, size: u64) -> Resource {
-    Resource::Arena { offset, size }
+    Resource::bytes(ARENA, offset, size)
+}
+
+pub(crate) fn weight(blob: u32, offset: u64, size: u64) -> Resource {
+    Resource::bytes(RegionId::Weight(blob), offset, size)
+}
+
+/// The first region that is added to a program.
+pub(crate) const FIRST: RegionId = RegionId::Variant(1);
+/// The one after it.
+pub(crate) const SECOND: RegionId = RegionId::Variant(2);
+
+pub(crate) fn region(kind: RegionKind, size: u64) -> Region {
+    Region { kind, size, alignment: ALIGNMENT_BYTES }
 }
 
 impl Program {
@@ -56,9 +72,7 @@ impl Program {
                 name: "generic".to_owned(),
                 profile: "generic".to_owned(),
                 requires: Vec::new(),
-                arena_bytes,
-                textures: Vec::new(),
-                derived: Vec::new(),
+                regions: vec![region(RegionKind::Arena, arena_bytes)],
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 init: Vec::new(),
@@ -77,7 +91,7 @@ impl Program {
         device: DeviceElement,
     ) -> Self {
         self.entry.inputs.push(IoTensor { name: name.to_owned(), element: host, shape: shape.to_vec() });
-        self.variant.inputs.push(IoBinding { offset: at, element: device });
+        self.variant.inputs.push(IoBinding { region: 0, offset: at, element: device });
         self
     }
 
@@ -90,7 +104,7 @@ impl Program {
         device: DeviceElement,
     ) -> Self {
         self.entry.outputs.push(IoTensor { name: name.to_owned(), element: host, shape: shape.to_vec() });
-        self.variant.outputs.push(IoBinding { offset: at, element: device });
+        self.variant.outputs.push(IoBinding { region: 0, offset: at, element: device });
         self
     }
 
@@ -102,14 +116,18 @@ impl Program {
         self.output(name, HostElement::F32, shape, at, DeviceElement::F32)
     }
 
-    pub(crate) fn texture(mut self, kind: TextureKind, element: DeviceElement, extent_px: [u32; 3]) -> Self {
-        self.variant.textures.push(TextureObject { kind, element, extent_px });
-        self
+    pub(crate) fn texture(self, kind: TextureKind, element: DeviceElement, extent_px: [u32; 3]) -> Self {
+        let object = TextureObject { kind, element, extent_px };
+        self.region(RegionKind::Texture(object), object.size_bytes())
     }
 
     /// Adds a derived blob.
-    pub(crate) fn derived(mut self, size: u64) -> Self {
-        self.variant.derived.push(size);
+    pub(crate) fn derived(self, size: u64) -> Self {
+        self.region(RegionKind::Derived, size)
+    }
+
+    pub(crate) fn region(mut self, kind: RegionKind, size: u64) -> Self {
+        self.variant.regions.push(region(kind, size));
         self
     }
 

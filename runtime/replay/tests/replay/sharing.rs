@@ -2,7 +2,7 @@
 
 use drift_runtime::{LoadOptions, RuntimeError};
 
-use crate::program::{Program, arena, on_device};
+use crate::program::{FIRST, Program, arena, on_device, weight};
 use drift_bundle::manifest::Resource;
 
 const SCALE: &str = "
@@ -18,7 +18,7 @@ const COUNT: &str = "
 /// Two entries that scale by the same weight, with their tensors where the other has its own the other way round; and
 /// one with state.
 fn three_entries() -> drift_bundle::Bundle {
-    let weight = || Resource::Weights { blob: 0, offset: 0, size: 12 };
+    let weight = || weight(0, 0, 12);
     Program::new(512)
         .f32_weight("by", &[1.0, 2.0, 3.0])
         .f32_input("x", &[3], 0)
@@ -67,8 +67,8 @@ const DOUBLE: &str = "
 
 /// Entries whose init programs make derived blobs of one weight, and one whose init program leaves its result in the arena.
 fn entries_with_init() -> drift_bundle::Bundle {
-    let weight = || Resource::Weights { blob: 0, offset: 0, size: 12 };
-    let derived = || Resource::Derived { blob: 0, offset: 0, size: 12 };
+    let weight = || weight(0, 0, 12);
+    let derived = || Resource::bytes(FIRST, 0, 12);
     Program::new(512)
         .f32_weight("by", &[1.0, 2.0, 3.0])
         .derived(12)

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ash::vk;
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{BindingKind, DeviceElement, Resource, TextureKind, TextureObject};
+use drift_bundle::manifest::{BindingKind, DeviceElement, RegionId, Resource, TextureKind, TextureObject};
 
 use super::instance::Instance;
 use crate::device::Device;
@@ -20,7 +20,7 @@ use crate::error::RuntimeError;
 use crate::options::{LoadOptions, OpenOptions, SubmitLimits};
 use crate::session::Session;
 use crate::validation_log::ValidationLog;
-use program::{Program, arena, dispatch};
+use program::{ARENA, FIRST, Program, SECOND, arena, dispatch, weight};
 use shims::{Fault, Hit, counting, failing};
 
 const DERIVE: &str = "
@@ -61,14 +61,7 @@ fn bundle() -> Bundle {
         .texture(TextureKind::D2, element, [1; 3])
         .f32_input("x", &[4], 0)
         .f32_output("y", &[4], 512)
-        .init(
-            DERIVE,
-            &[
-                Resource::Weights { blob: 0, offset: 0, size: 16 },
-                Resource::Derived { blob: 0, offset: 0, size: 16 },
-            ],
-            [1, 1, 1],
-        );
+        .init(DERIVE, &[weight(0, 0, 16), Resource::bytes(FIRST, 0, 16)], [1, 1, 1]);
     let fill = program.shader(FILL, |_| ());
     let add = program.shader(ADD, |shader| {
         for slot in shader.bindings.iter_mut().filter(|slot| matches!(slot.kind, BindingKind::Texture { .. }))
@@ -76,13 +69,13 @@ fn bundle() -> Bundle {
             slot.kind = BindingKind::Texture { kind: TextureKind::D2, element };
         }
     });
-    let weights = Resource::WeightTexture { blob: 1, offset: 0, texture };
+    let weights = Resource::texture(RegionId::Weight(1), 0, texture);
     program.variant.dispatches.extend([
-        dispatch("fill", fill, &[arena(0, 16), Resource::Texture(0)], [1, 1, 1]),
-        dispatch("add", add, &[Resource::Texture(0), weights, arena(256, 16)], [1, 1, 1]),
+        dispatch("fill", fill, &[arena(0, 16), Resource::texture(SECOND, 0, texture)], [1, 1, 1]),
+        dispatch("add", add, &[Resource::texture(SECOND, 0, texture), weights, arena(256, 16)], [1, 1, 1]),
     ]);
-    let texels = |offset| Resource::ArenaTexels { element, offset, size: 16 };
-    let derived = Resource::DerivedTexels { element, blob: 0, offset: 0, size: 16 };
+    let texels = |offset| Resource::texels(ARENA, element, offset, 16);
+    let derived = Resource::texels(FIRST, element, 0, 16);
     program.dispatch(ADD_TEXELS, &[texels(256), derived, texels(512)], [1, 1, 1]).bundle()
 }
 

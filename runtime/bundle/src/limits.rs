@@ -38,7 +38,7 @@ pub const ELEMENTS: u64 = 1 << 48;
 /// Predicates of one variant, and vendors in one predicate.
 pub const REQUIREMENTS: usize = 1 << 8;
 
-/// Pooled textures of one variant.
+/// Textures among the regions of one variant, and textures of weights that it binds.
 pub const TEXTURES: usize = 1 << 16;
 
 /// Width and height of a texture: twice the largest limit that a device reports today.
@@ -56,6 +56,9 @@ pub const BINDINGS: usize = 64;
 /// Groups: activations, weights and parameters.
 pub const GROUPS: u32 = 3;
 
+/// The group of parameters.
+pub(crate) const PARAMS_GROUP: u32 = 2;
+
 /// Index of a binding in its group; descriptor layouts have an entry for each up to the highest on some
 /// drivers.
 pub const BINDING: u32 = 256;
@@ -66,8 +69,17 @@ pub const INVOCATIONS: u32 = 1 << 14;
 /// Lanes of a subgroup: the most that Vulkan's ballots can express.
 pub const SUBGROUP: u32 = 128;
 
-/// Derived blobs of one variant: no more than the weights that they are made from.
-pub const DERIVED: usize = WEIGHTS;
+/// Regions of one variant: derived blobs are no more than the weights that they are made from.
+pub const REGIONS: usize = WEIGHTS;
 
-/// Bytes of an arena, and of all derived blobs of a variant: no device has as much, and sums of a few such numbers stay in 64 bits.
-pub const ARENA_BYTES: u64 = 1 << 48;
+/// Arenas of one variant: each is a buffer. An API that keeps operands and results apart needs two.
+pub const ARENAS: usize = 1 << 8;
+
+/// Bytes of all regions of a variant: no device has as much, and sums of a few such numbers stay in 64 bits.
+pub const REGION_BYTES: u64 = 1 << 48;
+
+/// Words of a region of parameters: a uniform buffer of the smallest limit has 4,096.
+pub const PARAMS: usize = 1 << 16;
+
+/// Alignment of a region: the largest page that an allocator is asked for.
+pub const REGION_ALIGNMENT: u64 = 1 << 16;

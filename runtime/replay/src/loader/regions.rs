@@ -1,0 +1,163 @@
+//! The memory that a variant takes: its regions, and the buffers and textures that hold them.
+
+use std::sync::Arc;
+
+use drift_bundle::manifest::{RegionKind, TextureObject, Variant};
+
+use super::{Place, weights};
+use crate::api::{Api, Memory, Purpose, Record, Role};
+use crate::error::RuntimeError;
+use crate::program::Program;
+use crate::report::DeviceBytes;
+
+/// The arenas of a program, or those that several share: as many as the one with the most has, each as large as the largest.
+pub(crate) struct Arenas<A: Api>(Vec<A::Buffer>);
+
+impl<A: Api> Arenas<A> {
+    /// Arenas that each of these programs may use.
+    pub(crate) fn new<'a>(
+        api: &Arc<A>,
+        programs: impl IntoIterator<Item = &'a Program<'a>>,
+    ) -> Result<Arc<Self>, RuntimeError> {
+        let mut sizes: Vec<u64> = Vec::new();
+        for program in programs {
+            for (index, size) in program.arena_sizes().enumerate() {
+                match sizes.get_mut(index) {
+                    Some(most) => *most = (*most).max(size),
+                    None => sizes.push(size),
+                }
+            }
+        }
+        let arenas = sizes.into_iter().map(|size| api.buffer(size, Purpose::Device));
+        Ok(Arc::new(Self(arenas.collect::<Result<_, _>>()?)))
+    }
+}
+
+/// The regions of a variant.
+pub(crate) struct Regions<A: Api> {
+    held: Vec<Held>,
+    arenas: Arc<Arenas<A>>,
+    /// One for each [`Pool`].
+    pools: [Vec<A::Buffer>; Pool::ALL.len()],
+    textures: A::Textures,
+}
+
+/// Where a region is.
+#[derive(Clone, Copy)]
+enum Held {
+    /// Number of the arena.
+    Arena(usize),
+    /// Which of the buffers of a pool, and where in it.
+    Pooled(Pool, usize, u64),
+    /// Number among the textures.
+    Texture(usize),
+}
+
+/// Regions of one kind that are a session's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pool {
+    State,
+    Io,
+    Params,
+    Derived,
+}
+
+impl Pool {
+    const ALL: [Self; 4] = [Self::State, Self::Io, Self::Params, Self::Derived];
+
+    const fn of(kind: &RegionKind) -> Option<Self> {
+        match kind {
+            RegionKind::State => Some(Self::State),
+            RegionKind::Io => Some(Self::Io),
+            RegionKind::Params(_) => Some(Self::Params),
+            RegionKind::Derived => Some(Self::Derived),
+            RegionKind::Arena | RegionKind::Texture(_) => None,
+        }
+    }
+
+    /// Bytes of a buffer that several regions share; 0 where each has its own.
+    const fn shared_bytes(self) -> u64 {
+        match self {
+            Self::Io => 0,
+            Self::State | Self::Params | Self::Derived => u64::MAX,
+        }
+    }
+}
+
+impl<A: Api> Regions<A> {
+    /// Takes memory for all regions but the arenas, which are there already.
+    pub(crate) fn new(api: &Arc<A>, variant: &Variant, arenas: Arc<Arenas<A>>) -> Result<Self, RuntimeError> {
+        let objects: Vec<TextureObject> = variant.textures().copied().collect();
+        let textures = api.textures(&objects, Role::Activations)?;
+        let mut pools = Pool::ALL.map(|_| Vec::new());
+        let mut places = Vec::with_capacity(pools.len());
+        for (pool, buffers) in Pool::ALL.into_iter().zip(&mut pools) {
+            let regions = variant.regions.iter().filter(|region| Pool::of(&region.kind) == Some(pool));
+            let most = pool.shared_bytes().min(api.info().limits.buffer_bytes);
+            let (placed, sizes) = weights::place(regions.map(|region| (region.size, region.alignment)), most);
+            for size in sizes {
+                buffers.push(api.buffer(size, Purpose::Device)?);
+            }
+            places.push(placed.into_iter());
+        }
+        let (mut arena_numbers, mut texture_numbers) = (0.., 0..);
+        let held = variant.regions.iter().filter_map(|region| match (&region.kind, Pool::of(&region.kind)) {
+            (_, Some(pool)) => {
+                let (buffer, offset) = places[pool as usize].next()?;
+                Some(Held::Pooled(pool, buffer, offset))
+            }
+            (RegionKind::Texture(_), None) => texture_numbers.next().map(Held::Texture),
+            (_, None) => arena_numbers.next().map(Held::Arena),
+        });
+        Ok(Self { held: held.collect(), arenas, pools, textures })
+    }
+
+    fn pool(&self, pool: Pool) -> &[A::Buffer] {
+        &self.pools[pool as usize]
+    }
+
+    /// Where a region that is in a buffer begins.
+    pub(crate) fn place(&self, region: u32) -> Place<'_, A> {
+        match self.held[region as usize] {
+            Held::Arena(number) => (&self.arenas.0[number], 0),
+            Held::Pooled(pool, buffer, offset) => (&self.pool(pool)[buffer], offset),
+            Held::Texture(_) => unreachable!("verified: a texture is bound as one"),
+        }
+    }
+
+    /// A region that is a texture: the set that it belongs to, and its number there.
+    pub(crate) fn texture(&self, region: u32) -> (&A::Textures, usize) {
+        match self.held[region as usize] {
+            Held::Texture(number) => (&self.textures, number),
+            Held::Arena(_) | Held::Pooled(..) => {
+                unreachable!("verified: what is bound as a texture is one")
+            }
+        }
+    }
+
+    /// What the regions take.
+    pub(crate) fn bytes(&self) -> DeviceBytes {
+        let sum = |buffers: &[A::Buffer]| buffers.iter().map(Memory::size).sum();
+        DeviceBytes {
+            arena: sum(&self.arenas.0),
+            textures: A::texture_bytes(&self.textures),
+            derived: sum(self.pool(Pool::Derived)),
+            state: sum(self.pool(Pool::State)),
+            io: sum(self.pool(Pool::Io)),
+            params: sum(self.pool(Pool::Params)),
+            ..DeviceBytes::default()
+        }
+    }
+
+    /// Records zeros in all memory, so that results never depend on what it held before.
+    pub(crate) fn record_clear(&self, commands: &mut A::Recorder<'_>) {
+        let buffers = self.arenas.0.iter().chain(self.pools.iter().flatten());
+        buffers.for_each(|buffer| commands.zero(buffer));
+        commands.clear(&self.textures);
+    }
+
+    /// Records zeros in all state.
+    pub(crate) fn record_reset(&self, commands: &mut A::Recorder<'_>) {
+        self.pool(Pool::State).iter().for_each(|buffer| commands.zero(buffer));
+    }
+}
