@@ -22,6 +22,7 @@ mod reduce;
 mod resize;
 mod rotary;
 mod shape;
+mod skip_norm;
 mod window;
 
 use crate::error::NodeError;
@@ -212,7 +213,10 @@ const OPERATORS: &[Operator] = &[
     microsoft("FusedMatMul", (2, 2), microsoft::fused_matmul),
     microsoft("Gelu", (1, 1), microsoft::gelu),
     microsoft("QuickGelu", (1, 1), microsoft::quick_gelu),
-    microsoft("SkipLayerNormalization", (3, 5), microsoft::skip_layer_normalization).results(1, 4),
+    microsoft("RotaryEmbedding", (4, 4), rotary::microsoft_rotary_embedding),
+    microsoft("SkipLayerNormalization", (3, 5), skip_norm::skip_layer_normalization).results(1, 4),
+    microsoft("SkipSimplifiedLayerNormalization", (3, 4), skip_norm::skip_simplified_layer_normalization)
+        .results(1, 4),
 ];
 
 /// Finds an operator in the table, which is sorted.
