@@ -7,6 +7,7 @@ mod activation;
 mod along_axis;
 mod attention;
 mod bits;
+mod blocks;
 mod constant;
 mod data;
 mod einsum;
@@ -214,8 +215,10 @@ const OPERATORS: &[Operator] = &[
     microsoft("BiasSplitGelu", (2, 2), microsoft::bias_split_gelu),
     microsoft("FastGelu", (1, 2), microsoft::fast_gelu),
     microsoft("FusedMatMul", (2, 2), microsoft::fused_matmul),
+    microsoft("GatherBlockQuantized", (3, 4), blocks::gather_block_quantized),
     microsoft("Gelu", (1, 1), microsoft::gelu),
     microsoft("GroupQueryAttention", (7, 17), attention::group_query_attention).results(1, 4),
+    microsoft("MatMulNBits", (3, 6), blocks::matmul_n_bits),
     microsoft("MultiHeadAttention", (1, 10), attention::multi_head_attention).results(1, 4),
     microsoft("QuickGelu", (1, 1), microsoft::quick_gelu),
     microsoft("RotaryEmbedding", (4, 4), rotary::microsoft_rotary_embedding),
