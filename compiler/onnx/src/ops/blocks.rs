@@ -20,7 +20,7 @@ const LEAST_BLOCK: u64 = 16;
 pub(super) fn matmul_n_bits(cx: &mut NodeCx<'_, '_>) -> Results {
     cx.attributes.ignore(&["accuracy_level"]);
     let bits = bits(cx)?;
-    let block = block_size(cx)?;
+    let block = block_size(cx, None)?;
     let (rows, columns) = (size(cx, "N")?, size(cx, "K")?);
     if let Some(other) = cx.attributes.int("weight_prepacked")?.filter(|&layout| layout != 0) {
         let reason =
@@ -73,7 +73,7 @@ pub(super) fn matmul_n_bits(cx: &mut NodeCx<'_, '_>) -> Results {
 /// for bytes and zero for 4-bit integers.
 pub(super) fn gather_block_quantized(cx: &mut NodeCx<'_, '_>) -> Results {
     let bits = bits(cx)?;
-    let block = block_size(cx)?;
+    let block = block_size(cx, Some(128))?;
     let (data, indices) = (cx.operand(0)?, cx.operand(1)?);
     let narrow = cx.narrow(data);
     if let Some(ty) = narrow.filter(|ty| ty.bits() != bits) {
@@ -224,9 +224,10 @@ fn bits(cx: &mut NodeCx<'_, '_>) -> Result<u64, NodeError> {
     }
 }
 
-fn block_size(cx: &mut NodeCx<'_, '_>) -> Result<u64, NodeError> {
+/// The number of weights in a block; without a default it has to be given.
+fn block_size(cx: &mut NodeCx<'_, '_>, default: Option<i64>) -> Result<u64, NodeError> {
     let name = "block_size";
-    let given = cx.attributes.int(name)?.unwrap_or(128);
+    let given = cx.attributes.int(name)?.or(default).ok_or(NodeError::MissingAttribute(name))?;
     u64::try_from(given)
         .ok()
         .filter(|&size| size.is_power_of_two() && (LEAST_BLOCK..=1 << 16).contains(&size))

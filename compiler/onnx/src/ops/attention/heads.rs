@@ -51,7 +51,7 @@ pub(super) fn join(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeE
 
 /// Tensors behind one another along an axis, those without elements along it left out.
 pub(super) fn concat(cx: &mut NodeCx<'_, '_>, axis: usize, parts: &[ValueId]) -> Result<ValueId, NodeError> {
-    let is_empty = |part: &ValueId| cx.shape(*part)[axis] == Dim::Const(0);
+    let is_empty = |part: &ValueId| cx.shape(*part).get(axis) == Some(&Dim::Const(0));
     let some: Vec<ValueId> = parts.iter().copied().filter(|part| !is_empty(part)).collect();
     match some[..] {
         [] => Ok(parts[0]),

@@ -100,17 +100,23 @@ fn add_bias(cx: &mut NodeCx<'_, '_>, parts: &mut [ValueId], bias: ValueId) -> Re
     let given = sizes(cx, bias, "bias")?;
     let mut start = 0;
     for part in parts.iter_mut() {
-        let shape = sizes(cx, *part, "query, key and value")?;
-        let width = if shape.len() == 3 { shape[2] } else { shape[1] * shape[3] };
-        if given.len() != 1 || start + width > given[0] {
+        let (width, is_flat) = match sizes(cx, *part, "query, key and value")?[..] {
+            [_, _, width] => (width, true),
+            [_, heads, _, size] => (heads.saturating_mul(size), false),
+            ref other => {
+                return Err(NodeError::Operands(format!("a projection is {other:?}, expected rank 3 or 4")));
+            }
+        };
+        let end = start + width;
+        if given.len() != 1 || end > given[0] {
             let reason = format!("`bias` is {given:?}, which does not cover queries, keys and values");
             return Err(NodeError::Operands(reason));
         }
-        if shape.len() == 3 {
+        if is_flat {
             let own = cut(cx, bias, 0, start, width)?;
             *part = cx.binary(BinaryOp::Add, *part, own)?;
         }
-        start += width;
+        start = end;
     }
     if given != [start] {
         let reason = format!("`bias` is {given:?}, expected [{start}]");
@@ -133,6 +139,9 @@ pub(in crate::ops) fn attention(cx: &mut NodeCx<'_, '_>) -> Results {
     let (x, weights) = (cx.operand(0)?, cx.operand(1)?);
     let mut product = cx.emit(Op::MatMul(MatMul::default()), &[x, weights])?;
     if let Some(bias) = cx.optional(2) {
+        if cx.rank(bias) != 1 {
+            return Err(NodeError::Operands(format!("`bias` has rank {}, expected 1", cx.rank(bias))));
+        }
         product = cx.binary(BinaryOp::Add, product, bias)?;
     }
     let shape = sizes(cx, product, "input")?;

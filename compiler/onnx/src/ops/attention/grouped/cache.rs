@@ -63,7 +63,7 @@ fn known(cx: &NodeCx<'_, '_>, sizes: Sizes, given: ValueId) -> Result<Option<Vec
         count.filter(|count| (least..=sizes.total).contains(count)).ok_or_else(|| NodeError::Value {
             name: "seqlens_k",
             value: given.to_string(),
-            expected: format!("{} to {}", least - 1, sizes.total - 1),
+            expected: format!("{} to {}", least.saturating_sub(1), sizes.total.saturating_sub(1)),
         })
     };
     tensor.to_i64_vec().into_iter().map(count).collect::<Result<_, _>>().map(Some)
