@@ -21,6 +21,10 @@ pub(crate) enum DataType {
     Uint32,
     Uint64,
     Bfloat16,
+    Uint4,
+    Int4,
+    Uint2,
+    Int2,
 }
 
 impl DataType {
@@ -40,6 +44,10 @@ impl DataType {
             12 => Self::Uint32,
             13 => Self::Uint64,
             16 => Self::Bfloat16,
+            21 => Self::Uint4,
+            22 => Self::Int4,
+            25 => Self::Uint2,
+            26 => Self::Int2,
             _ => return Err(unsupported_name(code)),
         })
     }
@@ -62,8 +70,8 @@ impl DataType {
     pub(crate) fn element(self) -> ElementType {
         match self {
             Self::Float | Self::Bfloat16 => ElementType::F32,
-            Self::Uint8 => ElementType::U8,
-            Self::Int8 => ElementType::I8,
+            Self::Uint8 | Self::Uint4 | Self::Uint2 => ElementType::U8,
+            Self::Int8 | Self::Int4 | Self::Int2 => ElementType::I8,
             Self::Uint16 | Self::Int16 | Self::Int32 => ElementType::I32,
             Self::Int64 | Self::Uint32 | Self::Uint64 => ElementType::I64,
             Self::Bool => ElementType::Bool,
@@ -74,17 +82,37 @@ impl DataType {
 
     /// Whether the graph's type is the same as the file's.
     pub(crate) fn is_exact(self) -> bool {
-        !matches!(self, Self::Uint16 | Self::Int16 | Self::Uint32 | Self::Uint64 | Self::Bfloat16)
+        let is_wide =
+            matches!(self, Self::Uint16 | Self::Int16 | Self::Uint32 | Self::Uint64 | Self::Bfloat16);
+        !is_wide && !self.is_narrow()
     }
 
-    /// Bytes of one element in `raw_data`.
-    pub(crate) fn size_bytes(self) -> u64 {
+    /// Whether several elements share a byte, and the graph's type holds more values than the file's.
+    pub(crate) fn is_narrow(self) -> bool {
+        self.bits() < 8
+    }
+
+    /// Bits of one element in `raw_data`.
+    pub(crate) fn bits(self) -> u64 {
         match self {
-            Self::Uint8 | Self::Int8 | Self::Bool => 1,
-            Self::Uint16 | Self::Int16 | Self::Float16 | Self::Bfloat16 => 2,
-            Self::Float | Self::Int32 | Self::Uint32 => 4,
-            Self::Int64 | Self::Double | Self::Uint64 => 8,
+            Self::Uint2 | Self::Int2 => 2,
+            Self::Uint4 | Self::Int4 => 4,
+            Self::Uint8 | Self::Int8 | Self::Bool => 8,
+            Self::Uint16 | Self::Int16 | Self::Float16 | Self::Bfloat16 => 16,
+            Self::Float | Self::Int32 | Self::Uint32 => 32,
+            Self::Int64 | Self::Double | Self::Uint64 => 64,
         }
+    }
+
+    /// The least and the largest of the integers of fewer than eight bits.
+    pub(crate) fn range(self) -> Option<[i8; 2]> {
+        Some(match self {
+            Self::Uint4 => [0, 15],
+            Self::Int4 => [-8, 7],
+            Self::Uint2 => [0, 3],
+            Self::Int2 => [-2, 1],
+            _ => return None,
+        })
     }
 
     /// ONNX's name.
@@ -103,6 +131,10 @@ impl DataType {
             Self::Uint32 => "uint32",
             Self::Uint64 => "uint64",
             Self::Bfloat16 => "bfloat16",
+            Self::Uint4 => "uint4",
+            Self::Int4 => "int4",
+            Self::Uint2 => "uint2",
+            Self::Int2 => "int2",
         }
     }
 }
@@ -117,12 +149,8 @@ fn unsupported_name(code: i32) -> String {
         18 => "float8e4m3fnuz",
         19 => "float8e5m2",
         20 => "float8e5m2fnuz",
-        21 => "uint4",
-        22 => "int4",
         23 => "float4e2m1",
         24 => "float8e8m0",
-        25 => "uint2",
-        26 => "int2",
         _ => return format!("number {code}"),
     };
     name.to_owned()

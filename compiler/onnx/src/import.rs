@@ -174,6 +174,13 @@ impl<'m> Importer<'m> {
         let mut listed = HashSet::new();
         for name in proto.output.iter().map(|info| info.name.as_str()) {
             let value = match scope.find(name) {
+                Some(Slot::Value(value)) if self.narrow.contains_key(&value) => {
+                    let reason = format!(
+                        "element type {} is not supported at the model's boundary; cast it",
+                        self.narrow[&value].name()
+                    );
+                    return Err(ImportError::Interface { what: "output", name: name.to_owned(), reason });
+                }
                 Some(Slot::Value(value)) => self.single(value).map_err(Box::new)?,
                 Some(Slot::Sequence(_)) => {
                     let reason = "it is a sequence; only dense tensors are supported".to_owned();

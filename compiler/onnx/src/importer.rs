@@ -1,6 +1,7 @@
 //! A graph under construction: what it has, what it may still use, and the names that are taken.
 
 use crate::budget::{Budget, LIST, Resource};
+use crate::data_type::DataType;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
 use crate::names::Names;
 use crate::proto::{FunctionProto, GraphProto, TensorProto};
@@ -31,6 +32,8 @@ pub(crate) struct Importer<'m> {
     pub(crate) budget: Budget,
     /// What is computed in f32 instead of double.
     pub(crate) doubles: Doubles,
+    /// Values of types of fewer than eight bits, which the graph holds in eight.
+    pub(crate) narrow: HashMap<ValueId, DataType>,
 }
 
 /// Values that are double in the file and f32 in the graph. Constants stay double for as long as they are folded.
@@ -61,6 +64,7 @@ impl<'m> Importer<'m> {
             sequences: Vec::new(),
             budget: Budget::new(source.size_bytes()),
             doubles: Doubles::default(),
+            narrow: HashMap::new(),
         }
     }
 
@@ -79,6 +83,9 @@ impl<'m> Importer<'m> {
             let value = tensor::read(stored, Some(self.source))?;
             let name = if scope.is_model() { stored.name.clone() } else { self.names.unique(&stored.name) };
             let value = self.graph.add_constant(name, value).map_err(Box::new)?;
+            if let Some(ty) = DataType::from_proto(stored.data_type).ok().filter(|ty| ty.is_narrow()) {
+                self.narrow.insert(value, ty);
+            }
             if !scope.insert(stored.name.clone(), Slot::Value(value)) {
                 return Err(ImportError::DuplicateName { name: stored.name.clone() });
             }

@@ -2,6 +2,7 @@
 
 use crate::attributes::Attributes;
 use crate::budget::{LIST, Resource};
+use crate::data_type::DataType;
 use crate::dims;
 use crate::error::NodeError;
 use crate::importer::Importer;
@@ -217,6 +218,32 @@ impl<'x, 'm> NodeCx<'x, 'm> {
     /// The content of a constant.
     pub(crate) fn constant_tensor(&self, value: ValueId) -> Option<&Tensor> {
         self.importer.graph.constant(value)
+    }
+
+    /// A constant, also where reshapes stand behind it: its elements are the same in the other shape.
+    pub(crate) fn stored(&self, value: ValueId) -> Option<Tensor> {
+        let graph = &self.importer.graph;
+        let mut source = value;
+        while let Some(producer) = graph.producer(source) {
+            match graph.node(producer).op {
+                Op::Reshape(_) => source = graph.node(producer).inputs[0],
+                _ => return None,
+            }
+        }
+        let (tensor, shape) = (graph.constant(source)?, graph.value(value).ty.static_shape()?);
+        Tensor::new(tensor.element(), shape, tensor.bytes().clone()).ok()
+    }
+
+    /// The type in the file of a value of integers of fewer than eight bits.
+    pub(crate) fn narrow(&self, value: ValueId) -> Option<DataType> {
+        self.importer.narrow.get(&value).copied()
+    }
+
+    /// Notes that a value holds integers of a type of fewer than eight bits, if it is one.
+    pub(crate) fn set_narrow(&mut self, value: ValueId, ty: Option<DataType>) {
+        if let Some(ty) = ty.filter(|ty| ty.is_narrow()) {
+            self.importer.narrow.insert(value, ty);
+        }
     }
 
     /// Reads a tensor of an attribute.

@@ -10,7 +10,7 @@ use crate::proto::{TensorProto, data_location};
 use crate::source::{ExternalError, ModelSource, SourceError, external_error};
 use crate::wire::{self, WireError};
 use bytes::Bytes;
-use drift_ir::Tensor;
+use drift_ir::{ElementType, Tensor};
 use half::bf16;
 use prost::Message;
 use thiserror::Error;
@@ -139,7 +139,9 @@ pub(crate) fn read(proto: &TensorProto, source: Option<&ModelSource>) -> Result<
     if found != expected {
         return Err(invalid(TensorReason::WrongLength { shape, ty: ty.name(), expected, found }));
     }
-    let bytes = widen(bytes, ty).map_err(invalid)?;
+    let elements = shape.iter().product();
+    let bytes =
+        if ty.is_narrow() { unpack(&bytes, ty, elements) } else { widen(bytes, ty).map_err(invalid)? };
     let built = Tensor::new(ty.element(), shape, bytes);
     Ok(built.unwrap_or_else(|_| unreachable!("checked: the bytes fill type and shape")))
 }
@@ -162,7 +164,8 @@ pub(crate) fn new_bytes(proto: &TensorProto) -> u64 {
         }
         _ => proto.raw_data.as_ref().map_or(0, |raw| raw.len() as u64),
     };
-    typed.saturating_mul(8).saturating_add(stored.saturating_mul(2))
+    let widening = if ty.is_narrow() { 8 / ty.bits() } else { 2 };
+    typed.saturating_mul(8).saturating_add(stored.saturating_mul(widening))
 }
 
 fn shape(dims: &[i64]) -> Result<Vec<u64>, TensorReason> {
@@ -181,7 +184,7 @@ fn size_bytes(shape: &[u64], ty: DataType) -> Option<u64> {
     let whole =
         shape.iter().filter(|&&size| size != 0).try_fold(8u64, |bytes, &size| bytes.checked_mul(size))?;
     isize::try_from(whole).ok()?;
-    Some(shape.iter().product::<u64>() * ty.size_bytes())
+    Some((shape.iter().product::<u64>() * ty.bits()).div_ceil(8))
 }
 
 fn external_data(
@@ -234,9 +237,13 @@ fn inline_data(proto: &TensorProto, ty: DataType) -> Result<Bytes, TensorReason>
         }
         DataType::Int16 => try_gather_le(&proto.int32_data, ty, |v| i16::try_from(v).map(i16::to_le_bytes))?,
         DataType::Int8 => try_gather_le(&proto.int32_data, ty, |v| i8::try_from(v).map(i8::to_le_bytes))?,
-        DataType::Uint8 | DataType::Bool => {
-            try_gather_le(&proto.int32_data, ty, |v| u8::try_from(v).map(u8::to_le_bytes))?
-        }
+        // Those of fewer bits are packed in bytes.
+        DataType::Uint8
+        | DataType::Bool
+        | DataType::Uint4
+        | DataType::Int4
+        | DataType::Uint2
+        | DataType::Int2 => try_gather_le(&proto.int32_data, ty, |v| u8::try_from(v).map(u8::to_le_bytes))?,
         DataType::Uint16 | DataType::Float16 | DataType::Bfloat16 => {
             try_gather_le(&proto.int32_data, ty, |v| u16::try_from(v).map(u16::to_le_bytes))?
         }
@@ -260,7 +267,20 @@ fn try_gather_le<T: Copy + Into<i128>, E, const N: usize>(
     Ok(out.into())
 }
 
-/// From the file's type to the graph's.
+/// From integers of a few bits each, the first in the low bits of a byte, to one byte each. What is left of the last byte is
+/// padding.
+fn unpack(bytes: &[u8], ty: DataType, elements: u64) -> Bytes {
+    let unused = 8 - ty.bits();
+    let is_signed = ty.element() == ElementType::I8;
+    let number = |at: u64| {
+        let bit = at * ty.bits();
+        let high = bytes[(bit / 8) as usize] >> (bit % 8) << unused;
+        if is_signed { (high.cast_signed() >> unused).cast_unsigned() } else { high >> unused }
+    };
+    (0..elements).map(number).collect()
+}
+
+/// From the file's type to the graph's, of elements of whole bytes.
 fn widen(bytes: Bytes, ty: DataType) -> Result<Bytes, TensorReason> {
     Ok(match ty {
         DataType::Bool => {
@@ -286,7 +306,11 @@ fn widen(bytes: Bytes, ty: DataType) -> Result<Bytes, TensorReason> {
         | DataType::Int32
         | DataType::Int64
         | DataType::Float16
-        | DataType::Double => bytes,
+        | DataType::Double
+        | DataType::Uint4
+        | DataType::Int4
+        | DataType::Uint2
+        | DataType::Int2 => bytes,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::attributes::Attributes;
 use crate::budget::Resource;
+use crate::data_type::DataType;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
 use crate::importer::Importer;
 use crate::node::NodeCx;
@@ -97,6 +98,7 @@ impl<'m> Importer<'m> {
             return Ok(Vec::new());
         }
         let opset = scope.opset(domain, &scope.label(node))?;
+        let narrow = self.narrow_of(node, operands).map_err(error)?;
         let Some(operator) = operator else {
             return self.add_sequence_node(node, operands, scope, opset);
         };
@@ -115,8 +117,31 @@ impl<'m> Importer<'m> {
             let reason = format!("attribute `{name}` is not known for operator set {opset}");
             return Err(error(NodeError::Unsupported(reason)));
         }
+        if MOVES.contains(&node.op_type.as_str()) {
+            values.iter().for_each(|&value| cx.set_narrow(value, narrow));
+        }
         cx.name_results(&values);
         Ok(values.into_iter().map(Slot::Value).collect())
+    }
+
+    /// The type of the first operand that has fewer than eight bits; refuses it where the operator does not know of it, and
+    /// would compute in eight.
+    fn narrow_of(&self, node: &NodeProto, operands: &[Slot]) -> Result<Option<DataType>, NodeError> {
+        let of = |slot: &Slot| self.narrow.get(&slot.value()?).copied();
+        let Some((at, ty)) = operands.iter().enumerate().find_map(|(at, slot)| Some((at, of(slot)?))) else {
+            return Ok(None);
+        };
+        let op = node.op_type.as_str();
+        if MOVES.contains(&op) || NARROW_READERS.contains(&op) {
+            return Ok(Some(ty));
+        }
+        let reason = format!(
+            "operand {at} is {}, which is read by {} and moved by {} only",
+            ty.name(),
+            NARROW_READERS.join(", "),
+            MOVES.join(", ")
+        );
+        Err(NodeError::Unsupported(reason))
     }
 
     /// Expands a call of one of the model's own functions.
@@ -235,6 +260,12 @@ fn parameters<'m>(
     Ok(parameters)
 }
 
+/// Operators whose result has the elements of the first operand.
+const MOVES: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+
+/// Operators that know the range of integers of fewer than eight bits.
+const NARROW_READERS: [&str; 4] = ["Cast", "DequantizeLinear", "GatherBlockQuantized", "QuantizeLinear"];
+
 /// Why an operator cannot be imported, and of which operator set it is.
 fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
     let reason = match (domain_of(&node.domain), node.op_type.as_str()) {
@@ -253,14 +284,5 @@ fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
     }
 }
 
-/// Operators that ONNX Runtime's generators write into language models.
-const LANGUAGE_MODEL_OPERATORS: [&str; 8] = [
-    "GatherBlockQuantized",
-    "GroupQueryAttention",
-    "MatMulNBits",
-    "MultiHeadAttention",
-    "QMoE",
-    "RotaryEmbedding",
-    "SkipSimplifiedLayerNormalization",
-    "SparseAttention",
-];
+/// Operators that ONNX Runtime's generators write into language models, and that are not read.
+const LANGUAGE_MODEL_OPERATORS: [&str; 2] = ["QMoE", "SparseAttention"];

@@ -1,6 +1,7 @@
 //! Constants, and operators that do nothing at inference.
 
 use crate::budget::Resource;
+use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::Tensor;
@@ -14,7 +15,10 @@ pub(super) fn constant(cx: &mut NodeCx<'_, '_>) -> Results {
         )));
     }
     let value = if let Some(proto) = cx.attributes.tensor("value")? {
-        cx.read_tensor(proto)?
+        let tensor = cx.read_tensor(proto)?;
+        let value = cx.constant(tensor)?;
+        cx.set_narrow(value, DataType::from_proto(proto.data_type).ok());
+        return Ok(vec![value]);
     } else if let Some(value) = cx.attributes.float("value_float")? {
         Tensor::scalar_f32(value)
     } else if let Some(values) = cx.attributes.floats("value_floats")? {
@@ -35,6 +39,10 @@ pub(super) fn constant_of_shape(cx: &mut NodeCx<'_, '_>) -> Results {
     let shape = cx.operand(0)?;
     let shape = cx.sizes(shape, "input")?;
     let value = match cx.attributes.tensor("value")? {
+        Some(proto) if DataType::from_proto(proto.data_type).is_ok_and(DataType::is_narrow) => {
+            let reason = "a `value` of fewer than eight bits is not supported";
+            return Err(NodeError::Unsupported(reason.to_owned()));
+        }
         Some(proto) => cx.read_tensor(proto)?,
         None => Tensor::scalar_f32(0.0),
     };

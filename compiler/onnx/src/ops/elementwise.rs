@@ -82,6 +82,9 @@ pub(super) fn cast(cx: &mut NodeCx<'_, '_>) -> Results {
     let unsupported = |name| NodeError::Unsupported(format!("casts to {name} are not supported"));
     let code = i32::try_from(to).unwrap_or(i32::MAX);
     let ty = DataType::from_proto(code).map_err(unsupported)?;
+    if ty.is_narrow() {
+        return Err(unsupported(ty.name().to_owned()));
+    }
     let x = cx.operand(0)?;
     if let Some(range) = SHORT.iter().find(|(short, _)| *short == ty).map(|(_, range)| *range) {
         return Ok(vec![cast_to_short(cx, x, range)?]);

@@ -249,7 +249,11 @@ pub(super) fn eye_like(cx: &mut NodeCx<'_, '_>) -> Results {
     let element = match cx.attributes.int("dtype")? {
         Some(given) => {
             let unsupported = |name| NodeError::Unsupported(format!("a result of {name} is not supported"));
-            DataType::from_proto(i32::try_from(given).unwrap_or(i32::MAX)).map_err(unsupported)?.element()
+            let ty = DataType::from_proto(i32::try_from(given).unwrap_or(i32::MAX)).map_err(unsupported)?;
+            if ty.is_narrow() {
+                return Err(unsupported(ty.name().to_owned()));
+            }
+            ty.element()
         }
         None => cx.element(x),
     };

@@ -11,6 +11,11 @@ use drift_ir::{Op, ValueId};
 /// integers.
 pub(super) fn matmul(cx: &mut NodeCx<'_, '_>) -> Results {
     let (a, b) = (cx.operand(0)?, cx.operand(1)?);
+    Ok(vec![product(cx, a, b)?])
+}
+
+/// The product as MatMul has it.
+pub(super) fn product(cx: &mut NodeCx<'_, '_>, a: ValueId, b: ValueId) -> Result<ValueId, NodeError> {
     let (row, column) = (cx.rank(a) == 1, cx.rank(b) == 1);
     let a_matrix = if row { cx.insert_axis(a, 0)? } else { a };
     let b_matrix = if column { cx.insert_axis(b, 1)? } else { b };
@@ -23,7 +28,7 @@ pub(super) fn matmul(cx: &mut NodeCx<'_, '_>) -> Results {
     if row {
         shape.remove(rank - 2);
     }
-    Ok(vec![cx.reshape(product, shape)?])
+    cx.reshape(product, shape)
 }
 
 /// Gemm: `alpha A B + beta C` with optional transposes; C broadcasts to the product since 7 and may be absent since 11.

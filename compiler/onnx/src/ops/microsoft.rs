@@ -4,7 +4,7 @@
 use super::activation::{quick_gelu as quick_gelu_of, times};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, GeluKind, LayerNorm, MatMul, Slice, UnaryOp, data::SliceAxis};
+use drift_ir::op::{BinaryOp, GeluKind, MatMul, Slice, UnaryOp, data::SliceAxis};
 use drift_ir::{Dim, Op, ValueId};
 
 /// Gelu by the error function.
@@ -85,31 +85,4 @@ fn swap_last(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> 
     let mut perm: Vec<usize> = (0..rank).collect();
     perm.swap(rank - 2, rank - 1);
     cx.transpose(x, perm)
-}
-
-/// SkipLayerNormalization: operands x, skip, gamma, and optionally beta and a bias of the sum; the last result is the sum
-/// that is normalised. Mean and deviation are results for training.
-pub(super) fn skip_layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
-    let epsilon = f64::from(cx.attributes.float("epsilon")?.unwrap_or(1e-5));
-    if cx.wants_result(1) || cx.wants_result(2) {
-        let reason = "mean and deviation are results for training";
-        return Err(NodeError::Unsupported(reason.to_owned()));
-    }
-    let (x, skip, gamma) = (cx.operand(0)?, cx.operand(1)?, cx.operand(2)?);
-    let shape = cx.shape(x);
-    let Some(axis) = shape.len().checked_sub(1) else {
-        return Err(NodeError::Operands("the input is a scalar".to_owned()));
-    };
-    let mut sum = cx.binary(BinaryOp::Add, x, skip)?;
-    if let Some(bias) = cx.optional(4) {
-        sum = cx.binary(BinaryOp::Add, sum, bias)?;
-    }
-    let normalised = cx.shape(sum)[axis..].to_vec();
-    let mut operands = vec![sum, cx.expand_to(gamma, &normalised)?];
-    if let Some(beta) = cx.optional(3) {
-        operands.push(cx.expand_to(beta, &normalised)?);
-    }
-    let y = cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &operands)?;
-    // The two results between are absent, so what stands for them is never read.
-    Ok(vec![y, y, y, sum])
 }

@@ -7,6 +7,7 @@ mod activation;
 mod along_axis;
 mod attention;
 mod bits;
+mod blocks;
 mod constant;
 mod data;
 mod einsum;
@@ -22,6 +23,7 @@ mod reduce;
 mod resize;
 mod rotary;
 mod shape;
+mod skip_norm;
 mod window;
 
 use crate::error::NodeError;
@@ -98,6 +100,7 @@ const OPERATORS: &[Operator] = &[
     onnx("DequantizeLinear", (2, 3), quantize::dequantize_linear),
     onnx("Div", (2, 2), elementwise::div),
     onnx("Dropout", (1, 3), constant::dropout).results(1, 2),
+    onnx("DynamicQuantizeLinear", (1, 1), quantize::dynamic_quantize_linear).results(3, 3),
     onnx("Einsum", (1, MANY), einsum::einsum),
     onnx("Elu", (1, 1), activation::elu),
     onnx("Equal", (2, 2), elementwise::equal),
@@ -135,6 +138,7 @@ const OPERATORS: &[Operator] = &[
     onnx("LpNormalization", (1, 1), along_axis::lp_normalization),
     onnx("LpPool", (1, 1), pool::lp_pool),
     onnx("MatMul", (2, 2), linear::matmul),
+    onnx("MatMulInteger", (2, 4), quantize::matmul_integer),
     onnx("Max", (1, MANY), elementwise::max),
     onnx("MaxPool", (1, 1), pool::max_pool).results(1, 2),
     onnx("Mean", (1, MANY), elementwise::mean),
@@ -206,13 +210,21 @@ const OPERATORS: &[Operator] = &[
     onnx("Upsample", (1, 2), resize::upsample),
     onnx("Where", (3, 3), elementwise::select),
     onnx("Xor", (2, 2), elementwise::xor),
+    microsoft("Attention", (2, 7), attention::packed_attention).results(1, 2),
     microsoft("BiasGelu", (2, 2), microsoft::bias_gelu),
     microsoft("BiasSplitGelu", (2, 2), microsoft::bias_split_gelu),
     microsoft("FastGelu", (1, 2), microsoft::fast_gelu),
     microsoft("FusedMatMul", (2, 2), microsoft::fused_matmul),
+    microsoft("GatherBlockQuantized", (3, 4), blocks::gather_block_quantized),
     microsoft("Gelu", (1, 1), microsoft::gelu),
+    microsoft("GroupQueryAttention", (7, 17), attention::group_query_attention).results(1, 4),
+    microsoft("MatMulNBits", (3, 6), blocks::matmul_n_bits),
+    microsoft("MultiHeadAttention", (1, 10), attention::multi_head_attention).results(1, 4),
     microsoft("QuickGelu", (1, 1), microsoft::quick_gelu),
-    microsoft("SkipLayerNormalization", (3, 5), microsoft::skip_layer_normalization).results(1, 4),
+    microsoft("RotaryEmbedding", (4, 4), rotary::microsoft_rotary_embedding),
+    microsoft("SkipLayerNormalization", (3, 5), skip_norm::skip_layer_normalization).results(1, 4),
+    microsoft("SkipSimplifiedLayerNormalization", (3, 4), skip_norm::skip_simplified_layer_normalization)
+        .results(1, 4),
 ];
 
 /// Finds an operator in the table, which is sorted.

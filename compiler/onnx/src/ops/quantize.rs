@@ -2,12 +2,13 @@
 //! for blocks along an axis.
 
 use super::axis;
+use super::linear::product;
 use crate::budget::Resource;
 use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, ScalarOp, Slice, UnaryOp};
+use drift_ir::op::{BinaryOp, Reduce, ReduceKind, ScalarOp, Slice, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// What scales and zero points apply to.
@@ -50,24 +51,30 @@ pub(super) fn dequantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// QuantizeLinear, since 10: `x / scale` to the nearest integer, ties to even, plus the zero point, saturated. The zero
-/// point's type is the result's, uint8 without one; since 21 `output_dtype` may give it. `axis` since 13, `block_size` since
+/// point's type is the result's, uint8 without one; since 21 `output_dtype` may give it, and it may have four bits, since 25 two. `axis` since 13, `block_size` since
 /// 21, `precision` since 23, which asks for f32 at least.
 pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
     cx.attributes.ignore(&["saturate", "precision"]);
     let (x, scale, zero) = (cx.operand(0)?, cx.operand(1)?, cx.optional(2));
     let granularity = granularity(cx, x, scale, zero)?;
-    let element = match (zero, output_type(cx)?) {
+    let asked = output_type(cx)?;
+    let narrow = match zero {
+        Some(zero) => cx.narrow(zero),
+        None => asked.filter(|ty| ty.is_narrow()),
+    };
+    let element = match (zero, asked) {
         (Some(zero), _) => cx.element(zero),
-        (None, Some(ty)) if ty.is_exact() => ty.element(),
+        (None, Some(ty)) if ty.is_exact() || ty.is_narrow() => ty.element(),
         (None, Some(ty)) => {
             return Err(NodeError::Unsupported(format!("a result of {} is not supported", ty.name())));
         }
         (None, None) => ElementType::U8,
     };
-    let (min, max) = match element {
-        ElementType::U8 => (0.0, 255.0),
-        ElementType::I8 => (-128.0, 127.0),
-        other => {
+    let (min, max) = match (narrow.and_then(DataType::range), element) {
+        (Some([min, max]), _) => (f64::from(min), f64::from(max)),
+        (None, ElementType::U8) => (0.0, 255.0),
+        (None, ElementType::I8) => (-128.0, 127.0),
+        (None, other) => {
             let reason = format!("a result held as {} is not supported, only uint8 and int8", other.name());
             return Err(NodeError::Unsupported(reason));
         }
@@ -83,7 +90,65 @@ pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
         y = cx.binary(BinaryOp::Add, y, zero)?;
     }
     let y = cx.emit(Op::Elementwise(ScalarOp::Clip { min, max }), &[y])?;
-    Ok(vec![cx.cast(y, element)?])
+    let y = cx.cast(y, element)?;
+    cx.set_narrow(y, narrow);
+    Ok(vec![y])
+}
+
+/// DynamicQuantizeLinear, since 11: QuantizeLinear to uint8 over the range of the tensor and zero. The results are the
+/// integers, the scale, which is 1 where all are zero, as in ONNX Runtime, and the zero point.
+pub(super) fn dynamic_quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
+    let x = cx.operand(0)?;
+    let axes: Vec<usize> = (0..cx.rank(x)).collect();
+    let zero = cx.scalar_like(x, 0.0)?;
+    let mut end = |kind, op| {
+        let end = match axes.is_empty() {
+            true => x,
+            false => cx.emit(Op::Reduce(Reduce { kind, axes: axes.clone(), keep_dims: false }), &[x])?,
+        };
+        cx.binary(op, end, zero)
+    };
+    let (least, most) = (end(ReduceKind::Min, BinaryOp::Min)?, end(ReduceKind::Max, BinaryOp::Max)?);
+    let range = cx.binary(BinaryOp::Sub, most, least)?;
+    let steps = cx.scalar_like(x, 255.0)?;
+    let scale = cx.binary(BinaryOp::Div, range, steps)?;
+    let is_nothing = cx.binary(BinaryOp::Equal, scale, zero)?;
+    let one = cx.scalar_like(x, 1.0)?;
+    let scale = cx.emit(Op::Elementwise(ScalarOp::Select), &[is_nothing, one, scale])?;
+    let bytes = Op::Elementwise(ScalarOp::Clip { min: 0.0, max: 255.0 });
+    let below = cx.binary(BinaryOp::Div, least, scale)?;
+    let below = cx.unary(UnaryOp::Neg, below)?;
+    let below = cx.emit(bytes.clone(), &[below])?;
+    let zero_point = cx.unary(UnaryOp::Round, below)?;
+    let y = cx.binary(BinaryOp::Div, x, scale)?;
+    let y = cx.unary(UnaryOp::Round, y)?;
+    let y = cx.binary(BinaryOp::Add, y, zero_point)?;
+    let y = cx.emit(bytes, &[y])?;
+    Ok(vec![cx.cast(y, ElementType::U8)?, scale, cx.cast(zero_point, ElementType::U8)?])
+}
+
+/// MatMulInteger, since 10: the product of integers of eight bits less their zero points, as i32. Zero points are one
+/// number, one for each row of A or column of B, or broadcast.
+pub(super) fn matmul_integer(cx: &mut NodeCx<'_, '_>) -> Results {
+    let mut factors = [cx.operand(0)?, cx.operand(1)?];
+    for (at, factor) in factors.iter_mut().enumerate() {
+        *factor = cx.cast(*factor, ElementType::I32)?;
+        let Some(zero) = cx.optional(at + 2) else { continue };
+        let shape = cx.shape(zero);
+        let zero = cx.cast(zero, ElementType::I32)?;
+        let zero = match (at, &shape[..]) {
+            (_, [Dim::Const(1)]) => cx.reshape(zero, Vec::new())?,
+            (0, [_]) => cx.insert_axis(zero, 1)?,
+            _ => zero,
+        };
+        let shape = cx.shape(*factor);
+        *factor = cx.binary(BinaryOp::Sub, *factor, zero)?;
+        if cx.shape(*factor) != shape {
+            let reason = format!("the zero point of operand {at} has a larger shape than the operand");
+            return Err(NodeError::Operands(reason));
+        }
+    }
+    Ok(vec![product(cx, factors[0], factors[1])?])
 }
 
 /// The type that the node asks for, if it does.

@@ -169,19 +169,46 @@ pub(super) fn layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     parameters.insert(0, x);
     let mut results = vec![cx.emit(Op::LayerNorm(LayerNorm { axis, epsilon }), &parameters)?];
     if (1..cx.result_count()).any(|index| cx.wants_result(index)) {
-        let mean = Reduce { kind: ReduceKind::Mean, axes: (axis..cx.rank(x)).collect(), keep_dims: true };
-        let x = cx.widened(x)?;
-        let average = cx.emit(Op::Reduce(mean.clone()), &[x])?;
-        let deviation = cx.binary(BinaryOp::Sub, x, average)?;
-        let square = cx.binary(BinaryOp::Mul, deviation, deviation)?;
-        let variance = cx.emit(Op::Reduce(mean), &[square])?;
+        let [average, variance] = moments(cx, x, axis)?;
         results.extend([average, inverse_root(cx, variance, epsilon)?]);
     }
     Ok(results)
 }
 
+/// The mean over the axes from `axis` on, which stay as size 1.
+fn mean_from(cx: &mut NodeCx<'_, '_>, x: ValueId, axis: usize) -> Result<ValueId, NodeError> {
+    let axes = (axis..cx.rank(x)).collect();
+    cx.emit(Op::Reduce(Reduce { kind: ReduceKind::Mean, axes, keep_dims: true }), &[x])
+}
+
+/// Mean and variance over the axes from `axis` on, as f32 at least.
+pub(super) fn moments(cx: &mut NodeCx<'_, '_>, x: ValueId, axis: usize) -> Result<[ValueId; 2], NodeError> {
+    let x = cx.widened(x)?;
+    let average = mean_from(cx, x, axis)?;
+    let deviation = cx.binary(BinaryOp::Sub, x, average)?;
+    let square = cx.binary(BinaryOp::Mul, deviation, deviation)?;
+    Ok([average, mean_from(cx, square, axis)?])
+}
+
+/// `1 / sqrt(mean(x^2) + epsilon)` over the axes from `axis` on, as f32 at least.
+pub(super) fn inverse_root_mean_square(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    axis: usize,
+    epsilon: f64,
+) -> Result<ValueId, NodeError> {
+    let x = cx.widened(x)?;
+    let square = cx.binary(BinaryOp::Mul, x, x)?;
+    let mean = mean_from(cx, square, axis)?;
+    inverse_root(cx, mean, epsilon)
+}
+
 /// `1 / sqrt(value + epsilon)`.
-fn inverse_root(cx: &mut NodeCx<'_, '_>, value: ValueId, epsilon: f64) -> Result<ValueId, NodeError> {
+pub(super) fn inverse_root(
+    cx: &mut NodeCx<'_, '_>,
+    value: ValueId,
+    epsilon: f64,
+) -> Result<ValueId, NodeError> {
     let epsilon = cx.scalar_like(value, epsilon)?;
     let sum = cx.binary(BinaryOp::Add, value, epsilon)?;
     let root = cx.unary(UnaryOp::Sqrt, sum)?;
@@ -195,10 +222,14 @@ pub(super) fn rms_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// SimplifiedLayerNormalization: RMSNormalization as onnxruntime's tools write it into ONNX's own domain at any operator
-/// set. The inverse root is a result for training.
+/// set. The inverse root of the mean square is a second result.
 pub(super) fn simplified_layer_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.only_first_result("the inverse root of the mean square is a result for training")?;
-    rms_normalization(cx)
+    let Norm { x, axis, epsilon, parameters } = norm(cx)?;
+    let mut results = vec![cx.emit(Op::RmsNorm(RmsNorm { axis, epsilon }), &[x, parameters[0]])?];
+    if cx.wants_result(1) {
+        results.push(inverse_root_mean_square(cx, x, axis, epsilon)?);
+    }
+    Ok(results)
 }
 
 /// What a normalisation over the last axes is given.

@@ -110,13 +110,16 @@ fn windows() {
     );
 }
 
-/// A causal mask is made of the positions of queries and keys.
+/// A causal mask is a band; one by the number of valid keys, which is data, is made of the positions of queries and keys.
 #[test]
 fn masks_of_long_sequences() {
-    let causal = with(node("Attention", &["q", "k", "v"], &["y"]), int("is_causal", 1));
+    let causal = |operands: &[&str]| with(node("Attention", operands, &["y"]), int("is_causal", 1));
     let keys = &["1", "2", "2147483647", "8"];
-    let model = model(23).input("q", &["1", "2", "5", "8"]).input("k", keys).input("v", keys).node(causal);
-    refused(&model.output("y"), &["bytes of computed constants"]);
+    let over = || model(24).input("q", &["1", "2", "5", "8"]).input("k", keys).input("v", keys);
+    survived("a causal mask", &over().node(causal(&["q", "k", "v"])).output("y"));
+    let valid = over().typed_input("valid", crate::build::INT64, &["1"]);
+    let masked = valid.node(causal(&["q", "k", "v", "", "", "", "valid"]));
+    refused(&masked.output("y"), &["bytes of computed constants"]);
 }
 
 #[test]

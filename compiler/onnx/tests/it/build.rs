@@ -65,7 +65,7 @@ impl Model {
             ir_version: 8,
             graph: Some(self.graph.clone()).into(),
             functions: self.functions.clone(),
-            opset_import: vec![opset("", self.opset), opset("local", 1)],
+            opset_import: vec![opset("", self.opset), opset("local", 1), opset("com.microsoft", 1)],
             ..ModelProto::default()
         };
         proto.write_to_bytes().unwrap()

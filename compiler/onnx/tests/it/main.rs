@@ -11,6 +11,7 @@ mod cases;
 mod dims;
 mod external;
 mod hostile;
+mod language;
 mod memory;
 mod names;
 mod refusals;

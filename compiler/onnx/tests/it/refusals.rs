@@ -247,7 +247,7 @@ fn missing_operators_inside_functions_and_undecided_branches_are_listed_too() {
 
 #[test]
 fn operators_of_language_models_and_sequences_are_refused_by_name() {
-    let mut attention = node("GroupQueryAttention", &["x", "", "", "", "", "", ""], &["a"]);
+    let mut attention = node("SparseAttention", &["x", "", "", "", "", "", ""], &["a"]);
     attention.domain = "com.microsoft".to_owned();
     let model = over_x()
         .node(attention)
@@ -257,7 +257,7 @@ fn operators_of_language_models_and_sequences_are_refused_by_name() {
         .output("y");
     let text = error_of(&model).to_string();
     for expected in [
-        "`a` (com.microsoft.GroupQueryAttention): it belongs to ONNX Runtime's fused language-model operators",
+        "`a` (com.microsoft.SparseAttention): it belongs to ONNX Runtime's fused language-model operators",
         "`y` (SequenceAt): operand `position` depends on data",
     ] {
         assert!(text.contains(expected), "{text}");
