@@ -10,7 +10,7 @@ use drift_runtime::{
     CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, SubmitLimits, f16,
 };
 
-use crate::program::{Program, arena, dispatch};
+use crate::program::{FIRST, Program, SECOND, arena, dispatch, weight};
 
 const STORAGE: BindingKind = BindingKind::StorageBuffer { min_bytes: 16 };
 const TEXTURE: BindingKind = BindingKind::Texture { kind: TextureKind::D2, element: DeviceElement::F32 };
@@ -94,14 +94,15 @@ fn all_resources() -> Bundle {
         &[(0, TEXTURE), (1, TEXTURE), (0, STORAGE)],
     );
     let add = kernel(&mut program, "b2[0] = b0[0] + b1[0];", &[(0, STORAGE), (1, STORAGE), (0, STORAGE)]);
-    let weights = Resource::Weights { blob: 0, offset: 256, size: 16 };
-    let derived = Resource::Derived { blob: 0, offset: 256, size: 16 };
-    let halves = Resource::WeightTexture { blob: 1, offset: 0, texture };
+    let weights = weight(0, 256, 16);
+    let derived = Resource::bytes(FIRST, 256, 16);
+    let halves = Resource::texture(RegionId::Weight(1), 0, texture);
+    let pooled = Resource::texture(SECOND, 0, texture);
     program.variant.init.push(dispatch("derive", derive, &[derived, weights], [1; 3]));
     program.variant.dispatches.extend([
         dispatch("double", double, &[arena(256, 16), arena(768, 16)], [1; 3]),
-        dispatch("fill", fill, &[arena(768, 16), Resource::Texture(0)], [1; 3]),
-        dispatch("load", load, &[Resource::Texture(0), halves, arena(1792, 16)], [1; 3]),
+        dispatch("fill", fill, &[arena(768, 16), pooled], [1; 3]),
+        dispatch("load", load, &[pooled, halves, arena(1792, 16)], [1; 3]),
         dispatch("add", add, &[arena(1792, 16), derived, arena(2816, 16)], [1; 3]),
     ]);
     program.bundle()
@@ -149,7 +150,7 @@ fn an_odd_number_of_halves_comes_and_goes_whole() {
         @group(1) @binding(0)\nvar<storage> w: array<u32, 2>;\n\
         @compute @workgroup_size(1, 1, 1)\nfn apply() { b1[0] = b0[0]; b1[1] = select(0u, b0[1], (w[1] & 0xffffu) == 0x707u); }\n";
     let copy = text(&mut program, code, vec![slot(0, false), to, slot(1, false)]);
-    let weight = Resource::Weights { blob: 0, offset: 0, size: 6 };
+    let weight = weight(0, 0, 6);
     program.variant.dispatches.push(dispatch("copy", copy, &[arena(256, 6), arena(512, 6), weight], [1; 3]));
     let mut session = open().load(&program.bundle()).unwrap();
     session.write("x", &three).unwrap();
@@ -233,7 +234,7 @@ fn a_buffer_that_is_written_and_bound_to_be_read_only_is_refused() {
         program(512).f32_weight("w", &[1.0; 4]).f32_input("x", &[4], 0).f32_output("y", &[4], 256);
     let slots = [(0, STORAGE), (1, STORAGE), (0, STORAGE)];
     let shader = kernel(&mut program, "b2[0] = b0[0] + b1[0];", &slots);
-    let weights = Resource::Weights { blob: 0, offset: 0, size: 16 };
+    let weights = weight(0, 0, 16);
     program.variant.dispatches.push(dispatch("add", shader, &[weights, weights, arena(256, 16)], [1; 3]));
     let error = open().load(&program.bundle()).unwrap_err();
     assert!(matches!(error, RuntimeError::Driver { .. }), "{error}");
