@@ -280,6 +280,16 @@ fn a_bundle_is_replayed_on_each_target_that_it_has() {
 }
 
 #[test]
+fn profiles_lose_what_a_targets_language_has_no_words_for() {
+    let scratch = Scratch::new();
+    for (at, name) in [MOBILENET, "tiny_bert_sdpa_dynamo23_static"].into_iter().enumerate() {
+        let bundle = scratch.path(&format!("{at}.drift"));
+        let words = ["--target", "vulkan,opencl,webgpu,metal", "--profile", "nvidia,generic"];
+        fine(&[&[model(name).as_str()], &words[..], &["--precision", "f16", "-o", &bundle]].concat());
+    }
+}
+
+#[test]
 fn names_of_inputs_may_hold_the_sign_that_ends_them() {
     let input: driftc::args::InputArg = "a=b=c=d.npy".parse().expect("a name and a file");
     let split = |known: &[&'static str]| {

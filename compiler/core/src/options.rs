@@ -119,9 +119,21 @@ impl CompileOptions {
         Ok(wanted)
     }
 
-    /// The profile as the caller wants it.
-    pub(crate) fn adjusted<'a>(&self, enabled: &Enabled, profile: &'a Profile) -> Cow<'a, Profile> {
+    /// The profile as the caller wants it, less what the target's language has no words for.
+    pub(crate) fn adjusted<'a>(
+        &self,
+        enabled: &Enabled,
+        target: Target,
+        profile: &'a Profile,
+    ) -> Cow<'a, Profile> {
         let mut reduced = enabled.profile(profile);
+        if target != Target::Vulkan && profile.cooperative.is_some() && !profile.cooperative_as_loops {
+            reduced.to_mut().cooperative = None;
+        }
+        if target == Target::OpenCl && profile.subgroups {
+            let profile = reduced.to_mut();
+            (profile.subgroups, profile.subgroup_size) = (false, None);
+        }
         if self.weights_layout != WeightsChoice::default() {
             let profile = reduced.to_mut();
             profile.weights = profile.weights.with(self.weights_layout);

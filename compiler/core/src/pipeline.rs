@@ -16,7 +16,7 @@ use crate::select::{self, Samples};
 use crate::stage::{self, Stage};
 use crate::technique::Enabled;
 use drift_bundle::BundleWriter;
-use drift_bundle::manifest::Provenance;
+use drift_bundle::manifest::{Provenance, Target};
 use drift_ir::Graph;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -94,7 +94,7 @@ pub fn emit_stage(
     let mut files = Vec::new();
     for (target, profile) in options.variants()? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
-        let reduced = passes.adjusted(profile);
+        let reduced = passes.adjusted(target, profile);
         let laid_out = passes.lay_out(&graph, &reduced)?;
         if stage == Stage::Layout {
             let text = stage::layouts_text(&laid_out.graph, &laid_out.layouts);
@@ -153,7 +153,7 @@ impl<'a> Passes<'a> {
         self.warnings.extend(ranges::warning(&graph));
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in self.options.variants()? {
-            let reduced = self.adjusted(profile);
+            let reduced = self.adjusted(target, profile);
             let laid_out = self.lay_out(&graph, &reduced)?;
             let (program, plan) = self.plan(&laid_out, &reduced, &samples)?;
             let kernels = self.clock.time("shaders", || kernels.make(&program, target, profile))?;
@@ -171,8 +171,8 @@ impl<'a> Passes<'a> {
     }
 
     /// The profile as the options want it.
-    fn adjusted<'p>(&self, profile: &'p Profile) -> Cow<'p, Profile> {
-        self.options.adjusted(&self.enabled, profile)
+    fn adjusted<'p>(&self, target: Target, profile: &'p Profile) -> Cow<'p, Profile> {
+        self.options.adjusted(&self.enabled, target, profile)
     }
 
     /// The graph for one profile, and a layout for each of its activations.

@@ -7,7 +7,7 @@
 //!   an activation. They are few.
 //! - *Grown* values, such as squares, stay f32 where they are added up or brought back into range, as by a root.
 //! - Constants that f16 does not hold stay f32, and so do masks that are made of a finite one beyond their range. The scores that
-//!   are masked by them are limited to the range, so that a row of nothing but masked scores does not turn infinite.
+//!   are masked by them on their way to a softmax are limited to the range, so that a row of nothing but masked scores does not turn infinite.
 //!
 //! Layers, which are all ops with weights or kernels of their own, start afresh: what they accumulate is f32 anyhow.
 
@@ -47,11 +47,13 @@ pub fn keep_wide(graph: &mut Graph, precision: Option<Precision>) {
     let constants = extents.iter().filter(|(_, extent)| lost(extent)).map(|(&value, _)| value);
     let wide: BTreeSet<ValueId> = wide_values(graph, &facts).into_iter().chain(constants).collect();
     wide.into_iter().for_each(|value| graph.keep_single(value));
+    let scores = scores(graph);
     let limited: Vec<NodeId> = graph
         .nodes()
         .filter(|&id| {
-            let result = graph.node(id).outputs[0];
-            facts[result.0 as usize].bounded && makes_numbers(graph.node(id)) && stored_f16(graph, result)
+            let (node, result) = (graph.node(id), graph.node(id).outputs[0]);
+            let is_score = scores[result.0 as usize] || matches!(node.op, Op::Attention(_));
+            is_score && facts[result.0 as usize].bounded && makes_numbers(node) && stored_f16(graph, result)
         })
         .collect();
     limited.into_iter().for_each(|id| limit(graph, id));
@@ -195,6 +197,31 @@ fn moves(op: &Op) -> bool {
 /// Whether the element-wise part of a node computes numbers, to which a limit can be added.
 fn makes_numbers(node: &Node) -> bool {
     matches!(node.op, Op::Elementwise(_) | Op::Attention(_)) || !node.epilogue.steps.is_empty()
+}
+
+/// Whether a value is a score, by value index: a softmax reads it, also one that is written out, or what element-wise
+/// functions and moves make of it.
+fn scores(graph: &Graph) -> Vec<bool> {
+    let mut scores = vec![false; graph.value_capacity()];
+    for id in graph.nodes().rev() {
+        let value = graph.node(id).outputs[0];
+        let makes_score = |reader: NodeId| {
+            let node = graph.node(reader);
+            let exp = ScalarOp::Unary(UnaryOp::Exp);
+            let passes = matches!(node.op, Op::Elementwise(_)) || moves(&node.op);
+            match &node.op {
+                Op::Softmax(_) | Op::Attention(_) => true,
+                Op::Reduce(op) => op.kind == ReduceKind::Max,
+                Op::Elementwise(op) if *op == exp => true,
+                _ if node.epilogue.steps.iter().any(|step| step.op == exp) => true,
+                _ => {
+                    (passes || node.epilogue.operands.contains(&value)) && scores[node.outputs[0].0 as usize]
+                }
+            }
+        };
+        scores[value.0 as usize] = graph.readers(value).any(makes_score);
+    }
+    scores
 }
 
 /// An argument of a scalar function.
@@ -409,6 +436,19 @@ mod tests {
         let text = drift_ir::text::print(&graph);
         let limited: Vec<&str> = text.lines().filter(|line| line.contains("65504")).collect();
         assert!(limited.len() == 1 && limited[0].contains("= add"), "{text}");
+    }
+
+    #[test]
+    fn only_scores_are_limited() {
+        let sum = "%s: f32[2,4]\n@far: f32[4] = [60001.0, -65504.0, 0.0, 1.0]\n%a = add %s, @far\n";
+        let limits = |rest: &str| {
+            let (_, graph) = kept(&format!("{sum}{rest}"), Some(Precision::F16));
+            drift_ir::text::print(&graph).contains("clip")
+        };
+        assert!(!limits("return %a"), "infinities stay");
+        assert!(!limits("@w: f32[4,4] = random(1)\n%y = matmul %a, @w\nreturn %y"));
+        assert!(limits("%y = softmax %a {axis=1}\nreturn %y"));
+        assert!(limits("%n = neg %a\n%r = reshape %n {shape=[8]}\n%e = exp %r\nreturn %e"));
     }
 
     #[test]
