@@ -38,6 +38,7 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("syn", "derive macros are moving from syn 2 to 3; at build time only"),
     ("thiserror", "protobuf, a test dependency, is on thiserror 1"),
     ("thiserror-impl", "protobuf, a test dependency, is on thiserror 1"),
+    ("winnow", "toml, which cbindgen reads its settings with in a test, is between two"),
 ];
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
