@@ -6,6 +6,7 @@
 //! that is still not done after it is given up, for every session, and what its work may touch is never destroyed.
 
 use std::collections::VecDeque;
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use crate::error::RuntimeError;
@@ -138,6 +139,58 @@ impl<F: Clone, D> Pending<F, D> {
             None => Ok(()),
             Some(lost) => Err(lost.error(doing)),
         }
+    }
+}
+
+/// A device's queue, whose submissions are numbered in a [`Pending`].
+pub(crate) trait Follow {
+    /// What the end of a submission is known by.
+    type Fence: Clone;
+    /// What is kept while submissions use it.
+    type Retired;
+
+    fn pending(&self) -> MutexGuard<'_, Pending<Self::Fence, Self::Retired>>;
+
+    /// Whether a fence is known to have signalled. The lock is held.
+    fn has_signalled(&self, fence: Self::Fence) -> bool;
+
+    /// Lets the API find out what has ended, where it does so only when it is asked. No lock is held.
+    fn refresh(&self) {}
+
+    /// Lets go of what nothing uses any more. No lock is held.
+    fn release(&self, ready: Vec<Self::Retired>) {
+        drop(ready);
+    }
+
+    /// Refuses to go on where the device is lost or has to be given up.
+    fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
+        if self.pending().has_overdue() {
+            self.look();
+        }
+        self.pending().check(doing)
+    }
+
+    /// Whether a submission is known to have finished, so that what it used may be touched.
+    fn has_finished(&self, serial: Serial) -> bool {
+        if !self.pending().has_finished(serial) {
+            self.look();
+        }
+        self.pending().has_finished(serial)
+    }
+
+    /// Looks at submissions that nobody waits for any more.
+    fn look(&self) {
+        self.refresh();
+        let newest = self.pending().newest(|fence| self.has_signalled(fence));
+        if let Some(serial) = newest {
+            self.finish(serial);
+        }
+    }
+
+    /// Everything up to `serial` has finished.
+    fn finish(&self, serial: Serial) {
+        let ready = self.pending().finish(serial);
+        self.release(ready);
     }
 }
 

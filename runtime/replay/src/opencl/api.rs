@@ -17,7 +17,7 @@ use crate::api::{Api, Bound, Purpose, Role, Times};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
-use crate::pending::Serial;
+use crate::pending::{Follow, Serial};
 use crate::program::Program;
 use crate::report::CacheUse;
 
@@ -40,7 +40,7 @@ impl Api for Context {
     }
 
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
-        Context::check(self, doing)
+        Follow::check(self, doing)
     }
 
     fn buffer(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Result<Buffer, RuntimeError> {
@@ -128,7 +128,7 @@ impl Api for Context {
     }
 
     fn has_finished(&self, serial: Serial) -> bool {
-        Context::has_finished(self, serial)
+        Follow::has_finished(self, serial)
     }
 
     fn queries(self: &Arc<Self>, submissions: &[Range<usize>]) -> Result<Queries, RuntimeError> {

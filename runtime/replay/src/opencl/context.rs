@@ -23,7 +23,7 @@ use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host_memory::HostMemory;
 use crate::info::DeviceInfo;
-use crate::pending::{Lost, Pending, Serial};
+use crate::pending::{Follow, Lost, Pending, Serial};
 
 type Events = Pending<Arc<Handle>, HostMemory>;
 
@@ -82,10 +82,6 @@ impl Context {
         self.context.raw()
     }
 
-    fn pending(&self) -> MutexGuard<'_, Events> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Issues commands as one piece of work. Where `fenced`, the event that ends after them and all before them.
     pub(crate) fn submit<'a>(
         &self,
@@ -126,35 +122,6 @@ impl Context {
         Ok(())
     }
 
-    /// Refuses to go on where the device is lost or has to be given up.
-    pub(crate) fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
-        if self.pending().has_overdue() {
-            self.look();
-        }
-        self.pending().check(doing)
-    }
-
-    /// Whether a submission is known to have finished, so that what it used may be touched.
-    pub(crate) fn has_finished(&self, serial: Serial) -> bool {
-        if !self.pending().has_finished(serial) {
-            self.look();
-        }
-        self.pending().has_finished(serial)
-    }
-
-    /// Looks at events that nobody waits for any more.
-    fn look(&self) {
-        let newest = self.pending().newest(|event| status(&event) == Ok(true));
-        if let Some(serial) = newest {
-            self.finish(serial);
-        }
-    }
-
-    fn finish(&self, serial: Serial) {
-        let ready = self.pending().finish(serial);
-        drop(ready);
-    }
-
     /// Frees host memory once no copy that has been submitted can use it: now, or after a later wait. Where the device is
     /// given up that is never.
     pub(crate) fn retire(&self, memory: HostMemory) {
@@ -184,6 +151,19 @@ impl Context {
         let Ok(Some(marker)) = marker else { return false };
         // What failed runs no more.
         deadline.poll(|| status(&marker)).unwrap_or(true)
+    }
+}
+
+impl Follow for Context {
+    type Fence = Arc<Handle>;
+    type Retired = HostMemory;
+
+    fn pending(&self) -> MutexGuard<'_, Events> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_signalled(&self, event: Arc<Handle>) -> bool {
+        status(&event) == Ok(true)
     }
 }
 

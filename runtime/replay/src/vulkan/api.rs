@@ -19,7 +19,7 @@ use crate::api::{Api, Bound, Purpose, Record, Role, Rows, Times, Work};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
-use crate::pending::Serial;
+use crate::pending::{Follow, Serial};
 use crate::program::Program;
 use crate::report::CacheUse;
 
@@ -38,7 +38,7 @@ impl Api for Context {
     }
 
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
-        Context::check(self, doing)
+        Follow::check(self, doing)
     }
 
     fn buffer(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Result<Buffer, RuntimeError> {
@@ -112,7 +112,7 @@ impl Api for Context {
     }
 
     fn has_finished(&self, serial: Serial) -> bool {
-        Context::has_finished(self, serial)
+        Follow::has_finished(self, serial)
     }
 
     fn queries(self: &Arc<Self>, submissions: &[Range<usize>]) -> Result<Queries, RuntimeError> {

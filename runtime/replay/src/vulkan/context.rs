@@ -15,7 +15,7 @@ use super::physical::PhysicalDevice;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
-use crate::pending::{Lost, Pending, Serial};
+use crate::pending::{Follow, Lost, Pending, Serial};
 
 /// A wait looks up this often whether another thread has found the device lost.
 const WAIT_SLICE: Duration = Duration::from_millis(100);
@@ -89,10 +89,6 @@ impl Context {
         })
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending<vk::Fence, Destroy>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Submits command buffers as one piece of work; `fence` signals after it and all before it, null for none.
     pub(crate) fn submit(
         &self,
@@ -146,37 +142,6 @@ impl Context {
         unsafe { self.device.wait_for_fences(&[fence], true, nanoseconds) }
     }
 
-    /// Refuses to go on where the device is lost or has to be given up.
-    pub(crate) fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
-        if self.pending().has_overdue() {
-            self.look();
-        }
-        self.pending().check(doing)
-    }
-
-    /// Whether a submission is known to have finished, so that what it used may be touched.
-    pub(crate) fn has_finished(&self, serial: Serial) -> bool {
-        if !self.pending().has_finished(serial) {
-            self.look();
-        }
-        self.pending().has_finished(serial)
-    }
-
-    /// Looks at fences that nobody waits for any more.
-    fn look(&self) {
-        // SAFETY: a fence is forgotten before it is reset or destroyed, which the lock orders.
-        let signalled = |fence| unsafe { self.device.get_fence_status(fence) } == Ok(true);
-        let newest = self.pending().newest(signalled);
-        if let Some(serial) = newest {
-            self.finish(serial);
-        }
-    }
-
-    fn finish(&self, serial: Serial) {
-        let ready = self.pending().finish(serial);
-        self.destroy(ready);
-    }
-
     /// Calls `destroy` once no work that has been submitted can use what it destroys: now, or after a later wait. Where
     /// the device is given up that is never, since nothing says what a kernel that still runs may touch.
     pub(crate) fn retire(&self, destroy: impl FnOnce(&ash::Device) + Send + 'static) {
@@ -184,10 +149,6 @@ impl Context {
         if let Some(destroy) = now {
             destroy(&self.device);
         }
-    }
-
-    fn destroy(&self, ready: Vec<Destroy>) {
-        ready.into_iter().for_each(|destroy| destroy(&self.device));
     }
 
     /// The error of a call, noting where it says that the device is lost.
@@ -221,6 +182,24 @@ impl Context {
     }
 }
 
+impl Follow for Context {
+    type Fence = vk::Fence;
+    type Retired = Destroy;
+
+    fn pending(&self) -> MutexGuard<'_, Pending<vk::Fence, Destroy>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_signalled(&self, fence: vk::Fence) -> bool {
+        // SAFETY: a fence is forgotten before it is reset or destroyed, which the lock orders.
+        unsafe { self.device.get_fence_status(fence) == Ok(true) }
+    }
+
+    fn release(&self, ready: Vec<Destroy>) {
+        ready.into_iter().for_each(|destroy| destroy(&self.device));
+    }
+}
+
 impl Drop for Context {
     fn drop(&mut self) {
         if !self.drains() {
@@ -229,7 +208,7 @@ impl Drop for Context {
             return;
         }
         let ready = self.pending().finish_all();
-        self.destroy(ready);
+        self.release(ready);
         // SAFETY: everything made from the device holds an `Arc` of this and is gone, and the instance is not used again.
         unsafe {
             self.device.destroy_device(None);

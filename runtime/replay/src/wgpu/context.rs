@@ -20,7 +20,7 @@ use super::{Access, failed, made, words};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
-use crate::pending::{Lost, Pending, Serial};
+use crate::pending::{Follow, Lost, Pending, Serial};
 
 /// Nothing waits until work has ended to be released: the core sees to that.
 type Submissions = Pending<Ended, ()>;
@@ -111,10 +111,6 @@ impl Context {
         made(&self.core, created, "creating a buffer")
     }
 
-    fn pending(&self) -> MutexGuard<'_, Submissions> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Gives pieces of work to the queue, and asks for what the host reads of it.
     pub(crate) fn submit(
         &self,
@@ -197,33 +193,7 @@ impl Context {
         if self.is_lost.load(Ordering::Relaxed) {
             self.pending().lose(Lost::ByDriver);
         }
-        if self.pending().has_overdue() {
-            self.look();
-        }
-        self.pending().check(doing)
-    }
-
-    /// Whether a submission is known to have finished, so that what it used may be touched.
-    pub(crate) fn has_finished(&self, serial: Serial) -> bool {
-        if !self.pending().has_finished(serial) {
-            self.look();
-        }
-        self.pending().has_finished(serial)
-    }
-
-    /// Looks at submissions that nobody waits for any more.
-    fn look(&self) {
-        // A failure is told by the next call that can return it.
-        let _ = self.core.device_poll(self.device(), PollType::Poll);
-        let newest = self.pending().newest(|ended| ended.is_told());
-        if let Some(serial) = newest {
-            self.finish(serial);
-        }
-    }
-
-    fn finish(&self, serial: Serial) {
-        let ready = self.pending().finish(serial);
-        drop(ready);
+        Follow::check(self, doing)
     }
 
     /// The error of a call, noting where it says that the device is lost.
@@ -248,6 +218,24 @@ impl Context {
             Ok::<_, Infallible>(self.pending().is_idle())
         };
         deadline.poll(idle).unwrap_or_else(|never| match never {})
+    }
+}
+
+impl Follow for Context {
+    type Fence = Ended;
+    type Retired = ();
+
+    fn pending(&self) -> MutexGuard<'_, Submissions> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_signalled(&self, ended: Ended) -> bool {
+        ended.is_told()
+    }
+
+    fn refresh(&self) {
+        // A failure is told by the next call that can return it.
+        let _ = self.core.device_poll(self.device(), PollType::Poll);
     }
 }
 
