@@ -2,13 +2,13 @@
 //! kernel that runs, and a device that does not finish is given up. What never ends runs in a process of its own.
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Resource;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, Session};
 
+use crate::child;
 use crate::program::{FIRST, Program, arena};
 
 /// Set in the child to the name of what it does.
@@ -91,21 +91,7 @@ fn in_a_child(name: &str, child: impl FnOnce()) {
     if std::env::var(CHILD).is_ok_and(|wanted| wanted == name) {
         return child();
     }
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("endless::{name}"), "--nocapture"])
-        .env(CHILD, name)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while process.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            process.kill().unwrap();
-            panic!("the process did not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = process.wait_with_output().unwrap();
+    let output = child::run(&format!("endless::{name}"), (CHILD, name));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{}\n{said}", output.status);
 }

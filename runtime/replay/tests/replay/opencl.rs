@@ -1,13 +1,13 @@
 //! The OpenCL device, on kernels that are written out as the compiler's writer prints them: PoCL runs them on the processor.
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use drift_bundle::Bundle;
 use drift_bundle::manifest::*;
 use drift_runtime::{CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, SubmitLimits};
 
+use crate::child;
 use crate::program::{ARENA, FIRST, Program, SECOND, arena, dispatch, weight};
 
 const STORAGE: BindingKind = BindingKind::StorageBuffer { min_bytes: 16 };
@@ -246,22 +246,7 @@ fn an_endless_kernel_stops_nobody_for_longer_than_asked() {
         endless();
         std::process::abort();
     }
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", NAME, "--nocapture"])
-        .env(CHILD, "1")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while process.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            process.kill().unwrap();
-            panic!("the process did not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = process.wait_with_output().unwrap();
+    let output = child::run(NAME, (CHILD, "1"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("given up as it should be"), "{said}");
 }

@@ -1,7 +1,6 @@
 //! The WebGPU device, on kernels that are written out as the compiler's writer prints them: wgpu runs them on lavapipe.
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use drift_bundle::Bundle;
@@ -10,6 +9,7 @@ use drift_runtime::{
     CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, SubmitLimits, f16,
 };
 
+use crate::child;
 use crate::program::{FIRST, Program, SECOND, arena, dispatch, weight};
 
 const STORAGE: BindingKind = BindingKind::StorageBuffer { min_bytes: 16 };
@@ -321,22 +321,7 @@ fn an_endless_kernel_stops_nobody_for_longer_than_asked() {
         endless();
         std::process::abort();
     }
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", NAME, "--nocapture"])
-        .env(CHILD, "1")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while process.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            process.kill().unwrap();
-            panic!("the process did not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = process.wait_with_output().unwrap();
+    let output = child::run(NAME, (CHILD, "1"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("given up as it should be"), "{said}");
 }
