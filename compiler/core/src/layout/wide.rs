@@ -7,7 +7,8 @@
 //!   an activation. They are few.
 //! - *Grown* values, such as squares, stay f32 where they are added up or brought back into range, as by a root.
 //! - Constants that f16 does not hold stay f32, and so do masks that are made of a finite one beyond their range. The scores that
-//!   are masked by them on their way to a softmax are limited to the range, so that a row of nothing but masked scores does not turn infinite.
+//!   are masked by them on their way to a softmax are limited to the range, so that a row of nothing but masked scores does not
+//!   turn infinite.
 //!
 //! Layers, which are all ops with weights or kernels of their own, start afresh: what they accumulate is f32 anyhow.
 

@@ -180,7 +180,7 @@ impl Layer<'_> {
         });
         let scratch = profile.winograd.scratch_bytes;
         let within = |limit: u64, blocks: std::ops::RangeInclusive<u64>| {
-            plans.clone().filter(move |plan| plan.2 <= limit && blocks.contains(&plan.1))
+            plans.clone().filter(move |(_, count, bytes)| *bytes <= limit && blocks.contains(count))
         };
         let mut usable: Vec<_> = within(scratch.min(free), 1..=FEW_BLOCKS).collect();
         // Beyond what caches hold, the least memory; more dispatches only where memory asks for them.
