@@ -178,7 +178,6 @@ pub unsafe extern "C" fn drift_session_write(
     // SAFETY: the caller keeps to the header.
     call(|| unsafe {
         let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
-        session.check(&session.inputs, name, bytes)?;
         let data = match (data.is_null(), bytes) {
             (_, 0) => &[],
             (true, _) => return Err(Failure::argument("`data` is null")),
@@ -206,7 +205,7 @@ pub unsafe extern "C" fn drift_session_read(
     // SAFETY: the caller keeps to the header.
     call(|| unsafe {
         let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
-        let element = session.check(&session.outputs, name, bytes)?;
+        let element = session.output(name, bytes)?;
         if into.is_null() && bytes > 0 {
             return Err(Failure::argument("`into` is null"));
         }
@@ -247,11 +246,12 @@ unsafe fn read<T: HostScalar + Default + Clone>(
 }
 
 impl CSession {
-    /// The type of the tensor `name`, whose length has to be `bytes`.
-    fn check(&self, tensors: &[Described], name: &str, bytes: usize) -> Result<Element, Failure> {
-        let known =
-            || tensors.iter().map(|tensor| tensor.name.to_string_lossy()).collect::<Vec<_>>().join(", ");
-        let found = tensors
+    /// The type of the output `name`, whose length has to be `bytes`.
+    fn output(&self, name: &str, bytes: usize) -> Result<Element, Failure> {
+        let names = || self.outputs.iter().map(|tensor| tensor.name.to_string_lossy());
+        let known = || names().collect::<Vec<_>>().join(", ");
+        let found = self
+            .outputs
             .iter()
             .find(|tensor| tensor.name.to_bytes() == name.as_bytes())
             .ok_or_else(|| Failure::argument(format!("there is no `{name}`, only: {}", known())))?;
