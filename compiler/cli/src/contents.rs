@@ -135,7 +135,7 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         arena_bytes: region_bytes(variant, |kind| *kind == RegionKind::Arena),
         texture_bytes: region_bytes(variant, |kind| matches!(kind, RegionKind::Texture(_))),
         io_bytes: region_bytes(variant, |kind| *kind == RegionKind::Io),
-        state_bytes: region_bytes(variant, |kind| *kind == RegionKind::State),
+        state_bytes: region_bytes(variant, RegionKind::is_state),
         params_bytes: region_bytes(variant, |kind| matches!(kind, RegionKind::Params(_))),
         activations_naive_bytes: variant.memory.naive_bytes,
         activations_planned_bytes: variant.memory.planned_bytes,

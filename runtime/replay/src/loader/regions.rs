@@ -67,7 +67,7 @@ impl Pool {
 
     const fn of(kind: &RegionKind) -> Option<Self> {
         match kind {
-            RegionKind::State => Some(Self::State),
+            RegionKind::State { .. } => Some(Self::State),
             RegionKind::Io => Some(Self::Io),
             RegionKind::Params(_) => Some(Self::Params),
             RegionKind::Derived => Some(Self::Derived),
