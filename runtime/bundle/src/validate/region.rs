@@ -57,7 +57,8 @@ fn state_name(region: &Region) -> Option<&str> {
 /// What a state holds has a name and fits its region.
 fn state(name: &str, element: DeviceElement, sizes: &[u64], available: u64) -> Result<(), Flaw> {
     super::name("name of a state", name)?;
-    let bytes = shape(sizes)?.checked_mul(element.size_bytes()).unwrap_or(u64::MAX);
+    // Cannot overflow: the element count is capped.
+    let bytes = shape(sizes)? * element.size_bytes();
     span(0, bytes, "state", available)
 }
 
