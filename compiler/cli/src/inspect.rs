@@ -246,7 +246,7 @@ mod tests {
             "x: f32 [4, 4]",
             "y: f32 [4, 4]",
             "3 storage buffers in a dispatch",
-            "state        layer 0 <key>: f16 [8, 60], 1.00 KiB",
+            "state        layer 0 <key>: f16 [8, 60], 1.0 KiB",
             "      #.",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
@@ -258,9 +258,9 @@ mod tests {
         let bundle = bundle();
         let manifest = bundle.manifest();
         let drawn = picture::arenas(manifest, &manifest.entries[0], &manifest.entries[0].variants[0]);
-        let lives: Vec<_> =
+        let live_ranges: Vec<_> =
             drawn[0].blocks.iter().map(|block| (block.offset, block.first, block.last)).collect();
-        assert_eq!(lives, [(0, 0, 0), (256, 0, 1), (512, 1, 1)]);
+        assert_eq!(live_ranges, [(0, 0, 0), (256, 0, 1), (512, 1, 1)]);
     }
 
     #[test]

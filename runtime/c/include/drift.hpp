@@ -170,7 +170,7 @@ class session {
 
     void reset_state() { detail::check(drift_session_reset_state(object_.get())); }
 
-    /* What a state holds, as it lies on the device. */
+    /* What a state holds, as it is on the device. */
     std::vector<std::uint8_t> read_state(const char *name) {
         std::vector<std::uint8_t> bytes;
         for (const tensor &state : states()) {

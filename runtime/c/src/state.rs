@@ -32,7 +32,7 @@ pub unsafe extern "C" fn drift_session_reset_state(session: *mut CSession) -> St
     call(|| unsafe { Ok(unique(session, "session")?.session.reset_state()?) })
 }
 
-/// Copies what a state holds, as it lies on the device, into `bytes` bytes: to save it.
+/// Copies what a state holds, as it is on the device, into `bytes` bytes: to save it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_read_state(
     session: *mut CSession,

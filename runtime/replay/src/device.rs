@@ -132,7 +132,7 @@ impl Device {
     ///
     /// What one session's run leaves in a state that others have, their next runs find there.
     /// Their runs take turns. One that comes after another session's run uploads its inputs again, and outputs
-    /// have to be read before another session runs ([`RuntimeError::Overwritten`]), except for those that lie in memory of
+    /// have to be read before another session runs ([`RuntimeError::Overwritten`]), except for those that are in memory of
     /// their own.
     pub fn load_entries(
         &self,

@@ -41,17 +41,17 @@ struct Input {
     fresh: bool,
     /// Written at all.
     known: bool,
-    /// An output lies exactly here, so that the device's copy is the newer one after a run.
+    /// An output is exactly here, so that the device's copy is the newer one after a run.
     state: bool,
     /// The program writes over it, so that it must be uploaded again for each run.
     overwritten: bool,
-    /// It lies in an arena, which other sessions may have written over.
+    /// It is in an arena, which other sessions may have written over.
     in_arena: bool,
 }
 
 struct Output {
     binding: IoBinding,
-    /// It lies in an arena, which other sessions may have written over.
+    /// It is in an arena, which other sessions may have written over.
     in_arena: bool,
 }
 
@@ -193,7 +193,7 @@ impl Session {
         self.change(all, "resetting state", |replay, deadline| replay.reset_state(deadline))
     }
 
-    /// What a state holds, as it lies on the device: [`StateTensor::bytes`] bytes for [`Session::write_state`].
+    /// What a state holds, as it is on the device: [`StateTensor::bytes`] bytes for [`Session::write_state`].
     pub fn read_state(&mut self, name: &str) -> Result<Vec<u8>, RuntimeError> {
         let mut bytes = Vec::new();
         let size = self.states[self.state(name)?].bytes;

@@ -19,7 +19,7 @@ const CRATES: &[Arrows] = &[
     Arrows { folder: "runtime/bundle", name: "drift-bundle", may: &[], dev: &[] },
     // Its tests build shaders for the device.
     Arrows { folder: "runtime/replay", name: "drift-runtime", may: &["drift-bundle"], dev: &["naga"] },
-    Arrows { folder: "runtime/c", name: "drift-c", may: &["drift-runtime"], dev: &[] },
+    Arrows { folder: "runtime/c", name: "drift-c", may: &["drift-runtime"], dev: &["drift-bundle"] },
     Arrows {
         folder: "compiler/core",
         name: "drift-compiler",
@@ -98,7 +98,17 @@ const REWRITE_LAYERS: &[&[&str]] = &[
     // Which rules there are.
     &["rules"],
     // The rules, by topic.
-    &["algebra", "attention", "constants", "epilogue", "images", "long", "moves", "norms", "products"],
+    &[
+        "algebra",
+        "attention",
+        "constants",
+        "epilogue",
+        "images",
+        "long",
+        "data_movement",
+        "norms",
+        "products",
+    ],
     // What rules ask and do, and what runs them.
     &["edit", "driver"],
     &["pattern", "report"],
@@ -209,7 +219,7 @@ fn module_uses(files: &[(PathBuf, String)], folder: &Path, prefix: &str) -> Uses
     uses
 }
 
-/// Uses that are part of a circle, or lie between two.
+/// Uses that are part of a circle, or are between two.
 fn circular(mut uses: Uses) -> Vec<(String, String, String)> {
     loop {
         let before = uses.len();
