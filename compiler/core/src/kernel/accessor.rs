@@ -156,8 +156,8 @@ impl Accessors<'_> {
         }
         // Where all is one block, nothing says where it begins.
         let is_given = |name: &str| self.call.slots.iter().any(|slot| slot.name == name);
-        let mut declared = self.call.kernel.interface.slots.iter();
-        if let Some(spec) = declared.find(|spec| spec.role == Role::BlockStart && !is_given(spec.name)) {
+        let declared = self.call.kernel.interface.slots.iter();
+        for spec in declared.filter(|spec| spec.optional && !is_given(spec.name)) {
             let name = spec.name;
             line(
                 text,

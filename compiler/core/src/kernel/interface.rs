@@ -95,7 +95,7 @@ pub struct SlotSpec {
     pub element: Option<Element>,
     /// Sizes that have to be known when a module is made, since arrays or unrolled loops have them.
     pub fixed: &'static [SizeOf],
-    /// Whether calls without blocks leave it out; the accessor then gives zero.
+    /// Whether some calls leave it out, those without blocks one that says where a block begins; the accessor then gives zero.
     pub optional: bool,
     /// Whether a workgroup reads all that it needs of the slot before it writes there, but for what each invocation then reads
     /// and writes itself: the result may be where it was.
@@ -130,6 +130,11 @@ impl SlotSpec {
     /// The result.
     pub const fn result() -> Self {
         Self::new("dst", Role::Result, &[Accessor::Write])
+    }
+
+    /// The same slot, which some calls leave out.
+    pub const fn left_out(self) -> Self {
+        Self { optional: true, ..self }
     }
 
     /// The same slot of integers, whatever the kernel computes with.

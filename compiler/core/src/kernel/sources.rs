@@ -30,7 +30,9 @@ macro_rules! kernels {
 
 kernels!(
     "arg_reduce": rows::ARG_REDUCE,
+    "attention_cached": products::ATTENTION_CACHED,
     "attention_cooperative": products::ATTENTION_COOPERATIVE,
+    "attention_merge": products::ATTENTION_MERGE,
     "attention_rows": products::ATTENTION_ROWS,
     "attention_stats": products::ATTENTION_STATS,
     "concat": data_movement::CONCAT,
@@ -76,6 +78,8 @@ kernels!(
     "winograd_filters": images::WINOGRAD_FILTERS,
     "winograd_input": images::WINOGRAD_INPUT,
     "winograd_output": images::WINOGRAD_OUTPUT,
+    "write_rows": data_movement::WRITE_ROWS,
+    "write_rows_in_place": data_movement::WRITE_ROWS_IN_PLACE,
 );
 
 /// The kernel called `name`.

@@ -40,6 +40,7 @@ mod tiling;
 mod views;
 mod weights;
 mod winograd;
+mod write_rows;
 
 pub use context::{Chosen, Context, grid};
 pub use selected::Selected;

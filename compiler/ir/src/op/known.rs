@@ -48,6 +48,7 @@ pub fn of_result(
         Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

@@ -354,6 +354,10 @@ impl Parser<'_> {
             self.mark(']')?;
         }
         self.mark('(')?;
+        // Operands may stand for themselves, such as the place of the first query.
+        if self.accepts(')')? {
+            return Ok(epilogue);
+        }
         loop {
             let step = self.step(&mut epilogue)?;
             epilogue.steps.push(step);
