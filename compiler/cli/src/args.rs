@@ -3,8 +3,8 @@
 mod values;
 
 pub use values::{
-    BindArg, DimArg, DimSize, Emit, InputArg, IoArg, LayoutArg, ModelArg, PrecisionArg, TargetArg,
-    WeightsArg, WeightsLayoutArg,
+    BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
+    TargetArg, WeightsArg, WeightsLayoutArg,
 };
 
 use crate::compare::Tolerance;
@@ -126,6 +126,9 @@ pub struct CompileArgs {
     /// GPU APIs to compile for
     #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
     pub target: Vec<TargetArg>,
+    /// An entry of one model with sizes of its own; may be repeated. Entries share weights and states
+    #[arg(long, value_name = "NAME[:DIM=N,...]")]
+    pub entry: Vec<EntryArg>,
     /// Bundle to write [default for one model: its name with .drift, in the current folder]
     #[arg(short, long, value_name = "OUT.drift")]
     pub output: Option<PathBuf>,
@@ -170,6 +173,9 @@ pub struct CompileFlags {
     /// Where inputs and outputs live
     #[arg(long, value_name = "PLACE", default_value = "arena")]
     pub io: IoArg,
+    /// Which rows of the logits a language model with caches as states returns
+    #[arg(long, value_name = "ROWS", default_value = "all")]
+    pub logits: LogitsArg,
     /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,

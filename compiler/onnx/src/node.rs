@@ -2,6 +2,7 @@
 
 use crate::attributes::Attributes;
 use crate::budget::{LIST, Resource};
+use crate::cache::Past;
 use crate::data_type::DataType;
 use crate::dims;
 use crate::error::NodeError;
@@ -243,6 +244,23 @@ impl<'x, 'm> NodeCx<'x, 'm> {
     pub(crate) fn set_narrow(&mut self, value: ValueId, ty: Option<DataType>) {
         if let Some(ty) = ty.filter(|ty| ty.is_narrow()) {
             self.importer.narrow.insert(value, ty);
+        }
+    }
+
+    /// The state that a value is the past rows of.
+    pub(crate) fn cache(&self, value: ValueId) -> Option<Past> {
+        self.importer.caches.as_ref()?.state(value)
+    }
+
+    /// Rows that the caches hold when the model runs, i32 `[1]`; none in a model without caches as states.
+    pub(crate) fn cache_position(&self) -> Option<ValueId> {
+        self.importer.caches.as_ref().map(|caches| caches.position)
+    }
+
+    /// Says what a state becomes.
+    pub(crate) fn write_cache(&mut self, state: ValueId, becomes: ValueId) {
+        if let Some(caches) = &mut self.importer.caches {
+            caches.write(state, becomes);
         }
     }
 

@@ -142,7 +142,8 @@ impl Check<'_> {
     }
 
     fn prepare(&self, dims: Dims, console: &mut Console<'_>) -> Result<Subject, CliError> {
-        let model = model::import(&self.source, dims.clone()).map_err(|source| self.import_error(source))?;
+        let model =
+            model::import(&self.source, dims.clone(), false).map_err(|source| self.import_error(source))?;
         model.tell(Some(&self.case.name), console)?;
         let Model { graph, identity, mut warnings, .. } = model;
         let half = uses_half(&graph, &self.args.flags);
