@@ -24,6 +24,7 @@ mod group_norm;
 mod image;
 mod index;
 mod matmul;
+mod matvec;
 mod pad;
 mod pool;
 mod product;
