@@ -38,7 +38,7 @@ pub struct CompileOptions {
     pub weights: Option<WeightsPrecision>,
     /// Weights that are not quantized, by their names or those of their products.
     pub keep: Vec<String>,
-    /// Objects that hold activations.
+    /// Storage types that hold activations.
     pub layout: LayoutChoice,
     /// Forms of weights, where not the profile's.
     pub weights_layout: WeightsChoice,
@@ -178,8 +178,8 @@ impl CompileOptions {
         if self.layout != LayoutChoice::Auto {
             flags.push(format!("--layout {}", self.layout.name()));
         }
-        if let Some(object) = self.weights_layout.object {
-            flags.push(format!("--weights-layout {}", object.name()));
+        if let Some(storage) = self.weights_layout.storage {
+            flags.push(format!("--weights-layout {}", storage.name()));
         }
         flags.extend(self.weights_layout.order.map(|order| format!("weights in the order {order}")));
         if self.own_io {

@@ -1,7 +1,7 @@
 //! Quantizes the weights of matrix products of a float model: `--weights q8` and `--weights q4`.
 //!
 //! q8 is symmetric with a scale for each output; q4 has blocks of 32 inputs whose value of largest magnitude becomes -8. Weights are
-//! read where they lie, a band of rows at a time: what is kept is the result.
+//! read where they are, a band of rows at a time: what is kept is the result.
 
 use drift_ir::graph::EditError;
 use drift_ir::tensor::TensorError;
@@ -196,7 +196,7 @@ impl<'a> Rows<'a> {
         let mut band = vec![0.0; BAND as usize * columns];
         for first in (0..self.rows).step_by(BAND as usize) {
             let count = BAND.min(self.rows - first) as usize;
-            // In the order in which they lie.
+            // In the order in which they are.
             if self.turned {
                 for column in 0..columns {
                     let from = column * self.rows as usize + first as usize;

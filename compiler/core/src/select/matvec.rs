@@ -6,7 +6,7 @@ use super::{Chosen, Context, Declined, grid, weights};
 use crate::estimate::FEW_ROWS;
 use crate::kernel::{Constant, Slot};
 use crate::physical::LANES;
-use crate::physical::weights::{Filters, PackedRows, RowFormat, WeightsForm, WeightsObject, WeightsOrder};
+use crate::physical::weights::{Filters, PackedRows, RowFormat, WeightsForm, WeightsOrder, WeightsStorage};
 use crate::profile::Profile;
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
@@ -149,9 +149,9 @@ fn float_rows(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result
     let (Some(_), &[rows, columns]) = (context.constant_tensor(b), &shape[..]) else {
         return Err(Declined::Shape("needs a constant matrix on the right".to_owned()));
     };
-    let object = context.profile.weights.product.object;
-    if object != WeightsObject::Buffer {
-        return Err(Declined::Unsupported(format!("weights are in a {}", object.name())));
+    let storage_type = context.profile.weights.product.storage_type;
+    if storage_type != WeightsStorage::Buffer {
+        return Err(Declined::Unsupported(format!("weights are in a {}", storage_type.name())));
     }
     let [n, k] = if transposed { [rows, columns] } else { [columns, rows] };
     let element = context.element(b)?;

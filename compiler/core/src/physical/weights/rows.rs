@@ -1,5 +1,5 @@
 //! Weights as rows of inputs, one for each output, in chunks of sixteen bytes: what a kernel reads that is bound by
-//! reading them. Numbers, scales and zero points of quantized weights lie one after another in one blob, for one binding.
+//! reading them. Numbers, scales and zero points of quantized weights are one after another in one blob, for one binding.
 
 use crate::physical::{Element, Packing};
 use drift_ir::Tensor;
