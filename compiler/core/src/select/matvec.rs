@@ -149,9 +149,9 @@ fn float_rows(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result
     let (Some(_), &[rows, columns]) = (context.constant_tensor(b), &shape[..]) else {
         return Err(Declined::Shape("needs a constant matrix on the right".to_owned()));
     };
-    let storage_type = context.profile.weights.product.storage_type;
-    if storage_type != WeightsStorage::Buffer {
-        return Err(Declined::Unsupported(format!("weights are in a {}", storage_type.name())));
+    let storage = context.profile.weights.product.storage;
+    if storage != WeightsStorage::Buffer {
+        return Err(Declined::Unsupported(format!("weights are in a {}", storage.name())));
     }
     let [n, k] = if transposed { [rows, columns] } else { [columns, rows] };
     let element = context.element(b)?;
