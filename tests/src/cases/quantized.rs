@@ -75,4 +75,11 @@ pub(super) const CASES: &[Case] = &[
         "%a: f32[1,1040]\n%c: f32[3,24]\n@w: f32[6,1040] = random(15)\n@v: f32[24,10] = random(16)\n\
          %1 = matmul %a, @w {transpose_b=true} epilogue(mul 0.1)\n%2 = matmul %c, @v\nreturn %1, %2",
     ),
+    case(
+        "large/4-bits",
+        "%a: f32[1,72]\n%b: f32[9,72]\n@w: f32[22,72] = blocks(bits=4, size=16, random=19, scales=f16, zeros=numbers)\n\
+         @v: f32[14,72] = blocks(bits=8, size=16, random=20, scales=f32, zeros=f32)\n\
+         %1 = matmul %a, @w {transpose_b=true}\n%2 = matmul %b, @w {transpose_b=true}\n\
+         %3 = matmul %b, @v {transpose_b=true}\nreturn %1, %2, %3",
+    ),
 ];
