@@ -46,7 +46,7 @@ fn is_full() -> bool {
 }
 
 /// Profiles that have so few cases that a fifth of them would be none.
-const WHOLE: [&str; 1] = ["winograd-small-bindings"];
+const WHOLE: [&str; 2] = ["winograd-small-bindings", "subgroups-of-8"];
 
 /// Whether a case runs under its setting of this number. The sample follows from the case's name, so that a new case changes
 /// no other's.
@@ -298,6 +298,8 @@ fn webgpu_agrees_with_the_evaluator() {
 fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_vulkan, "subgroups", "softmax/", EVERYTHING).are_kept("vulkan-subgroups");
     prove(on_webgpu, "subgroups", "softmax/", EVERYTHING).are_kept("webgpu-subgroups");
+    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
+    prove(on_vulkan, "subgroups-of-8", "matvec_rows/", buffers).are_kept("vulkan-subgroups-of-8");
 }
 
 #[test]

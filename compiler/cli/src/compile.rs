@@ -9,6 +9,7 @@ use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, model};
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Target;
+use drift_compiler::quantize::QuantizedWeight;
 use drift_compiler::{
     CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, ModelIdentity, Stage,
 };
@@ -70,8 +71,17 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     notes.iter().try_for_each(|note| console.note(note))?;
     warnings.iter().try_for_each(|warning| console.warning(warning))?;
     let warnings = imported.notes.iter().chain(&imported.warnings).chain(notes).chain(warnings);
-    let report = report(&stages, warnings);
+    let quantized = &compiled.report.quantized;
+    let report = report(&stages, warnings, quantized);
     report::write_json(args.json.as_deref(), &report)?;
+    for QuantizedWeight { name, form, elements, bytes: size, relative_error } in quantized {
+        let bits = *size as f64 * 8.0 / *elements as f64;
+        let size = bytes(*size);
+        writeln!(
+            console.out(),
+            "{name}: {form}, {size}, {bits:.2} bits a weight, error {relative_error:.4}"
+        )?;
+    }
     let (size, time) = (bytes(size), milliseconds(report.total_ms));
     writeln!(console.out(), "{}: {size}, compiled in {time}", path.display())?;
     Ok(Outcome::Fine)
@@ -278,11 +288,16 @@ fn default_output(model: &Path) -> PathBuf {
     PathBuf::from(model.file_stem().unwrap_or_default()).with_extension("drift")
 }
 
-fn report<'a>(stages: &[(&'static str, f64)], warnings: impl Iterator<Item = &'a String>) -> CompileJson {
+fn report<'a>(
+    stages: &[(&'static str, f64)],
+    warnings: impl Iterator<Item = &'a String>,
+    quantized: &[QuantizedWeight],
+) -> CompileJson {
     CompileJson {
         compile_ms: stages.to_vec(),
         total_ms: stages.iter().map(|(_, ms)| ms).sum(),
         peak_rss_bytes: report::peak_rss_bytes(),
         warnings: warnings.cloned().collect(),
+        quantized: quantized.iter().map(report::QuantizedJson::from).collect(),
     }
 }

@@ -154,8 +154,10 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
             WeightsArg::F32 => WeightsPrecision::F32,
             WeightsArg::F16 => WeightsPrecision::F16,
             WeightsArg::Q8 => WeightsPrecision::Q8,
+            WeightsArg::Q4 => WeightsPrecision::Q4,
             WeightsArg::Q844 => WeightsPrecision::Q844,
         }),
+        keep: flags.keep.clone(),
         layout: match flags.layout {
             LayoutArg::Auto => LayoutChoice::Auto,
             LayoutArg::Buffer => LayoutChoice::Buffer,

@@ -371,7 +371,7 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         let Some(folded) = eval_op(op, &constants, limits).ok().and_then(|mut results| results.pop()) else {
             return Ok(None);
         };
-        self.take(Resource::ConstantBytes, folded.bytes().len() as u64)?;
+        self.take(Resource::ConstantBytes, folded.size_bytes())?;
         Ok(Some(folded))
     }
 

@@ -16,6 +16,7 @@ mod memory;
 mod norm;
 mod parts;
 mod projections;
+mod quantized;
 mod ranks;
 mod scalar;
 mod special;
@@ -62,6 +63,7 @@ const FAMILIES: &[&[Case]] = &[
     norm::CASES,
     parts::CASES,
     projections::CASES,
+    quantized::CASES,
     ranks::CASES,
     scalar::CASES,
     special::CASES,

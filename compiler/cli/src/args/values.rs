@@ -45,9 +45,10 @@ pub enum WeightsArg {
     F32,
     /// Half
     F16,
-    /// 8 bits, scaled per channel
-    #[value(hide = true)]
+    /// 8 bits for weights of matrix products, a scale for each output
     Q8,
+    /// 4 bits for weights of matrix products, a scale for each block of 32 inputs
+    Q4,
     /// 8 bits in attention, 4 bits in the embedding and feed-forward layers
     #[value(name = "844", hide = true)]
     Q844,

@@ -30,6 +30,9 @@ pub enum Accessor {
     Scalar,
     /// `slot_block(o, tap, i)`: where a block of weights begins, and `slot_read(block, k)` for the vectors of it.
     Block,
+    /// `slot_words(row, chunk)`: sixteen bytes of a row of weights, `slot_numbers(words, slice)` for four of their numbers and
+    /// `slot_parameters(row, block)` for what these stand for.
+    Words,
     /// `slot_write(b, y, x, s, value)`.
     Write,
 }
@@ -140,11 +143,6 @@ impl SlotSpec {
     /// The same slot of integers, whatever the kernel computes with.
     pub const fn integers(self) -> Self {
         Self { element: Some(Element::I32), ..self }
-    }
-
-    /// The same slot as words of 32 bits, which the text takes apart.
-    pub const fn words(self) -> Self {
-        Self { element: Some(Element::U32), ..self }
     }
 
     /// The same slot, of which some sizes have to be known when a module is made.

@@ -25,6 +25,7 @@ mod headroom;
 mod image;
 mod index;
 mod matmul;
+mod matvec;
 mod pad;
 mod pool;
 mod product;

@@ -1,7 +1,9 @@
 //! Matrix products and attention.
 
 use super::SizeOf::{Batch, Height, Slices, Width};
-use super::{ConstantSpec, KernelInterface, Load, PLAIN, Packed, Prologue, Read, Scalar, SlotSpec, Write};
+use super::{
+    ConstantSpec, KernelInterface, Load, PLAIN, Packed, Prologue, Read, Scalar, SlotSpec, Words, Write,
+};
 use super::{bools, f32s, i32s, not_in_text, u32s};
 
 /// Rows of the result, and the pixels that they are where a convolution is a product.
@@ -81,14 +83,31 @@ pub(in crate::kernel) const MATVEC: KernelInterface = KernelInterface {
     ..PLAIN
 };
 
-pub(in crate::kernel) const MATVEC_SUBGROUP: KernelInterface = KernelInterface {
-    slots: &[
-        SlotSpec::input("a", &[Read]),
-        // Pairs of f16.
-        SlotSpec::input("b", &[Read]).words(),
-        SlotSpec::result(),
-    ],
-    constants: &[&u32s(["STEPS"]), &[ConstantSpec::subgroup_size()]],
+/// How rows of weights are walked along.
+const ROWS: &[ConstantSpec] = &u32s([
+    "ROWS_M",
+    "OUTPUTS",
+    "LANES",
+    "STEPS",
+    "UNROLL",
+    "CHUNKS",
+    "SPANS",
+    "SPAN_SLICES",
+    "BLOCK_SPANS",
+    "BLOCKS",
+]);
+
+const ROWS_FIT: &[ConstantSpec] = &bools(["ALL_LIVE"]);
+
+pub(in crate::kernel) const MATVEC_ROWS: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Words]), SlotSpec::result()],
+    constants: &[ROWS, ROWS_FIT],
+    ..PLAIN
+};
+
+pub(in crate::kernel) const MATVEC_ROWS_SUBGROUP: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Words]), SlotSpec::result()],
+    constants: &[ROWS, ROWS_FIT, &[ConstantSpec::subgroup_size()]],
     ..PLAIN
 };
 
