@@ -81,9 +81,18 @@ impl Scratch {
 #[test]
 fn help_names_every_command() {
     let help = fine(&["--help"]).out;
-    for command in
-        ["run", "verify", "bench", "inspect", "explain", "devices", "--target", "--dim", "Exit codes"]
-    {
+    for command in [
+        "run",
+        "verify",
+        "bench",
+        "generate",
+        "inspect",
+        "explain",
+        "devices",
+        "--target",
+        "--dim",
+        "Exit codes",
+    ] {
         assert!(help.contains(command), "`{command}` is not in\n{help}");
     }
 }

@@ -1,7 +1,11 @@
 //! What may stand on the command line: a contract that scripts and tests rely on.
 
+mod bench;
+mod generate;
 mod values;
 
+pub use bench::{BenchArgs, LanguageFlags};
+pub use generate::GenerateArgs;
 pub use values::{
     BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
     TargetArg, WeightsArg, WeightsLayoutArg,
@@ -30,7 +34,8 @@ A model whose name is also a command's, or reads NAME=FILE, is written with its 
 A file (-o, --json, ...) appears whole or not at all, with the mode of the one that it replaces; links are followed, and
 devices, pipes and /dev/stdout are written to.
 
-Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input, 70 an internal error (with what to report)";
+Exit codes: 0 fine, 1 a check failed, 2 bad usage or bad input, 70 an internal error (with what to report),
+130 interrupted";
 
 /// Compiles an ONNX model into a bundle of GPU shaders, and replays, checks and explains bundles.
 #[derive(Debug, Parser)]
@@ -61,6 +66,7 @@ impl Cli {
             None => [self.compile.output.as_ref(), self.compile.json.as_ref()],
             Some(Command::Verify(args)) => [args.json.as_ref(), None],
             Some(Command::Bench(args)) => [args.json.as_ref(), args.trace.as_ref()],
+            Some(Command::Generate(args)) => [args.json.as_ref(), None],
             Some(Command::Inspect(args)) => [args.html.as_ref(), None],
             Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
         };
@@ -74,7 +80,7 @@ impl Cli {
             Some(Command::Verify(args)) => Some(&args.flags),
             Some(Command::Bench(args)) => Some(&args.flags),
             Some(Command::Explain(args)) => Some(&args.flags),
-            Some(Command::Run(_) | Command::Inspect(_) | Command::Devices(_)) => None,
+            Some(Command::Run(_) | Command::Generate(_) | Command::Inspect(_) | Command::Devices(_)) => None,
         };
         let dims = flags.map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
@@ -109,6 +115,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Measure load, first run and replay
     Bench(BenchArgs),
+    /// Generate text with a language model's bundle
+    Generate(GenerateArgs),
     /// What is inside a bundle, who made it, and its memory plan
     Inspect(InspectArgs),
     /// Per dispatch: which ONNX nodes, kernel, layouts, why; and what was declined and why
@@ -304,54 +312,6 @@ impl VerifyArgs {
     }
 }
 
-/// `driftc bench`
-#[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  driftc bench model.onnx --target vulkan --dim batch=1 --iterations 10 --ablate"
-)]
-pub struct BenchArgs {
-    /// A bundle, or a model to compile first
-    #[arg(value_name = "OUT.drift|MODEL.onnx")]
-    pub model: PathBuf,
-    /// GPU API to compile for, where a model is given; which target of a bundle to replay
-    #[arg(long, value_name = "T")]
-    pub target: Option<TargetArg>,
-    /// Device to replay on: its number among those of the target, or a part of its name, as `driftc devices` prints them
-    #[arg(long, value_name = "D")]
-    pub device: Option<String>,
-    /// Entry to replay, where a bundle has several [default: main, or the first]
-    #[arg(long, value_name = "NAME")]
-    pub entry: Option<String>,
-    /// Measured replays
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub iterations: u32,
-    /// Replays before measuring starts
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub warm_up: u32,
-    /// Print where the time goes, longest first
-    #[arg(long)]
-    pub per_dispatch: bool,
-    /// Compile again without each technique, and compare time, memory, traffic and error (models only)
-    #[arg(long)]
-    pub ablate: bool,
-    /// Keep compiled pipelines in this folder, and use those that an earlier load left there [default: a folder that is removed
-    /// afterwards]
-    #[arg(long, value_name = "DIR")]
-    pub pipeline_cache: Option<PathBuf>,
-    /// Write one replay as a trace for chrome://tracing or Perfetto
-    #[arg(long, value_name = "FILE.json")]
-    pub trace: Option<PathBuf>,
-    /// Write the results to a file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// How bundles are loaded and replayed.
-    #[command(flatten)]
-    pub replay: ReplayFlags,
-    /// Flags that shape the result.
-    #[command(flatten)]
-    pub flags: CompileFlags,
-}
-
 /// `driftc inspect`
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  driftc inspect model.drift --html model.html")]
@@ -453,6 +413,9 @@ mod tests {
             "verify a b/ --target vulkan --rtol 1e-3 --per-node --precision f16",
             "bench m.drift --iterations 10 --per-dispatch --trace t.json --json b.json",
             "bench m.onnx --target opencl --ablate",
+            "bench m.drift --llm -p 512 -n 0,128 -d 0,1024 -r 5 --json b.json",
+            "generate m.drift --model-dir m --prompt text --temperature 0.7 --top-k 40 --top-p 0.9 --min-p 0.05 --seed 1",
+            "generate m.drift --model-dir m --chat --system text --stop 7 --stop <|end|> --max-tokens 9 --json g.json",
             "inspect m.drift --json",
             "explain m.onnx --target vulkan --profile adreno,mali --disable conv-absorbs-bias",
             "devices",
@@ -480,6 +443,19 @@ mod tests {
             "verify m.onnx --target vulkan --rtol -1",
             "verify m.onnx --target vulkan --rtol nan",
             "bench m.drift --iterations 0",
+            "bench m.drift -p 512",
+            "bench m.drift --llm --ablate",
+            "bench m.drift --llm -r 0",
+            "generate m.drift --prompt text",
+            "generate m.drift --model-dir m",
+            "generate m.drift --model-dir m --prompt text --chat",
+            "generate m.drift --model-dir m --prompt text --system text",
+            "generate m.drift --model-dir m --chat --temperature -1",
+            "generate m.drift --model-dir m --chat --top-p 0",
+            "generate m.drift --model-dir m --chat --min-p 1.5",
+            "generate m.drift --model-dir m --chat --top-k 1.5",
+            "generate m.drift --model-dir m --chat --repetition-penalty 0",
+            "generate m.drift --model-dir m --chat --max-tokens 0",
             "inspect",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -6,13 +6,17 @@ use crate::measure::{Measured, Subject, measure};
 use crate::report::{self, BenchJson, DispatchJson};
 use crate::trace::{self, Span};
 use crate::units::{bytes, milliseconds};
-use crate::{Console, Outcome, ablate, files, output, replay};
+use crate::{Console, Outcome, ablate, files, generate, output, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use std::io::Write;
 
 /// Runs `driftc bench`.
 pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    if args.language.llm {
+        refuse_model_flags(args)?;
+        return generate::bench::run(args, console);
+    }
     if files::is_bundle(&args.model)? {
         refuse_model_flags(args)?;
         let bundle = Bundle::open(&args.model)?;

@@ -33,6 +33,13 @@ impl<'a> Console<'a> {
         self.is_taken = true;
     }
 
+    /// A piece of a text that is a result itself: shown at once, with the marks that its script needs.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), CliError> {
+        let stream = if self.is_taken { &mut self.err } else { &mut self.out };
+        stream.write_text(text)?;
+        Ok(stream.flush()?)
+    }
+
     /// Something that the user should know and that stops nothing.
     pub(crate) fn note(&mut self, note: &str) -> Result<(), CliError> {
         Ok(writeln!(self.err, "note: {note}")?)

@@ -2,6 +2,7 @@
 //! code 2, but what is a bug of driftc: that ends in 70.
 
 use crate::compare::Mismatch;
+use crate::generate::GenerateError;
 use crate::host::{BoundaryError, HostTensorError};
 use crate::npy::NpyError;
 use drift_bundle::BundleError;
@@ -213,6 +214,9 @@ pub enum CliError {
     /// A bug of driftc, caught so that other models are still checked.
     #[error("driftc panicked: {0}")]
     Panicked(String),
+    /// A text that cannot be generated.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
     /// A flag that does not go with the file given.
     #[error("{0}")]
     Usage(String),

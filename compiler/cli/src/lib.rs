@@ -2,7 +2,7 @@
 //!
 //! The only crate that sees compiler and runtime together. It reads files, calls the stages in order and writes what
 //! they say; it decides nothing about models or devices. [`execute`] does what a command line asks and returns the
-//! exit code: 0 fine, 1 a check failed, 2 bad usage or bad input, 70 an internal error.
+//! exit code: 0 fine, 1 a check failed, 2 bad usage or bad input, 70 an internal error, 130 interrupted.
 
 mod ablate;
 pub mod args;
@@ -18,6 +18,7 @@ pub mod devices;
 pub mod error;
 pub mod explain;
 pub mod files;
+pub mod generate;
 pub mod host;
 mod html;
 pub mod inspect;
@@ -59,6 +60,8 @@ pub enum Outcome {
     BadInput,
     /// Something met a bug of driftc; the command has said what, and done the rest.
     Internal,
+    /// A signal ended the work early; the command has said what came of it.
+    Interrupted,
 }
 
 impl Outcome {
@@ -70,6 +73,8 @@ impl Outcome {
             Self::BadInput => 2,
             // `EX_SOFTWARE` of sysexits.h.
             Self::Internal => 70,
+            // As shells count a process that the signal itself ends.
+            Self::Interrupted => 130,
         }
     }
 }
@@ -130,6 +135,7 @@ fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
         Some(Command::Run(args)) => run::run(args, console),
         Some(Command::Verify(args)) => verify::run(args, console),
         Some(Command::Bench(args)) => bench::run(args, console),
+        Some(Command::Generate(args)) => generate::run(args, console),
         Some(Command::Inspect(args)) => inspect::run(args, console),
         Some(Command::Explain(args)) => explain::run(args, console),
         Some(Command::Devices(args)) => devices::run(args, console),
@@ -157,6 +163,7 @@ mod tests {
             (Ok(Outcome::CheckFailed), 1, false),
             (Ok(Outcome::BadInput), 2, false),
             (Ok(Outcome::Internal), 70, true),
+            (Ok(Outcome::Interrupted), 130, false),
             (Err(CliError::Output(broken_pipe)), 0, false),
             (Err(CliError::Usage("no".to_owned())), 2, false),
             (Err(CliError::Panicked("slot 3 is missing".to_owned())), 70, true),

@@ -59,6 +59,12 @@ impl<'a> Screen<'a> {
     pub(crate) fn new(stream: &'a mut dyn Write) -> Self {
         Self(stream)
     }
+
+    /// A text in some language: signs that join letters or turn their direction are part of it, control characters are not.
+    pub(crate) fn write_text(&mut self, text: &str) -> io::Result<()> {
+        let shown = escaped(text, |c| c.is_control() && !matches!(c, '\n' | '\t'));
+        self.0.write_all(shown.as_bytes())
+    }
 }
 
 impl Write for Screen<'_> {
@@ -100,6 +106,16 @@ mod tests {
         for text in ["logits", "größe/выход:0", "出力 1", "مخرج", "a\\nb"] {
             assert!(matches!(printable(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[test]
+    fn a_text_keeps_the_marks_of_its_script_and_no_control_characters() {
+        let mut out = Vec::new();
+        Screen::new(&mut out)
+            .write_text("\u{1f468}\u{200d}\u{1f469} \u{200f}x\n\ty\u{1b}[2J\r\u{9b}")
+            .unwrap();
+        let shown = String::from_utf8(out).unwrap();
+        assert_eq!(shown, "\u{1f468}\u{200d}\u{1f469} \u{200f}x\n\ty\\u001b[2J\\u000d\\u009b");
     }
 
     #[test]

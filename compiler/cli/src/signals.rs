@@ -2,6 +2,58 @@
 
 use crate::output;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What of this process holds interrupts back.
+static HOLD: Hold = Hold::new();
+
+/// Whether interrupts are held back, and whether one came.
+struct Hold {
+    is_on: AtomicBool,
+    is_heard: AtomicBool,
+}
+
+impl Hold {
+    const fn new() -> Self {
+        Self { is_on: AtomicBool::new(false), is_heard: AtomicBool::new(false) }
+    }
+
+    fn begin(&self) {
+        self.is_heard.store(false, Ordering::SeqCst);
+        self.is_on.store(true, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.is_on.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether an interrupt that comes now is held back. A second one ends the process as ever.
+    #[cfg(unix)]
+    fn takes(&self) -> bool {
+        self.is_on.load(Ordering::SeqCst) && !self.is_heard.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// While this lives, the first interrupt (`Ctrl-C`) is heard and nothing else happens, so that work can end by itself.
+pub(crate) struct Held;
+
+impl Held {
+    pub(crate) fn interrupts() -> Self {
+        HOLD.begin();
+        Self
+    }
+
+    /// Whether an interrupt came; never where signals are not handled.
+    pub(crate) fn is_heard(&self) -> bool {
+        HOLD.is_heard.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HOLD.end();
+    }
+}
 
 /// From now on, signals that end the process remove its partial files first. What the caller of the program has chosen
 /// to ignore (`nohup`, jobs in the background) stays ignored.
@@ -17,7 +69,7 @@ pub fn clean_up_on_signals() -> io::Result<()> {
     // Registered by the thread itself: where none can be started, signals keep their effect.
     let wait = move || {
         let Ok(mut signals) = Signals::new(wanted) else { return };
-        if let Some(signal) = signals.forever().next() {
+        if let Some(signal) = signals.forever().find(|signal| *signal != SIGINT || !HOLD.takes()) {
             output::remove_partial_files();
             // The process ends by the signal, as its caller expects.
             let _ended = emulate_default_handler(signal);
@@ -50,6 +102,18 @@ fn ignored_in(status: &str) -> Vec<i32> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_interrupt_is_held_back_while_something_holds_it() {
+        let hold = Hold::new();
+        assert!(!hold.takes());
+        for _ in 0..2 {
+            hold.begin();
+            assert_eq!([hold.takes(), hold.takes()], [true, false]);
+            hold.end();
+            assert!(!hold.takes());
+        }
+    }
 
     #[test]
     fn ignored_signals_are_read_from_their_mask() {

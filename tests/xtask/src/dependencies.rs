@@ -30,8 +30,10 @@ const LICENSE_EXCEPTIONS: &[(&str, &str, &str)] = &[
 
 /// Crates that may be there in more than one version: name, reason.
 const DUPLICATES: &[(&str, &str)] = &[
+    ("bit-set", "the regex engine of tokenizers is on 0.8, naga on 0.10"),
+    ("bit-vec", "each bit-set has its own"),
     ("foldhash", "petgraph 0.8 is on hashbrown 0.15, everyone else on 0.17"),
-    ("getrandom", "an example's tokenizer hashes with ahash, which is on 0.3; tempfile is on 0.4"),
+    ("getrandom", "tokenizers hash with ahash, which is on 0.3; tempfile is on 0.4"),
     ("hashbrown", "petgraph 0.8 is on hashbrown 0.15, everyone else on 0.17"),
     ("miniz_oxide", "png, an example's dependency, is on 0.8, flate2 on 0.9"),
     ("r-efi", "of both versions of getrandom; for UEFI only"),

@@ -4,6 +4,7 @@
 
 mod build;
 mod files;
+mod generate;
 mod help;
 mod hostile;
 mod quantize;
