@@ -11,6 +11,7 @@ mod model;
 mod python;
 mod report;
 mod sampling;
+mod session;
 mod stream;
 mod template;
 #[cfg(test)]
