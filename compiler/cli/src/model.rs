@@ -59,7 +59,14 @@ pub fn load(path: &Path, flags: &CompileFlags) -> Result<Model, CliError> {
 /// Imports an opened model. A batch that nothing binds becomes 1, with a note.
 pub fn import(source: &ModelSource, mut dims: Dims, last_logits: bool) -> Result<Model, ImportError> {
     let mut notes = Vec::new();
-    for name in drift_onnx::default_dims(&drift_onnx::inputs(source)?, &dims)? {
+    let inputs = drift_onnx::inputs(source)?;
+    for (name, size) in drift_onnx::head_sizes(source, &inputs, &dims) {
+        notes.push(format!(
+            "the free dimension `{name}` becomes {size}, as the model's rotary embeddings have it"
+        ));
+        dims.insert(name, DimBinding::Fixed(size));
+    }
+    for name in drift_onnx::default_dims(&inputs, &dims)? {
         notes.push(format!("the free dimension `{name}` becomes 1; --dim {name}=N gives it another size"));
         dims.insert(name, DimBinding::Fixed(1));
     }

@@ -7,6 +7,8 @@
 
 use crate::error::ImportError;
 use crate::interface::{DeclaredDim, DimBinding, Port};
+use crate::proto::NodeProto;
+use crate::source::ModelSource;
 use drift_ir::{SymbolId, ValueId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,6 +57,43 @@ fn total(inputs: &[Port], dims: &BTreeMap<String, DimBinding>, past: &str) -> Op
         [_, DeclaredDim::Free(name)] if name != past && !dims.contains_key(name) => Some(name.clone()),
         _ => None,
     }
+}
+
+/// Sizes of the free dimensions of caches that nothing binds and the model's angles tell: channels of a head are twice the
+/// columns of a table of cosines.
+pub fn head_sizes(
+    source: &ModelSource,
+    inputs: &[Port],
+    dims: &BTreeMap<String, DimBinding>,
+) -> BTreeMap<String, u64> {
+    let Some((dim, _)) = cache_dim(inputs, dims) else { return BTreeMap::new() };
+    let Some(size) = head_size(source) else { return BTreeMap::new() };
+    let caches = inputs.iter().filter(|port| rows_axis(port, &dim).is_some());
+    let channels = caches.filter_map(|port| match port.dims.as_deref() {
+        Some([.., DeclaredDim::Free(name)]) if *name != dim && !dims.contains_key(name) => Some(name.clone()),
+        _ => None,
+    });
+    channels.map(|name| (name, size)).collect()
+}
+
+/// Channels of a head that all rotary embeddings of a model turn whole.
+fn head_size(source: &ModelSource) -> Option<u64> {
+    let graph = source.model().graph.as_ref()?;
+    let columns = |node: &NodeProto| {
+        let cosines = node.input.get(match node.op_type.as_str() {
+            "GroupQueryAttention" => 7,
+            "RotaryEmbedding" => 2,
+            _ => return None,
+        })?;
+        let is_partial = node.attribute.iter().any(|attribute| {
+            attribute.name == "rotary_embedding_dim" && attribute.i.is_some_and(|size| size > 0)
+        });
+        let table = graph.initializer.iter().find(|tensor| tensor.name == *cosines && !is_partial)?;
+        u64::try_from(*table.dims.get(1)?).ok()
+    };
+    let mut found = graph.node.iter().filter_map(columns);
+    let first = found.next()?;
+    found.all(|other| other == first).then(|| 2 * first)
 }
 
 fn is_tokens(port: &Port) -> bool {
