@@ -4,6 +4,7 @@ mod attention;
 mod base;
 mod blocks;
 mod bytes;
+mod cached;
 mod causal;
 mod data_movement;
 mod empty;
@@ -51,6 +52,7 @@ const FAMILIES: &[&[Case]] = &[
     base::CASES,
     blocks::CASES,
     bytes::CASES,
+    cached::CASES,
     causal::CASES,
     empty::CASES,
     half_precision::CASES,
