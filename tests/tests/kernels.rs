@@ -1,8 +1,9 @@
 //! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C) and wgpu over lavapipe (WGSL)
 //! against the evaluator.
 //!
-//! A fifth of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
-//! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time.
+//! A sample of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
+//! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time. Under the profile that every device has, each
+//! case runs once on Vulkan and once on OpenCL or WebGPU; of everything else a fifth or a tenth.
 
 use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::physical::{Element, Layout, pack, unpack};
@@ -37,8 +38,28 @@ fn tolerance(precision: Precision) -> f64 {
     }
 }
 
-/// One setting of a case in this many is part of the sample.
-const SAMPLED: usize = 5;
+/// Which settings of a case are part of the sample.
+#[derive(Clone, Copy, Debug)]
+enum Sample {
+    /// One in so many, or none where a case has fewer.
+    OneIn(usize),
+    /// One of the first so many.
+    Once(usize),
+    /// The same, for one half of the cases or the other.
+    OnceInHalf(usize, usize),
+}
+
+/// Of suites with a profile or a prefix of their own.
+const A_FIFTH: Sample = Sample::OneIn(5);
+
+/// Of suites that take all cases once more, in one setting, for what differs in few of them.
+const A_TENTH: Sample = Sample::OneIn(10);
+
+/// Of [`EVERYTHING`].
+const ON_VULKAN: Sample = Sample::Once(6);
+const ON_OPENCL: Sample = Sample::OnceInHalf(6, 0);
+/// Not in image buffers, which come last and which WebGPU lacks.
+const ON_WEBGPU: Sample = Sample::OnceInHalf(4, 1);
 
 /// Whether every setting is wanted, and not a sample.
 fn is_full() -> bool {
@@ -50,11 +71,30 @@ const WHOLE: [&str; 2] = ["winograd-small-bindings", "subgroups-of-8"];
 
 /// Whether a case runs under its setting of this number. The sample follows from the case's name, so that a new case changes
 /// no other's.
-fn is_wanted(case: &str, setting: usize) -> bool {
-    let hash = case.bytes().fold(0_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+fn is_wanted(sample: Sample, case: &str, setting: usize) -> bool {
     // What is about special values meets each of them once at least.
     let is_special = setting == 0 && case.starts_with("special/");
-    is_full() || is_special || (hash as usize % SAMPLED + setting).is_multiple_of(SAMPLED)
+    is_full() || is_special || is_sampled(sample, case, setting)
+}
+
+fn is_sampled(sample: Sample, case: &str, setting: usize) -> bool {
+    let hash = case.bytes().fold(0_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let (hash, half) = (hash as usize, (hash >> 16) as usize % 2);
+    match sample {
+        Sample::OneIn(count) => (hash % count + setting).is_multiple_of(count),
+        Sample::Once(count) => hash % count == setting,
+        Sample::OnceInHalf(count, wanted) => half == wanted && hash % count == setting,
+    }
+}
+
+/// Whatever the sample leaves out, no case is left out on all devices.
+#[test]
+fn every_case_runs_on_vulkan_and_on_one_other_device() {
+    let runs = |sample, name| (0..6).filter(|&setting| is_sampled(sample, name, setting)).count();
+    for Case { name, .. } in cases::all() {
+        let others = runs(ON_OPENCL, name) + runs(ON_WEBGPU, name);
+        assert_eq!((runs(ON_VULKAN, name), others), (1, 1), "{name}");
+    }
 }
 
 /// Cases whose own values f16 does not hold: stored as f16 they are other numbers.
@@ -96,8 +136,8 @@ impl Counts {
     #[track_caller]
     fn are_kept(&self, name: &str) {
         let some_cases = std::env::var_os("DRIFT_CASES").is_some();
+        assert!(self.executed > 0 || some_cases, "{self:?}");
         if is_full() || some_cases || !are_software() {
-            assert!(self.executed > 0 || some_cases, "{self:?}");
             return;
         }
         let mut text = format!("executed {}", self.executed);
@@ -115,6 +155,11 @@ impl Counts {
 /// Runs all cases whose names start with `prefix`, and with the environment's `DRIFT_CASES` where somebody works on one
 /// kernel; reports all failures at once.
 fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings) -> Counts {
+    prove_sample(A_FIFTH, run, profile, prefix, settings)
+}
+
+/// The same of a sample of its own.
+fn prove_sample(sample: Sample, run: Run, profile: &'static str, prefix: &str, settings: Settings) -> Counts {
     let (layouts, precisions) = settings;
     let wanted = std::env::var("DRIFT_CASES").unwrap_or_default();
     let (mut failures, mut counts) = (Vec::new(), Counts::default());
@@ -132,7 +177,7 @@ fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings) -> C
             // What a graph takes and gives are dense buffers: only between other nodes does a kernel meet its layout.
             let graph = if layout == LayoutChoice::Buffer { &graph } else { &among_others };
             let wanted =
-                numbers(n).filter(|&(number, _)| WHOLE.contains(&profile) || is_wanted(name, number));
+                numbers(n).filter(|&(number, _)| WHOLE.contains(&profile) || is_wanted(sample, name, number));
             for (_, &precision) in wanted.filter(|&(_, &precision)| holds(precision, name)) {
                 let keep_attention = name.starts_with("attention_");
                 let weights = WeightsChoice::default();
@@ -185,7 +230,7 @@ fn prove_weights(
     let (mut failures, mut counts) = (Vec::new(), Counts::default());
     for case in cases::all().filter(|case| case.name.starts_with(prefix)) {
         for (n, order, storage) in
-            pairs().enumerate().filter(|&(k, _)| is_wanted(case.name, k)).map(|(_, p)| p)
+            pairs().enumerate().filter(|&(k, _)| is_wanted(A_FIFTH, case.name, k)).map(|(_, p)| p)
         {
             let layout = match storage {
                 WeightsStorage::Buffer => LayoutChoice::Buffer,
@@ -219,7 +264,7 @@ fn chain(error: &dyn Error) -> String {
 
 #[test]
 fn vulkan_agrees_with_the_evaluator() {
-    prove(on_vulkan, "generic", "", EVERYTHING).are_kept("vulkan");
+    prove_sample(ON_VULKAN, on_vulkan, "generic", "", EVERYTHING).are_kept("vulkan");
 }
 
 /// Families whose every case takes whatever floats there are: products and convolutions would show NaNs only.
@@ -263,13 +308,13 @@ fn webgpu_agrees_with_the_evaluator_at_the_ends_of_types() {
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
     let settings: Settings = (&[LayoutChoice::TextureArray], &[Precision::F32]);
-    prove(on_vulkan, "generic", "", settings).are_kept("vulkan-texture-arrays");
+    prove_sample(A_TENTH, on_vulkan, "generic", "", settings).are_kept("vulkan-texture-arrays");
 }
 
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_3d_textures() {
     let settings: Settings = (&[LayoutChoice::Texture3d], &[Precision::F16]);
-    prove(on_vulkan, "generic", "", settings).are_kept("vulkan-3d-textures");
+    prove_sample(A_TENTH, on_vulkan, "generic", "", settings).are_kept("vulkan-3d-textures");
 }
 
 #[test]
@@ -280,7 +325,7 @@ fn opencl_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
 
 #[test]
 fn opencl_agrees_with_the_evaluator() {
-    prove(on_opencl, "generic", "", EVERYTHING).are_kept("opencl");
+    prove_sample(ON_OPENCL, on_opencl, "generic", "", EVERYTHING).are_kept("opencl");
 }
 
 #[test]
@@ -291,7 +336,7 @@ fn webgpu_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
 
 #[test]
 fn webgpu_agrees_with_the_evaluator() {
-    prove(on_webgpu, "generic", "", EVERYTHING).are_kept("webgpu");
+    prove_sample(ON_WEBGPU, on_webgpu, "generic", "", EVERYTHING).are_kept("webgpu");
 }
 
 #[test]
@@ -351,14 +396,14 @@ fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
 #[test]
 fn kernels_agree_when_their_grids_are_folded() {
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_webgpu, "small-grids", "", buffers).are_kept("webgpu-small-grids");
+    prove_sample(A_TENTH, on_webgpu, "small-grids", "", buffers).are_kept("webgpu-small-grids");
     let textures: Settings = (&[LayoutChoice::Texture2d], &[Precision::F16]);
     let others = ["conv_", "matmul_tiled/", "elementwise/", "pool/", "reduce/"];
     let others = others.map(|prefix| prove(on_vulkan, "small-grids", prefix, textures));
     let cooperative = ["matmul_cooperative/", "attention_cooperative/"];
     let cooperative =
         cooperative.map(|prefix| prove(on_vulkan, "small-grids-cooperative", prefix, COOPERATIVE));
-    let all = prove(on_vulkan, "small-grids", "", buffers).and(prove(
+    let all = prove_sample(A_TENTH, on_vulkan, "small-grids", "", buffers).and(prove(
         on_vulkan,
         "small-grids-subgroups",
         "softmax/",

@@ -85,6 +85,7 @@ const COMPILER_LAYERS: &[&[&str]] = &[
 /// Folders whose modules do not import one another in circles, and how a path to one of their modules begins.
 const ONE_WAY: &[(&str, &str)] = &[
     ("compiler/ir/src", "crate::"),
+    ("compiler/ir/src/op", "crate::op::"),
     ("compiler/onnx/src", "crate::"),
     ("compiler/cli/src", "crate::"),
     ("compiler/core/src", "crate::"),
@@ -102,10 +103,10 @@ const REWRITE_LAYERS: &[&[&str]] = &[
         "algebra",
         "attention",
         "constants",
+        "data_movement",
         "epilogue",
         "images",
         "long",
-        "data_movement",
         "norms",
         "products",
     ],

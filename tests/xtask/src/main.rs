@@ -25,7 +25,7 @@ Usage: cargo xtask COMMAND
 Commands:
   demo   Compile the carried models, replay them on a Vulkan device and compare with onnxruntime's numbers
   test   Run every test of the workspace; the last line is `N passed, N failed`
-  matrix Run every layout and precision of every kernel, of which `test` runs a fifth; takes half an hour and more
+  matrix Run every layout and precision of every kernel, of which `test` runs a sample; takes half an hour and more
   models FOLDER [FLAG]...
          Verify real-size models against the outputs stored beside them, on Vulkan, with an optimised driftc; takes
          minutes to hours and is no part of CI. FLAGs go to `driftc verify`

@@ -50,7 +50,7 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
 }
 
-/// Runs every setting of every kernel, of which `test` runs a fifth.
+/// Runs every setting of every kernel, of which `test` runs a sample.
 pub(crate) fn matrix() -> Result<(), Failure> {
     prerequisites::ensure(&KERNELS)?;
     let args = ["test", "--locked", "--package", "drift-tests", "--test", "kernels"];

@@ -3,11 +3,13 @@
 //! An op is added here first; the compiler's exhaustive matches then list every place that has to learn it.
 
 pub mod attention;
+pub(crate) mod buffer;
 pub mod conv;
 pub mod conv_transpose;
 pub mod data;
 pub mod elementwise;
 pub mod eval;
+pub mod eval_error;
 pub mod group_norm;
 pub mod index;
 pub mod infer;
@@ -39,7 +41,8 @@ pub use write_rows::WriteRows;
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
 use crate::tensor::{Tensor, TensorType};
-use eval::{EvalErrorKind, Raw};
+use buffer::Raw;
+use eval_error::EvalErrorKind;
 use infer::Check;
 use std::ops::RangeInclusive;
 

@@ -1,6 +1,7 @@
 //! Rows written at a place that is known when a model runs: how caches of keys and values grow.
 
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::infer::{Check, InferErrorKind};
 use crate::tensor::{Tensor, TensorType};
 

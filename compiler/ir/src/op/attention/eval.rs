@@ -1,8 +1,8 @@
 //! Reference evaluation of attention: plain loops, sums and softmax in f64.
 
 use super::{Attention, HeadAxes, HeadSizes};
-use crate::op::eval::buffer::Real;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw, run_epilogue};
+use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::strides;
 use crate::tensor::Tensor;
 
@@ -82,7 +82,7 @@ impl Attention {
         sizes: &HeadSizes<u64>,
     ) -> Result<Buffer, EvalErrorKind> {
         let shape = [sizes.batch, sizes.heads, sizes.queries, sizes.keys];
-        run_epilogue(&self.score_steps(), scores, q.element(), self.read_by_scores(extra), &shape)
+        self.score_steps().run(scores, q.element(), self.read_by_scores(extra), &shape)
     }
 
     /// Softmax of each row of scores, times the values.
