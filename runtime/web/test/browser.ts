@@ -1,1 +1,193 @@
-/** Placeholder. */
+/** Replays bundles in headless Chromium on SwiftShader: models and their stored outputs, downloads that go wrong, lost devices. */
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { type Browser, type CDPSession, type Page, chromium } from "playwright-core";
+import type { Case, Outcome, harness } from "./page.js";
+import { type Served, serve } from "./server.js";
+
+type Harness = typeof harness;
+
+interface Large {
+  readonly all: number[];
+  readonly two: number[];
+  readonly dispatches: number;
+  readonly weights: number;
+  readonly bytes: number;
+}
+
+/** Most of a page's heap while a bundle of any size is loaded. */
+const HEAP_BYTES = 64 * 2 ** 20;
+
+/** No sandbox, since tests run as root in containers; WebGPU on the CPU; nothing fetched in the background. */
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-background-networking",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+  "--disable-vulkan-surface",
+  "--enable-precise-memory-info",
+];
+
+const HTML = `<!doctype html><meta charset="utf-8"><title>drift</title><link rel="icon" href="data:,">
+<script type="importmap">{"imports": {"drift-web": "/drift.min.js"}}</script><script type="module" src="/page.js"></script>`;
+
+const executable = (): string => {
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const names = ["chromium", "chromium-browser", "google-chrome"];
+  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+  assert.ok(found !== undefined, "chromium is not installed; `cargo xtask test` installs it");
+  return found;
+};
+
+const folder = process.argv[2];
+const read = <T>(name: string): T => JSON.parse(readFileSync(join(folder, name), "utf8")) as T;
+
+/** Calls a function of the page's harness. */
+const call = async <N extends keyof Harness>(page: Page, name: N, ...args: Parameters<Harness[N]>): Promise<Awaited<ReturnType<Harness[N]>>> =>
+  page.evaluate(
+    ([name, args]) => {
+      const functions = (globalThis as unknown as { harness: Record<string, (...args: unknown[]) => unknown> }).harness;
+      return functions[name as string](...(args as unknown[]));
+    },
+    [name, args] as const,
+  ) as never;
+
+const open = async (browser: Browser, url: string): Promise<Page> => {
+  const page = await browser.newPage();
+  page.on("console", (message) => console.log(`page: ${message.text()}`));
+  page.on("pageerror", (error) => console.log(`page: ${error.message}`));
+  await page.goto(`${url}/test.html`);
+  await page.waitForFunction(() => "harness" in globalThis);
+  return page;
+};
+
+const replays = async (page: Page, cases: readonly Case[]): Promise<void> => {
+  for (const [index, one] of cases.entries()) {
+    // In turns, so that all servers are tried on something small.
+    const way = ["ranges", "plain", "chunked", "flaky"][index % 4];
+    const { worst, wrong, dispatches, after, bytes } = await call(page, "replay", way, one, { anyVendor: true });
+    console.log(`${one.name} (${way}): ${dispatches} dispatches, largest error ${worst.toExponential(1)}`);
+    assert.equal(wrong, 0, one.name);
+    assert.equal(after, "destroyed");
+    if (one.name === "an init program") {
+      assert.ok(bytes.derived > 0, "nothing is derived");
+    }
+    if (one.name.includes("textures") && !one.name.startsWith("weights")) {
+      assert.ok(bytes.textures > 0, `${one.name}: no textures`);
+    }
+  }
+};
+
+/** Loads the large bundle, and watches the page's heap meanwhile, with the memory of its buffers. */
+const heapOf = async <T>(cdp: CDPSession, body: Promise<T>): Promise<[T, number]> => {
+  let most = 0;
+  let done = false;
+  const watch = async (): Promise<void> => {
+    while (!done) {
+      const heap = (await cdp.send("Runtime.getHeapUsage")) as { usedSize: number; backingStorageSize?: number };
+      most = Math.max(most, heap.usedSize + (heap.backingStorageSize ?? 0));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  const watching = watch();
+  const value = await body.finally(() => (done = true));
+  await watching;
+  return [value, most];
+};
+
+const streams = async (page: Page, served: Served, sums: Large): Promise<void> => {
+  const cdp = await page.context().newCDPSession(page);
+  const x = [1, 2, 3, 4];
+  const plus = (sum: readonly number[], times: number): number[] => sum.map((word, index) => (word + times * x[index]) >>> 0);
+  const weights = sums.weights * sums.bytes;
+  const both = 2 * sums.bytes;
+  // All of it without ranges; a part of it with them.
+  const tries = [
+    { way: "plain", entry: "main", sum: plus(sums.all, sums.dispatches), least: weights - sums.bytes, most: weights + 2 ** 20 },
+    { way: "ranges", entry: "two", sum: plus(sums.two, 1), least: both, most: both + 2 ** 20 },
+  ];
+  for (const { way, entry, sum, least, most } of tries) {
+    served.counts.bytes = 0;
+    await cdp.send("HeapProfiler.collectGarbage");
+    const [found, heap] = await heapOf(cdp, call(page, "large", `${way}/large.drift`, entry, {}));
+    const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+    const speed = megabytes((1_000 * found.loaded) / found.ms);
+    console.log(`${way}: ${megabytes(found.loaded)} at ${speed}/s, JS heap at most ${megabytes(heap)}`);
+    assert.deepEqual(found.y, sum, way);
+    assert.ok(heap < HEAP_BYTES, `${way}: a heap of ${megabytes(heap)}`);
+    assert.ok(served.counts.bytes >= least && served.counts.bytes <= most, `${way}: ${served.counts.bytes} bytes were sent`);
+    assert.ok(found.loaded >= least && found.loaded <= found.total, `${way}: ${found.loaded} of ${found.total}`);
+  }
+};
+
+const failures = async (page: Page, one: Case): Promise<void> => {
+  const expect = (what: string, { code, message }: Outcome, codes: readonly string[], words = ""): void => {
+    assert.ok(code !== null && codes.includes(code), `${what}: ${code}: ${message}`);
+    assert.ok(message.includes(words), `${what}: ${message}`);
+  };
+  expect("cut", await call(page, "load", `cut/${one.bundle}`, {}, {}), ["network", "truncated"]);
+  expect("ended early", await call(page, "load", `ended/${one.bundle}`, {}, {}), ["truncated"], "cut short");
+  expect("stalled", await call(page, "load", `stalled/${one.bundle}`, { stallTimeout: 300 }, {}), ["timeout"]);
+  expect("nothing there", await call(page, "load", "plain/nothing.drift", {}, {}), ["network"], "404");
+  expect("no bundle", await call(page, "load", "test.html", {}, {}), ["damaged"], "DRIFT");
+  expect("aborted", await call(page, "abort", "plain/large.drift", 300), ["aborted"]);
+  const bytes = readFileSync(join(folder, one.bundle));
+  bytes[bytes.length - 1] ^= 1;
+  writeFileSync(join(folder, "damaged.drift"), bytes);
+  const damaged = await call(page, "load", `plain/damaged.drift`, {}, {});
+  expect("a damaged weight", damaged, ["damaged"], "weight `");
+  const tooMuch = await call(page, "load", "plain/too-much.drift", {}, {});
+  expect("too much", tooMuch, ["unsupported"], "cooperative matrices");
+  assert.ok(tooMuch.message.includes("4096 storage buffers in a dispatch"), tooMuch.message);
+  const { f16 } = await call(page, "about");
+  assert.equal(tooMuch.message.includes("16-bit floats"), !f16);
+  expect("no such entry", await call(page, "load", one.bundle, {}, { entry: "other" }), ["no-entry"], "main");
+  assert.equal(await call(page, "without"), "no-webgpu");
+  assert.equal(await call(page, "noAdapter"), "no-adapter");
+  const codes = ["not-run", "not-written", "no-tensor", "type", "length", null, "busy", null, "no-tensor", "destroyed"];
+  assert.deepEqual(await call(page, "misuse", one), codes);
+};
+
+const losses = async (browser: Browser, page: Page, one: Case): Promise<void> => {
+  const { reason, codes, again } = await call(page, "lose", one);
+  assert.equal(reason, "destroyed");
+  // What was on its way may have ended before.
+  assert.ok(codes[0] === null || codes[0] === "device-lost", String(codes[0]));
+  assert.deepEqual(codes.slice(1), ["device-lost", "device-lost", "length", "device-lost"]);
+  assert.equal(again, 0, "a device that is opened again computes the same");
+  assert.deepEqual(await call(page, "timeout", one), ["timeout", "failed"]);
+  // The browser's GPU process ends, as when a driver resets.
+  await call(page, "prepareLoss", one);
+  const crash = await browser.newPage();
+  await crash.goto("chrome://gpucrash").catch(() => undefined);
+  const lost = await call(page, "lost", one);
+  assert.deepEqual(lost, { reason: "unknown", code: "device-lost", again: 0 });
+  await crash.close();
+};
+
+const main = async (): Promise<void> => {
+  const served = await serve([folder, "dist", "dist-test"], new Map([["test.html", HTML]]));
+  const browser = await chromium.launch({ executablePath: executable(), args: FLAGS, timeout: 60_000 });
+  try {
+    const cases = read<Case[]>("cases.json");
+    const mobilenet = cases.find(({ name }) => name.includes("mobilenet")) as Case;
+    const page = await open(browser, served.url);
+    page.setDefaultTimeout(300_000);
+    console.log(`Chromium ${browser.version()}: ${JSON.stringify(await call(page, "about"))}`);
+    await replays(page, cases);
+    const after = (runs: number, scale = 1): number[] => [1, 2, 3, 4].map((x) => 2 * runs * scale * x + 100);
+    assert.deepEqual(await call(page, "accumulate"), [after(1), after(2), after(3), after(1), after(2), after(5, 10)]);
+    await failures(page, mobilenet);
+    await streams(page, served, read<Large>("large.json"));
+    await losses(browser, page, mobilenet);
+  } finally {
+    await browser.close();
+    served.server.closeAllConnections();
+    served.server.close();
+  }
+};
+
+await main();
