@@ -79,6 +79,7 @@ fn chromium_replays_bundles() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let folder = folder.path();
     cases::write(&root().join("tests/models"), folder).expect("bundles");
+    cases::write_demo(&root().join("runtime/web/demo/shapes"), folder).expect("the demo's files");
     let write = |name: &str, bytes| fs::write(folder.join(name), bytes).expect("a file");
     write("state.drift", handwritten::accumulator().expect("a bundle"));
     write("too-much.drift", handwritten::asking_for_too_much().expect("a bundle"));

@@ -7,7 +7,8 @@ const SIDE = 32;
 
 const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 const say = (id: string, text: string): void => void (element(id).textContent = text);
-const kib = (bytes: number): string => `${(bytes / 1024).toFixed(bytes < 10_240 ? 1 : 0)} KiB`;
+const kib = (bytes: number): string =>
+  bytes < 1024 ? `${bytes} bytes` : `${(bytes / 1024).toFixed(bytes < 10_240 ? 1 : 0)} KiB`;
 const ms = (time: number): string => `${time.toFixed(time < 10 ? 1 : 0)} ms`;
 
 const canvas = element<HTMLCanvasElement>("drawing");

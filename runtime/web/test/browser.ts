@@ -20,6 +20,9 @@ interface Large {
 /** Most of a page's heap while a bundle of any size is loaded. */
 const HEAP_BYTES = 64 * 2 ** 20;
 
+/** What the browser may keep of memory after sessions of more than a gigabyte are gone. */
+const KEPT_BYTES = 300 * 2 ** 20;
+
 /** No sandbox, since tests run as root in containers; WebGPU on the CPU; nothing fetched in the background. */
 const FLAGS = [
   "--no-sandbox",
@@ -65,9 +68,16 @@ const open = async (browser: Browser, url: string): Promise<Page> => {
 };
 
 const replays = async (page: Page, cases: readonly Case[]): Promise<void> => {
+  const { f16 } = await call(page, "about");
   for (const [index, one] of cases.entries()) {
     // In turns, so that all servers are tried on something small.
     const way = ["ranges", "plain", "chunked", "flaky"][index % 4];
+    if (one.f16 && !f16) {
+      const { code, message } = await call(page, "load", one.bundle, {}, {});
+      console.log(`${one.name}: declined, as the device has no 16-bit floats`);
+      assert.ok(code === "unsupported" && message.includes("needs 16-bit floats"), message);
+      continue;
+    }
     const { worst, wrong, dispatches, after, bytes } = await call(page, "replay", way, one, { anyVendor: true });
     console.log(`${one.name} (${way}): ${dispatches} dispatches, largest error ${worst.toExponential(1)}`);
     assert.equal(wrong, 0, one.name);
@@ -79,6 +89,24 @@ const replays = async (page: Page, cases: readonly Case[]): Promise<void> => {
       assert.ok(bytes.textures > 0, `${one.name}: no textures`);
     }
   }
+};
+
+/** Memory of all of the browser's processes, as the system counts it. */
+const resident = async (browser: Browser): Promise<number> => {
+  const cdp = await browser.newBrowserCDPSession();
+  const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
+  await cdp.detach();
+  const of = (id: number): number => {
+    try {
+      const found = /^RssAnon:\s+(\d+) kB$|^RssShmem:\s+(\d+) kB$/gm;
+      const status = readFileSync(`/proc/${id}/status`, "utf8");
+      return [...status.matchAll(found)].reduce((sum, [, anon, shared]) => sum + 1024 * Number(anon ?? shared), 0);
+    } catch {
+      // It has ended since.
+      return 0;
+    }
+  };
+  return processInfo.reduce((sum, { id }) => sum + of(id), 0);
 };
 
 /** Loads the large bundle, and watches the page's heap meanwhile, with the memory of its buffers. */
@@ -98,7 +126,10 @@ const heapOf = async <T>(cdp: CDPSession, body: Promise<T>): Promise<[T, number]
   return [value, most];
 };
 
-const streams = async (page: Page, served: Served, sums: Large): Promise<void> => {
+const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+
+const streams = async (browser: Browser, page: Page, served: Served, sums: Large): Promise<void> => {
+  const before = await resident(browser);
   const cdp = await page.context().newCDPSession(page);
   const x = [1, 2, 3, 4];
   const plus = (sum: readonly number[], times: number): number[] => sum.map((word, index) => (word + times * x[index]) >>> 0);
@@ -113,7 +144,6 @@ const streams = async (page: Page, served: Served, sums: Large): Promise<void> =
     served.counts.bytes = 0;
     await cdp.send("HeapProfiler.collectGarbage");
     const [found, heap] = await heapOf(cdp, call(page, "large", `${way}/large.drift`, entry, {}));
-    const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
     const speed = megabytes((1_000 * found.loaded) / found.ms);
     console.log(`${way}: ${megabytes(found.loaded)} at ${speed}/s, JS heap at most ${megabytes(heap)}`);
     assert.deepEqual(found.y, sum, way);
@@ -121,6 +151,14 @@ const streams = async (page: Page, served: Served, sums: Large): Promise<void> =
     assert.ok(served.counts.bytes >= least && served.counts.bytes <= most, `${way}: ${served.counts.bytes} bytes were sent`);
     assert.ok(found.loaded >= least && found.loaded <= found.total, `${way}: ${found.loaded} of ${found.total}`);
   }
+  // Destroyed sessions have given their weights back.
+  let after = await resident(browser);
+  for (let wait = 0; wait < 50 && after > before + KEPT_BYTES; wait++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    after = await resident(browser);
+  }
+  console.log(`the browser's memory: ${megabytes(before)} before, ${megabytes(after)} after`);
+  assert.ok(after <= before + KEPT_BYTES, `${megabytes(after - before)} are kept`);
 };
 
 const failures = async (page: Page, one: Case): Promise<void> => {
@@ -168,8 +206,43 @@ const losses = async (browser: Browser, page: Page, one: Case): Promise<void> =>
   await crash.close();
 };
 
+/** The demo's page: the sample, and a circle drawn with the mouse. What it looks like is kept beside the build. */
+const demo = async (browser: Browser, url: string): Promise<void> => {
+  const page = await browser.newPage({ viewport: { width: 800, height: 720 } });
+  await page.goto(`${url}/demo.html`);
+  await page.waitForSelector("#check.good, #check.bad, #time.bad", { timeout: 60_000 });
+  const text = async (selector: string): Promise<string> => (await page.textContent(selector)) ?? "";
+  assert.match(await text("#check"), /^right: 6 logits/, await text("#time"));
+  await page.waitForFunction(() => document.getElementById("label")?.textContent === "star");
+  assert.match(await text("#memory"), /^weights .* KiB, activations .* KiB.*JS heap/);
+  await page.click("#clear");
+  const box = await page.locator("#drawing").boundingBox();
+  assert.ok(box !== null);
+  const at = (turn: number): [number, number] => [box.x + 130 + 75 * Math.cos(turn), box.y + 150 + 75 * Math.sin(turn)];
+  await page.mouse.move(...at(0));
+  await page.mouse.down();
+  for (let step = 1; step <= 40; step++) {
+    await page.mouse.move(...at((2 * Math.PI * step) / 40));
+  }
+  await page.mouse.up();
+  await page.waitForFunction(() => document.getElementById("label")?.textContent === "circle");
+  assert.match(await text("#time"), /ms from the image to the label/);
+  await page.screenshot({ path: "demo.png" });
+  await page.close();
+};
+
+/** Says what the browser has taken of the processors so far. */
+const say = async (browser: Browser, what: string): Promise<void> => {
+  const cdp = await browser.newBrowserCDPSession();
+  const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
+  await cdp.detach();
+  const seconds = processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+  console.log(`after ${what}: ${performance.now().toFixed(0)} ms, ${seconds.toFixed(1)} s of processor time`);
+};
+
 const main = async (): Promise<void> => {
-  const served = await serve([folder, "dist", "dist-test"], new Map([["test.html", HTML]]));
+  const pages = new Map([["test.html", HTML], ["demo.html", readFileSync("demo/index.html", "utf8")]]);
+  const served = await serve([folder, "dist", "dist-test"], pages);
   const browser = await chromium.launch({ executablePath: executable(), args: FLAGS, timeout: 60_000 });
   try {
     const cases = read<Case[]>("cases.json");
@@ -177,12 +250,19 @@ const main = async (): Promise<void> => {
     const page = await open(browser, served.url);
     page.setDefaultTimeout(300_000);
     console.log(`Chromium ${browser.version()}: ${JSON.stringify(await call(page, "about"))}`);
+    await say(browser, "opening");
     await replays(page, cases);
+    await say(browser, "replays");
     const after = (runs: number, scale = 1): number[] => [1, 2, 3, 4].map((x) => 2 * runs * scale * x + 100);
     assert.deepEqual(await call(page, "accumulate"), [after(1), after(2), after(3), after(1), after(2), after(5, 10)]);
+    await demo(browser, served.url);
+    await say(browser, "the demo");
     await failures(page, mobilenet);
-    await streams(page, served, read<Large>("large.json"));
+    await say(browser, "failures");
+    await streams(browser, page, served, read<Large>("large.json"));
+    await say(browser, "streams");
     await losses(browser, page, mobilenet);
+    await say(browser, "losses");
   } finally {
     await browser.close();
     served.server.closeAllConnections();

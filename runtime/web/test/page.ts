@@ -15,6 +15,8 @@ export interface Case {
   readonly outputs: readonly Data[];
   readonly absolute: number;
   readonly relative: number;
+  /** No variant runs without 16-bit floats. */
+  readonly f16: boolean;
 }
 
 /** What comes of a call that may fail. */
@@ -38,7 +40,13 @@ let opened: Promise<Device> | null = null;
 
 const device = (): Promise<Device> => (opened ??= Device.open());
 
-const bytesOf = async (file: string): Promise<ArrayBuffer> => (await fetch(file)).arrayBuffer();
+const bytesOf = async (file: string): Promise<ArrayBuffer> => {
+  const response = await fetch(file);
+  if (!response.ok) {
+    throw new Error(`${file}: ${response.status}`);
+  }
+  return response.arrayBuffer();
+};
 
 /** Arrays that a tensor's bytes are values of. */
 const ARRAYS = {

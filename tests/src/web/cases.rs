@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use drift_bundle::Bundle;
-use drift_bundle::manifest::Target;
+use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject};
 use drift_ir::{Tensor, eval};
 use drift_onnx::{ImportOptions, ModelSource, read_tensor_pb};
@@ -22,18 +22,21 @@ const GRAPHS: [(f64, f64); 2] = [(1e-4, 1e-3), (2e-2, 2e-2)];
 
 /// What browsers' loaders must do that models do not ask of them: each a graph, a layout, a place for weights, a precision and
 /// a profile.
-const CASES: [(&str, &str, LayoutChoice, Option<WeightsObject>, Precision, &str); 7] = [
+const CASES: [(&str, &str, LayoutChoice, Option<WeightsObject>, Precision, &str); 8] = [
     ("textures", CONV, LayoutChoice::Texture2d, None, Precision::F32, "generic"),
     ("texture arrays", CONV, LayoutChoice::TextureArray, None, Precision::F32, "generic"),
     ("3D textures", CONV, LayoutChoice::Texture3d, None, Precision::F32, "generic"),
     ("weights in textures", CONV, LayoutChoice::Buffer, Some(WeightsObject::Texture2d), Precision::F32, "generic"),
-    ("halves", CONV, LayoutChoice::Buffer, None, Precision::F16, "generic"),
+    ("f16 kernels", CONV, LayoutChoice::Buffer, None, Precision::F16, "generic"),
+    ("f16 in memory", CASTS, LayoutChoice::Buffer, None, Precision::F32, "generic"),
     ("an init program", CONV, LayoutChoice::Buffer, None, Precision::F32, "winograd-4x4"),
     ("integers and truth", INTEGERS, LayoutChoice::Buffer, None, Precision::F32, "generic"),
 ];
 
 const CONV: &str = "%x: f32[1,4,6,11]\n@w: f32[8,4,3,3] = random(1)\n@v: f32[5,8,1,1] = random(2)\n@h: f32[] = 0.1\n\
      %1 = conv %x, @w {pads=[1,1,1,1]} epilogue(mul @h; relu)\n%2 = conv %1, @v\n%3 = softmax %2 {axis=1}\nreturn %3, %1";
+
+const CASTS: &str = "%x: f32[3,5]\n%h: f16[3,5]\n%1 = cast %x {to=f16}\n%2 = cast %h {to=f32}\nreturn %1, %2";
 
 const INTEGERS: &str =
     "%i: i64[3,5]\n%j: i64[5]\n%b: bool[3,5]\n%1 = add %i, %j\n%2 = cast %1 {to=f32}\n%3 = greater %i, %j\n\
@@ -64,6 +67,15 @@ pub fn write(models: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
         cases.push(case(folder, cases.len(), name, (&bundle, &given, &expected), allowed)?);
     }
     fs::write(folder.join("cases.json"), Value::from(cases).to_string())?;
+    Ok(())
+}
+
+/// Writes what the demo's page asks for: its model as a bundle, and the stored input and logits.
+pub fn write_demo(model: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+    fs::write(folder.join("model.drift"), self::model(model)?.0)?;
+    for file in ["input_0.pb", "output_1.pb"] {
+        fs::copy(model.join("test_data_set_0").join(file), folder.join(file))?;
+    }
     Ok(())
 }
 
@@ -114,5 +126,6 @@ fn case(
     Ok(json!({
         "name": name, "bundle": file, "inputs": inputs, "outputs": outputs,
         "absolute": absolute, "relative": relative,
+        "f16": entry.variants.iter().all(|variant| variant.requires.contains(&Requirement::F16)),
     }))
 }

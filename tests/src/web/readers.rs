@@ -13,11 +13,12 @@ use super::handwritten;
 use crate::conformance::graph;
 use crate::mutants::{self, Kind, Seed};
 
-/// Mutants of bundles for WebGPU, and of bundles for all targets.
+/// Mutants of bundles for WebGPU, and of bundles for all targets; `DRIFT_MUTANTS=N` makes N times as many.
 const MUTANTS: [u64; 2] = [1500, 300];
 
 /// Writes `bundles.bin` and `verdicts.json`: bundles that this build compiles or that are handwritten, and mutants of them.
 pub fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let times = std::env::var("DRIFT_MUTANTS").ok().and_then(|times| times.parse::<u64>().ok()).unwrap_or(1);
     let mut written = Written::default();
     let everything = mutants::seeds()?;
     let mut ours: Vec<Seed> = everything.iter().filter(|seed| seed.target == Target::WebGpu).cloned().collect();
@@ -28,12 +29,12 @@ pub fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
         written.add(&seed.name, &seed.bytes);
     }
     for (seeds, count) in [&ours, &everything].into_iter().zip(MUTANTS) {
-        for number in 0..count {
+        for number in 0..times * count {
             let mutant = mutants::mutant(seeds, 17, number, &Kind::ALL[..3]);
             written.add(&format!("{:?} {number} of {}", mutant.kind, mutant.seed), &mutant.bytes);
         }
     }
-    for number in 0..MUTANTS[0] / 3 {
+    for number in 0..times * MUTANTS[0] / 3 {
         let mutant = mutants::mutant(&ours, 19, number, &[Kind::Text]);
         written.add(&format!("Text {number} of {}", mutant.seed), &mutant.bytes);
     }
