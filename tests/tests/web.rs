@@ -1,4 +1,5 @@
 //! The package for browsers (`runtime/web`): its size, its reader against the Rust reader, and replays in headless Chromium.
+//! `DRIFT_MATRIX=full` replays the models that take long, too.
 
 use drift_tests::web::{cases, handwritten, package, readers};
 use std::fs;
@@ -78,11 +79,13 @@ fn chromium_replays_bundles() {
     // Beside the build, since a temporary folder may be in memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let folder = folder.path();
-    cases::write(&root().join("tests/models"), folder).expect("bundles");
+    let long = std::env::var("DRIFT_MATRIX").is_ok_and(|matrix| matrix == "full");
+    cases::write(&root().join("tests/models"), folder, long).expect("bundles");
     cases::write_demo(&root().join("runtime/web/demo/shapes"), folder).expect("the demo's files");
     let write = |name: &str, bytes| fs::write(folder.join(name), bytes).expect("a file");
     write("state.drift", handwritten::accumulator().expect("a bundle"));
     write("too-much.drift", handwritten::asking_for_too_much().expect("a bundle"));
+    write("broken.drift", handwritten::not_compiling().expect("a bundle"));
     let sums = handwritten::large(&folder.join("large.drift"), LARGE.0, LARGE.1).expect("a bundle");
     let (weights, bytes) = LARGE;
     let sums = serde_json::json!({

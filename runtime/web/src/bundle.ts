@@ -63,7 +63,8 @@ export class Bundle {
     const header = readHeader(start, source.fileBytes);
     progress.total = header.fileBytes;
     if (source.hasRanges) {
-      exact.whatFollows = (from) => source.pieces(from, header.weights.offset);
+      const { offset } = header.weights;
+      exact.whatFollows = async (from) => (from < offset ? source.pieces(from, offset) : NOTHING);
     }
     const section = async (what: "manifest" | "shaders" | "hashes"): Promise<Uint8Array> => {
       const { offset, size, hash } = header[what];
@@ -232,6 +233,8 @@ export class Bundle {
     }
   }
 }
+
+const NOTHING: Pieces = { next: () => Promise.resolve(null), cancel: () => undefined };
 
 /** Downloads at a time. */
 const DOWNLOADS = 4;

@@ -32,8 +32,8 @@ export interface DeviceBytes {
   staging: number;
 }
 
-/** Largest buffer that several weights share. */
-const SHARED_BYTES = 2 ** 30;
+/** Largest buffer that several weights share: browsers refuse large ones before small ones, and none gains by being larger. */
+const SHARED_BYTES = 2 ** 28;
 
 /** Packs ranges of these sizes and alignments into buffers, in order; one larger than `most` gets a buffer of its own. */
 export const pack = (

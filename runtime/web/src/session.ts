@@ -89,7 +89,7 @@ export class Session {
     };
   }
 
-  /** Sets an input, row-major, from values of the model's own type. They are used by every run until they are set again. */
+  /** Sets an input, row-major, from values of the model's own type. They are used by every later run until they are set again. */
   write(name: string, values: Values | Uint8ClampedArray | ArrayBufferView): void {
     const input = this.held.find(({ tensor }) => tensor.name === name);
     if (input === undefined) {
@@ -202,7 +202,8 @@ export class Session {
       throw new DriftError("destroyed", `the session was destroyed by the app, before ${doing}`);
     }
     this.gpu.check(doing);
-    if (this.progress === "failed") {
+    // While a call is on its way it has not succeeded yet.
+    if (this.progress === "failed" && !this.isBusy) {
       throw new DriftError("failed", "an earlier run of this session failed; load the bundle again");
     }
   }

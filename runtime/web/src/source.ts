@@ -73,21 +73,23 @@ export class Remote implements Source {
     const response = await source.request(options.ranges ? { start: 0, end: bytes } : null);
     source.hasRanges = response.status === 206;
     source.fileBytes = lengthOf(response);
-    return { source, first: source.reader(response) };
+    const first = source.reader(response);
+    // Where the length is not known, the end of what comes is taken for that of the file.
+    const end = Math.min(bytes, source.fileBytes ?? 0);
+    return { source, first: source.hasRanges ? source.resumed(first, 0, end) : first };
   }
 
   async pieces(start: number, end: number): Promise<Pieces> {
     if (!this.hasRanges) {
       return this.after(start);
     }
-    return this.resumed(start, end);
+    return this.resumed(await this.range(start, end), start, end);
   }
 
-  /** A range that is asked for again where the connection breaks. */
-  private async resumed(start: number, end: number): Promise<Pieces> {
+  /** The range from `start` to `end`, of which `current` has begun to come; asked for again where the connection breaks. */
+  private resumed(current: Pieces, start: number, end: number): Pieces {
     let at = start;
     let retries = RETRIES;
-    let current = await this.range(at, end);
     const next = async (): Promise<Uint8Array | null> => {
       for (;;) {
         try {
@@ -180,7 +182,8 @@ const lengthOf = (response: Response): number | null => {
   if (response.status === 206) {
     return range === null ? null : Number(range[1]);
   }
-  // What was compressed on its way has another length than the file.
+  // What was compressed on its way has another length than the file, and another origin's answer does not say whether it was.
   const length = response.headers.get("Content-Length");
-  return length === null || response.headers.get("Content-Encoding") !== null ? null : Number(length);
+  const isPlain = response.type === "basic" && response.headers.get("Content-Encoding") === null;
+  return length !== null && isPlain ? Number(length) : null;
 };

@@ -82,7 +82,8 @@ const compare = (one: Case, got: Values, expected: Values): { worst: number; wro
 const replay = async (prefix: string, one: Case, options: LoadOptions) => {
   const bundle = await Bundle.load(`${prefix}/${one.bundle}`);
   const session = await (await device()).load(bundle, options);
-  const found = { worst: 0, wrong: 0, bytes: session.report.bytes, dispatches: session.report.dispatches };
+  const { bytes, dispatches, times } = session.report;
+  const found = { worst: 0, wrong: 0, bytes, dispatches, times };
   await writeAll(session, one);
   for (let run = 0; run < 2; run++) {
     await session.run();

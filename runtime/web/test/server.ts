@@ -49,6 +49,10 @@ export const serve = async (folders: readonly string[], pages: ReadonlyMap<strin
     const isRange = range !== null && (way === "ranges" || way === "flaky");
     const start = isRange ? Number(range[1]) : 0;
     const end = isRange ? Math.min(Number(range[2]) + 1, size) : size;
+    if (isRange && start >= end) {
+      response.writeHead(416, { "Content-Range": `bytes */${size}` }).end();
+      return;
+    }
     const headers: Record<string, string | number> = { "Content-Type": type, "Cache-Control": "no-store" };
     if (isRange) {
       headers["Content-Range"] = `bytes ${start}-${end - 1}/${size}`;

@@ -26,7 +26,14 @@ const CASES: [(&str, &str, LayoutChoice, Option<WeightsObject>, Precision, &str)
     ("textures", CONV, LayoutChoice::Texture2d, None, Precision::F32, "generic"),
     ("texture arrays", CONV, LayoutChoice::TextureArray, None, Precision::F32, "generic"),
     ("3D textures", CONV, LayoutChoice::Texture3d, None, Precision::F32, "generic"),
-    ("weights in textures", CONV, LayoutChoice::Buffer, Some(WeightsObject::Texture2d), Precision::F32, "generic"),
+    (
+        "weights in textures",
+        CONV,
+        LayoutChoice::Buffer,
+        Some(WeightsObject::Texture2d),
+        Precision::F32,
+        "generic",
+    ),
     ("f16 kernels", CONV, LayoutChoice::Buffer, None, Precision::F16, "generic"),
     ("f16 in memory", CASTS, LayoutChoice::Buffer, None, Precision::F32, "generic"),
     ("an init program", CONV, LayoutChoice::Buffer, None, Precision::F32, "winograd-4x4"),
@@ -38,21 +45,24 @@ const CONV: &str = "%x: f32[1,4,6,11]\n@w: f32[8,4,3,3] = random(1)\n@v: f32[5,8
 
 const CASTS: &str = "%x: f32[3,5]\n%h: f16[3,5]\n%1 = cast %x {to=f16}\n%2 = cast %h {to=f32}\nreturn %1, %2";
 
-const INTEGERS: &str =
-    "%i: i64[3,5]\n%j: i64[5]\n%b: bool[3,5]\n%1 = add %i, %j\n%2 = cast %1 {to=f32}\n%3 = greater %i, %j\n\
+const INTEGERS: &str = "%i: i64[3,5]\n%j: i64[5]\n%b: bool[3,5]\n%1 = add %i, %j\n%2 = cast %1 {to=f32}\n%3 = greater %i, %j\n\
      %4 = and %3, %b\nreturn %1, %2, %4";
 
+/// A model of so many kernels that software takes 40 s to compile them.
+const LONG: &str = "tiny_unet_sd_dynamo18";
+
 /// Writes a bundle and the files of its data for each carried model whose name begins with `tiny_`, and for each case, with
-/// `cases.json` that lists them.
-pub fn write(models: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+/// `cases.json` that lists them. What takes long is left out unless `long`.
+pub fn write(models: &Path, folder: &Path, long: bool) -> Result<(), Box<dyn Error>> {
     let mut names: Vec<String> = fs::read_dir(models)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("tiny_"))
+        .filter(|name| name.starts_with("tiny_") && (long || name != LONG))
         .collect();
     names.sort();
     let mut cases = Vec::new();
     for name in names {
-        let (bundle, given, expected) = model(&models.join(&name)).map_err(|error| format!("{name}: {error}"))?;
+        let (bundle, given, expected) =
+            model(&models.join(&name)).map_err(|error| format!("{name}: {error}"))?;
         cases.push(case(folder, cases.len(), &name, (&bundle, &given, &expected), MODEL)?);
     }
     for (name, source, layout, object, precision, profile) in CASES {

@@ -47,7 +47,17 @@ fn buffer(min_bytes: u64) -> BindingKind {
 fn shader(name: &str, workgroup_size: [u32; 3], bindings: Vec<BindingSlot>) -> Shader {
     let (entry_point, target) = ("main".to_owned(), Target::WebGpu);
     let (name, offset, size, shared_bytes) = (name.to_owned(), 0, 0, 0);
-    Shader { name, target, entry_point, offset, size, workgroup_size, shared_bytes, subgroup_size: None, bindings }
+    Shader {
+        name,
+        target,
+        entry_point,
+        offset,
+        size,
+        workgroup_size,
+        shared_bytes,
+        subgroup_size: None,
+        bindings,
+    }
 }
 
 fn dispatch(name: &str, shader: u32, bindings: Vec<Resource>) -> Dispatch {
@@ -68,7 +78,12 @@ fn region(kind: RegionKind, size: u64) -> Region {
     Region { kind, size, alignment: ALIGNMENT_BYTES }
 }
 
-fn variant(regions: Vec<Region>, inputs: Vec<IoBinding>, outputs: Vec<IoBinding>, dispatches: Vec<Dispatch>) -> Variant {
+fn variant(
+    regions: Vec<Region>,
+    inputs: Vec<IoBinding>,
+    outputs: Vec<IoBinding>,
+    dispatches: Vec<Dispatch>,
+) -> Variant {
     Variant {
         name: "generic".to_owned(),
         profile: "generic".to_owned(),
@@ -89,7 +104,13 @@ fn writer() -> BundleWriter {
 
 fn entry(name: &str, element: HostElement, variants: Vec<Variant>) -> Entry {
     let tensor = |name: &str| vec![IoTensor { name: name.to_owned(), element, shape: vec![4] }];
-    Entry { name: name.to_owned(), target: Target::WebGpu, inputs: tensor("x"), outputs: tensor("y"), variants }
+    Entry {
+        name: name.to_owned(),
+        target: Target::WebGpu,
+        inputs: tensor("x"),
+        outputs: tensor("y"),
+        variants,
+    }
 }
 
 /// `x` and `y` in regions of their own, a sum in the second half of one of two states, and parameters.
@@ -119,11 +140,8 @@ pub fn accumulator() -> Result<Vec<u8>, BundleError> {
     writer.to_bytes()
 }
 
-/// A bundle none of whose variants runs on any browser's device.
-pub fn asking_for_too_much() -> Result<Vec<u8>, BundleError> {
-    let mut writer = writer();
-    let bindings = vec![slot(0, 0, buffer(16), false), slot(0, 1, buffer(16), true)];
-    let code = "\
+/// Copies the first word of `x` to `y`.
+const COPY: &str = "\
 @group(0) @binding(0) var<storage, read_write> x: array<u32, 4>;
 @group(0) @binding(1) var<storage, read_write> y: array<u32, 4>;
 @compute @workgroup_size(1, 1, 1)
@@ -131,21 +149,36 @@ fn main() {
     y[0] = x[0];
 }
 ";
+
+/// A bundle of one kernel and variants that differ by name and by what they require.
+fn copies(code: &str, variants: Vec<(&str, Vec<Requirement>)>) -> Result<Vec<u8>, BundleError> {
+    let mut writer = writer();
+    let bindings = vec![slot(0, 0, buffer(16), false), slot(0, 1, buffer(16), true)];
     let shader = writer.add_shader(shader("copy", [1; 3], bindings), code.as_bytes());
     let io = |offset| vec![IoBinding { region: 0, offset, element: DeviceElement::I32 }];
     let bound = [0, 256].map(|offset| Resource::bytes(RegionId::Variant(0), offset, 16)).to_vec();
-    let one = |name: &str, requires| {
+    let one = |(name, requires): (&str, Vec<Requirement>)| {
         let regions = vec![region(RegionKind::Arena, 512)];
         let copy = dispatch("copy", shader, bound.clone());
         Variant { name: name.to_owned(), requires, ..variant(regions, io(0), io(256), vec![copy]) }
     };
-    let (ab, c) = (DeviceElement::F16, DeviceElement::F32);
-    let variants = vec![
-        one("matrices", vec![Requirement::CooperativeMatrix { m: 16, n: 16, k: 16, ab, c }]),
-        one("halves", vec![Requirement::F16, Requirement::StorageBuffers(4096)]),
-    ];
-    writer.add_entry(entry("main", HostElement::I32, variants));
+    writer.add_entry(entry("main", HostElement::I32, variants.into_iter().map(one).collect()));
     writer.to_bytes()
+}
+
+/// A bundle none of whose variants runs on any browser's device.
+pub fn asking_for_too_much() -> Result<Vec<u8>, BundleError> {
+    let (ab, c) = (DeviceElement::F16, DeviceElement::F32);
+    let matrices = vec![Requirement::CooperativeMatrix { m: 16, n: 16, k: 16, ab, c }];
+    copies(
+        COPY,
+        vec![("matrices", matrices), ("f16", vec![Requirement::F16, Requirement::StorageBuffers(4096)])],
+    )
+}
+
+/// A bundle whose declarations are right and whose kernel does not compile.
+pub fn not_compiling() -> Result<Vec<u8>, BundleError> {
+    copies(&COPY.replace("x[0];", "x[0] + unheard_of;"), vec![("generic", Vec::new())])
 }
 
 /// Bytes that are the same nowhere, made when they are written.
@@ -177,7 +210,8 @@ impl WeightSource for Pattern {
 /// The words at the ends of a weight of [`large`].
 fn ends(pattern: &Pattern) -> [u32; 2] {
     let bytes = pattern.bytes();
-    [0, bytes.len() - 4].map(|at| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
+    [0, bytes.len() - 4]
+        .map(|at| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
 }
 
 /// What the entries of [`large`] give for an `x` of zeros.

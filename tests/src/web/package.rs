@@ -8,8 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is copied.
-const PARTS: [&str; 8] =
-    ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.test.json", "build.mjs", "src", "test", "demo"];
+const PARTS: [&str; 8] = [
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "tsconfig.test.json",
+    "build.mjs",
+    "src",
+    "test",
+    "demo",
+];
 
 /// Why there is no package.
 #[derive(Debug)]
@@ -51,7 +59,8 @@ pub fn build(root: &Path, folder: &Path) -> Result<String, PackageError> {
 
 /// Installs the packages of the lock file, unless they are those that are there.
 fn install(folder: &Path) -> Result<(), PackageError> {
-    let (lock, installed) = (folder.join("package-lock.json"), folder.join("node_modules/.installed-lock.json"));
+    let (lock, installed) =
+        (folder.join("package-lock.json"), folder.join("node_modules/.installed-lock.json"));
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| PackageError::Io(path, error)
@@ -70,7 +79,8 @@ fn run(folder: &Path, program: &'static str, args: &[&str]) -> Result<String, Pa
     let mut command = Command::new(program);
     command.args(args).current_dir(folder).stdin(Stdio::null());
     let output = command.output().map_err(|error| PackageError::NotFound(program, error))?;
-    let [printed, said] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let [printed, said] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     match output.status.success() {
         true => Ok(printed),
         false => Err(PackageError::Failed(format!("{program} {}", args.join(" ")), printed + &said)),

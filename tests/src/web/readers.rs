@@ -21,7 +21,8 @@ pub fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     let times = std::env::var("DRIFT_MUTANTS").ok().and_then(|times| times.parse::<u64>().ok()).unwrap_or(1);
     let mut written = Written::default();
     let everything = mutants::seeds()?;
-    let mut ours: Vec<Seed> = everything.iter().filter(|seed| seed.target == Target::WebGpu).cloned().collect();
+    let mut ours: Vec<Seed> =
+        everything.iter().filter(|seed| seed.target == Target::WebGpu).cloned().collect();
     for (name, bytes) in more()? {
         ours.push(Seed::of(name, Target::WebGpu, bytes)?);
     }
@@ -47,7 +48,10 @@ pub fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
 fn more() -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
     let compile = |source: &str, options: CompileOptions| {
         let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
-        drift_compiler::compile(graph(source), identity, &options)?.bundle.to_bytes().map_err(Box::<dyn Error>::from)
+        drift_compiler::compile(graph(source), identity, &options)?
+            .bundle
+            .to_bytes()
+            .map_err(Box::<dyn Error>::from)
     };
     let conv = "%x: f32[1,4,6,11]\n@w: f32[8,4,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1";
     let profile = |name: &str| CompileOptions {

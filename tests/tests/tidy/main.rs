@@ -101,7 +101,9 @@ fn texts_use_the_words_of_the_field() {
         concat!("stored as ", "halves"),
     ];
     // A name of another's interface is as it is.
-    let files = text_files().into_iter().map(|(path, text)| (path, text.replace(concat!("chromium.lau", "nch("), "")));
+    let files = text_files()
+        .into_iter()
+        .map(|(path, text)| (path, text.replace(concat!("chromium.lau", "nch("), "")));
     report(&lines_with(&files.collect::<Vec<_>>(), &words));
 }
 

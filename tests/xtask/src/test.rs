@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test of the workspace, as CI runs them.
 
 use crate::prerequisites::{
-    self, CHROMIUM, CLANG, CPP_COMPILER, NODE, NPM, Need, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER, VULKAN_LOADER,
-    VULKAN_VALIDATION,
+    self, CHROMIUM, CLANG, CPP_COMPILER, NODE, NPM, Need, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER,
+    VULKAN_LOADER, VULKAN_VALIDATION,
 };
 use crate::summary::Summary;
 use crate::{Failure, shell};

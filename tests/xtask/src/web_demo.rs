@@ -36,8 +36,16 @@ pub(crate) fn web_demo(flags: &[&str]) -> Result<(), Failure> {
         Page { path: "/drift.min.js", file: built.join("dist/drift.min.js"), kind: "text/javascript" },
         Page { path: "/demo.js", file: built.join("dist-test/demo.js"), kind: "text/javascript" },
         Page { path: "/model.drift", file: bundle, kind: "application/octet-stream" },
-        Page { path: "/input_0.pb", file: root.join(MODEL).join("test_data_set_0/input_0.pb"), kind: "application/octet-stream" },
-        Page { path: "/output_1.pb", file: root.join(MODEL).join("test_data_set_0/output_1.pb"), kind: "application/octet-stream" },
+        Page {
+            path: "/input_0.pb",
+            file: root.join(MODEL).join("test_data_set_0/input_0.pb"),
+            kind: "application/octet-stream",
+        },
+        Page {
+            path: "/output_1.pb",
+            file: root.join(MODEL).join("test_data_set_0/output_1.pb"),
+            kind: "application/octet-stream",
+        },
     ];
     let failed = |error: std::io::Error| Failure::Usage(format!("cannot serve: {error}"));
     let server = Server::bind(port, pages, ranges).map_err(failed)?;

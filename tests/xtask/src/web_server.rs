@@ -156,7 +156,8 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("a folder");
         let file = folder.join("file");
         std::fs::write(&file, "0123456789").expect("a file");
-        let server = Server::bind(0, vec![Page { path: "/file", file, kind: "text/plain" }], ranges).expect("a port");
+        let server =
+            Server::bind(0, vec![Page { path: "/file", file, kind: "text/plain" }], ranges).expect("a port");
         let address = server.listener.local_addr().expect("an address");
         thread::spawn(move || server.serve());
         let mut stream = TcpStream::connect(address).expect("a connection");
@@ -171,7 +172,10 @@ mod tests {
     #[test]
     fn files_are_sent_whole_or_in_part() {
         let part = said("/file HTTP/1.1\r\nRange: bytes=2-4", true);
-        assert!(part.starts_with("HTTP/1.1 206 ") && part.contains("Content-Range: bytes 2-4/10\r\n"), "{part}");
+        assert!(
+            part.starts_with("HTTP/1.1 206 ") && part.contains("Content-Range: bytes 2-4/10\r\n"),
+            "{part}"
+        );
         assert!(part.ends_with("\r\n\r\n234"), "{part}");
         let whole = said("/file HTTP/1.1\r\nRange: bytes=2-4", false);
         assert!(whole.starts_with("HTTP/1.1 200 ") && whole.ends_with("\r\n\r\n0123456789"), "{whole}");
