@@ -6,7 +6,7 @@ use std::path::Path;
 
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Requirement, Target};
-use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject};
+use drift_compiler::{CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsStorage};
 use drift_ir::{Tensor, eval};
 use drift_onnx::{ImportOptions, ModelSource, read_tensor_pb};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ const GRAPHS: [(f64, f64); 2] = [(1e-4, 1e-3), (2e-2, 2e-2)];
 
 /// What browsers' loaders must do that models do not ask of them: each a graph, a layout, a place for weights, a precision and
 /// a profile.
-const CASES: [(&str, &str, LayoutChoice, Option<WeightsObject>, Precision, &str); 8] = [
+const CASES: [(&str, &str, LayoutChoice, Option<WeightsStorage>, Precision, &str); 8] = [
     ("textures", CONV, LayoutChoice::Texture2d, None, Precision::F32, "generic"),
     ("texture arrays", CONV, LayoutChoice::TextureArray, None, Precision::F32, "generic"),
     ("3D textures", CONV, LayoutChoice::Texture3d, None, Precision::F32, "generic"),
@@ -30,7 +30,7 @@ const CASES: [(&str, &str, LayoutChoice, Option<WeightsObject>, Precision, &str)
         "weights in textures",
         CONV,
         LayoutChoice::Buffer,
-        Some(WeightsObject::Texture2d),
+        Some(WeightsStorage::Texture2d),
         Precision::F32,
         "generic",
     ),
@@ -65,8 +65,8 @@ pub fn write(models: &Path, folder: &Path, long: bool) -> Result<(), Box<dyn Err
             model(&models.join(&name)).map_err(|error| format!("{name}: {error}"))?;
         cases.push(case(folder, cases.len(), &name, (&bundle, &given, &expected), MODEL)?);
     }
-    for (name, source, layout, object, precision, profile) in CASES {
-        let weights = WeightsChoice { object, order: None };
+    for (name, source, layout, storage, precision, profile) in CASES {
+        let weights = WeightsChoice { storage, order: None };
         let setting = Setting { layout, precision, weights, profile, keep_attention: false };
         let graph = graph(source);
         let bundle = compiled(&graph, Target::WebGpu, setting).and_then(|made| Ok(made.bundle.to_bytes()?));
