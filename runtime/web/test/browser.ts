@@ -60,7 +60,9 @@ const call = async <N extends keyof Harness>(page: Page, name: N, ...args: Param
 
 const open = async (browser: Browser, url: string): Promise<Page> => {
   const page = await browser.newPage();
-  page.on("console", (message) => console.log(`page: ${message.text()}`));
+  // Downloads that fail are part of the tests.
+  const isExpected = (text: string): boolean => text.startsWith("Failed to load resource") || text.includes("Instance reference");
+  page.on("console", (message) => isExpected(message.text()) || console.log(`page: ${message.text()}`));
   page.on("pageerror", (error) => console.log(`page: ${error.message}`));
   await page.goto(`${url}/test.html`);
   await page.waitForFunction(() => "harness" in globalThis);
