@@ -217,6 +217,10 @@ export class Bundle {
           throw damaged(`weight \`${name}\` is damaged: its BLAKE3 hash is not the one in the bundle`);
         }
       }
+      const isWhole = weights.at(-1) === this.manifest.weights.length - 1;
+      if (isWhole && !this.source.hasRanges) {
+        await exact.ends(this.fileBytes);
+      }
     } finally {
       exact.cancel();
     }
@@ -314,7 +318,8 @@ class Exact {
     const parts: Uint8Array[] = [];
     let found = 0;
     while (found < count && (this.left.length > 0 || (await this.more()))) {
-      const part = this.left.subarray(0, count - found);
+      // A copy, since a piece is there until the next comes only.
+      const part = this.left.slice(0, count - found);
       this.left = this.left.subarray(part.length);
       parts.push(part);
       found += part.length;

@@ -7,7 +7,7 @@ import { as, wait } from "./deadline.js";
 import { DriftError } from "./error.js";
 import { truncated } from "./header.js";
 
-/** Pieces of a range of a file, in order; null after the last. Whoever stops early cancels. */
+/** Pieces of a range of a file, in order; null after the last. A piece is there until the next is asked for. Whoever stops early cancels. */
 export interface Pieces {
   next(): Promise<Uint8Array | null>;
   cancel(): void;
@@ -160,13 +160,13 @@ export class Remote implements Source {
 
   private reader(response: Response): Pieces {
     const { stallTimeout, signal } = this.options;
-    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const reader = readerOf(response.body as ReadableStream<Uint8Array<ArrayBuffer>>);
     const cancel = (): void => void reader.cancel().catch(() => undefined);
     const doing = `downloading ${this.url}`;
     const next = async (): Promise<Uint8Array | null> => {
       try {
         const { done, value } = await wait(reader.read(), doing, { within: stallTimeout, signal });
-        return done ? null : value;
+        return done ? null : (value ?? null);
       } catch (error) {
         cancel();
         throw as("network", doing, error);
@@ -175,6 +175,32 @@ export class Remote implements Source {
     return { next, cancel };
   }
 }
+
+/** Bytes that are read at a time, where the browser reads into memory of ours. */
+const READ_BYTES = 2 ** 20;
+
+interface PieceReader {
+  read(): Promise<{ done: boolean; value?: Uint8Array<ArrayBuffer> | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** Reads into the same memory again and again, so that a download leaves nothing for the collector of garbage. */
+const readerOf = (body: ReadableStream<Uint8Array<ArrayBuffer>>): PieceReader => {
+  let reader: ReadableStreamBYOBReader;
+  try {
+    reader = body.getReader({ mode: "byob" });
+  } catch {
+    // Not every browser has it.
+    return body.getReader();
+  }
+  let memory = new ArrayBuffer(READ_BYTES);
+  const read = async (): ReturnType<PieceReader["read"]> => {
+    const { done, value } = await reader.read(new Uint8Array(memory));
+    memory = value?.buffer ?? memory;
+    return { done, value };
+  };
+  return { read, cancel: () => reader.cancel() };
+};
 
 /** Length of the whole file, where the server's answer tells. */
 const lengthOf = (response: Response): number | null => {

@@ -120,10 +120,13 @@ const resident = async (browser: Browser): Promise<number> => {
 /** Loads the large bundle, and watches the page's heap meanwhile, with the memory of its buffers. */
 const heapOf = async <T>(cdp: CDPSession, body: Promise<T>): Promise<[T, number]> => {
   let most = 0;
+  let [used, backing] = [0, 0];
   let done = false;
   const watch = async (): Promise<void> => {
     while (!done) {
       const heap = (await cdp.send("Runtime.getHeapUsage")) as { usedSize: number; backingStorageSize?: number };
+      used = Math.max(used, heap.usedSize);
+      backing = Math.max(backing, heap.backingStorageSize ?? 0);
       most = Math.max(most, heap.usedSize + (heap.backingStorageSize ?? 0));
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -131,6 +134,7 @@ const heapOf = async <T>(cdp: CDPSession, body: Promise<T>): Promise<[T, number]
   const watching = watch();
   const value = await body.finally(() => (done = true));
   await watching;
+  console.log(`at most ${megabytes(used)} of objects and ${megabytes(backing)} of buffers`);
   return [value, most];
 };
 
@@ -181,6 +185,12 @@ const failures = async (page: Page, one: Case): Promise<void> => {
   expect("no bundle", await call(page, "load", "test.html", {}, {}), ["damaged"], "DRIFT");
   expect("aborted", await call(page, "abort", "plain/large.drift", 300), ["aborted"]);
   const bytes = readFileSync(join(folder, one.bundle));
+  writeFileSync(join(folder, "short.drift"), bytes.subarray(0, -100));
+  writeFileSync(join(folder, "longer.drift"), Buffer.concat([bytes, Buffer.from([0])]));
+  for (const way of ["ranges", "plain", "chunked"]) {
+    expect(`too short, ${way}`, await call(page, "load", `${way}/short.drift`, {}, {}), ["truncated"], "cut short");
+    expect(`too long, ${way}`, await call(page, "load", `${way}/longer.drift`, {}, {}), ["damaged"], "follow the last section");
+  }
   bytes[bytes.length - 1] ^= 1;
   writeFileSync(join(folder, "damaged.drift"), bytes);
   const damaged = await call(page, "load", `plain/damaged.drift`, {}, {});
