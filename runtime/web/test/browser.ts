@@ -225,14 +225,16 @@ const losses = async (browser: Browser, page: Page, one: Case): Promise<void> =>
   assert.deepEqual(lost, { reason: "unknown", code: "device-lost", again: 0 });
 };
 
-/** The demo's page: the sample, and a circle drawn with the mouse. What it looks like is kept beside the build. */
+/** The demo's page: the sample, and a circle drawn with the mouse and taken from a file. What it looks like is kept beside the build. */
 const demo = async (browser: Browser, url: string): Promise<void> => {
   const page = await browser.newPage({ viewport: { width: 800, height: 720 } });
   await page.goto(`${url}/demo.html`);
   await page.waitForSelector("#check.good, #check.bad, #time.bad", { timeout: 60_000 });
   const text = async (selector: string): Promise<string> => (await page.textContent(selector)) ?? "";
   assert.match(await text("#check"), /^right: 6 logits/, await text("#time"));
-  await page.waitForFunction(() => document.getElementById("label")?.textContent === "star");
+  const becomes = (label: string) =>
+    page.waitForFunction((label) => document.getElementById("label")?.textContent === label, label, { timeout: 60_000 });
+  await becomes("star");
   assert.match(await text("#memory"), /^weights .* KiB, activations .* KiB.*JS heap/);
   await page.click("#clear");
   const box = await page.locator("#drawing").boundingBox();
@@ -244,9 +246,16 @@ const demo = async (browser: Browser, url: string): Promise<void> => {
     await page.mouse.move(...at((2 * Math.PI * step) / 40));
   }
   await page.mouse.up();
-  await page.waitForFunction(() => document.getElementById("label")?.textContent === "circle");
+  await becomes("circle");
   assert.match(await text("#time"), /ms from the image to the label/);
   await page.screenshot({ path: "demo.png" });
+  // The same as an image's file.
+  const drawn = await page.evaluate(() => (document.getElementById("drawing") as HTMLCanvasElement).toDataURL());
+  await page.click("#sample");
+  await becomes("star");
+  const buffer = Buffer.from(drawn.split(",")[1], "base64");
+  await page.setInputFiles("#file", { name: "circle.png", mimeType: "image/png", buffer });
+  await becomes("circle");
   await page.close();
 };
 

@@ -25,7 +25,7 @@ pub(crate) fn web_demo(flags: &[&str]) -> Result<(), Failure> {
     }
     prerequisites::ensure(&[&C_COMPILER, &NODE, &NPM])?;
     let built = shell::target_directory().join("tmp/web");
-    println!("building {} in {}", "runtime/web", built.display());
+    println!("building runtime/web in {}", built.display());
     let printed =
         package::build(&shell::root(), &built).map_err(|error| Failure::Check(error.to_string()))?;
     print!("{printed}");
