@@ -74,6 +74,14 @@ fn the_readers_of_bundles_agree() {
     node("reader.mjs", folder.path());
 }
 
+/// The app of `docs/web.md`, for the model of the demo.
+fn documented_app() -> String {
+    let page = fs::read_to_string(root().join("docs/web.md")).expect("docs/web.md");
+    let (_, rest) = page.split_once("## A complete app\n\n").expect("an app");
+    let lines = rest.lines().map_while(|line| line.strip_prefix("    "));
+    lines.flat_map(|line| [line, "\n"]).collect::<String>().replace("3 * 224 * 224", "32 * 32")
+}
+
 #[test]
 fn chromium_replays_bundles() {
     // Beside the build, since a temporary folder may be in memory.
@@ -83,6 +91,7 @@ fn chromium_replays_bundles() {
     cases::write(&root().join("tests/models"), folder, long).expect("bundles");
     cases::write_demo(&root().join("runtime/web/demo/shapes"), folder).expect("the demo's files");
     let write = |name: &str, bytes| fs::write(folder.join(name), bytes).expect("a file");
+    write("app.html", documented_app().into_bytes());
     write("state.drift", handwritten::accumulator().expect("a bundle"));
     write("too-much.drift", handwritten::asking_for_too_much().expect("a bundle"));
     write("broken.drift", handwritten::not_compiling().expect("a bundle"));

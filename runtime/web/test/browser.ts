@@ -256,6 +256,10 @@ const demo = async (browser: Browser, url: string): Promise<void> => {
   const buffer = Buffer.from(drawn.split(",")[1], "base64");
   await page.setInputFiles("#file", { name: "circle.png", mimeType: "image/png", buffer });
   await becomes("circle");
+  // The app of the documentation.
+  await page.goto(`${url}/app.html`);
+  await page.waitForFunction(() => !/^(\d+ %)?$/.test(document.getElementById("label")?.textContent ?? ""), null, { timeout: 60_000 });
+  assert.match(await text("#label"), /^class [0-5]$/);
   await page.close();
 };
 
