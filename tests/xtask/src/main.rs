@@ -11,11 +11,16 @@ mod fuzz_graphs;
 mod lint;
 mod memory;
 mod models;
+#[expect(unreachable_pub, reason = "another crate shares the file")]
+#[path = "../../src/web/package.rs"]
+mod package;
 mod prerequisites;
 mod shell;
 mod spdx;
 mod summary;
 mod test;
+mod web_demo;
+mod web_server;
 
 use std::process::ExitCode;
 
@@ -36,9 +41,11 @@ Commands:
   fuzz [--minutes N] [--seed S]
          Damage models and bundles in known ways and count how far each comes, 10 minutes unless told otherwise; what SPIRV-Tools
          refuses, crashes or hangs is kept below `target/mutants`
+  web-demo [--no-ranges] [--port N]
+         Build the package for browsers and serve a page that replays a bundle; prints its address
   lint   Check formatting, clippy, the runtime with each device alone, and the dependencies (licenses, sources, duplicates, lock file)
 
-On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
+On Debian as root, `demo`, `web-demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";
 
 fn main() -> ExitCode {
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
         ["memory", folder] => memory::memory(folder),
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["fuzz", options @ ..] => fuzz::fuzz(options),
+        ["web-demo", flags @ ..] => web_demo::web_demo(flags),
         ["lint"] => lint::lint(),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");

@@ -80,12 +80,18 @@ pub(crate) const OPENCL_DRIVER: Need = Need {
 pub(crate) const CLANG: Need =
     Need { what: "clang", packages: &["clang"], found: || program("clang") && program("clang++") };
 
-/// Checks emitted WGSL with the compiler that WebGPU users have.
+/// Checks emitted WGSL with the compiler that WebGPU users have, and replays bundles as their browser does.
 pub(crate) const CHROMIUM: Need = Need {
     what: "a browser with WebGPU (chromium)",
     packages: &["chromium"],
     found: || ["chromium", "chromium-browser", "google-chrome"].into_iter().any(program),
 };
+
+/// Runs the scripts that build and test the package for browsers.
+pub(crate) const NODE: Need = Need { what: "node", packages: &["nodejs"], found: || program("node") };
+
+/// Installs the packages of its lock file.
+pub(crate) const NPM: Need = Need { what: "npm", packages: &["npm"], found: || program("npm") };
 
 /// Makes sure that everything in `needs` is there.
 pub(crate) fn ensure(needs: &[&Need]) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test of the workspace, as CI runs them.
 
 use crate::prerequisites::{
-    self, CHROMIUM, CLANG, CPP_COMPILER, Need, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER, VULKAN_LOADER,
-    VULKAN_VALIDATION,
+    self, CHROMIUM, CLANG, CPP_COMPILER, NODE, NPM, Need, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER,
+    VULKAN_LOADER, VULKAN_VALIDATION,
 };
 use crate::summary::Summary;
 use crate::{Failure, shell};
@@ -16,7 +16,7 @@ const KERNELS: [&Need; 6] =
 
 /// Runs all tests, even after some failed. The last line on standard output is the sum over all test binaries.
 pub(crate) fn test() -> Result<(), Failure> {
-    prerequisites::ensure(&[&KERNELS[..], &[&CLANG, &CHROMIUM]].concat())?;
+    prerequisites::ensure(&[&KERNELS[..], &[&CLANG, &CHROMIUM, &NODE, &NPM]].concat())?;
     let mut summary = Summary::default();
     let finished = run_tests(&mut summary);
     if let Err(failure) = &finished {
