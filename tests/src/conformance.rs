@@ -57,7 +57,11 @@ pub enum Outcome {
 fn declined(kind: DeviceKind, setting: Setting) -> Option<&'static str> {
     let image_buffers = setting.layout == LayoutChoice::ImageBuffer
         || setting.weights.object == Some(WeightsObject::ImageBuffer);
-    (kind == DeviceKind::WebGpu && image_buffers).then_some("image buffers, which WebGPU has not")
+    match kind {
+        DeviceKind::WebGpu if image_buffers => Some("image buffers, which WebGPU has not"),
+        DeviceKind::Metal if image_buffers => Some("image buffers, which are not written for Metal"),
+        _ => None,
+    }
 }
 
 /// Compiles `graph` for `target` under `setting`.
@@ -111,6 +115,16 @@ pub fn on_webgpu_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome,
     on(DeviceKind::WebGpu, graph, setting, &special_inputs(graph))
 }
 
+/// Runs MSL on the processor.
+pub fn on_metal(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    on(DeviceKind::Metal, graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_metal_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    on(DeviceKind::Metal, graph, setting, &special_inputs(graph))
+}
+
 /// Whether all devices are the software ones that CI has, so that what they decline is known.
 pub fn are_software() -> bool {
     DeviceKind::ALL
@@ -118,14 +132,21 @@ pub fn are_software() -> bool {
         .all(|kind| device(kind).is_ok_and(|device| device.info().device_type == DeviceType::Cpu))
 }
 
+/// All kinds of devices that the suite runs on. Metal is the stand-in on the processor.
+pub const KINDS: [DeviceKind; 4] =
+    [DeviceKind::Vulkan, DeviceKind::OpenCl, DeviceKind::WebGpu, DeviceKind::Metal];
+
 /// The device of a kind, opened once.
 fn device(kind: DeviceKind) -> Result<&'static Device, Box<dyn Error>> {
-    static DEVICES: [OnceLock<Result<Device, String>>; DeviceKind::ALL.len()] =
-        [const { OnceLock::new() }; DeviceKind::ALL.len()];
+    static DEVICES: [OnceLock<Result<Device, String>>; KINDS.len()] =
+        [const { OnceLock::new() }; KINDS.len()];
     let options = OpenOptions { validation: true, ..OpenOptions::default() };
-    let index = DeviceKind::ALL.iter().position(|other| *other == kind).ok_or("an unlisted kind")?;
-    let opened =
-        DEVICES[index].get_or_init(|| Device::open_with(kind, &options).map_err(|error| error.to_string()));
+    let open = || match kind {
+        DeviceKind::Metal => Ok(crate::msl::open()),
+        other => Device::open_with(other, &options).map_err(|error| error.to_string()),
+    };
+    let index = KINDS.iter().position(|other| *other == kind).ok_or("an unlisted kind")?;
+    let opened = DEVICES[index].get_or_init(open);
     opened.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)").into())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`cases`] is the list of kernels to be proved; [`conformance`] runs a case on a device and in the evaluator and
 //! compares; [`graphs`] does so with random graphs. [`mutants`] damages bundles in known ways and counts how far they
-//! come; [`model_mutants`] does so with models. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted.
+//! come; [`model_mutants`] does so with models. [`opencl`] executes OpenCL C on PoCL, [`msl`] executes MSL on the processor, [`chromium`] asks a browser whether WGSL is accepted.
 
 pub mod cases;
 pub mod chromium;
@@ -10,5 +10,6 @@ pub mod conformance;
 pub mod graphs;
 mod inputs;
 pub mod model_mutants;
+pub mod msl;
 pub mod mutants;
 pub mod opencl;

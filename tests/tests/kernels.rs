@@ -1,5 +1,5 @@
-//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C) and wgpu over lavapipe (WGSL)
-//! against the evaluator.
+//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C), wgpu over lavapipe (WGSL) and
+//! the processor (MSL) against the evaluator.
 //!
 //! A fifth of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
 //! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time.
@@ -14,8 +14,9 @@ use drift_ir::Graph;
 use drift_runtime::DeviceKind;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
-    Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_opencl,
-    on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu, on_webgpu_at_the_ends,
+    KINDS, Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_metal,
+    on_metal_at_the_ends, on_opencl, on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu,
+    on_webgpu_at_the_ends,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -247,18 +248,6 @@ fn vulkan_agrees_with_the_evaluator_at_the_ends_of_types() {
     in_buffers.into_iter().chain(in_textures).fold(Counts::default(), Counts::and).are_kept("vulkan-ends");
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator_at_the_ends_of_types() {
-    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_opencl_at_the_ends, "generic", "special/", buffers).are_kept("opencl-ends");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator_at_the_ends_of_types() {
-    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_webgpu_at_the_ends, "generic", "special/", buffers).are_kept("webgpu-ends");
-}
-
 /// These differ from 2D textures in the accessors only, so each has one precision.
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
@@ -272,32 +261,73 @@ fn vulkan_agrees_with_the_evaluator_on_3d_textures() {
     prove(on_vulkan, "generic", "", settings).are_kept("vulkan-3d-textures");
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_opencl, "generic", "conv_", settings).are_kept("opencl-texture-arrays-and-3d");
+/// What every device but Vulkan's runs; a new one is a line below.
+macro_rules! conformance {
+    ($($device:ident: $run:ident, $at_the_ends:ident;)*) => {$(
+        mod $device {
+            use super::*;
+
+            fn kept(counts: Counts, part: &str) {
+                counts.are_kept(&format!("{}{part}", stringify!($device)));
+            }
+
+            #[test]
+            fn agrees_with_the_evaluator() {
+                kept(prove($run, "generic", "", EVERYTHING), "");
+            }
+
+            #[test]
+            fn agrees_with_the_evaluator_at_the_ends_of_types() {
+                let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
+                kept(prove($at_the_ends, "generic", "special/", buffers), "-ends");
+            }
+
+            #[test]
+            fn texture_arrays_and_3d_textures_agree() {
+                let settings: Settings =
+                    (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
+                kept(prove($run, "generic", "conv_", settings), "-texture-arrays-and-3d");
+            }
+
+            #[test]
+            fn constants_split_over_bindings_agree() {
+                kept(prove($run, "small-bindings", "large/", EVERYTHING), "-small-bindings");
+            }
+
+            /// A block holds 256 scores of f32: a few queries of one head.
+            #[test]
+            fn attention_in_blocks_of_scores_agrees() {
+                kept(prove($run, "small-scores", "attention_stats/", EVERYTHING), "-small-scores");
+            }
+
+            #[test]
+            fn convolutions_after_winograd_agree() {
+                let counts = ["winograd-2x2", "winograd-4x4"]
+                    .map(|profile| prove($run, profile, "winograd/", EVERYTHING));
+                kept(counts.into_iter().fold(Counts::default(), Counts::and), "-winograd");
+            }
+
+            #[test]
+            fn weights_in_every_object_agree() {
+                let precisions = [Precision::F32, Precision::F16];
+                let counts = prove_weights($run, ("generic", "weights/"), &precisions, &some_orders(1));
+                kept(counts, "-weights");
+            }
+        }
+    )*};
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator() {
-    prove(on_opencl, "generic", "", EVERYTHING).are_kept("opencl");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_webgpu, "generic", "conv_", settings).are_kept("webgpu-texture-arrays-and-3d");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator() {
-    prove(on_webgpu, "generic", "", EVERYTHING).are_kept("webgpu");
+conformance! {
+    opencl: on_opencl, on_opencl_at_the_ends;
+    webgpu: on_webgpu, on_webgpu_at_the_ends;
+    metal: on_metal, on_metal_at_the_ends;
 }
 
 #[test]
 fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_vulkan, "subgroups", "softmax/", EVERYTHING).are_kept("vulkan-subgroups");
     prove(on_webgpu, "subgroups", "softmax/", EVERYTHING).are_kept("webgpu-subgroups");
+    prove(on_metal, "subgroups", "softmax/", EVERYTHING).are_kept("metal-subgroups");
 }
 
 #[test]
@@ -305,30 +335,10 @@ fn constants_split_over_bindings_agree_with_the_evaluator() {
     prove(on_vulkan, "small-bindings", "large/", EVERYTHING).are_kept("vulkan-small-bindings");
 }
 
-#[test]
-fn constants_split_over_bindings_agree_on_opencl() {
-    prove(on_opencl, "small-bindings", "large/", EVERYTHING).are_kept("opencl-small-bindings");
-}
-
-#[test]
-fn constants_split_over_bindings_agree_on_webgpu() {
-    prove(on_webgpu, "small-bindings", "large/", EVERYTHING).are_kept("webgpu-small-bindings");
-}
-
 /// A block holds 256 scores of f32: a few queries of one head.
 #[test]
 fn attention_in_blocks_of_scores_agrees_with_the_evaluator() {
     prove(on_vulkan, "small-scores", "attention_stats/", EVERYTHING).are_kept("vulkan-small-scores");
-}
-
-#[test]
-fn attention_in_blocks_of_scores_agrees_on_opencl() {
-    prove(on_opencl, "small-scores", "attention_stats/", EVERYTHING).are_kept("opencl-small-scores");
-}
-
-#[test]
-fn attention_in_blocks_of_scores_agrees_on_webgpu() {
-    prove(on_webgpu, "small-scores", "attention_stats/", EVERYTHING).are_kept("webgpu-small-scores");
 }
 
 #[test]
@@ -401,20 +411,6 @@ fn convolutions_after_winograd_agree_with_the_evaluator() {
     counts.into_iter().fold(Counts::default(), Counts::and).are_kept("vulkan-winograd");
 }
 
-#[test]
-fn convolutions_after_winograd_agree_on_opencl() {
-    let counts =
-        ["winograd-2x2", "winograd-4x4"].map(|profile| prove(on_opencl, profile, "winograd/", EVERYTHING));
-    counts.into_iter().fold(Counts::default(), Counts::and).are_kept("opencl-winograd");
-}
-
-#[test]
-fn convolutions_after_winograd_agree_on_webgpu() {
-    let counts =
-        ["winograd-2x2", "winograd-4x4"].map(|profile| prove(on_webgpu, profile, "winograd/", EVERYTHING));
-    counts.into_iter().fold(Counts::default(), Counts::and).are_kept("webgpu-winograd");
-}
-
 /// Those that have names, and `count` others from all over.
 fn some_orders(count: usize) -> Vec<WeightsOrder> {
     let named = [
@@ -435,20 +431,6 @@ fn weights_in_every_object_agree_with_the_evaluator() {
     let precisions = [Precision::F32, Precision::F16];
     let orders = some_orders(4);
     prove_weights(on_vulkan, ("generic", "weights/"), &precisions, &orders).are_kept("vulkan-weights");
-}
-
-#[test]
-fn weights_in_every_object_agree_on_opencl() {
-    let precisions = [Precision::F32, Precision::F16];
-    let orders = some_orders(1);
-    prove_weights(on_opencl, ("generic", "weights/"), &precisions, &orders).are_kept("opencl-weights");
-}
-
-#[test]
-fn weights_in_every_object_agree_on_webgpu() {
-    let precisions = [Precision::F32, Precision::F16];
-    let orders = some_orders(1);
-    prove_weights(on_webgpu, ("generic", "weights/"), &precisions, &orders).are_kept("webgpu-weights");
 }
 
 #[test]
@@ -513,7 +495,8 @@ fn steps(graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
 #[test]
 fn filters_made_and_read_in_several_bindings_agree_with_the_evaluator() {
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
-    let runs: [(Run, &str); 3] = [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu")];
+    let runs: [(Run, &str); 4] =
+        [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu"), (on_metal, "metal")];
     for (run, device) in runs {
         let counts = ["winograd/c5", "winograd/deep"]
             .map(|prefix| prove(run, "winograd-small-bindings", prefix, buffers));
@@ -575,7 +558,7 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
 #[test]
 fn filters_made_at_load_are_what_the_matrices_say() {
     for precision in [Precision::F32, Precision::F16] {
-        for kind in DeviceKind::ALL {
+        for kind in KINDS {
             check_filters(kind, 2, "winograd-2x2", precision);
             check_filters(kind, 4, "winograd-4x4", precision);
             check_filters(kind, 4, "winograd-small-bindings", precision);
