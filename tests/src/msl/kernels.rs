@@ -169,19 +169,17 @@ impl BoundKernel {
             RuntimeError::Driver { doing: BINDING, code }
         };
         let slots = &program.shader(dispatch).bindings;
-        if slots.len() != kernel.arguments.len() {
-            return Err(wrong(format!("{} resources for {} arguments", slots.len(), kernel.arguments.len())));
-        }
         let (mut buffers, mut textures) = (Vec::new(), Vec::new());
+        let mut found = 0;
         for (n, slot) in slots.iter().enumerate() {
             let place = format!("@group({}) @binding({})", slot.group, slot.binding);
             let is_texture = matches!(slot.kind, BindingKind::Texture { .. });
             let index = if is_texture { textures.len() } else { buffers.len() } as u32;
             let at = |argument: &&Argument| (argument.kind != 0) == is_texture && argument.index == index;
+            // What no statement uses is no argument, and keeps its index.
             let argument = kernel.arguments.iter().find(at);
-            let argument = argument.ok_or_else(|| wrong(format!("{place} is no argument of the text")))?;
-            // On this target every buffer that may be written is marked so, and no other.
-            if slot.writable && !argument.is_written {
+            found += usize::from(argument.is_some());
+            if slot.writable && argument.is_some_and(|argument| !argument.is_written) {
                 return Err(wrong(format!("{place} is written, and read only in the text")));
             }
             match bound(n) {
@@ -198,7 +196,9 @@ impl BoundKernel {
                     let texture: &Texture = &all[index];
                     // Floats of either size are floats to a kernel; whole numbers are of one type.
                     let element = texture.element().saturating_sub(1);
-                    if (texture.kind(), element) != (argument.kind, argument.element) {
+                    let is_other =
+                        |argument: &Argument| (texture.kind(), element) != (argument.kind, argument.element);
+                    if argument.is_some_and(is_other) {
                         return Err(wrong(format!("{place} is another kind of texture in the text")));
                     }
                     let block = Arc::clone(&texture.texels);
@@ -206,6 +206,12 @@ impl BoundKernel {
                 }
                 Bound::Texels { .. } => return Err(wrong(format!("{place} is an image buffer"))),
             }
+        }
+        if found < kernel.arguments.len() {
+            return Err(wrong(format!(
+                "{} arguments of the text are bound to nothing",
+                kernel.arguments.len() - found
+            )));
         }
         Ok(Self { kernel, buffers, textures })
     }

@@ -18,17 +18,22 @@ use super::clang;
 
 const DOING: &str = "compiling MSL for the processor";
 
-/// The stand-in's files.
-const FILES: [(&str, &str); 8] = [
-    ("metal_stdlib", include_str!("../../../targets/tests/metal_stdlib/metal_stdlib")),
-    ("machine.cpp", include_str!("../../../targets/tests/metal_stdlib/machine.cpp")),
-    ("simd/simd.h", include_str!("../../../targets/tests/metal_stdlib/simd/simd.h")),
-    ("stand_in/machine.h", include_str!("../../../targets/tests/metal_stdlib/stand_in/machine.h")),
-    ("stand_in/math.h", include_str!("../../../targets/tests/metal_stdlib/stand_in/math.h")),
-    ("stand_in/textures.h", include_str!("../../../targets/tests/metal_stdlib/stand_in/textures.h")),
-    ("stand_in/together.h", include_str!("../../../targets/tests/metal_stdlib/stand_in/together.h")),
-    ("stand_in/vectors.h", include_str!("../../../targets/tests/metal_stdlib/stand_in/vectors.h")),
+/// The stand-in's files, below [`headers`].
+const FILES: [&str; 8] = [
+    "metal_stdlib",
+    "machine.cpp",
+    "simd/simd.h",
+    "stand_in/machine.h",
+    "stand_in/math.h",
+    "stand_in/textures.h",
+    "stand_in/together.h",
+    "stand_in/vectors.h",
 ];
+
+/// Where they are in the repository.
+fn headers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../targets/tests/metal_stdlib")
+}
 
 /// How code is made: indices and whole numbers are checked, and what is found calls the machine.
 const CODE: [&str; 6] = [
@@ -66,13 +71,15 @@ impl Toolchain {
 
     fn new() -> io::Result<Self> {
         let (clang, version) = clang::program()?;
+        let text = |name: &&str| fs::read_to_string(headers().join(name));
+        let files = FILES.iter().map(text).collect::<io::Result<Vec<String>>>()?;
         let mut hasher = DefaultHasher::new();
-        (version, FILES, clang::LANGUAGE, CODE, processor()).hash(&mut hasher);
+        (version, &files, clang::LANGUAGE, CODE, processor()).hash(&mut hasher);
         let binary = std::env::current_exe()?;
         let parent = binary.parent().unwrap_or(Path::new(".")).join("msl-stand-in");
         let folder = parent.join(format!("{:016x}", hasher.finish()));
         if !folder.exists() {
-            write_all(&parent, &folder)?;
+            write_all(&files, &parent, &folder)?;
         }
         let precompiled = folder.join("metal.pch");
         let machine = folder.join("machine.so");
@@ -148,10 +155,10 @@ fn processor() -> &'static [&'static str] {
 }
 
 /// Writes the stand-in's files to `folder`, all or none. Another process may be first.
-fn write_all(parent: &Path, folder: &Path) -> io::Result<()> {
+fn write_all(files: &[String], parent: &Path, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(parent)?;
     let made = tempfile::tempdir_in(parent)?;
-    for (name, text) in FILES {
+    for (name, text) in FILES.iter().zip(files) {
         let path = made.path().join(name);
         fs::create_dir_all(path.parent().unwrap_or(parent))?;
         fs::write(path, text)?;
