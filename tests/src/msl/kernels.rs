@@ -202,7 +202,7 @@ impl BoundKernel {
                         return Err(wrong(format!("{place} is another kind of texture in the text")));
                     }
                     let block = Arc::clone(&texture.texels);
-                    textures.push((block, texture.object.extent_px, texture.element()));
+                    textures.push((block, texture.storage.extent_px, texture.element()));
                 }
                 Bound::Texels { .. } => return Err(wrong(format!("{place} is an image buffer"))),
             }

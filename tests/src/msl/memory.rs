@@ -86,17 +86,17 @@ impl Memory for Buffer {
 /// A texture: rows of texels without gaps.
 pub(super) struct Texture {
     pub(super) texels: Arc<Block>,
-    pub(super) object: TextureObject,
+    pub(super) storage: TextureObject,
 }
 
 impl Texture {
-    pub(super) fn new(object: TextureObject) -> Result<Self, RuntimeError> {
-        Ok(Self { texels: Arc::new(Block::new(object.size_bytes())?), object })
+    pub(super) fn new(storage: TextureObject) -> Result<Self, RuntimeError> {
+        Ok(Self { texels: Arc::new(Block::new(storage.size_bytes())?), storage })
     }
 
     /// Number of its dimensions among the stand-in's.
     pub(super) fn kind(&self) -> u32 {
-        match self.object.kind {
+        match self.storage.kind {
             TextureKind::D2 => 1,
             TextureKind::Array => 2,
             TextureKind::D3 => 3,
@@ -105,7 +105,7 @@ impl Texture {
 
     /// Number of its channels' type among the stand-in's.
     pub(super) fn element(&self) -> u32 {
-        match self.object.element {
+        match self.storage.element {
             DeviceElement::F32 => 0,
             DeviceElement::F16 => 1,
             DeviceElement::I32 => 2,

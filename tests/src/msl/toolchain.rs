@@ -62,7 +62,7 @@ unsafe impl Send for Library {}
 unsafe impl Sync for Library {}
 
 impl Toolchain {
-    /// The toolchain of this process. What it compiles of its own lies beside the tests' binaries and is made once.
+    /// The toolchain of this process. What it compiles of its own is beside the tests' binaries and is made once.
     pub(super) fn get() -> Result<&'static Self, RuntimeError> {
         static MADE: OnceLock<Result<Toolchain, String>> = OnceLock::new();
         let made = MADE.get_or_init(|| Self::new().map_err(|error| error.to_string()));

@@ -20,7 +20,7 @@ const fn setting(layout: LayoutChoice, precision: Precision, profile: &'static s
     Setting {
         layout,
         precision,
-        weights: WeightsChoice { order: None, object: None },
+        weights: WeightsChoice { order: None, storage: None },
         profile,
         keep_attention: false,
     }
