@@ -116,13 +116,13 @@ pub fn on_webgpu_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome,
 }
 
 /// Runs MSL on the processor.
-pub fn on_metal(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
-    on(DeviceKind::Metal, graph, setting, &inputs(graph, setting.precision))
+pub fn on_msl(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    on_device(msl_device(), graph, setting, &inputs(graph, setting.precision))
 }
 
 /// The same with infinities, NaNs and the ends of types among the inputs.
-pub fn on_metal_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
-    on(DeviceKind::Metal, graph, setting, &special_inputs(graph))
+pub fn on_msl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    on_device(msl_device(), graph, setting, &special_inputs(graph))
 }
 
 /// Whether all devices are the software ones that CI has, so that what they decline is known.
@@ -132,22 +132,27 @@ pub fn are_software() -> bool {
         .all(|kind| device(kind).is_ok_and(|device| device.info().device_type == DeviceType::Cpu))
 }
 
-/// All kinds of devices that the suite runs on. Metal is the stand-in on the processor.
-pub const KINDS: [DeviceKind; 4] =
-    [DeviceKind::Vulkan, DeviceKind::OpenCl, DeviceKind::WebGpu, DeviceKind::Metal];
-
 /// The device of a kind, opened once.
 fn device(kind: DeviceKind) -> Result<&'static Device, Box<dyn Error>> {
-    static DEVICES: [OnceLock<Result<Device, String>>; KINDS.len()] =
-        [const { OnceLock::new() }; KINDS.len()];
+    static DEVICES: [OnceLock<Result<Device, String>>; DeviceKind::ALL.len()] =
+        [const { OnceLock::new() }; DeviceKind::ALL.len()];
     let options = OpenOptions { validation: true, ..OpenOptions::default() };
-    let open = || match kind {
-        DeviceKind::Metal => Ok(crate::msl::open()),
-        other => Device::open_with(other, &options).map_err(|error| error.to_string()),
-    };
-    let index = KINDS.iter().position(|other| *other == kind).ok_or("an unlisted kind")?;
-    let opened = DEVICES[index].get_or_init(open);
+    let index = DeviceKind::ALL.iter().position(|other| *other == kind).ok_or("an unlisted kind")?;
+    let opened =
+        DEVICES[index].get_or_init(|| Device::open_with(kind, &options).map_err(|error| error.to_string()));
     opened.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)").into())
+}
+
+/// The device that executes MSL on the processor.
+fn msl_device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(crate::msl::open)
+}
+
+/// All devices that the suite runs on.
+pub fn devices() -> impl Iterator<Item = &'static Device> {
+    let opened = |kind| device(kind).unwrap_or_else(|error| panic!("{error}"));
+    DeviceKind::ALL.into_iter().map(opened).chain([msl_device()])
 }
 
 fn on(
@@ -156,10 +161,19 @@ fn on(
     setting: Setting,
     inputs: &[Tensor],
 ) -> Result<Outcome, Box<dyn Error>> {
+    on_device(device(kind)?, graph, setting, inputs)
+}
+
+fn on_device(
+    device: &Device,
+    graph: &Graph,
+    setting: Setting,
+    inputs: &[Tensor],
+) -> Result<Outcome, Box<dyn Error>> {
+    let kind = device.info().kind;
     if let Some(reason) = declined(kind, setting) {
         return Ok(Outcome::Declined(reason));
     }
-    let device = device(kind)?;
     let earlier = device.validation_log().messages().len();
     let bundle = compile(graph, kind.target(), setting)?;
     let needs_f16 = bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16);
@@ -191,7 +205,8 @@ fn on(
 
 /// What the init program of a kind's variant makes of weights, in floats of the setting's precision: a program that does
 /// nothing else, with each derived blob as an output.
-pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+pub fn derived_on(device: &Device, graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let kind = device.info().kind;
     let bundle = compile(graph, kind.target(), setting)?;
     let manifest = bundle.manifest();
     let mut writer = BundleWriter::new(manifest.provenance.clone());
@@ -234,7 +249,7 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
     writer.add_entry(entry);
     let bundle = Bundle::from_bytes(writer.to_bytes()?)?;
     let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
-    let mut session = self::device(kind)?.load_with(&bundle, &options)?;
+    let mut session = device.load_with(&bundle, &options)?;
     session.run()?;
     Ok(names.iter().map(|name| session.read_raw(name)).collect::<Result<_, _>>()?)
 }

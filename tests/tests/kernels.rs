@@ -11,11 +11,11 @@ use drift_compiler::{
     profile,
 };
 use drift_ir::Graph;
-use drift_runtime::DeviceKind;
+use drift_runtime::Device;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
-    KINDS, Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_metal,
-    on_metal_at_the_ends, on_opencl, on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu,
+    self, Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_msl,
+    on_msl_at_the_ends, on_opencl, on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu,
     on_webgpu_at_the_ends,
 };
 use std::collections::BTreeMap;
@@ -167,8 +167,8 @@ fn outcome(run: Run, graph: &Graph, setting: Setting) -> Result<Option<&'static 
     }
 }
 
-/// Runs the cases whose names start with `prefix` with weights in `orders` and in every storage type, with the activations' layout that
-/// goes with the storage type and the precisions in turn.
+/// Runs the cases whose names start with `prefix` with weights in `orders` and in every storage type, with the activations'
+/// layout that goes with it and the precisions in turn.
 fn prove_weights(
     run: Run,
     (profile, prefix): (&'static str, &str),
@@ -320,14 +320,14 @@ macro_rules! conformance {
 conformance! {
     opencl: on_opencl, on_opencl_at_the_ends;
     webgpu: on_webgpu, on_webgpu_at_the_ends;
-    metal: on_metal, on_metal_at_the_ends;
+    msl: on_msl, on_msl_at_the_ends;
 }
 
 #[test]
 fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_vulkan, "subgroups", "softmax/", EVERYTHING).are_kept("vulkan-subgroups");
     prove(on_webgpu, "subgroups", "softmax/", EVERYTHING).are_kept("webgpu-subgroups");
-    prove(on_metal, "subgroups", "softmax/", EVERYTHING).are_kept("metal-subgroups");
+    prove(on_msl, "subgroups", "softmax/", EVERYTHING).are_kept("msl-subgroups");
 }
 
 #[test]
@@ -496,7 +496,7 @@ fn steps(graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
 fn filters_made_and_read_in_several_bindings_agree_with_the_evaluator() {
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
     let runs: [(Run, &str); 4] =
-        [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu"), (on_metal, "metal")];
+        [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu"), (on_msl, "msl")];
     for (run, device) in runs {
         let counts = ["winograd/c5", "winograd/deep"]
             .map(|prefix| prove(run, "winograd-small-bindings", prefix, buffers));
@@ -521,12 +521,12 @@ fn filter_matrix(tile: usize) -> Vec<[f64; 3]> {
 }
 
 /// Positions of G g G^T, `[position, input channel, output channel]` in whole slices, with the dead ones zero.
-fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision: Precision) {
+fn check_filters(device: &Device, tile: usize, profile: &'static str, precision: Precision) {
     let graph = graph_of("%x: f32[1,5,9,7]\n@w: f32[6,5,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1");
     let weights = WeightsChoice::default();
     let setting =
         Setting { layout: LayoutChoice::Buffer, precision, weights, profile, keep_attention: false };
-    let blobs = derived_on(kind, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
+    let blobs = derived_on(device, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
     let [blob] = &blobs[..] else { panic!("{} derived blobs", blobs.len()) };
     let element = if precision == Precision::F16 { Element::F16 } else { Element::F32 };
     let matrix = filter_matrix(tile);
@@ -561,10 +561,10 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
 #[test]
 fn filters_made_at_load_are_what_the_matrices_say() {
     for precision in [Precision::F32, Precision::F16] {
-        for kind in KINDS {
-            check_filters(kind, 2, "winograd-2x2", precision);
-            check_filters(kind, 4, "winograd-4x4", precision);
-            check_filters(kind, 4, "winograd-small-bindings", precision);
+        for device in conformance::devices() {
+            check_filters(device, 2, "winograd-2x2", precision);
+            check_filters(device, 4, "winograd-4x4", precision);
+            check_filters(device, 4, "winograd-small-bindings", precision);
         }
     }
 }
