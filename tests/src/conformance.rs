@@ -221,7 +221,7 @@ pub fn derived_on(device: &Device, graph: &Graph, setting: Setting) -> Result<Ve
     let mut entry = manifest.entries[0].clone();
     entry.variants.truncate(1);
     let variant = &mut entry.variants[0];
-    let (host, device) = match setting.precision {
+    let (host, element) = match setting.precision {
         Precision::F16 => (HostElement::F16, DeviceElement::F16),
         Precision::F32 => (HostElement::F32, DeviceElement::F32),
     };
@@ -230,9 +230,9 @@ pub fn derived_on(device: &Device, graph: &Graph, setting: Setting) -> Result<Ve
     for (number, region) in (0..).zip(&mut variant.regions) {
         if region.kind == RegionKind::Derived {
             region.kind = RegionKind::Arena;
-            let shape = vec![region.size / device.size_bytes()];
+            let shape = vec![region.size / element.size_bytes()];
             outputs.push(IoTensor { name: format!("derived{}", outputs.len()), element: host, shape });
-            places.push(IoBinding { region: number, offset: 0, element: device });
+            places.push(IoBinding { region: number, offset: 0, element });
         }
     }
     variant.dispatches = std::mem::take(&mut variant.init);

@@ -171,7 +171,10 @@ impl BoundKernel {
         let slots = &program.shader(dispatch).bindings;
         let (mut buffers, mut textures) = (Vec::new(), Vec::new());
         let mut found = 0;
-        for (n, slot) in slots.iter().enumerate() {
+        let mut order: Vec<usize> = (0..slots.len()).collect();
+        order.sort_by_key(|n| (slots[*n].group, slots[*n].binding));
+        for n in order {
+            let slot = &slots[n];
             let place = format!("@group({}) @binding({})", slot.group, slot.binding);
             let is_texture = matches!(slot.kind, BindingKind::Texture { .. });
             let index = if is_texture { textures.len() } else { buffers.len() } as u32;
