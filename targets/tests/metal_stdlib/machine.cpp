@@ -2,7 +2,8 @@
 // another, all on one stack where they do not.
 //
 // Between two waits an invocation runs alone, the first to the last or the last to the first in turn, so that a missing
-// barrier shows as a wrong number. Invocations that wait at different places, or for one that has ended, are an error.
+// barrier shows as a wrong number; threadgroups run last to first. Floats that are smaller than normal ones count as zeros,
+// as they may on a GPU. Invocations that wait at different places, or for one that has ended, are an error.
 
 #include "stand_in/machine.h"
 
@@ -15,6 +16,9 @@
 #endif
 #ifdef MSL_UCONTEXT
 #include <ucontext.h>
+#endif
+#ifdef __x86_64__
+#include <xmmintrin.h>
 #endif
 
 using msl::word;
@@ -202,7 +206,7 @@ void begin_group() {
 void run_all() {
     const word groups = product(machine.launch->threadgroups), threads = product(machine.launch->threads);
     invocation& one = machine.all[0];
-    for (word group = 0; group < groups; ++group) {
+    for (word group = groups; group-- > 0;) {
         begin_group();
         one.at = in_group(group);
         for (word n = 0; n < threads; ++n) {
@@ -272,9 +276,19 @@ void run_group(word group, word threads) {
     } while (release_simdgroups(threads) || release_barrier(threads));
 }
 
+// Flushes small floats while it lives, operands and results; halves have none that a float could not hold.
+struct flushing {
+#ifdef __x86_64__
+    unsigned before = _mm_getcsr();
+    flushing() { _mm_setcsr(before | 0x8040); }
+    ~flushing() { _mm_setcsr(before); }
+#endif
+};
+
 }  // namespace
 
 const char* msl_run(const msl::launch* launch) {
+    const flushing small_floats;
     machine.launch = launch;
     machine.failed = false;
     machine.current = &machine.all[0];
@@ -284,7 +298,7 @@ const char* msl_run(const msl::launch* launch) {
     if (!take_stacks(launch->what->waits ? threads : 1)) return "no memory for the stacks of a threadgroup";
     if (launch->what->waits) {
         const word groups = product(launch->threadgroups);
-        for (word group = 0; group < groups && !machine.failed; ++group) run_group(group, threads);
+        for (word group = groups; group-- > 0 && !machine.failed;) run_group(group, threads);
     } else {
         prepare(machine.all[0], machine.stacks + GUARD_BYTES);
         resume(machine.all[0]);
