@@ -53,7 +53,7 @@ struct range {
 };
 
 struct {
-    const msl::launch* launch;
+    const msl::dispatch* dispatch;
     unsigned char* stacks;
     word held_stacks;
     invocation all[MOST_INVOCATIONS];
@@ -67,7 +67,7 @@ struct {
     alignas(64) unsigned char slots[MOST_SIMDGROUPS][2][msl::simdgroup_lanes * msl::slot_bytes];
 } machine;
 
-word product(const word* sizes) { return sizes[0] * sizes[1] * sizes[2]; }
+unsigned long product(const word* sizes) { return (unsigned long)sizes[0] * sizes[1] * sizes[2]; }
 
 // Stacks with a page between them that nobody may touch.
 bool take_stacks(word count) {
@@ -82,13 +82,13 @@ bool take_stacks(word count) {
     return true;
 }
 
-void run_one(invocation& one) { machine.launch->what->run(one.at, *machine.launch->memory); }
+void run_one(invocation& one) { machine.dispatch->what->run(one.at, *machine.dispatch->memory); }
 
 void run_all();
 
 // What runs on a stack: all invocations of the dispatch, or the current one.
 void body() {
-    if (machine.launch->what->waits) {
+    if (machine.dispatch->what->waits) {
         run_one(*machine.current);
     } else {
         run_all();
@@ -157,7 +157,7 @@ void say(const char* what, int line, long first, long second) {
     const word* group = machine.current->at.threadgroup_position_in_grid;
     const word* thread = machine.current->at.thread_position_in_threadgroup;
     int at = snprintf(machine.message, sizeof machine.message, "kernel `%s`, line %d, threadgroup %u,%u,%u, thread %u,%u,%u: ",
-                      machine.launch->what->name, line, group[0], group[1], group[2], thread[0], thread[1], thread[2]);
+                      machine.dispatch->what->name, line, group[0], group[1], group[2], thread[0], thread[1], thread[2]);
     if (at > 0 && (unsigned long)at < sizeof machine.message) {
         snprintf(machine.message + at, sizeof machine.message - at, what, first, second);
     }
@@ -166,33 +166,33 @@ void say(const char* what, int line, long first, long second) {
 
 // An invocation of the workgroup that `at` is in, by its number.
 void place(msl::position& at, word index) {
-    const msl::launch& launch = *machine.launch;
-    const word x = launch.threads[0], y = launch.threads[1];
+    const msl::dispatch& dispatch = *machine.dispatch;
+    const word x = dispatch.threads[0], y = dispatch.threads[1];
     at.thread_position_in_threadgroup[0] = index % x;
     at.thread_position_in_threadgroup[1] = index / x % y;
     at.thread_position_in_threadgroup[2] = index / x / y;
     for (int n = 0; n < 3; ++n) {
         at.thread_position_in_grid[n] =
-            at.threadgroup_position_in_grid[n] * launch.threads[n] + at.thread_position_in_threadgroup[n];
+            at.threadgroup_position_in_grid[n] * dispatch.threads[n] + at.thread_position_in_threadgroup[n];
     }
     at.thread_index_in_threadgroup = index;
     at.thread_index_in_simdgroup = index % msl::simdgroup_lanes;
     at.simdgroup_index_in_threadgroup = index / msl::simdgroup_lanes;
 }
 
-msl::position in_group(word group) {
-    const msl::launch& launch = *machine.launch;
+msl::position in_group(unsigned long group) {
+    const msl::dispatch& dispatch = *machine.dispatch;
     msl::position at{};
-    at.threadgroup_position_in_grid[0] = group % launch.threadgroups[0];
-    at.threadgroup_position_in_grid[1] = group / launch.threadgroups[0] % launch.threadgroups[1];
-    at.threadgroup_position_in_grid[2] = group / launch.threadgroups[0] / launch.threadgroups[1];
+    at.threadgroup_position_in_grid[0] = group % dispatch.threadgroups[0];
+    at.threadgroup_position_in_grid[1] = group / dispatch.threadgroups[0] % dispatch.threadgroups[1];
+    at.threadgroup_position_in_grid[2] = group / dispatch.threadgroups[0] / dispatch.threadgroups[1];
     for (int n = 0; n < 3; ++n) {
-        at.threads_per_threadgroup[n] = launch.threads[n];
-        at.threadgroups_per_grid[n] = launch.threadgroups[n];
-        at.threads_per_grid[n] = launch.threads[n] * launch.threadgroups[n];
+        at.threads_per_threadgroup[n] = dispatch.threads[n];
+        at.threadgroups_per_grid[n] = dispatch.threadgroups[n];
+        at.threads_per_grid[n] = dispatch.threads[n] * dispatch.threadgroups[n];
     }
     at.threads_per_simdgroup = msl::simdgroup_lanes;
-    at.simdgroups_per_threadgroup = (product(launch.threads) + msl::simdgroup_lanes - 1) / msl::simdgroup_lanes;
+    at.simdgroups_per_threadgroup = ((word)product(dispatch.threads) + msl::simdgroup_lanes - 1) / msl::simdgroup_lanes;
     return at;
 }
 
@@ -204,9 +204,10 @@ void begin_group() {
 
 // Nobody waits: all workgroups, on the stack of the first invocation.
 void run_all() {
-    const word groups = product(machine.launch->threadgroups), threads = product(machine.launch->threads);
+    const unsigned long groups = product(machine.dispatch->threadgroups);
+    const word threads = product(machine.dispatch->threads);
     invocation& one = machine.all[0];
-    for (word group = groups; group-- > 0;) {
+    for (unsigned long group = groups; group-- > 0;) {
         begin_group();
         one.at = in_group(group);
         for (word n = 0; n < threads; ++n) {
@@ -251,7 +252,7 @@ bool release_barrier(word threads) {
     return true;
 }
 
-void run_group(word group, word threads) {
+void run_group(unsigned long group, word threads) {
     begin_group();
     const msl::position at = in_group(group);
     for (word n = 0; n < threads; ++n) {
@@ -287,18 +288,18 @@ struct flushing {
 
 }  // namespace
 
-const char* msl_run(const msl::launch* launch) {
+const char* msl_run(const msl::dispatch* dispatch) {
     const flushing small_floats;
-    machine.launch = launch;
+    machine.dispatch = dispatch;
     machine.failed = false;
     machine.current = &machine.all[0];
     machine.all[0].at = {};
-    const word threads = product(launch->threads);
+    const unsigned long threads = product(dispatch->threads);
     if (threads > MOST_INVOCATIONS) return "more than 1024 threads in a threadgroup";
-    if (!take_stacks(launch->what->waits ? threads : 1)) return "no memory for the stacks of a threadgroup";
-    if (launch->what->waits) {
-        const word groups = product(launch->threadgroups);
-        for (word group = groups; group-- > 0 && !machine.failed;) run_group(group, threads);
+    if (!take_stacks(dispatch->what->waits ? threads : 1)) return "no memory for the stacks of a threadgroup";
+    if (dispatch->what->waits) {
+        const unsigned long groups = product(dispatch->threadgroups);
+        for (unsigned long group = groups; group-- > 0 && !machine.failed;) run_group(group, threads);
     } else {
         prepare(machine.all[0], machine.stacks + GUARD_BYTES);
         resume(machine.all[0]);
@@ -320,7 +321,7 @@ msl::given msl_exchange(const void* value, unsigned long bytes, int line) {
     one.now = state::in_simdgroup;
     one.line = line;
     suspend();
-    const word threads = product(machine.launch->threads), first = group * msl::simdgroup_lanes;
+    const word threads = product(machine.dispatch->threads), first = group * msl::simdgroup_lanes;
     const word lanes = threads - first < msl::simdgroup_lanes ? threads - first : msl::simdgroup_lanes;
     return {slots, lane, lanes};
 }
@@ -329,9 +330,9 @@ void msl_poison(void* bytes, unsigned long size, unsigned long* workgroup) {
     memset(bytes, 0xff, size);
     *workgroup = msl_workgroup;
     machine.shared_bytes += (size + 15) / 16 * 16;
-    if (machine.shared_bytes > machine.launch->shared_bytes) {
+    if (machine.shared_bytes > machine.dispatch->shared_bytes) {
         msl_fail("threadgroup variables take %ld bytes, and the bundle says %ld", 0, (long)machine.shared_bytes,
-                 machine.launch->shared_bytes);
+                 machine.dispatch->shared_bytes);
     }
     if (machine.variable_count < MOST_VARIABLES) machine.variables[machine.variable_count++] = {(unsigned char*)bytes, size};
 }
@@ -346,7 +347,7 @@ void msl_check_span(const void* from, unsigned long bytes, int line) {
     const auto holds = [&](const void* start, unsigned long size) {
         return begin >= (const unsigned char*)start && begin + bytes <= (const unsigned char*)start + size;
     };
-    const msl::bound& memory = *machine.launch->memory;
+    const msl::bound& memory = *machine.dispatch->memory;
     for (word n = 0; n < memory.count; ++n) {
         if (holds(memory.buffers[n], memory.bytes[n])) return;
     }

@@ -51,7 +51,7 @@ struct RawBound {
 }
 
 #[repr(C)]
-struct RawLaunch {
+struct RawDispatch {
     what: *const RawEntry,
     memory: *const RawBound,
     threadgroups: [u32; 3],
@@ -236,14 +236,14 @@ impl BoundKernel {
             count: buffers.len() as u32,
             textures: pointers.as_ptr(),
         };
-        let launch = RawLaunch {
+        let raw = RawDispatch {
             what: self.kernel.entry,
             memory: &raw const memory,
             threadgroups,
             threads: self.kernel.threads,
             shared_bytes: self.kernel.shared_bytes,
         };
-        execute(&launch)
+        execute(&raw)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -251,19 +251,19 @@ impl BoundKernel {
     }
 }
 
-/// One launch at a time: there is one machine.
-fn execute(launch: &RawLaunch) -> Result<(), String> {
-    type Run = unsafe extern "C" fn(*const RawLaunch) -> *const c_char;
+/// One dispatch at a time: there is one machine.
+fn execute(dispatch: &RawDispatch) -> Result<(), String> {
+    type Run = unsafe extern "C" fn(*const RawDispatch) -> *const c_char;
     static MACHINE: Mutex<()> = Mutex::new(());
     let machine = &Toolchain::get().map_err(|error| error.to_string())?.machine;
     let run = machine.symbol(c"msl_run").map_err(|error| error.to_string())?;
     let _guard = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: the symbol is this function. All that the launch points to is alive, of these layouts, and as large as it
+    // SAFETY: the symbol is this function. All that the dispatch points to is alive, of these layouts, and as large as it
     // says; nobody else uses it, since work is in order and waited for.
-    let said = unsafe { std::mem::transmute::<*mut c_void, Run>(run)(launch) };
+    let said = unsafe { std::mem::transmute::<*mut c_void, Run>(run)(dispatch) };
     if said.is_null() {
         return Ok(());
     }
-    // SAFETY: the machine's message ends with a zero, and stays until the next launch, which the lock keeps away.
+    // SAFETY: the machine's message ends with a zero, and stays until the next dispatch, which the lock keeps away.
     Err(CString::from(unsafe { CStr::from_ptr(said) }).to_string_lossy().into_owned())
 }

@@ -58,8 +58,8 @@ impl Signature {
 impl Argument {
     fn of(line: &str) -> Result<Self, String> {
         let wrong = || format!("`{line}` is no argument with a place");
-        let line_ = line.trim_start_matches([',', ' ']);
-        let (declared, attribute) = line_.split_once(" [[").ok_or_else(wrong)?;
+        let (declared, attribute) =
+            line.trim_start_matches([',', ' ']).split_once(" [[").ok_or_else(wrong)?;
         let (ty, _name) = declared.rsplit_once(' ').ok_or_else(wrong)?;
         let attribute = attribute.strip_suffix("]]").ok_or_else(wrong)?;
         let index = |of: &str| -> Option<u32> {

@@ -50,6 +50,8 @@ pub(super) struct Toolchain {
     clang: &'static str,
     headers: PathBuf,
     precompiled: PathBuf,
+    /// How libraries are linked.
+    link: &'static [&'static str],
     pub(super) machine: Library,
 }
 
@@ -97,7 +99,7 @@ impl Toolchain {
             command.arg(&folder).arg(folder.join("machine.cpp")).args(["-lm", "-o"]).arg(into).output()
         })?;
         let machine = Library::open(&machine, libc::RTLD_GLOBAL)?;
-        Ok(Self { clang, headers: folder, precompiled, machine })
+        Ok(Self { clang, headers: folder, precompiled, link: linker(), machine })
     }
 
     /// Compiles a file's text into a library.
@@ -115,6 +117,7 @@ impl Toolchain {
                 .arg(&self.headers)
                 .arg("-include-pch")
                 .arg(&self.precompiled)
+                .args(self.link)
                 .args(["-shared", "-o"])
                 .arg(&library)
                 .arg(&source)
@@ -152,6 +155,13 @@ fn processor() -> &'static [&'static str] {
         return &["-mf16c", "-mfma", "-mavx2"];
     }
     &[]
+}
+
+/// A linker that is faster than clang's own choice, where it is there.
+fn linker() -> &'static [&'static str] {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join("ld.gold").exists());
+    if is_there { &["-fuse-ld=gold"] } else { &[] }
 }
 
 /// Writes the stand-in's files to `folder`, all or none. Another process may be first.

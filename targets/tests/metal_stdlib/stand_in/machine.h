@@ -56,7 +56,7 @@ struct entry {
 };
 
 // One dispatch.
-struct launch {
+struct dispatch {
     const entry* what;
     const bound* memory;
     word threadgroups[3];
@@ -77,7 +77,7 @@ constexpr word simdgroup_lanes = 32;
 
 extern "C" {
 // Runs a dispatch; what went wrong, or null. One at a time.
-const char* msl_run(const msl::launch*);
+const char* msl_run(const msl::dispatch*);
 void msl_barrier(int line);
 // Waits for the lanes of a simdgroup and shows what each has given.
 msl::given msl_exchange(const void* value, unsigned long bytes, int line);
