@@ -111,14 +111,14 @@ impl Api for StandIn {
 
     fn textures(
         self: &Arc<Self>,
-        storages: &[TextureObject],
+        objects: &[TextureObject],
         _role: Role,
     ) -> Result<Vec<Texture>, RuntimeError> {
-        storages.iter().map(|storage| Texture::new(*storage)).collect()
+        objects.iter().map(|object| Texture::new(*object)).collect()
     }
 
     fn texture_bytes(textures: &Vec<Texture>) -> u64 {
-        textures.iter().map(|texture| texture.storage.size_bytes()).sum()
+        textures.iter().map(|texture| texture.object.size_bytes()).sum()
     }
 
     fn pipelines(
@@ -232,9 +232,9 @@ impl Record<StandIn> for Recorder<'_> {
     }
 
     fn fill(&mut self, from: &Buffer, textures: &Vec<Texture>, rows: &Rows) {
-        let Texture { texels, storage } = &textures[rows.texture];
-        let [width, height, _] = storage.extent_px.map(u64::from);
-        let row_bytes = width * storage.element.texel_bytes();
+        let Texture { texels, object } = &textures[rows.texture];
+        let [width, height, _] = object.extent_px.map(u64::from);
+        let row_bytes = width * object.element.texel_bytes();
         let first = u64::from(rows.layer) * height + u64::from(rows.first);
         let to = (Arc::clone(texels), first * row_bytes);
         let bytes = u64::from(rows.count) * row_bytes;

@@ -97,9 +97,9 @@ impl Kernels {
         }
         let bundle = program.bundle;
         let shaders: Vec<&Shader> = used.iter().map(|index| &bundle.manifest().shaders[*index]).collect();
-        let source = |shader: &&'_ Shader| {
-            let text = std::str::from_utf8(bundle.shader_code(shader));
-            text.map_err(|_| failed(format!("shader `{}` is not UTF-8", shader.name)))
+        let source = |shader: &&Shader| {
+            std::str::from_utf8(bundle.shader_code(shader))
+                .map_err(|_| failed(format!("shader `{}` is not UTF-8", shader.name)))
         };
         let texts = shaders.iter().map(source).collect::<Result<Vec<&str>, _>>()?;
         let sources: Vec<Source<'_>> = shaders
@@ -182,16 +182,15 @@ impl BoundKernel {
             // What no statement uses is no argument, and keeps its index.
             let argument = kernel.arguments.iter().find(at);
             found += usize::from(argument.is_some());
-            if slot.writable && argument.is_some_and(|argument| !argument.is_written) {
-                return Err(wrong(format!("{place} is written, and read only in the text")));
+            if !slot.writable && argument.is_some_and(|argument| argument.is_written) {
+                return Err(wrong(format!("{place} is written by the text, and only read by the bundle")));
             }
             match bound(n) {
                 Bound::Buffer { buffer, offset, size } => {
-                    if argument.bytes > size {
-                        return Err(wrong(format!(
-                            "{place}: the text takes {} bytes of {size}",
-                            argument.bytes
-                        )));
+                    if let Some(Argument { bytes, .. }) = argument
+                        && *bytes > size
+                    {
+                        return Err(wrong(format!("{place}: the text takes {bytes} bytes of {size}")));
                     }
                     buffers.push((Arc::clone(&buffer.0), offset, size));
                 }
@@ -205,7 +204,7 @@ impl BoundKernel {
                         return Err(wrong(format!("{place} is another kind of texture in the text")));
                     }
                     let block = Arc::clone(&texture.texels);
-                    textures.push((block, texture.storage.extent_px, texture.element()));
+                    textures.push((block, texture.object.extent_px, texture.element()));
                 }
                 Bound::Texels { .. } => return Err(wrong(format!("{place} is an image buffer"))),
             }

@@ -86,17 +86,17 @@ impl Memory for Buffer {
 /// A texture: rows of texels without gaps.
 pub(super) struct Texture {
     pub(super) texels: Arc<Block>,
-    pub(super) storage: TextureObject,
+    pub(super) object: TextureObject,
 }
 
 impl Texture {
-    pub(super) fn new(storage: TextureObject) -> Result<Self, RuntimeError> {
-        Ok(Self { texels: Arc::new(Block::new(storage.size_bytes())?), storage })
+    pub(super) fn new(object: TextureObject) -> Result<Self, RuntimeError> {
+        Ok(Self { texels: Arc::new(Block::new(object.size_bytes())?), object })
     }
 
     /// Number of its dimensions among the stand-in's.
     pub(super) fn kind(&self) -> u32 {
-        match self.storage.kind {
+        match self.object.kind {
             TextureKind::D2 => 1,
             TextureKind::Array => 2,
             TextureKind::D3 => 3,
@@ -105,7 +105,7 @@ impl Texture {
 
     /// Number of its channels' type among the stand-in's.
     pub(super) fn element(&self) -> u32 {
-        match self.storage.element {
+        match self.object.element {
             DeviceElement::F32 => 0,
             DeviceElement::F16 => 1,
             DeviceElement::I32 => 2,

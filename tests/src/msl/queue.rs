@@ -62,7 +62,8 @@ impl Queue {
                     lock(&job.failure).get_or_insert(message);
                 }
                 // What the work held is let go before anybody hears of its end.
-                let Job { serial, .. } = job;
+                let serial = job.serial;
+                drop(job);
                 lock(&shared.0).finished = serial;
                 shared.1.notify_all();
             }

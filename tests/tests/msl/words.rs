@@ -77,7 +77,8 @@ impl Module<'_> {
             bytes_written: 0,
             flops: 0,
         };
-        let region = |n: usize| Region { kind: RegionKind::Io, size: bytes(n), alignment: ALIGNMENT_BYTES };
+        let region =
+            |n: usize| Region { kind: RegionKind::Arena, size: bytes(n), alignment: ALIGNMENT_BYTES };
         let place = |n: usize| IoBinding { region: n as u32, offset: 0, element: DeviceElement::I32 };
         let tensor = |prefix: &str, n: usize| IoTensor {
             name: format!("{prefix}{n}"),
