@@ -323,6 +323,13 @@ conformance! {
     msl: on_msl, on_msl_at_the_ends;
 }
 
+/// Its orders of weights are no other profile's.
+#[test]
+fn the_profile_of_apples_devices_agrees_as_msl() {
+    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
+    prove(on_msl, "apple", "conv_", buffers).are_kept("msl-apple");
+}
+
 #[test]
 fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_vulkan, "subgroups", "softmax/", EVERYTHING).are_kept("vulkan-subgroups");

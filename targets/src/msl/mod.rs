@@ -2,8 +2,7 @@
 //!
 //! - **Arguments**: buffers are numbered from zero in (group, binding) order, and so are textures, apart from them.
 //! - **Math**: the text asks for the safe math mode, so that no value is assumed finite and no sum is reordered.
-//!   Compilers older than Metal 3.2 do not know the pragma and are not shown it: there the host compiles with fast math
-//!   disabled.
+//!   The pragma is of Metal 3.2, and hidden where the text is compiled as an older language: there the host disables fast math.
 //! - **Workgroup memory** is declared in the kernel's body, so the host sets no sizes.
 //! - **Cooperative matrices** are `simdgroup_matrix`, which is 8x8 and reads arrays of scalars only.
 
