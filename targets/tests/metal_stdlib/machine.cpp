@@ -389,6 +389,9 @@ CHECK(negate_overflow, "the negation of %ld overflows")
 
 extern "C" [[noreturn]] void __ubsan_handle_out_of_bounds_abort(out_of_bounds* data, unsigned long index) {
     static char what[256];
-    snprintf(what, sizeof what, "index %%ld is outside of %.160s", data->array->name);
+    // The name is in quotes, and begins with the address space where there is one.
+    const char* name = data->array->name;
+    const char* space = strstr(name, "))) ");
+    snprintf(what, sizeof what, "index %%ld is outside of '%.160s", space ? space + 4 : name + 1);
     msl_fail(what, (int)data->place.line, (long)index, 0);
 }
