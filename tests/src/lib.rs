@@ -2,8 +2,8 @@
 //!
 //! [`cases`] is the list of kernels to be proved; [`conformance`] runs a case on a device and in the evaluator and
 //! compares; [`graphs`] does so with random graphs. [`mutants`] damages bundles in known ways and counts how far they
-//! come; [`model_mutants`] does so with models. [`opencl`] executes OpenCL C on PoCL, [`chromium`] asks a browser whether WGSL is accepted; [`web`]
-//! is for the tests of the package for browsers.
+//! come; [`model_mutants`] does so with models. [`opencl`] executes OpenCL C on PoCL, [`msl`] executes MSL on the processor,
+//! [`chromium`] asks a browser whether WGSL is accepted; [`web`] is for the tests of the package for browsers.
 
 pub mod cases;
 pub mod chromium;
@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod graphs;
 mod inputs;
 pub mod model_mutants;
+pub mod msl;
 pub mod mutants;
 pub mod opencl;
 pub mod web;

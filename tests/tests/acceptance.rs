@@ -1,9 +1,5 @@
 //! Every kernel as Metal and as WebGPU get it, on every layout and precision: clang reads the MSL, a browser compiles
-//! the WGSL. Neither runs anything: that these kernels compute what they should is proved in `kernels.rs`.
-
-#[expect(unreachable_pub, reason = "another crate shares the file")]
-#[path = "../../targets/tests/metal_stdlib/clang.rs"]
-mod clang;
+//! the WGSL. Nothing runs: that these kernels compute what they should is proved in `kernels.rs`.
 
 use drift_bundle::manifest::Target;
 use drift_compiler::{LayoutChoice, Precision, WeightsChoice, WeightsStorage};
@@ -12,6 +8,7 @@ use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_tests::cases;
 use drift_tests::chromium::{Verdict, Wgsl, check_wgsl};
 use drift_tests::conformance::{Setting, compile, graph, inner};
+use drift_tests::msl::clang;
 use std::collections::BTreeSet;
 use std::path::Path;
 

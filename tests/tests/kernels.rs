@@ -1,5 +1,5 @@
-//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C) and wgpu over lavapipe (WGSL)
-//! against the evaluator.
+//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C), wgpu over lavapipe (WGSL) and
+//! the processor (MSL) against the evaluator.
 //!
 //! A sample of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
 //! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time. Under the profile that every device has, each
@@ -12,11 +12,12 @@ use drift_compiler::{
     profile,
 };
 use drift_ir::Graph;
-use drift_runtime::DeviceKind;
+use drift_runtime::Device;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
-    Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_opencl,
-    on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu, on_webgpu_at_the_ends,
+    self, Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_msl,
+    on_msl_at_the_ends, on_opencl, on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu,
+    on_webgpu_at_the_ends,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -292,18 +293,6 @@ fn vulkan_agrees_with_the_evaluator_at_the_ends_of_types() {
     in_buffers.into_iter().chain(in_textures).fold(Counts::default(), Counts::and).are_kept("vulkan-ends");
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator_at_the_ends_of_types() {
-    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_opencl_at_the_ends, "generic", "special/", buffers).are_kept("opencl-ends");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator_at_the_ends_of_types() {
-    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_webgpu_at_the_ends, "generic", "special/", buffers).are_kept("webgpu-ends");
-}
-
 /// These differ from 2D textures in the accessors only, so each has one precision.
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
@@ -317,26 +306,73 @@ fn vulkan_agrees_with_the_evaluator_on_3d_textures() {
     prove_sample(A_TENTH, on_vulkan, "generic", "", settings).are_kept("vulkan-3d-textures");
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_opencl, "generic", "conv_", settings).are_kept("opencl-texture-arrays-and-3d");
+/// What every device but Vulkan's runs; a new one is a line below.
+macro_rules! conformance {
+    ($($device:ident: $run:ident, $at_the_ends:ident, $sample:expr;)*) => {$(
+        mod $device {
+            use super::*;
+
+            fn kept(counts: Counts, part: &str) {
+                counts.are_kept(&format!("{}{part}", stringify!($device)));
+            }
+
+            #[test]
+            fn agrees_with_the_evaluator() {
+                kept(prove_sample($sample, $run, "generic", "", EVERYTHING), "");
+            }
+
+            #[test]
+            fn agrees_with_the_evaluator_at_the_ends_of_types() {
+                let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
+                kept(prove($at_the_ends, "generic", "special/", buffers), "-ends");
+            }
+
+            #[test]
+            fn texture_arrays_and_3d_textures_agree() {
+                let settings: Settings =
+                    (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
+                kept(prove($run, "generic", "conv_", settings), "-texture-arrays-and-3d");
+            }
+
+            #[test]
+            fn constants_split_over_bindings_agree() {
+                kept(prove($run, "small-bindings", "large/", EVERYTHING), "-small-bindings");
+            }
+
+            /// A block holds 256 scores of f32: a few queries of one head.
+            #[test]
+            fn attention_in_blocks_of_scores_agrees() {
+                kept(prove($run, "small-scores", "attention_stats/", EVERYTHING), "-small-scores");
+            }
+
+            #[test]
+            fn convolutions_after_winograd_agree() {
+                let counts = ["winograd-2x2", "winograd-4x4"]
+                    .map(|profile| prove($run, profile, "winograd/", EVERYTHING));
+                kept(counts.into_iter().fold(Counts::default(), Counts::and), "-winograd");
+            }
+
+            #[test]
+            fn weights_in_every_storage_agree() {
+                let precisions = [Precision::F32, Precision::F16];
+                let counts = prove_weights($run, ("generic", "weights/"), &precisions, &some_orders(1));
+                kept(counts, "-weights");
+            }
+        }
+    )*};
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator() {
-    prove_sample(ON_OPENCL, on_opencl, "generic", "", EVERYTHING).are_kept("opencl");
+conformance! {
+    opencl: on_opencl, on_opencl_at_the_ends, ON_OPENCL;
+    webgpu: on_webgpu, on_webgpu_at_the_ends, ON_WEBGPU;
+    msl: on_msl, on_msl_at_the_ends, A_FIFTH;
 }
 
+/// Its orders of weights are no other profile's.
 #[test]
-fn webgpu_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_webgpu, "generic", "conv_", settings).are_kept("webgpu-texture-arrays-and-3d");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator() {
-    prove_sample(ON_WEBGPU, on_webgpu, "generic", "", EVERYTHING).are_kept("webgpu");
+fn the_profile_of_apples_devices_agrees_as_msl() {
+    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
+    prove(on_msl, "apple", "conv_", buffers).are_kept("msl-apple");
 }
 
 #[test]
@@ -345,6 +381,7 @@ fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_webgpu, "subgroups", "softmax/", EVERYTHING).are_kept("webgpu-subgroups");
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
     prove(on_vulkan, "subgroups-of-8", "matvec_rows/", buffers).are_kept("vulkan-subgroups-of-8");
+    prove(on_msl, "subgroups", "softmax/", EVERYTHING).are_kept("msl-subgroups");
 }
 
 #[test]
@@ -352,30 +389,10 @@ fn constants_split_over_bindings_agree_with_the_evaluator() {
     prove(on_vulkan, "small-bindings", "large/", EVERYTHING).are_kept("vulkan-small-bindings");
 }
 
-#[test]
-fn constants_split_over_bindings_agree_on_opencl() {
-    prove(on_opencl, "small-bindings", "large/", EVERYTHING).are_kept("opencl-small-bindings");
-}
-
-#[test]
-fn constants_split_over_bindings_agree_on_webgpu() {
-    prove(on_webgpu, "small-bindings", "large/", EVERYTHING).are_kept("webgpu-small-bindings");
-}
-
 /// A block holds 256 scores of f32: a few queries of one head.
 #[test]
 fn attention_in_blocks_of_scores_agrees_with_the_evaluator() {
     prove(on_vulkan, "small-scores", "attention_stats/", EVERYTHING).are_kept("vulkan-small-scores");
-}
-
-#[test]
-fn attention_in_blocks_of_scores_agrees_on_opencl() {
-    prove(on_opencl, "small-scores", "attention_stats/", EVERYTHING).are_kept("opencl-small-scores");
-}
-
-#[test]
-fn attention_in_blocks_of_scores_agrees_on_webgpu() {
-    prove(on_webgpu, "small-scores", "attention_stats/", EVERYTHING).are_kept("webgpu-small-scores");
 }
 
 #[test]
@@ -448,20 +465,6 @@ fn convolutions_after_winograd_agree_with_the_evaluator() {
     counts.into_iter().fold(Counts::default(), Counts::and).are_kept("vulkan-winograd");
 }
 
-#[test]
-fn convolutions_after_winograd_agree_on_opencl() {
-    let counts =
-        ["winograd-2x2", "winograd-4x4"].map(|profile| prove(on_opencl, profile, "winograd/", EVERYTHING));
-    counts.into_iter().fold(Counts::default(), Counts::and).are_kept("opencl-winograd");
-}
-
-#[test]
-fn convolutions_after_winograd_agree_on_webgpu() {
-    let counts =
-        ["winograd-2x2", "winograd-4x4"].map(|profile| prove(on_webgpu, profile, "winograd/", EVERYTHING));
-    counts.into_iter().fold(Counts::default(), Counts::and).are_kept("webgpu-winograd");
-}
-
 /// Those that have names, and `count` others from all over.
 fn some_orders(count: usize) -> Vec<WeightsOrder> {
     let named = [
@@ -482,20 +485,6 @@ fn weights_in_every_storage_agree_with_the_evaluator() {
     let precisions = [Precision::F32, Precision::F16];
     let orders = some_orders(4);
     prove_weights(on_vulkan, ("generic", "weights/"), &precisions, &orders).are_kept("vulkan-weights");
-}
-
-#[test]
-fn weights_in_every_storage_agree_on_opencl() {
-    let precisions = [Precision::F32, Precision::F16];
-    let orders = some_orders(1);
-    prove_weights(on_opencl, ("generic", "weights/"), &precisions, &orders).are_kept("opencl-weights");
-}
-
-#[test]
-fn weights_in_every_storage_agree_on_webgpu() {
-    let precisions = [Precision::F32, Precision::F16];
-    let orders = some_orders(1);
-    prove_weights(on_webgpu, ("generic", "weights/"), &precisions, &orders).are_kept("webgpu-weights");
 }
 
 #[test]
@@ -560,7 +549,8 @@ fn steps(graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
 #[test]
 fn filters_made_and_read_in_several_bindings_agree_with_the_evaluator() {
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
-    let runs: [(Run, &str); 3] = [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu")];
+    let runs: [(Run, &str); 4] =
+        [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu"), (on_msl, "msl")];
     for (run, device) in runs {
         let counts = ["winograd/c5", "winograd/deep"]
             .map(|prefix| prove(run, "winograd-small-bindings", prefix, buffers));
@@ -585,12 +575,12 @@ fn filter_matrix(tile: usize) -> Vec<[f64; 3]> {
 }
 
 /// Positions of G g G^T, `[position, input channel, output channel]` in whole slices, with the dead ones zero.
-fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision: Precision) {
+fn check_filters(device: &Device, tile: usize, profile: &'static str, precision: Precision) {
     let graph = graph_of("%x: f32[1,5,9,7]\n@w: f32[6,5,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1");
     let weights = WeightsChoice::default();
     let setting =
         Setting { layout: LayoutChoice::Buffer, precision, weights, profile, keep_attention: false };
-    let blobs = derived_on(kind, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
+    let blobs = derived_on(device, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
     let [blob] = &blobs[..] else { panic!("{} derived blobs", blobs.len()) };
     let element = if precision == Precision::F16 { Element::F16 } else { Element::F32 };
     let matrix = filter_matrix(tile);
@@ -625,10 +615,10 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
 #[test]
 fn filters_made_at_load_are_what_the_matrices_say() {
     for precision in [Precision::F32, Precision::F16] {
-        for kind in DeviceKind::ALL {
-            check_filters(kind, 2, "winograd-2x2", precision);
-            check_filters(kind, 4, "winograd-4x4", precision);
-            check_filters(kind, 4, "winograd-small-bindings", precision);
+        for device in conformance::devices() {
+            check_filters(device, 2, "winograd-2x2", precision);
+            check_filters(device, 4, "winograd-4x4", precision);
+            check_filters(device, 4, "winograd-small-bindings", precision);
         }
     }
 }

@@ -50,6 +50,7 @@ pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
         DeviceKind::OpenCl => opencl::devices(),
         #[cfg(feature = "wgpu")]
         DeviceKind::WebGpu => wgpu::devices(),
+        DeviceKind::Metal => Err(no_metal()),
         #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
         kind => Err(not_built(kind)),
     }
@@ -76,6 +77,7 @@ impl Device {
             DeviceKind::OpenCl => Arc::new(opencl::open(options)?),
             #[cfg(feature = "wgpu")]
             DeviceKind::WebGpu => Arc::new(wgpu::open(options)?),
+            DeviceKind::Metal => return Err(no_metal()),
             #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
             kind => return Err(not_built(kind)),
         };
@@ -95,6 +97,13 @@ impl Device {
             }
         }
         Err(first_error.unwrap_or_else(|| choose::no_target(bundle, DeviceKind::ALL[0].target())))
+    }
+
+    /// A device of another crate.
+    #[cfg(feature = "api")]
+    #[doc(hidden)]
+    pub fn of_api<A: crate::api::Api>(api: Arc<A>) -> Self {
+        Self { backend: Arc::new(api) }
     }
 
     /// A device that a test has opened in its own way.
@@ -171,6 +180,12 @@ impl fmt::Debug for Device {
     }
 }
 
+/// The error for Metal, whose only device is one of tests.
+fn no_metal() -> RuntimeError {
+    let reason = "drift-runtime has no such device".to_owned();
+    RuntimeError::NoDriver { kind: DeviceKind::Metal, reason }
+}
+
 /// The error for a kind that this build has no device of.
 #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
 fn not_built(kind: DeviceKind) -> RuntimeError {
@@ -178,6 +193,7 @@ fn not_built(kind: DeviceKind) -> RuntimeError {
         DeviceKind::Vulkan => "vulkan",
         DeviceKind::OpenCl => "opencl",
         DeviceKind::WebGpu => "wgpu",
+        DeviceKind::Metal => return no_metal(),
     };
     let reason = format!("this program is built without drift-runtime's feature `{feature}`");
     RuntimeError::NoDriver { kind, reason }

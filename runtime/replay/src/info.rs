@@ -12,6 +12,8 @@ pub enum DeviceKind {
     OpenCl,
     /// WebGPU, on this machine's own APIs.
     WebGpu,
+    /// Metal, on no device of this crate so far.
+    Metal,
 }
 
 impl DeviceKind {
@@ -24,6 +26,7 @@ impl DeviceKind {
             Self::Vulkan => Target::Vulkan,
             Self::OpenCl => Target::OpenCl,
             Self::WebGpu => Target::WebGpu,
+            Self::Metal => Target::Metal,
         }
     }
 
@@ -38,6 +41,7 @@ impl DeviceKind {
             Self::Vulkan => "Vulkan",
             Self::OpenCl => "OpenCL",
             Self::WebGpu => "WebGPU",
+            Self::Metal => "Metal",
         }
     }
 
@@ -47,6 +51,7 @@ impl DeviceKind {
             Self::Vulkan => ("Mesa's for a software device", "libvulkan1 mesa-vulkan-drivers"),
             Self::OpenCl => ("PoCL for a software device", "ocl-icd-libopencl1 pocl-opencl-icd"),
             Self::WebGpu => ("Mesa's Vulkan driver for a software device", "libvulkan1 mesa-vulkan-drivers"),
+            Self::Metal => ("another API's for a software device", "libvulkan1 mesa-vulkan-drivers"),
         }
     }
 }

@@ -34,7 +34,11 @@
 #[cfg(test)]
 extern crate self as drift_runtime;
 
+#[cfg(not(feature = "api"))]
 mod api;
+#[cfg(feature = "api")]
+#[doc(hidden)]
+pub mod api;
 mod backend;
 mod cache;
 mod cache_file;

@@ -13,7 +13,16 @@ use crate::error::RuntimeError;
 
 /// Number of a submission; those of one queue count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Serial(u64);
+#[cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
+pub struct Serial(u64);
+
+#[cfg(feature = "api")]
+impl Serial {
+    /// The number after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// Everything that is known about submitted work: `F` is what an API waits for, `D` what is destroyed once nothing uses
 /// it.
