@@ -2,7 +2,8 @@
 //!
 //! A local search moves a step, with those that it needs or those that need it, across the step at which most is alive,
 //! and keeps what lowers that peak or the number of steps that reach it. The model's order is the starting point, for
-//! programs of thousands of steps the better of it and a list schedule ([`list`]); ties go to the first move found and the work is counted, so that the same program gives the same order everywhere.
+//! programs of thousands of steps the better of it and a list schedule ([`list`]); ties go to the first move found and the work
+//! is counted, so that the same program gives the same order everywhere.
 
 use super::flow::Flow;
 use super::list;
