@@ -363,6 +363,8 @@ pub enum MemoryStrategy {
     GreedyByBreadth,
     /// Bounded search over placement orders.
     Search,
+    /// In order of time, smallest gap that is free.
+    GreedyByTime,
 }
 
 impl Target {

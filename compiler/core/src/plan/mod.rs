@@ -3,6 +3,7 @@
 mod flow;
 mod in_place;
 mod join;
+mod list;
 mod peak;
 mod schedule;
 mod views;
@@ -339,6 +340,7 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
         strategy: match plan.strategy {
             memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
             memory::Strategy::ByBreadth => MemoryStrategy::GreedyByBreadth,
+            memory::Strategy::ByTime => MemoryStrategy::GreedyByTime,
             memory::Strategy::Search | memory::Strategy::Fit => MemoryStrategy::Search,
         },
     };
