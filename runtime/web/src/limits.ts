@@ -1,6 +1,6 @@
 /** Caps on what a reader accepts: those of `runtime/bundle/src/limits.rs`, where each has its reason. */
 
-export const FORMAT_VERSION = 4;
+export const FORMAT_VERSION = 5;
 export const ALIGNMENT_BYTES = 256;
 export const MANIFEST_BYTES = 128 * 2 ** 20;
 export const SHADER_BYTES = 2 ** 30;

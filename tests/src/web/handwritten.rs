@@ -128,8 +128,8 @@ pub fn accumulator() -> Result<Vec<u8>, BundleError> {
     let bound = vec![whole(0, 0), whole(2, 256), whole(3, 0), whole(4, 0), whole(5, 256)];
     let regions = vec![
         region(RegionKind::Io, 16),
-        region(RegionKind::State, 100),
-        region(RegionKind::State, 512),
+        region(state("other", &[5, 5]), 100),
+        region(state("sum", &[2, 64]), 512),
         region(RegionKind::Io, 16),
         region(RegionKind::Params(vec![7, 2, 8, 9]), 16),
         region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).collect()), 272),

@@ -1,7 +1,7 @@
 /** The simplest rules, which all others are made of. */
 
 import { invalid } from "../error.js";
-import { ALIGNMENT_BYTES, NAME_BYTES } from "../limits.js";
+import { ALIGNMENT_BYTES, ELEMENTS, NAME_BYTES, RANK } from "../limits.js";
 
 /** Where in a manifest something is. */
 export type Place = string;
@@ -62,4 +62,16 @@ export const span = (place: Place, offset: number, size: number, within: string,
 export const range = (place: Place, offset: number, size: number, within: string, available: number): void => {
   nonzero(place, "size", [size]);
   span(place, offset, size, within, available);
+};
+
+/** The number of elements of a shape, which is not absurd. */
+export const elements = (place: Place, shape: readonly bigint[]): number => {
+  count(place, "axes", shape.length, RANK);
+  let product = 1n;
+  for (const side of shape) {
+    product *= side;
+    check(product < 2n ** 64n, place, "an element count is too large");
+  }
+  check(product <= BigInt(ELEMENTS), place, "an element count is too large");
+  return Number(product);
 };
