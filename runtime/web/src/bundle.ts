@@ -226,7 +226,7 @@ export class Bundle {
     }
   }
 
-  /** Goes on to `offset`; what lies between two weights and is none is zero. */
+  /** Goes on to `offset`; what is between two weights and is none is zero. */
   private async between(exact: Exact, weight: number, offset: number): Promise<void> {
     const before = this.manifest.weights[weight - 1];
     const end = before === undefined ? 0 : before.offset + before.size;

@@ -18,6 +18,6 @@ export { floatOf, halfOf, type Values } from "./host.js";
 export type { DeviceInfo } from "./info.js";
 export { FORMAT_VERSION } from "./limits.js";
 export type { LoadTimes } from "./loader.js";
-export type { HostElement, Manifest } from "./manifest.js";
+export type { DeviceElement, HostElement, Manifest } from "./manifest.js";
 export type { DeviceBytes } from "./regions.js";
-export { type LoadReport, Session, type Tensor } from "./session.js";
+export { type LoadReport, Session, type StateTensor, type Tensor } from "./session.js";

@@ -5,6 +5,7 @@ import { DriftError } from "./error.js";
 import { BUFFER } from "./flags.js";
 import type { Gpu } from "./gpu.js";
 import { type Bound, bind, createPipelines, encode } from "./pipelines.js";
+import { statesOf } from "./manifest.js";
 import { type Program, submissions, usedWeights } from "./program.js";
 import { BufferFill, type DeviceBytes, Memory, Regions, Weights } from "./regions.js";
 
@@ -88,6 +89,9 @@ const load = async (gpu: Gpu, program: Program, loading: Loading, memory: Memory
   return { memory, regions, staging, bound, pipelines: pipelines.size, bytes, times };
 };
 
+/** Most bytes of a state that are read at once. */
+const STATE_PART_BYTES = 2 ** 23;
+
 const allocate = (gpu: Gpu, program: Program, memory: Memory, initMemory: Memory, bytes: DeviceBytes) => {
   const { device } = gpu;
   const { variant } = program;
@@ -101,7 +105,8 @@ const allocate = (gpu: Gpu, program: Program, memory: Memory, initMemory: Memory
   const weights = new Weights(memory, device, all, ofRuns, most);
   const initOnly = new Weights(initMemory, device, all, ofInit, most);
   bytes.weights = weights.bytes;
-  bytes.staging = Math.max(4, ...program.outputs().map(({ size }) => size));
+  const states = statesOf(variant.regions).map(({ size }) => Math.min(size, STATE_PART_BYTES));
+  bytes.staging = Math.max(4, ...program.outputs().map(({ size }) => size), ...states);
   const staging = memory.buffer(bytes.staging, BUFFER.MAP_READ | BUFFER.COPY_DST);
   regions.writeParams(device.queue, variant);
   return { regions, weights, initOnly, staging };

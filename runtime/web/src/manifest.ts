@@ -191,5 +191,12 @@ export const placeOf = (resource: Resource): { region: number; start: number; en
   return { region: resource.region.Variant, start: offset, end: offset + size };
 };
 
-/** Elements of a tensor of the bundle, whose reader has bounded them. */
-export const elementsOf = (tensor: IoTensor): number => Number(tensor.shape.reduce((product, side) => product * side, 1n));
+/** The regions of state, with where they are in the list. */
+export const statesOf = (regions: readonly Region[]) =>
+  regions.flatMap(({ kind, size }, region) =>
+    typeof kind === "object" && "State" in kind ? [{ ...kind.State, region, size }] : [],
+  );
+
+/** Elements of a shape of the bundle, whose reader has bounded them. */
+export const elementsOf = ({ shape }: { shape: readonly bigint[] }): number =>
+  Number(shape.reduce((product, side) => product * side, 1n));

@@ -58,7 +58,7 @@ const overlap = (a: IoRange, b: IoRange): boolean =>
 /** What becomes of the memory of an input. */
 export interface InputUse extends IoRange {
   readonly element: IoBinding["element"];
-  /** An output lies exactly there, so that the device's copy is the newer one after a run. */
+  /** An output is exactly there, so that the device's copy is the newer one after a run. */
   readonly isState: boolean;
   /** The program writes over it, so that it must be uploaded again for each run. */
   readonly isOverwritten: boolean;
@@ -103,7 +103,7 @@ export class Program {
     return this.entry.outputs.map((tensor, index) => rangeOf(tensor, this.variant.outputs[index]));
   }
 
-  /** What a run writes of the regions that inputs lie in. */
+  /** What a run writes of the regions that inputs are in. */
   private written(): IoRange[] {
     const regions = new Set(this.variant.inputs.map(({ region }) => region));
     const ranges = new Map<string, IoRange>();

@@ -6,7 +6,7 @@ import { MAP_MODE_READ } from "./flags.js";
 import type { Gpu } from "./gpu.js";
 import { type Values, checkValues, fromDevice, toDevice, whole } from "./host.js";
 import type { LoadTimes, Loaded } from "./loader.js";
-import type { HostElement, IoTensor } from "./manifest.js";
+import { type DeviceElement, type HostElement, type IoTensor, statesOf } from "./manifest.js";
 import { encode } from "./pipelines.js";
 import { type InputUse, type Program, submissions } from "./program.js";
 import type { DeviceBytes } from "./regions.js";
@@ -18,6 +18,15 @@ export interface Tensor {
   readonly element: HostElement;
   /** Sizes, outermost first; values are row-major. */
   readonly shape: readonly number[];
+}
+
+/** What a session keeps from run to run in one of its regions of state. */
+export interface StateTensor {
+  readonly name: string;
+  readonly element: DeviceElement;
+  readonly shape: readonly number[];
+  /** Bytes on the device, padding included: what is saved and loaded. */
+  readonly bytes: number;
 }
 
 /** What loading did. */
@@ -51,6 +60,7 @@ interface Input extends InputUse {
 export class Session {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
+  readonly states: readonly StateTensor[];
   readonly report: LoadReport;
   private readonly held: Input[];
   private readonly parts: { start: number; end: number }[];
@@ -69,6 +79,12 @@ export class Session {
     const { entry, variant } = program;
     this.inputs = entry.inputs.map(tensor);
     this.outputs = entry.outputs.map(tensor);
+    this.states = statesOf(variant.regions).map(({ name, element, shape, size }) => ({
+      name,
+      element,
+      shape: shape.map(Number),
+      bytes: size,
+    }));
     this.parts = submissions(variant.dispatches);
     this.held = program.inputs().map((use, index) => ({
       ...use,
@@ -154,9 +170,11 @@ export class Session {
 
   private async fetch(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const { region, offset, size } = this.program.outputs()[index];
-    if (size === 0) {
-      return new Uint8Array(0);
-    }
+    return size === 0 ? new Uint8Array(0) : this.download(region, offset, size);
+  }
+
+  /** Copies a range of a region, which is no longer than what results are read through. */
+  private async download(region: number, offset: number, size: number): Promise<Uint8Array<ArrayBuffer>> {
     const { staging, regions } = this.loaded;
     const place = regions.place(region);
     const doing = "reading a result";
@@ -188,6 +206,44 @@ export class Session {
       });
       this.progress = before;
     });
+  }
+
+  /** Copies a state as it is on the device, for `writeState` of a session of the same variant. */
+  async readState(name: string): Promise<Uint8Array> {
+    const state = this.state(name);
+    const before = this.progress;
+    return this.alone("reading a state", async () => {
+      const bytes = new Uint8Array(state.size);
+      const part = this.loaded.bytes.staging - (this.loaded.bytes.staging % 4);
+      for (let at = 0; at < state.size; at += part) {
+        const size = Math.min(part, state.size - at);
+        bytes.set((await this.download(state.region, at, size)).subarray(0, size), at);
+      }
+      this.progress = before;
+      return bytes;
+    });
+  }
+
+  /** Sets a state from what `readState` gave. */
+  writeState(name: string, bytes: Uint8Array): void {
+    const state = this.state(name);
+    if (bytes.length !== state.size) {
+      throw new DriftError("length", `state \`${name}\` has ${state.size} bytes; ${bytes.length} were given`);
+    }
+    this.check("writing a state");
+    const padded = new Uint8Array(whole(state.size));
+    padded.set(bytes);
+    const { buffer, offset } = this.loaded.regions.place(state.region);
+    this.gpu.device.queue.writeBuffer(buffer, offset, padded);
+  }
+
+  private state(name: string): ReturnType<typeof statesOf>[number] {
+    const state = statesOf(this.program.variant.regions).find((one) => one.name === name);
+    if (state === undefined) {
+      const names = this.states.map((one) => one.name).join(", ");
+      throw new DriftError("no-tensor", `the entry has no state \`${name}\`, only: ${names}`);
+    }
+    return state;
   }
 
   /** Gives its memory back, weights included. */

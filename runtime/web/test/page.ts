@@ -116,6 +116,16 @@ const accumulate = async (): Promise<number[][]> => {
     sums.push([...((await session.read("y")) as Float32Array)]);
   }
   sums.push([...((await other.read("y")) as Float32Array)]);
+  // What one session has saved another goes on from.
+  const saved = await other.readState("sum");
+  session.writeState("sum", saved);
+  await session.run();
+  sums.push([...((await session.read("y")) as Float32Array)]);
+  const named = session.states.map(({ name, bytes, shape }) => `${name} ${shape} ${bytes}`).join("; ");
+  const codes = [await outcome(() => session.readState("z")), await outcome(async () => session.writeState("sum", saved.subarray(1)))];
+  if (named !== "other 5,5 100; sum 2,64 512" || codes.map(({ code }) => code).join() !== "no-tensor,length") {
+    throw new Error(`${named}: ${codes.map(({ code }) => code)}`);
+  }
   session.destroy();
   other.destroy();
   return sums;

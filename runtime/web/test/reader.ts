@@ -1,5 +1,5 @@
 /**
- * Reads each bundle of a folder as the Rust reader did, whose verdicts lie beside them in `verdicts.json`: both accept it and
+ * Reads each bundle of a folder as the Rust reader did, whose verdicts are beside them in `verdicts.json`: both accept it and
  * find the same manifest, or both refuse it.
  */
 
@@ -13,7 +13,7 @@ import { floatOf, halfOf } from "../src/host.js";
 import { Ranges } from "../src/validate/hazard.js";
 
 interface Verdict {
-  /** Where the file lies in `bundles.bin`. */
+  /** Where the file is in `bundles.bin`. */
   readonly offset: number;
   readonly size: number;
   readonly name: string;

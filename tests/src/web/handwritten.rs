@@ -113,10 +113,6 @@ fn entry(name: &str, element: HostElement, variants: Vec<Variant>) -> Entry {
     }
 }
 
-fn state(name: &str) -> RegionKind {
-    RegionKind::State { name: name.to_owned(), element: DeviceElement::F32, shape: vec![4] }
-}
-
 /// `x` and `y` in regions of their own, a sum in the second half of one of two states, and parameters.
 pub fn accumulator() -> Result<Vec<u8>, BundleError> {
     let mut writer = writer();
@@ -132,8 +128,8 @@ pub fn accumulator() -> Result<Vec<u8>, BundleError> {
     let bound = vec![whole(0, 0), whole(2, 256), whole(3, 0), whole(4, 0), whole(5, 256)];
     let regions = vec![
         region(RegionKind::Io, 16),
-        region(state("first"), 100),
-        region(state("second"), 512),
+        region(state("other", &[5, 5]), 100),
+        region(state("sum", &[2, 64]), 512),
         region(RegionKind::Io, 16),
         region(RegionKind::Params(vec![7, 2, 8, 9]), 16),
         region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).collect()), 272),

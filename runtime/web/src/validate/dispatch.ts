@@ -21,7 +21,7 @@ export interface Context {
   readonly manifest: Manifest;
   readonly target: Target;
   readonly variant: Variant;
-  /** Indices of the regions of their own that inputs lie in. */
+  /** Indices of the regions of their own that inputs are in. */
   readonly inputs: ReadonlySet<number>;
   readonly program: "init" | "run";
 }
@@ -45,7 +45,7 @@ export const checkDispatch = (place: Place, context: Context, dispatch: Dispatch
   return shader.bindings;
 };
 
-/** The resource lies in what it points into, and is a texture where that is one. */
+/** The resource is in what it points into, and is a texture where that is one. */
 const exists = (place: Place, what: string, { manifest, variant }: Context, { region, view }: Resource): void => {
   const held =
     "Variant" in region

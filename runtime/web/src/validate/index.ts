@@ -1,5 +1,5 @@
 /**
- * Every rule that a manifest must keep, as in `runtime/bundle/src/validate`: afterwards all indices exist, all ranges lie in what
+ * Every rule that a manifest must keep, as in `runtime/bundle/src/validate`: afterwards all indices exist, all ranges are in what
  * they index, and no dispatch writes what it should wait for. Code is read where it is WGSL; shaders for other targets are
  * never used here.
  */
@@ -8,7 +8,7 @@ import { invalid } from "../error.js";
 import * as limits from "../limits.js";
 import type { Entry, IoTensor, Manifest, Shader, WeightBlob } from "../manifest.js";
 import { roundUp } from "../header.js";
-import { type Place, aligned, check, count, length, named, nonzero, range, shaped, shown, unique } from "./rules.js";
+import { type Place, aligned, check, count, elements, length, named, nonzero, range, shown, unique } from "./rules.js";
 import { checkVariant } from "./variant.js";
 import { type Declared, compare, declarations } from "./wgsl.js";
 
@@ -31,7 +31,7 @@ const checkWeights = (blobs: readonly WeightBlob[], sectionBytes: number): void 
     const place = `weight ${index} \`${shown(name)}\``;
     named(place, "name", name);
     const expected = roundUp(end, limits.ALIGNMENT_BYTES);
-    check(offset === expected, place, `lies at ${offset} in the weights section, ${expected} follows from the weights before it`);
+    check(offset === expected, place, `starts at ${offset} in the weights section, ${expected} follows from the weights before it`);
     range(place, offset, size, "weights section", sectionBytes);
     end = offset + size;
   });
@@ -121,5 +121,5 @@ const checkInterface = (place: Place, entry: Entry): void => {
 
 const checkTensor = (place: Place, { name, shape }: IoTensor): void => {
   named(place, "name of an input or output", name);
-  shaped(place, shape);
+  elements(place, shape);
 };

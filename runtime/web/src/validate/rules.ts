@@ -65,13 +65,13 @@ export const range = (place: Place, offset: number, size: number, within: string
 };
 
 /** The number of elements of a shape, which is not absurd. */
-export const shaped = (place: Place, shape: readonly bigint[]): bigint => {
+export const elements = (place: Place, shape: readonly bigint[]): number => {
   count(place, "axes", shape.length, RANK);
-  let elements = 1n;
+  let product = 1n;
   for (const side of shape) {
-    elements *= side;
-    check(elements < 2n ** 64n, place, "an element count is too large");
+    product *= side;
+    check(product < 2n ** 64n, place, "an element count is too large");
   }
-  check(elements <= BigInt(ELEMENTS), place, "an element count is too large");
-  return elements;
+  check(product <= BigInt(ELEMENTS), place, "an element count is too large");
+  return Number(product);
 };

@@ -1,4 +1,4 @@
-/** Rules of one variant: its predicates, its memory, where inputs and outputs lie, its programs. */
+/** Rules of one variant: its predicates, its memory, where inputs and outputs are, its programs. */
 
 import * as limits from "../limits.js";
 import {
@@ -13,11 +13,12 @@ import {
   elementBytes,
   fits,
   nameOf,
+  statesOf,
   textureBytes,
 } from "../manifest.js";
 import { checkDispatch } from "./dispatch.js";
 import { Derived, Hazards } from "./hazard.js";
-import { type Place, aligned, check, count, indexed, length, named, nonzero, shaped, shown, span, unique } from "./rules.js";
+import { type Place, aligned, check, count, elements, indexed, length, named, nonzero, shown, span, unique } from "./rules.js";
 import type { Declared } from "./wgsl.js";
 
 export const checkVariant = (
@@ -66,7 +67,7 @@ const described = (place: Place, dispatch: Dispatch): void => {
   dispatch.origins.forEach((origin) => length(place, "origin", origin));
 };
 
-/** All but the dispatches; returns the indices of the regions of their own that inputs lie in. */
+/** All but the dispatches; returns the indices of the regions of their own that inputs are in. */
 const checkOutline = (place: Place, entry: Entry, variant: Variant): ReadonlySet<number> => {
   named(place, "name", variant.name);
   length(place, "profile", variant.profile);
@@ -96,8 +97,7 @@ const checkRegions = (place: Place, regions: readonly Region[]): void => {
   count(place, "regions", regions.length, limits.REGIONS);
   count(place, "arenas", regions.filter(({ kind }) => kind === "Arena").length, limits.ARENAS);
   count(place, "textures", regions.filter(({ kind }) => nameOf(kind) === "Texture").length, limits.TEXTURES);
-  const states = regions.flatMap(({ kind }) => (typeof kind === "object" && "State" in kind ? [kind.State.name] : []));
-  unique(place, "states", states);
+  unique(place, "states", statesOf(regions).map(({ name }) => name));
   let bytes = 0;
   for (const region of regions) {
     checkRegion(place, region);
@@ -125,11 +125,8 @@ const checkRegion = (place: Place, { kind, size, alignment }: Region): void => {
   if (typeof kind === "object" && "State" in kind) {
     const { name, element, shape } = kind.State;
     named(place, "name of a state", name);
-    const held = shaped(place, shape) * BigInt(elementBytes(element));
-    check(held <= BigInt(size), place, `state \`${shown(name)}\` has ${held} bytes, its region ${size}`);
-    return;
-  }
-  if (typeof kind === "object") {
+    span(place, 0, elements(place, shape) * elementBytes(element), "state", size);
+  } else if (typeof kind === "object") {
     count(place, "words of parameters", kind.Params.length, limits.PARAMS);
     isOf(4 * kind.Params.length);
   }
@@ -159,7 +156,7 @@ const placed = (
     check(fits(tensor.element, binding.element), place, types);
     const { kind, size } = indexed(place, "region", regions, binding.region);
     const held = kind === "Arena" || kind === "Io";
-    check(held, place, `tensor \`${name}\` lies in a region of kind \`${nameOf(kind)}\``);
+    check(held, place, `tensor \`${name}\` is in a region of kind \`${nameOf(kind)}\``);
     aligned(place, "offset of an input or output", binding.offset);
     span(place, binding.offset, tensorBytes(tensor, binding), nameOf(kind), size);
   });
