@@ -11,6 +11,7 @@ mod fuzz_graphs;
 mod lint;
 mod memory;
 mod models;
+mod platforms;
 mod prerequisites;
 mod shell;
 mod spdx;
@@ -36,9 +37,12 @@ Commands:
   fuzz [--minutes N] [--seed S]
          Damage models and bundles in known ways and count how far each comes, 10 minutes unless told otherwise; what SPIRV-Tools
          refuses, crashes or hangs is kept below `target/mutants`
+  check-platforms [TARGET[=DEVICES]]...
+         Type-check the runtime for macOS, iOS, Android and Windows, or for the targets that are named; some two minutes of
+         processor time each
   lint   Check formatting, clippy, the runtime with each device alone, and the dependencies (licenses, sources, duplicates, lock file)
 
-On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
+On Debian as root, `demo`, `test`, `matrix` and `check-platforms` install the system packages that are missing; elsewhere they name them and exit 2.
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";
 
 fn main() -> ExitCode {
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["fuzz", options @ ..] => fuzz::fuzz(options),
         ["lint"] => lint::lint(),
+        ["check-platforms", targets @ ..] => platforms::check(targets),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");
             Ok(())
