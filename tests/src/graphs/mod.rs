@@ -14,7 +14,7 @@ pub mod generate;
 pub mod isolate;
 pub mod judge;
 mod motifs;
-mod moves;
+mod data_movement;
 mod ops;
 pub mod reference;
 pub mod report;

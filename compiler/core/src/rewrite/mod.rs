@@ -12,7 +12,7 @@ pub(crate) mod edit;
 mod epilogue;
 mod images;
 mod long;
-mod moves;
+mod data_movement;
 mod norms;
 pub(crate) mod pattern;
 mod products;

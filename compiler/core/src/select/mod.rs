@@ -30,7 +30,7 @@ mod product;
 mod propose;
 mod reduce;
 mod resize;
-mod room;
+mod headroom;
 mod rows;
 mod scan;
 mod selected;

@@ -1,5 +1,5 @@
 //! Libraries that Apple's compiler has made of Metal's language: the container, whose layout others have found out (Apple
-//! documents none). What lies in it is LLVM's, and is left to the driver.
+//! documents none). What is in it is LLVM's, and is left to the driver.
 
 use super::declared::{Declared, Needs, Numbering};
 use super::flaw::ShaderFlaw;

@@ -31,7 +31,7 @@ pub(crate) struct Archive {
     driver: DriverHash,
     /// What an earlier load left, if Metal takes it.
     kept: Option<RawArchive>,
-    /// Where `kept` lies: Metal may read it when a kernel is looked for.
+    /// Where `kept` is: Metal may read it when a kernel is looked for.
     scratch: io::Result<Scratch>,
 }
 

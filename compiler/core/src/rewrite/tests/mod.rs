@@ -2,7 +2,7 @@
 
 mod fused;
 mod images;
-mod moves;
+mod data_movement;
 mod patterns;
 mod products;
 
