@@ -12,7 +12,7 @@ use drift_compiler::program::Program;
 use drift_compiler::rewrite::{self, Device, Rules};
 use drift_compiler::stage::{memory_text, program_text};
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsStorage, WeightsOrder,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsOrder, WeightsStorage,
     layout, profile, select,
 };
 use drift_ir::Graph;

@@ -7,7 +7,7 @@
 use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::physical::{Element, Layout, pack, unpack};
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsStorage, WeightsOrder,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsOrder, WeightsStorage,
     profile,
 };
 use drift_ir::Graph;
@@ -567,7 +567,10 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
         let taps = (0..9).map(|n| row[n / 3] * tap(o, i, n / 3, n % 3) * column[n % 3]);
         let expected: f64 = taps.sum();
         let allowed = expected.abs() * rounding + 1e-6;
-        assert!((got - expected).abs() <= allowed, "{profile} {position} {i} {o}: {got}, expected {expected}");
+        assert!(
+            (got - expected).abs() <= allowed,
+            "{profile} {position} {i} {o}: {got}, expected {expected}"
+        );
         assert!((o < 6 && i < 5) || got == 0.0, "{profile} {position} {i} {o}: {got} in a dead lane");
     }
 }

@@ -8,7 +8,7 @@ use crate::error::CliError;
 use crate::{Console, files};
 use drift_bundle::manifest::Target;
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsStorage, WeightsPrecision,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision, WeightsStorage,
 };
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};

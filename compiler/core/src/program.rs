@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, LANES, Layout, StorageType, Place, Recipe};
+use crate::physical::{Element, LANES, Layout, Place, Recipe, StorageType};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -49,7 +49,11 @@ impl StorageKind {
     pub fn of(layout: &Layout, shape: &[u64]) -> Self {
         match layout.storage_type {
             storage_type @ (StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d) => {
-                Self::Texture { storage_type, element: layout.element, extent_px: layout.texture_extent(shape) }
+                Self::Texture {
+                    storage_type,
+                    element: layout.element,
+                    extent_px: layout.texture_extent(shape),
+                }
             }
             // Whole vectors, so that a dense tensor can be bound as an array of vec4 and as texels.
             StorageType::Buffer | StorageType::ImageBuffer => Self::Buffer {

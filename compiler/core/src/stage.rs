@@ -75,7 +75,9 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
         plan.in_place.len()
     );
     let mut lines: Vec<(u64, usize, usize, String)> = Vec::new();
-    for ((storage, place), &(first, own_last)) in program.storages.iter().zip(&plan.places).zip(&plan.live_ranges) {
+    for ((storage, place), &(first, own_last)) in
+        program.storages.iter().zip(&plan.places).zip(&plan.live_ranges)
+    {
         let size = storage.kind.size_bytes();
         if size == 0 {
             continue;

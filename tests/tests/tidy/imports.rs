@@ -98,7 +98,17 @@ const REWRITE_LAYERS: &[&[&str]] = &[
     // Which rules there are.
     &["rules"],
     // The rules, by topic.
-    &["algebra", "attention", "constants", "epilogue", "images", "long", "data_movement", "norms", "products"],
+    &[
+        "algebra",
+        "attention",
+        "constants",
+        "epilogue",
+        "images",
+        "long",
+        "data_movement",
+        "norms",
+        "products",
+    ],
     // What rules ask and do, and what runs them.
     &["edit", "driver"],
     &["pattern", "report"],

@@ -251,11 +251,15 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         binding: binding.index,
         kind: match binding.storage_type {
             StorageType::Buffer => BindingKind::StorageBuffer { min_bytes: binding.size_bytes },
-            StorageType::ImageBuffer => BindingKind::ImageBuffer { element: DeviceElement::from(binding.element) },
-            storage_type @ (StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d) => BindingKind::Texture {
-                kind: storage_type.texture_kind(),
-                element: DeviceElement::from(binding.element),
-            },
+            StorageType::ImageBuffer => {
+                BindingKind::ImageBuffer { element: DeviceElement::from(binding.element) }
+            }
+            storage_type @ (StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d) => {
+                BindingKind::Texture {
+                    kind: storage_type.texture_kind(),
+                    element: DeviceElement::from(binding.element),
+                }
+            }
         },
         writable: binding.writable,
     });

@@ -20,7 +20,7 @@ use super::functions;
 use super::interface::{Accessor, Prologue, Role};
 use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Shift, Slot, line};
-use crate::physical::{Element, LANES, StorageType, Order};
+use crate::physical::{Element, LANES, Order, StorageType};
 
 /// Type of an element of a buffer's array, and its bytes.
 fn array_element(binding: &Binding) -> (String, u64) {
@@ -71,7 +71,9 @@ pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
     for first in bindings.iter().filter(|binding| binding.parts > 1 && binding.first_of_parts()) {
         let (ty, bytes) = array_element(first);
         line(text, format_args!("fn {}_at(index: u32) -> {ty} {{\n    var value = {ty}();", first.name));
-        let parts = bindings.iter().filter(|part| part.source == first.source && part.storage_type == first.storage_type);
+        let parts = bindings
+            .iter()
+            .filter(|part| part.source == first.source && part.storage_type == first.storage_type);
         for part in parts {
             let (begin, end) = (part.offset_bytes / bytes, (part.offset_bytes + part.size_bytes) / bytes);
             let name = &part.name;
@@ -92,7 +94,8 @@ pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
 
 /// Bytes of all parts of a constant.
 fn total_bytes(first: &Binding, bindings: &[Binding]) -> u64 {
-    let parts = bindings.iter().filter(|part| part.source == first.source && part.storage_type == first.storage_type);
+    let parts =
+        bindings.iter().filter(|part| part.source == first.source && part.storage_type == first.storage_type);
     parts.map(|part| part.size_bytes).sum()
 }
 
@@ -234,7 +237,10 @@ impl Accessors<'_> {
         let written = slot.access == Access::Write;
         self.bindings
             .iter()
-            .find(|b| b.source == slot.source && (b.writable || !written || b.storage_type == slot.layout.storage_type))
+            .find(|b| {
+                b.source == slot.source
+                    && (b.writable || !written || b.storage_type == slot.layout.storage_type)
+            })
             .unwrap_or_else(|| unreachable!("every slot has a binding"))
     }
 
@@ -265,9 +271,10 @@ impl Accessors<'_> {
         if let Some(index) = contiguous(slot, binding) {
             let texel = match binding.storage_type {
                 StorageType::ImageBuffer => format!("textureLoad({}, i32({index}), 0)", binding.name),
-                StorageType::Buffer | StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
-                    at(binding, &index)
-                }
+                StorageType::Buffer
+                | StorageType::Texture2d
+                | StorageType::TextureArray
+                | StorageType::Texture3d => at(binding, &index),
             };
             line(text, format_args!("    return vec4<{scalar}>({texel});"));
             return;

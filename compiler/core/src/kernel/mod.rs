@@ -26,7 +26,7 @@ pub use limits::{MOST_ARRAY_BYTES, TooLarge, dispatched};
 pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
 
-use crate::physical::{Element, StorageType, Size, View, Window};
+use crate::physical::{Element, Size, StorageType, View, Window};
 use interface::{Meaning, Role};
 use scalar::ScalarProgram;
 use std::fmt::Write;

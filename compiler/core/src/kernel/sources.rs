@@ -1,7 +1,7 @@
 //! The kernel files and their interfaces, by name.
 
 use super::interface::KernelInterface;
-use super::interfaces::{images, data_movement, products, rows};
+use super::interfaces::{data_movement, images, products, rows};
 
 /// A kernel's name, text and interface.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 //! operand in its own layout and writes the result in its own, and where axes differ the dense side adapts. So the cheapest
 //! layout of each value is the cheapest assignment of all.
 
-use crate::physical::{Layout, StorageType, Order};
-use crate::profile::{LayoutCosts, StorageCosts, Profile};
+use crate::physical::{Layout, Order, StorageType};
+use crate::profile::{LayoutCosts, Profile, StorageCosts};
 use drift_ir::{Graph, Node, Op};
 
 /// What a value may be stored as.

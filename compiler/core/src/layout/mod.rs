@@ -12,7 +12,7 @@ mod wide;
 pub use angles::keep_angles;
 pub use wide::keep_wide;
 
-use crate::physical::{AxisMap, Element, Layout, StorageType, Order};
+use crate::physical::{AxisMap, Element, Layout, Order, StorageType};
 use crate::profile::Profile;
 use drift_ir::op::{LayerNorm, Resize, RmsNorm};
 use drift_ir::{ElementType, Graph, Node, Op, ValueDef, ValueId};
@@ -182,8 +182,12 @@ fn activation(
         _ if images => AxisMap::channels_first(rank),
         _ => AxisMap::channels_last(rank),
     };
-    let in_storage =
-        |storage_type| Layout { storage_type, order: order_in(storage_type), element: dense.element, axes: axes.clone() };
+    let in_storage = |storage_type| Layout {
+        storage_type,
+        order: order_in(storage_type),
+        element: dense.element,
+        axes: axes.clone(),
+    };
     let viewed = matches!(node.op, Op::Reshape(_)) || read_by_view(graph, node);
     let wanted = match choice {
         _ if rank > 4 => None,

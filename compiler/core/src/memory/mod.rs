@@ -99,7 +99,9 @@ impl MemoryError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MemoryError {
     /// A live range that ends before it begins.
-    #[error("tensor {tensor} is live from task {first} to task {last}; a live range must not end before it begins")]
+    #[error(
+        "tensor {tensor} is live from task {first} to task {last}; a live range must not end before it begins"
+    )]
     ReversedLife {
         /// Position in the list given.
         tensor: usize,

@@ -8,16 +8,16 @@
 //! Invariant: in layouts made of whole slices, the dead lanes of the last slice hold zeros.
 
 mod axes;
-mod transfer;
 mod pack;
 mod size;
+mod transfer;
 mod view;
 pub mod weights;
 
 pub use axes::{AxisMap, Extents};
-pub use transfer::Transfer;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
 pub use size::Size;
+pub use transfer::Transfer;
 pub use view::{Place, View, Window};
 
 use drift_bundle::manifest::{DeviceElement, TextureKind};
@@ -174,7 +174,12 @@ pub struct Layout {
 impl Layout {
     /// Dense row-major in a buffer, channels last.
     pub fn row_major(element: Element, rank: usize) -> Self {
-        Self { storage_type: StorageType::Buffer, order: Order::RowMajor, element, axes: AxisMap::channels_last(rank) }
+        Self {
+            storage_type: StorageType::Buffer,
+            order: Order::RowMajor,
+            element,
+            axes: AxisMap::channels_last(rank),
+        }
     }
 
     /// Bytes that a tensor of `shape` takes in this layout, or the texel count times texel size for textures.

@@ -143,7 +143,8 @@ fn touch(flow: &Flow, steps: &[usize], from: usize, live_ranges: &mut [LiveRange
 
 /// Bytes that the step at a place needs no memory for, since its result can be where an operand has its last use.
 fn shared(flow: &Flow, pairs: &[(usize, usize)], at: usize, live_ranges: &[LiveRange]) -> u64 {
-    let meet = |&&(operand, result): &&(usize, usize)| live_ranges[result].0 == at && live_ranges[operand].1 == at;
+    let meet =
+        |&&(operand, result): &&(usize, usize)| live_ranges[result].0 == at && live_ranges[operand].1 == at;
     let pair = pairs.iter().find(meet);
     pair.map_or(0, |&(operand, result)| flow.bytes[operand].min(flow.bytes[result]))
 }

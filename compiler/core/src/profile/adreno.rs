@@ -5,8 +5,8 @@
 //! before that. The percentages are ours, and only their order is known.
 
 use super::rates::FROM_H200;
-use super::{LayoutCosts, StorageCosts, Profile, WeightsForms};
-use crate::physical::weights::{WeightsForm, WeightsStorage, WeightsOrder};
+use super::{LayoutCosts, Profile, StorageCosts, WeightsForms};
+use crate::physical::weights::{WeightsForm, WeightsOrder, WeightsStorage};
 
 /// Four textures for direct convolutions, with output slices along a row; a texture with the taps of a slice along a row for
 /// filters of single channels; buffers for products. So does TFLite's GPU delegate (its generic convolution, depthwise
@@ -19,7 +19,13 @@ const WEIGHTS: WeightsForms = WeightsForms {
 
 const TEXTURES: LayoutCosts = LayoutCosts {
     // The texture caches stand before the L2 cache; loads from buffers go around them.
-    window: StorageCosts { buffer: 150, image_buffer: 120, texture_2d: 80, texture_array: 85, texture_3d: 95 },
+    window: StorageCosts {
+        buffer: 150,
+        image_buffer: 120,
+        texture_2d: 80,
+        texture_array: 85,
+        texture_3d: 95,
+    },
     stream: StorageCosts {
         buffer: 110,
         image_buffer: 105,

@@ -1,7 +1,7 @@
 //! AMD RDNA.
 
 use super::rates::FROM_H200;
-use super::{LayoutCosts, StorageCosts, Profile};
+use super::{LayoutCosts, Profile, StorageCosts};
 
 /// RDNA 1 to 4, in waves of 32 or 64.
 pub(super) const AMD_RDNA: Profile = Profile {

@@ -4,7 +4,7 @@
 //! little. TFLite's GPU delegate starts from 2D textures. The percentages are ours, and only their order is known.
 
 use super::rates::FROM_H200;
-use super::{LayoutCosts, StorageCosts, Profile, WeightsForms};
+use super::{LayoutCosts, Profile, StorageCosts, WeightsForms};
 
 /// Valhall: G57 to G715.
 pub(super) const MALI_VALHALL: Profile = Profile {

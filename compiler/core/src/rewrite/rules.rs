@@ -1,7 +1,7 @@
 //! All rules by pass, and which of them run.
 
 use super::rule::Rule;
-use super::{algebra, attention, constants, epilogue, images, long, data_movement, norms, products};
+use super::{algebra, attention, constants, data_movement, epilogue, images, long, norms, products};
 use std::collections::BTreeSet;
 use thiserror::Error;
 

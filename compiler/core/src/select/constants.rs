@@ -2,7 +2,7 @@
 
 use super::{Context, Declined};
 use crate::kernel::{Access, Slot, Source};
-use crate::physical::{AxisMap, Element, Layout, StorageType, Order, Packing, Recipe};
+use crate::physical::{AxisMap, Element, Layout, Order, Packing, Recipe, StorageType};
 use crate::program::{Content, PackedConstant, PackedKey};
 use drift_ir::op::StepArg;
 use drift_ir::{ElementType, Tensor, ValueId};
@@ -114,8 +114,12 @@ impl Context<'_> {
         if let Some(value) = value {
             return self.slot(name, Access::Read, value, &AxisMap::channels_last(1));
         }
-        let layout =
-            Layout { storage_type: StorageType::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(1) };
+        let layout = Layout {
+            storage_type: StorageType::Buffer,
+            order: Order::Slices,
+            element,
+            axes: AxisMap::channels_last(1),
+        };
         self.constant(name, (None, &Tensor::scalar_f32(0.0)), Packing::zeros([channels]), layout)
     }
 

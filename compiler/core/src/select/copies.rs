@@ -46,7 +46,8 @@ impl Context<'_> {
 
     pub(super) fn identity_copy(&self, src: Slot, dst: Slot) -> KernelCall {
         let (workgroup_size, workgroups) = self.linear(dst.extents().pixels() * dst.extents().slices());
-        let maps: Vec<CoordinateMap> = (0..4).map(|n| CoordinateMap { from: Some(n), start: 0, step: 1 }).collect();
+        let maps: Vec<CoordinateMap> =
+            (0..4).map(|n| CoordinateMap { from: Some(n), start: 0, step: 1 }).collect();
         let (constants, _) = copy_constants(&maps, &dst);
         KernelCall::plain("copy", constants, vec![src, dst], workgroup_size, workgroups)
     }

@@ -25,7 +25,8 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node) -> Result<Chosen, D
     let src = Slot { layout: Layout { axes, ..src.layout.clone() }, ..src };
     // A source of one element stands for all.
     let from = |n| (src.shape == dst.shape).then_some(n);
-    let maps: Vec<CoordinateMap> = (0..4).map(|n| CoordinateMap { from: from(n), start: 0, step: 1 }).collect();
+    let maps: Vec<CoordinateMap> =
+        (0..4).map(|n| CoordinateMap { from: from(n), start: 0, step: 1 }).collect();
     let (constants, _) = copy_constants(&maps, &dst);
     let (size, workgroups) = context.linear(dst.extents().pixels() * dst.extents().slices());
     let call = context.call(node, "copy", constants, vec![src], dst, size, workgroups)?;

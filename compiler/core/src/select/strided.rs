@@ -66,7 +66,12 @@ pub(super) fn select(
 }
 
 /// Moves elements of the run `src` to the run `dst` along `walk`.
-pub(super) fn copy_along(context: &Context<'_>, mut src: Slot, dst: Slot, walk: Walk) -> Result<Chosen, Declined> {
+pub(super) fn copy_along(
+    context: &Context<'_>,
+    mut src: Slot,
+    dst: Slot,
+    walk: Walk,
+) -> Result<Chosen, Declined> {
     let walk = walk.merged();
     if walk.axes.len() > MOST_AXES {
         let reason = format!("a move over {} axes that do not merge, above {MOST_AXES}", walk.axes.len());

@@ -4,7 +4,7 @@ use super::driver::Driver;
 use super::{Context, Declined, SelectError, strided};
 use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
-use crate::physical::{AxisMap, LANES, Layout, StorageType, Order, Place, View, Window};
+use crate::physical::{AxisMap, LANES, Layout, Order, Place, StorageType, View, Window};
 use crate::program::{Placement, Storage, StorageKind, Within};
 use drift_ir::op::Slice;
 use drift_ir::op::data::SliceAxis;

@@ -6,7 +6,7 @@
 use super::{Accessors, Binding, Slot, contiguous, line, slice_index, stored_at, weights};
 use crate::kernel::KernelCall;
 use crate::kernel::interface::{Accessor, Prologue};
-use crate::physical::{Element, StorageType, Order};
+use crate::physical::{Element, Order, StorageType};
 
 /// Whether `binding` is declared as words: `call` keeps packed what it reads of it.
 pub(in crate::kernel) fn is_words(call: &KernelCall, binding: &Binding) -> bool {

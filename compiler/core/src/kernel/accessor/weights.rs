@@ -57,7 +57,8 @@ pub(super) fn row_index(layout: &WeightsLayout) -> String {
 
 /// The bindings that hold `slot`.
 fn bindings_of<'a>(slot: &Slot, layout: &WeightsLayout, accessors: &Accessors<'a>) -> Vec<&'a Binding> {
-    let holds = |binding: &&Binding| binding.source == slot.source && binding.storage_type == layout.storage_type();
+    let holds =
+        |binding: &&Binding| binding.source == slot.source && binding.storage_type == layout.storage_type();
     accessors.bindings.iter().filter(holds).collect()
 }
 

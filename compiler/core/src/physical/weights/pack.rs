@@ -1,7 +1,7 @@
 //! The one packer of weights: from a model's tensor into any layout.
 
 use super::{Factor, Lanes, WeightsLayout};
-use crate::physical::{LANES, Transfer, Packing};
+use crate::physical::{LANES, Packing, Transfer};
 
 /// What a constant holds: how many weights, and where each of them is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

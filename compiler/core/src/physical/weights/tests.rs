@@ -136,7 +136,8 @@ fn every_order_and_object_holds_each_weight_where_its_factors_say() {
 #[test]
 fn the_papers_example() {
     let filters = Filters::convolution(1, [7, 5], 2);
-    let form = WeightsForm { storage: WeightsStorage::FourTextures, ..WeightsForm::buffer(WeightsOrder::ROWS) };
+    let form =
+        WeightsForm { storage: WeightsStorage::FourTextures, ..WeightsForm::buffer(WeightsOrder::ROWS) };
     let layout = WeightsLayout::new(filters, form, Element::F32);
     assert_eq!((layout.parts(), layout.extent_px()), (4, [4, 2]));
     // Eight vectors of four floats, each texture at a multiple of 256 bytes.

@@ -7,8 +7,8 @@ use crate::kernel::{Shift, Slot, Source};
 use crate::physical::{Order, View};
 use crate::profile::Profile;
 use crate::program::Placement;
-use crate::select::product;
 use crate::select::headroom::Headroom;
+use crate::select::product;
 use crate::select::tiling::Size;
 use crate::select::{Context, Declined};
 use drift_ir::{Node, Tensor};
@@ -39,7 +39,11 @@ pub(super) struct Split {
 }
 
 /// The best cut of those whose scores fit, with the reasons.
-pub(super) fn choose(profile: &Profile, work: &Work, headroom: Headroom) -> Result<(Split, String), Declined> {
+pub(super) fn choose(
+    profile: &Profile,
+    work: &Work,
+    headroom: Headroom,
+) -> Result<(Split, String), Declined> {
     let candidates = candidates(work);
     // With a block's start a dispatch must not bind more than every device can.
     let candidates = &candidates[..if work.may_be_cut() { candidates.len() } else { 1 }];

@@ -144,7 +144,8 @@ pub(super) fn sampled_error(form: Form, weights: &Tensor, stored: Element) -> f6
     let tile_matrix = single(form.tile_matrix());
 
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let input_tiles: Vec<f32> = (0..INPUT_TILES * src * inner * inner).map(|_| round(numbers.next())).collect();
+    let input_tiles: Vec<f32> =
+        (0..INPUT_TILES * src * inner * inner).map(|_| round(numbers.next())).collect();
     let transformed: Vec<f32> = input_tiles
         .chunks_exact(inner * inner)
         .flat_map(|input_tile| both_sides(&input_matrix, input_tile))

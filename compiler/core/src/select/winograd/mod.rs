@@ -11,8 +11,8 @@ mod samples;
 pub use samples::Samples;
 
 use super::derive::{Derivation, Piece};
-use super::product::{self, Product};
 use super::headroom;
+use super::product::{self, Product};
 use super::tiling::Size;
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
@@ -196,7 +196,9 @@ impl Layer<'_> {
         let plans: Vec<Plan> = cycles.collect::<Result<_, Declined>>()?;
         plans.into_iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles)).ok_or_else(|| {
             let (name, free) = (form.name(), free >> 20);
-            Declined::Shape(format!("{name}: the transform domain of a block does not fit the {free} MiB below the peak"))
+            Declined::Shape(format!(
+                "{name}: the transform domain of a block does not fit the {free} MiB below the peak"
+            ))
         })
     }
 
