@@ -111,6 +111,11 @@ pub fn on_webgpu_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome,
     on(DeviceKind::WebGpu, graph, setting, &special_inputs(graph))
 }
 
+/// Runs on a device that the caller has opened.
+pub fn on_device(device: &Device, graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    run(device, graph, setting, &inputs(graph, setting.precision))
+}
+
 /// Whether all devices are the software ones that CI has, so that what they decline is known.
 pub fn are_software() -> bool {
     DeviceKind::HERE
@@ -135,12 +140,20 @@ fn on(
     setting: Setting,
     inputs: &[Tensor],
 ) -> Result<Outcome, Box<dyn Error>> {
-    if let Some(reason) = declined(kind, setting) {
-        return Ok(Outcome::Declined(reason));
+    match declined(kind, setting) {
+        Some(reason) => Ok(Outcome::Declined(reason)),
+        None => run(device(kind)?, graph, setting, inputs),
     }
-    let device = device(kind)?;
+}
+
+fn run(
+    device: &Device,
+    graph: &Graph,
+    setting: Setting,
+    inputs: &[Tensor],
+) -> Result<Outcome, Box<dyn Error>> {
     let earlier = device.validation_log().messages().len();
-    let bundle = compile(graph, kind.target(), setting)?;
+    let bundle = compile(graph, device.info().kind.target(), setting)?;
     let needs_f16 = bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16);
     if needs_f16 && !device.info().features.f16 {
         return Ok(Outcome::Declined("f16 arithmetic, which the device has not"));

@@ -27,8 +27,8 @@ pub enum RuntimeError {
     },
     /// A kind of device that this platform does not have.
     #[error(
-        "there is no {} on this platform, which replays {}; compile the bundle with one of these as `--target`, or replay it \
-         where {0} is", kind.title(), names_here()
+        "there is no `{}` device on this platform, which replays {}; compile the bundle with one of these as `--target`, or \
+         replay it where {} is", kind.target().name(), names_here(), kind.title()
     )]
     NotOnThisPlatform {
         /// What was asked for.

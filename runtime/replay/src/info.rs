@@ -57,6 +57,15 @@ impl DeviceKind {
         }
     }
 
+    /// Whether this project has run such a device on hardware. What another kind computes was checked without one, as far as that
+    /// goes: do not rely on it before it was compared on your devices.
+    pub const fn is_tried(self) -> bool {
+        match self {
+            Self::Vulkan | Self::OpenCl | Self::WebGpu => true,
+            Self::Metal => false,
+        }
+    }
+
     /// What to do where no driver is found.
     pub(crate) const fn way_out(self) -> &'static str {
         match self {

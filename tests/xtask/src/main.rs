@@ -10,6 +10,7 @@ mod fuzz;
 mod fuzz_graphs;
 mod lint;
 mod memory;
+mod metal_check;
 mod models;
 mod platforms;
 mod prerequisites;
@@ -37,6 +38,9 @@ Commands:
   fuzz [--minutes N] [--seed S]
          Damage models and bundles in known ways and count how far each comes, 10 minutes unless told otherwise; what SPIRV-Tools
          refuses, crashes or hangs is kept below `target/mutants`
+  metal-check [OPTION]...
+         On a Mac: compile all shaders for Metal with Apple's compiler, run all kernel cases on the device, and write a report to
+         send back; or put compiled libraries into a bundle. `--help` lists the options
   check-platforms [TARGET[=DEVICES]]...
          Type-check the runtime for macOS, iOS, Android and Windows, or for the targets that are named; some two minutes of
          processor time each
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["fuzz", options @ ..] => fuzz::fuzz(options),
         ["lint"] => lint::lint(),
+        ["metal-check", options @ ..] => metal_check::metal_check(options),
         ["check-platforms", targets @ ..] => platforms::check(targets),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");

@@ -239,7 +239,8 @@ impl Record<Context> for Recorder<'_> {
                 from: from.0.raw.clone(),
                 to: to.0.raw.clone(),
                 offsets: (from.1 as usize, to.1 as usize),
-                bytes: bytes as usize,
+                // Copies take whole words. Ranges begin at multiples of 256, so that these belong to no other.
+                bytes: bytes.next_multiple_of(4) as usize,
             });
         }
     }

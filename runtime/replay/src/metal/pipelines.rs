@@ -95,10 +95,16 @@ impl Built {
         let function = function(context, bundle, shader).map_err(wrong)?;
         let [width, height, depth] = shader.workgroup_size.map(|side| side as usize);
         let invocations = width * height * depth;
-        let (made, was_kept) = state(context, &descriptor(&function, invocations), archive);
+        // The arguments of a text have been read when the bundle was opened.
+        let options = if shader.is_metal_library(bundle.shader_code(shader)) {
+            MTLPipelineOption::BindingInfo
+        } else {
+            MTLPipelineOption::None
+        };
+        let (made, was_kept) = state(context, (&descriptor(&function, invocations), options), archive);
         let (state, reflection) = made.map_err(|error| wrong(words(&error)))?;
         check_limits(context, shader, &state).map_err(wrong)?;
-        if shader.is_metal_library(bundle.shader_code(shader))
+        if options == MTLPipelineOption::BindingInfo
             && let Some(reflection) = reflection
             && let Some(disagreement) = disagreement(shader, &reflected(&reflection))
         {
@@ -156,22 +162,21 @@ fn options(text: &str) -> Retained<MTLCompileOptions> {
 /// Creates a pipeline, and says whether the archive had it.
 fn state(
     context: &Context,
-    descriptor: &MTLComputePipelineDescriptor,
+    (descriptor, options): (&MTLComputePipelineDescriptor, MTLPipelineOption),
     archive: Option<&Archive>,
 ) -> (Made, bool) {
     if let Some(kept) = archive.and_then(Archive::kept) {
         descriptor.setBinaryArchives(Some(&NSArray::from_slice(&[&**kept])));
-        if let Ok(made) = create(context, descriptor, MTLPipelineOption::FailOnBinaryArchiveMiss) {
+        if let Ok(made) = create(context, descriptor, options | MTLPipelineOption::FailOnBinaryArchiveMiss) {
             return (Ok(made), true);
         }
         descriptor.setBinaryArchives(None);
     }
-    (create(context, descriptor, MTLPipelineOption::None), false)
+    (create(context, descriptor, options), false)
 }
 
 fn create(context: &Context, descriptor: &MTLComputePipelineDescriptor, options: MTLPipelineOption) -> Made {
     let mut reflection = None;
-    let options = options | MTLPipelineOption::BindingInfo;
     let state = context.device.newComputePipelineStateWithDescriptor_options_reflection_error(
         descriptor,
         options,
@@ -186,6 +191,11 @@ fn check_limits(
     shader: &Shader,
     state: &ProtocolObject<dyn MTLComputePipelineState>,
 ) -> Result<(), String> {
+    let textures = context.info.limits.sampled_images;
+    let beyond = |argument: &Argument| matches!(argument, Argument::Texture(index) if *index >= textures);
+    if let Some(argument) = shader.metal_arguments().iter().find(|argument| beyond(argument)) {
+        return Err(format!("it has {argument}, and the device {textures} textures"));
+    }
     let needed = shader.workgroup_size.iter().map(|side| *side as usize).product::<usize>();
     let most = state.maxTotalThreadsPerThreadgroup();
     if needed > most {
