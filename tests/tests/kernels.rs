@@ -98,12 +98,9 @@ fn every_case_runs_on_vulkan_and_on_one_other_device() {
     }
 }
 
-/// Cases whose own values f16 does not hold: stored as f16 they are other numbers.
-const BEYOND_F16: [&str; 1] = ["special/f16"];
-
 /// Whether a case's values can be stored in this precision.
 fn holds(precision: Precision, case: &str) -> bool {
-    precision == Precision::F32 || !BEYOND_F16.contains(&case)
+    precision == Precision::F32 || !cases::BEYOND_F16.contains(&case)
 }
 
 type Run = fn(&drift_ir::Graph, Setting) -> Result<Outcome, Box<dyn Error>>;

@@ -54,6 +54,10 @@ mod info;
 mod lease;
 mod limits;
 mod loader;
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+mod metal;
+#[cfg(all(feature = "metal", any(target_vendor = "apple", test)))]
+mod metal_facts;
 #[cfg(feature = "opencl")]
 mod opencl;
 mod options;

@@ -10,10 +10,12 @@ mod fuzz;
 mod fuzz_graphs;
 mod lint;
 mod memory;
+mod metal_check;
 mod models;
 #[expect(unreachable_pub, reason = "another crate shares the file")]
 #[path = "../../src/web/package.rs"]
 mod package;
+mod platforms;
 mod prerequisites;
 mod shell;
 mod spdx;
@@ -43,9 +45,15 @@ Commands:
          refuses, crashes or hangs is kept below `target/mutants`
   web-demo [--no-ranges] [--port N]
          Build the package for browsers and serve a page that replays a bundle; prints its address
+  metal-check [OPTION]...
+         On a Mac: compile all shaders for Metal with Apple's compiler, run all kernel cases on the device, and write a report to
+         send back; or put compiled libraries into a bundle. `--help` lists the options
+  check-platforms [TARGET[=DEVICES]]...
+         Type-check the runtime for macOS, iOS, Android and Windows, or for the targets that are named; some two minutes of
+         processor time each
   lint   Check formatting, clippy, the runtime with each device alone, and the dependencies (licenses, sources, duplicates, lock file)
 
-On Debian as root, `demo`, `web-demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
+On Debian as root, `demo`, `web-demo`, `test`, `matrix` and `check-platforms` install the system packages that are missing; elsewhere they name them and exit 2.
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";
 
 fn main() -> ExitCode {
@@ -61,6 +69,8 @@ fn main() -> ExitCode {
         ["fuzz", options @ ..] => fuzz::fuzz(options),
         ["web-demo", flags @ ..] => web_demo::web_demo(flags),
         ["lint"] => lint::lint(),
+        ["metal-check", options @ ..] => metal_check::metal_check(options),
+        ["check-platforms", targets @ ..] => platforms::check(targets),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");
             Ok(())

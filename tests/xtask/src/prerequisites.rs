@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// Something that the machine must have, and the Debian packages that bring it.
 pub(crate) struct Need {
     /// What it is, for people.
-    what: &'static str,
+    pub(crate) what: &'static str,
     /// Packages that bring it.
-    packages: &'static [&'static str],
+    pub(crate) packages: &'static [&'static str],
     /// Whether it is there.
-    found: fn() -> bool,
+    pub(crate) found: fn() -> bool,
 }
 
 /// The loader through which every Vulkan driver is reached.
