@@ -6,7 +6,7 @@ use drift_bundle::manifest::{
 };
 use drift_bundle::{Bundle, BundleWriter};
 use drift_compiler::{
-    CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject,
+    CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsStorage,
 };
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
 use drift_runtime::{Device, DeviceKind, DeviceType, LoadOptions, OpenOptions};
@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 /// How one case is compiled.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Objects for activations.
+    /// Storage types for activations.
     pub layout: LayoutChoice,
     /// Precision of floats.
     pub precision: Precision,
@@ -56,7 +56,7 @@ pub enum Outcome {
 /// Why a device is not given a setting, for what every such device lacks.
 fn declined(kind: DeviceKind, setting: Setting) -> Option<&'static str> {
     let image_buffers = setting.layout == LayoutChoice::ImageBuffer
-        || setting.weights.object == Some(WeightsObject::ImageBuffer);
+        || setting.weights.storage == Some(WeightsStorage::ImageBuffer);
     (kind == DeviceKind::WebGpu && image_buffers).then_some("image buffers, which WebGPU has not")
 }
 

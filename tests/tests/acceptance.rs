@@ -6,7 +6,7 @@
 mod clang;
 
 use drift_bundle::manifest::Target;
-use drift_compiler::{LayoutChoice, Precision, WeightsChoice, WeightsObject};
+use drift_compiler::{LayoutChoice, Precision, WeightsChoice, WeightsStorage};
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_tests::cases;
@@ -77,8 +77,8 @@ fn settings(case: &str) -> Vec<Setting> {
         }
     }
     if case.starts_with("weights/") {
-        for object in [WeightsObject::Texture2d, WeightsObject::FourTextures] {
-            let weights = WeightsChoice { object: Some(object), order: None };
+        for storage in [WeightsStorage::Texture2d, WeightsStorage::FourTextures] {
+            let weights = WeightsChoice { storage: Some(storage), order: None };
             settings.push(Setting { weights, ..settings[0] });
         }
     }

@@ -7,7 +7,7 @@ use drift_ir::{ElementType, text};
 use drift_tests::conformance::{Outcome, Setting, on_vulkan};
 
 /// Graphs over operands of type T: `x` and `y` of shape [3,5], and `i` of indices.
-const MOVES: [(&str, &str); 15] = [
+const DATA_MOVEMENT: [(&str, &str); 15] = [
     ("expand", "%1 = expand %r {shape=[3,5]}"),
     ("expand-rows", "%1 = expand %c {shape=[3,5]}"),
     ("expand-outer", "%1 = expand %x {shape=[2,3,5]}"),
@@ -77,7 +77,7 @@ fn report(failures: &[String]) {
 fn every_move_takes_every_type() {
     let mut failures = Vec::new();
     for element in TYPES {
-        for (name, nodes) in MOVES {
+        for (name, nodes) in DATA_MOVEMENT {
             if let Some(why) = failure(&graph(element, nodes)) {
                 failures.push(format!("{name} of {element}: {why}"));
             }

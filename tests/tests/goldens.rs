@@ -12,7 +12,7 @@ use drift_compiler::program::Program;
 use drift_compiler::rewrite::{self, Device, Rules};
 use drift_compiler::stage::{memory_text, program_text};
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsOrder, WeightsStorage,
     layout, profile, select,
 };
 use drift_ir::Graph;
@@ -58,7 +58,7 @@ const fn emitted_name(target: Target) -> &'static str {
 const GENERIC: Setting = Setting {
     layout: LayoutChoice::Buffer,
     precision: Precision::F32,
-    weights: WeightsChoice { order: None, object: None },
+    weights: WeightsChoice { order: None, storage: None },
     profile: "generic",
     keep_attention: true,
 };
@@ -84,13 +84,13 @@ fn kernels_among_others_read_as_their_goldens() {
 
 #[test]
 fn weights_in_textures_read_as_their_goldens() {
-    for object in [WeightsObject::Texture2d, WeightsObject::FourTextures] {
-        let weights = WeightsChoice { order: None, object: Some(object) };
+    for storage in [WeightsStorage::Texture2d, WeightsStorage::FourTextures] {
+        let weights = WeightsChoice { order: None, storage: Some(storage) };
         let setting = Setting { layout: LayoutChoice::Texture2d, weights, ..GENERIC };
         check_kernel(&INNER[0], "conv_generic", setting);
     }
     // Sums of products of four inputs at a time.
-    let weights = WeightsChoice { order: Some(WeightsOrder::GROUPS_OF_INPUTS), object: None };
+    let weights = WeightsChoice { order: Some(WeightsOrder::GROUPS_OF_INPUTS), storage: None };
     let case = Case { name: "conv_generic/inner-dots", ..INNER[0] };
     check_kernel(&case, "conv_generic", Setting { weights, ..GENERIC });
 }
@@ -165,7 +165,7 @@ fn each_plan_reads_as_its_golden() {
     }
 }
 
-/// Where each value lives and which kernel makes it, under the profile of each family.
+/// Where each value is kept and which kernel makes it, under the profile of each family.
 #[test]
 fn the_plans_of_each_family_read_as_their_goldens() {
     for (model, graph) in [(UNET, unet()), (MOBILENET, mobilenet())] {
@@ -181,22 +181,22 @@ fn the_plans_of_each_family_read_as_their_goldens() {
     }
 }
 
-/// How many steps write into each kind of object and how many change a layout, then a line a step, with its weights where
+/// How many steps write into each storage type and how many change a layout, then a line a step, with its weights where
 /// they are not in the form that most families have.
 fn outline(program: &Program) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut lines = String::new();
     for step in &program.steps {
         let written = step.call.slots.iter().find(|slot| slot.access == Access::Write);
-        let object = written.map_or("nothing", |slot| slot.layout.object.name());
-        *counts.entry(format!("into {object}")).or_default() += 1;
+        let storage = written.map_or("nothing", |slot| slot.layout.storage_type.name());
+        *counts.entry(format!("into {storage}")).or_default() += 1;
         *counts.entry("that change a layout".to_owned()).or_default() +=
             usize::from(step.name.starts_with("convert "));
         let weights = step.call.slots.iter().find_map(|slot| slot.weights.as_ref());
         let usual = [WeightsOrder::BLOCKS, WeightsOrder::ROWS].map(WeightsForm::buffer);
         let weights = weights.filter(|weights| !usual.contains(&weights.form()));
         let weights = weights.map_or(String::new(), |weights| format!(", weights {}", weights.describe()));
-        lines.push_str(&format!("{} {} -> {object}{weights}\n", step.call.kernel.name, step.name));
+        lines.push_str(&format!("{} {} -> {storage}{weights}\n", step.call.kernel.name, step.name));
     }
     let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
     let at_load = match program.init.len() {
@@ -261,7 +261,7 @@ fn check_kernel(case: &Case, kernel: &str, setting: Setting) {
         .unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let (_, what) = case.name.split_once('/').unwrap_or_default();
     let weights =
-        setting.weights.object.map_or(String::new(), |object| format!("-weights-{}", object.name()));
+        setting.weights.storage.map_or(String::new(), |storage| format!("-weights-{}", storage.name()));
     let folder = format!("{what}-{}{weights}", setting.layout.name());
     let folder = golden().join("kernels").join(kernel).join(folder);
     assert_text(&folder, "kernel.wgsl", &format!("{}\n{text}", head(case, call, setting)));

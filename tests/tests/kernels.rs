@@ -7,7 +7,7 @@
 use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::physical::{Element, Layout, pack, unpack};
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsOrder,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsOrder, WeightsStorage,
     profile,
 };
 use drift_ir::Graph;
@@ -58,7 +58,7 @@ fn is_wanted(case: &str, setting: usize) -> bool {
 }
 
 /// Cases whose own values f16 does not hold: stored as f16 they are other numbers.
-const BEYOND_F16: [&str; 1] = ["special/halves"];
+const BEYOND_F16: [&str; 1] = ["special/f16"];
 
 /// Whether a case's values can be stored in this precision.
 fn holds(precision: Precision, case: &str) -> bool {
@@ -166,8 +166,8 @@ fn outcome(run: Run, graph: &Graph, setting: Setting) -> Result<Option<&'static 
     }
 }
 
-/// Runs the cases whose names start with `prefix` with weights in `orders` and in every object, with the activations' layout that
-/// goes with the object and the precisions in turn.
+/// Runs the cases whose names start with `prefix` with weights in `orders` and in every storage type, with the activations' layout that
+/// goes with the storage type and the precisions in turn.
 fn prove_weights(
     run: Run,
     (profile, prefix): (&'static str, &str),
@@ -175,30 +175,30 @@ fn prove_weights(
     orders: &[WeightsOrder],
 ) -> Counts {
     let pairs = || {
-        let objects =
-            |n: usize| WeightsObject::ALL.into_iter().enumerate().map(move |(m, object)| (n + m, object));
+        let storages =
+            |n: usize| WeightsStorage::ALL.into_iter().enumerate().map(move |(m, storage)| (n + m, storage));
         orders
             .iter()
             .enumerate()
-            .flat_map(move |(n, order)| objects(n).map(move |(n, object)| (n, *order, object)))
+            .flat_map(move |(n, order)| storages(n).map(move |(n, storage)| (n, *order, storage)))
     };
     let (mut failures, mut counts) = (Vec::new(), Counts::default());
     for case in cases::all().filter(|case| case.name.starts_with(prefix)) {
-        for (n, order, object) in
+        for (n, order, storage) in
             pairs().enumerate().filter(|&(k, _)| is_wanted(case.name, k)).map(|(_, p)| p)
         {
-            let layout = match object {
-                WeightsObject::Buffer => LayoutChoice::Buffer,
-                WeightsObject::ImageBuffer => LayoutChoice::ImageBuffer,
-                WeightsObject::Texture2d | WeightsObject::FourTextures => LayoutChoice::Texture2d,
+            let layout = match storage {
+                WeightsStorage::Buffer => LayoutChoice::Buffer,
+                WeightsStorage::ImageBuffer => LayoutChoice::ImageBuffer,
+                WeightsStorage::Texture2d | WeightsStorage::FourTextures => LayoutChoice::Texture2d,
             };
             let precision = precisions[n % precisions.len()];
-            let weights = WeightsChoice { order: Some(order), object: Some(object) };
+            let weights = WeightsChoice { order: Some(order), storage: Some(storage) };
             let setting = Setting { layout, precision, weights, profile, keep_attention: false };
             match outcome(run, &graph_of(case.graph), setting) {
                 Ok(reason) => counts.add(reason),
                 Err(error) => {
-                    failures.push(format!("{} {object:?} {order} {precision:?}: {error}", case.name))
+                    failures.push(format!("{} {storage:?} {order} {precision:?}: {error}", case.name))
                 }
             }
         }
@@ -431,28 +431,28 @@ fn some_orders(count: usize) -> Vec<WeightsOrder> {
 }
 
 #[test]
-fn weights_in_every_object_agree_with_the_evaluator() {
+fn weights_in_every_storage_agree_with_the_evaluator() {
     let precisions = [Precision::F32, Precision::F16];
     let orders = some_orders(4);
     prove_weights(on_vulkan, ("generic", "weights/"), &precisions, &orders).are_kept("vulkan-weights");
 }
 
 #[test]
-fn weights_in_every_object_agree_on_opencl() {
+fn weights_in_every_storage_agree_on_opencl() {
     let precisions = [Precision::F32, Precision::F16];
     let orders = some_orders(1);
     prove_weights(on_opencl, ("generic", "weights/"), &precisions, &orders).are_kept("opencl-weights");
 }
 
 #[test]
-fn weights_in_every_object_agree_on_webgpu() {
+fn weights_in_every_storage_agree_on_webgpu() {
     let precisions = [Precision::F32, Precision::F16];
     let orders = some_orders(1);
     prove_weights(on_webgpu, ("generic", "weights/"), &precisions, &orders).are_kept("webgpu-weights");
 }
 
 #[test]
-fn weights_of_cooperative_products_agree_in_every_object() {
+fn weights_of_cooperative_products_agree_in_every_storage() {
     let orders = [WeightsOrder::ROWS, WeightsOrder::ROWS_OF_INPUTS];
     let case = "matmul_cooperative/whole-tiles-b2";
     prove_weights(on_vulkan, ("cooperative-loops", case), &[Precision::F16], &orders)
@@ -463,7 +463,7 @@ fn weights_of_cooperative_products_agree_in_every_object() {
 #[test]
 fn weights_beyond_a_texture_are_in_a_buffer() {
     let graph = graph_of("%a: f32[1,4]\n@b: f32[4,32772] = random(5)\n%1 = matmul %a, @b\nreturn %1");
-    let weights = WeightsChoice { order: None, object: Some(WeightsObject::Texture2d) };
+    let weights = WeightsChoice { order: None, storage: Some(WeightsStorage::Texture2d) };
     let options = CompileOptions {
         targets: vec![Target::Vulkan],
         profiles: vec!["generic".to_owned()],
@@ -537,7 +537,7 @@ fn filter_matrix(tile: usize) -> Vec<[f64; 3]> {
     rows.zip(scales).map(|(row, scale)| row.map(|value| value / scale * filter_scale)).collect()
 }
 
-/// Planes of G g G^T, `[plane, input channel, output channel]` in whole slices, with the dead ones zero.
+/// Positions of G g G^T, `[position, input channel, output channel]` in whole slices, with the dead ones zero.
 fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision: Precision) {
     let graph = graph_of("%x: f32[1,5,9,7]\n@w: f32[6,5,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1");
     let weights = WeightsChoice::default();
@@ -562,13 +562,16 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
     // The rounding of what is stored, and those of three sums in f32.
     let rounding = if precision == Precision::F16 { 1.0 / 2048.0 } else { 0.0 };
     for (at, got) in made.into_iter().enumerate() {
-        let (plane, i, o) = (at / (rows * columns), at / columns % rows, at % columns);
-        let (row, column) = (&matrix[plane / inner], &matrix[plane % inner]);
+        let (position, i, o) = (at / (rows * columns), at / columns % rows, at % columns);
+        let (row, column) = (&matrix[position / inner], &matrix[position % inner]);
         let taps = (0..9).map(|n| row[n / 3] * tap(o, i, n / 3, n % 3) * column[n % 3]);
         let expected: f64 = taps.sum();
         let allowed = expected.abs() * rounding + 1e-6;
-        assert!((got - expected).abs() <= allowed, "{profile} {plane} {i} {o}: {got}, expected {expected}");
-        assert!((o < 6 && i < 5) || got == 0.0, "{profile} {plane} {i} {o}: {got} in a dead lane");
+        assert!(
+            (got - expected).abs() <= allowed,
+            "{profile} {position} {i} {o}: {got}, expected {expected}"
+        );
+        assert!((o < 6 && i < 5) || got == 0.0, "{profile} {position} {i} {o}: {got} in a dead lane");
     }
 }
 

@@ -126,5 +126,5 @@ fn nothing_but_inputs_and_outputs_needs_no_arena() {
     let codes = |bundle: &Bundle| -> Vec<Vec<u8>> {
         bundle.manifest().shaders.iter().map(|shader| bundle.shader_code(shader).to_vec()).collect()
     };
-    assert_eq!(codes(&arena), codes(&own), "kernels do not know where their operands lie");
+    assert_eq!(codes(&arena), codes(&own), "kernels do not know where their operands are");
 }

@@ -36,7 +36,7 @@ pub(crate) fn page(manifest: &Manifest, report: &BundleReport) -> String {
                     "<p>The arena (region {region}): dispatches to the right, addresses upwards; dashed, what no plan can go \
                      below. Point at a block to see what wrote it.</p>"
                 ));
-                // What lies elsewhere is counted in the bound as well.
+                // What is elsewhere is counted in the bound as well.
                 let elsewhere = variant_report.io_bytes;
                 let lower_bound = variant.memory.lower_bound_bytes.saturating_sub(elsewhere);
                 body.push(picture::svg(&blocks, variant.dispatches.len(), bytes, lower_bound));

@@ -242,9 +242,9 @@ mod tests {
         let bundle = bundle();
         let manifest = bundle.manifest();
         let drawn = picture::arenas(manifest, &manifest.entries[0], &manifest.entries[0].variants[0]);
-        let lives: Vec<_> =
+        let live_ranges: Vec<_> =
             drawn[0].blocks.iter().map(|block| (block.offset, block.first, block.last)).collect();
-        assert_eq!(lives, [(0, 0, 0), (256, 0, 1), (512, 1, 1)]);
+        assert_eq!(live_ranges, [(0, 0, 0), (256, 0, 1), (512, 1, 1)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::CliError;
 use crate::{Console, files};
 use drift_bundle::manifest::Target;
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsObject, WeightsPrecision,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision, WeightsStorage,
 };
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};
@@ -160,12 +160,12 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
             LayoutArg::Texture3d => LayoutChoice::Texture3d,
         },
         weights_layout: WeightsChoice {
-            object: match flags.weights_layout {
+            storage: match flags.weights_layout {
                 WeightsLayoutArg::Auto => None,
-                WeightsLayoutArg::Buffer => Some(WeightsObject::Buffer),
-                WeightsLayoutArg::ImageBuffer => Some(WeightsObject::ImageBuffer),
-                WeightsLayoutArg::Texture2d => Some(WeightsObject::Texture2d),
-                WeightsLayoutArg::FourTextures => Some(WeightsObject::FourTextures),
+                WeightsLayoutArg::Buffer => Some(WeightsStorage::Buffer),
+                WeightsLayoutArg::ImageBuffer => Some(WeightsStorage::ImageBuffer),
+                WeightsLayoutArg::Texture2d => Some(WeightsStorage::Texture2d),
+                WeightsLayoutArg::FourTextures => Some(WeightsStorage::FourTextures),
             },
             order: None,
         },

@@ -1,7 +1,7 @@
 //! Finds the first node whose result is wrong: every intermediate value becomes an output and is compared.
 //!
 //! A model compiled like this fuses less, since each value has one more user. Where it is right and the model is not,
-//! the fault lies in a fusion.
+//! the fault is in a fusion.
 
 use crate::compare::{self, Tolerance};
 use crate::error::CliError;

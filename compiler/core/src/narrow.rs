@@ -46,7 +46,7 @@ fn in_words(graph: &mut Graph, node: NodeId, element: ElementType) -> Result<(),
     graph.set_op_and_inputs(node, Op::Elementwise(ScalarOp::Cast(element)), &[computed])
 }
 
-/// Whether results may lie outside of the range that operands have.
+/// Whether results may be outside of the range that operands have.
 fn leaves_range(op: &Op) -> bool {
     match op {
         Op::Reduce(op) => match op.kind {

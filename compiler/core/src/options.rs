@@ -33,7 +33,7 @@ pub struct CompileOptions {
     pub precision: Option<Precision>,
     /// Precision of weights; `None` keeps that of activations.
     pub weights: Option<WeightsPrecision>,
-    /// Objects that hold activations.
+    /// Storage types that hold activations.
     pub layout: LayoutChoice,
     /// Forms of weights, where not the profile's.
     pub weights_layout: WeightsChoice,
@@ -153,8 +153,8 @@ impl CompileOptions {
         if self.layout != LayoutChoice::Auto {
             flags.push(format!("--layout {}", self.layout.name()));
         }
-        if let Some(object) = self.weights_layout.object {
-            flags.push(format!("--weights-layout {}", object.name()));
+        if let Some(storage) = self.weights_layout.storage {
+            flags.push(format!("--weights-layout {}", storage.name()));
         }
         flags.extend(self.weights_layout.order.map(|order| format!("weights in the order {order}")));
         if self.own_io {

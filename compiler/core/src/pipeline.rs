@@ -192,7 +192,7 @@ impl<'a> Passes<'a> {
         Ok(LaidOut { graph, layouts, decisions })
     }
 
-    /// The kernels, and where everything lies.
+    /// The kernels, and where everything is.
     fn plan(
         &mut self,
         LaidOut { graph, layouts, decisions }: &LaidOut,

@@ -1,25 +1,25 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, LANES, Layout, Object, Place, Recipe};
+use crate::physical::{Element, LANES, Layout, Place, Recipe, StorageType};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
-/// Something that activations live in: one object, shared by a value and its views.
+/// Something that activations are kept in: one resource, shared by a value and its views.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
     /// Name of the value that it was made for.
     pub name: String,
     /// What it is.
     pub kind: StorageKind,
-    /// Where it lies, if its bytes are those of another storage.
+    /// Where it is, if its bytes are those of another storage.
     pub within: Option<Within>,
 }
 
 /// Bytes of another storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Within {
-    /// The other storage, which may lie within a third one.
+    /// The other storage, which may be within a third one.
     pub storage: u32,
     /// Where the bytes begin in it.
     pub offset_bytes: u64,
@@ -36,7 +36,7 @@ pub enum StorageKind {
     /// A texture of four channels.
     Texture {
         /// Which kind of texture.
-        object: Object,
+        storage_type: StorageType,
         /// Channel type.
         element: Element,
         /// Width, height and depth in texels, or layers.
@@ -47,12 +47,16 @@ pub enum StorageKind {
 impl StorageKind {
     /// The storage that a tensor of `shape` needs.
     pub fn of(layout: &Layout, shape: &[u64]) -> Self {
-        match layout.object {
-            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => {
-                Self::Texture { object, element: layout.element, extent_px: layout.texture_extent(shape) }
+        match layout.storage_type {
+            storage_type @ (StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d) => {
+                Self::Texture {
+                    storage_type,
+                    element: layout.element,
+                    extent_px: layout.texture_extent(shape),
+                }
             }
             // Whole vectors, so that a dense tensor can be bound as an array of vec4 and as texels.
-            Object::Buffer | Object::ImageBuffer => Self::Buffer {
+            StorageType::Buffer | StorageType::ImageBuffer => Self::Buffer {
                 size_bytes: layout.size_bytes(shape).next_multiple_of(LANES * layout.element.size_bytes()),
             },
         }
@@ -74,9 +78,9 @@ impl StorageKind {
 pub struct Placement {
     /// Index in [`Program::storages`].
     pub storage: u32,
-    /// How the value lies in it.
+    /// How the value is laid out in it.
     pub layout: Layout,
-    /// Where it lies there.
+    /// Where it is there.
     pub place: Place,
 }
 
@@ -131,7 +135,7 @@ pub struct Port {
     pub shape: Vec<u64>,
     /// Type on the device.
     pub device: Element,
-    /// Where it lies, dense row-major.
+    /// Where it is, dense row-major.
     pub storage: u32,
 }
 
@@ -199,7 +203,7 @@ impl Program {
         self.init.reverse();
     }
 
-    /// The storage that each one lies in at last, and where: a storage of its own lies in itself.
+    /// The storage that each one is in at last, and where: a storage of its own is in itself.
     pub fn roots(&self) -> Vec<Within> {
         let mut roots: Vec<Option<Within>> = vec![None; self.storages.len()];
         let mut chain = Vec::new();
@@ -226,7 +230,7 @@ impl Program {
         roots.into_iter().flatten().collect()
     }
 
-    /// The storage that another one lies in at last, and where: a storage of its own lies in itself.
+    /// The storage that another one is in at last, and where: a storage of its own is in itself.
     pub fn root(&self, storage: u32) -> Within {
         let mut root = Within { storage, offset_bytes: 0 };
         while let Some(within) = self.storages[root.storage as usize].within {
@@ -242,7 +246,7 @@ impl Program {
         self.steps.iter().flat_map(|step| self.clashes(step, |storage| roots[storage as usize])).collect()
     }
 
-    /// Storages whose bytes a step binds in another storage too, where `root` says where each lies.
+    /// Storages whose bytes a step binds in another storage too, where `root` says where each is.
     pub fn clashes(&self, step: &ProgramStep, root: impl Fn(u32) -> Within) -> BTreeSet<u32> {
         let bound = step.call.slots.iter().filter_map(|slot| match slot.source {
             Source::Activation(storage) => Some(storage),

@@ -116,7 +116,7 @@ pub(crate) fn variant(entry: &str, target: Target, variant: &str, program: &Prog
 pub(crate) fn own_io(profile: &str, plan: &MemoryPlan, without: &MemoryPlan) -> String {
     format!(
         "profile {profile}: inputs and outputs have {} bytes of their own; with them activations take {} bytes, {} where \
-         inputs and outputs lie in the arena",
+         inputs and outputs are in the arena",
         plan.io_bytes.iter().sum::<u64>(),
         plan.report.planned_bytes,
         without.report.planned_bytes

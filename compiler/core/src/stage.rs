@@ -61,7 +61,7 @@ pub fn program_text(program: &Program) -> String {
     text
 }
 
-/// Totals, then one line a storage: where it lies, its size, the steps that it lives through; at last what is alive where
+/// Totals, then one line a storage: where it is, its size, the steps that it is live through; at last what is alive where
 /// most is.
 pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
     let report = &plan.report;
@@ -75,14 +75,16 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
         plan.in_place.len()
     );
     let mut lines: Vec<(u64, usize, usize, String)> = Vec::new();
-    for ((storage, place), &(first, own_last)) in program.storages.iter().zip(&plan.places).zip(&plan.lives) {
+    for ((storage, place), &(first, own_last)) in
+        program.storages.iter().zip(&plan.places).zip(&plan.live_ranges)
+    {
         let size = storage.kind.size_bytes();
         if size == 0 {
             continue;
         }
         // A part is needed for as long as the whole is.
         let wholes = std::iter::successors(storage.within, |w| program.storages[w.storage as usize].within);
-        let last = wholes.map(|whole| plan.lives[whole.storage as usize].1).fold(own_last, usize::max);
+        let last = wholes.map(|whole| plan.live_ranges[whole.storage as usize].1).fold(own_last, usize::max);
         let place = match place {
             Place::Arena(offset) => format!("arena +{offset}"),
             Place::Texture(index) => format!("texture {index}"),

@@ -64,7 +64,7 @@ pub const TECHNIQUES: &[Technique] = &[
     ),
     rules("packed-projections", "queries, keys and values as one product", &["projections-packed"]),
     rules(
-        "moves-in-products",
+        "data-movement-in-products",
         "matrix products that read transposed, sliced, expanded or repeated operands in place",
         &[
             "matmul-absorbs-transpose",
@@ -74,7 +74,7 @@ pub const TECHNIQUES: &[Technique] = &[
         ],
     ),
     rules(
-        "sinking-moves",
+        "sinking-data-movement",
         "transposes and reshapes moved behind element-wise nodes",
         &["transpose-sinks", "reshape-sinks"],
     ),
@@ -93,7 +93,7 @@ pub const TECHNIQUES: &[Technique] = &[
             profile.weights = WeightsForms::BUFFERS;
         },
     ),
-    allowed("in-place", "results over operands that die", |profile| profile.memory.in_place = false),
+    allowed("in-place", "results over operands at their last use", |profile| profile.memory.in_place = false),
     allowed("step-order", "steps in the order that keeps least alive", |profile| {
         profile.memory.order = false
     }),

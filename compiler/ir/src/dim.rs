@@ -213,7 +213,7 @@ impl Dim {
         }
     }
 
-    /// Smallest and largest size under the symbols' bounds (conservative: the true range lies inside).
+    /// Smallest and largest size under the symbols' bounds (conservative: the true range is inside).
     pub fn range(&self, symbols: &Symbols) -> (u64, Option<u64>) {
         match self {
             Self::Const(size) => (*size, Some(*size)),

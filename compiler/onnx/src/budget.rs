@@ -15,7 +15,7 @@ pub(crate) enum Resource {
     NameBytes,
     /// Tensors in sequences, each copy of a sequence anew.
     SequenceItems,
-    /// Bytes of constants that are not as they lie in the file.
+    /// Bytes of constants that are not as the file holds them.
     ConstantBytes,
 }
 

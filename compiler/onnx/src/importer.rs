@@ -113,7 +113,7 @@ impl<'m> Importer<'m> {
         Ok(single)
     }
 
-    /// Counts the bytes of a tensor that reading makes anew, because they do not lie in the file as the graph wants them.
+    /// Counts the bytes of a tensor that reading makes anew, because they are not in the file as the graph wants them.
     fn count_bytes(&mut self, stored: &TensorProto, name: &str, what: &str) -> Result<(), ImportError> {
         let taken = self.budget.take(Resource::ConstantBytes, tensor::new_bytes(stored));
         taken.map_err(|limit| ImportError::Node {

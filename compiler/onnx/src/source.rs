@@ -1,7 +1,7 @@
 //! A model file and the data files beside it.
 //!
 //! [`ModelSource::open`] maps the model, decodes its structure and maps each file that its tensors refer to, once.
-//! Weights stay in the maps. Data files are looked up relative to the model's folder and must lie in it after all
+//! Weights stay in the maps. Data files are looked up relative to the model's folder and must be in it after all
 //! symbolic links are followed; a file that is exchanged between that check and its opening is outside what we promise.
 //! Turning bytes into tensors is the business of [`crate::tensor`].
 
@@ -306,7 +306,7 @@ fn number(key: &'static str, text: &str) -> Result<u64, ExternalError> {
     text.trim().parse().map_err(|_| ExternalError::BadNumber { key, value: text.to_owned() })
 }
 
-/// The canonical path of a data file, which lies in `folder` (canonical too).
+/// The canonical path of a data file, which is in `folder` (canonical too).
 fn find(folder: &Path, location: &str) -> Result<PathBuf, ExternalError> {
     let relative = Path::new(location);
     for component in relative.components() {

@@ -146,7 +146,7 @@ pub(crate) fn read(proto: &TensorProto, source: Option<&ModelSource>) -> Result<
     Ok(built.unwrap_or_else(|_| unreachable!("checked: the bytes fill type and shape")))
 }
 
-/// Bytes that reading a tensor makes anew, because they do not lie in a file as the graph wants them.
+/// Bytes that reading a tensor makes anew, because they are not in a file as the graph wants them.
 pub(crate) fn new_bytes(proto: &TensorProto) -> u64 {
     let Ok(ty) = DataType::from_proto(proto.data_type) else { return 0 };
     let lists = [

@@ -117,7 +117,7 @@ impl<'m> Importer<'m> {
             let reason = format!("attribute `{name}` is not known for operator set {opset}");
             return Err(error(NodeError::Unsupported(reason)));
         }
-        if MOVES.contains(&node.op_type.as_str()) {
+        if DATA_MOVEMENT.contains(&node.op_type.as_str()) {
             values.iter().for_each(|&value| cx.set_narrow(value, narrow));
         }
         cx.name_results(&values);
@@ -132,14 +132,14 @@ impl<'m> Importer<'m> {
             return Ok(None);
         };
         let op = node.op_type.as_str();
-        if MOVES.contains(&op) || NARROW_READERS.contains(&op) {
+        if DATA_MOVEMENT.contains(&op) || NARROW_READERS.contains(&op) {
             return Ok(Some(ty));
         }
         let reason = format!(
             "operand {at} is {}, which is read by {} and moved by {} only",
             ty.name(),
             NARROW_READERS.join(", "),
-            MOVES.join(", ")
+            DATA_MOVEMENT.join(", ")
         );
         Err(NodeError::Unsupported(reason))
     }
@@ -261,7 +261,7 @@ fn parameters<'m>(
 }
 
 /// Operators whose result has the elements of the first operand.
-const MOVES: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+const DATA_MOVEMENT: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// Operators that know the range of integers of fewer than eight bits.
 const NARROW_READERS: [&str; 4] = ["Cast", "DequantizeLinear", "GatherBlockQuantized", "QuantizeLinear"];

@@ -201,14 +201,14 @@ pub enum Flaw {
         /// Length of the list.
         count: usize,
     },
-    /// A range that leaves what it lies in.
+    /// A range that leaves what it is in.
     #[error("bytes {offset} + {size} leave the {within} of {available} bytes")]
     Range {
         /// Start.
         offset: u64,
         /// Length.
         size: u64,
-        /// What it must lie in.
+        /// What it must be in.
         within: &'static str,
         /// Its size.
         available: u64,
@@ -376,12 +376,12 @@ pub enum Flaw {
     },
     /// An input or output in memory that holds none.
     #[error(
-        "tensor `{tensor}` lies in a region of kind `{region}`, inputs and outputs lie in arenas or in regions of their own"
+        "tensor `{tensor}` is in a region of kind `{region}`, inputs and outputs are in arenas or in regions of their own"
     )]
     IoRegion {
         /// The input or output.
         tensor: String,
-        /// Where it lies.
+        /// Where it is.
         region: &'static str,
     },
     /// A writable uniform buffer slot.
@@ -437,8 +437,8 @@ pub enum Flaw {
     /// A weight of another bundle.
     #[error("is no weight of this bundle")]
     ForeignWeight,
-    /// A weight that does not lie where those before it end.
-    #[error("lies at {found} in the weights section, {expected} follows from the weights before it")]
+    /// A weight that is not where those before it end.
+    #[error("starts at {found} in the weights section, {expected} follows from the weights before it")]
     WeightOffset {
         /// Stated.
         found: u64,

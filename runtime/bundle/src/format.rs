@@ -1,4 +1,4 @@
-//! The fixed bytes at the start of a file: magic, version and section table; and how sections lie in a file.
+//! The fixed bytes at the start of a file: magic, version and section table; and how sections are laid out in a file.
 //!
 //! Every field has one legal value once the section sizes are known, so a header either describes the file
 //! exactly or is refused.
@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 48;
 /// Where the section table ends; the rest of the header is zero. The weights' entry has no hash.
 const TABLE_END: usize = 16 + HASHED.len() * ENTRY_BYTES + 16;
 
-/// Sections with a hash of their own, as they lie in the file.
+/// Sections with a hash of their own, as they are in the file.
 pub(crate) const HASHED: [Section; 3] = [Section::Manifest, Section::Shaders, Section::Hashes];
 
 /// A BLAKE3 hash.
@@ -40,7 +40,7 @@ pub(crate) type Hash = [u8; 32];
 /// Bytes of a hash in the table of the weights' hashes.
 pub(crate) const HASH_BYTES: u64 = 32;
 
-/// Where a section lies and what it hashes to.
+/// Where a section is and what it hashes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SectionEntry {
     pub(crate) offset: u64,
@@ -115,7 +115,7 @@ impl Header {
     }
 
     /// Reads and checks the header at the start of `start`, which is all of the file where that is shorter. Afterwards
-    /// sections follow each other as they must, none that is read into memory is too large, and all lie inside of
+    /// sections follow each other as they must, none that is read into memory is too large, and all are inside of
     /// `file_bytes`, where that is known.
     pub(crate) fn decode(start: &[u8], file_bytes: Option<u64>) -> Result<Self, BundleError> {
         let known = start.len().min(MAGIC.len());

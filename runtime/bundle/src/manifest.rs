@@ -192,9 +192,9 @@ pub struct Variant {
     pub requires: Vec<Requirement>,
     /// Memory that a session takes.
     pub regions: Vec<Region>,
-    /// Where each input of the entry lies, same order; dense row-major in `element`.
+    /// Where each input of the entry is, same order; dense row-major in `element`.
     pub inputs: Vec<IoBinding>,
-    /// Where each output of the entry lies, same order.
+    /// Where each output of the entry is, same order.
     pub outputs: Vec<IoBinding>,
     /// Run once at load, in order: makes derived blobs from weights.
     pub init: Vec<Dispatch>,
@@ -204,10 +204,10 @@ pub struct Variant {
     pub memory: MemoryReport,
 }
 
-/// Where an input or output lies.
+/// Where an input or output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoBinding {
-    /// Index in [`Variant::regions`] that it lies in, an arena or an `Io`.
+    /// Index in [`Variant::regions`] that it is in, an arena or an `Io`.
     pub region: u32,
     /// Offset in the region, 256-byte aligned.
     pub offset: u64,

@@ -34,7 +34,7 @@ impl Source {
         }
     }
 
-    /// Fills `into` with the bytes at `offset`, which lie inside of [`Source::len`].
+    /// Fills `into` with the bytes at `offset`, which are inside of [`Source::len`].
     pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), BundleError> {
         match self {
             Self::File(file) => file.read(offset, into),

@@ -63,7 +63,7 @@ pub fn file_with_hashes(
     Ok([&front.bytes, weights].concat())
 }
 
-/// The hash of each weight. What lies nowhere has none that is right.
+/// The hash of each weight. What is nowhere has none that is right.
 fn weight_hashes(manifest: &Manifest, weights: &[u8]) -> Vec<Hash> {
     let bytes = |blob: &WeightBlob| {
         let start = usize::try_from(blob.offset).ok()?;
@@ -73,7 +73,7 @@ fn weight_hashes(manifest: &Manifest, weights: &[u8]) -> Vec<Hash> {
     manifest.weights.iter().map(hash).collect()
 }
 
-/// Where a section lies in a sound file.
+/// Where a section is in a sound file.
 pub fn range(file: &[u8], section: Section) -> Result<Range<usize>, BundleError> {
     let entry = *Header::decode(file, Some(file.len() as u64))?.section(section);
     Ok(entry.offset as usize..entry.end() as usize)

@@ -82,7 +82,7 @@ impl Bundle {
         reader.finish()
     }
 
-    /// Where in the file `size` bytes at `offset` of a blob lie.
+    /// Where in the file `size` bytes at `offset` of a blob are.
     fn weight_offset(&self, blob: &WeightBlob, offset: u64, size: u64) -> Result<u64, BundleError> {
         let index = self.weight_index(blob)?;
         let blob = &self.manifest().weights[index];
@@ -130,7 +130,7 @@ impl WeightReader<'_> {
 }
 
 impl Pieces {
-    /// Copies bytes at `offset` of a blob out of the pieces that they lie in.
+    /// Copies bytes at `offset` of a blob out of the pieces that they are in.
     fn read(
         &mut self,
         bundle: &Bundle,

@@ -129,7 +129,7 @@ impl Device {
     /// sessions come in the order of `entries`; `options.entry` is not looked at.
     ///
     /// Their runs take turns. One that comes after another session's run uploads its inputs again, and outputs
-    /// have to be read before another session runs ([`RuntimeError::Overwritten`]), except for those that lie in memory of
+    /// have to be read before another session runs ([`RuntimeError::Overwritten`]), except for those that are in memory of
     /// their own.
     pub fn load_entries(
         &self,

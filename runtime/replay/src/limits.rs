@@ -61,7 +61,7 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
         .or_else(|| total_memory(program, limits))
 }
 
-/// The host's copies of inputs, and of outputs, which several may have of one range, lie in a buffer each.
+/// The host's copies of inputs, and of outputs, which several may have of one range, are in a buffer each.
 fn staging(program: &Program<'_>, limits: &DeviceLimits, most: u64) -> Option<DeclineReason> {
     let [inputs, outputs] =
         [program.input_ranges(), program.output_ranges()].map(|ranges| staged(&ranges).unwrap_or(u64::MAX));

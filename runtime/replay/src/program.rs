@@ -63,7 +63,7 @@ impl<'a> Program<'a> {
             && !self.state_inputs().contains(&true)
     }
 
-    /// For each input whether an output lies exactly there, so that the two are state: in an arena, where dispatches may
+    /// For each input whether an output is exactly there, so that the two are state: in an arena, where dispatches may
     /// write over it.
     pub(crate) fn state_inputs(&self) -> Vec<bool> {
         let outputs = self.output_ranges();
@@ -73,7 +73,7 @@ impl<'a> Program<'a> {
         self.input_ranges().into_iter().zip(&self.variant.inputs).map(is_state).collect()
     }
 
-    /// Whether sessions may share the region that a tensor lies in.
+    /// Whether sessions may share the region that a tensor is in.
     pub(crate) fn is_in_arena(&self, binding: &IoBinding) -> bool {
         self.variant.regions[binding.region as usize].kind == RegionKind::Arena
     }
@@ -84,18 +84,18 @@ impl<'a> Program<'a> {
         arenas.map(|region| region.size)
     }
 
-    /// Where each input lies.
+    /// Where each input is.
     pub(crate) fn input_ranges(&self) -> Vec<IoRange> {
         self.entry.inputs.iter().zip(&self.variant.inputs).map(IoRange::of).collect()
     }
 
-    /// Where each output lies.
+    /// Where each output is.
     pub(crate) fn output_ranges(&self) -> Vec<IoRange> {
         self.entry.outputs.iter().zip(&self.variant.outputs).map(IoRange::of).collect()
     }
 }
 
-/// A range of a region: where an input or output lies, or what is bound.
+/// A range of a region: where an input or output is, or what is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IoRange {
     /// Index of the variant's region.
@@ -137,7 +137,7 @@ pub(crate) struct WeightTexture {
 /// Weights as dispatches bind them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UsedWeights {
-    /// Indices of the blobs that lie in buffers.
+    /// Indices of the blobs that are in buffers.
     pub(crate) blobs: BTreeSet<usize>,
     pub(crate) textures: BTreeSet<WeightTexture>,
 }

@@ -38,17 +38,17 @@ struct Input {
     fresh: bool,
     /// Written at all.
     known: bool,
-    /// An output lies exactly here, so that the device's copy is the newer one after a run.
+    /// An output is exactly here, so that the device's copy is the newer one after a run.
     state: bool,
     /// The program writes over it, so that it must be uploaded again for each run.
     overwritten: bool,
-    /// It lies in an arena, which other sessions may have written over.
+    /// It is in an arena, which other sessions may have written over.
     in_arena: bool,
 }
 
 struct Output {
     binding: IoBinding,
-    /// It lies in an arena, which other sessions may have written over.
+    /// It is in an arena, which other sessions may have written over.
     in_arena: bool,
 }
 

@@ -15,7 +15,7 @@ use super::scope::Scope;
 use super::shortcuts::Shortcuts;
 use crate::operands::{each_operand, each_statement_operand};
 
-/// Identifies a block of one function by where it lies in memory: the function outlives the analysis.
+/// Identifies a block of one function by where it is in memory: the function outlives the analysis.
 pub(super) type BlockId = *const Block;
 
 /// The result of looking through one function.
@@ -327,7 +327,7 @@ impl<'a> Walk<'a> {
                     .zip(&self.path)
                     .take_while(|(a, b)| std::ptr::eq(a.block, b.block))
                     .count();
-                // Steps below the first that took different statements lie in different blocks already.
+                // Steps below the first that took different statements are in different blocks already.
                 span.path.truncate(shared);
                 span.last = last(&self.path, shared - 1);
             }

@@ -134,7 +134,7 @@ fn barriers_of_cooperative_kernels_publish_what_was_stored() {
     let case = cases::named("cooperative-matrix");
     let text = cases::text(&cases::emitted(&case.source, Target::Vulkan, false).unwrap());
     assert!(text.contains("OpMemoryModel Logical Vulkan"), "{text}");
-    // Of the two operands, one lies in a buffer and one in workgroup memory; the result goes to a buffer.
+    // Of the two operands, one is in a buffer and one in workgroup memory; the result goes to a buffer.
     let marked = |what: &str| {
         let lines: Vec<bool> = text
             .lines()

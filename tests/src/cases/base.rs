@@ -1,4 +1,4 @@
-//! The first kernels: element-wise chains, products, convolutions, rows and moves.
+//! The first kernels: element-wise chains, products, convolutions, rows and data movement.
 
 use super::{Case, case, golden};
 

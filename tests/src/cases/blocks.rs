@@ -1,4 +1,4 @@
-//! Attention whose scores are stored, in one piece or, where a profile has little room for them, block by block: over groups of
+//! Attention whose scores are stored, in one piece or, where a profile has little headroom for them, block by block: over groups of
 //! heads and over queries.
 
 use super::{Case, case, golden};

@@ -4,7 +4,7 @@ use super::{Case, case};
 
 pub(super) const CASES: &[Case] = &[
     case(
-        "bytes/moves",
+        "bytes/data-movement",
         "%x: u8[3,7]\n%y: i8[3,7]\n%1 = transpose %x {perm=[1,0]}\n%2 = concat %y, %y {axis=0}\n%3 = slice %x {axes=[1], starts=[2], steps=[2], counts=[3]}\nreturn %1, %2, %3",
     ),
     case(

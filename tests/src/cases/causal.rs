@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
         "%q: f32[1,2,9,112]\n%k: f32[1,2,13,112]\n@m: bool[13] = [false, false, false, true, true, true, true, false, true, true, true, true, true]\n%1 = attention %q, %k, %k {band_last=0} scores(mul 0.09; select @m, step0, -3.4028234e38)\nreturn %1",
     ),
     case(
-        "attention_stats/causal-and-first-queries-see-the-lowest-halves-only",
+        "attention_stats/causal-and-first-queries-see-the-lowest-f16-only",
         "%q: f32[1,2,9,112]\n%k: f32[1,2,13,112]\n@m: f32[13] = [-65504.0, -65504.0, -65504.0, 0.0, 0.0, 0.0, 0.0, -65504.0, 0.0, 0.0, 0.0, 0.0, 0.0]\n%1 = attention %q, %k, %k {band_last=0} scores(mul 0.000001; add @m)\nreturn %1",
     ),
     case(

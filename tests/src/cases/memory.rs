@@ -1,5 +1,5 @@
 //! What memory planning changes in a program: results over the operands of rows and groups, parts of a concatenation that
-//! are written where it lies, slices that are read where they lie, and steps in another order.
+//! are written where it is, slices that are read where they are, and steps in another order.
 
 use super::{Case, case};
 

@@ -5,14 +5,14 @@ mod base;
 mod blocks;
 mod bytes;
 mod causal;
+mod data_movement;
 mod empty;
-mod halves;
+mod half_precision;
 mod in_place;
 mod indices;
 mod large;
 mod large_values;
 mod memory;
-mod moves;
 mod norm;
 mod parts;
 mod projections;
@@ -52,13 +52,13 @@ const FAMILIES: &[&[Case]] = &[
     bytes::CASES,
     causal::CASES,
     empty::CASES,
-    halves::CASES,
+    half_precision::CASES,
     in_place::CASES,
     indices::CASES,
     large::CASES,
     large_values::CASES,
     memory::CASES,
-    moves::CASES,
+    data_movement::CASES,
     norm::CASES,
     parts::CASES,
     projections::CASES,

@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
         "%x: f32[2,8]\n@k: f32[] = 3000.0\n@s: f32[8] = random(1)\n%1 = mul %x, @k\n%2 = rms_norm %1, @s {axis=1, epsilon=1e-6}\nreturn %2",
     ),
     case(
-        "rms_norm/halves-scaled-in-f32",
+        "rms_norm/f16-scaled-in-f32",
         "%x: f16[2,3,10]\n@s: f32[10] = random(1)\n%1 = rms_norm %x, @s {axis=2, epsilon=1e-5} epilogue(cast {to=f32})\nreturn %1",
     ),
     case(

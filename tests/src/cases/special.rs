@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
          %5 = mul %x, @big epilogue(cast {to=f16}; cast {to=f32})\n%6 = cast %x {to=bool} epilogue(cast {to=f32})\nreturn %1, %2, %3, %4, %5, %6",
     ),
     case(
-        "special/halves",
+        "special/f16",
         "@x: f32[14] = [0.33333334, 65519.0, 65520.0, -65520.0, 2049.0, 2051.0, 1e-8, 2.9802322e-8, 2.98023259e-8, 6.1e-5, -0.0, inf, nan, 1e38]\n\
          %y: f32[14]\n@zero: f32[] = 0.0\n%0 = abs %y\n%z = less %0, @zero\n%n = select %z, %y, @x\n\
          %1 = cast %n {to=f16} epilogue(cast {to=f32})\n%2 = reciprocal %1\n%3 = bfloat16 %n\nreturn %1, %2, %3",

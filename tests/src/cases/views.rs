@@ -1,4 +1,4 @@
-//! Slices inside of rows, splits of heads and permutations that stay where they lie: read by every kind of kernel, at places
+//! Slices inside of rows, splits of heads and permutations that stay where they are: read by every kind of kernel, at places
 //! that suit vectors and at places that do not, and copied where a kernel needs them dense.
 
 use super::{Case, case, golden};
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
          %a = slice %p {axes=[1], starts=[16], counts=[16]}\n%y = gather %a, @i {axis=0}\n\
          %z = pad %a {pads=[1,0,0,3], value=0.5}\nreturn %y, %z",
     ),
-    // Whole slices of channels, rows, columns and batches of what lies in slices or textures.
+    // Whole slices of channels, rows, columns and batches of what is in slices or textures.
     case(
         "views/channels-of-an-image",
         "%x: f32[2,4,6,5]\n@w: f32[24,4,1,1] = random(1)\n@u: f32[6,12,3,3] = random(2)\n@v: f32[5,4,1,1] = random(3)\n\

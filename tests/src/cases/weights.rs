@@ -1,4 +1,4 @@
-//! Kernels with constant weights, several to a graph, for all orders and objects of weights: channels that are not whole
+//! Kernels with constant weights, several to a graph, for all orders and storage types of weights: channels that are not whole
 //! slices, groups of whole slices and of parts of one, one tap and many, two images.
 
 use super::{Case, case};

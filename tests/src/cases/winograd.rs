@@ -1,5 +1,5 @@
-//! Convolutions of 3x3, for the profiles that take Winograd's form wherever it can be: patches over every edge, blocks of
-//! rows, dead lanes. Other profiles run them directly. A patch loses what its largest pixel is rounded by, so results are
+//! Convolutions of 3x3, for the profiles that take Winograd's form wherever it can be: input tiles over every edge, blocks of
+//! rows, dead lanes. Other profiles run them directly. An input tile loses what its largest pixel is rounded by, so results are
 //! scaled to about one, where the tolerance is absolute.
 
 use super::{Case, case};

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How graphs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Objects for activations.
+    /// Storage types for activations.
     pub layout: LayoutChoice,
     /// Precision of floats.
     pub precision: Precision,

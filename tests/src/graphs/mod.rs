@@ -7,6 +7,7 @@
 
 pub mod campaign;
 pub mod choices;
+mod data_movement;
 pub mod device;
 pub mod effects;
 pub mod findings;
@@ -14,7 +15,6 @@ pub mod generate;
 pub mod isolate;
 pub mod judge;
 mod motifs;
-mod moves;
 mod ops;
 pub mod reference;
 pub mod report;

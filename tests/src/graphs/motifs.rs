@@ -3,7 +3,7 @@
 use super::generate::Maker;
 use super::ops::{self, axis, scalar_node};
 use super::values::Style;
-use super::{moves, windows};
+use super::{data_movement, windows};
 use drift_ir::op::attention::{Attention, Band};
 use drift_ir::op::{
     BinaryOp, Expand, Gather, GroupNorm, MatMul, Reduce, ReduceKind, Reshape, ScalarOp, Softmax, Transpose,
@@ -20,7 +20,7 @@ pub(super) fn add(maker: &mut Maker<'_>) -> Made {
         casts,
         padded_window,
         scaled_conv,
-        moved_moves,
+        moved_data_movement,
         sunk_move,
         slices,
         gathered,
@@ -134,13 +134,13 @@ fn scaled_conv(maker: &mut Maker<'_>) -> Made {
     Some(x)
 }
 
-fn moved_moves(maker: &mut Maker<'_>) -> Made {
+fn moved_data_movement(maker: &mut Maker<'_>) -> Made {
     let mut x = maker.any(2, |_| true)?;
     for _ in 0..2 + maker.choices.pick(3) {
         x = if maker.choices.once_in(2) {
-            moves::transpose_of(maker, x)?
+            data_movement::transpose_of(maker, x)?
         } else {
-            moves::reshape_of(maker, x)?
+            data_movement::reshape_of(maker, x)?
         };
     }
     Some(x)
@@ -150,9 +150,9 @@ fn sunk_move(maker: &mut Maker<'_>) -> Made {
     let computed = maker.any(2, ElementType::is_number)?;
     let computed = unary(maker, UnaryOp::Neg, computed)?;
     let moved = if maker.choices.once_in(2) {
-        moves::transpose_of(maker, computed)?
+        data_movement::transpose_of(maker, computed)?
     } else {
-        moves::reshape_of(maker, computed)?
+        data_movement::reshape_of(maker, computed)?
     };
     let (element, shape) = (maker.element(moved), maker.shape(moved));
     let part = maker.broadcasting(&shape);
@@ -164,8 +164,8 @@ fn slices(maker: &mut Maker<'_>) -> Made {
     let mut x = maker.any(1, |_| true)?;
     for _ in 0..2 + maker.choices.pick(2) {
         x = match maker.choices.pick(3) {
-            0 | 1 => moves::slice_of(maker, x)?,
-            _ => moves::concat_of(maker, x)?,
+            0 | 1 => data_movement::slice_of(maker, x)?,
+            _ => data_movement::concat_of(maker, x)?,
         };
     }
     Some(x)
@@ -175,7 +175,7 @@ fn gathered(maker: &mut Maker<'_>) -> Made {
     let x = maker.any(1, |_| true)?;
     let axis = axis(maker, x);
     let size = maker.sizes(x)[axis];
-    let indices = moves::even_places(maker, size)?;
+    let indices = data_movement::even_places(maker, size)?;
     maker.add(Op::Gather(Gather { axis }), &[x, indices])
 }
 
@@ -301,7 +301,7 @@ fn moved_product(maker: &mut Maker<'_>) -> Made {
     let mut perm: Vec<usize> = (0..shape.len()).collect();
     perm.swap(shape.len() - 1, shape.len() - 2);
     if maker.choices.once_in(4) {
-        return moves::transpose_of(maker, b);
+        return data_movement::transpose_of(maker, b);
     }
     let moved = maker.add(Op::Transpose(Transpose { perm }), &[b])?;
     maker.add(Op::MatMul(MatMul { transpose_b: false }), &[a, moved])
@@ -330,7 +330,7 @@ fn sliced_product(maker: &mut Maker<'_>) -> Made {
 
 fn expanded_operand(maker: &mut Maker<'_>) -> Made {
     let x = maker.any(1, ElementType::is_number)?;
-    let wide = moves::expand_of(maker, x)?;
+    let wide = data_movement::expand_of(maker, x)?;
     if maker.element(x).is_float() && maker.shape(wide).len() > 1 && maker.choices.once_in(2) {
         return ops::matmul_of(maker, wide);
     }
@@ -339,7 +339,7 @@ fn expanded_operand(maker: &mut Maker<'_>) -> Made {
     either(maker, BinaryOp::Add, wide, other)
 }
 
-/// Two products around a softmax, with scales, masks, repeated heads and moves.
+/// Two products around a softmax, with scales, masks, repeated heads and data movement.
 fn attention(maker: &mut Maker<'_>) -> Made {
     let element = maker.new_element(ElementType::is_float)?;
     let [batch, heads, queries, keys] = [(); 4].map(|()| maker.few(8) + 1);

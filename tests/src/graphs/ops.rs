@@ -2,7 +2,7 @@
 
 use super::generate::Maker;
 use super::values::Style;
-use super::{moves, windows};
+use super::{data_movement, windows};
 use drift_ir::op::attention::{Attention, Band, HEADS_FIRST};
 use drift_ir::op::{
     ArgReduce, BinaryOp, CumSum, GroupNorm, LayerNorm, MatMul, Reduce, ReduceKind, RmsNorm, ScalarOp,
@@ -136,21 +136,21 @@ impl Kind {
             Self::Softmax => softmax(maker),
             Self::LayerNorm => layer_norm(maker),
             Self::RmsNorm => rms_norm(maker),
-            Self::Reshape => moves::reshape(maker),
-            Self::Transpose => moves::transpose(maker),
-            Self::Expand => moves::expand(maker),
-            Self::Concat => moves::concat(maker),
-            Self::Slice => moves::slice(maker),
-            Self::Gather => moves::gather(maker),
-            Self::GatherNd => moves::gather_nd(maker),
-            Self::GatherElements => moves::gather_elements(maker),
-            Self::ScatterElements => moves::scatter_elements(maker),
-            Self::ScatterNd => moves::scatter_nd(maker),
+            Self::Reshape => data_movement::reshape(maker),
+            Self::Transpose => data_movement::transpose(maker),
+            Self::Expand => data_movement::expand(maker),
+            Self::Concat => data_movement::concat(maker),
+            Self::Slice => data_movement::slice(maker),
+            Self::Gather => data_movement::gather(maker),
+            Self::GatherNd => data_movement::gather_nd(maker),
+            Self::GatherElements => data_movement::gather_elements(maker),
+            Self::ScatterElements => data_movement::scatter_elements(maker),
+            Self::ScatterNd => data_movement::scatter_nd(maker),
             Self::ArgReduce => arg_reduce(maker),
             Self::TopK => top_k(maker),
             Self::CumSum => cumsum(maker),
-            Self::ShapeOf => moves::shape_of(maker),
-            Self::Range => moves::range(maker),
+            Self::ShapeOf => data_movement::shape_of(maker),
+            Self::Range => data_movement::range(maker),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The bundles that mutants are made from: small graphs over kernels, objects and targets.
+//! The bundles that mutants are made from: small graphs over kernels, storage types and targets.
 
 use std::error::Error;
 
@@ -38,7 +38,7 @@ const GRAPHS: [(&str, &str); 6] = [
         "%x: f32[4,12]\n@w: f32[12,20] = random(5)\n@b: f32[20] = random(6)\n%1 = matmul %x, @w epilogue(add @b; gelu)\n%2 = softmax %1 {axis=1}\nreturn %2",
     ),
     (
-        "moves",
+        "data-movement",
         "%x: f32[2,5,3]\n%1 = transpose %x {perm=[2,0,1]}\n%2 = reduce_sum %1 {axes=[1]}\n%3 = exp %2\nreturn %1, %3",
     ),
     (

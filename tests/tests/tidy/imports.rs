@@ -98,7 +98,17 @@ const REWRITE_LAYERS: &[&[&str]] = &[
     // Which rules there are.
     &["rules"],
     // The rules, by topic.
-    &["algebra", "attention", "constants", "epilogue", "images", "long", "moves", "norms", "products"],
+    &[
+        "algebra",
+        "attention",
+        "constants",
+        "epilogue",
+        "images",
+        "long",
+        "data_movement",
+        "norms",
+        "products",
+    ],
     // What rules ask and do, and what runs them.
     &["edit", "driver"],
     &["pattern", "report"],
@@ -209,7 +219,7 @@ fn module_uses(files: &[(PathBuf, String)], folder: &Path, prefix: &str) -> Uses
     uses
 }
 
-/// Uses that are part of a circle, or lie between two.
+/// Uses that are part of a circle, or are between two.
 fn circular(mut uses: Uses) -> Vec<(String, String, String)> {
     loop {
         let before = uses.len();

@@ -17,7 +17,7 @@ pub struct Draft {
     pub profile: &'static Profile,
     /// Its dispatches.
     pub program: Program,
-    /// Where everything lies.
+    /// Where everything is.
     pub plan: MemoryPlan,
     /// The kernel of each step at load, then of each step of a run.
     pub kernels: Vec<usize>,

@@ -1,4 +1,4 @@
-//! Kernel calls that differ in nothing but where their tensors lie: they have one text, which is then written once.
+//! Kernel calls that differ in nothing but where their tensors are: they have one text, which is then written once.
 
 use crate::kernel::{Constant, KernelCall, Source};
 use std::collections::HashMap;

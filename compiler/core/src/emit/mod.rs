@@ -11,7 +11,7 @@ pub use bundle::{Draft, bundle};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
 
 use crate::kernel::{Binding, Source};
-use crate::physical::Object;
+use crate::physical::StorageType;
 use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
 use crate::program::{Content, Port, Program, ProgramStep};
@@ -84,7 +84,7 @@ pub fn variant(
     }
 }
 
-/// Where a constant lies.
+/// Where a constant is.
 #[derive(Clone, Copy)]
 enum Held {
     /// Index of a blob of the bundle.
@@ -100,7 +100,7 @@ struct Emitter<'a> {
     target: Target,
     bundle: &'a mut BundleWriter,
     blobs: &'a mut Blobs,
-    /// Where each constant lies that a dispatch has bound.
+    /// Where each constant is that a dispatch has bound.
     held: Vec<Option<Held>>,
     /// The memory that is planned, then derived blobs as they are found.
     regions: Vec<Region>,
@@ -155,16 +155,16 @@ impl Emitter<'_> {
                 }
             },
         };
-        match binding.object {
-            Object::Buffer => Resource::bytes(region, offset, size),
-            Object::ImageBuffer => Resource::texels(region, element, offset, size),
-            Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+        match binding.storage_type {
+            StorageType::Buffer => Resource::bytes(region, offset, size),
+            StorageType::ImageBuffer => Resource::texels(region, element, offset, size),
+            StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
                 Resource::texture(region, offset, weight_texture(binding))
             }
         }
     }
 
-    /// Where a constant lies; it gets a place when it is first bound.
+    /// Where a constant is; it gets a place when it is first bound.
     fn held(&mut self, index: u32) -> Held {
         if let Some(held) = self.held[index as usize] {
             return held;
@@ -201,7 +201,7 @@ impl FirstRegions {
     }
 }
 
-/// The arena, if something lies in it; the pooled textures; inputs and outputs of their own.
+/// The arena, if something is in it; the pooled textures; inputs and outputs of their own.
 fn planned_regions(plan: &MemoryPlan) -> (Vec<Region>, FirstRegions) {
     let has_arena = plan.places.iter().any(|place| matches!(place, Place::Arena(_)));
     let arena = has_arena.then(|| region(RegionKind::Arena, plan.arena_bytes));
@@ -234,7 +234,7 @@ pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
 fn weight_texture(binding: &Binding) -> TextureObject {
     let [width, height] = binding.extent_px.unwrap_or_else(|| unreachable!("weights alone are textures"));
     TextureObject {
-        kind: binding.object.texture_kind(),
+        kind: binding.storage_type.texture_kind(),
         element: DeviceElement::from(binding.element),
         extent_px: [side(width), side(height), 1],
     }
@@ -249,13 +249,17 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
     let slots = bindings.iter().map(|binding| BindingSlot {
         group: binding.group,
         binding: binding.index,
-        kind: match binding.object {
-            Object::Buffer => BindingKind::StorageBuffer { min_bytes: binding.size_bytes },
-            Object::ImageBuffer => BindingKind::ImageBuffer { element: DeviceElement::from(binding.element) },
-            object @ (Object::Texture2d | Object::TextureArray | Object::Texture3d) => BindingKind::Texture {
-                kind: object.texture_kind(),
-                element: DeviceElement::from(binding.element),
-            },
+        kind: match binding.storage_type {
+            StorageType::Buffer => BindingKind::StorageBuffer { min_bytes: binding.size_bytes },
+            StorageType::ImageBuffer => {
+                BindingKind::ImageBuffer { element: DeviceElement::from(binding.element) }
+            }
+            storage_type @ (StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d) => {
+                BindingKind::Texture {
+                    kind: storage_type.texture_kind(),
+                    element: DeviceElement::from(binding.element),
+                }
+            }
         },
         writable: binding.writable,
     });
@@ -296,17 +300,17 @@ fn merge_requirements(requires: &mut Vec<Requirement>, kernel: &EmittedKernel, b
     }
     let [x, y, z] = kernel.workgroup_size;
     raise(requires, Requirement::WorkgroupInvocations(x * y * z));
-    let buffers = bindings.iter().filter(|binding| binding.object == Object::Buffer);
+    let buffers = bindings.iter().filter(|binding| binding.storage_type == StorageType::Buffer);
     raise(requires, Requirement::StorageBuffers(buffers.clone().count() as u32));
     for binding in bindings {
-        match binding.object {
-            Object::Buffer => raise(requires, Requirement::StorageBindingBytes(binding.size_bytes)),
-            Object::ImageBuffer => {
+        match binding.storage_type {
+            StorageType::Buffer => raise(requires, Requirement::StorageBindingBytes(binding.size_bytes)),
+            StorageType::ImageBuffer => {
                 // More than 32 bits count is more than any device has.
                 let texels = binding.size_bytes / (4 * binding.element.size_bytes());
                 raise(requires, Requirement::ImageBufferTexels(u32::try_from(texels).unwrap_or(u32::MAX)));
             }
-            Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+            StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
                 if let Some([width, height]) = binding.extent_px {
                     raise(requires, Requirement::Texture2dSize(side(width.max(height))));
                 }

@@ -36,7 +36,7 @@ pub struct Work {
     /// Tensors that the node's epilogue reads.
     pub operands: usize,
     /// How many of q, k, v and the result have their heads elsewhere than before the rows: written out, each is a transpose.
-    pub moves: u64,
+    pub data_movements: u64,
 }
 
 /// A kernel that makes no matrix of scores.
@@ -80,7 +80,7 @@ impl Work {
     /// From the op's sizes.
     pub fn new(node: &Node, op: &Attention, sizes: &HeadSizes<u64>, element: Element) -> Self {
         let &HeadSizes { batch, heads, kv_heads, queries, keys, channels, value_channels, .. } = sizes;
-        let moves =
+        let data_movements =
             [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
         let band = op.band;
         let (score_operands, operands) = (node.inputs.len() - 3, node.epilogue.operands.len());
@@ -96,7 +96,7 @@ impl Work {
             band,
             score_operands,
             operands,
-            moves,
+            data_movements,
         }
     }
 
@@ -364,7 +364,7 @@ fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
 /// Two products around a softmax, and the transposes before and behind.
 fn decomposed(work: &Work, profile: &Profile) -> f64 {
     let device = &profile.rates.device;
-    products(work, profile, 3.0) + work.moves as f64 * (device.startup + device.dispatch)
+    products(work, profile, 3.0) + work.data_movements as f64 * (device.startup + device.dispatch)
 }
 
 /// Two products and a dispatch between, with so many passes over the scores.
@@ -397,7 +397,7 @@ mod tests {
             band: Band::default(),
             score_operands: 0,
             operands: 0,
-            moves: 0,
+            data_movements: 0,
         }
     }
 

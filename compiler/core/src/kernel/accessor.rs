@@ -20,7 +20,7 @@ use super::functions;
 use super::interface::{Accessor, Prologue, Role};
 use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Shift, Slot, line};
-use crate::physical::{Element, LANES, Object, Order};
+use crate::physical::{Element, LANES, Order, StorageType};
 
 /// Type of an element of a buffer's array, and its bytes.
 fn array_element(binding: &Binding) -> (String, u64) {
@@ -38,18 +38,18 @@ fn array_element(binding: &Binding) -> (String, u64) {
 pub(super) fn write_binding(text: &mut String, binding: &Binding) {
     let Binding { group, index, name, element, .. } = binding;
     let access = if binding.writable { "read_write" } else { "read" };
-    let declared = match binding.object {
-        Object::Buffer => {
+    let declared = match binding.storage_type {
+        StorageType::Buffer => {
             let (ty, bytes) = array_element(binding);
             let count = (binding.size_bytes / bytes).max(1);
             format!("var<storage, {access}> {name}: array<{ty}, {count}>;")
         }
-        Object::ImageBuffer => format!("var {name}: texture_1d<{}>;", element.compute_name()),
-        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
-            let dimension = match binding.object {
-                Object::TextureArray => "2d_array",
-                Object::Texture3d => "3d",
-                Object::Texture2d | Object::Buffer | Object::ImageBuffer => "2d",
+        StorageType::ImageBuffer => format!("var {name}: texture_1d<{}>;", element.compute_name()),
+        StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
+            let dimension = match binding.storage_type {
+                StorageType::TextureArray => "2d_array",
+                StorageType::Texture3d => "3d",
+                StorageType::Texture2d | StorageType::Buffer | StorageType::ImageBuffer => "2d",
             };
             let format = match element {
                 Element::F16 => "rgba16float",
@@ -71,7 +71,9 @@ pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
     for first in bindings.iter().filter(|binding| binding.parts > 1 && binding.first_of_parts()) {
         let (ty, bytes) = array_element(first);
         line(text, format_args!("fn {}_at(index: u32) -> {ty} {{\n    var value = {ty}();", first.name));
-        let parts = bindings.iter().filter(|part| part.source == first.source && part.object == first.object);
+        let parts = bindings
+            .iter()
+            .filter(|part| part.source == first.source && part.storage_type == first.storage_type);
         for part in parts {
             let (begin, end) = (part.offset_bytes / bytes, (part.offset_bytes + part.size_bytes) / bytes);
             let name = &part.name;
@@ -92,7 +94,8 @@ pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
 
 /// Bytes of all parts of a constant.
 fn total_bytes(first: &Binding, bindings: &[Binding]) -> u64 {
-    let parts = bindings.iter().filter(|part| part.source == first.source && part.object == first.object);
+    let parts =
+        bindings.iter().filter(|part| part.source == first.source && part.storage_type == first.storage_type);
     parts.map(|part| part.size_bytes).sum()
 }
 
@@ -234,7 +237,10 @@ impl Accessors<'_> {
         let written = slot.access == Access::Write;
         self.bindings
             .iter()
-            .find(|b| b.source == slot.source && (b.writable || !written || b.object == slot.layout.object))
+            .find(|b| {
+                b.source == slot.source
+                    && (b.writable || !written || b.storage_type == slot.layout.storage_type)
+            })
             .unwrap_or_else(|| unreachable!("every slot has a binding"))
     }
 
@@ -263,11 +269,12 @@ impl Accessors<'_> {
         }
         let e = slot.extents();
         if let Some(index) = contiguous(slot, binding) {
-            let texel = match binding.object {
-                Object::ImageBuffer => format!("textureLoad({}, i32({index}), 0)", binding.name),
-                Object::Buffer | Object::Texture2d | Object::TextureArray | Object::Texture3d => {
-                    at(binding, &index)
-                }
+            let texel = match binding.storage_type {
+                StorageType::ImageBuffer => format!("textureLoad({}, i32({index}), 0)", binding.name),
+                StorageType::Buffer
+                | StorageType::Texture2d
+                | StorageType::TextureArray
+                | StorageType::Texture3d => at(binding, &index),
             };
             line(text, format_args!("    return vec4<{scalar}>({texel});"));
             return;
@@ -327,7 +334,7 @@ impl Accessors<'_> {
         let name = &slot.name;
         // Textures take f32 whatever their format.
         let stored = match slot.layout.element {
-            Element::F16 if slot.layout.object.is_texture() => Element::F32,
+            Element::F16 if slot.layout.storage_type.is_texture() => Element::F32,
             element => element,
         };
         let epilogue = self.call.epilogue.as_ref().filter(|_| self.call.role(slot) == Role::Result);
@@ -367,12 +374,12 @@ fn write_slice_store(text: &mut String, slot: &Slot, binding: &Binding, ty: &str
         value = format!("select(vec4<{ty}>(), {value}, live)");
     }
     let name = &binding.name;
-    match slot.layout.object {
-        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+    match slot.layout.storage_type {
+        StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
             let coordinates = texture_coordinates(slot, "s");
             line(text, format_args!("    textureStore({name}, {coordinates}, {value});"));
         }
-        Object::Buffer | Object::ImageBuffer => {
+        StorageType::Buffer | StorageType::ImageBuffer => {
             line(text, format_args!("    {name}[{}] = {value};", slice_index(slot, "s")));
         }
     }
@@ -401,7 +408,7 @@ fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
     }
 }
 
-/// Index of a dense tensor's vector `(b, y, x, s)`, if its channels lie side by side in whole vectors.
+/// Index of a dense tensor's vector `(b, y, x, s)`, if its channels are side by side in whole vectors.
 fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
     let [batch, height, width, channels] = strides(slot);
     let e = slot.extents();
@@ -451,12 +458,12 @@ fn dense_base(slot: &Slot) -> String {
 /// The slice `(b, y, x, s)` as stored.
 fn texel(slot: &Slot, binding: &Binding, s: &str) -> String {
     let name = &binding.name;
-    match slot.layout.object {
-        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+    match slot.layout.storage_type {
+        StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
             format!("textureLoad({name}, {}, 0)", texture_coordinates(slot, s))
         }
-        Object::ImageBuffer => format!("textureLoad({name}, i32({}), 0)", slice_index(slot, s)),
-        Object::Buffer => at(binding, &slice_index(slot, s)),
+        StorageType::ImageBuffer => format!("textureLoad({name}, i32({}), 0)", slice_index(slot, s)),
+        StorageType::Buffer => at(binding, &slice_index(slot, s)),
     }
 }
 
@@ -479,15 +486,15 @@ fn texture_coordinates(slot: &Slot, s: &str) -> String {
     let (e, (all, [b0, y0, x0, s0])) = (slot.extents(), slot.place());
     let x = sum(&[term("x", e.width, all.batch), term("b", e.batch, 1), offset_by(x0 * all.batch + b0)]);
     let (y, s) = (term("y", e.height, 1), term(s, e.slices(), 1));
-    match slot.layout.object {
-        Object::TextureArray | Object::Texture3d => {
+    match slot.layout.storage_type {
+        StorageType::TextureArray | StorageType::Texture3d => {
             let (y, s) = (sum(&[y, offset_by(y0)]), sum(&[s, offset_by(s0)]));
-            match slot.layout.object {
-                Object::TextureArray => format!("vec2<i32>(i32({x}), i32({y})), i32({s})"),
+            match slot.layout.storage_type {
+                StorageType::TextureArray => format!("vec2<i32>(i32({x}), i32({y})), i32({s})"),
                 _ => format!("vec3<i32>(i32({x}), i32({y}), i32({s}))"),
             }
         }
-        Object::Texture2d | Object::Buffer | Object::ImageBuffer => {
+        StorageType::Texture2d | StorageType::Buffer | StorageType::ImageBuffer => {
             let y = term("y", e.height, all.slices());
             let y = sum(&[y, s, offset_by(y0 * all.slices() + s0)]);
             format!("vec2<i32>(i32({x}), i32({y}))")
@@ -503,9 +510,9 @@ fn offset_by(first: u64) -> Option<String> {
 /// Element `index` of a buffer.
 fn element(binding: &Binding, index: &str) -> String {
     let name = &binding.name;
-    match binding.object {
-        Object::ImageBuffer => format!("textureLoad({name}, i32(({index}) / 4u), 0)[({index}) % 4u]"),
-        Object::Buffer | Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+    match binding.storage_type {
+        StorageType::ImageBuffer => format!("textureLoad({name}, i32(({index}) / 4u), 0)[({index}) % 4u]"),
+        StorageType::Buffer | StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
             match binding.vectors {
                 true => format!("{}[({index}) % 4u]", at(binding, &format!("({index}) / 4u"))),
                 false => at(binding, index),

@@ -37,7 +37,7 @@ pub enum AddressMap {
     Broadcast {
         /// Sizes of that tensor.
         full: Vec<u64>,
-        /// Where the dense one lies, if it is not all of its source.
+        /// Where the dense one is, if it is not all of its source.
         view: Option<View>,
     },
     /// A piece of a derived constant, which dispatches at load write one after another.
@@ -70,7 +70,7 @@ impl AddressMap {
         Self::Block { view, shift, splat: self.is_splat() }
     }
 
-    /// Strides and first element of a dense tensor that is not all of its source, in the order in which it lies there.
+    /// Strides and first element of a dense tensor that is not all of its source, in the order in which it is stored there.
     pub const fn view(&self) -> Option<&View> {
         match self {
             Self::Direct(place) | Self::Splat(place) => place.view(),

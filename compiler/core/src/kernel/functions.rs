@@ -84,7 +84,7 @@ fn minimum(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
 }
 ";
 
-/// A float as an integer: toward zero, at the ends of i32 where it lies beyond, zero where it is NaN.
+/// A float as an integer: toward zero, at the ends of i32 where it is beyond, zero where it is NaN.
 const SATURATED: &str = "\
 fn saturated(x: vec4<f32>) -> vec4<i32> {
     let inside = vec4<i32>(clamp(x, vec4<f32>(-2147483648.0f), vec4<f32>(2147483520.0f)));

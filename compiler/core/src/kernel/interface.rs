@@ -39,7 +39,7 @@ pub enum Accessor {
 pub enum Role {
     /// A tensor that the kernel reads.
     Input,
-    /// A tensor that may lie in a layout of weights.
+    /// A tensor that may be in a layout of weights.
     Weights,
     /// A tensor that element-wise functions read: the kernel's text does not name it.
     Operand,
@@ -98,7 +98,7 @@ pub struct SlotSpec {
     /// Whether calls without blocks leave it out; the accessor then gives zero.
     pub optional: bool,
     /// Whether a workgroup reads all that it needs of the slot before it writes there, but for what each invocation then reads
-    /// and writes itself: the result may lie where it lay.
+    /// and writes itself: the result may be where it was.
     pub written_over: bool,
 }
 
@@ -260,7 +260,7 @@ pub enum Prologue {
 /// How often a kernel writes an element of its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// At most once in a dispatch: what the epilogue reads of an element may lie where that is written.
+    /// At most once in a dispatch: what the epilogue reads of an element may be where that is written.
     EachElementOnce,
     /// Some again, so that an epilogue would be applied to what it has made. No kernel here does.
     SomeAgain,

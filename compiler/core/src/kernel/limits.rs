@@ -1,7 +1,7 @@
 //! What a kernel's arithmetic and a shader's declarations reach: calls beyond it are refused by name, never cut to 32 bits.
 
 use super::{Constant, KernelCall, Slot, Source};
-use crate::physical::{LANES, Object};
+use crate::physical::{LANES, StorageType};
 
 /// Bytes of the largest array that a shader can declare, in whole bindings: naga ends below 2^31.
 pub const MOST_ARRAY_BYTES: u64 = (1 << 31) - 256;
@@ -66,7 +66,7 @@ impl KernelCall {
         self.constants.iter().try_for_each(|&(name, value)| check_constant(name, value))?;
         self.slots.iter().try_for_each(|slot| check_slot(slot, &name))?;
         for binding in self.bindings() {
-            if binding.object == Object::Buffer && binding.size_bytes > MOST_ARRAY_BYTES {
+            if binding.storage_type == StorageType::Buffer && binding.size_bytes > MOST_ARRAY_BYTES {
                 return Err(TooLarge::Bytes { tensor: name(binding.source), bytes: binding.size_bytes });
             }
         }

@@ -26,7 +26,7 @@ pub use limits::{MOST_ARRAY_BYTES, TooLarge, dispatched};
 pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
 
-use crate::physical::{Element, Object, Size, View, Window};
+use crate::physical::{Element, Size, StorageType, View, Window};
 use interface::{Meaning, Role};
 use scalar::ScalarProgram;
 use std::fmt::Write;
@@ -83,8 +83,8 @@ pub struct Binding {
     pub source: Source,
     /// Name of the global variable.
     pub name: String,
-    /// The object bound.
-    pub object: Object,
+    /// The storage type bound.
+    pub storage_type: StorageType,
     /// Stored element.
     pub element: Element,
     /// Where it starts in its source.
@@ -139,18 +139,18 @@ impl KernelCall {
         self.workgroups.map(Size::known)
     }
 
-    /// The bindings: one for each distinct source and object, or several for a constant that one cannot hold.
+    /// The bindings: one for each distinct source and storage type, or several for a constant that one cannot hold.
     pub fn bindings(&self) -> Vec<Binding> {
         let mut bindings: Vec<Binding> = Vec::new();
         for slot in &self.slots {
             // A written image buffer is a plain buffer: only reads go through the texture units.
-            let object = match (slot.layout.object, slot.access) {
-                (Object::ImageBuffer, Access::Write) => Object::Buffer,
-                (object, _) => object,
+            let storage_type = match (slot.layout.storage_type, slot.access) {
+                (StorageType::ImageBuffer, Access::Write) => StorageType::Buffer,
+                (storage_type, _) => storage_type,
             };
             let writable = slot.access == Access::Write;
             let size_bytes = slot.size_bytes();
-            let known = |b: &&mut Binding| b.source == slot.source && b.object == object;
+            let known = |b: &&mut Binding| b.source == slot.source && b.storage_type == storage_type;
             let mut found = false;
             for binding in bindings.iter_mut().filter(known) {
                 found = true;
@@ -168,7 +168,7 @@ impl KernelCall {
                 index: 0,
                 source: slot.source,
                 name: format!("{}_data", slot.name),
-                object,
+                storage_type,
                 element: slot.layout.element,
                 offset_bytes: 0,
                 size_bytes,
@@ -179,7 +179,7 @@ impl KernelCall {
                 words: false,
             };
             let name = |part| if part == 0 { whole.name.clone() } else { format!("{}_{part}", whole.name) };
-            if let Some(weights) = slot.weights.as_ref().filter(|_| object.is_texture()) {
+            if let Some(weights) = slot.weights.as_ref().filter(|_| storage_type.is_texture()) {
                 bindings.extend((0..weights.parts()).map(|part| Binding {
                     name: name(part),
                     offset_bytes: weights.part_offset(part),

@@ -4,7 +4,7 @@ use super::accessor::{self, Accessors};
 use super::interface::SizeOf;
 use super::literal::Literal;
 use super::{Constant, KernelCall, line};
-use crate::physical::{Element, Object, Size};
+use crate::physical::{Element, Size, StorageType};
 
 impl KernelCall {
     /// The whole WGSL module: directives, constants, bindings, accessors, then the kernel's own text.
@@ -13,9 +13,9 @@ impl KernelCall {
         let (directives, body) = split_directives(self.kernel.text);
         let mut text = String::new();
         let loads = self.kernel.interface.loads();
-        let uses_f16 = bindings
-            .iter()
-            .any(|b| b.element == Element::F16 && !b.words && (loads || b.object == Object::Buffer));
+        let uses_f16 = bindings.iter().any(|b| {
+            b.element == Element::F16 && !b.words && (loads || b.storage_type == StorageType::Buffer)
+        });
         if uses_f16 && !directives.contains("enable f16;") {
             text.push_str("enable f16;\n");
         }

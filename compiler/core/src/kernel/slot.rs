@@ -1,4 +1,4 @@
-//! Slots: the tensor arguments of a kernel, and where each lies in its source.
+//! Slots: the tensor arguments of a kernel, and where each is in its source.
 
 use super::AddressMap;
 use super::interface::SizeOf;
@@ -30,7 +30,7 @@ pub struct Slot {
     pub name: String,
     /// Read or write.
     pub access: Access,
-    /// Which binding it lives in.
+    /// Which binding it is in.
     pub source: Source,
     /// Logical sizes.
     pub shape: Vec<u64>,
@@ -40,12 +40,12 @@ pub struct Slot {
     pub address: AddressMap,
     /// Most bytes that a binding of it may have; what is larger is bound in parts of this many. Constants only.
     pub part_bytes: Option<u64>,
-    /// How weights lie: then `layout` says which coordinates the kernel has for them and no more.
+    /// How weights are laid out: then `layout` says which coordinates the kernel has for them and no more.
     pub weights: Option<WeightsLayout>,
 }
 
 impl Slot {
-    /// A tensor as it lies in its source, with nothing repeated or split.
+    /// A tensor as it is in its source, with nothing repeated or split.
     pub fn new(name: &str, access: Access, source: Source, shape: Vec<u64>, layout: Layout) -> Self {
         Self {
             name: name.to_owned(),
@@ -59,7 +59,7 @@ impl Slot {
         }
     }
 
-    /// Bytes of its objects that it takes, up to its last element.
+    /// Bytes of its resources that it takes, up to its last element.
     pub(super) fn size_bytes(&self) -> u64 {
         match (&self.weights, self.address.view()) {
             (Some(weights), _) => weights.size_bytes(),
@@ -99,14 +99,14 @@ impl Slot {
         }
     }
 
-    /// Whether the first element lies at a whole vector of its source.
+    /// Whether the first element is at a whole vector of its source.
     pub(super) fn starts_at_vector(&self) -> bool {
         let start = self.address.view().map_or(0, |view| view.start);
         start.is_multiple_of(LANES)
             && self.address.shift().is_none_or(|shift| shift.unit.is_multiple_of(LANES))
     }
 
-    /// Its object, order and element in one line.
+    /// Its storage type, order and element in one line.
     pub fn describe(&self) -> String {
         match &self.weights {
             Some(weights) => weights.describe(),
@@ -114,7 +114,7 @@ impl Slot {
         }
     }
 
-    /// Where it lies in its source, for people: nothing if it is all of it.
+    /// Where it is in its source, for people: nothing if it is all of it.
     pub fn describe_view(&self) -> String {
         match (self.address.view(), self.address.window()) {
             (Some(view), _) => format!(", view from element {} by {:?}", view.start, view.strides),

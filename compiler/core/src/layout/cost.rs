@@ -1,12 +1,12 @@
 //! What a value's layout costs: its write, each of its reads, and the conversion that readers of dense tensors need.
 //!
-//! Bytes are weighted by the profile's percentages for the object and the kind of access. A conversion is one dispatch and one
+//! Bytes are weighted by the profile's percentages for the storage type and the kind of access. A conversion is one dispatch and one
 //! more read and write, and is shared by all readers that need it. Costs of different values do not meet: a kernel reads each
 //! operand in its own layout and writes the result in its own, and where axes differ the dense side adapts. So the cheapest
 //! layout of each value is the cheapest assignment of all.
 
-use crate::physical::{Layout, Object, Order};
-use crate::profile::{LayoutCosts, ObjectCosts, Profile};
+use crate::physical::{Layout, Order, StorageType};
+use crate::profile::{LayoutCosts, Profile, StorageCosts};
 use drift_ir::{Graph, Node, Op};
 
 /// What a value may be stored as.
@@ -15,7 +15,7 @@ pub(super) struct Candidates {
     pub(super) images: bool,
     /// Row-major in a buffer.
     pub(super) dense: Layout,
-    /// Slices, in each object that is large enough.
+    /// Slices, in each storage type that is large enough.
     pub(super) sliced: Vec<Layout>,
 }
 
@@ -31,7 +31,7 @@ enum Read {
 }
 
 impl Candidates {
-    /// The layout with the least cost; the simpler object where costs are equal.
+    /// The layout with the least cost; the simpler storage type where costs are equal.
     pub(super) fn cheapest(self, graph: &Graph, node: &Node, shape: &[u64], profile: &Profile) -> Layout {
         let images = self.images;
         let reads: Vec<Read> = node
@@ -43,7 +43,7 @@ impl Candidates {
         let Self { dense, sliced, .. } = self;
         let dense = (!images).then_some(dense);
         // A plain buffer of slices is for images: elsewhere the dense tensor is the same bytes without padding.
-        let sliced = sliced.into_iter().filter(|layout| images || layout.object != Object::Buffer);
+        let sliced = sliced.into_iter().filter(|layout| images || layout.storage_type != StorageType::Buffer);
         let cost = |layout: &Layout| cost(layout, shape, &reads, &profile.layout);
         let best = dense.into_iter().chain(sliced).min_by_key(cost);
         best.unwrap_or_else(|| unreachable!("a buffer is always among them"))
@@ -54,29 +54,29 @@ impl Candidates {
 fn cost(layout: &Layout, shape: &[u64], reads: &[Read], costs: &LayoutCosts) -> u64 {
     let bytes = layout.size_bytes(shape);
     let sliced = layout.order != Order::RowMajor;
-    let mut total = bytes * of(&costs.write, layout.object);
+    let mut total = bytes * of(&costs.write, layout.storage_type);
     for read in reads {
         total += bytes
             * match read {
-                Read::Window => of(&costs.window, layout.object),
-                Read::Dense if sliced => of(&costs.stream, Object::Buffer),
-                Read::Stream | Read::Dense => of(&costs.stream, layout.object),
+                Read::Window => of(&costs.window, layout.storage_type),
+                Read::Dense if sliced => of(&costs.stream, StorageType::Buffer),
+                Read::Stream | Read::Dense => of(&costs.stream, layout.storage_type),
             };
     }
     if sliced && reads.contains(&Read::Dense) {
-        total += bytes * (of(&costs.stream, layout.object) + of(&costs.write, Object::Buffer));
-        total += costs.dispatch_bytes * of(&costs.write, Object::Buffer);
+        total += bytes * (of(&costs.stream, layout.storage_type) + of(&costs.write, StorageType::Buffer));
+        total += costs.dispatch_bytes * of(&costs.write, StorageType::Buffer);
     }
     total
 }
 
-fn of(costs: &ObjectCosts, object: Object) -> u64 {
-    u64::from(match object {
-        Object::Buffer => costs.buffer,
-        Object::ImageBuffer => costs.image_buffer,
-        Object::Texture2d => costs.texture_2d,
-        Object::TextureArray => costs.texture_array,
-        Object::Texture3d => costs.texture_3d,
+fn of(costs: &StorageCosts, storage_type: StorageType) -> u64 {
+    u64::from(match storage_type {
+        StorageType::Buffer => costs.buffer,
+        StorageType::ImageBuffer => costs.image_buffer,
+        StorageType::Texture2d => costs.texture_2d,
+        StorageType::TextureArray => costs.texture_array,
+        StorageType::Texture3d => costs.texture_3d,
     })
 }
 
@@ -122,15 +122,15 @@ mod tests {
     use crate::layout::{LayoutChoice, assign};
     use crate::profile;
 
-    /// Objects of the values that nodes make, in order, outputs left out.
-    fn objects(text: &str, profile: &str) -> Vec<&'static str> {
+    /// Storage types of the values that nodes make, in order, outputs left out.
+    fn storage_types(text: &str, profile: &str) -> Vec<&'static str> {
         let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
         let profile = profile::find(profile).unwrap_or_else(|| panic!("{profile}"));
         let layouts =
             assign(&graph, profile, LayoutChoice::Auto, None).unwrap_or_else(|error| panic!("{error}"));
         let made = graph.nodes().flat_map(|id| graph.node(id).outputs.clone());
         made.filter(|value| !graph.outputs().contains(value))
-            .map(|value| layouts[&value].object.name())
+            .map(|value| layouts[&value].storage_type.name())
             .collect()
     }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn windows_are_read_from_what_the_family_caches() {
-        for (profile, object) in [
+        for (profile, storage_type) in [
             ("generic", "buffer"),
             ("nvidia", "buffer"),
             ("apple", "buffer"),
@@ -148,7 +148,7 @@ mod tests {
             ("adreno-7xx", "texture2d"),
             ("mali-valhall", "texture2d"),
         ] {
-            assert_eq!(objects(WINDOWS, profile)[1], object, "{profile}");
+            assert_eq!(storage_types(WINDOWS, profile)[1], storage_type, "{profile}");
         }
     }
 
@@ -156,13 +156,13 @@ mod tests {
     fn a_reader_of_dense_tensors_pays_for_a_conversion() {
         // Read by a window, textures pay; read by a softmax over rows, they do not.
         let rows = "%x: f32[1,8,32,32]\n%1 = relu %x\n%2 = softmax %1 {axis=3}\nreturn %2";
-        assert_eq!(objects(rows, "adreno-7xx"), ["buffer"]);
+        assert_eq!(storage_types(rows, "adreno-7xx"), ["buffer"]);
     }
 
     #[test]
     fn too_large_for_a_texture_is_a_buffer() {
         let wide = WINDOWS.replace("[1,8,32,32]", "[1,8,2,20000]");
-        assert_eq!(objects(&wide, "adreno-7xx")[1], "image-buffer");
-        assert_eq!(objects(&wide, "nvidia")[1], "buffer");
+        assert_eq!(storage_types(&wide, "adreno-7xx")[1], "image-buffer");
+        assert_eq!(storage_types(&wide, "nvidia")[1], "buffer");
     }
 }

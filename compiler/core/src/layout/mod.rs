@@ -1,9 +1,9 @@
-//! Chooses where each value lives. Every activation gets exactly one layout; kernels never see this module.
+//! Chooses the layout of each value. Every activation gets exactly one layout; kernels never see this module.
 //!
 //! Graph inputs and outputs are dense row-major buffers: that is the caller's side of the contract, and kernels read and
 //! write them in place of a conversion. Integers and truth values are dense buffers too. What remains follows the
 //! consumer's needs: images around convolutions are kept as slices with channels first, everything else with channels
-//! last, in the object that the caller asks for, or that costs least under the profile ([`cost`]).
+//! last, in the storage type that the caller asks for, or that costs least under the profile ([`cost`]).
 
 mod angles;
 mod cost;
@@ -12,7 +12,7 @@ mod wide;
 pub use angles::keep_angles;
 pub use wide::keep_wide;
 
-use crate::physical::{AxisMap, Element, Layout, Object, Order};
+use crate::physical::{AxisMap, Element, Layout, Order, StorageType};
 use crate::profile::Profile;
 use drift_ir::op::{LayerNorm, Resize, RmsNorm};
 use drift_ir::{ElementType, Graph, Node, Op, ValueDef, ValueId};
@@ -182,20 +182,24 @@ fn activation(
         _ if images => AxisMap::channels_first(rank),
         _ => AxisMap::channels_last(rank),
     };
-    let in_object =
-        |object| Layout { object, order: order_in(object), element: dense.element, axes: axes.clone() };
+    let in_storage = |storage_type| Layout {
+        storage_type,
+        order: order_in(storage_type),
+        element: dense.element,
+        axes: axes.clone(),
+    };
     let viewed = matches!(node.op, Op::Reshape(_)) || read_by_view(graph, node);
     let wanted = match choice {
         _ if rank > 4 => None,
         // Around convolutions, whole slices keep reads of four channels together.
-        LayoutChoice::Buffer => (images && !viewed).then_some(Object::Buffer),
-        LayoutChoice::Texture2d => Some(Object::Texture2d),
-        LayoutChoice::ImageBuffer => Some(Object::ImageBuffer),
-        LayoutChoice::TextureArray => Some(Object::TextureArray),
-        LayoutChoice::Texture3d => Some(Object::Texture3d),
+        LayoutChoice::Buffer => (images && !viewed).then_some(StorageType::Buffer),
+        LayoutChoice::Texture2d => Some(StorageType::Texture2d),
+        LayoutChoice::ImageBuffer => Some(StorageType::ImageBuffer),
+        LayoutChoice::TextureArray => Some(StorageType::TextureArray),
+        LayoutChoice::Texture3d => Some(StorageType::Texture3d),
         LayoutChoice::Auto => {
-            let legal: Vec<Layout> = Object::ALL
-                .map(in_object)
+            let legal: Vec<Layout> = StorageType::ALL
+                .map(in_storage)
                 .into_iter()
                 .filter(|layout| fits(layout, profile, shape))
                 .collect();
@@ -203,30 +207,30 @@ fn activation(
             return among.cheapest(graph, node, shape, profile);
         }
     };
-    wanted.map(in_object).filter(|layout| fits(layout, profile, shape)).unwrap_or(dense)
+    wanted.map(in_storage).filter(|layout| fits(layout, profile, shape)).unwrap_or(dense)
 }
 
-/// The order of whole slices in an object.
-const fn order_in(object: Object) -> Order {
-    match object {
-        Object::Buffer | Object::ImageBuffer => Order::Slices,
-        Object::Texture2d => Order::TextureRows,
-        Object::TextureArray | Object::Texture3d => Order::TextureLayers,
+/// The order of whole slices in a storage type.
+const fn order_in(storage_type: StorageType) -> Order {
+    match storage_type {
+        StorageType::Buffer | StorageType::ImageBuffer => Order::Slices,
+        StorageType::Texture2d => Order::TextureRows,
+        StorageType::TextureArray | StorageType::Texture3d => Order::TextureLayers,
     }
 }
 
-/// Whether the profile's devices have objects large enough for a tensor of `shape`.
+/// Whether the profile's devices have resources large enough for a tensor of `shape`.
 fn fits(layout: &Layout, profile: &Profile, shape: &[u64]) -> bool {
     let [width, height, layers] = layout.texture_extent(shape);
     let within = |side, depth| width <= side && height <= side && layers <= depth;
-    match layout.object {
-        Object::Buffer => true,
-        Object::ImageBuffer => {
+    match layout.storage_type {
+        StorageType::Buffer => true,
+        StorageType::ImageBuffer => {
             layout.size_bytes(shape) / (4 * layout.element.size_bytes()) <= profile.image_buffer_texels
         }
-        Object::Texture2d => within(profile.texture_2d_px, 1),
-        Object::TextureArray => within(profile.texture_2d_px, profile.texture_layers),
-        Object::Texture3d => within(profile.texture_3d_px, profile.texture_3d_px),
+        StorageType::Texture2d => within(profile.texture_2d_px, 1),
+        StorageType::TextureArray => within(profile.texture_2d_px, profile.texture_layers),
+        StorageType::Texture3d => within(profile.texture_3d_px, profile.texture_3d_px),
     }
 }
 

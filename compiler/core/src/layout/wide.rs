@@ -28,7 +28,7 @@ const BOUND: f64 = 60_000.0;
 /// What is known of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts {
-    /// It may lie outside of the range of f16 although what it is computed from does not.
+    /// It may be outside of the range of f16 although what it is computed from does not.
     grown: bool,
     /// It is computed from reductions alone.
     statistic: bool,
@@ -201,7 +201,7 @@ fn makes_numbers(node: &Node) -> bool {
 }
 
 /// Whether a value is a score, by value index: a softmax reads it, also one that is written out, or what element-wise
-/// functions and moves make of it.
+/// functions and data movement make of it.
 fn scores(graph: &Graph) -> Vec<bool> {
     let mut scores = vec![false; graph.value_capacity()];
     for id in graph.nodes().rev() {

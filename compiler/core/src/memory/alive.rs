@@ -1,6 +1,6 @@
-//! Tensors and textures by their lives: which of them some range of tasks needs, without looking at the others.
+//! Tensors and textures by their live ranges: which of them some range of tasks needs, without looking at the others.
 
-/// A set of what lives for a while, all of which is known from the start.
+/// A set of live ranges, all of which is known from the start.
 pub(super) struct Alive {
     /// First task of each, ascending, and which it is.
     by_first: Vec<(usize, usize)>,
@@ -75,10 +75,10 @@ mod tests {
     fn what_a_range_of_tasks_needs_is_found() {
         let mut random = Random(5);
         for count in [0, 1, 2, 7, 40] {
-            let lives: Vec<(usize, usize)> =
+            let live_ranges: Vec<(usize, usize)> =
                 (0..count).map(|_| random.below(20)).map(|first| (first, first + first % 7)).collect();
             let tensor = |&(first, last): &(usize, usize)| Tensor { size_bytes: 1, first, last, align: 1 };
-            let tensors: Vec<Tensor> = lives.iter().map(tensor).collect();
+            let tensors: Vec<Tensor> = live_ranges.iter().map(tensor).collect();
             let mut alive = Alive::new(tensors.iter().map(|tensor| tensor.first));
             let mut held = vec![false; count];
             for _ in 0..200 {

@@ -31,7 +31,7 @@ pub(super) struct Descent {
 /// Branches of the first turn.
 const FIRST_TURN: u64 = 5_000;
 
-/// Most entries of the lists of what lives in each section. Thousands of items that live through all of a run have more; they
+/// Most entries of the lists of what is live in each section. Thousands of items that are live through all of a run have more; they
 /// are too many for a search anyhow.
 const MOST_LISTED: usize = 1 << 24;
 
@@ -168,16 +168,16 @@ fn place(items: &[Item], budget: u64) -> (Outcome, u64) {
     (Outcome::Unknown, spent)
 }
 
-/// The place of each item in the order that a round tries: by life, area or size, largest first, and from the second time
+/// The place of each item in the order that a round tries: by live range, area or size, largest first, and from the second time
 /// on with some of it left to chance.
 fn rank(items: &[Item], round: usize, random: &mut Random) -> Vec<usize> {
     let mut order: Vec<(Reverse<u128>, usize)> = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let life = item.sections.len() as u128;
+        let live_range = item.sections.len() as u128;
         let key = match round % ORDERS {
-            0 => life << 64 | u128::from(item.size),
-            1 => (life * u128::from(item.size)) << 16 | life,
-            _ => u128::from(item.size) << 32 | life,
+            0 => live_range << 64 | u128::from(item.size),
+            1 => (live_range * u128::from(item.size)) << 16 | live_range,
+            _ => u128::from(item.size) << 32 | live_range,
         };
         let chance = if round < ORDERS { 0 } else { random.below(100) as u128 };
         order.push((Reverse(key / 1024 * (1024 - chance)), index));

@@ -76,7 +76,7 @@ pub(super) struct Placed<'a> {
     fit: Fit,
     offsets: Vec<u64>,
     by_offset: Vec<usize>,
-    /// The same by life, where there are many.
+    /// The same by live range, where there are many.
     by_life: Option<Alive>,
 }
 

@@ -1,7 +1,7 @@
 //! Reads the CSV form of memory problems that the MiniMalloc benchmarks use, so that plans can be compared with theirs.
 //!
 //! A header names the columns, in any order: `id`, `lower`, `upper`, `size`, and optionally `alignment`; further columns
-//! (`hint`, `gaps`) are read over. Lives are half-open there and inclusive here. A buffer with gaps counts as live
+//! (`hint`, `gaps`) are read over. Live ranges are half-open there and inclusive here. A buffer with gaps counts as live
 //! through them, which can only cost bytes.
 
 use super::Tensor;
@@ -43,8 +43,8 @@ pub enum CsvError {
         /// What stands there.
         text: String,
     },
-    /// A half-open life without any task in it.
-    #[error("line {line}: the life {lower}..{upper} is empty")]
+    /// A half-open live range without any task in it.
+    #[error("line {line}: the live range {lower}..{upper} is empty")]
     EmptyLife {
         /// Line number, from 1.
         line: usize,
@@ -151,6 +151,6 @@ mod tests {
             error("id,lower,upper,size\na,0,1,-4"),
             "line 2: column `size` is `-4`, expected a whole number of 0 or more"
         );
-        assert_eq!(error("id,lower,upper,size\na,1,1,4"), "line 2: the life 1..1 is empty");
+        assert_eq!(error("id,lower,upper,size\na,1,1,4"), "line 2: the live range 1..1 is empty");
     }
 }

@@ -1,7 +1,7 @@
-//! Chooses where every activation lives: byte offsets in one arena, or shared objects for textures.
+//! Chooses the place of every activation: byte offsets in one arena, or shared objects for textures.
 //!
-//! The input is sizes and lives, nothing else: this module knows no graph, no kernel and no device. A life is a range of
-//! task indices, both ends inclusive, and two tensors whose lives meet never share a byte. [`plan`] runs every strategy
+//! The input is sizes and live ranges, nothing else: this module knows no graph, no kernel and no device. A live range is a range of
+//! task indices, both ends inclusive, and two tensors whose live ranges meet never share a byte. [`plan`] runs every strategy
 //! and keeps the smallest result; [`check`] proves a plan right and runs on every plan in debug builds.
 
 mod alive;
@@ -98,8 +98,10 @@ impl MemoryError {
 /// Why tensors cannot be planned, or why a plan is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MemoryError {
-    /// A life that ends before it begins.
-    #[error("tensor {tensor} lives from task {first} to task {last}; a life must not end before it begins")]
+    /// A live range that ends before it begins.
+    #[error(
+        "tensor {tensor} is live from task {first} to task {last}; a live range must not end before it begins"
+    )]
     ReversedLife {
         /// Position in the list given.
         tensor: usize,

@@ -1,4 +1,4 @@
-//! Pools textures: objects of one format that textures with disjoint lives share.
+//! Pools textures: objects of one format that textures with disjoint live ranges share.
 //!
 //! A texture may use any object of its format; the object grows to the largest extents of its users. Two greedy
 //! strategies compete and the smaller total volume wins: by size, and by size improved (Pisarchyk and Lee 2020), which
@@ -168,10 +168,10 @@ fn positional_maxima<F: Copy + PartialEq>(textures: &[Texture<F>], by_size: &[us
     maxima
 }
 
-/// An object while it is filled: its lives, ascending.
+/// An object while it is filled: its live ranges, ascending.
 struct Filling<F> {
     object: Object<F>,
-    lives: Vec<(usize, usize)>,
+    live_ranges: Vec<(usize, usize)>,
 }
 
 /// What it costs a texture to use an object; smaller is better.
@@ -188,16 +188,16 @@ impl<F: Copy + PartialEq> Filling<F> {
         if self.object.format != texture.format {
             return None;
         }
-        let at = self.lives.partition_point(|life| life.0 <= texture.first);
-        let before = at.checked_sub(1).map(|at| self.lives[at]);
-        let after = self.lives.get(at);
-        if before.is_some_and(|life| life.1 >= texture.first)
-            || after.is_some_and(|life| life.0 <= texture.last)
+        let at = self.live_ranges.partition_point(|live_range| live_range.0 <= texture.first);
+        let before = at.checked_sub(1).map(|at| self.live_ranges[at]);
+        let after = self.live_ranges.get(at);
+        if before.is_some_and(|live_range| live_range.1 >= texture.first)
+            || after.is_some_and(|live_range| live_range.0 <= texture.last)
         {
             return None;
         }
-        let idle_before = before.map_or(usize::MAX, |life| texture.first - life.1);
-        let idle_after = after.map_or(usize::MAX, |life| life.0 - texture.last);
+        let idle_before = before.map_or(usize::MAX, |live_range| texture.first - live_range.1);
+        let idle_after = after.map_or(usize::MAX, |live_range| live_range.0 - texture.last);
         let grown = self.grown(texture);
         let growth_px = volume(grown.extent_px) - volume(self.object.extent_px);
         (growth_px <= volume(texture.extent_px)).then(|| Cost {
@@ -216,8 +216,8 @@ impl<F: Copy + PartialEq> Filling<F> {
 
     fn take(&mut self, texture: &Texture<F>) {
         self.object = self.grown(texture);
-        let at = self.lives.partition_point(|life| life.0 <= texture.first);
-        self.lives.insert(at, (texture.first, texture.last));
+        let at = self.live_ranges.partition_point(|live_range| live_range.0 <= texture.first);
+        self.live_ranges.insert(at, (texture.first, texture.last));
     }
 }
 
@@ -242,7 +242,7 @@ fn assign<F: Copy + PartialEq>(
             let texture = &textures[index];
             if object == fillings.len() {
                 let Texture { format, extent_px, .. } = *texture;
-                fillings.push(Filling { object: Object { format, extent_px }, lives: Vec::new() });
+                fillings.push(Filling { object: Object { format, extent_px }, live_ranges: Vec::new() });
             }
             fillings[object].take(texture);
             object_of[index] = object;

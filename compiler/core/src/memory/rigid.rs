@@ -1,4 +1,4 @@
-//! Placement of tensors that keep their distances: parts of one storage whose lives differ.
+//! Placement of tensors that keep their distances: parts of one storage whose live ranges differ.
 
 use super::greedy::{self, Placed};
 use super::search::{self, Packing};
@@ -53,7 +53,7 @@ pub fn plan_groups(tensors: &[Tensor], groups: &[Group], effort: Effort) -> Resu
     Ok(best)
 }
 
-/// One tensor in the place of all tensors of a group, for all their lives.
+/// One tensor in the place of all tensors of a group, for all their live ranges.
 fn hull(tensors: &[Tensor], group: &Group) -> Tensor {
     let mut hull = Tensor { size_bytes: 0, first: usize::MAX, last: 0, align: 1 };
     for &(index, distance) in group {
@@ -102,7 +102,7 @@ mod tests {
         Tensor { size_bytes, first, last, align: 1 }
     }
 
-    /// The upper half of a storage is needed late: until then another tensor lies there.
+    /// The upper half of a storage is needed late: until then another tensor is there.
     #[test]
     fn a_part_leaves_its_place_to_others_until_it_is_needed() {
         let tensors = [tensor(4, 0, 9), tensor(4, 8, 9), tensor(4, 1, 3), tensor(4, 4, 7)];

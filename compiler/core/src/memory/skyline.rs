@@ -2,7 +2,7 @@
 //!
 //! A partial placement is a skyline: for each section of time the height below which nothing more is placed. Where the
 //! skyline has a valley, that is sections of one height between higher ones, whatever comes next in one of its sections
-//! either stands on the valley's floor, and then lives within the valley, or leaves the floor of that section empty up to the
+//! either stands on the valley's floor, and then is live within the valley, or leaves the floor of that section empty up to the
 //! next height at which something could stand. The search branches over these for one section, the one that leaves the
 //! fewest ways; so each placement in which every tensor rests on what is below it is met once, in whichever valley
 //! there is least choice. A branch ends where a section, or a tensor, needs more than is left above the skyline.
@@ -24,7 +24,7 @@ pub(super) struct Item {
     pub(super) size: u64,
     /// Highest offset that keeps it below the capacity.
     pub(super) highest: u64,
-    /// Sections that it lives in.
+    /// Sections that it is live in.
     pub(super) sections: Range<usize>,
 }
 
@@ -310,7 +310,7 @@ impl<'a> Search<'a> {
         steps[..end - start].iter().map(sum).collect()
     }
 
-    /// The section of a valley with the fewest ways to go on; among these one with little room to spare and one in which
+    /// The section of a valley with the fewest ways to go on; among these one with little headroom and one in which
     /// branches ended. None if some section has no way at all.
     fn least_choice(&mut self, runs: &[Run], on_floor: &[u32], start: usize) -> Option<usize> {
         let mut best: Option<(f64, usize)> = None;
@@ -321,8 +321,8 @@ impl<'a> Search<'a> {
                 self.weights[section] += self.weight;
                 return None;
             }
-            let room = 1.0 + spare as f64 / self.capacity as f64;
-            let score = (f64::from(ways) - 0.999) * room / self.weights[section];
+            let headroom = 1.0 + spare as f64 / self.capacity as f64;
+            let score = (f64::from(ways) - 0.999) * headroom / self.weights[section];
             if best.is_none_or(|(least, _)| score < least) {
                 best = Some((score, section));
             }
@@ -376,7 +376,7 @@ impl<'a> Search<'a> {
         who.chain(where_).fold(0, |all, one| all ^ one)
     }
 
-    /// Puts an item on the floor under it; false if that leaves too little room.
+    /// Puts an item on the floor under it; false if that leaves too little headroom.
     fn place(&mut self, index: usize) -> bool {
         let Item { size, sections, .. } = &self.items[index];
         let offset = self.lowest[index];
@@ -387,7 +387,7 @@ impl<'a> Search<'a> {
         self.raise(sections.clone(), offset + size)
     }
 
-    /// Raises the skyline; false if that leaves too little room.
+    /// Raises the skyline; false if that leaves too little headroom.
     fn raise(&mut self, sections: Range<usize>, height: u64) -> bool {
         for section in sections {
             let before = std::mem::replace(&mut self.heights[section], height);

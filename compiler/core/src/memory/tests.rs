@@ -153,7 +153,7 @@ fn no_tensors_need_no_memory() {
 fn impossible_input_is_refused_by_name() {
     assert_eq!(
         plan(&[tensor(1, 3, 2)]).unwrap_err().to_string(),
-        "tensor 0 lives from task 3 to task 2; a life must not end before it begins"
+        "tensor 0 is live from task 3 to task 2; a live range must not end before it begins"
     );
     assert_eq!(
         plan(&[Tensor { align: 3, ..tensor(1, 0, 0) }]),

@@ -2,7 +2,7 @@
 //!
 //! Text writers print a value in a `let` of its own when it is used twice, or when it is read from memory. Without a
 //! name it gets the number of its expression, which changes with every edit. A read takes the name of its variable; a value
-//! that says where something lies in a buffer is called after the buffer, a product after what is multiplied, any other a
+//! that says where something is in a buffer is called after the buffer, a product after what is multiplied, any other a
 //! plain word for its type. [`lines`] says which values become too long.
 
 mod lines;
@@ -99,7 +99,7 @@ impl<'m> Names<'m> {
         }
     }
 
-    /// What an integer is called: it counts or says where something lies.
+    /// What an integer is called: it counts or says where something is.
     fn of_index(&self, handle: Operand) -> String {
         let made = match self.function.expressions[handle] {
             Expression::Binary { op: BinaryOperator::Multiply, left, right } if self.is_literal(right) => {

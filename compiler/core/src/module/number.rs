@@ -4,7 +4,7 @@
 //! that a statement defines. Floats are computed as written, only less often. A shared value stays in a register from its
 //! first use to its last, so:
 //!
-//! * a scalar integer or truth value is shared over [`REACH`] expressions, whatever lies between;
+//! * a scalar integer or truth value is shared over [`REACH`] expressions, whatever is between;
 //! * a float or a vector is not carried into a loop, out of one, or over a barrier;
 //! * what takes no longer to write than a name would (`x + 1u`, `x < 4u`, `v.xz`) is written again, unless it has a name;
 //! * values to which the kernel's text gives different names stay two, and a constant is written wherever it is used.
@@ -21,7 +21,7 @@ use super::{
     walk::{self, Pass, Walk},
 };
 
-/// Expressions that may lie between two uses of one value.
+/// Expressions that may be between two uses of one value.
 const REACH: usize = 500;
 
 type Operand = Handle<Expression>;

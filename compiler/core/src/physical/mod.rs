@@ -1,4 +1,4 @@
-//! Physical layouts: which GPU object holds a tensor, in which order, with which element type.
+//! Physical layouts: which storage type holds a tensor, in which order, with which element type.
 //!
 //! A kernel names logical coordinates `(b, y, x, s)`, `s` a slice of four channels; everything below that line is here:
 //! the map from a tensor's axes to those coordinates ([`AxisMap`]), the formula from coordinates to an address
@@ -8,16 +8,16 @@
 //! Invariant: in layouts made of whole slices, the dead lanes of the last slice hold zeros.
 
 mod axes;
-mod moves;
 mod pack;
 mod size;
+mod transfer;
 mod view;
 pub mod weights;
 
 pub use axes::{AxisMap, Extents};
-pub use moves::Moves;
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
 pub use size::Size;
+pub use transfer::Transfer;
 pub use view::{Place, View, Window};
 
 use drift_bundle::manifest::{DeviceElement, TextureKind};
@@ -26,9 +26,9 @@ use drift_ir::ElementType;
 /// Channels in a slice; the width of a vector in kernels.
 pub const LANES: u64 = 4;
 
-/// The kind of GPU object that holds a tensor.
+/// The kind of GPU resource that holds a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Object {
+pub enum StorageType {
     /// A range of a storage buffer.
     Buffer,
     /// A texel buffer: a buffer read through the texture units.
@@ -41,7 +41,7 @@ pub enum Object {
     Texture3d,
 }
 
-impl Object {
+impl StorageType {
     /// Every kind, simplest first.
     pub const ALL: [Self; 5] =
         [Self::Buffer, Self::ImageBuffer, Self::Texture2d, Self::TextureArray, Self::Texture3d];
@@ -75,7 +75,7 @@ impl Object {
     }
 }
 
-/// The order of elements in the object.
+/// The order of elements in the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Order {
     /// Dense, the tensor's own axes, last axis fastest. Any rank.
@@ -158,11 +158,11 @@ impl Element {
     }
 }
 
-/// Where a tensor lives and in which order.
+/// Where a tensor is kept and in which order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
-    /// The object.
-    pub object: Object,
+    /// The storage type.
+    pub storage_type: StorageType,
     /// The order in it.
     pub order: Order,
     /// The stored element.
@@ -174,7 +174,12 @@ pub struct Layout {
 impl Layout {
     /// Dense row-major in a buffer, channels last.
     pub fn row_major(element: Element, rank: usize) -> Self {
-        Self { object: Object::Buffer, order: Order::RowMajor, element, axes: AxisMap::channels_last(rank) }
+        Self {
+            storage_type: StorageType::Buffer,
+            order: Order::RowMajor,
+            element,
+            axes: AxisMap::channels_last(rank),
+        }
     }
 
     /// Bytes that a tensor of `shape` takes in this layout, or the texel count times texel size for textures.
@@ -200,7 +205,7 @@ impl Layout {
         }
     }
 
-    /// Where the `size` places from `start` on along a logical axis of a tensor of `shape` begin, in bytes, if they lie
+    /// Where the `size` places from `start` on along a logical axis of a tensor of `shape` begin, in bytes, if they are
     /// together as a tensor of that size would: the axis is outermost in memory, and slices are cut whole.
     pub fn part_offset(&self, shape: &[u64], axis: usize, start: u64, size: u64) -> Option<u64> {
         let elements = match self.order {
@@ -220,11 +225,11 @@ impl Layout {
     /// One line for people: `f16 texture2d texel(x = X*B + b, y = Y*S + s)`.
     pub fn describe(&self) -> String {
         let element = self.element.name();
-        let object = self.object.name();
+        let storage_type = self.storage_type.name();
         match self.order {
-            Order::RowMajor => format!("{element} {object} row-major {}", self.axes),
-            Order::Slices => format!("{element} {object} slices {}", self.axes),
-            Order::TextureRows | Order::TextureLayers => format!("{element} {object} {}", self.axes),
+            Order::RowMajor => format!("{element} {storage_type} row-major {}", self.axes),
+            Order::Slices => format!("{element} {storage_type} slices {}", self.axes),
+            Order::TextureRows | Order::TextureLayers => format!("{element} {storage_type} {}", self.axes),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Packing`] says where each element of a constant goes, a [`Recipe`] is a constant with its packing and its layout.
 //! A recipe has a size and a name before a byte is moved; [`Recipe::bytes`] does the work, when a bundle is written.
 
-use super::moves::{Conversion, Moves};
+use super::transfer::{Conversion, Transfer};
 use super::{Element, Extents, LANES, Layout, Order};
 use drift_ir::{ElementType, Tensor};
 use half::f16;
@@ -45,7 +45,7 @@ enum Arrange {
     /// The element at an index is that of the constant at the index times these strides.
     View(Vec<u64>),
     /// Moves elements to where they are stored; the layout only says how they are read.
-    Moved(Arc<dyn Fn(&mut Moves<'_>) + Send + Sync>),
+    Moved(Arc<dyn Fn(&mut Transfer<'_>) + Send + Sync>),
     /// Computes the packed tensor, row-major.
     Computed(Arc<Compute>),
     /// Zeros, of no constant.
@@ -86,10 +86,10 @@ impl Packing {
         label: &str,
         shape: impl Into<Vec<u64>>,
         parameters: P,
-        arrange: fn(&P, &mut Moves<'_>),
+        arrange: fn(&P, &mut Transfer<'_>),
     ) -> Self {
         let label = format!("{label}({parameters:?})");
-        let arrange = Arrange::Moved(Arc::new(move |moves| arrange(&parameters, moves)));
+        let arrange = Arrange::Moved(Arc::new(move |transfer| arrange(&parameters, transfer)));
         Self { label, shape: shape.into(), arrange }
     }
 
@@ -173,7 +173,7 @@ impl Recipe {
             }
             Arrange::Moved(arrange) => {
                 let mut bytes = vec![0; self.size_bytes() as usize];
-                arrange(&mut Moves { conversion, from: self.source.bytes(), to: &mut bytes });
+                arrange(&mut Transfer { conversion, from: self.source.bytes(), to: &mut bytes });
                 Cow::Owned(bytes)
             }
             Arrange::Computed(compute) => {
@@ -194,11 +194,11 @@ impl Recipe {
     /// Elements of `from` under `strides` where the layout wants them.
     fn place(&self, from: &[u8], conversion: Conversion, strides: &[u64]) -> Vec<u8> {
         let mut bytes = vec![0; self.size_bytes() as usize];
-        let mut moves = Moves { conversion, from, to: &mut bytes };
+        let mut transfer = Transfer { conversion, from, to: &mut bytes };
         match self.layout.order {
-            Order::RowMajor => place_rows(&self.packing.shape, strides, &mut moves),
+            Order::RowMajor => place_rows(&self.packing.shape, strides, &mut transfer),
             Order::Slices | Order::TextureRows | Order::TextureLayers => {
-                place_slices(&self.layout, &self.packing.shape, strides, &mut moves);
+                place_slices(&self.layout, &self.packing.shape, strides, &mut transfer);
             }
         }
         bytes
@@ -226,7 +226,7 @@ fn dense_strides(shape: &[u64]) -> Vec<u64> {
     (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect()
 }
 
-/// Where the elements of a run of axes lie, in row-major order.
+/// Where the elements of a run of axes are, in row-major order.
 fn offsets(shape: &[u64], strides: &[u64], axes: Range<usize>) -> Vec<usize> {
     axes.fold(vec![0], |outer, axis| {
         let inner = |from: usize| (0..shape[axis]).map(move |n| from + (n * strides[axis]) as usize);
@@ -238,9 +238,9 @@ fn offsets(shape: &[u64], strides: &[u64], axes: Range<usize>) -> Vec<usize> {
 const BLOCK: usize = 64;
 
 /// A row-major tensor, in blocks of columns.
-fn place_rows(shape: &[u64], strides: &[u64], moves: &mut Moves<'_>) {
+fn place_rows(shape: &[u64], strides: &[u64], transfer: &mut Transfer<'_>) {
     if strides == dense_strides(shape) {
-        return moves.run(shape.iter().product::<u64>() as usize, (0, 1), (0, 1));
+        return transfer.run(shape.iter().product::<u64>() as usize, (0, 1), (0, 1));
     }
     let Some(last) = shape.len().checked_sub(1) else { return };
     let (columns, step) = (shape[last] as usize, strides[last] as usize);
@@ -249,13 +249,13 @@ fn place_rows(shape: &[u64], strides: &[u64], moves: &mut Moves<'_>) {
     for first in (0..columns).step_by(block) {
         let count = block.min(columns - first);
         for (row, from) in rows.iter().enumerate() {
-            moves.run(count, (row * columns + first, 1), (from + first * step, step));
+            transfer.run(count, (row * columns + first, 1), (from + first * step, step));
         }
     }
 }
 
 /// Whole slices, each texel with its live lanes, in the order in which they are stored.
-fn place_slices(layout: &Layout, shape: &[u64], strides: &[u64], moves: &mut Moves<'_>) {
+fn place_slices(layout: &Layout, shape: &[u64], strides: &[u64], transfer: &mut Transfer<'_>) {
     let along = |axes: &Range<usize>| offsets(shape, strides, axes.clone());
     let (batch, height) = (along(&layout.axes.batch), along(&layout.axes.height));
     let (width, channels) = (along(&layout.axes.width), along(&layout.axes.channels));
@@ -270,7 +270,7 @@ fn place_slices(layout: &Layout, shape: &[u64], strides: &[u64], moves: &mut Mov
                 for (b, from_b) in batch.iter().enumerate() {
                     let texel = (row * width.len() + x) * batch.len() + b;
                     for (lane, from_c) in lanes.iter().enumerate() {
-                        moves.put(texel * LANES as usize + lane, from_b + from_y + from_x + from_c);
+                        transfer.put(texel * LANES as usize + lane, from_b + from_y + from_x + from_c);
                     }
                 }
             }
@@ -278,7 +278,7 @@ fn place_slices(layout: &Layout, shape: &[u64], strides: &[u64], moves: &mut Mov
     }
 }
 
-/// The elements of a tensor of `shape` that lies packed in `bytes`, as f64 in row-major order.
+/// The elements of a tensor of `shape` that is packed in `bytes`, as f64 in row-major order.
 pub fn unpack(bytes: &[u8], layout: &Layout, shape: &[u64]) -> Vec<f64> {
     let extents = layout.axes.extents(shape);
     let size = layout.element.size_bytes() as usize;
@@ -299,7 +299,7 @@ pub fn unpack(bytes: &[u8], layout: &Layout, shape: &[u64]) -> Vec<f64> {
         .collect()
 }
 
-/// Element position in the object of the element at row-major `index`.
+/// Element position in the resource of the element at row-major `index`.
 fn position(layout: &Layout, shape: &[u64], extents: &Extents, index: usize) -> u64 {
     if layout.order == Order::RowMajor {
         return index as u64;
@@ -325,7 +325,7 @@ fn position(layout: &Layout, shape: &[u64], extents: &Extents, index: usize) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AxisMap, Object};
+    use super::super::{AxisMap, StorageType};
     use super::*;
 
     fn values(count: u64) -> Vec<f32> {
@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn layout(order: Order, element: Element, axes: AxisMap) -> Layout {
-        Layout { object: Object::Buffer, order, element, axes }
+        Layout { storage_type: StorageType::Buffer, order, element, axes }
     }
 
     #[test]
@@ -373,9 +373,9 @@ mod tests {
         let turned = Packing::transposed(source.shape());
         assert_eq!(turned.shape(), shape);
         let viewed = Packing::view("turned", shape, [1, columns as u64]);
-        let moved = Packing::moved("turned", shape, [rows, columns], |&[rows, columns], moves| {
+        let moved = Packing::moved("turned", shape, [rows, columns], |&[rows, columns], transfer| {
             for column in 0..columns {
-                moves.run(rows, (column * rows, 1), (column, columns));
+                transfer.run(rows, (column * rows, 1), (column, columns));
             }
         });
         let computed = Packing::computed("turned", shape, [rows, columns], |&[rows, columns], values| {

@@ -1,9 +1,9 @@
-//! Tensors that lie in a larger dense one: slices, splits of heads and permutations that move nothing.
+//! Tensors that are in a larger dense one: slices, splits of heads and permutations that move nothing.
 
 use super::{AxisMap, LANES};
 use std::ops::Range;
 
-/// Where the elements of a tensor lie in a dense one.
+/// Where the elements of a tensor are in a dense one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     /// The first.
@@ -97,7 +97,7 @@ impl View {
         self.start + last.sum::<u64>() + 1
     }
 
-    /// Whether rows of whole vectors lie at whole vectors.
+    /// Whether rows of whole vectors are at whole vectors.
     pub fn is_aligned(&self, shape: &[u64]) -> bool {
         let Some((&columns, outer)) = shape.split_last() else { return false };
         let rows = outer.iter().zip(&self.strides).all(|(&size, stride)| size == 1 || stride % LANES == 0);
@@ -105,7 +105,7 @@ impl View {
     }
 }
 
-/// Where a tensor lies in a larger one whose channels are kept in slices: at whole slices, and at any place of the other axes.
+/// Where a tensor is in a larger one whose channels are kept in slices: at whole slices, and at any place of the other axes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Sizes of the larger one.
@@ -138,7 +138,7 @@ impl Window {
     }
 }
 
-/// Where a tensor lies in its source.
+/// Where a tensor is in its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Place {
     /// It is all of it.
@@ -151,7 +151,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The strides of a dense tensor that is not all of its source, in the order in which it lies there.
+    /// The strides of a dense tensor that is not all of its source, in the order in which it is stored there.
     pub const fn view(&self) -> Option<&View> {
         match self {
             Self::View(view) => Some(view),

@@ -8,7 +8,7 @@
 
 use crate::kernel::interface::{Prologue, Writes};
 use crate::kernel::{Access, AddressMap, KernelCall, Slot, Source};
-use crate::physical::Object;
+use crate::physical::StorageType;
 use crate::program::{Program, StorageKind};
 use indexmap::IndexMap;
 use std::collections::BTreeSet;
@@ -24,9 +24,9 @@ pub(super) struct Pair {
     pub(super) result: u32,
 }
 
-/// The pairs of a program whose storages are touched first and last as `lives` says, in order of steps, at most one for
+/// The pairs of a program whose storages are touched first and last as `live_ranges` says, in order of steps, at most one for
 /// each operand and result.
-pub(super) fn pairs(program: &Program, lives: &[(usize, usize)]) -> Vec<Pair> {
+pub(super) fn pairs(program: &Program, live_ranges: &[(usize, usize)]) -> Vec<Pair> {
     let users = users(program);
     let mut taken = BTreeSet::new();
     let mut pairs: Vec<Pair> = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn pairs(program: &Program, lives: &[(usize, usize)]) -> Vec<Pair> {
         // Nothing else reads the operand once a share of it is overwritten.
         let users = &users[operand as usize];
         let others = users.len() - users.partition_point(|&step| step < first) > pair.steps.len();
-        let meet = lives[operand as usize].1 == last && lives[result as usize].0 == first;
+        let meet = live_ranges[operand as usize].1 == last && live_ranges[result as usize].0 == first;
         // A storage may be the result of one pair and the operand of a later one.
         let free = !taken.contains(&(operand, false)) && !taken.contains(&(result, true));
         if meet && !others && free {
@@ -68,9 +68,9 @@ pub(super) fn users_by(program: &Program, wanted: impl Fn(&Slot) -> bool) -> Vec
     users
 }
 
-/// The pairs that the steps allow, whenever their operands die, in order of their first steps.
+/// The pairs that the steps allow, whatever the last uses of their operands, in order of their first steps.
 pub(super) fn possible(program: &Program) -> Vec<Pair> {
-    // Ports keep their place, and what shares bytes with another storage lives on in it.
+    // Ports keep their place, and what shares bytes with another storage stays live in it.
     let mut kept: BTreeSet<u32> =
         program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
     for (storage, within) in program.storages.iter().enumerate().filter_map(|(n, s)| Some((n, s.within?))) {
@@ -115,7 +115,7 @@ fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
         written_over || element_wise.contains(&slot.name.as_str())
     };
     call.slots.iter().filter(|slot| slot.source == Source::Activation(operand)).all(|slot| {
-        dst.layout.object == Object::Buffer
+        dst.layout.storage_type == StorageType::Buffer
             && slot.layout == dst.layout
             && slot.shape == dst.shape
             && slot.address == AddressMap::WHOLE
@@ -135,7 +135,7 @@ pub(super) fn merge(program: &Program, pairs: &[Pair]) -> Program {
         home[pair.result as usize] = operand;
         let result = &mut merged.storages[pair.result as usize];
         let kind = std::mem::replace(&mut result.kind, StorageKind::Buffer { size_bytes: 0 });
-        // A result that lies within another storage takes the operand there.
+        // A result that is within another storage takes the operand there.
         let within = result.within.take();
         let operand = &mut merged.storages[operand as usize];
         operand.kind = StorageKind::Buffer { size_bytes: operand.kind.size_bytes().max(kind.size_bytes()) };

@@ -1,4 +1,4 @@
-//! Joins concatenations: puts what may lie in their results there, one concatenation after the other.
+//! Joins concatenations: puts what may be in their results there, one concatenation after the other.
 //!
 //! They are taken in order of the steps. A join changes nothing for those before it: it takes storages that are free, and
 //! steps that write what only later ones read. So one walk finds what looking at all of them after each join would.
@@ -10,7 +10,7 @@ use crate::memory::MemoryError;
 use crate::program::{Program, ProgramStep, StorageKind, Within};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A part of a concatenation that may lie in the result: index among the parts, storage, and place in the result.
+/// A part of a concatenation that may be in the result: index among the parts, storage, and place in the result.
 type Part = (usize, u32, Within);
 
 /// A program whose concatenations are being joined.
@@ -22,7 +22,7 @@ pub(super) struct Joiner {
     /// Steps that touch each storage, and those that write it, ascending.
     users: Vec<Vec<usize>>,
     writers: Vec<Vec<usize>>,
-    /// Storages that lie within each.
+    /// Storages that are within each.
     inner: Vec<Vec<u32>>,
     /// Storages that stay where they are: ports, and the parts of concatenations that were looked at.
     kept: BTreeSet<u32>,
@@ -94,7 +94,7 @@ impl Joiner {
         None
     }
 
-    /// The parts of a concatenation that may lie in the result.
+    /// The parts of a concatenation that may be in the result.
     fn parts(&self, step: usize) -> Vec<Part> {
         let Some(concat) = Concat::of(&self.program.steps[step].call) else { return Vec::new() };
         let Source::Activation(result) = concat.dst.source else { return Vec::new() };
@@ -110,7 +110,7 @@ impl Joiner {
             let storage = &self.program.storages[part as usize];
             let whole =
                 storage.kind == StorageKind::Buffer { size_bytes: slot.layout.size_bytes(&slot.shape) };
-            // One part lies in one result.
+            // One part is in one result.
             let free = storage.within.is_none() && !self.kept.contains(&part);
             let alone = times.get(&part) == Some(&1);
             if alone && whole && free && part != result && self.made_before(part, step) {
@@ -141,7 +141,7 @@ impl Joiner {
                 let step = &mut self.program.steps[step];
                 (step.call, step.bytes_read, step.bytes_written) =
                     (concat.only(first..last + 1), bytes, bytes);
-                step.why = format!("{}; {} of its parts lie in the result", step.why, parts.len());
+                step.why = format!("{}; {} of its parts are in the result", step.why, parts.len());
             }
             (Some(_), Some(_)) => return None,
             _ => self.gone[step] = true,

@@ -1,4 +1,4 @@
-//! Memory of a program: lives of its storages, order of its steps, pairs that are computed in place, and where everything lies.
+//! Memory of a program: live ranges of its storages, order of its steps, pairs that are computed in place, and where everything is.
 
 mod flow;
 mod in_place;
@@ -9,14 +9,14 @@ mod views;
 
 use crate::kernel::Source;
 use crate::memory::{self, Effort, MemoryError};
-use crate::physical::{Element, Object};
+use crate::physical::{Element, StorageType};
 use crate::profile::MemoryForms;
 use crate::program::{Program, Storage, StorageKind, Within};
 use drift_bundle::manifest::{DeviceElement, MemoryReport, MemoryStrategy, TextureObject};
 use join::Joiner;
 use std::ops::Range;
 
-/// Where every storage of a program lies.
+/// Where every storage of a program is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryPlan {
     /// Arena offset or texture index of each storage.
@@ -28,7 +28,7 @@ pub struct MemoryPlan {
     /// Pooled textures.
     pub textures: Vec<TextureObject>,
     /// First and last step that touches each storage by its own name.
-    pub lives: Vec<(usize, usize)>,
+    pub live_ranges: Vec<(usize, usize)>,
     /// Steps that write over an operand.
     pub in_place: Vec<usize>,
     /// Bytes alive at each step, and after the last one.
@@ -54,23 +54,23 @@ pub enum Place {
 /// them again; outputs live from their first write to the end.
 fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
     let end = program.steps.len();
-    let mut lives = vec![(usize::MAX, 0); program.storages.len()];
+    let mut live_ranges = vec![(usize::MAX, 0); program.storages.len()];
     for (task, step) in program.steps.iter().enumerate() {
         for slot in &step.call.slots {
             if let Source::Activation(storage) = slot.source {
-                let life = &mut lives[storage as usize];
-                *life = (life.0.min(task), life.1.max(task));
+                let live_range = &mut live_ranges[storage as usize];
+                *live_range = (live_range.0.min(task), live_range.1.max(task));
             }
         }
     }
     for port in &program.inputs {
-        lives[port.storage as usize] = (0, end);
+        live_ranges[port.storage as usize] = (0, end);
     }
     for port in &program.outputs {
-        lives[port.storage as usize].1 = end;
+        live_ranges[port.storage as usize].1 = end;
     }
     // A storage that nothing touches still needs a place, since a port may name it.
-    lives
+    live_ranges
         .into_iter()
         .map(|(first, last)| if first == usize::MAX { (0, last) } else { (first, last) })
         .collect()
@@ -141,7 +141,7 @@ fn with_views(
 /// A step in place cannot load ahead of its own stores, so only those are chosen that stand where memory is scarcest.
 fn settled(program: &Program, own_io: bool, effort: Effort) -> Result<(Program, MemoryPlan), MemoryError> {
     let plain = place(program, own_io, Effort::Greedy)?;
-    let pairs = in_place::pairs(program, &plain.lives);
+    let pairs = in_place::pairs(program, &plain.live_ranges);
     let attempt = |pairs: &[in_place::Pair], effort| -> Result<(Program, MemoryPlan), MemoryError> {
         let merged = in_place::merge(program, pairs);
         let steps = pairs.iter().flat_map(|pair| pair.steps.iter().copied()).collect();
@@ -176,14 +176,14 @@ fn naive_bytes(program: &Program) -> u64 {
     roots.map(|storage| storage.kind.size_bytes()).sum()
 }
 
-/// A range of a root storage with a life of its own.
+/// A range of a root storage with a live range of its own.
 struct Part {
     root: usize,
     offset_bytes: u64,
     tensor: memory::Tensor,
 }
 
-/// Lives of the storages that lie over a byte.
+/// Live ranges of the storages that cover a byte.
 #[derive(Default)]
 struct Over {
     firsts: memory::Bag<usize>,
@@ -191,7 +191,7 @@ struct Over {
 }
 
 /// The buffers of a program, cut where storages within them begin and end.
-fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
+fn parts(program: &Program, live_ranges: &[(usize, usize)]) -> Vec<Part> {
     let align = memory::BINDING_ALIGN_BYTES;
     let roots = program.roots();
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); program.storages.len()];
@@ -218,12 +218,12 @@ fn parts(program: &Program, lives: &[(usize, usize)]) -> Vec<Part> {
         ending.sort_by_key(|(_, range)| std::cmp::Reverse(range.end.max(1)));
         for (start, end) in bounds {
             while let Some((member, _)) = beginning.pop_if(|(_, range)| range.start <= start) {
-                over.firsts.put(lives[member].0);
-                over.lasts.put(lives[member].1);
+                over.firsts.put(live_ranges[member].0);
+                over.lasts.put(live_ranges[member].1);
             }
             while let Some((member, _)) = ending.pop_if(|(_, range)| range.end.max(1) <= start) {
-                over.firsts.take(lives[member].0);
-                over.lasts.take(lives[member].1);
+                over.firsts.take(live_ranges[member].0);
+                over.lasts.take(live_ranges[member].1);
             }
             let first = over.firsts.least().unwrap_or(0);
             let last = over.lasts.most().unwrap_or(first).max(first);
@@ -263,10 +263,10 @@ impl OwnIo {
 
 /// Places every storage of a program as it is, inputs and outputs apart from the others where they have memory of their own.
 fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, MemoryError> {
-    let lives = lifetimes(program);
+    let live_ranges = lifetimes(program);
     let roots = program.roots();
     let own = if own_io { OwnIo::of(program, &roots) } else { OwnIo::default() };
-    let mut parts = parts(program, &lives);
+    let mut parts = parts(program, &live_ranges);
     parts.retain(|part| own.has(part.root).is_none());
     let mut groups: Vec<memory::Group> = Vec::new();
     let mut group_of = vec![None; program.storages.len()];
@@ -279,7 +279,7 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
     }
     let tensors: Vec<memory::Tensor> = parts.iter().map(|part| part.tensor).collect();
     let plan = memory::plan_groups(&tensors, &groups, effort)?;
-    let (textures, texture_of) = textures(program, &lives);
+    let (textures, texture_of) = textures(program, &live_ranges);
     let objects = memory::shared_objects(&textures)?;
 
     let mut places = vec![Place::Arena(0); program.storages.len()];
@@ -307,7 +307,7 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
     let pooled: u64 = texture_objects.iter().map(TextureObject::size_bytes).sum();
     let io: u64 = own.bytes.iter().sum();
     let live_bytes: Vec<u64> =
-        live_bytes(program, &parts, &lives).into_iter().map(|bytes| bytes + io).collect();
+        live_bytes(program, &parts, &live_ranges).into_iter().map(|bytes| bytes + io).collect();
     let report = MemoryReport {
         naive_bytes: naive_bytes(program),
         planned_bytes: plan.peak_bytes + pooled + io,
@@ -325,7 +325,7 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
         arena_bytes,
         io_bytes,
         textures,
-        lives,
+        live_ranges,
         in_place,
         live_bytes,
         is_smallest,
@@ -343,14 +343,14 @@ fn texels(extent_px: [u64; 3]) -> Result<[u32; 3], MemoryError> {
 }
 
 /// Kind and channels of a texture.
-type Format = (Object, Element);
+type Format = (StorageType, Element);
 
 /// The textures of a program, and which storage each is.
-fn textures(program: &Program, lives: &[(usize, usize)]) -> (Vec<memory::Texture<Format>>, Vec<usize>) {
+fn textures(program: &Program, live_ranges: &[(usize, usize)]) -> (Vec<memory::Texture<Format>>, Vec<usize>) {
     let of = |(index, storage): (usize, &Storage)| match storage.kind {
-        StorageKind::Texture { object, element, extent_px } => {
-            let (first, last) = lives[index];
-            Some((memory::Texture { format: (object, element), extent_px, first, last }, index))
+        StorageKind::Texture { storage_type, element, extent_px } => {
+            let (first, last) = live_ranges[index];
+            Some((memory::Texture { format: (storage_type, element), extent_px, first, last }, index))
         }
         StorageKind::Buffer { .. } => None,
     };
@@ -358,10 +358,10 @@ fn textures(program: &Program, lives: &[(usize, usize)]) -> (Vec<memory::Texture
 }
 
 /// Bytes alive at each step, and after the last one.
-fn live_bytes(program: &Program, parts: &[Part], lives: &[(usize, usize)]) -> Vec<u64> {
+fn live_bytes(program: &Program, parts: &[Part], live_ranges: &[(usize, usize)]) -> Vec<u64> {
     let buffers = parts.iter().map(|part| (part.tensor.size_bytes, part.tensor.first, part.tensor.last));
     let textures =
-        program.storages.iter().zip(lives).filter_map(|(storage, &(first, last))| match storage.kind {
+        program.storages.iter().zip(live_ranges).filter_map(|(storage, &(first, last))| match storage.kind {
             StorageKind::Texture { .. } => Some((storage.kind.size_bytes(), first, last)),
             StorageKind::Buffer { .. } => None,
         });

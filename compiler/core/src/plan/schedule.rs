@@ -46,15 +46,15 @@ pub(super) fn reordered(program: &Program) -> Option<Program> {
 impl Flow {
     /// How full the fullest step is in an order.
     fn peak(&self, order: &[usize]) -> Peak {
-        let mut lives: Vec<(usize, usize)> = vec![(usize::MAX, 0); self.bytes.len()];
+        let mut live_ranges: Vec<(usize, usize)> = vec![(usize::MAX, 0); self.bytes.len()];
         for (at, &step) in order.iter().enumerate() {
             for &storage in &self.touches[step] {
-                let life = &mut lives[storage];
-                *life = (life.0.min(at), at);
+                let live_range = &mut live_ranges[storage];
+                *live_range = (live_range.0.min(at), at);
             }
         }
         let mut change = vec![0_i64; order.len() + 1];
-        for (storage, (first, last)) in lives.iter_mut().enumerate() {
+        for (storage, (first, last)) in live_ranges.iter_mut().enumerate() {
             let (from_start, to_end) = self.kept[storage];
             if from_start {
                 *first = 0;
@@ -68,7 +68,7 @@ impl Flow {
                 false => change[*last + 1] -= self.bytes[storage] as i64,
             }
         }
-        self.share(order, &lives, &mut change);
+        self.share(order, &live_ranges, &mut change);
         let mut peak = Peak::NONE;
         let mut live = 0;
         for (at, change) in change[..order.len()].iter().enumerate() {
@@ -83,14 +83,14 @@ impl Flow {
         peak
     }
 
-    /// Takes back what results need that can lie where an operand dies.
-    fn share(&self, order: &[usize], lives: &[(usize, usize)], change: &mut [i64]) {
+    /// Takes back what results need that can be where an operand has its last use.
+    fn share(&self, order: &[usize], live_ranges: &[(usize, usize)], change: &mut [i64]) {
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, &step)| place[step] = at);
         let mut taken = vec![[false; 2]; self.bytes.len()];
         for pair in &self.pairs {
             let (operand, result) = (pair.operand as usize, pair.result as usize);
-            let (first, last) = (lives[result].0, lives[operand].1);
+            let (first, last) = (live_ranges[result].0, live_ranges[operand].1);
             let meets = |at: usize| pair.steps.iter().any(|&step| place[step] == at);
             if !taken[operand][0] && !taken[result][1] && last != usize::MAX && meets(first) && meets(last) {
                 let later = self.users[operand].iter().filter(|&&step| place[step] >= first).count();

@@ -1,6 +1,6 @@
 //! Concatenations that move nothing: a part that fills a range of the result is written there by the step that makes it.
 //!
-//! The storage of such a part lies within that of the result, so both are planned as one, in which each part has a life of
+//! The storage of such a part is within that of the result, so both are planned as one, in which each part has a live range of
 //! its own. That is right where the part's bytes are those of its place in the result: equal layouts, and the joined axis
 //! outermost in memory (slices of channels, or the outermost axis of a dense tensor).
 
@@ -29,13 +29,13 @@ impl<'a> Concat<'a> {
         [e.batch, e.height, e.width, e.channels][self.join.along]
     }
 
-    /// Where a part's bytes begin in the result, if they lie there as they do in the part.
+    /// Where a part's bytes begin in the result, if they are there as in the part.
     pub(super) fn place(&self, part: usize) -> Option<u64> {
         let (slot, start) = (&self.parts[part], self.join.starts[part]);
         let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
             == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
         let plain =
-            |slot: &Slot| !slot.layout.object.is_texture() && slot.address == kernel::AddressMap::WHOLE;
+            |slot: &Slot| !slot.layout.storage_type.is_texture() && slot.address == kernel::AddressMap::WHOLE;
         if !layouts_agree || !plain(slot) || !plain(self.dst) {
             return None;
         }
@@ -174,7 +174,7 @@ mod tests {
         };
         let all = 8 * 1024 * 1024 * 4;
         let (free, largest, program) = planned(u64::MAX);
-        // Not even without a profile's limit: it would be four times what lives at any other node.
+        // Not even without a profile's limit: it would be four times what is live at any other node.
         assert!(largest.is_some_and(|largest| largest <= all / 4), "{largest:?}");
         let why = program.steps.iter().find(|step| step.why.contains("blocks")).map(|step| step.why.as_str());
         assert!(why.is_some_and(|why| why.contains("of 32768 KiB at a time")), "{why:?}");

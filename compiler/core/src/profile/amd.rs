@@ -1,7 +1,7 @@
 //! AMD RDNA.
 
 use super::rates::FROM_H200;
-use super::{LayoutCosts, ObjectCosts, Profile};
+use super::{LayoutCosts, Profile, StorageCosts};
 
 /// RDNA 1 to 4, in waves of 32 or 64.
 pub(super) const AMD_RDNA: Profile = Profile {
@@ -20,7 +20,7 @@ pub(super) const AMD_RDNA: Profile = Profile {
     texture_layers: 2_048,
     layout: LayoutCosts {
         // Typed loads convert f16 on the way; products load whole tiles from buffers as fast.
-        window: ObjectCosts { image_buffer: 95, ..LayoutCosts::BUFFERS.window },
+        window: StorageCosts { image_buffer: 95, ..LayoutCosts::BUFFERS.window },
         ..LayoutCosts::BUFFERS
     },
     rates: &FROM_H200,

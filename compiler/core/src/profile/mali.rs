@@ -4,12 +4,12 @@
 //! little. TFLite's GPU delegate starts from 2D textures. The percentages are ours, and only their order is known.
 
 use super::rates::FROM_H200;
-use super::{LayoutCosts, ObjectCosts, Profile, WeightsForms};
+use super::{LayoutCosts, Profile, StorageCosts, WeightsForms};
 
 /// Valhall: G57 to G715.
 pub(super) const MALI_VALHALL: Profile = Profile {
     name: "mali-valhall",
-    source: "untested; limits from vulkan.gpuinfo.org (G78, G710, G715), objects from TFLite's GPU delegate",
+    source: "untested; limits from vulkan.gpuinfo.org (G78, G710, G715), storage types from TFLite's GPU delegate",
     vendors: &[0x13b5],
     // Off until such kernels have run there.
     subgroups: false,
@@ -23,21 +23,21 @@ pub(super) const MALI_VALHALL: Profile = Profile {
     texture_layers: 2_048,
     layout: LayoutCosts {
         // Texture and load/store units are apart: reads that use both run on both.
-        window: ObjectCosts {
+        window: StorageCosts {
             buffer: 120,
             image_buffer: 115,
             texture_2d: 85,
             texture_array: 90,
             texture_3d: 100,
         },
-        stream: ObjectCosts {
+        stream: StorageCosts {
             buffer: 100,
             image_buffer: 105,
             texture_2d: 98,
             texture_array: 102,
             texture_3d: 110,
         },
-        write: ObjectCosts {
+        write: StorageCosts {
             buffer: 100,
             image_buffer: 100,
             texture_2d: 105,

@@ -46,9 +46,9 @@ pub struct Winograd {
     pub scratch_bytes: u64,
 }
 
-/// What a byte costs in each kind of object, in percent of what it costs in a storage buffer of a common device.
+/// What a byte costs in each storage type, in percent of what it costs in a storage buffer of a common device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ObjectCosts {
+pub struct StorageCosts {
     /// Storage buffers.
     pub buffer: u32,
     /// Texel buffers.
@@ -65,11 +65,11 @@ pub struct ObjectCosts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayoutCosts {
     /// Reads of windows: neighbours read the same bytes again, near in two dimensions (convolutions, pools, resampling).
-    pub window: ObjectCosts,
+    pub window: StorageCosts,
     /// Reads of each byte once, or in tiles that a kernel keeps (products, element-wise nodes, reductions).
-    pub stream: ObjectCosts,
+    pub stream: StorageCosts,
     /// Writes.
-    pub write: ObjectCosts,
+    pub write: StorageCosts,
     /// A dispatch that changes a layout, beside its bytes; in bytes of a storage buffer.
     pub dispatch_bytes: u64,
 }
@@ -77,7 +77,7 @@ pub struct LayoutCosts {
 impl LayoutCosts {
     /// Buffers for everything: what is right where nothing is known, and where caches serve buffers as well as textures.
     pub const BUFFERS: Self = {
-        let equal = ObjectCosts {
+        let equal = StorageCosts {
             buffer: 100,
             image_buffer: 101,
             texture_2d: 110,
@@ -123,7 +123,7 @@ impl WeightsForms {
 /// What memory planning may do with a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryForms {
-    /// Results over operands that die.
+    /// Results over operands at their last use.
     pub in_place: bool,
     /// Steps in an order that keeps less alive.
     pub order: bool,
@@ -183,7 +183,7 @@ pub struct Profile {
     pub grid_axis: u32,
     /// Workgroups along the third.
     pub grid_depth: u32,
-    /// Costs of the objects that a value may live in.
+    /// Costs of the storage types that a value may have.
     pub layout: LayoutCosts,
     /// Forms of weights.
     pub weights: WeightsForms,

@@ -230,7 +230,7 @@ pub struct WinogradRates {
 pub struct ProjectionRates {
     /// Where these come from.
     pub source: Source,
-    /// Rows up to which a dispatch less is worth more than results that lie on their own.
+    /// Rows up to which a dispatch less is worth more than results that are on their own.
     pub most_rows: u64,
 }
 

@@ -50,7 +50,7 @@ impl Interval {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
-    /// What of this lies in another; the nearest end of that where nothing does.
+    /// What of this is in another; the nearest end of that where nothing does.
     pub(super) fn within(self, other: Self) -> Self {
         Self { low: self.low.clamp(other.low, other.high), high: self.high.clamp(other.low, other.high) }
     }

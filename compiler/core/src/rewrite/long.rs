@@ -70,7 +70,7 @@ fn is_long(graph: &Graph, id: NodeId, profile: &Profile) -> bool {
     long.unwrap_or(false)
 }
 
-/// A shape around some axes: what lies outside of them, they themselves, and what lies inside.
+/// A shape around some axes: what is outside of them, they themselves, and what is inside.
 struct Around {
     outer: u64,
     count: u64,

@@ -6,13 +6,13 @@
 mod algebra;
 mod attention;
 mod constants;
+mod data_movement;
 mod declined;
 mod driver;
 pub(crate) mod edit;
 mod epilogue;
 mod images;
 mod long;
-mod moves;
 mod norms;
 pub(crate) mod pattern;
 mod products;

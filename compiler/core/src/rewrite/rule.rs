@@ -44,7 +44,7 @@ pub struct Device<'a> {
     pub profile: &'a Profile,
     /// What was estimated of the graph's nodes on it.
     pub decisions: &'a Decisions,
-    /// Whether all values are buffers, which alone have views of what lies inside of rows.
+    /// Whether all values are buffers, which alone have views of what is inside of rows.
     pub buffers: bool,
 }
 

@@ -1,7 +1,7 @@
 //! All rules by pass, and which of them run.
 
 use super::rule::Rule;
-use super::{algebra, attention, constants, epilogue, images, long, moves, norms, products};
+use super::{algebra, attention, constants, data_movement, epilogue, images, long, norms, products};
 use std::collections::BTreeSet;
 use thiserror::Error;
 
@@ -11,18 +11,18 @@ pub const SIMPLIFY: &[Rule] = &[
     constants::fold::FOLD_CONSTANTS,
     constants::fold::SCALAR_CONSTANT,
     algebra::identity::IDENTITY_ARITHMETIC,
-    moves::identity::IDENTITY_MOVE,
+    data_movement::identity::IDENTITY_MOVE,
     algebra::identity::SELECT_KNOWN,
-    moves::identity::RESHAPE_RESHAPE,
-    moves::identity::TRANSPOSE_TRANSPOSE,
-    moves::identity::TRANSPOSE_TO_RESHAPE,
+    data_movement::identity::RESHAPE_RESHAPE,
+    data_movement::identity::TRANSPOSE_TRANSPOSE,
+    data_movement::identity::TRANSPOSE_TO_RESHAPE,
     algebra::identity::CAST_CAST,
-    moves::sink::TRANSPOSE_BETWEEN_RESHAPES,
-    moves::slices::SLICE_SLICE,
-    moves::slices::SLICE_OF_CONCAT,
-    moves::slices::CONCAT_CONCAT,
-    moves::slices::CONCAT_OF_SLICES,
-    moves::slices::GATHER_TO_SLICE,
+    data_movement::sink::TRANSPOSE_BETWEEN_RESHAPES,
+    data_movement::slices::SLICE_SLICE,
+    data_movement::slices::SLICE_OF_CONCAT,
+    data_movement::slices::CONCAT_CONCAT,
+    data_movement::slices::CONCAT_OF_SLICES,
+    data_movement::slices::GATHER_TO_SLICE,
     constants::duplicates::COMMON_SUBEXPRESSION,
     algebra::activation::GELU_ERF,
     algebra::activation::GELU_TANH,
@@ -43,14 +43,14 @@ pub const SIMPLIFY: &[Rule] = &[
     images::padding::POOL_ABSORBS_PAD,
     images::absorb::CONV_ABSORBS_SCALE,
     images::absorb::CONV_ABSORBS_BIAS,
-    moves::expand::ELEMENTWISE_ABSORBS_EXPAND,
+    data_movement::expand::ELEMENTWISE_ABSORBS_EXPAND,
     products::operands::MATMUL_ABSORBS_TRANSPOSE,
     products::operands::MATMUL_HOISTS_SCALE,
     products::operands::MATMUL_ABSORBS_EXPAND,
     products::operands::MATMUL_ABSORBS_REPEAT,
     products::split::MATMUL_ABSORBS_SLICE,
-    moves::sink::TRANSPOSE_SINKS,
-    moves::sink::RESHAPE_SINKS,
+    data_movement::sink::TRANSPOSE_SINKS,
+    data_movement::sink::RESHAPE_SINKS,
     constants::duplicates::EQUAL_CONSTANTS,
     constants::duplicates::DEAD_CODE,
 ];

@@ -2,7 +2,7 @@
 
 use super::{Context, Declined};
 use crate::kernel::{Access, Slot, Source};
-use crate::physical::{AxisMap, Element, Layout, Object, Order, Packing, Recipe};
+use crate::physical::{AxisMap, Element, Layout, Order, Packing, Recipe, StorageType};
 use crate::program::{Content, PackedConstant, PackedKey};
 use drift_ir::op::StepArg;
 use drift_ir::{ElementType, Tensor, ValueId};
@@ -20,7 +20,7 @@ impl Context<'_> {
         let dense = axes.strides(&shape)[3] == 1 && shape.last().is_some_and(|last| last % 4 == 0)
             || !element.is_float();
         let order = if dense { Order::RowMajor } else { Order::Slices };
-        let layout = Layout { object: Object::Buffer, order, element, axes: axes.clone() };
+        let layout = Layout { storage_type: StorageType::Buffer, order, element, axes: axes.clone() };
         self.packed_slot(name, value, || Packing::plain(&shape), layout)
     }
 
@@ -114,8 +114,12 @@ impl Context<'_> {
         if let Some(value) = value {
             return self.slot(name, Access::Read, value, &AxisMap::channels_last(1));
         }
-        let layout =
-            Layout { object: Object::Buffer, order: Order::Slices, element, axes: AxisMap::channels_last(1) };
+        let layout = Layout {
+            storage_type: StorageType::Buffer,
+            order: Order::Slices,
+            element,
+            axes: AxisMap::channels_last(1),
+        };
         self.constant(name, (None, &Tensor::scalar_f32(0.0)), Packing::zeros([channels]), layout)
     }
 
@@ -147,7 +151,7 @@ impl Context<'_> {
 /// Slices of f32 in a buffer, channels last.
 fn table_layout(rank: usize) -> Layout {
     Layout {
-        object: Object::Buffer,
+        storage_type: StorageType::Buffer,
         order: Order::Slices,
         element: Element::F32,
         axes: AxisMap::channels_last(rank),

@@ -60,7 +60,7 @@ impl<'a> Context<'a> {
         Self { selected, operands: Vec::new(), converted: BTreeMap::new(), made: Made::default() }
     }
 
-    /// Where an activation lives.
+    /// Where an activation is kept.
     pub fn placement(&self, value: ValueId) -> Option<&Placement> {
         self.converted.get(&value).or_else(|| self.places.get(&value))
     }

@@ -83,11 +83,11 @@ fn image_slots(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<
     let axes = if rank == 3 { AxisMap::signal() } else { AxisMap::channels_first(rank) };
     let buffer = |value| {
         let placed: Option<&crate::program::Placement> = context.placement(value);
-        placed.is_some_and(|p| !p.layout.object.is_texture())
+        placed.is_some_and(|p| !p.layout.storage_type.is_texture())
     };
     let plain = node.epilogue.operands.iter().all(|&operand| {
         let shape = context.shape(operand);
-        let texture = context.placement(operand).is_some_and(|p| p.layout.object.is_texture());
+        let texture = context.placement(operand).is_some_and(|p| p.layout.storage_type.is_texture());
         !texture && (shape == context.shape(y) || shape.iter().product::<u64>() == 1)
     });
     let merge = rank == 4 && sizes.is_pointwise() && buffer(x) && buffer(y) && plain;

@@ -24,7 +24,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &ConvTranspose)
     let weights = weights::blocks(context, node.inputs[1], filters.clone(), context.profile.weights.direct)?;
     let element = weights.layout.element;
     let bias = context.bias_slot("bias", node.inputs.get(2).copied(), e.channels, element)?;
-    // Neighbours of an invocation's pixels lie a stride apart.
+    // Neighbours of an invocation's pixels are a stride apart.
     let apart = Extents { width: e.width.div_ceil(strides[1]), ..e };
     let block = block_x(context, &apart, 4);
     let block_s = if block > 1 && dst_slices.is_multiple_of(2) { 2 } else { 1 };

@@ -29,7 +29,7 @@ impl Context<'_> {
                 let walk = Walk { start: start as i64, axes: axes.collect() };
                 let (elements, axes) = (shape.iter().product(), AxisMap::channels_last(1));
                 let layout = Layout { axes, ..dst.layout.clone() };
-                strided::moves(self, src, Slot { shape: vec![elements], layout, ..dst }, walk)?.call
+                strided::copy_along(self, src, Slot { shape: vec![elements], layout, ..dst }, walk)?.call
             }
             None => self.identity_copy(src, dst),
         };
@@ -46,8 +46,9 @@ impl Context<'_> {
 
     pub(super) fn identity_copy(&self, src: Slot, dst: Slot) -> KernelCall {
         let (workgroup_size, workgroups) = self.linear(dst.extents().pixels() * dst.extents().slices());
-        let moves: Vec<Move> = (0..4).map(|n| Move { from: Some(n), start: 0, step: 1 }).collect();
-        let (constants, _) = copy_constants(&moves, &dst);
+        let maps: Vec<CoordinateMap> =
+            (0..4).map(|n| CoordinateMap { from: Some(n), start: 0, step: 1 }).collect();
+        let (constants, _) = copy_constants(&maps, &dst);
         KernelCall::plain("copy", constants, vec![src, dst], workgroup_size, workgroups)
     }
 }
@@ -58,7 +59,7 @@ fn plain(call: KernelCall, why: &str) -> Chosen {
 }
 
 /// Where the copy kernel finds a source coordinate: `start + step *` the result's coordinate `from`.
-pub(super) struct Move {
+pub(super) struct CoordinateMap {
     /// 0 batch, 1 height, 2 width, 3 channels; none where the source has one place.
     pub from: Option<usize>,
     /// At the result's origin.
@@ -68,21 +69,21 @@ pub(super) struct Move {
 }
 
 /// Constants of the copy kernel for the source's batch, height, width and channels, and whether it moves whole slices.
-pub(super) fn copy_constants(moves: &[Move], dst: &Slot) -> (Vec<(&'static str, Constant)>, bool) {
+pub(super) fn copy_constants(maps: &[CoordinateMap], dst: &Slot) -> (Vec<(&'static str, Constant)>, bool) {
     const NAMES: [[&str; 3]; 4] = [
         ["PICK_B", "START_B", "STEP_B"],
         ["PICK_Y", "START_Y", "STEP_Y"],
         ["PICK_X", "START_X", "STEP_X"],
         ["PICK_C", "START_C", "STEP_C"],
     ];
-    let whole = moves.last().is_some_and(|channels| {
+    let whole = maps.last().is_some_and(|channels| {
         channels.from == Some(3) && channels.step == 1 && channels.start % LANES as i64 == 0
     });
     let mut constants = vec![
         ("WHOLE_SLICES", Constant::Bool(whole)),
         ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
     ];
-    for (&Move { from, start, step }, [pick_name, start_name, step_name]) in moves.iter().zip(NAMES) {
+    for (&CoordinateMap { from, start, step }, [pick_name, start_name, step_name]) in maps.iter().zip(NAMES) {
         constants.push((pick_name, Constant::U32(from.unwrap_or(4) as u64)));
         constants.push((start_name, Constant::I32(start)));
         constants.push((step_name, Constant::I32(step)));

@@ -1,6 +1,6 @@
 //! Ops that move data.
 
-use super::copies::{Move, copy_constants};
+use super::copies::{CoordinateMap, copy_constants};
 use super::strided::{self, Walk};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
@@ -101,18 +101,18 @@ fn copy(
     let src = context.slot("src", Access::Read, x, &src_axes)?;
     let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
     let runs = [&src_axes.batch, &src_axes.height, &src_axes.width, &src_axes.channels];
-    let mut moves = Vec::new();
+    let mut maps = Vec::new();
     for run in runs {
-        moves.push(match run.len() {
-            0 => Move { from: None, start: 0, step: 0 },
+        maps.push(match run.len() {
+            0 => CoordinateMap { from: None, start: 0, step: 0 },
             1 => {
                 let (axis, start, step) = from(run.start);
-                Move { from: dst_axes.coordinate_of(axis), start, step }
+                CoordinateMap { from: dst_axes.coordinate_of(axis), start, step }
             }
             _ => return Err(Declined::Unsupported("moving elements over merged axes".to_owned())),
         });
     }
-    let (constants, whole) = copy_constants(&moves, &dst);
+    let (constants, whole) = copy_constants(&maps, &dst);
     let why = if whole { "whole slices" } else { "channel by channel" };
     finish(context, node, "copy", constants, src, dst, why)
 }

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn pieces_begin_where_bindings_may() {
-        // A plane takes 96 f16, 192 bytes: every fourth one begins at a multiple of 256.
+        // A position takes 96 f16, 192 bytes: every fourth one begins at a multiple of 256.
         let expected = [(0, 8, 0), (8, 8, 1536), (16, 8, 3072), (24, 8, 4608), (32, 4, 6144)];
         assert_eq!(pieces(1792, &[36, 8, 12], Element::F16), expected);
         // Bindings that hold less than that hold it all the same, and the variant says so.

@@ -15,15 +15,15 @@ pub(super) struct Driver<'a> {
     pub(super) layouts: &'a LayoutMap,
     /// The node at hand, by its place in the order.
     at: usize,
-    /// Slices that lie in what they are slices of, by their storages.
+    /// Slices that are in what they are slices of, by their storages.
     slices: BTreeMap<u32, Slice>,
-    /// Slices that are moved although they could lie there.
+    /// Slices that are moved although they could be there.
     pub(super) moved: BTreeSet<ValueId>,
     /// Nodes without a kernel.
     failures: Vec<String>,
 }
 
-/// A slice that lies in what it is a slice of.
+/// A slice that is in what it is a slice of.
 #[derive(Clone, Copy)]
 struct Slice {
     value: ValueId,
@@ -60,7 +60,7 @@ impl<'a> Driver<'a> {
         Ok(self.selected.program)
     }
 
-    /// Places a node's results, where another value lies or where a kernel writes them.
+    /// Places a node's results, where another value is or where a kernel writes them.
     fn node(&mut self, id: NodeId) -> Result<(), SelectError> {
         let graph = self.selected.graph;
         match &graph.node(id).op {
@@ -73,7 +73,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Notes that the result of the node at hand is a slice that lies in a storage within its source's; `before` it.
+    /// Notes that the result of the node at hand is a slice that is in a storage within its source's; `before` it.
     pub(super) fn note_slice(&mut self, value: ValueId, storage: u32, before: Mark) {
         self.slices.insert(storage, Slice { value, node: self.at, before });
     }
@@ -203,7 +203,7 @@ mod tests {
     use crate::{profile, select};
     use std::collections::BTreeSet;
 
-    /// `%b` would be bound beside `%a`, in which it lies; what is selected before and behind it is selected once.
+    /// `%b` would be bound beside `%a`, in which it is; what is selected before and behind it is selected once.
     #[test]
     fn a_slice_that_is_read_beside_its_source_is_gone_back_for() {
         let text = "%x: f32[8,16]\n@u: f32[16,64] = random(1)\n%a = matmul %x, @u\n\

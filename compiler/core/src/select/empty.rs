@@ -1,7 +1,7 @@
 //! Nodes with an operand that has no elements: such an operand is as good as a constant, so what they compute is known, or
 //! it is another operand as it is.
 
-use super::copies::{Move, copy_constants};
+use super::copies::{CoordinateMap, copy_constants};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Slot};
 use crate::layout::device_element;
@@ -25,8 +25,9 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node) -> Result<Chosen, D
     let src = Slot { layout: Layout { axes, ..src.layout.clone() }, ..src };
     // A source of one element stands for all.
     let from = |n| (src.shape == dst.shape).then_some(n);
-    let moves: Vec<Move> = (0..4).map(|n| Move { from: from(n), start: 0, step: 1 }).collect();
-    let (constants, _) = copy_constants(&moves, &dst);
+    let maps: Vec<CoordinateMap> =
+        (0..4).map(|n| CoordinateMap { from: from(n), start: 0, step: 1 }).collect();
+    let (constants, _) = copy_constants(&maps, &dst);
     let (size, workgroups) = context.linear(dst.extents().pixels() * dst.extents().slices());
     let call = context.call(node, "copy", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })

@@ -8,7 +8,7 @@ use crate::physical::Element;
 use drift_ir::op::{GatherElements, ScatterElements, ScatterNd, Update};
 use drift_ir::{Node, Tensor, ValueId};
 
-/// A dense tensor around one axis: `[outer, axis, inner]`, or where nothing lies inside of it `[outer, axis]` with the
+/// A dense tensor around one axis: `[outer, axis, inner]`, or where nothing is inside of it `[outer, axis]` with the
 /// axis as channels, so that a slice holds four of its places.
 #[derive(Clone, Copy)]
 struct Around {

@@ -2,7 +2,7 @@
 //! matrices. What is common to both ops: the slots of a product, its tiling, and the sum of parts where k is split.
 
 use super::tiling::{self, Shared, Size, Tiling};
-use super::{Chosen, Context, Declined, grid, room};
+use super::{Chosen, Context, Declined, grid, headroom};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{AxisMap, Element, LANES, Order};
@@ -69,12 +69,12 @@ impl Product {
         const LEAST: u64 = 1 << 20;
         let Self { batches, m, n, k, b_transposed: transposed, .. } = *self;
         let widened = Element::F32.size_bytes() / self.dst.layout.element.size_bytes();
-        let peak = room::of(context, node.outputs[0]).peak * widened;
+        let peak = headroom::of(context, node.outputs[0]).peak * widened;
         let parts_bytes = (peak + peak / 2).max(LEAST);
         Size { batches, m, n, k, transposed, parts_bytes }
     }
 
-    /// Whether rows of one slice lie side by side in `a` and in the result.
+    /// Whether rows of one slice are side by side in `a` and in the result.
     fn rows_adjacent(&self) -> bool {
         self.window.is_some()
             || self.a.layout.order == Order::Slices && self.dst.layout.order == Order::Slices
@@ -286,7 +286,7 @@ fn finish(
     Ok(vec![made, Chosen { call, why, declined: Vec::new(), flops }])
 }
 
-/// Where the parts of a split product lie: f32, and in the order in which the result is finished.
+/// Where the parts of a split product are: f32, and in the order in which the result is finished.
 fn parts_slot(context: &mut Context<'_>, product: &Product, split: u64, name: &str) -> Slot {
     // Rows of the parts are whole vectors, whatever the result's are.
     let sizes = [1, split * product.batches, product.m, product.n.next_multiple_of(LANES)];

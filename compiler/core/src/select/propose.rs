@@ -5,7 +5,7 @@ use super::{Chosen, Context, Declined, SelectError, Selected};
 use crate::estimate::STORAGE_BUFFERS;
 use crate::kernel::scalar::ScalarProgram;
 use crate::kernel::{Access, Source};
-use crate::physical::{Layout, Object, Order, Place};
+use crate::physical::{Layout, Order, Place, StorageType};
 use crate::program::{Placement, ProgramStep, Storage, StorageKind};
 use drift_ir::{Node, NodeId, Op, ValueId};
 use std::collections::BTreeMap;
@@ -120,7 +120,8 @@ impl Selected<'_> {
         let (name, origins) = (name.to_owned(), origins.to_vec());
         let Chosen { call, why, declined, flops } = chosen;
         let kernel = call.kernel.name;
-        let buffers = call.bindings().iter().filter(|binding| binding.object == Object::Buffer).count();
+        let buffers =
+            call.bindings().iter().filter(|binding| binding.storage_type == StorageType::Buffer).count();
         if buffers > STORAGE_BUFFERS {
             let reason = format!(
                 "`{name}` ({kernel}): binds {buffers} storage buffers, a dispatch has {STORAGE_BUFFERS}"
@@ -187,7 +188,11 @@ impl Conversions {
             (None, Some(from)) => {
                 let mut context = self.context(selected);
                 let shape = context.shape(value);
-                let layout = Layout { object: Object::Buffer, order: Order::RowMajor, ..from.layout.clone() };
+                let layout = Layout {
+                    storage_type: StorageType::Buffer,
+                    order: Order::RowMajor,
+                    ..from.layout.clone()
+                };
                 let value_name = &selected.graph.value(value).name;
                 let (name, kind) = (format!("{value_name} (dense)"), StorageKind::of(&layout, &shape));
                 let storage = context.add_storage(Storage { name, kind, within: None });

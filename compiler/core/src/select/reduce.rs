@@ -169,7 +169,7 @@ enum Role {
     Whole,
     /// A result of so many vectors each, for `Last`.
     Part(u64),
-    /// The result of parts that lie along the batch, made of so many elements.
+    /// The result of parts that are along the batch, made of so many elements.
     Last(u64),
 }
 
@@ -239,7 +239,7 @@ fn dispatch(
     let e = src.extents();
     let is_float = src.layout.element.is_float();
     let d = dst.extents();
-    // Parts that lie along the batch are as far apart as the result is long there.
+    // Parts that are along the batch are as far apart as the result is long there.
     let (count, batches, batch_step, along) = match role {
         Role::Whole | Role::Part(_) => {
             let along = count(&src, reduced);

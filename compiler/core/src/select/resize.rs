@@ -159,7 +159,7 @@ fn interpolate(
     })
 }
 
-/// For each result the first element, whether it lies outside, and the weights.
+/// For each result the first element, whether it is outside, and the weights.
 fn table(context: &mut Context<'_>, node: &Node, name: &str, taps: &[Taps]) -> Result<Slot, Declined> {
     let mut values = Vec::new();
     let mut width = 0;

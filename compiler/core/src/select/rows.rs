@@ -74,7 +74,7 @@ pub(super) fn select_softmax(
     })
 }
 
-/// Softmax along an axis that others lie inside of: invocations in one direction take neighbouring slices, those in the
+/// Softmax along an axis that others are inside of: invocations in one direction take neighbouring slices, those in the
 /// other share the axis.
 fn select_softmax_axis(
     context: &mut Context<'_>,

@@ -1,6 +1,6 @@
 //! What has been selected so far: what a candidate may look at, and what the driver adds to.
 
-use super::room::Lives;
+use super::headroom::LiveBytes;
 use super::{Declined, Samples, grid};
 use crate::estimate::Decisions;
 use crate::kernel::MOST_ARRAY_BYTES;
@@ -28,9 +28,9 @@ pub struct Selected<'a> {
     pub(super) decisions: &'a Decisions,
     /// Errors of Winograd's forms.
     pub(super) samples: &'a Samples,
-    /// Bytes that live while each node runs, estimated from the graph once where a kernel asks (`room`).
-    pub(super) lives: OnceCell<Lives>,
-    /// Where each activation lives.
+    /// Bytes that are live while each node runs, estimated from the graph once where a kernel asks (`headroom`).
+    pub(super) live_bytes: OnceCell<LiveBytes>,
+    /// Where each activation is kept.
     pub(super) places: BTreeMap<ValueId, Placement>,
     /// Values that were brought into a dense buffer, for all their later readers.
     pub(super) dense: BTreeMap<ValueId, Placement>,
@@ -63,7 +63,7 @@ impl<'a> Selected<'a> {
             precision,
             decisions,
             samples,
-            lives: OnceCell::new(),
+            live_bytes: OnceCell::new(),
             places: BTreeMap::new(),
             dense: BTreeMap::new(),
             program: Program::default(),

@@ -1,4 +1,4 @@
-//! Moves between dense tensors of any rank: where each result axis walks in the source, brought to as few axes as
+//! Data movement between dense tensors of any rank: where each result axis walks in the source, brought to as few axes as
 //! possible, and the kernel that walks them.
 
 use super::{Chosen, Context, Declined, grid};
@@ -62,11 +62,16 @@ pub(super) fn select(
     let elements: u64 = context.shape(y).iter().product();
     let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
     let dst = context.dense("dst", Access::Write, y, vec![elements], axes)?;
-    moves(context, src, dst, walk.clone())
+    copy_along(context, src, dst, walk.clone())
 }
 
 /// Moves elements of the run `src` to the run `dst` along `walk`.
-pub(super) fn moves(context: &Context<'_>, mut src: Slot, dst: Slot, walk: Walk) -> Result<Chosen, Declined> {
+pub(super) fn copy_along(
+    context: &Context<'_>,
+    mut src: Slot,
+    dst: Slot,
+    walk: Walk,
+) -> Result<Chosen, Declined> {
     let walk = walk.merged();
     if walk.axes.len() > MOST_AXES {
         let reason = format!("a move over {} axes that do not merge, above {MOST_AXES}", walk.axes.len());
@@ -136,7 +141,7 @@ fn constants(walk: &Walk, mode: Mode) -> Vec<(&'static str, Constant)> {
     constants
 }
 
-/// The tiled transposition, where the source's rows lie across the result's and both are long enough to fill tiles.
+/// The tiled transposition, where the source's rows are across the result's and both are long enough to fill tiles.
 fn tiled(context: &Context<'_>, walk: &Walk, src: &Slot, dst: &Slot) -> Option<Chosen> {
     const OUTER: [[&str; 4]; 6] = [
         ["OUTER_SIZE_0", "OUTER_INNER_0", "SRC_OUTER_0", "DST_OUTER_0"],

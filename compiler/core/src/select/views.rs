@@ -1,10 +1,10 @@
-//! Values that lie where another one does: reshapes, slices and permutations that move nothing, and how kernels read them.
+//! Values that are where another one does: reshapes, slices and permutations that move nothing, and how kernels read them.
 
 use super::driver::Driver;
 use super::{Context, Declined, SelectError, strided};
 use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
-use crate::physical::{AxisMap, LANES, Layout, Object, Order, Place, View, Window};
+use crate::physical::{AxisMap, LANES, Layout, Order, Place, StorageType, View, Window};
 use crate::program::{Placement, Storage, StorageKind, Within};
 use drift_ir::op::Slice;
 use drift_ir::op::data::SliceAxis;
@@ -15,7 +15,7 @@ const MOST_OF_A_PART: u64 = 16;
 
 /// Dense, in a storage buffer.
 fn is_plain(layout: &Layout) -> bool {
-    layout.object == Object::Buffer && layout.order == Order::RowMajor
+    layout.storage_type == StorageType::Buffer && layout.order == Order::RowMajor
 }
 
 impl Driver<'_> {
@@ -46,7 +46,7 @@ impl Driver<'_> {
         Ok(true)
     }
 
-    /// Leaves a slice, or a transpose of a dense value, where that lies, for readers to find it there; false if it has to move
+    /// Leaves a slice, or a transpose of a dense value, where that is, for readers to find it there; false if it has to move
     /// elements. Readers that need it dense get a copy, as they would have.
     pub(super) fn lies_in_source(&mut self, id: NodeId, op: &Op) -> bool {
         let graph = self.selected.graph;
@@ -117,8 +117,8 @@ impl Driver<'_> {
             && layout.order == from.layout.order
             && layout.element == from.layout.element
             && layout.axes == from.layout.axes
-            && !layout.object.is_texture()
-            && !from.layout.object.is_texture();
+            && !layout.storage_type.is_texture()
+            && !from.layout.storage_type.is_texture();
         let allowed = self.selected.profile.memory.views && !self.moved.contains(&target);
         if !same || is_port || !node.epilogue.steps.is_empty() || !allowed {
             return false;
@@ -180,7 +180,7 @@ impl Context<'_> {
         Ok(Slot { address, ..slot })
     }
 
-    /// Where a value lies in a larger one.
+    /// Where a value is in a larger one.
     pub(super) fn view(&self, value: ValueId) -> Option<&View> {
         self.placement(value)?.place.view()
     }
@@ -190,7 +190,7 @@ impl Context<'_> {
         self.view(value).is_none_or(|view| view.strides(axes, &self.shape(value)).is_some())
     }
 
-    /// The storage of a dense value as one run of elements, and where the value's own lie in it.
+    /// The storage of a dense value as one run of elements, and where the value's own are in it.
     pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, View), Declined> {
         let shape = self.shape(value);
         let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
@@ -204,7 +204,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same of a value of `shape` that lies in a larger one.
+    /// The same of a value of `shape` that is in a larger one.
     pub(super) fn run_of_view(
         &self,
         name: &str,

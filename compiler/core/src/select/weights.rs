@@ -2,8 +2,8 @@
 
 use super::{Context, Declined};
 use crate::kernel::Slot;
-use crate::physical::weights::{Filters, Lanes, WeightsForm, WeightsLayout, WeightsObject};
-use crate::physical::{AxisMap, LANES, Layout, Object};
+use crate::physical::weights::{Filters, Lanes, WeightsForm, WeightsLayout, WeightsStorage};
+use crate::physical::{AxisMap, LANES, Layout, StorageType};
 use crate::profile::Profile;
 use drift_ir::ValueId;
 
@@ -52,13 +52,13 @@ fn slot(
 ) -> Result<Slot, Declined> {
     let dense = Layout::row_major(context.element(value)?, 2);
     let packed = context.packed_slot(name, value, || weights.packing(), dense)?;
-    let object = weights.object();
-    let layout = Layout { object, axes: AxisMap::channels_last(2), ..packed.layout.clone() };
-    let part_bytes = packed.part_bytes.filter(|_| object == Object::Buffer);
+    let storage_type = weights.storage_type();
+    let layout = Layout { storage_type, axes: AxisMap::channels_last(2), ..packed.layout.clone() };
+    let part_bytes = packed.part_bytes.filter(|_| storage_type == StorageType::Buffer);
     Ok(Slot { shape, layout, part_bytes, weights: Some(weights), ..packed })
 }
 
-/// `filters` in `form`, or in a buffer where they do not fit its object.
+/// `filters` in `form`, or in a buffer where they do not fit its storage type.
 fn fitting(
     context: &Context<'_>,
     value: ValueId,
@@ -70,26 +70,26 @@ fn fitting(
     Ok(match too_large(&layout, context.profile) {
         None => layout,
         Some(reason) => {
-            let form = WeightsForm { object: WeightsObject::Buffer, ..form };
+            let form = WeightsForm { storage: WeightsStorage::Buffer, ..form };
             WeightsLayout::new(filters, form, element).instead(reason)
         }
     })
 }
 
-/// Why the profile's devices have no object that is large enough.
+/// Why the profile's devices have no resource that is large enough.
 fn too_large(layout: &WeightsLayout, profile: &Profile) -> Option<String> {
     let [width, height] = layout.extent_px();
-    let limit = match layout.form().object {
-        WeightsObject::Buffer => return None,
-        WeightsObject::ImageBuffer => profile.image_buffer_texels,
-        WeightsObject::Texture2d | WeightsObject::FourTextures => profile.texture_2d_px,
+    let limit = match layout.form().storage {
+        WeightsStorage::Buffer => return None,
+        WeightsStorage::ImageBuffer => profile.image_buffer_texels,
+        WeightsStorage::Texture2d | WeightsStorage::FourTextures => profile.texture_2d_px,
     };
-    let what = match layout.form().object {
-        WeightsObject::ImageBuffer => format!("{width} texels"),
+    let what = match layout.form().storage {
+        WeightsStorage::ImageBuffer => format!("{width} texels"),
         _ => format!("{width}x{height} px"),
     };
     (width.max(height) > limit).then(|| {
-        let name = layout.object().name();
+        let name = layout.storage_type().name();
         format!("weights in a buffer: {what} of a {name} are above {limit}")
     })
 }

@@ -1,4 +1,4 @@
-//! How deep a node lies: nodes on the longest way from an input to it. Depths are kept until an edit changes them.
+//! How deep a node is: nodes on the longest way from an input to it. Depths are kept until an edit changes them.
 
 use super::{Graph, NodeId, ValueDef, ValueId};
 

@@ -157,7 +157,7 @@ pub enum ScalarOp {
     },
     /// Operands condition (bool), a, b: `condition ? a : b`.
     Select,
-    /// One operand converted. Floats become integers toward zero, at the type's ends where they lie beyond, zero where
+    /// One operand converted. Floats become integers toward zero, at the type's ends where they are beyond, zero where
     /// they are NaN; integers keep their low bits; anything to bool is `!= 0`.
     Cast(ElementType),
 }

@@ -51,7 +51,7 @@ pub enum EvalErrorKind {
         /// Steps allowed.
         limit: u64,
     },
-    /// An index lies outside its axis.
+    /// An index is outside its axis.
     #[error("index {index} is outside axis {axis} of size {size}")]
     Index {
         /// The index.

@@ -14,7 +14,7 @@ pub enum PoolKind {
     Max,
     /// Arithmetic mean.
     Average {
-        /// Divide by the positions that lie on elements or padding, instead of by those on elements.
+        /// Divide by the positions that are on elements or padding, instead of by those on elements.
         count_padding: bool,
     },
     /// `(sum |x|^p)^(1/p)`.

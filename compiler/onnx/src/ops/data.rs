@@ -119,7 +119,7 @@ fn known_cut(size: u64, start: i64, end: i64, step: i64) -> Cut {
     let count = (span.max(0) + stride.abs() - 1) / stride.abs();
     match count {
         0 => Cut::Part { start: 0, count: Dim::Const(0) },
-        // Both lie in 0..=size.
+        // Both are in 0..=size.
         _ if step == 1 && count == length => Cut::Whole,
         _ => Cut::Part { start: start as u64, count: Dim::Const(count as u64) },
     }

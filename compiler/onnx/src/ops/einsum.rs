@@ -253,9 +253,9 @@ fn contract(
     };
     let (batch_sizes, row_sizes) = (sizes(cx, &a, &batch), sizes(cx, &a, &rows));
     let (inner_sizes, column_sizes) = (sizes(cx, &a, &inner), sizes(cx, &b, &columns));
-    // A factor whose summed axes come last is read as it lies; so is the second one when they come before its own.
-    let lies = |labels: &[Label], order: &[&[Label]]| labels.iter().copied().eq(order.concat());
-    let transpose_b = !lies(&b.labels, &[&batch, &inner, &columns]);
+    // A factor whose summed axes come last is read in place; so is the second one when they come before its own.
+    let in_order = |labels: &[Label], order: &[&[Label]]| labels.iter().copied().eq(order.concat());
+    let transpose_b = !in_order(&b.labels, &[&batch, &inner, &columns]);
     let second = if transpose_b { [&columns, &inner] } else { [&inner, &columns] };
     let [m, k, n] = [&row_sizes, &inner_sizes, &column_sizes].map(|sizes| cx.product(sizes));
     let (m, k, n) = (m?, k?, n?);

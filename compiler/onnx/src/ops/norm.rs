@@ -167,7 +167,7 @@ fn is_moderate(cx: &NodeCx<'_, '_>, value: ValueId) -> bool {
     cx.constant_tensor(value).is_some_and(|tensor| tensor.to_f32_vec().iter().all(fits))
 }
 
-/// One value per channel, as it lies along axis 1 of `x`.
+/// One value per channel, as it is along axis 1 of `x`.
 fn per_channel(cx: &mut NodeCx<'_, '_>, x: ValueId, value: ValueId) -> Result<ValueId, NodeError> {
     let mut shape = vec![Dim::Const(1); cx.rank(x) - 1];
     shape[0] = cx.shape(x)[1].clone();

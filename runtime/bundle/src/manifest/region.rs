@@ -24,7 +24,7 @@ pub enum RegionKind {
     Arena,
     /// What `dispatches` keep from run to run: a session's own, zero when it is made and when it is reset.
     State,
-    /// Inputs or outputs in a buffer of their own. No dispatch writes where an input lies.
+    /// Inputs or outputs in a buffer of their own. No dispatch writes where an input is.
     Io,
     /// Words that the host writes before a run and dispatches only read, through slots of group 2. Each is four bytes,
     /// little-endian; in this version they keep these values.
@@ -109,7 +109,7 @@ impl View {
 /// What a slot is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
-    /// Where it lies.
+    /// Where it is.
     pub region: RegionId,
     /// What of it, and how.
     pub view: View,
@@ -131,7 +131,7 @@ impl Resource {
         Self { region, view: View::Texture { offset, object } }
     }
 
-    /// Index in [`super::Manifest::weights`] of the blob that it lies in, if it does.
+    /// Index in [`super::Manifest::weights`] of the blob that holds it, if one does.
     pub const fn weight(&self) -> Option<u32> {
         match self.region {
             RegionId::Weight(blob) => Some(blob),
@@ -139,7 +139,7 @@ impl Resource {
         }
     }
 
-    /// The region of `variant` that it lies in; none if it is a weight, or if there is no such region.
+    /// The region of `variant` that it is in; none if it is a weight, or if there is no such region.
     pub fn region<'a>(&self, variant: &'a Variant) -> Option<&'a Region> {
         match self.region {
             RegionId::Variant(index) => variant.regions.get(index as usize),
@@ -147,7 +147,7 @@ impl Resource {
         }
     }
 
-    /// Index in [`Variant::regions`] of the region that it lies in, and which bytes of it; none for weights, which nothing
+    /// Index in [`Variant::regions`] of the region that it is in, and which bytes of it; none for weights, which nothing
     /// writes.
     pub fn place(&self) -> Option<(u32, Range<u64>)> {
         match self.region {

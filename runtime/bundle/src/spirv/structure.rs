@@ -35,7 +35,7 @@ struct Loop {
 }
 
 impl Construct {
-    /// Whether a branch from within may go to `block` although it lies outside.
+    /// Whether a branch from within may go to `block` although it is outside.
     fn names(&self, block: u32) -> bool {
         let loops = self.loop_at.is_some_and(|at| at.next == block || at.header == block);
         loops || self.merge == block || self.breaks == Some(block) || self.switch == Some(block)
@@ -134,9 +134,9 @@ fn loops_close(
 
 struct Walk {
     constructs: Vec<Construct>,
-    /// The construct that a block lies in.
+    /// The construct that a block is in.
     within: Vec<usize>,
-    /// The construct that a block opens, or else the one it lies in.
+    /// The construct that a block opens, or else the one it is in.
     inner: Vec<usize>,
     merge_of: Vec<Option<u32>>,
     next_of: Vec<Option<u32>>,
@@ -144,7 +144,7 @@ struct Walk {
 
 impl Walk {
     /// Finds the construct of a block from that of its nearest dominator, which has been placed before. Fails
-    /// where a loop goes on in a block that lies in another.
+    /// where a loop goes on in a block that is in another.
     fn place(&mut self, block: u32, headers: &[Option<Header>], order: &Order) -> bool {
         let n = block as usize;
         let around = match (self.merge_of[n], block) {

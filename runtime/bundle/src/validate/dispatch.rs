@@ -39,7 +39,7 @@ pub(super) struct Context<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) target: Target,
     pub(super) variant: &'a Variant,
-    /// Indices of the regions of their own that inputs lie in.
+    /// Indices of the regions of their own that inputs are in.
     pub(super) inputs: &'a BTreeSet<u32>,
     pub(super) program: Program,
 }
@@ -86,7 +86,7 @@ pub(super) fn is_required(
     }
 }
 
-/// The resource lies in what it points into, and is a texture where that is one.
+/// The resource is in what it points into, and is a texture where that is one.
 fn exists(manifest: &Manifest, variant: &Variant, slot: usize, resource: &Resource) -> Result<(), Flaw> {
     let (kind, name, available) = match resource.region {
         RegionId::Variant(index) => {

@@ -1,6 +1,6 @@
 //! Every rule that a manifest must keep, checked in release builds and before any GPU call.
 //!
-//! After [`validate`] all indices exist, all ranges lie in what they index, no arithmetic on them overflows,
+//! After [`validate`] all indices exist, all ranges are in what they index, no arithmetic on them overflows,
 //! no dispatch writes what it also reads through another slot, or what it should wait for, and each shader's code
 //! is what the manifest says of it. Nothing here knows a device.
 
@@ -18,7 +18,7 @@ use crate::format::ALIGNMENT_BYTES;
 use crate::limits;
 use crate::manifest::{BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob};
 
-/// What lies in the sections that the manifest points into.
+/// What is in the sections that the manifest points into.
 #[derive(Clone, Copy, Debug)]
 pub struct SectionBytes<'a> {
     /// The shader section.

@@ -1,4 +1,4 @@
-//! Rules of one variant: its predicates, its memory, where inputs and outputs lie, its programs.
+//! Rules of one variant: its predicates, its memory, where inputs and outputs are, its programs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl WeightTextures {
     }
 }
 
-/// All but the dispatches; returns the indices of the regions of their own that inputs lie in.
+/// All but the dispatches; returns the indices of the regions of their own that inputs are in.
 fn outline(entry: &Entry, variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
     name("name", &variant.name)?;
     length("profile", &variant.profile)?;

@@ -28,7 +28,7 @@ fn regions_are_what_their_kinds_say() {
         bound(m)[0].region = TEXTURE;
     });
     check("region 4 does not exist", |m| variant(m).outputs[0].region = 4);
-    check("tensor `logits` lies in a region of kind `derived blob`", |m| variant(m).outputs[0].region = 2);
+    check("tensor `logits` is in a region of kind `derived blob`", |m| variant(m).outputs[0].region = 2);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn state_is_like_an_arena_that_init_leaves_alone() {
         variant(m).dispatches[0].bindings[1] = state;
         variant(m).dispatches[1].barrier = false;
     });
-    check("tensor `logits` lies in a region of kind `state`", |m| {
+    check("tensor `logits` is in a region of kind `state`", |m| {
         variant(m).outputs[0].region = with_written(m, RegionKind::State, 256);
         variant(m).outputs[0].offset = 0;
     });

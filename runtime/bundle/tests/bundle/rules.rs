@@ -92,12 +92,12 @@ fn offsets_are_aligned() {
 
 #[test]
 fn weights_follow_one_another_and_fill_their_section() {
-    check("weight 1 `conv1.bias`: lies at 100 in the weights section, 768 follows", |m| {
+    check("weight 1 `conv1.bias`: starts at 100 in the weights section, 768 follows", |m| {
         m.weights[1].offset = 100;
     });
-    check("lies at 0 in the weights section, 768 follows", |m| m.weights[1].offset = 0);
-    check("lies at 1024 in the weights section, 768 follows", |m| m.weights[1].offset = 1024);
-    check("lies at 768 in the weights section, 512 follows", |m| m.weights[0].size = 500);
+    check("starts at 0 in the weights section, 768 follows", |m| m.weights[1].offset = 0);
+    check("starts at 1024 in the weights section, 768 follows", |m| m.weights[1].offset = 1024);
+    check("starts at 768 in the weights section, 512 follows", |m| m.weights[0].size = 500);
     check("the weights take 807 bytes of a section of 808", |m| m.weights[1].size = 39);
     check("weight 1 `conv1.bias`: size is zero", |m| m.weights[1].size = 0);
     check("leave the weights section", |m| m.weights[1].size = u64::MAX);

@@ -205,14 +205,14 @@ pub(crate) fn bundle() -> Bundle {
     Bundle::from_bytes(bytes()).unwrap()
 }
 
-/// Where the table says that section `index` lies: manifest, shaders, hashes, weights.
+/// Where the table says that section `index` is: manifest, shaders, hashes, weights.
 pub(crate) fn section(file: &[u8], index: usize) -> std::ops::Range<usize> {
     let at = 16 + 48 * index;
     let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
     word(at)..word(at).wrapping_add(word(at + 8))
 }
 
-/// Where byte `at` of the weights lies in a file.
+/// Where byte `at` of the weights is in a file.
 pub(crate) fn weights_byte(file: &[u8], at: usize) -> usize {
     section(file, WEIGHTS).start + at
 }
@@ -231,7 +231,7 @@ pub(crate) fn reseal(file: &mut [u8]) {
     }
 }
 
-/// The same where the table says that the sections lie where they do in the sample.
+/// The same where the table says that the sections start where they do in the sample.
 pub(crate) fn reseal_if_sound(file: &mut [u8]) {
     let sound = bytes();
     if (0..4).all(|index| section(file, index) == section(&sound, index)) {

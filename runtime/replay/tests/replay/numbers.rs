@@ -23,7 +23,7 @@ const INCREMENT: &str = "
 #[test]
 fn a_kernel_reads_inputs_and_weights() {
     on_device(|device| {
-        // The first weight is there so that the used one does not lie at the start.
+        // The first weight is there so that the used one is not at the start.
         let bundle = Program::new(512)
             .f32_weight("unused", &[9.0; 100])
             .f32_weight("w", &[1.0, -1.0, 0.0, 0.5, 1e30, 3.0, 7.0])
@@ -40,7 +40,7 @@ fn a_kernel_reads_inputs_and_weights() {
     });
 }
 
-/// Writes far outside of what is bound as `y`, into what lies behind it.
+/// Writes far outside of what is bound as `y`, into what is behind it.
 const STRAY: &str = "
     @group(0) @binding(0) var<storage, read_write> x: array<u32>;
     @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -67,7 +67,7 @@ fn an_untrusted_bundle_stays_in_what_it_binds() {
             session.write("x", &[stray, stray + 1, stray + 2]).unwrap();
             session.run().unwrap();
             assert_eq!(session.read::<f32>("beyond").unwrap(), [[5.0; 64], [0.0; 64]].concat());
-            // What such a read gives is not said, except that it is none of what lies beyond.
+            // What such a read gives is not said, except that it is none of what is beyond.
             assert!(session.read::<f32>("y").unwrap().iter().all(|y| *y != 5.0));
         }
         // Trusted bundles go on beside it, on a device that checks nothing.

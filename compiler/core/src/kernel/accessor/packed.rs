@@ -1,4 +1,4 @@
-//! Vectors as they lie in a buffer. A kernel that keeps what it read for later, such as the next tile of a product, calls
+//! Vectors as they are in a buffer. A kernel that keeps what it read for later, such as the next tile of a product, calls
 //! `src_packed(b, y, x, s) -> SRC_PACKED` and, where it needs the numbers, `src_widen(packed) -> vec4<f32|i32|u32>`. `SRC_PACKED`
 //! is two words for four f16 of a buffer, which take half the registers. A driver that holds four f16 instead takes them apart as
 //! soon as they are there, so that reading early makes the kernel wait at once.
@@ -6,11 +6,11 @@
 use super::{Accessors, Binding, Slot, contiguous, line, slice_index, stored_at, weights};
 use crate::kernel::KernelCall;
 use crate::kernel::interface::{Accessor, Prologue};
-use crate::physical::{Element, Object, Order};
+use crate::physical::{Element, Order, StorageType};
 
 /// Whether `binding` is declared as words: `call` keeps packed what it reads of it.
 pub(in crate::kernel) fn is_words(call: &KernelCall, binding: &Binding) -> bool {
-    let is_f16 = binding.element == Element::F16 && binding.object == Object::Buffer;
+    let is_f16 = binding.element == Element::F16 && binding.storage_type == StorageType::Buffer;
     if !is_f16 || !binding.vectors || binding.writable {
         return false;
     }
@@ -21,15 +21,15 @@ pub(in crate::kernel) fn is_words(call: &KernelCall, binding: &Binding) -> bool 
     users().any(is_packed) && !users().any(|slot| calls(slot, Accessor::Load))
 }
 
-/// Index of the vector `(b, y, x, s)` of `slot`, where it lies in one piece and nothing is applied to it.
+/// Index of the vector `(b, y, x, s)` of `slot`, where it is in one piece and nothing is applied to it.
 fn index(call: &KernelCall, slot: &Slot, binding: &Binding) -> Option<String> {
     let is_finished = call.prologue.is_some()
         && matches!(call.kernel.interface.prologue, Prologue::FinishesReads(name) if name == slot.name);
-    if is_finished || slot.address.is_splat() || slot.layout.object != Object::Buffer {
+    if is_finished || slot.address.is_splat() || slot.layout.storage_type != StorageType::Buffer {
         return None;
     }
     match &slot.weights {
-        Some(layout) => (layout.object() == Object::Buffer).then(|| weights::row_index(layout)),
+        Some(layout) => (layout.storage_type() == StorageType::Buffer).then(|| weights::row_index(layout)),
         None => match slot.layout.order {
             Order::RowMajor => contiguous(slot, binding).filter(|_| slot.address.full().is_none()),
             Order::Slices => Some(slice_index(slot, "s")),

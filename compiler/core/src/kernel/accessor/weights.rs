@@ -7,7 +7,7 @@
 use super::{Accessors, at};
 use crate::kernel::interface::Accessor;
 use crate::kernel::{Binding, Slot, line};
-use crate::physical::Object;
+use crate::physical::StorageType;
 use crate::physical::weights::{Factor, Lanes, Step, WeightsLayout};
 
 /// A coordinate of the kernel and the factors that it is made of, outermost first.
@@ -55,9 +55,10 @@ pub(super) fn row_index(layout: &WeightsLayout) -> String {
     column
 }
 
-/// The objects that hold `slot`.
+/// The bindings that hold `slot`.
 fn bindings_of<'a>(slot: &Slot, layout: &WeightsLayout, accessors: &Accessors<'a>) -> Vec<&'a Binding> {
-    let holds = |binding: &&Binding| binding.source == slot.source && binding.object == layout.object();
+    let holds =
+        |binding: &&Binding| binding.source == slot.source && binding.storage_type == layout.storage_type();
     accessors.bindings.iter().filter(holds).collect()
 }
 
@@ -67,7 +68,7 @@ fn write_block(text: &mut String, name: &str, layout: &WeightsLayout) {
         [("o", OUTPUT), ("tap", &[Factor::Tap]), ("i", &[Factor::InputSlice])];
     let [rows, columns] = layout.steps();
     let column = sum(&coordinates, layout, &columns);
-    let (ty, value) = match layout.object().is_texture() {
+    let (ty, value) = match layout.storage_type().is_texture() {
         true => ("vec2<u32>", format!("vec2<u32>({column}, {})", sum(&coordinates, layout, &rows))),
         false => ("u32", column),
     };
@@ -82,7 +83,7 @@ fn write_vector(text: &mut String, name: &str, layout: &WeightsLayout, bindings:
         None => begin.to_owned(),
         Some(offset) => format!("{begin} + {offset}"),
     };
-    let (ty, place) = match layout.object().is_texture() {
+    let (ty, place) = match layout.storage_type().is_texture() {
         true => ("vec2<u32>", [after("block.x", &columns), after("block.y", &rows)]),
         false => ("u32", [after("block", &columns), String::new()]),
     };
@@ -102,7 +103,7 @@ fn row(layout: &WeightsLayout) -> [String; 2] {
 
 /// The rest of a function that returns the vector at `place`; vector `k` of a block is in part `k`, where there are several.
 fn write_load(text: &mut String, bindings: &[&Binding], place: &[String; 2], k: &str, scalar: &str) {
-    let textures = bindings.len() > 1 && bindings[0].object.is_texture();
+    let textures = bindings.len() > 1 && bindings[0].storage_type.is_texture();
     if !textures {
         line(text, format_args!("    return vec4<{scalar}>({});\n}}", vector(bindings[0], place)));
         return;
@@ -129,14 +130,14 @@ fn write_load(text: &mut String, bindings: &[&Binding], place: &[String; 2], k: 
 /// The vector at an index, or at a column and row.
 fn vector(binding: &Binding, [column, row]: &[String; 2]) -> String {
     let name = &binding.name;
-    match binding.object {
-        Object::Texture2d | Object::TextureArray | Object::Texture3d => {
+    match binding.storage_type {
+        StorageType::Texture2d | StorageType::TextureArray | StorageType::Texture3d => {
             format!("textureLoad({name}, vec2<i32>(i32({column}), i32({row})), 0)")
         }
-        Object::ImageBuffer => format!("textureLoad({name}, i32({column}), 0)"),
-        Object::Buffer if binding.vectors => at(binding, column),
+        StorageType::ImageBuffer => format!("textureLoad({name}, i32({column}), 0)"),
+        StorageType::Buffer if binding.vectors => at(binding, column),
         // Another argument of the kernel has the same constant and reads it element by element.
-        Object::Buffer => {
+        StorageType::Buffer => {
             let lanes: Vec<String> =
                 (0..4).map(|lane| at(binding, &format!("({column}) * 4u + {lane}u"))).collect();
             format!("vec4<{}>({})", binding.element.name(), lanes.join(", "))
@@ -144,12 +145,12 @@ fn vector(binding: &Binding, [column, row]: &[String; 2]) -> String {
     }
 }
 
-/// Where the coordinates lie along `steps`.
+/// Where the coordinates are along `steps`.
 fn sum(coordinates: &[Coordinate<'_>], layout: &WeightsLayout, steps: &[Step]) -> String {
     terms(coordinates, layout, steps).unwrap_or_else(|| "0u".to_owned())
 }
 
-/// The same, or nothing where all lie at the beginning: the digits of each are multiplied with the strides of its factors, and digits
+/// The same, or nothing where all are at the beginning: the digits of each are multiplied with the strides of its factors, and digits
 /// that follow one another as in the coordinate are taken together.
 fn terms(coordinates: &[Coordinate<'_>], layout: &WeightsLayout, steps: &[Step]) -> Option<String> {
     let step = |factor: Factor| steps.iter().find(|step| step.factor == factor);

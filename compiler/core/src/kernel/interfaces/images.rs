@@ -73,24 +73,24 @@ pub(in crate::kernel) const RESIZE_REPEAT: KernelInterface =
 
 pub(in crate::kernel) const WINOGRAD_FILTERS: KernelInterface = KernelInterface {
     slots: &[SlotSpec::weights("weights", &[Read]), SlotSpec::result().fixed(&[SizeOf::Height])],
-    constants: &[&u32s(["TILE", "FIRST_PLANE"])],
+    constants: &[&u32s(["TILE", "FIRST_POSITION"])],
     ..PLAIN
 };
 
-/// A dispatch goes over a block of rows of tiles, of which the planes hold no other.
+/// A dispatch goes over a block of rows of tiles, of which the domain holds no other.
 const TILES: &[ConstantSpec] = &u32s(["TILE", "TILES_X"]);
 
 const ROWS: &[ConstantSpec] = &[ConstantSpec::blocks().not_in_text()];
 
 pub(in crate::kernel) const WINOGRAD_INPUT: KernelInterface = KernelInterface {
-    slots: &[SlotSpec::input("src", &[Read]), SlotSpec::block_start(), SlotSpec::scratch("planes", &[Write])],
+    slots: &[SlotSpec::input("src", &[Read]), SlotSpec::block_start(), SlotSpec::scratch("domain", &[Write])],
     constants: &[TILES, ROWS, &not_in_text(f32s(["FILTER_SCALE"])), PADS],
     ..PLAIN
 };
 
 pub(in crate::kernel) const WINOGRAD_OUTPUT: KernelInterface = KernelInterface {
     slots: &[
-        SlotSpec::scratch("planes", &[Read]),
+        SlotSpec::scratch("domain", &[Read]),
         SlotSpec::input("bias", &[Read]),
         SlotSpec::block_start(),
         SlotSpec::result(),

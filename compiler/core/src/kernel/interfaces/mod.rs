@@ -1,7 +1,7 @@
 //! The interfaces of the kernels in `wgsl/`, by families. What the words mean is in [`interface`](super::interface).
 
+pub(super) mod data_movement;
 pub(super) mod images;
-pub(super) mod moves;
 pub(super) mod products;
 pub(super) mod rows;
 

@@ -33,7 +33,7 @@ const STEPS: u32 = (K_WIDTH + SPAN - 1u) / SPAN;
 const K_LOADS: u32 = (SPAN * PIECES_K * 4u + THREADS - 1u) / THREADS;
 const V_LOADS: u32 = (SPAN * PIECES_V * 4u + THREADS - 1u) / THREADS;
 
-// Rows are sixteen bytes apart from a multiple of eight times as much, so that those of a piece lie in different banks.
+// Rows are sixteen bytes apart from a multiple of eight times as much, so that those of a piece are in different banks.
 const K_STRIDE: u32 = PIECES_K * 4u + 2u;
 const V_STRIDE: u32 = PIECES_V * 4u + 2u;
 const SCORE_STRIDE: u32 = TILE_SLICES + 1u;

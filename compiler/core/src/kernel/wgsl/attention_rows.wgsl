@@ -9,7 +9,7 @@ const THREADS: u32 = WORKGROUP_X;
 const LANES: u32 = THREADS / ROWS;
 const BATCH: u32 = 8u;
 const KEY_SLICES: u32 = (K_WIDTH + 3u) / 4u;
-// One vector more than a row has, so that rows lie in different banks.
+// One vector more than a row has, so that rows are in different banks.
 const K_STRIDE: u32 = K_SLICES + 1u;
 const V_STRIDE: u32 = V_SLICES + 1u;
 

@@ -1,4 +1,4 @@
-// Transposed convolution, gathered. An invocation makes BLOCK_S output slices of BLOCK_X pixels that lie STRIDE_X apart:
+// Transposed convolution, gathered. An invocation makes BLOCK_S output slices of BLOCK_X pixels that are STRIDE_X apart:
 // those read the same taps, of neighbouring source pixels.
 // weights: blocks of four output and four input channels; vectors of a block are over outputs, or over inputs where
 // INPUT_LANES.

@@ -3,7 +3,7 @@ enable wgpu_cooperative_matrix;
 // Matrix product of f16 on cooperative matrices with f32 accumulators, and convolution as one: there a row is an output
 // pixel and k runs over taps and input slices. A workgroup makes TILE_M x TILE_N, a subgroup SUBGROUP_M x SUBGROUP_N of it,
 // in 16x16 pieces; with PREFETCH the next tiles are read while the present ones are multiplied. Tiles that overhang are
-// filled with zeros, and only what lies inside is written. Where SPLIT > 1 a workgroup adds up one part of k, and the parts
+// filled with zeros, and only what is inside is written. Where SPLIT > 1 a workgroup adds up one part of k, and the parts
 // are the result. Rows of b are k and its channels n, or the other way round where B_TRANSPOSED.
 
 const K_SLICES: u32 = TILE_K / 4u;
@@ -14,7 +14,7 @@ const PIECES_N: u32 = SUBGROUP_N / 16u;
 const A_LOADS: u32 = TILE_M * K_SLICES / THREADS;
 const B_LOADS: u32 = TILE_N * K_SLICES / THREADS;
 
-// Rows are sixteen bytes apart from a power of two, so that the rows of a piece lie in different banks.
+// Rows are sixteen bytes apart from a power of two, so that the rows of a piece are in different banks.
 const A_STRIDE: u32 = K_SLICES + 2u;
 const B_STRIDE: u32 = B_TILE_SLICES + 2u;
 const PIECE_STRIDE: u32 = PIECE_N / 4u + 1u;

@@ -10,9 +10,9 @@ const THREADS_Y: u32 = THREADS / THREADS_X;
 const A_LOADS: u32 = TILE_M * K_SLICES / THREADS;
 const B_LOADS: u32 = TILE_N * K_SLICES / THREADS;
 
-// Four neighbouring k of one row are a vector; rows of one slice lie side by side.
+// Four neighbouring k of one row are a vector; rows of one slice are side by side.
 var<workgroup> a_tile: array<vec4<f32>, BUFFERS * K_SLICES * TILE_M>;
-// Four neighbouring n of one k are a vector. Where B_TRANSPOSED, four k of one n are, and every fourth n lies side by side.
+// Four neighbouring n of one k are a vector. Where B_TRANSPOSED, four k of one n are, and every fourth n is side by side.
 var<workgroup> b_tile: array<vec4<f32>, BUFFERS * K_SLICES * B_PITCH>;
 
 // Batch, height and width of row m of the result.

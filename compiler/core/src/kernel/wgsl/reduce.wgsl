@@ -1,7 +1,7 @@
 // Reduction over any coordinates: a workgroup makes one slice of the result and combines through workgroup memory.
 // KIND: 0 sum, 1 mean, 2 maximum, 3 minimum, 4 product, 5 square root of the sum of squares (of
 // floats), 6 sum of squares, 7 square root of the sum. LOWEST_BITS and HIGHEST_BITS are those of the ends of the element type:
-// infinities, which have no literal. With PART a workgroup takes so many vectors only, and the results of the parts lie one
+// infinities, which have no literal. With PART a workgroup takes so many vectors only, and the results of the parts are one
 // after another along the batch, RESULT_BATCH each; they are combined by steps of BATCH_STEP.
 
 const VECTORS: u32 = COUNT_B * COUNT_Y * COUNT_X * COUNT_S;

@@ -1,5 +1,5 @@
 // Resampling of rows and columns: an invocation makes one pixel of one slice.
-// rows, columns: for each row or column of the result the first one that it reads, 1 where it lies outside of the source,
+// rows, columns: for each row or column of the result the first one that it reads, 1 where it is outside of the source,
 // and a weight for each that it reads.
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y, WORKGROUP_Z)

@@ -1,6 +1,6 @@
 // Moves elements between dense tensors: result element (i0, i1, ..) is source element START + i0 * STEP_0 + i1 * STEP_1
 // + .., both counted in row-major order. Axis n has SIZE_n places, and INNER_n results stand between two of them. With
-// WHOLE_VECTORS all are counted in vectors of four; with ONE_ROW four results in a row lie STEP_LAST apart.
+// WHOLE_VECTORS all are counted in vectors of four; with ONE_ROW four results in a row are STEP_LAST apart.
 
 fn moved(index: u32) -> u32 {
     return u32(START + i32(index / INNER_0) * STEP_0

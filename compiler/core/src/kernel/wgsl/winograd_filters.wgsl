@@ -1,8 +1,8 @@
 // The weights of a convolution F(TILE x TILE, 3 x 3) after Winograd, made when the program is loaded: a filter g of 3 x 3 taps
-// becomes G g G^T, one value in each of (TILE + 2)^2 planes. An invocation makes the filters from one input channel to one slice
-// of output channels and writes DST_HEIGHT of the planes, from FIRST_PLANE on. The weights' rows are (tap, input channel).
+// becomes G g G^T, one value at each of (TILE + 2)^2 positions. An invocation makes the filters from one input channel to one slice
+// of output channels and writes DST_HEIGHT of the positions, from FIRST_POSITION on. The weights' rows are (tap, input channel).
 // The points are those of winograd_input. Rows of G are scaled by the inverses of what rows of B^T are scaled by, and halved or
-// divided by eight, so that no plane is larger than the largest weight.
+// divided by eight, so that no position holds more than the largest weight.
 
 const INNER: u32 = TILE + 2u;
 const ROOT: f32 = 1.4142135;
@@ -53,8 +53,8 @@ fn winograd_filters(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var u_y = 0u; u_y < INNER; u_y++) {
             transform(&v, u_y * INNER, 1u);
         }
-        for (var u_plane = 0u; u_plane < DST_HEIGHT; u_plane++) {
-            dst_write(0u, u_plane, i, s, v[FIRST_PLANE + u_plane]);
+        for (var u_position = 0u; u_position < DST_HEIGHT; u_position++) {
+            dst_write(0u, u_position, i, s, v[FIRST_POSITION + u_position]);
         }
     }
 }

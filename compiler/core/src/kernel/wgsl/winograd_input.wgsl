@@ -1,5 +1,5 @@
-// First step of a convolution F(TILE x TILE, 3 x 3) after Winograd: a patch d of the source, TILE + 2 pixels wide, becomes
-// B^T d B, one vector in each of (TILE + 2)^2 planes. An invocation makes one patch of one slice. Tiles of four use the
+// First step of a convolution F(TILE x TILE, 3 x 3) after Winograd: an input tile d of the source, TILE + 2 pixels wide, becomes
+// B^T d B, one vector at each of (TILE + 2)^2 positions of the transform domain. An invocation makes one input tile of one slice. Tiles of four use the
 // points 0, +-sqrt(1/2), +-sqrt(2) and infinity, tiles of two 0, +-1 and infinity. Rows of B^T are scaled by powers of two, so
 // that a row never adds up to more than 2.25 times the largest pixel: its square fits f16 for pixels up to 1e4.
 
@@ -38,7 +38,7 @@ fn transform(v: ptr<function, array<vec4<f32>, INNER * INNER>>, first: u32, step
 fn winograd_input(@builtin(global_invocation_id) id: vec3<u32>) {
     let tile = id.x;
     let s = id.y;
-    if tile < PLANES_WIDTH && s < PLANES_SLICES {
+    if tile < DOMAIN_WIDTH && s < DOMAIN_SLICES {
         let b = tile % SRC_BATCH;
         let tile_x = tile / SRC_BATCH % TILES_X;
         let tile_y = u32(block_scalar(0u, 0u, 0u, 0u)) + tile / (SRC_BATCH * TILES_X);
@@ -61,8 +61,8 @@ fn winograd_input(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var u_y = 0u; u_y < INNER; u_y++) {
             transform(&v, u_y * INNER, 1u);
         }
-        for (var u_plane = 0u; u_plane < INNER * INNER; u_plane++) {
-            planes_write(0u, u_plane, tile, s, v[u_plane]);
+        for (var u_position = 0u; u_position < INNER * INNER; u_position++) {
+            domain_write(0u, u_position, tile, s, v[u_position]);
         }
     }
 }

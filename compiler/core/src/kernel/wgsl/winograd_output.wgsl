@@ -1,4 +1,4 @@
-// Last step of a convolution F(TILE x TILE, 3 x 3) after Winograd: the vectors m that a tile has in the (TILE + 2)^2 planes of
+// Last step of a convolution F(TILE x TILE, 3 x 3) after Winograd: the vectors m that a tile has at the (TILE + 2)^2 positions of
 // products become A^T m A, TILE x TILE pixels of the result. Filters were divided by
 // FILTER_SCALE, a power of two, so that f16 holds them. An invocation makes one tile of one slice.
 
@@ -31,13 +31,13 @@ fn transform(v: ptr<function, array<vec4<f32>, INNER * INNER>>, first: u32, step
 fn winograd_output(@builtin(global_invocation_id) id: vec3<u32>) {
     let tile = id.x;
     let s = id.y;
-    if tile < PLANES_WIDTH && s < PLANES_SLICES {
+    if tile < DOMAIN_WIDTH && s < DOMAIN_SLICES {
         let b = tile % DST_BATCH;
         let first_x = tile / DST_BATCH % TILES_X * TILE;
         let first_y = (u32(block_scalar(0u, 0u, 0u, 0u)) + tile / (DST_BATCH * TILES_X)) * TILE;
         var v: array<vec4<f32>, INNER * INNER>;
-        for (var u_plane = 0u; u_plane < INNER * INNER; u_plane++) {
-            v[u_plane] = planes_read(0u, u_plane, tile, s);
+        for (var u_position = 0u; u_position < INNER * INNER; u_position++) {
+            v[u_position] = domain_read(0u, u_position, tile, s);
         }
         for (var u_x = 0u; u_x < INNER; u_x++) {
             transform(&v, u_x, INNER);

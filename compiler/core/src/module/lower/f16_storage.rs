@@ -51,7 +51,7 @@ pub fn f16_storage_only(done: Specialized, one: OneF16) -> Result<Specialized, M
     finish(module)
 }
 
-/// How the f16 elements of a buffer lie in words.
+/// How the f16 elements of a buffer are packed in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packing {
     /// `vec4<f16>` in two words.

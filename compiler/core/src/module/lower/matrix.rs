@@ -33,7 +33,7 @@ pub(super) fn storage(module: &mut Module, matrix: Matrix) -> Handle<Type> {
     module.types.insert(Type { name: None, inner }, naga::Span::UNDEFINED)
 }
 
-/// Where a matrix lies: an array of scalars or vectors, the index of element (0, 0), and how to step.
+/// Where a matrix is: an array of scalars or vectors, the index of element (0, 0), and how to step.
 pub(super) struct Memory {
     /// The array.
     pub(super) array: Operand,

@@ -66,7 +66,7 @@ impl<'m> Bounds<'m> {
         self.known(value) == Some(0)
     }
 
-    /// The most that `end` may lie beyond `start`, which is not negative; zero where it lies before.
+    /// The most that `end` may be beyond `start`, which is not negative; zero where it is before.
     pub(super) fn distance(&self, end: Operand, start: Option<Operand>) -> Option<u64> {
         let ends = self.alternatives(end);
         let shared = ends.iter().filter_map(|&end| self.difference(end, start)).min();

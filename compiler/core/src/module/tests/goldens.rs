@@ -57,7 +57,7 @@ fn count(text: &str) -> Counts {
         kernels: 1,
         lines: code.clone().filter(|line| !line.trim().is_empty()).count(),
         longest_line: code.map(str::len).max().unwrap_or(0),
-        registers: Lives::of(function).most(width),
+        registers: LiveValues::of(function).most(width),
         ..evaluated(function)
     };
     operands::each_statement(&function.body, &mut |statement| match statement {
@@ -101,18 +101,18 @@ fn evaluated(function: &Function) -> Counts {
 }
 
 /// From where to where each value is needed, in the order of the text.
-struct Lives<'f> {
+struct LiveValues<'f> {
     function: &'f Function,
     now: usize,
     /// The first and last place of each value that was evaluated.
     places: Vec<Option<(usize, usize)>>,
 }
 
-impl<'f> Lives<'f> {
+impl<'f> LiveValues<'f> {
     fn of(function: &'f Function) -> Self {
-        let mut lives = Self { function, now: 0, places: vec![None; function.expressions.len()] };
-        lives.block(&function.body);
-        lives
+        let mut live = Self { function, now: 0, places: vec![None; function.expressions.len()] };
+        live.block(&function.body);
+        live
     }
 
     fn block(&mut self, block: &'f Block) {

@@ -1,4 +1,4 @@
-//! Layouts of weights: the order of their factors and the object that holds them, as data.
+//! Layouts of weights: the order of their factors and the storage type that holds them, as data.
 //!
 //! A weight belongs to an output channel, a tap of the window and an input channel. Channels are taken apart into slices of
 //! four and lanes, output slices into groups: six factors, `G S_O O4 HWD S_I I4` (section 3.1 of the ML Drift paper). One
@@ -9,7 +9,7 @@ mod pack;
 
 pub use pack::Filters;
 
-use super::{Element, LANES, Object};
+use super::{Element, LANES, StorageType};
 use std::fmt;
 
 /// Offsets of bindings are multiples of this.
@@ -127,7 +127,7 @@ impl fmt::Display for WeightsOrder {
 
 /// What holds weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WeightsObject {
+pub enum WeightsStorage {
     /// A storage buffer.
     Buffer,
     /// A texel buffer.
@@ -139,7 +139,7 @@ pub enum WeightsObject {
     FourTextures,
 }
 
-impl WeightsObject {
+impl WeightsStorage {
     /// Every kind, simplest first.
     pub const ALL: [Self; 4] = [Self::Buffer, Self::ImageBuffer, Self::Texture2d, Self::FourTextures];
 
@@ -154,11 +154,11 @@ impl WeightsObject {
     }
 
     /// What is bound.
-    pub const fn object(self) -> Object {
+    pub const fn storage_type(self) -> StorageType {
         match self {
-            Self::Buffer => Object::Buffer,
-            Self::ImageBuffer => Object::ImageBuffer,
-            Self::Texture2d | Self::FourTextures => Object::Texture2d,
+            Self::Buffer => StorageType::Buffer,
+            Self::ImageBuffer => StorageType::ImageBuffer,
+            Self::Texture2d | Self::FourTextures => StorageType::Texture2d,
         }
     }
 }
@@ -171,13 +171,13 @@ pub struct WeightsForm {
     /// Output slices of a group, where groups do not follow one another anyway.
     pub group: u64,
     /// What holds them.
-    pub object: WeightsObject,
+    pub storage: WeightsStorage,
 }
 
 impl WeightsForm {
     /// An order in a storage buffer, in groups of two output slices.
     pub const fn buffer(order: WeightsOrder) -> Self {
-        Self { order, group: 2, object: WeightsObject::Buffer }
+        Self { order, group: 2, storage: WeightsStorage::Buffer }
     }
 }
 
@@ -186,8 +186,8 @@ impl WeightsForm {
 pub struct WeightsChoice {
     /// An order for all weights.
     pub order: Option<WeightsOrder>,
-    /// An object for all weights that fit it.
-    pub object: Option<WeightsObject>,
+    /// A storage type for all weights that fit it.
+    pub storage: Option<WeightsStorage>,
 }
 
 impl WeightsChoice {
@@ -195,13 +195,13 @@ impl WeightsChoice {
     pub fn apply(self, form: WeightsForm) -> WeightsForm {
         WeightsForm {
             order: self.order.unwrap_or(form.order),
-            object: self.object.unwrap_or(form.object),
+            storage: self.storage.unwrap_or(form.storage),
             ..form
         }
     }
 }
 
-/// A factor, how many values it has, and how far apart they lie.
+/// A factor, how many values it has, and how far apart they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The factor.
@@ -267,8 +267,8 @@ impl WeightsLayout {
     }
 
     /// What is bound.
-    pub fn object(&self) -> Object {
-        self.form.object.object()
+    pub fn storage_type(&self) -> StorageType {
+        self.form.storage.storage_type()
     }
 
     /// How many values a factor has.
@@ -283,16 +283,16 @@ impl WeightsLayout {
 
     /// Whether the vectors of a block are in textures of their own.
     fn is_apart(&self) -> bool {
-        self.form.object == WeightsObject::FourTextures && self.size(Factor::Vector) > 1
+        self.form.storage == WeightsStorage::FourTextures && self.size(Factor::Vector) > 1
     }
 
-    /// The factors of one object, outermost first.
+    /// The factors of one resource, outermost first.
     fn inner(&self) -> impl Iterator<Item = Factor> + Clone {
         let apart = self.is_apart();
         self.form.order.factors.into_iter().filter(move |&factor| !(apart && factor == Factor::Vector))
     }
 
-    /// Vectors of one object, dead ones included.
+    /// Vectors of one resource, dead ones included.
     fn object_vectors(&self) -> u64 {
         self.inner().map(|factor| self.size(factor)).product()
     }
@@ -302,7 +302,7 @@ impl WeightsLayout {
         LANES * self.element.size_bytes()
     }
 
-    /// Bytes of one object.
+    /// Bytes of one resource.
     pub fn part_bytes(&self) -> u64 {
         match self.parts() {
             1 => self.size_bytes(),
@@ -315,7 +315,7 @@ impl WeightsLayout {
         part * self.part_bytes().next_multiple_of(PART_ALIGN_BYTES)
     }
 
-    /// Bytes of all objects together.
+    /// Bytes of all resources together.
     pub fn size_bytes(&self) -> u64 {
         self.vectors() * self.vector_bytes()
     }
@@ -326,7 +326,7 @@ impl WeightsLayout {
             let last = self.part_offset(self.parts() - 1) / self.vector_bytes();
             return last + self.object_vectors();
         }
-        let in_a_row = !self.object().is_texture();
+        let in_a_row = !self.storage_type().is_texture();
         match self.filters.ends_with_the_last() && in_a_row {
             true => self.last_live() + 1,
             false => self.object_vectors(),
@@ -352,18 +352,18 @@ impl WeightsLayout {
         (0..=sizes.len()).rev().min_by_key(side).unwrap_or(0)
     }
 
-    /// Width and height of a texture that holds one object; of a buffer all its vectors in one row.
+    /// Width and height of a texture that is one resource; of a buffer all its vectors in one row.
     pub fn extent_px(&self) -> [u64; 2] {
         let [rows, columns] = self.steps();
         let product = |steps: &[Step]| steps.iter().map(|step| step.size).product();
         [product(&columns), product(&rows)]
     }
 
-    /// The factors that a place in one object follows from, outermost first: of a texture those of its rows and those of its
+    /// The factors that a place in one resource follows from, outermost first: of a texture those of its rows and those of its
     /// columns, of a buffer the second list alone.
     pub fn steps(&self) -> [Vec<Step>; 2] {
         let inner: Vec<Factor> = self.inner().collect();
-        let rows = if self.object().is_texture() { inner.len() - self.columns() } else { 0 };
+        let rows = if self.storage_type().is_texture() { inner.len() - self.columns() } else { 0 };
         let steps = |factors: &[Factor]| {
             let step = |(at, &factor): (usize, &Factor)| {
                 let stride = factors[at + 1..].iter().map(|&inner| self.size(inner)).product();
@@ -377,16 +377,16 @@ impl WeightsLayout {
     /// `f16 four textures of 4x2, G S_O HWD S_I I4 O4`.
     pub fn describe(&self) -> String {
         let [width, height] = self.extent_px();
-        let object = match self.form.object {
-            WeightsObject::Buffer | WeightsObject::ImageBuffer => self.object().name().to_owned(),
-            WeightsObject::FourTextures if self.is_apart() => format!("four texture2d {width}x{height}"),
-            WeightsObject::Texture2d | WeightsObject::FourTextures => format!("texture2d {width}x{height}"),
+        let storage = match self.form.storage {
+            WeightsStorage::Buffer | WeightsStorage::ImageBuffer => self.storage_type().name().to_owned(),
+            WeightsStorage::FourTextures if self.is_apart() => format!("four texture2d {width}x{height}"),
+            WeightsStorage::Texture2d | WeightsStorage::FourTextures => format!("texture2d {width}x{height}"),
         };
         let groups = match self.form.order.groups_are_one() {
             true => String::new(),
             false => format!(" in groups of {}", self.size(Factor::OutputSlice)),
         };
-        format!("{} {object} {}{groups}", self.element.name(), self.form.order)
+        format!("{} {storage} {}{groups}", self.element.name(), self.form.order)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The one packer of weights: from a model's tensor into any layout.
 
 use super::{Factor, Lanes, WeightsLayout};
-use crate::physical::{LANES, Moves, Packing};
+use crate::physical::{LANES, Packing, Transfer};
 
-/// What a constant holds: how many weights, and where each of them lies.
+/// What a constant holds: how many weights, and where each of them is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Filters {
     /// Groups of the op.
@@ -125,7 +125,7 @@ struct Places {
     inputs: Vec<usize>,
 }
 
-/// Filters, and all that their places in a packing follow from. Objects that lay them out alike share the bytes.
+/// Filters, and all that their places in a packing follow from. Resources that lay them out alike share the bytes.
 #[derive(Debug)]
 struct Arrangement {
     filters: Filters,
@@ -141,7 +141,7 @@ struct Arrangement {
 impl WeightsLayout {
     fn arrangement(&self, len: u64) -> Arrangement {
         use Factor::{Group, InputSlice, OutputSlice, Tap, Vector};
-        // What has one value lies nowhere else.
+        // What has one value is nowhere else.
         let stride = |factor| if self.size(factor) > 1 { self.stride(factor) } else { 0 };
         Arrangement {
             filters: self.filters.clone(),
@@ -210,8 +210,8 @@ impl Arrangement {
         plain.then(|| [outputs * taps * inputs / columns, columns])
     }
 
-    fn arrange(&self, moves: &mut Moves<'_>) {
-        /// Outputs moved together: their weights lie far apart, and as many cache lines stay in use.
+    fn arrange(&self, transfer: &mut Transfer<'_>) {
+        /// Outputs moved together: their weights are far apart, and as many cache lines stay in use.
         const BLOCK: usize = 64;
         let Places { outputs, taps, inputs } = self.places();
         let [group_step, output_step, tap_step, input_step] = self.filters.steps.map(|step| step as usize);
@@ -229,8 +229,8 @@ impl Arrangement {
                     for (t, tap) in taps.iter().enumerate() {
                         let (to, from) = (input + tap, from + i * input_step + t * tap_step);
                         match side_by_side {
-                            true => moves.run(outputs.len(), (to + outputs[0], 1), (from, output_step)),
-                            false => moves.scatter(to, outputs, (from, output_step)),
+                            true => transfer.run(outputs.len(), (to + outputs[0], 1), (from, output_step)),
+                            false => transfer.scatter(to, outputs, (from, output_step)),
                         }
                     }
                 }

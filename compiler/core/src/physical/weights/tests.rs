@@ -1,4 +1,4 @@
-//! Every order and object against places that are counted up factor by factor.
+//! Every order and storage type against places that are counted up factor by factor.
 
 use super::*;
 use crate::physical::{Layout, Recipe};
@@ -58,7 +58,7 @@ fn elements(filters: &Filters, source: &dyn Fn(u64, u64, u64) -> Option<u64>) ->
 /// All numbers of a layout in the order in which they are stored, counted up factor by factor.
 fn counted(layout: &WeightsLayout, source: &dyn Fn(u64, u64, u64) -> Option<u64>) -> Vec<f32> {
     let order = layout.form().order;
-    let apart = layout.form().object == WeightsObject::FourTextures && layout.size(Factor::Vector) == 4;
+    let apart = layout.form().storage == WeightsStorage::FourTextures && layout.size(Factor::Vector) == 4;
     let mut factors: Vec<Factor> = order.factors.to_vec();
     if apart {
         factors.retain(|&factor| factor != Factor::Vector);
@@ -100,16 +100,16 @@ fn every_order_and_object_holds_each_weight_where_its_factors_say() {
         let values: Vec<f32> = (1..=count).map(|value| value as f32).collect();
         let constant = Tensor::from_f32([count], &values).expect("as many as there are");
         for order in WeightsOrder::all() {
-            for object in WeightsObject::ALL {
+            for storage in WeightsStorage::ALL {
                 for (group, element) in [(1, Element::F32), (2, Element::F16), (3, Element::F32)] {
-                    let form = WeightsForm { order, group, object };
+                    let form = WeightsForm { order, group, storage };
                     let layout = WeightsLayout::new(filters.clone(), form, element);
                     let recipe = Recipe::new(&constant, layout.packing(), Layout::row_major(element, 2));
                     let bytes = recipe.expect("floats").bytes().into_owned();
                     assert_eq!(bytes.len() as u64, layout.size_bytes(), "{name} {form:?}");
                     let mut expected = counted(&layout, &source);
                     // A buffer of a matrix ends with the last vector that holds one of its elements.
-                    if name.contains(" x ") && !object.object().is_texture() {
+                    if name.contains(" x ") && !storage.storage_type().is_texture() {
                         let last = expected.iter().rposition(|&value| value != 0.0).unwrap_or(0);
                         expected.truncate(last / 4 * 4 + 4);
                     }
@@ -136,7 +136,8 @@ fn every_order_and_object_holds_each_weight_where_its_factors_say() {
 #[test]
 fn the_papers_example() {
     let filters = Filters::convolution(1, [7, 5], 2);
-    let form = WeightsForm { object: WeightsObject::FourTextures, ..WeightsForm::buffer(WeightsOrder::ROWS) };
+    let form =
+        WeightsForm { storage: WeightsStorage::FourTextures, ..WeightsForm::buffer(WeightsOrder::ROWS) };
     let layout = WeightsLayout::new(filters, form, Element::F32);
     assert_eq!((layout.parts(), layout.extent_px()), (4, [4, 2]));
     // Eight vectors of four floats, each texture at a multiple of 256 bytes.
@@ -155,7 +156,7 @@ fn the_papers_example() {
 #[test]
 fn textures_are_as_square_as_their_order_allows() {
     let extent = |order, [src, dst]: [u64; 2], taps| {
-        let form = WeightsForm { order, group: 2, object: WeightsObject::Texture2d };
+        let form = WeightsForm { order, group: 2, storage: WeightsStorage::Texture2d };
         WeightsLayout::new(Filters::convolution(1, [src, dst], taps), form, Element::F16).extent_px()
     };
     assert_eq!(extent(WeightsOrder::ROWS, [2560, 1280], 9), [1280, 5760]);
@@ -184,16 +185,16 @@ fn a_matrix_that_lies_right_is_not_copied() {
 /// Whatever makes bytes differ makes labels differ, and textures share the bytes of buffers.
 #[test]
 fn labels_tell_packings_apart() {
-    let label = |order, group, object, src| {
-        let form = WeightsForm { order, group, object };
+    let label = |order, group, storage, src| {
+        let form = WeightsForm { order, group, storage };
         let filters = Filters::convolution(1, [src, 16], 3);
         WeightsLayout::new(filters, form, Element::F16).packing().label().to_owned()
     };
-    let base = label(WeightsOrder::GROUPS, 2, WeightsObject::Buffer, 8);
-    assert_eq!(base, label(WeightsOrder::GROUPS, 2, WeightsObject::Texture2d, 8));
-    assert_ne!(base, label(WeightsOrder::GROUPS, 2, WeightsObject::FourTextures, 8));
-    assert_ne!(base, label(WeightsOrder::GROUPS, 3, WeightsObject::Buffer, 8));
-    assert_ne!(base, label(WeightsOrder::GROUPS, 2, WeightsObject::Buffer, 12));
-    let blocks = |group| label(WeightsOrder::BLOCKS, group, WeightsObject::Buffer, 8);
+    let base = label(WeightsOrder::GROUPS, 2, WeightsStorage::Buffer, 8);
+    assert_eq!(base, label(WeightsOrder::GROUPS, 2, WeightsStorage::Texture2d, 8));
+    assert_ne!(base, label(WeightsOrder::GROUPS, 2, WeightsStorage::FourTextures, 8));
+    assert_ne!(base, label(WeightsOrder::GROUPS, 3, WeightsStorage::Buffer, 8));
+    assert_ne!(base, label(WeightsOrder::GROUPS, 2, WeightsStorage::Buffer, 12));
+    let blocks = |group| label(WeightsOrder::BLOCKS, group, WeightsStorage::Buffer, 8);
     assert_eq!(blocks(2), blocks(3), "groups that follow one another are one");
 }

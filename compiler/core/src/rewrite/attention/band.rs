@@ -172,7 +172,7 @@ impl Mask {
         self.hidden.chunks(self.columns).enumerate().map(|(row, hidden)| (row % self.rows, hidden))
     }
 
-    /// The narrowest band that all visible keys lie in; none if that hides nothing.
+    /// The narrowest band that all visible keys are in; none if that hides nothing.
     fn band(&self) -> Option<Band> {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         for (query, hidden) in self.queries() {

@@ -24,7 +24,7 @@ pub(in crate::rewrite) const ATTENTION: Rule = Rule {
 /// `attention(transpose x, k, v)   =>   attention x, k, v`
 pub(in crate::rewrite) const ATTENTION_ABSORBS_TRANSPOSE: Rule = Rule {
     name: "attention-absorbs-transpose",
-    picture: "attention(transpose x, ..) => attention(x, ..), read where heads and rows lie, when channels stay innermost \
+    picture: "attention(transpose x, ..) => attention(x, ..), read where heads and rows are, when channels stay innermost \
               and nobody else reads the transpose",
     apply: Apply::Node(at::ATTENTION, absorbs_transpose),
 };

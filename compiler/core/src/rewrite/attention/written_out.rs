@@ -54,7 +54,7 @@ fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), Declined> {
     let inputs = graph.node(id).inputs.clone();
     let result = graph.value(graph.node(id).outputs[0]).ty.clone();
     let q = moved(graph, id, "queries", inputs[0], op.q)?;
-    // Keys whose channels do not lie side by side are the right factor as they are.
+    // Keys whose channels are not side by side are the right factor as they are.
     let transpose_b = op.k[3] > op.k[2];
     let k_axes = if transpose_b { op.k } else { [op.k[0], op.k[1], op.k[3], op.k[2]] };
     let k = moved(graph, id, "keys", inputs[1], k_axes)?;

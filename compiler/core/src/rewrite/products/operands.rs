@@ -185,7 +185,7 @@ fn matmul_absorbs_repeat(graph: &mut Graph, node: NodeId) -> Outcome {
     let result = graph.value(subject.outputs[0]).ty.shape.clone();
     let narrow = graph.value(source).ty.shape.clone();
     let axis = narrow.len() - 4;
-    // More rows would lie between the heads of a group, and what follows could not broadcast over them any more.
+    // More rows would be between the heads of a group, and what follows could not broadcast over them any more.
     if rows.len() != narrow.len() - 1 || rows[..axis] != narrow[..axis] || rows[axis + 1] != Dim::Const(1) {
         return Ok(false);
     }

@@ -1,8 +1,8 @@
 //! One case per rule, named like the rule, and cases of what must not be rewritten.
 
+mod data_movement;
 mod fused;
 mod images;
-mod moves;
 mod patterns;
 mod products;
 

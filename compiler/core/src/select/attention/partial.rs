@@ -14,7 +14,7 @@ use drift_ir::op::attention::Band;
 use drift_ir::op::{Attention, BinaryOp, Epilogue, ScalarOp, Step, StepArg, UnaryOp};
 
 use super::split::{self, Blocks, Cut};
-use crate::select::room;
+use crate::select::headroom;
 use drift_ir::{Node, Tensor, ValueId};
 
 type Make = fn(&mut Context<'_>, &Node, Product) -> Result<Vec<Chosen>, Declined>;
@@ -40,7 +40,7 @@ pub(super) fn select(
         let sizes = [work.queries, work.keys];
         hide_beyond(context, node, &op.band, (sizes, q.layout.element), (&mut program, &mut score_slots))?;
     }
-    let (split, cut) = split::choose(context.profile, work, room::of(context, node.outputs[0]))?;
+    let (split, cut) = split::choose(context.profile, work, headroom::of(context, node.outputs[0]))?;
     let mut blocks = Blocks::new(split, work);
     let dst = blocks.cut(context, dst, Cut::Queries)?;
     let mut part = |slot: Slot, value: Option<&ValueId>, cut: Cut| -> Result<Slot, Declined> {

@@ -7,8 +7,8 @@ use crate::kernel::{Shift, Slot, Source};
 use crate::physical::{Order, View};
 use crate::profile::Profile;
 use crate::program::Placement;
+use crate::select::headroom::Headroom;
 use crate::select::product;
-use crate::select::room::Room;
 use crate::select::tiling::Size;
 use crate::select::{Context, Declined};
 use drift_ir::{Node, Tensor};
@@ -39,11 +39,15 @@ pub(super) struct Split {
 }
 
 /// The best cut of those whose scores fit, with the reasons.
-pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Split, String), Declined> {
+pub(super) fn choose(
+    profile: &Profile,
+    work: &Work,
+    headroom: Headroom,
+) -> Result<(Split, String), Declined> {
     let candidates = candidates(work);
     // With a block's start a dispatch must not bind more than every device can.
     let candidates = &candidates[..if work.may_be_cut() { candidates.len() } else { 1 }];
-    let limit = room.most.min(profile.score_bytes).min(profile.binding_bytes);
+    let limit = headroom.most.min(profile.score_bytes).min(profile.binding_bytes);
     let mut best: Option<(f64, Split)> = None;
     let (mut whole, mut least): (Option<Split>, Option<Split>) = (None, None);
     for &sizes in candidates {
@@ -52,7 +56,7 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
         if least.is_none_or(|least| split.bytes < least.bytes) {
             least = Some(split);
         }
-        let above = split.bytes.saturating_sub(room.below_peak) as f64 / f64::from(1 << 20);
+        let above = split.bytes.saturating_sub(headroom.below_peak) as f64 / f64::from(1 << 20);
         let cost = split.cycles + above * profile.rates.attention.scores.worth_of_a_mib;
         if split.bytes <= limit && best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, split));
@@ -72,7 +76,7 @@ pub(super) fn choose(profile: &Profile, work: &Work, room: Room) -> Result<(Spli
                 whole.bytes >> 10,
                 split.cycles / 1e3,
                 whole.cycles / 1e3,
-                room.below_peak >> 10,
+                headroom.below_peak >> 10,
                 limit >> 10,
             )
         }
@@ -306,12 +310,12 @@ mod tests {
             band: Band::default(),
             score_operands: 0,
             operands: 0,
-            moves: 0,
+            data_movements: 0,
         }
     }
 
     fn split(work: &Work, below_peak: u64, most: u64) -> Split {
-        choose(&GENERIC, work, Room { below_peak, most, peak: most })
+        choose(&GENERIC, work, Headroom { below_peak, most, peak: most })
             .unwrap_or_else(|error| panic!("{error}"))
             .0
     }
@@ -351,9 +355,9 @@ mod tests {
 
     #[test]
     fn the_reasons_name_blocks_and_bytes() {
-        let room = Room { below_peak: 0, most: 8 << 20, peak: 8 << 20 };
+        let headroom = Headroom { below_peak: 0, most: 8 << 20, peak: 8 << 20 };
         let (_, why) =
-            choose(&GENERIC, &work(1, 8, 8, 1024, 1024), room).unwrap_or_else(|error| panic!("{error}"));
+            choose(&GENERIC, &work(1, 8, 8, 1024, 1024), headroom).unwrap_or_else(|error| panic!("{error}"));
         assert!(why.contains("of 16384 KiB at a time") && why.contains("at once"), "{why}");
     }
 }

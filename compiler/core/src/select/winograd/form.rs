@@ -33,13 +33,13 @@ impl Form {
         }
     }
 
-    /// Pixels of a patch along an axis, and points.
+    /// Pixels of an input tile along an axis, and points.
     const fn inner(self) -> usize {
         self.tile() as usize + TAPS - 1
     }
 
     /// Products that take the place of the convolution.
-    pub(super) const fn planes(self) -> u64 {
+    pub(super) const fn positions(self) -> u64 {
         (self.inner() * self.inner()) as u64
     }
 
@@ -66,8 +66,8 @@ impl Form {
         }
     }
 
-    /// B^T, for patches.
-    fn patch_matrix(self) -> Vec<Vec<f64>> {
+    /// B^T, for input tiles.
+    fn input_matrix(self) -> Vec<Vec<f64>> {
         let points = self.points();
         let of = |others: Vec<f64>| -> Vec<f64> {
             // Coefficients of the product of (x - b), constant first.
@@ -116,7 +116,7 @@ impl Form {
         (0..tile).map(row).collect()
     }
 
-    /// What filters are scaled by, so that their planes are no larger than the largest weight: f16 holds them.
+    /// What filters are scaled by, so that transformed ones are no larger than the largest weight: f16 holds them.
     pub(super) const fn filter_scale(self) -> f64 {
         match self {
             Self::Two => 1.0 / 4.0,
@@ -126,9 +126,9 @@ impl Form {
 }
 
 /// The largest error of a sample of a layer's results over the largest result: what Winograd's form and its roundings
-/// lose, on patches of seeded numbers around zero, against the convolution in f64 of the same rounded operands.
+/// lose, on input tiles of seeded numbers around zero, against the convolution in f64 of the same rounded operands.
 pub(super) fn sampled_error(form: Form, weights: &Tensor, stored: Element) -> f64 {
-    const PATCHES: usize = 4;
+    const INPUT_TILES: usize = 4;
     const FILTERS: usize = 16;
     let (dst, src) = (weights.shape()[0] as usize, weights.shape()[1] as usize);
     let (inner, tile) = (form.inner(), form.tile() as usize);
@@ -139,34 +139,35 @@ pub(super) fn sampled_error(form: Form, weights: &Tensor, stored: Element) -> f6
     let single = |rows: Vec<Vec<f64>>| -> Vec<Vec<f32>> {
         rows.into_iter().map(|row| row.into_iter().map(|c| c as f32).collect()).collect()
     };
-    let patch_matrix = single(form.patch_matrix());
+    let input_matrix = single(form.input_matrix());
     let filter_matrix: Vec<Vec<f32>> = form.scaled_filter_matrix().iter().map(|row| row.to_vec()).collect();
     let tile_matrix = single(form.tile_matrix());
 
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let patches: Vec<f32> = (0..PATCHES * src * inner * inner).map(|_| round(numbers.next())).collect();
-    let transformed: Vec<f32> = patches
+    let input_tiles: Vec<f32> =
+        (0..INPUT_TILES * src * inner * inner).map(|_| round(numbers.next())).collect();
+    let transformed: Vec<f32> = input_tiles
         .chunks_exact(inner * inner)
-        .flat_map(|patch| both_sides(&patch_matrix, patch))
+        .flat_map(|input_tile| both_sides(&input_matrix, input_tile))
         .map(round)
         .collect();
     let (mut error, mut largest) = (0.0_f64, 0.0_f64);
     for n in 0..FILTERS.min(dst) {
         let filter: Vec<f32> = channel(weights, n * dst / FILTERS.min(dst)).into_iter().map(round).collect();
-        let planes: Vec<f32> = filter
+        let domain: Vec<f32> = filter
             .chunks_exact(FILTER)
             .flat_map(|taps| both_sides(&filter_matrix, taps))
             .map(round)
             .collect();
-        for patch in 0..PATCHES {
-            let channels = patch * src * inner * inner..(patch + 1) * src * inner * inner;
+        for input_tile in 0..INPUT_TILES {
+            let channels = input_tile * src * inner * inner..(input_tile + 1) * src * inner * inner;
             let mut sums = vec![0.0_f32; inner * inner];
-            let of_patch = transformed[channels.clone()].chunks_exact(inner * inner);
-            for (v, u) in of_patch.zip(planes.chunks_exact(inner * inner)) {
+            let of_input_tile = transformed[channels.clone()].chunks_exact(inner * inner);
+            for (v, u) in of_input_tile.zip(domain.chunks_exact(inner * inner)) {
                 sums.iter_mut().zip(v.iter().zip(u)).for_each(|(sum, (v, u))| *sum += v * u);
             }
             let got = both_sides(&tile_matrix, &sums);
-            let expected = convolved(&patches[channels], &filter, inner, tile);
+            let expected = convolved(&input_tiles[channels], &filter, inner, tile);
             for (got, expected) in got.into_iter().zip(expected) {
                 let difference = (f64::from(got) / form.filter_scale() - expected).abs();
                 error = error.max(if difference.is_nan() { f64::INFINITY } else { difference });
@@ -203,10 +204,10 @@ fn both_sides(m: &[Vec<f32>], d: &[f32]) -> Vec<f32> {
     whole
 }
 
-/// The convolution of a patch in f64.
-fn convolved(patch: &[f32], filter: &[f32], inner: usize, tile: usize) -> Vec<f64> {
+/// The convolution of an input tile in f64.
+fn convolved(input_tile: &[f32], filter: &[f32], inner: usize, tile: usize) -> Vec<f64> {
     let mut result = vec![0.0; tile * tile];
-    for (d, g) in patch.chunks_exact(inner * inner).zip(filter.chunks_exact(FILTER)) {
+    for (d, g) in input_tile.chunks_exact(inner * inner).zip(filter.chunks_exact(FILTER)) {
         for (tap, weight) in g.iter().enumerate() {
             let first = tap / TAPS * inner + tap % TAPS;
             for (sums, row) in result.chunks_exact_mut(tile).zip(d[first..].chunks(inner)) {
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn the_matrices_convolve() {
         for form in [Form::Two, Form::Four] {
-            let (b, g, a) = (form.patch_matrix(), form.filter_matrix(), form.tile_matrix());
+            let (b, g, a) = (form.input_matrix(), form.filter_matrix(), form.tile_matrix());
             let points = || 0..form.inner();
             for (out, pixel, tap) in all(a.len(), form.inner(), TAPS) {
                 let value: f64 = points().map(|n| a[out][n] * g[n][tap] * b[n][pixel]).sum();
@@ -265,9 +266,9 @@ mod tests {
 
     /// Pixels up to 1e4 stay within f16.
     #[test]
-    fn patches_fit_f16() {
+    fn input_tiles_fit_f16() {
         for form in [Form::Two, Form::Four] {
-            for row in form.patch_matrix() {
+            for row in form.input_matrix() {
                 let growth: f64 = row.iter().map(|c| c.abs()).sum();
                 assert!(growth * growth * 1e4 < f64::from(f16::MAX), "{form:?} {row:?}");
             }
@@ -278,11 +279,11 @@ mod tests {
     #[test]
     fn errors_are_bounded() {
         for (form, bound) in [(Form::Two, 16.0), (Form::Four, 189.0)] {
-            let (b, g, a) = (form.patch_matrix(), form.filter_matrix(), form.tile_matrix());
+            let (b, g, a) = (form.input_matrix(), form.filter_matrix(), form.tile_matrix());
             let of_row = |row: &Vec<f64>| -> f64 {
                 let of_point = |n: usize| {
-                    let patch: f64 = b[n].iter().map(|c| c.abs()).sum();
-                    row[n].abs() * patch * g[n].iter().fold(0.0, |most: f64, c| most.max(c.abs()))
+                    let input_tile: f64 = b[n].iter().map(|c| c.abs()).sum();
+                    row[n].abs() * input_tile * g[n].iter().fold(0.0, |most: f64, c| most.max(c.abs()))
                 };
                 (0..form.inner()).map(of_point).sum()
             };

@@ -1,7 +1,7 @@
-//! Convolutions of 3x3 after Winograd: patches of the source are transformed into planes, filters were when the program was
-//! loaded, one product a plane adds up the channels, and a last transformation makes the pixels of the result.
+//! Convolutions of 3x3 after Winograd: input tiles are transformed, filters were when the program was
+//! loaded, one product a position of the transform domain adds up the channels, and a last transformation makes the pixels of the result.
 //!
-//! That takes 2.25 or 4 times fewer multiplications and moves the planes through memory, so a cost model decides, with
+//! That takes 2.25 or 4 times fewer multiplications and moves the transform domain through memory, so a cost model decides, with
 //! the same estimates that choose tilings; and a form whose error on a sample of the layer is above what the layer's
 //! storage explains is not taken (docs/winograd.md).
 
@@ -11,8 +11,8 @@ mod samples;
 pub use samples::Samples;
 
 use super::derive::{Derivation, Piece};
+use super::headroom;
 use super::product::{self, Product};
-use super::room;
 use super::tiling::Size;
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
@@ -37,8 +37,8 @@ pub(super) struct Layer<'a> {
 /// A form, and the blocks of rows of tiles that it goes through.
 struct Plan {
     form: Form,
-    /// What patches and filters are stored as.
-    planes: Element,
+    /// What input tiles and filters are stored as.
+    domain: Element,
     /// Tiles along a row and a column.
     tiles: [u64; 2],
     /// Rows of tiles in a block.
@@ -72,7 +72,7 @@ pub(super) fn select(
     };
     let profile = context.profile;
     let free = match profile.winograd.when {
-        WinogradWhen::Faster => room::of(context, node.outputs[0]).most,
+        WinogradWhen::Faster => headroom::of(context, node.outputs[0]).most,
         WinogradWhen::Never => return Err(Declined::Shape("switched off".to_owned())),
         WinogradWhen::Always(tile) => {
             let form = if tile == 4 { Form::Four } else { Form::Two };
@@ -80,8 +80,8 @@ pub(super) fn select(
             return layer.steps(context, node, &plan, format!("{}, as the profile wants", form.name()));
         }
     };
-    let plans = storages(profile, stored).into_iter().flat_map(|planes| {
-        [Form::Four, Form::Two].map(|form| layer.plan(profile, (form, planes), stored, free))
+    let plans = storages(profile, stored).into_iter().flat_map(|domain| {
+        [Form::Four, Form::Two].map(|form| layer.plan(profile, (form, domain), stored, free))
     });
     let plans: Vec<Result<Plan, Declined>> = plans.collect();
     let direct = layer.direct_cycles(profile, stored)?;
@@ -102,8 +102,8 @@ pub(super) fn select(
             reasons.push(format!("{against}, for {growth:.0} MiB more of filters"));
             continue;
         }
-        let error = context.samples.error(plan.form, tensor, plan.planes);
-        let most = budget(plan.planes);
+        let error = context.samples.error(plan.form, tensor, plan.domain);
+        let most = budget(plan.domain);
         if error > most {
             reasons.push(format!("{name}: error {error:.1e} on a sample, above {most:.1e}"));
             continue;
@@ -116,7 +116,7 @@ pub(super) fn select(
     Err(Declined::Shape(reasons.join("; ")))
 }
 
-/// What patches and filters may be stored as, beside activations that are stored as `stored`. Matrix units take f16 only; a
+/// What input tiles and filters may be stored as, beside activations that are stored as `stored`. Matrix units take f16 only; a
 /// product by invocations computes in f32 whatever it reads, and f32 keeps the larger form within its budget.
 fn storages(profile: &Profile, stored: Element) -> Vec<Element> {
     match stored {
@@ -126,11 +126,11 @@ fn storages(profile: &Profile, stored: Element) -> Vec<Element> {
 }
 
 impl Plan {
-    /// Its form, and how planes are stored where that is not as activations are.
+    /// Its form, and how the transform domain is stored where that is not as activations are.
     fn name(&self, stored: Element) -> String {
-        match self.planes == stored {
+        match self.domain == stored {
             true => self.form.name().to_owned(),
-            false => format!("{} in {}", self.form.name(), self.planes.name()),
+            false => format!("{} in {}", self.form.name(), self.domain.name()),
         }
     }
 }
@@ -144,7 +144,7 @@ impl Layer<'_> {
     /// Bytes that the filters of a plan take more on the device than the weights, which are given back.
     fn growth_bytes(&self, plan: &Plan, stored: Element) -> u64 {
         let [k, n] = self.whole_channels();
-        (plan.form.planes() * plan.planes.size_bytes() - 9 * stored.size_bytes()) * k * n
+        (plan.form.positions() * plan.domain.size_bytes() - 9 * stored.size_bytes()) * k * n
     }
 
     fn direct_cycles(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
@@ -162,11 +162,11 @@ impl Layer<'_> {
         product::cycles(profile, &size, stored, elements * stored.size_bytes())
     }
 
-    /// The fastest blocks of a form whose planes take at most `free` bytes, and the cycles of all their dispatches.
+    /// The fastest blocks of a form whose transform domain takes at most `free` bytes, and the cycles of all their dispatches.
     fn plan(
         &self,
         profile: &Profile,
-        (form, planes): (Form, Element),
+        (form, domain): (Form, Element),
         stored: Element,
         free: u64,
     ) -> Result<Plan, Declined> {
@@ -175,7 +175,7 @@ impl Layer<'_> {
         let plans = (1..=MOST_BLOCKS.min(tiles[1])).map(|wanted| {
             let rows = tiles[1].div_ceil(wanted);
             let blocks = tiles[1].div_ceil(rows);
-            let sizes = self.plane_bytes(form, planes, tiles[0] * rows * e.batch);
+            let sizes = self.domain_bytes(form, domain, tiles[0] * rows * e.batch);
             (rows, blocks, sizes.iter().sum::<u64>())
         });
         let scratch = profile.winograd.scratch_bytes;
@@ -190,21 +190,23 @@ impl Layer<'_> {
         }
         let cycles = usable.into_iter().map(|(rows, blocks, _)| {
             let m = tiles[0] * rows * e.batch;
-            let cycles = self.cycles(profile, (form, planes), stored, (m, blocks))?;
-            Ok(Plan { form, planes, tiles, rows, blocks, cycles })
+            let cycles = self.cycles(profile, (form, domain), stored, (m, blocks))?;
+            Ok(Plan { form, domain, tiles, rows, blocks, cycles })
         });
         let plans: Vec<Plan> = cycles.collect::<Result<_, Declined>>()?;
         plans.into_iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles)).ok_or_else(|| {
             let (name, free) = (form.name(), free >> 20);
-            Declined::Shape(format!("{name}: planes of a block do not fit the {free} MiB below the peak"))
+            Declined::Shape(format!(
+                "{name}: the transform domain of a block does not fit the {free} MiB below the peak"
+            ))
         })
     }
 
-    /// Bytes of the patches and of the sums of `m` tiles. Sums stay f32: what patches and filters add up to is not bounded by
+    /// Bytes of the input tiles and of the sums of `m` tiles. Sums stay f32: what input tiles and filters add up to is not bounded by
     /// a layer's results.
-    fn plane_bytes(&self, form: Form, planes: Element, m: u64) -> [u64; 2] {
+    fn domain_bytes(&self, form: Form, domain: Element, m: u64) -> [u64; 2] {
         let [k, n] = self.whole_channels();
-        [k * planes.size_bytes(), n * 4].map(|bytes_of_row| form.planes() * m * bytes_of_row)
+        [k * domain.size_bytes(), n * 4].map(|bytes_of_row| form.positions() * m * bytes_of_row)
     }
 
     /// Cycles of all dispatches of `blocks` of `m` tiles.
@@ -216,13 +218,13 @@ impl Layer<'_> {
         (m, blocks): (u64, u64),
     ) -> Result<f64, Declined> {
         let [k, n] = self.whole_channels();
-        let planes: u64 = self.plane_bytes(form, element, m).iter().sum();
-        let filters = form.planes() * k * n * element.size_bytes();
-        let size = Size { batches: form.planes(), m, n, k, transposed: false, parts_bytes: u64::MAX };
-        let product = product::cycles(profile, &size, element, planes + filters)?;
+        let domain: u64 = self.domain_bytes(form, element, m).iter().sum();
+        let filters = form.positions() * k * n * element.size_bytes();
+        let size = Size { batches: form.positions(), m, n, k, transposed: false, parts_bytes: u64::MAX };
+        let product = product::cycles(profile, &size, element, domain + filters)?;
         let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
         let device = &profile.rates.device;
-        let moved = (images / blocks + planes) as f64 / device.bytes_per_cycle;
+        let moved = (images / blocks + domain) as f64 / device.bytes_per_cycle;
         // A direct product is one dispatch; here each block has three.
         let transforms = 2.0 * profile.rates.winograd.transform;
         Ok(blocks as f64 * (product + moved + 3.0 * device.dispatch + transforms) - device.dispatch)
@@ -247,8 +249,8 @@ impl Layer<'_> {
         let input_grid = grid_over(m, k / LANES);
         let output_grid = grid_over(m, n / LANES);
 
-        let patches = planes(context, node, "patches", plan.planes, [1, form.planes(), m, k]);
-        let sums = planes(context, node, "sums", Element::F32, [1, form.planes(), m, n]);
+        let input_tiles = domain(context, node, "input tiles", plan.domain, [1, form.positions(), m, k]);
+        let sums = domain(context, node, "sums", Element::F32, [1, form.positions(), m, n]);
         let start = |block| context.filled("block", (block * plan.rows) as f32, 1);
         let starts: Vec<Slot> = (0..plan.blocks).map(start).collect::<Result<_, _>>()?;
         let mut constants = vec![
@@ -258,35 +260,35 @@ impl Layer<'_> {
             ("FILTER_SCALE", Constant::F32((1.0 / form.filter_scale()) as f32)),
         ];
         let (size, workgroups) = output_grid;
-        let slots = vec![sums.as_argument("planes", Access::Read), bias, starts[0].clone()];
+        let slots = vec![sums.as_argument("domain", Access::Read), bias, starts[0].clone()];
         let output =
             context.call(node, "winograd_output", constants.clone(), slots, self.dst, size, workgroups)?;
 
         let (workgroup_size, workgroups) = input_grid;
         constants
             .extend([("PAD_Y", Constant::signed(self.pads[0])), ("PAD_X", Constant::signed(self.pads[1]))]);
-        let slots = vec![self.src, starts[0].clone(), patches.as_argument("planes", Access::Write)];
+        let slots = vec![self.src, starts[0].clone(), input_tiles.as_argument("domain", Access::Write)];
         let input = KernelCall::plain("winograd_input", constants, slots, workgroup_size, workgroups);
         let product = Product {
-            batches: form.planes(),
+            batches: form.positions(),
             m,
             n,
             k,
-            a: patches.as_argument("a", Access::Read),
+            a: input_tiles.as_argument("a", Access::Read),
             b: filters,
             dst: sums.as_argument("dst", Access::Write),
             b_transposed: false,
             window: None,
             bias: None,
-            flops: 2 * form.planes() * m * k * n,
+            flops: 2 * form.positions() * m * k * n,
         };
         let products = products(context, node, product)?;
 
         let step = |call, why: &str, flops| Chosen { call, why: why.to_owned(), declined: Vec::new(), flops };
-        let [per_patch, per_tile] = additions(form);
+        let [per_input_tile, per_tile] = additions(form);
         let mut steps = Vec::new();
         for start in &starts {
-            steps.push(step(input.at_block(start), &why, per_patch * m * k));
+            steps.push(step(input.at_block(start), &why, per_input_tile * m * k));
             steps.extend(products.iter().cloned());
             steps.push(step(output.at_block(start), form.name(), per_tile * m * n));
         }
@@ -302,10 +304,10 @@ fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, plan: &Pla
     let [k, n] = layer.whole_channels();
     let (size, workgroups) = grid_over(n / LANES, k);
     let what = format!("winograd {}", form.name());
-    let layout = Layout::row_major(plan.planes, 3);
-    let derivation = Derivation { value, what: &what, shape: &[form.planes(), k, n], layout };
+    let layout = Layout::row_major(plan.domain, 3);
+    let derivation = Derivation { value, what: &what, shape: &[form.positions(), k, n], layout };
     context.derive("b", derivation, |_, Piece { first, dst }| {
-        let constants = vec![("TILE", Constant::U32(form.tile())), ("FIRST_PLANE", Constant::U32(first))];
+        let constants = vec![("TILE", Constant::U32(form.tile())), ("FIRST_POSITION", Constant::U32(first))];
         let slots = vec![weights.clone(), dst];
         let call = KernelCall::plain("winograd_filters", constants, slots, size, workgroups);
         let why = format!("weights of {} for every run", form.name());
@@ -313,14 +315,14 @@ fn filters(context: &mut Context<'_>, node: &Node, layer: &Layer<'_>, plan: &Pla
     })
 }
 
-/// Planes of rows of whole slices, neighbouring rows of a slice side by side.
-fn planes(context: &mut Context<'_>, node: &Node, what: &str, element: Element, sizes: [u64; 4]) -> Slot {
-    let mut slot = context.scratch("planes", &format!("{} ({what})", node.name), element, sizes);
+/// Positions of the transform domain, each rows of whole slices, neighbouring rows of a slice side by side.
+fn domain(context: &mut Context<'_>, node: &Node, what: &str, element: Element, sizes: [u64; 4]) -> Slot {
+    let mut slot = context.scratch("domain", &format!("{} ({what})", node.name), element, sizes);
     slot.layout.order = Order::Slices;
     slot
 }
 
-/// The products of all planes; the node's epilogue waits for the transformation after them.
+/// The products of all positions; the node's epilogue waits for the transformation after them.
 fn products(context: &mut Context<'_>, node: &Node, product: Product) -> Result<Vec<Chosen>, Declined> {
     let bare = Node { epilogue: Default::default(), ..node.clone() };
     let is_f16 = product.a.layout.element == Element::F16 && product.b.layout.element == Element::F16;
@@ -330,7 +332,7 @@ fn products(context: &mut Context<'_>, node: &Node, product: Product) -> Result<
     }
 }
 
-/// Invocations over columns, which lie side by side, and rows.
+/// Invocations over columns, which are side by side, and rows.
 fn grid_over(columns: u64, rows: u64) -> ([u32; 3], [u64; 3]) {
     const INVOCATIONS: u64 = 64;
     let x = columns.next_power_of_two().min(INVOCATIONS);
@@ -338,7 +340,7 @@ fn grid_over(columns: u64, rows: u64) -> ([u32; 3], [u64; 3]) {
     ([x as u32, y as u32, 1], [columns.div_ceil(x), rows.div_ceil(y), 1])
 }
 
-/// Additions and multiplications of a channel of a patch and of a tile.
+/// Additions and multiplications of a channel of an input tile and of a tile.
 const fn additions(form: Form) -> [u64; 2] {
     match form {
         Form::Two => [8 * 4, 6 * 4],
@@ -381,12 +383,12 @@ mod tests {
     #[test]
     fn a_faster_form_is_taken_and_says_why() {
         let program = program("pads=[1,1,1,1]", Precision::F32, "generic");
-        // The planes of all 256 tiles take 9 MiB, which is more than so small a run has to spare.
+        // The transform domain of all 256 tiles takes 9 MiB, which is more than so small a run has to spare.
         let block = ["winograd_input", "matmul_tiled", "winograd_output"];
         assert_eq!(kernels(&program)[1..7], [block, block].concat());
         assert!(program.steps[1].why.starts_with("F(4x4, 3x3): "), "{}", program.steps[1].why);
-        let planes = program.steps[1].bytes_written;
-        assert_eq!((program.steps[2].bytes_read > planes, planes), (true, 36 * 128 * 128 * 4));
+        let domain = program.steps[1].bytes_written;
+        assert_eq!((program.steps[2].bytes_read > domain, domain), (true, 36 * 128 * 128 * 4));
         assert!(program.steps[2].call.epilogue.is_none() && program.steps[3].call.epilogue.is_some());
     }
 
@@ -414,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn under_f16_the_larger_form_keeps_its_planes_in_f32() {
+    fn under_f16_the_larger_form_keeps_its_domain_in_f32() {
         let program = program("pads=[1,1,1,1]", Precision::F16, "generic");
         let step = program.steps.iter().find(|step| step.call.kernel.name == "winograd_input");
         let step = step.expect("a form within the budget");
@@ -424,7 +426,7 @@ mod tests {
             let slot = step.call.slots.iter().find(|slot| slot.name == name);
             slot.map(|slot| slot.layout.element)
         };
-        assert_eq!((element("src"), element("planes")), (Some(Element::F16), Some(Element::F32)));
+        assert_eq!((element("src"), element("domain")), (Some(Element::F16), Some(Element::F32)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub struct Taps {
     pub first: u64,
     /// Weights of it and of those after it, all of which exist; a border stands in for what is beyond it.
     pub weights: Vec<f64>,
-    /// The result lies outside of the operand and takes the extrapolation value.
+    /// The result is outside of the operand and takes the extrapolation value.
     pub outside: bool,
 }
 

@@ -127,7 +127,7 @@ fn scores(cx: &mut NodeCx<'_, '_>, form: &Form, heads: Heads) -> Result<Scores, 
     if let Some(valid) = valid {
         by_count(cx, &mut scores, heads, valid)?;
     }
-    // A window may end before the keys begin; a query's own place lies in all the others.
+    // A window may end before the keys begin; a query's own place is in all the others.
     let has_window = form.window.iter().any(Option::is_some);
     scores.unseen_is_zero = has_window || scores.allowed.is_some() || !scores.added.is_empty();
     Ok(scores)

@@ -14,10 +14,10 @@ pub(in crate::rewrite) const SLICE_SLICE: Rule = Rule {
     apply: Apply::Node(at::SLICE, slice_slice),
 };
 
-/// `slice (concat(.., x, ..))   =>   slice x` when the slice lies within x
+/// `slice (concat(.., x, ..))   =>   slice x` when the slice is within x
 pub(in crate::rewrite) const SLICE_OF_CONCAT: Rule = Rule {
     name: "slice-of-concat",
-    picture: "slice (concat(.., x, ..)) => slice x, when the slice lies within x",
+    picture: "slice (concat(.., x, ..)) => slice x, when the slice is within x",
     apply: Apply::Node(at::SLICE, slice_of_concat),
 };
 
@@ -78,7 +78,7 @@ fn slice_of_concat(graph: &mut Graph, node: NodeId) -> Outcome {
     edit::set_op(graph, node, Op::Slice(Slice { axes }), &[part])
 }
 
-/// The operand of a concatenation that a slice lies within, and how it is cut there.
+/// The operand of a concatenation that a slice is within, and how it is cut there.
 fn part_of_concat(graph: &Graph, node: &Node) -> Option<(ValueId, Vec<SliceAxis>)> {
     let Op::Slice(Slice { axes }) = &node.op else { return None };
     let concat = producer(graph, node.inputs[0])?;

@@ -1,4 +1,4 @@
-//! Concatenation, moves of any rank, and broadcasts over axes that share a coordinate.
+//! Concatenation, data movement of any rank, and broadcasts over axes that share a coordinate.
 
 use super::{Case, case, golden};
 
@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
         "concat/rank-6",
         "%x: f32[1,2,3,2,1,5]\n%y: f32[1,2,3,1,1,5]\n%1 = concat %x, %y {axis=3}\nreturn %1",
     ),
-    // Moves.
+    // Data movement.
     golden("strided/split-heads", "%x: f32[2,5,3,8]\n%1 = transpose %x {perm=[0,2,1,3]}\nreturn %1"),
     golden(
         "strided/pixel-unshuffle-rank-6",

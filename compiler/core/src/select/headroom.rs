@@ -13,28 +13,28 @@ const LEAST: u64 = 8 << 20;
 
 /// Bytes for a node's intermediates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    /// What its neighbours leave free below the most that lives at any node: whatever lies there costs nothing.
+pub(super) struct Headroom {
+    /// What its neighbours leave free below the most that is live at any node: whatever is there costs nothing.
     pub(super) below_peak: u64,
     /// The most that it may take: that, or a share of the peak.
     pub(super) most: u64,
-    /// The most that lives at any node.
+    /// The most that is live at any node.
     pub(super) peak: u64,
 }
 
-/// Bytes that live while each node runs.
-pub(super) struct Lives {
+/// Bytes that are live while each node runs.
+pub(super) struct LiveBytes {
     at: BTreeMap<NodeId, u64>,
     /// The most of them.
     peak: u64,
 }
 
-/// The room of the node that makes `result`, estimated from the graph's values, each in a storage of its own.
-pub(super) fn of(context: &Context<'_>, result: ValueId) -> Room {
-    let Lives { at, peak } = context.lives.get_or_init(|| {
-        let at = lives(context);
+/// The headroom of the node that makes `result`, estimated from the graph's values, each in a storage of its own.
+pub(super) fn of(context: &Context<'_>, result: ValueId) -> Headroom {
+    let LiveBytes { at, peak } = context.live_bytes.get_or_init(|| {
+        let at = live_bytes(context);
         let peak = at.values().copied().max().unwrap_or(0);
-        Lives { at, peak }
+        LiveBytes { at, peak }
     });
     let peak = *peak;
     let node = match context.graph.value(result).def {
@@ -42,11 +42,11 @@ pub(super) fn of(context: &Context<'_>, result: ValueId) -> Room {
         ValueDef::Input(_) | ValueDef::Constant(_) => peak,
     };
     let below_peak = peak - node;
-    Room { below_peak, most: below_peak.max(peak / SHARE).max(LEAST), peak }
+    Headroom { below_peak, most: below_peak.max(peak / SHARE).max(LEAST), peak }
 }
 
-/// Bytes that live while each node runs. Reshapes are left out: they seldom move anything.
-fn lives(context: &Context<'_>) -> BTreeMap<NodeId, u64> {
+/// Bytes that are live while each node runs. Reshapes are left out: they seldom move anything.
+fn live_bytes(context: &Context<'_>) -> BTreeMap<NodeId, u64> {
     let graph = context.graph;
     let nodes: Vec<NodeId> = graph.nodes().collect();
     let last = last_uses(graph, &nodes);

@@ -49,24 +49,24 @@ impl Conversion {
 
 /// A constant's elements on one side, its packing on the other; both are numbered as they are stored. What is never
 /// moved to is zero.
-pub struct Moves<'a> {
+pub struct Transfer<'a> {
     pub(super) conversion: Conversion,
     pub(super) from: &'a [u8],
     pub(super) to: &'a mut [u8],
 }
 
-impl Moves<'_> {
+impl Transfer<'_> {
     /// Element `from` of the constant becomes element `to` of the packing.
     pub fn put(&mut self, to: usize, from: usize) {
         self.run(1, (to, 1), (from, 1));
     }
 
-    /// As [`Moves::put`] for `count` elements; both sides are given as their first element and the distance to the next.
+    /// As [`Transfer::put`] for `count` elements; both sides are given as their first element and the distance to the next.
     pub fn run(&mut self, count: usize, to: (usize, usize), from: (usize, usize)) {
         self.convert(&Even { first: to.0, step: to.1, count }, from);
     }
 
-    /// As [`Moves::put`] for neighbours of the constant, given as their first element and the distance to the next, that
+    /// As [`Transfer::put`] for neighbours of the constant, given as their first element and the distance to the next, that
     /// become the elements of the packing at these `places` after `to`.
     pub fn scatter(&mut self, to: usize, places: &[usize], from: (usize, usize)) {
         self.convert(&Anywhere { first: to, places }, from);

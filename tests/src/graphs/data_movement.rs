@@ -116,9 +116,9 @@ pub(super) fn slice_of(maker: &mut Maker<'_>, x: ValueId) -> Made {
 fn cut(maker: &mut Maker<'_>, axis: usize, size: u64) -> SliceAxis {
     let start = maker.few(size);
     let step = maker.choices.of(&[1, 1, 2, -1, -2, 3]);
-    let (start, room) =
+    let (start, reach) =
         if step > 0 { (start, size - 1 - start) } else { (size - 1 - start, size - 1 - start) };
-    let most = room / i64::unsigned_abs(step) + 1;
+    let most = reach / i64::unsigned_abs(step) + 1;
     let count = most - maker.few(most + 1);
     SliceAxis { axis, start, step, count: Dim::Const(count) }
 }
