@@ -166,8 +166,8 @@ fn outcome(run: Run, graph: &Graph, setting: Setting) -> Result<Option<&'static 
     }
 }
 
-/// Runs the cases whose names start with `prefix` with weights in `orders` and in every storage type, with the activations' layout that
-/// goes with the storage type and the precisions in turn.
+/// Runs the cases whose names start with `prefix` with weights in `orders` and in every storage type, with the activations'
+/// layout that goes with it and the precisions in turn.
 fn prove_weights(
     run: Run,
     (profile, prefix): (&'static str, &str),

@@ -1,7 +1,8 @@
 // First step of a convolution F(TILE x TILE, 3 x 3) after Winograd: an input tile d of the source, TILE + 2 pixels wide, becomes
-// B^T d B, one vector at each of (TILE + 2)^2 positions of the transform domain. An invocation makes one input tile of one slice. Tiles of four use the
-// points 0, +-sqrt(1/2), +-sqrt(2) and infinity, tiles of two 0, +-1 and infinity. Rows of B^T are scaled by powers of two, so
-// that a row never adds up to more than 2.25 times the largest pixel: its square fits f16 for pixels up to 1e4.
+// B^T d B, one vector at each of (TILE + 2)^2 positions of the transform domain. An invocation transforms one input tile of one
+// slice. Tiles of four use the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, tiles of two 0, +-1 and infinity. Rows of B^T are
+// scaled by powers of two, so that a row never adds up to more than 2.25 times the largest pixel: its square fits f16 for pixels
+// up to 1e4.
 
 const INNER: u32 = TILE + 2u;
 const ROOT: f32 = 1.4142135;

@@ -1,5 +1,5 @@
-//! Convolutions of 3x3 after Winograd: input tiles are transformed, filters were when the program was
-//! loaded, one product a position of the transform domain adds up the channels, and a last transformation makes the pixels of the result.
+//! Convolutions of 3x3 after Winograd: input tiles are transformed (filters were when the program was loaded), one product a
+//! position of the transform domain adds up the channels, and a last transformation makes the pixels of the result.
 //!
 //! That takes 2.25 or 4 times fewer multiplications and moves the transform domain through memory, so a cost model decides, with
 //! the same estimates that choose tilings; and a form whose error on a sample of the layer is above what the layer's
@@ -202,8 +202,8 @@ impl Layer<'_> {
         })
     }
 
-    /// Bytes of the input tiles and of the sums of `m` tiles. Sums stay f32: what input tiles and filters add up to is not bounded by
-    /// a layer's results.
+    /// Bytes of the input tiles and of the sums of `m` tiles. Sums stay f32: what input tiles and filters add up
+    /// to is not bounded by a layer's results.
     fn domain_bytes(&self, form: Form, domain: Element, m: u64) -> [u64; 2] {
         let [k, n] = self.whole_channels();
         [k * domain.size_bytes(), n * 4].map(|bytes_of_row| form.positions() * m * bytes_of_row)
