@@ -122,7 +122,7 @@ impl Folder {
     pub(crate) fn special_tokens(&self) -> Vec<(String, String)> {
         let entries = self.tokenizer.json.as_object().into_iter().flatten();
         let tokens = entries.filter(|(name, _)| name.ends_with("_token")).filter_map(|(name, value)| {
-            // A token with its properties is a storage type.
+            // A token with its properties is an object.
             let token = value.as_str().or(value["content"].as_str())?;
             Some((name.clone(), token.to_owned()))
         });
@@ -136,8 +136,8 @@ impl Settings {
             return Ok(Self { path, json: Value::Null });
         }
         match serde_json::from_slice(&files::read(&path)?) {
-            Ok(json @ Value::StorageType(_)) => Ok(Self { path, json }),
-            Ok(_) => Err(Self::refusal(path, "it is no JSON storage".to_owned())),
+            Ok(json @ Value::Object(_)) => Ok(Self { path, json }),
+            Ok(_) => Err(Self::refusal(path, "it is no JSON object".to_owned())),
             Err(error) => Err(Self::refusal(path, error.to_string())),
         }
     }
@@ -291,7 +291,7 @@ mod tests {
             (r#"{"top_k": 1.5}"#, "`top_k` is 1.5; it must be a whole number"),
             (r#"{"repetition_penalty": "1"}"#, "`repetition_penalty` is \"1\"; it must be from 0.01 to 100"),
             (r#"{"eos_token_id": "x"}"#, "`eos_token_id` is \"x\""),
-            ("[]", "it is no JSON storage"),
+            ("[]", "it is no JSON object"),
             ("{", "EOF"),
         ] {
             let error = told(content);
