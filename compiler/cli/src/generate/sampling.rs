@@ -162,8 +162,10 @@ fn check(logits: &[f32]) -> Result<(), LogitsFault> {
 
 /// Of the largest scores, the one with the lowest id.
 fn best(scores: impl Iterator<Item = f64>) -> Candidate {
-    let larger =
-        |best: Candidate, (id, weight)| if weight > best.weight { Candidate { id, weight } } else { best };
+    let larger = |best: Candidate, (id, weight): (u32, f64)| match weight > best.weight {
+        true => Candidate { id, weight },
+        false => best,
+    };
     (0..).zip(scores).fold(Candidate { id: 0, weight: f64::NEG_INFINITY }, larger)
 }
 

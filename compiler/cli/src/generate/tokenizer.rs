@@ -18,7 +18,7 @@ impl TextTokenizer {
     pub(crate) fn open(folder: &Path, vocabulary: usize) -> Result<Self, CliError> {
         let path = folder.join("tokenizer.json");
         let tokenizer = Self::read(&path)?;
-        // Added tokens may lie beyond: Gemma 3's has one for images, which its text models have no row for.
+        // Added tokens may be beyond: Gemma 3's has one for images, which its text models have no row for.
         let largest = tokenizer.get_vocab(false).into_values().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(GenerateError::OtherTokenizer { path, largest, vocabulary }.into());
