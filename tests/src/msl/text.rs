@@ -130,9 +130,9 @@ pub(super) fn translation_unit(sources: &[Source<'_>]) -> Result<(String, Vec<Si
              static constexpr msl::argument arguments[] = {{{described}{} {{}}}};\n}}\n",
             if count == 0 { "" } else { "," },
         );
-        let _ = write!(
+        let _ = writeln!(
             table,
-            "    {{\"{name}\", shader_{n}::enter, shader_{n}::arguments, {count}, {waits}}},\n"
+            "    {{\"{name}\", shader_{n}::enter, shader_{n}::arguments, {count}, {waits}}},"
         );
         signatures.push(signature);
     }
