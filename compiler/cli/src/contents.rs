@@ -3,7 +3,9 @@
 use crate::host::io_text;
 use crate::units::bytes;
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, Variant};
+use drift_bundle::manifest::{
+    Entry, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, StateRegion, Variant,
+};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -72,6 +74,8 @@ pub struct VariantReport {
     pub io_bytes: u64,
     /// What runs keep for the next one.
     pub state_bytes: u64,
+    /// Each of them.
+    pub states: Vec<StateReport>,
     /// Words that the host writes before a run.
     pub params_bytes: u64,
     /// Sum over all activation tensors.
@@ -88,6 +92,27 @@ pub struct VariantReport {
     pub bytes_written: u64,
     /// Arithmetic of a run.
     pub flops: u64,
+}
+
+/// What runs keep under a name, shared by entries that are loaded together.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct StateReport {
+    /// Its name.
+    pub name: String,
+    /// Type of its elements on the device.
+    pub element: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<u64>,
+    /// Bytes on the device.
+    pub bytes: u64,
+}
+
+impl StateReport {
+    fn of(state: &StateRegion<'_>) -> Self {
+        let StateRegion { name, element, shape, size, .. } = *state;
+        let element = format!("{element:?}").to_lowercase();
+        Self { name: name.to_owned(), element, shape: shape.to_vec(), bytes: size }
+    }
 }
 
 /// Counts and sums over a bundle.
@@ -135,7 +160,8 @@ fn variant_report(manifest: &Manifest, variant: &Variant) -> VariantReport {
         arena_bytes: region_bytes(variant, |kind| *kind == RegionKind::Arena),
         texture_bytes: region_bytes(variant, |kind| matches!(kind, RegionKind::Texture(_))),
         io_bytes: region_bytes(variant, |kind| *kind == RegionKind::Io),
-        state_bytes: region_bytes(variant, |kind| *kind == RegionKind::State),
+        state_bytes: region_bytes(variant, RegionKind::is_state),
+        states: variant.states().map(|state| StateReport::of(&state)).collect(),
         params_bytes: region_bytes(variant, |kind| matches!(kind, RegionKind::Params(_))),
         activations_naive_bytes: variant.memory.naive_bytes,
         activations_planned_bytes: variant.memory.planned_bytes,

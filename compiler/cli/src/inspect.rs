@@ -1,7 +1,7 @@
 //! `driftc inspect`: what is inside a bundle, who made it, and how its memory is planned.
 
 use crate::args::InspectArgs;
-use crate::contents::{BundleReport, VariantReport, report};
+use crate::contents::{BundleReport, StateReport, VariantReport, report};
 use crate::error::CliError;
 use crate::picture;
 use crate::units::{bytes, flops};
@@ -93,6 +93,9 @@ fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), Cli
     for (what, size) in variant.other_memory() {
         writeln!(out, "    memory       {} {what}", bytes(size))?;
     }
+    for StateReport { name, element, shape, bytes: size } in &variant.states {
+        writeln!(out, "    state        {name}: {element} {shape:?}, {}", bytes(*size))?;
+    }
     writeln!(
         out,
         "    activations  {} planned ({}), {} without sharing, {} at least",
@@ -168,11 +171,16 @@ mod tests {
         let place = |offset| IoBinding { region: 0, offset, element: DeviceElement::F32 };
         let tensor =
             |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4, 4] };
+        let (name, element) = ("layer 0 <key>".to_owned(), DeviceElement::F16);
+        let cache = RegionKind::State { name, element, shape: vec![8, 60] };
         let variant = Variant {
             name: "generic".to_owned(),
             profile: "generic".to_owned(),
             requires: vec![Requirement::StorageBuffers(3)],
-            regions: vec![Region { kind: RegionKind::Arena, size: 768, alignment: ALIGNMENT_BYTES }],
+            regions: vec![
+                Region { kind: RegionKind::Arena, size: 768, alignment: ALIGNMENT_BYTES },
+                Region { kind: cache, size: 1024, alignment: ALIGNMENT_BYTES },
+            ],
             inputs: vec![place(0)],
             outputs: vec![place(512)],
             init: Vec::new(),
@@ -226,6 +234,9 @@ mod tests {
         ] {
             assert!(entry["variants"][0][key].is_u64(), "{key}");
         }
+        let state =
+            serde_json::json!({"name": "layer 0 <key>", "element": "f16", "shape": [8, 60], "bytes": 1024});
+        assert_eq!(entry["variants"][0]["states"], serde_json::json!([state]));
     }
 
     #[test]
@@ -234,9 +245,14 @@ mod tests {
         let mut out = Vec::new();
         print(bundle.manifest(), &report(&bundle), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        for part in
-            ["two <adds>", "x: f32 [4, 4]", "y: f32 [4, 4]", "3 storage buffers in a dispatch", "      #."]
-        {
+        for part in [
+            "two <adds>",
+            "x: f32 [4, 4]",
+            "y: f32 [4, 4]",
+            "3 storage buffers in a dispatch",
+            "state        layer 0 <key>: f16 [8, 60], 1.0 KiB",
+            "      #.",
+        ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
     }

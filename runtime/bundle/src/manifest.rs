@@ -7,7 +7,7 @@ mod region;
 
 pub use metal::Argument;
 pub(crate) use metal::LIBRARY_MAGIC;
-pub use region::{Region, RegionId, RegionKind, Resource, View};
+pub use region::{Region, RegionId, RegionKind, Resource, StateRegion, View};
 
 use serde::{Deserialize, Serialize};
 
@@ -436,10 +436,25 @@ impl Variant {
         self.regions.iter().filter_map(|region| match &region.kind {
             RegionKind::Texture(object) => Some(object),
             RegionKind::Arena
-            | RegionKind::State
+            | RegionKind::State { .. }
             | RegionKind::Io
             | RegionKind::Params(_)
             | RegionKind::Derived => None,
+        })
+    }
+
+    /// The states among the regions, in order.
+    pub fn states(&self) -> impl Iterator<Item = StateRegion<'_>> {
+        (0..).zip(&self.regions).filter_map(|(region, Region { kind, size, alignment })| match kind {
+            RegionKind::State { name, element, shape } => Some(StateRegion {
+                region,
+                name,
+                element: *element,
+                shape,
+                size: *size,
+                alignment: *alignment,
+            }),
+            _ => None,
         })
     }
 }
@@ -447,6 +462,11 @@ impl Variant {
 impl IoTensor {
     /// Number of elements, unless it overflows.
     pub fn elements(&self) -> Option<u64> {
-        self.shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size))
+        elements(&self.shape)
     }
+}
+
+/// Number of elements of a shape, unless it overflows.
+pub(crate) fn elements(shape: &[u64]) -> Option<u64> {
+    shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size))
 }

@@ -69,7 +69,7 @@ typedef enum {
 } drift_status;
 
 /*
- Type of an element of an input or output.
+ Type of an element of an input, output or state.
  */
 typedef enum {
   /*
@@ -100,6 +100,10 @@ typedef enum {
    One byte, 0 or 1.
    */
   DRIFT_BOOL = 6,
+  /*
+   32-bit unsigned integer; of states alone.
+   */
+  DRIFT_U32 = 7,
 } drift_element;
 
 /*
@@ -161,7 +165,7 @@ typedef struct {
 } drift_load_options;
 
 /*
- An input or output: dense, row-major. Its memory belongs to the session.
+ An input, output or state: dense, row-major. Its memory belongs to the session.
  */
 typedef struct {
   /*
@@ -181,7 +185,8 @@ typedef struct {
    */
   const uint64_t *shape;
   /*
-   Bytes of all elements: what drift_session_write and drift_session_read take.
+   Bytes of all elements: what drift_session_write and drift_session_read take. Those of a state may be more: what
+   drift_session_write_state and drift_session_read_state take.
    */
   size_t bytes;
 } drift_tensor;
@@ -260,6 +265,18 @@ drift_status drift_session_load(const drift_device *device,
                                 drift_session **out);
 
 /*
+ Loads `count` entries of a bundle into the same memory: weights and states of one name are there once. `entries` are their
+ names, and `out` has a place for each session. The runs of the sessions take turns, and outputs have to be read before
+ another of them runs. The entry in `options`, which may be NULL, is not looked at.
+ */
+drift_status drift_session_load_entries(const drift_device *device,
+                                        const drift_bundle *bundle,
+                                        const char *const *entries,
+                                        size_t count,
+                                        const drift_load_options *options,
+                                        drift_session **out);
+
+/*
  Frees a session.
  */
 void drift_session_free(drift_session *session);
@@ -303,6 +320,38 @@ drift_status drift_session_read(drift_session *session, const char *name, uint8_
  Seconds that the last run took on the GPU, where `timestamps` asked for them.
  */
 drift_status drift_session_gpu_seconds(drift_session *session, double *out);
+
+/*
+ Number of states; 0 for NULL.
+ */
+size_t drift_session_state_count(const drift_session *session);
+
+/*
+ Describes a state: what runs keep for the next one. Its `bytes` are those on the device. What it points to is valid until the
+ session is freed.
+ */
+drift_status drift_session_state(const drift_session *session,
+                                 size_t index,
+                                 drift_tensor *out);
+
+/*
+ Zeros all states, for the sessions that share them as well.
+ */
+drift_status drift_session_reset_state(drift_session *session);
+
+/*
+ Copies what a state holds, as it is on the device, into `bytes` bytes: to save it.
+ */
+drift_status drift_session_read_state(drift_session *session, const char *name, uint8_t *into, size_t bytes);
+
+/*
+ Replaces what a state holds, for the sessions that share it as well, by `bytes` bytes that drift_session_read_state gave for the
+ same bundle, variant and kind of device.
+ */
+drift_status drift_session_write_state(drift_session *session,
+                                       const char *name,
+                                       const uint8_t *data,
+                                       size_t bytes);
 
 #ifdef __cplusplus
 }  // extern "C"

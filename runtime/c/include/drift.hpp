@@ -102,7 +102,7 @@ class device {
     detail::owned<drift_device, drift_device_free> object_;
 };
 
-/* An input or output. */
+/* An input, output or state. */
 struct tensor {
     std::string name;
     drift_element element;
@@ -119,12 +119,32 @@ class session {
         return session(made);
     }
 
+    /* Several entries in the same memory: weights and states of one name are there once. */
+    static std::vector<session> load_entries(const device &device, const bundle &bundle,
+                                             const std::vector<const char *> &entries,
+                                             const drift_load_options *options = nullptr) {
+        std::vector<drift_session *> made(entries.size());
+        detail::check(drift_session_load_entries(device.get(), bundle.get(), entries.data(), entries.size(), options,
+                                                 made.data()));
+        std::vector<session> sessions;
+        sessions.reserve(made.size());
+        for (drift_session *one : made) {
+            sessions.push_back(session(one));
+        }
+        return sessions;
+    }
+
     std::vector<tensor> inputs() const {
         return tensors(drift_session_input_count(object_.get()), drift_session_input);
     }
 
     std::vector<tensor> outputs() const {
         return tensors(drift_session_output_count(object_.get()), drift_session_output);
+    }
+
+    /* What runs keep for the next one. */
+    std::vector<tensor> states() const {
+        return tensors(drift_session_state_count(object_.get()), drift_session_state);
     }
 
     template <typename T> void write(const char *name, const std::vector<T> &values) {
@@ -146,6 +166,24 @@ class session {
 
     void read_raw(const char *name, void *into, std::size_t bytes) {
         detail::check(drift_session_read(object_.get(), name, static_cast<std::uint8_t *>(into), bytes));
+    }
+
+    void reset_state() { detail::check(drift_session_reset_state(object_.get())); }
+
+    /* What a state holds, as it is on the device. */
+    std::vector<std::uint8_t> read_state(const char *name) {
+        std::vector<std::uint8_t> bytes;
+        for (const tensor &state : states()) {
+            if (state.name == name) {
+                bytes.resize(state.bytes);
+            }
+        }
+        detail::check(drift_session_read_state(object_.get(), name, bytes.data(), bytes.size()));
+        return bytes;
+    }
+
+    void write_state(const char *name, const std::vector<std::uint8_t> &bytes) {
+        detail::check(drift_session_write_state(object_.get(), name, bytes.data(), bytes.size()));
     }
 
     /* Seconds of the last run on the GPU, where the options asked for `timestamps`. */

@@ -2,14 +2,14 @@
 
 use std::ffi::{CString, c_char};
 
-use drift_runtime::{HostElement, HostScalar, IoTensor, Session, f16};
+use drift_runtime::{DeviceElement, HostElement, HostScalar, IoTensor, Session, StateTensor, f16};
 
 use crate::call::{call, free, make, needed_text, shared, unique};
 use crate::objects::{CBundle, CDevice};
 use crate::options::{LoadOptions, load_options};
 use crate::status::{Failure, Status};
 
-/// Type of an element of an input or output.
+/// Type of an element of an input, output or state.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "names of C")]
@@ -28,9 +28,11 @@ pub enum Element {
     DRIFT_U8 = 5,
     /// One byte, 0 or 1.
     DRIFT_BOOL = 6,
+    /// 32-bit unsigned integer; of states alone.
+    DRIFT_U32 = 7,
 }
 
-/// An input or output: dense, row-major. Its memory belongs to the session.
+/// An input, output or state: dense, row-major. Its memory belongs to the session.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Tensor {
@@ -42,19 +44,21 @@ pub struct Tensor {
     pub rank: usize,
     /// Sizes, outermost first.
     pub shape: *const u64,
-    /// Bytes of all elements: what drift_session_write and drift_session_read take.
+    /// Bytes of all elements: what drift_session_write and drift_session_read take. Those of a state may be more: what
+    /// drift_session_write_state and drift_session_read_state take.
     pub bytes: usize,
 }
 
 /// A loaded entry of a bundle.
 pub struct CSession {
-    session: Session,
+    pub(crate) session: Session,
     inputs: Vec<Described>,
     outputs: Vec<Described>,
+    pub(crate) states: Vec<Described>,
 }
 
 /// What a [`Tensor`] points to.
-struct Described {
+pub(crate) struct Described {
     name: CString,
     shape: Vec<u64>,
     element: Element,
@@ -74,9 +78,22 @@ impl Described {
         };
         // A bundle is refused where this would not fit the device's memory, let alone the host's addresses.
         let bytes = tensor.elements().unwrap_or(u64::MAX).saturating_mul(tensor.element.size_bytes());
-        let name = CString::new(tensor.name.replace('\0', "\u{fffd}")).unwrap_or_default();
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self { name, shape: tensor.shape.clone(), element, bytes }
+        Self::of(&tensor.name, &tensor.shape, element, bytes)
+    }
+
+    fn state(state: &StateTensor) -> Self {
+        let element = match state.element {
+            DeviceElement::F32 => Element::DRIFT_F32,
+            DeviceElement::F16 => Element::DRIFT_F16,
+            DeviceElement::I32 => Element::DRIFT_I32,
+            DeviceElement::U32 => Element::DRIFT_U32,
+        };
+        Self::of(&state.name, &state.shape, element, state.bytes)
+    }
+
+    fn of(name: &str, shape: &[u64], element: Element, bytes: u64) -> Self {
+        let name = CString::new(name.replace('\0', "\u{fffd}")).unwrap_or_default();
+        Self { name, shape: shape.to_vec(), element, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
     }
 
     fn tensor(&self) -> Tensor {
@@ -103,12 +120,38 @@ pub unsafe extern "C" fn drift_session_load(
     unsafe {
         make(out, || {
             let (device, bundle) = (shared(device, "device")?, shared(bundle, "bundle")?);
-            let session = device.device.load_with(&bundle.0, &load_options(options)?)?;
-            let described = |tensors: &[IoTensor]| tensors.iter().map(Described::new).collect();
-            let (inputs, outputs) = (described(session.inputs()), described(session.outputs()));
-            Ok(CSession { session, inputs, outputs })
+            Ok(CSession::new(device.device.load_with(&bundle.0, &load_options(options)?)?))
         })
     }
+}
+
+/// Loads `count` entries of a bundle into the same memory: weights and states of one name are there once. `entries` are their
+/// names, and `out` has a place for each session. The runs of the sessions take turns, and outputs have to be read before
+/// another of them runs. The entry in `options`, which may be NULL, is not looked at.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_load_entries(
+    device: *const CDevice,
+    bundle: *const CBundle,
+    entries: *const *const c_char,
+    count: usize,
+    options: *const LoadOptions,
+    out: *mut *mut CSession,
+) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe {
+        if out.is_null() || entries.is_null() {
+            return Err(Failure::argument("`entries` or `out` is null"));
+        }
+        (0..count).for_each(|index| out.add(index).write(std::ptr::null_mut()));
+        let (device, bundle) = (shared(device, "device")?, shared(bundle, "bundle")?);
+        let names = (0..count).map(|index| needed_text(entries.add(index).read(), "entries"));
+        let names = names.collect::<Result<Vec<&str>, _>>()?;
+        let sessions = device.device.load_entries(&bundle.0, &names, &load_options(options)?)?;
+        for (index, session) in sessions.into_iter().enumerate() {
+            out.add(index).write(Box::into_raw(Box::new(CSession::new(session))));
+        }
+        Ok(())
+    })
 }
 
 /// Frees a session.
@@ -154,7 +197,12 @@ pub unsafe extern "C" fn drift_session_output(
     call(|| unsafe { describe(&shared(session, "session")?.outputs, "outputs", index, out) })
 }
 
-unsafe fn describe(tensors: &[Described], what: &str, index: usize, out: *mut Tensor) -> Result<(), Failure> {
+pub(crate) unsafe fn describe(
+    tensors: &[Described],
+    what: &str,
+    index: usize,
+    out: *mut Tensor,
+) -> Result<(), Failure> {
     if out.is_null() {
         return Err(Failure::argument("`out` is null"));
     }
@@ -178,13 +226,31 @@ pub unsafe extern "C" fn drift_session_write(
     // SAFETY: the caller keeps to the header.
     call(|| unsafe {
         let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
-        let data = match (data.is_null(), bytes) {
-            (_, 0) => &[],
-            (true, _) => return Err(Failure::argument("`data` is null")),
-            (false, _) => std::slice::from_raw_parts(data, bytes),
-        };
-        Ok(session.session.write_raw(name, data)?)
+        Ok(session.session.write_raw(name, bytes_of(data, bytes)?)?)
     })
+}
+
+/// What the caller gives.
+pub(crate) unsafe fn bytes_of<'a>(data: *const u8, bytes: usize) -> Result<&'a [u8], Failure> {
+    match (data.is_null(), bytes) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Failure::argument("`data` is null")),
+        // SAFETY: not null; the caller says that as many bytes are there.
+        (false, _) => Ok(unsafe { std::slice::from_raw_parts(data, bytes) }),
+    }
+}
+
+/// Where the caller has room, zeroed.
+pub(crate) unsafe fn room_of<'a>(into: *mut u8, bytes: usize) -> Result<&'a mut [u8], Failure> {
+    match (into.is_null(), bytes) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(Failure::argument("`into` is null")),
+        // SAFETY: not null; the caller says that as many bytes are writable.
+        (false, _) => Ok(unsafe {
+            into.write_bytes(0, bytes);
+            std::slice::from_raw_parts_mut(into, bytes)
+        }),
+    }
 }
 
 /// Runs the entry once and waits for it.
@@ -218,6 +284,7 @@ pub unsafe extern "C" fn drift_session_read(
             Element::DRIFT_I8 => read::<i8>(session, name, into, bytes),
             Element::DRIFT_U8 => read::<u8>(session, name, into, bytes),
             Element::DRIFT_BOOL => read::<bool>(session, name, into, bytes),
+            Element::DRIFT_U32 => Err(Failure::argument("no output holds unsigned 32-bit integers")),
         }
     })
 }
@@ -246,6 +313,13 @@ unsafe fn read<T: HostScalar + Default + Clone>(
 }
 
 impl CSession {
+    fn new(session: Session) -> Self {
+        let described = |tensors: &[IoTensor]| tensors.iter().map(Described::new).collect();
+        let (inputs, outputs) = (described(session.inputs()), described(session.outputs()));
+        let states = session.states().iter().map(Described::state).collect();
+        Self { session, inputs, outputs, states }
+    }
+
     /// The type of the output `name`, whose length has to be `bytes`.
     fn output(&self, name: &str, bytes: usize) -> Result<Element, Failure> {
         let names = || self.outputs.iter().map(|tensor| tensor.name.to_string_lossy());

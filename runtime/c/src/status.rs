@@ -53,7 +53,9 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoDriver { .. }
             | RuntimeError::NotOnThisPlatform { .. }
             | RuntimeError::NoSuchDevice { .. } => Status::DRIFT_NO_DEVICE,
-            RuntimeError::NoTarget { .. } | RuntimeError::NoVariant { .. } => Status::DRIFT_UNSUPPORTED,
+            RuntimeError::NoTarget { .. }
+            | RuntimeError::NoVariant { .. }
+            | RuntimeError::StateMismatch { .. } => Status::DRIFT_UNSUPPORTED,
             RuntimeError::OutOfMemory { .. } => Status::DRIFT_OUT_OF_MEMORY,
             RuntimeError::Timeout { .. } => Status::DRIFT_TIMEOUT,
             RuntimeError::DeviceLost { .. } => Status::DRIFT_DEVICE_LOST,
@@ -68,6 +70,7 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::NotWritten { .. }
             | RuntimeError::NotRun
             | RuntimeError::Overwritten { .. }
+            | RuntimeError::StateTorn { .. }
             | RuntimeError::NoTimings { .. } => Status::DRIFT_INVALID_ARGUMENT,
             // An error that the runtime has gained since.
             _ => Status::DRIFT_INTERNAL_ERROR,

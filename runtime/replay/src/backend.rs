@@ -10,7 +10,11 @@ use crate::loader;
 use crate::options::LoadOptions;
 use crate::program::Program;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
+use crate::states::States;
 use crate::validation_log::ValidationLog;
+
+/// Programs that are loaded together, and what they keep from run to run.
+pub(crate) type Together<'a> = (&'a [Program<'a>], &'a States);
 
 /// An opened device.
 pub(crate) trait Backend: Send + Sync {
@@ -20,10 +24,11 @@ pub(crate) trait Backend: Send + Sync {
     fn validation_log(&self) -> ValidationLog;
 
     /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init programs. Weights
-    /// are there once for all programs, and so are the arenas of those that [may share them][Program::may_share]. Weights
+    /// are there once for all programs, and so are states of one name, and the arenas of those that [may share
+    /// them][Program::may_share]. Weights
     /// that no run reads are on the device only while the init programs that do read them run. The programs are of one
     /// bundle; their limits have been checked against [`Backend::info`].
-    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError>;
+    fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError>;
 }
 
 /// A device whose API has nothing more to say.
@@ -36,7 +41,7 @@ impl<A: Api> Backend for Arc<A> {
         ValidationLog::default()
     }
 
-    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
+    fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
         loader::load(self, programs, options)
     }
 }
@@ -75,6 +80,12 @@ pub(crate) trait Replay: Send {
 
     /// Zeros all state and waits for that.
     fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;
+
+    /// Copies state `state`, counted among the variant's, to the host and waits for that.
+    fn read_state(&mut self, state: usize, into: &mut [u8], deadline: Deadline) -> Result<(), RuntimeError>;
+
+    /// Copies it from the host and waits for that.
+    fn write_state(&mut self, state: usize, from: &[u8], deadline: Deadline) -> Result<(), RuntimeError>;
 
     /// Copies output `index` to where the host sees it.
     fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError>;

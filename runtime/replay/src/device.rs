@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use drift_bundle::Bundle;
 
-use crate::arena_lease::ArenaLease;
 use crate::backend::Backend;
 use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
+use crate::lease::Lease;
 #[cfg(all(feature = "metal", target_vendor = "apple"))]
 use crate::metal;
 #[cfg(feature = "opencl")]
@@ -18,6 +18,7 @@ use crate::opencl;
 use crate::options::{LoadOptions, OpenOptions};
 use crate::program::Program;
 use crate::session::Session;
+use crate::states::States;
 use crate::validation_log::ValidationLog;
 #[cfg(feature = "vulkan")]
 use crate::vulkan;
@@ -143,10 +144,12 @@ impl Device {
         Ok(sessions.pop().unwrap_or_else(|| unreachable!("one session for each entry")))
     }
 
-    /// Loads several entries of the bundle into the same memory: weights once, and arenas, each as large as the
+    /// Loads several entries of the bundle into the same memory: weights once, states of one name once
+    /// ([`RuntimeError::StateMismatch`] where these differ), and arenas, each as large as the
     /// largest needs, for all entries whose activations end with a run (those with state in an arena have their own). The
     /// sessions come in the order of `entries`; `options.entry` is not looked at.
     ///
+    /// What one session's run leaves in a state that others have, their next runs find there.
     /// Their runs take turns. One that comes after another session's run uploads its inputs again, and outputs
     /// have to be read before another session runs ([`RuntimeError::Overwritten`]), except for those that are in memory of
     /// their own.
@@ -170,8 +173,9 @@ impl Device {
         let choose = |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options);
         let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
         let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
-        let loaded = self.backend.load(&programs, options)?;
-        let leases = ArenaLease::of(&programs);
+        let states = States::of(&programs)?;
+        let loaded = self.backend.load((&programs, &states), options)?;
+        let leases = Lease::of(&programs, &states);
         let parts = programs.iter().zip(loaded).zip(declined).zip(leases);
         let sessions = parts.map(|(((program, loaded), declined), lease)| {
             Session::new(program, loaded, declined, lease, (options.timeout, start.elapsed()))

@@ -7,6 +7,7 @@ use drift_bundle::manifest::{HostElement, Target};
 
 use crate::info::DeviceKind;
 use crate::report::DeclinedVariant;
+use crate::states::StateTensor;
 
 /// Why something could not be opened, loaded, written, run or read.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +83,12 @@ pub enum RuntimeError {
         /// Each variant that was tried, with why not.
         declined: Vec<DeclinedVariant>,
     },
-    /// An input or output of a name that the entry does not have.
+    /// An input, output or state of a name that the entry does not have.
     #[error("entry `{entry}` has no {what} `{wanted}`, only: {}", held.join(", "))]
     NoSuchTensor {
         /// The entry.
         entry: String,
-        /// `input` or `output`.
+        /// `input`, `output` or `state`.
         what: &'static str,
         /// What was asked for.
         wanted: String,
@@ -107,11 +108,11 @@ pub enum RuntimeError {
     /// More or fewer values than the shape takes.
     #[error("`{tensor}` has shape {shape:?}, which is {expected} {unit}; {found} were given")]
     Length {
-        /// The input.
+        /// The input or state.
         tensor: String,
         /// Its shape.
         shape: Vec<u64>,
-        /// `values`, or `bytes` of raw data.
+        /// `values`, or `bytes` of raw data, or `bytes on the device`.
         unit: &'static str,
         /// What the shape takes.
         expected: u64,
@@ -145,6 +146,31 @@ pub enum RuntimeError {
     Overwritten {
         /// The entry whose results were asked for.
         entry: String,
+    },
+    /// Two entries that are loaded together keep something else under one name.
+    #[error(
+        "entries `{}` and `{}` cannot share state `{state}`, which is {} in the one and {} in the other; compile them \
+         together, choose variants that agree (`LoadOptions::variant`), or load each by itself",
+        entries[0], entries[1], found[0], found[1]
+    )]
+    StateMismatch {
+        /// Its name.
+        state: String,
+        /// Names of the entries.
+        entries: Box<[String; 2]>,
+        /// What it is in each.
+        found: Box<[StateTensor; 2]>,
+    },
+    /// State that a run or a copy that failed may have left half written.
+    #[error(
+        "state `{state}` of entry `{entry}` may be half written, because something that writes it has failed; call \
+         `reset_state`, or write it"
+    )]
+    StateTorn {
+        /// The entry whose session was asked.
+        entry: String,
+        /// Name of the state.
+        state: String,
     },
     /// Timings of a session that takes none.
     #[error("there are no timings: {reason}")]

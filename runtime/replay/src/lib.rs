@@ -35,7 +35,6 @@
 extern crate self as drift_runtime;
 
 mod api;
-mod arena_lease;
 mod backend;
 mod cache;
 mod cache_file;
@@ -48,6 +47,7 @@ mod host;
 #[cfg(any(feature = "opencl", feature = "wgpu"))]
 mod host_memory;
 mod info;
+mod lease;
 mod limits;
 mod loader;
 #[cfg(all(feature = "metal", target_vendor = "apple"))]
@@ -61,6 +61,7 @@ mod pending;
 mod program;
 mod report;
 mod session;
+mod states;
 mod validation_log;
 #[cfg(feature = "vulkan")]
 mod vulkan;
@@ -68,7 +69,7 @@ mod vulkan;
 mod wgpu;
 
 pub use device::{Device, devices, devices_of};
-pub use drift_bundle::manifest::{HostElement, IoTensor};
+pub use drift_bundle::manifest::{DeviceElement, HostElement, IoTensor};
 pub use drift_bundle::{Bundle, BundleError};
 pub use error::RuntimeError;
 pub use half::f16;
@@ -81,4 +82,5 @@ pub use report::{
     CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
 };
 pub use session::Session;
+pub use states::StateTensor;
 pub use validation_log::ValidationLog;

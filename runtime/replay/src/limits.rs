@@ -35,7 +35,7 @@ fn memory(program: &Program<'_>, limits: &DeviceLimits) -> Option<DeclineReason>
         match &region.kind {
             RegionKind::Texture(object) => texture_size(&place(), object, limits),
             RegionKind::Arena
-            | RegionKind::State
+            | RegionKind::State { .. }
             | RegionKind::Io
             | RegionKind::Params(_)
             | RegionKind::Derived => over(&place(), "bytes in a buffer", region.size, limits.buffer_bytes),

@@ -2,30 +2,33 @@
 //! API.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
 use half::f16;
 
-use crate::arena_lease::ArenaLease;
 use crate::backend::{Loaded, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
+use crate::lease::Lease;
 use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, Timings};
+use crate::states::{StateTensor, States};
 
 /// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
-/// goes on from the last run's result, and starts as zeros. What a program keeps in regions of state it keeps until
-/// [`Session::reset_state`].
+/// goes on from the last run's result, and starts as zeros. What a program keeps in regions of state
+/// ([`Session::states`]) it keeps until [`Session::reset_state`] or [`Session::write_state`].
 pub struct Session {
     replay: Box<dyn Replay>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     input_tensors: Vec<IoTensor>,
     output_tensors: Vec<IoTensor>,
+    states: Vec<StateTensor>,
     progress: Progress,
-    lease: ArenaLease,
+    lease: Lease,
     timeout: Duration,
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
@@ -64,7 +67,7 @@ impl Session {
         program: &Program<'_>,
         loaded: Loaded,
         declined: Vec<DeclinedVariant>,
-        lease: ArenaLease,
+        lease: Lease,
         (timeout, total): (Duration, Duration),
     ) -> Self {
         let report = LoadReport {
@@ -84,6 +87,7 @@ impl Session {
             outputs: outputs(program),
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
+            states: States::tensors(program),
             progress: Progress::Loaded,
             lease,
             timeout,
@@ -102,6 +106,11 @@ impl Session {
         &self.output_tensors
     }
 
+    /// What runs keep for the next one, here and in the sessions that share it.
+    pub fn states(&self) -> &[StateTensor] {
+        &self.states
+    }
+
     /// What loading did.
     pub fn report(&self) -> &LoadReport {
         &self.report
@@ -116,10 +125,7 @@ impl Session {
         if expected != values.len() as u64 {
             return Err(wrong_length(tensor, "values", expected, values.len()));
         }
-        self.replay.check("writing an input")?;
-        if self.progress == Progress::Failed {
-            return Err(RuntimeError::Failed);
-        }
+        self.goes_on("writing an input")?;
         let input = &mut self.inputs[index];
         // A value that does not fit leaves the staged bytes as they were.
         T::to_device(values, input.binding.element, self.replay.input(index)?).map_err(|position| {
@@ -158,15 +164,15 @@ impl Session {
 
     /// Runs the program once and waits for it.
     pub fn run(&mut self) -> Result<(), RuntimeError> {
-        self.replay.check("running")?;
-        if self.progress == Progress::Failed {
-            return Err(RuntimeError::Failed);
-        }
+        self.goes_on("running")?;
         if let Some(index) = self.inputs.iter().position(|input| !input.known && !input.state) {
             return Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() });
         }
         let deadline = Deadline::after(self.timeout);
         let mut leased = self.lease.take(deadline)?;
+        if let Some(state) = leased.torn() {
+            return Err(self.torn(state));
+        }
         let overwritten = leased.is_overwritten();
         self.uploads.clear();
         let upload = |input: &Input| overwritten && input.in_arena || input.must_be_uploaded();
@@ -175,22 +181,108 @@ impl Session {
         leased.claim();
         self.replay.run(&self.uploads, deadline)?;
         self.progress = Progress::Run;
+        leased.settle(0..self.states.len());
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
         Ok(())
     }
 
-    /// Zeros what runs keep in regions of state, as when the session was made. Inputs, outputs and state that an output
-    /// shares with an input stay as they are.
+    /// Zeros what runs keep in regions of state, as when the session was made, for the sessions that share it as well. Inputs,
+    /// outputs and state that an output shares with an input stay as they are.
     pub fn reset_state(&mut self) -> Result<(), RuntimeError> {
-        self.replay.check("resetting state")?;
-        if self.progress == Progress::Failed {
-            return Err(RuntimeError::Failed);
+        let all = 0..self.states.len();
+        self.change(all, "resetting state", |replay, deadline| replay.reset_state(deadline))
+    }
+
+    /// What a state holds, as it is on the device: [`StateTensor::bytes`] bytes for [`Session::write_state`].
+    pub fn read_state(&mut self, name: &str) -> Result<Vec<u8>, RuntimeError> {
+        let mut bytes = Vec::new();
+        let size = self.states[self.state(name)?].bytes;
+        let room = usize::try_from(size).ok().filter(|size| bytes.try_reserve_exact(*size).is_ok());
+        let doing = "allocating memory for a state";
+        bytes.resize(room.ok_or(RuntimeError::OutOfMemory { doing, bytes: Some(size) })?, 0);
+        self.read_state_into(name, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Session::read_state`], into memory of the caller.
+    pub fn read_state_into(&mut self, name: &str, into: &mut [u8]) -> Result<(), RuntimeError> {
+        let state = self.state_of(name, into.len())?;
+        self.goes_on("reading state")?;
+        let deadline = Deadline::after(self.timeout);
+        let leased = self.lease.take(deadline)?;
+        if leased.is_torn(state) {
+            return Err(self.torn(state));
         }
-        // Where this fails, the device may still be busy with it.
+        // Where this fails, the device may still be busy with the copy.
         let before = std::mem::replace(&mut self.progress, Progress::Failed);
-        self.replay.reset_state(Deadline::after(self.timeout))?;
+        self.replay.read_state(state, into, deadline)?;
         self.progress = before;
         Ok(())
+    }
+
+    /// Replaces what a state holds, for the sessions that share it as well, by what [`Session::read_state`] returned, of this
+    /// session or of another one of the same bundle and variant on the same kind of device.
+    pub fn write_state(&mut self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
+        let state = self.state_of(name, bytes.len())?;
+        self.change(state..state + 1, "writing state", |replay, deadline| {
+            replay.write_state(state, bytes, deadline)
+        })
+    }
+
+    /// Does what writes all of some states while nobody else uses them.
+    fn change(
+        &mut self,
+        states: Range<usize>,
+        doing: &'static str,
+        with: impl FnOnce(&mut dyn Replay, Deadline) -> Result<(), RuntimeError>,
+    ) -> Result<(), RuntimeError> {
+        self.goes_on(doing)?;
+        let deadline = Deadline::after(self.timeout);
+        let mut leased = self.lease.take(deadline)?;
+        // Where this fails, the device may still be busy with it.
+        let before = std::mem::replace(&mut self.progress, Progress::Failed);
+        leased.tear(states.clone());
+        with(&mut *self.replay, deadline)?;
+        leased.settle(states);
+        self.progress = before;
+        Ok(())
+    }
+
+    fn goes_on(&self, doing: &'static str) -> Result<(), RuntimeError> {
+        self.replay.check(doing)?;
+        if self.progress == Progress::Failed { Err(RuntimeError::Failed) } else { Ok(()) }
+    }
+
+    /// Which state `name` is.
+    fn state(&self, name: &str) -> Result<usize, RuntimeError> {
+        let found = self.states.iter().position(|state| state.name == name);
+        found.ok_or_else(|| RuntimeError::NoSuchTensor {
+            entry: self.report.entry.clone(),
+            what: "state",
+            wanted: name.to_owned(),
+            held: self.states.iter().map(|state| state.name.clone()).collect(),
+        })
+    }
+
+    /// The same, where the caller has memory for it.
+    fn state_of(&self, name: &str, bytes: usize) -> Result<usize, RuntimeError> {
+        let index = self.state(name)?;
+        let state = &self.states[index];
+        if state.bytes == bytes as u64 {
+            return Ok(index);
+        }
+        Err(RuntimeError::Length {
+            tensor: state.name.clone(),
+            shape: state.shape.clone(),
+            unit: "bytes on the device",
+            expected: state.bytes,
+            found: bytes as u64,
+        })
+    }
+
+    fn torn(&self, state: usize) -> RuntimeError {
+        let (entry, state) = (self.report.entry.clone(), self.states[state].name.clone());
+        RuntimeError::StateTorn { entry, state }
     }
 
     /// Values of an output after the last run, row-major.

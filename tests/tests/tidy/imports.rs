@@ -19,7 +19,7 @@ const CRATES: &[Arrows] = &[
     Arrows { folder: "runtime/bundle", name: "drift-bundle", may: &[], dev: &[] },
     // Its tests build shaders for the device.
     Arrows { folder: "runtime/replay", name: "drift-runtime", may: &["drift-bundle"], dev: &["naga"] },
-    Arrows { folder: "runtime/c", name: "drift-c", may: &["drift-runtime"], dev: &[] },
+    Arrows { folder: "runtime/c", name: "drift-c", may: &["drift-runtime"], dev: &["drift-bundle"] },
     Arrows {
         folder: "compiler/core",
         name: "drift-compiler",

@@ -79,7 +79,7 @@ fn texts_name_no_machine() {
 #[test]
 fn texts_use_the_words_of_the_field() {
     let words = [
-        // ArenaLease
+        // Lease
         concat!("Tur", "ns::"),
         // contiguous, or: collapse into one
         concat!("walk on as ", "one"),

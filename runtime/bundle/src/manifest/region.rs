@@ -22,8 +22,16 @@ pub struct Region {
 pub enum RegionKind {
     /// Activations in a buffer, which tensors and sessions share over time.
     Arena,
-    /// What `dispatches` keep from run to run: a session's own, zero when it is made and when it is reset.
-    State,
+    /// What `dispatches` keep from run to run: zero when it is made and when it is reset. It is a session's own, or shared with
+    /// the sessions that were loaded with it and have a state of this name.
+    State {
+        /// Unique in the variant: `past_key_values.0.key`.
+        name: String,
+        /// Type of what it holds, for people and for tools.
+        element: DeviceElement,
+        /// Sizes of what it holds, outermost first; it is in the region from its start on.
+        shape: Vec<u64>,
+    },
     /// Inputs or outputs in a buffer of their own. No dispatch writes where an input is.
     Io,
     /// Words that the host writes before a run and dispatches only read, through slots of group 2. Each is four bytes,
@@ -35,12 +43,34 @@ pub enum RegionKind {
     Texture(TextureObject),
 }
 
+/// A region of state, as [`Variant::states`] lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateRegion<'a> {
+    /// Index in [`Variant::regions`].
+    pub region: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// Type of what it holds.
+    pub element: DeviceElement,
+    /// Sizes of what it holds, outermost first.
+    pub shape: &'a [u64],
+    /// Bytes of the region, padding included.
+    pub size: u64,
+    /// Alignment of its start.
+    pub alignment: u64,
+}
+
 impl RegionKind {
+    /// Whether it is kept from run to run.
+    pub const fn is_state(&self) -> bool {
+        matches!(self, Self::State { .. })
+    }
+
     /// What messages call it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Arena => "arena",
-            Self::State => "state",
+            Self::State { .. } => "state",
             Self::Io => "input or output",
             Self::Params(_) => "parameters",
             Self::Derived => "derived blob",

@@ -119,7 +119,7 @@ fn may_touch(
         return may_write(slot, declared, Some("weights, which are read-only"));
     };
     let kind = &indexed("region", &variant.regions, index)?.kind;
-    let only_runs = matches!(kind, RegionKind::State | RegionKind::Io | RegionKind::Params(_));
+    let only_runs = matches!(kind, RegionKind::State { .. } | RegionKind::Io | RegionKind::Params(_));
     if only_runs && program == Program::Init {
         return Err(Flaw::Init { slot, region: kind.name() });
     }
@@ -133,7 +133,7 @@ fn may_touch(
         }
         RegionKind::Derived if program == Program::Run => Some("a derived blob, which only `init` may write"),
         RegionKind::Arena
-        | RegionKind::State
+        | RegionKind::State { .. }
         | RegionKind::Io
         | RegionKind::Derived
         | RegionKind::Texture(_) => None,

@@ -16,7 +16,9 @@ use crate::code::{self, Declared, ShaderFlaw};
 use crate::error::{BundleError, Flaw};
 use crate::format::ALIGNMENT_BYTES;
 use crate::limits;
-use crate::manifest::{BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob};
+use crate::manifest::{
+    BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob, elements,
+};
 
 /// What is in the sections that the manifest points into.
 #[derive(Clone, Copy, Debug)]
@@ -194,10 +196,15 @@ fn interface(entry: &Entry) -> Result<(), Flaw> {
 
 fn tensor(tensor: &IoTensor) -> Result<(), Flaw> {
     name("name of an input or output", &tensor.name)?;
-    count("axes", tensor.shape.len(), limits::RANK)?;
-    match tensor.elements() {
+    shape(&tensor.shape).map(drop)
+}
+
+/// The number of elements of a shape, which is not absurd.
+fn shape(sizes: &[u64]) -> Result<u64, Flaw> {
+    count("axes", sizes.len(), limits::RANK)?;
+    match elements(sizes) {
         // The caller's array of the widest type must be addressable as well.
-        Some(elements) if elements <= limits::ELEMENTS => Ok(()),
+        Some(elements) if elements <= limits::ELEMENTS => Ok(elements),
         _ => Err(Flaw::TooLarge { what: "element count", most: limits::ELEMENTS }),
     }
 }

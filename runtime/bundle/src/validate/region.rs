@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{aligned, count};
+use super::{aligned, count, shape, span, unique};
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
 use crate::limits;
-use crate::manifest::{IoBinding, Region, RegionKind, TextureKind, TextureObject, Variant};
+use crate::manifest::{DeviceElement, IoBinding, Region, RegionKind, TextureKind, TextureObject, Variant};
 
 pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {
     count("regions", regions.len(), limits::REGIONS)?;
@@ -15,6 +15,7 @@ pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {
     let textures = regions.iter().filter(|region| matches!(region.kind, RegionKind::Texture(_)));
     count("textures", textures.count(), limits::TEXTURES)?;
     regions.iter().try_for_each(region)?;
+    unique("states", regions.iter().filter_map(state_name))?;
     let bytes = regions.iter().fold(0_u64, |sum, region| sum.saturating_add(region.size));
     if bytes > limits::REGION_BYTES {
         return Err(Flaw::TooLarge { what: "sum of all regions", most: limits::REGION_BYTES });
@@ -37,12 +38,28 @@ fn region(region: &Region) -> Result<(), Flaw> {
         // A program may keep nothing in buffers, and a tensor may have no elements.
         RegionKind::Arena | RegionKind::Io => Ok(()),
         _ if *size == 0 => Err(Flaw::Zero { what: "size of a region" }),
-        RegionKind::State | RegionKind::Derived => Ok(()),
+        RegionKind::State { name, element, shape } => state(name, *element, shape, *size),
+        RegionKind::Derived => Ok(()),
         RegionKind::Params(words) => {
             count("words of parameters", words.len(), limits::PARAMS)?;
             same_size(region, 4 * words.len() as u64)
         }
     }
+}
+
+fn state_name(region: &Region) -> Option<&str> {
+    match &region.kind {
+        RegionKind::State { name, .. } => Some(name),
+        _ => None,
+    }
+}
+
+/// What a state holds has a name and fits its region.
+fn state(name: &str, element: DeviceElement, sizes: &[u64], available: u64) -> Result<(), Flaw> {
+    super::name("name of a state", name)?;
+    // Cannot overflow: the element count is capped.
+    let bytes = shape(sizes)? * element.size_bytes();
+    span(0, bytes, "state", available)
 }
 
 /// Each region of inputs or outputs holds some; returns the indices of those that hold inputs. The regions of all inputs and

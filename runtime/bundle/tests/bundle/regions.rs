@@ -9,7 +9,7 @@ use crate::sample::{self, ARENA, TEXTURE, arena, region};
 #[test]
 fn regions_are_what_their_kinds_say() {
     check("regions where at most", |m| {
-        variant(m).regions = vec![region(RegionKind::State, 1); limits::REGIONS + 1];
+        variant(m).regions = vec![region(sample::state("s"), 1); limits::REGIONS + 1];
     });
     check("arenas where at most", |m| {
         variant(m).regions.extend(vec![region(RegionKind::Arena, 1); limits::ARENAS]);
@@ -68,30 +68,60 @@ fn with_written(m: &mut Manifest, kind: RegionKind, size: u64) -> u32 {
 fn state_is_like_an_arena_that_init_leaves_alone() {
     for change in [with_region, with_written] {
         let found = verdict(|m| {
-            change(m, RegionKind::State, 256);
+            change(m, sample::state("s"), 256);
         });
         assert_eq!(found, "");
     }
     check("slot 0 is bound to a region of kind `state`, which `init` may not touch", |m| {
-        let index = with_region(m, RegionKind::State, 700);
+        let index = with_region(m, sample::state("s"), 700);
         variant(m).init[0].bindings[0] = Resource::bytes(RegionId::Variant(index), 0, 400);
     });
     check("bytes 0 + 60 leave the state of 59", |m| {
-        with_region(m, RegionKind::State, 59);
+        with_region(m, sample::state("s"), 59);
     });
     check("size of a region is zero", |m| {
-        with_region(m, RegionKind::State, 0);
+        with_region(m, sample::state("s"), 0);
     });
     check("dispatch 1 `add_2: eltwise`: slot 1 touches memory that an earlier dispatch writes", |m| {
-        with_written(m, RegionKind::State, 256);
+        with_written(m, sample::state("s"), 256);
         let state = bound(m)[1];
         variant(m).dispatches[0].bindings[1] = state;
         variant(m).dispatches[1].barrier = false;
     });
     check("tensor `logits` is in a region of kind `state`", |m| {
-        variant(m).outputs[0].region = with_written(m, RegionKind::State, 256);
+        variant(m).outputs[0].region = with_written(m, sample::state("s"), 256);
         variant(m).outputs[0].offset = 0;
     });
+}
+
+#[test]
+fn states_have_names_of_their_own_and_fit_their_regions() {
+    let with_state = |m: &mut Manifest, name: &str, shape: &[u64], size: u64| {
+        let element = DeviceElement::F32;
+        let kind = RegionKind::State { name: name.to_owned(), element, shape: shape.to_vec() };
+        variant(m).regions.push(region(kind, size));
+    };
+    let fine: &[(&str, &[u64], u64)] =
+        &[("a", &[3, 5], 60), ("b", &[3, 5], 400), ("c", &[], 4), ("d", &[0, 7], 1), ("a ", &[1], 4)];
+    assert_eq!(
+        verdict(|m| fine.iter().for_each(|(name, shape, size)| with_state(m, name, shape, *size))),
+        ""
+    );
+    check("two states are named `a`", |m| {
+        with_state(m, "a", &[1], 4);
+        with_state(m, "b", &[1], 4);
+        with_state(m, "a", &[1], 4);
+    });
+    check("name of a state is empty", |m| with_state(m, "", &[1], 4));
+    check("name of a state is 4097 bytes long", |m| {
+        with_state(m, &"n".repeat(limits::NAME_BYTES + 1), &[1], 4);
+    });
+    check("17 axes where at most 16", |m| with_state(m, "a", &[1; limits::RANK + 1], 4));
+    check("bytes 0 + 64 leave the state of 63 bytes", |m| with_state(m, "a", &[4, 4], 63));
+    for shape in [&[u64::MAX][..], &[1 << 32, 1 << 32], &[u64::MAX, 2, 0], &[limits::ELEMENTS + 1]] {
+        check("element count", |m| with_state(m, "a", shape, 1 << 40));
+    }
+    check("leave the state of", |m| with_state(m, "a", &[limits::ELEMENTS], 1 << 40));
 }
 
 #[test]

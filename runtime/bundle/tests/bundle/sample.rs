@@ -72,6 +72,11 @@ pub(crate) fn region(kind: RegionKind, size: u64) -> Region {
     Region { kind, size, alignment: ALIGNMENT_BYTES }
 }
 
+/// A state of one number.
+pub(crate) fn state(name: &str) -> RegionKind {
+    RegionKind::State { name: name.to_owned(), element: DeviceElement::F16, shape: vec![] }
+}
+
 pub(crate) fn arena(offset: u64, size: u64) -> Resource {
     Resource::bytes(ARENA, offset, size)
 }

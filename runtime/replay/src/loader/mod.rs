@@ -4,6 +4,7 @@ mod memory;
 mod regions;
 mod replay;
 mod staged;
+mod states;
 pub(crate) mod weights;
 
 use std::ops::Range;
@@ -14,7 +15,7 @@ use drift_bundle::WeightReader;
 use drift_bundle::manifest::Dispatch;
 
 use crate::api::{Api, Purpose, Record, Work};
-use crate::backend::Loaded;
+use crate::backend::{Loaded, Together};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::options::LoadOptions;
@@ -22,9 +23,10 @@ use crate::pending::Serial;
 use crate::program::{Program, UsedWeights, submissions};
 use crate::report::{DeviceBytes, LoadTimes};
 use memory::Places;
-use regions::{Arenas, Regions};
+use regions::{Arenas, Regions, Shared};
 use replay::{Recorded, Replayed, TimedDispatches};
 use staged::Staged;
+use states::StateMemory;
 use weights::Weights;
 
 /// A buffer, and where in it something begins.
@@ -33,7 +35,7 @@ type Place<'m, A> = (&'m <A as Api>::Buffer, u64);
 /// Loads programs; see [`crate::backend::Backend::load`].
 pub(crate) fn load<A: Api>(
     api: &Arc<A>,
-    programs: &[Program<'_>],
+    (programs, states): Together<'_>,
     options: &LoadOptions,
 ) -> Result<Vec<Loaded>, RuntimeError> {
     let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
@@ -47,10 +49,11 @@ pub(crate) fn load<A: Api>(
     let weights = Arc::new(Weights::load(api, (stored, &mut reader), &used, deadline)?);
     let upload = clock.lap();
     let shared = Arenas::new(api, programs.iter().filter(|program| program.may_share()))?;
+    let states = StateMemory::of(api, states)?;
     let mut loaded = Vec::with_capacity(programs.len());
-    for program in programs {
+    for (program, states) in programs.iter().zip(states) {
         let arenas = if program.may_share() { Arc::clone(&shared) } else { Arenas::new(api, [program])? };
-        let memory = (arenas, Arc::clone(&weights), &mut reader);
+        let memory = ((arenas, states), Arc::clone(&weights), &mut reader);
         loaded.push(load_one(api, program, memory, upload, (options, deadline))?);
     }
     reader.finish()?;
@@ -61,13 +64,13 @@ pub(crate) fn load<A: Api>(
 fn load_one<A: Api>(
     api: &Arc<A>,
     program: &Program<'_>,
-    (arenas, weights, reader): (Arc<Arenas<A>>, Arc<Weights<A>>, &mut WeightReader<'_>),
+    (shared, weights, reader): (Shared<A>, Arc<Weights<A>>, &mut WeightReader<'_>),
     upload: Duration,
     (options, deadline): (&LoadOptions, Deadline),
 ) -> Result<Loaded, RuntimeError> {
     let mut clock = Clock(Instant::now());
     let variant = program.variant;
-    let regions = Regions::new(api, variant, arenas)?;
+    let regions = Regions::new(api, variant, shared)?;
     let inputs = Staged::new(api, program.input_ranges(), Purpose::Upload)?;
     let outputs = Staged::new(api, program.output_ranges(), Purpose::Download)?;
     let allocate = clock.lap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use drift_bundle::manifest::{RegionKind, TextureObject, Variant};
 
+use super::states::StateMemory;
 use super::{Place, weights};
 use crate::api::{Api, Memory, Purpose, Record, Role};
 use crate::error::RuntimeError;
@@ -33,10 +34,14 @@ impl<A: Api> Arenas<A> {
     }
 }
 
+/// Memory of a program that others may have as well.
+pub(crate) type Shared<A> = (Arc<Arenas<A>>, StateMemory<A>);
+
 /// The regions of a variant.
 pub(crate) struct Regions<A: Api> {
     held: Vec<Held>,
     arenas: Arc<Arenas<A>>,
+    states: StateMemory<A>,
     /// One for each [`Pool`].
     pools: [Vec<A::Buffer>; Pool::ALL.len()],
     textures: A::Textures,
@@ -47,6 +52,8 @@ pub(crate) struct Regions<A: Api> {
 enum Held {
     /// Number of the arena.
     Arena(usize),
+    /// Number among the states.
+    State(usize),
     /// Which of the buffers of a pool, and where in it.
     Pooled(Pool, usize, u64),
     /// Number among the textures.
@@ -56,22 +63,20 @@ enum Held {
 /// Regions of one kind that are a session's own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pool {
-    State,
     Io,
     Params,
     Derived,
 }
 
 impl Pool {
-    const ALL: [Self; 4] = [Self::State, Self::Io, Self::Params, Self::Derived];
+    const ALL: [Self; 3] = [Self::Io, Self::Params, Self::Derived];
 
     const fn of(kind: &RegionKind) -> Option<Self> {
         match kind {
-            RegionKind::State => Some(Self::State),
             RegionKind::Io => Some(Self::Io),
             RegionKind::Params(_) => Some(Self::Params),
             RegionKind::Derived => Some(Self::Derived),
-            RegionKind::Arena | RegionKind::Texture(_) => None,
+            RegionKind::Arena | RegionKind::State { .. } | RegionKind::Texture(_) => None,
         }
     }
 
@@ -79,14 +84,18 @@ impl Pool {
     const fn shared_bytes(self) -> u64 {
         match self {
             Self::Io => 0,
-            Self::State | Self::Params | Self::Derived => u64::MAX,
+            Self::Params | Self::Derived => u64::MAX,
         }
     }
 }
 
 impl<A: Api> Regions<A> {
-    /// Takes memory for all regions but the arenas, which are there already.
-    pub(crate) fn new(api: &Arc<A>, variant: &Variant, arenas: Arc<Arenas<A>>) -> Result<Self, RuntimeError> {
+    /// Takes memory for all regions but arenas and states, which are there already.
+    pub(crate) fn new(
+        api: &Arc<A>,
+        variant: &Variant,
+        (arenas, states): Shared<A>,
+    ) -> Result<Self, RuntimeError> {
         let objects: Vec<TextureObject> = variant.textures().copied().collect();
         let textures = api.textures(&objects, Role::Activations)?;
         let mut pools = Pool::ALL.map(|_| Vec::new());
@@ -100,16 +109,17 @@ impl<A: Api> Regions<A> {
             }
             places.push(placed.into_iter());
         }
-        let (mut arena_numbers, mut texture_numbers) = (0.., 0..);
+        let (mut arena_numbers, mut state_numbers, mut texture_numbers) = (0.., 0.., 0..);
         let held = variant.regions.iter().filter_map(|region| match (&region.kind, Pool::of(&region.kind)) {
             (_, Some(pool)) => {
                 let (buffer, offset) = places[pool as usize].next()?;
                 Some(Held::Pooled(pool, buffer, offset))
             }
+            (RegionKind::State { .. }, None) => state_numbers.next().map(Held::State),
             (RegionKind::Texture(_), None) => texture_numbers.next().map(Held::Texture),
             (_, None) => arena_numbers.next().map(Held::Arena),
         });
-        Ok(Self { held: held.collect(), arenas, pools, textures })
+        Ok(Self { held: held.collect(), arenas, states, pools, textures })
     }
 
     fn pool(&self, pool: Pool) -> &[A::Buffer] {
@@ -120,16 +130,22 @@ impl<A: Api> Regions<A> {
     pub(crate) fn place(&self, region: u32) -> Place<'_, A> {
         match self.held[region as usize] {
             Held::Arena(number) => (&self.arenas.0[number], 0),
+            Held::State(number) => self.states.place(number),
             Held::Pooled(pool, buffer, offset) => (&self.pool(pool)[buffer], offset),
             Held::Texture(_) => unreachable!("verified: a texture is bound as one"),
         }
+    }
+
+    /// The states of the variant.
+    pub(crate) fn states(&self) -> &StateMemory<A> {
+        &self.states
     }
 
     /// A region that is a texture: the set that it belongs to, and its number there.
     pub(crate) fn texture(&self, region: u32) -> (&A::Textures, usize) {
         match self.held[region as usize] {
             Held::Texture(number) => (&self.textures, number),
-            Held::Arena(_) | Held::Pooled(..) => {
+            Held::Arena(_) | Held::State(_) | Held::Pooled(..) => {
                 unreachable!("verified: what is bound as a texture is one")
             }
         }
@@ -142,7 +158,7 @@ impl<A: Api> Regions<A> {
             arena: sum(&self.arenas.0),
             textures: A::texture_bytes(&self.textures),
             derived: sum(self.pool(Pool::Derived)),
-            state: sum(self.pool(Pool::State)),
+            state: self.states.buffers().map(Memory::size).sum(),
             io: sum(self.pool(Pool::Io)),
             params: sum(self.pool(Pool::Params)),
             ..DeviceBytes::default()
@@ -151,13 +167,13 @@ impl<A: Api> Regions<A> {
 
     /// Records zeros in all memory, so that results never depend on what it held before.
     pub(crate) fn record_clear(&self, commands: &mut A::Recorder<'_>) {
-        let buffers = self.arenas.0.iter().chain(self.pools.iter().flatten());
+        let buffers = self.arenas.0.iter().chain(self.states.buffers()).chain(self.pools.iter().flatten());
         buffers.for_each(|buffer| commands.zero(buffer));
         commands.clear(&self.textures);
     }
 
     /// Records zeros in all state.
     pub(crate) fn record_reset(&self, commands: &mut A::Recorder<'_>) {
-        self.pool(Pool::State).iter().for_each(|buffer| commands.zero(buffer));
+        self.states.buffers().for_each(|buffer| commands.zero(buffer));
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Replayed<A: Api> {
     timed: TimedDispatches<A>,
     inputs: Staged<A>,
     outputs: Staged<A>,
-    _memory: Kept<A>,
+    memory: Kept<A>,
     /// The last submission.
     last: Serial,
     api: Arc<A>,
@@ -87,7 +87,7 @@ impl<A: Api> Replayed<A> {
         let first = Vec::with_capacity(recorded.uploads.len() + 1);
         let api = Arc::clone(api);
         let last = Serial::default();
-        Self { recordings, recorded, first, fence, timed, inputs, outputs, _memory: memory, last, api }
+        Self { recordings, recorded, first, fence, timed, inputs, outputs, memory, last, api }
     }
 }
 
@@ -129,6 +129,16 @@ impl<A: Api> Replay for Replayed<A> {
 
     fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError> {
         self.submit_alone(self.recorded.reset, deadline)
+    }
+
+    fn read_state(&mut self, state: usize, into: &mut [u8], deadline: Deadline) -> Result<(), RuntimeError> {
+        let (_, _, regions, _) = &self.memory;
+        regions.states().read(&self.api, state, into, deadline)
+    }
+
+    fn write_state(&mut self, state: usize, from: &[u8], deadline: Deadline) -> Result<(), RuntimeError> {
+        let (_, _, regions, _) = &self.memory;
+        regions.states().write(&self.api, state, from, deadline)
     }
 
     fn fetch(&mut self, index: usize, deadline: Deadline) -> Result<(), RuntimeError> {

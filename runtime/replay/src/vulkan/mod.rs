@@ -26,14 +26,13 @@ use std::time::Duration;
 
 use ash::vk;
 
-use crate::backend::{Backend, Checked, Loaded};
+use crate::backend::{Backend, Checked, Loaded, Together};
 use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::loader;
 use crate::options::{LoadOptions, OpenOptions};
 use crate::pending::Lost;
-use crate::program::Program;
 use crate::validation_log::ValidationLog;
 use context::Context;
 use instance::Instance;
@@ -88,7 +87,7 @@ impl Backend for VulkanDevice {
         self.context.instance.validation_log()
     }
 
-    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
+    fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
         if options.untrusted {
             return loader::load(&self.robust()?, programs, options);
         }

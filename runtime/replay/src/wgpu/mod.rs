@@ -27,14 +27,13 @@ use ::wgpu::wgc::id::AdapterId;
 use ::wgpu::wgt::error::{ErrorType, WebGpuError};
 use ::wgpu::{Backends, InstanceDescriptor, InstanceFlags};
 
-use crate::backend::{Backend, Checked, Loaded};
+use crate::backend::{Backend, Checked, Loaded, Together};
 use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
 use crate::loader;
 use crate::options::{LoadOptions, OpenOptions};
 use crate::pending::Lost;
-use crate::program::Program;
 use crate::validation_log::ValidationLog;
 use context::Context;
 use handle::Handle;
@@ -85,7 +84,7 @@ impl Backend for WebGpuDevice {
         ValidationLog::default()
     }
 
-    fn load(&self, programs: &[Program<'_>], options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
+    fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
         if !options.untrusted {
             return loader::load(&self.context, programs, options);
         }

@@ -9,7 +9,7 @@ use drift_bundle::manifest::Resource;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, Session};
 
 use crate::child;
-use crate::program::{FIRST, Program, arena};
+use crate::program::{FIRST, Program, SECOND, arena, state};
 
 /// Set in the child to the name of what it does.
 const CHILD: &str = "DRIFT_TEST_ENDLESS";
@@ -131,6 +131,47 @@ fn an_endless_kernel_stops_nobody_for_longer_than_asked() {
         let mut again = load(&device, &fine, Duration::from_secs(30));
         again.run().unwrap();
         assert_eq!(again.read::<f32>("y").unwrap(), [2.0, 4.0, 6.0]);
+    });
+}
+
+/// An entry that doubles a state, and one that never ends with it.
+fn endless_with_state() -> Bundle {
+    let bytes = |region| Resource::bytes(region, 0, 12);
+    Program::new(512)
+        .region(state("shared", &[3]), 12)
+        .region(state("own", &[3]), 12)
+        .f32_output("y", &[3], 256)
+        .dispatch(FINE, &[bytes(FIRST), arena(256, 12)], [1, 1, 1])
+        .then("endless", 512)
+        .region(state("apart", &[3]), 12)
+        .region(state("shared", &[3]), 12)
+        .f32_output("y", &[3], 256)
+        .dispatch(LONG, &[bytes(SECOND), arena(256, 12)], ENDLESS)
+        .bundle()
+}
+
+#[test]
+fn a_state_that_a_run_was_not_seen_to_finish_is_not_read() {
+    in_a_child("a_state_that_a_run_was_not_seen_to_finish_is_not_read", || {
+        let device = open(Duration::from_secs(30), false);
+        let options = LoadOptions { timeout: Duration::from_millis(200), ..LoadOptions::default() };
+        let mut sessions =
+            device.load_entries(&endless_with_state(), &["main", "endless", "main"], &options).unwrap();
+        let [fine, stuck, other] = &mut sessions[..] else { panic!("three sessions") };
+        timed_out(|| stuck.run());
+        let torn = |result: Result<(), RuntimeError>| {
+            let error = result.unwrap_err();
+            assert!(matches!(&error, RuntimeError::StateTorn { state, .. } if state == "shared"), "{error}");
+        };
+        torn(soon(|| fine.run()));
+        torn(soon(|| fine.read_state("shared").map(drop)));
+        // What was not written is waited for, with a deadline of its own, and so is what would replace the state.
+        timed_out(|| fine.read_state("own"));
+        timed_out(|| other.write_state("shared", &[0; 12]));
+        let error = soon(|| stuck.read_state("apart")).unwrap_err();
+        assert!(matches!(error, RuntimeError::Failed), "{error}");
+        // The device is busy, and left so.
+        std::mem::forget((sessions, device));
     });
 }
 

@@ -13,4 +13,5 @@ mod opencl;
 mod program;
 mod regions;
 mod sharing;
+mod states;
 mod webgpu;

@@ -50,6 +50,11 @@ pub(crate) fn region(kind: RegionKind, size: u64) -> Region {
     Region { kind, size, alignment: ALIGNMENT_BYTES }
 }
 
+/// State of f32.
+pub(crate) fn state(name: &str, shape: &[u64]) -> RegionKind {
+    RegionKind::State { name: name.to_owned(), element: DeviceElement::F32, shape: shape.to_vec() }
+}
+
 impl Program {
     pub(crate) fn new(arena_bytes: u64) -> Self {
         let provenance = Provenance {

@@ -5,7 +5,7 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::*;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError};
 
-use crate::program::{FIRST, Program, SECOND, dispatch, on_device, weight};
+use crate::program::{FIRST, Program, SECOND, dispatch, on_device, state, weight};
 
 /// Adds `x`, as often as the second parameter says, to a sum that is kept from run to run.
 const ACCUMULATE: &str = "
@@ -39,8 +39,8 @@ const Y: u32 = 4;
 fn accumulator(target: Target) -> Program {
     let mut program = Program::new(0)
         .region(RegionKind::Io, 16)
-        .region(RegionKind::State, 100)
-        .region(RegionKind::State, 512)
+        .region(state("idle", &[25]), 100)
+        .region(state("sum", &[128]), 512)
         .region(RegionKind::Io, 16)
         .region(RegionKind::Params(vec![7, 2, 8, 9]), 16)
         .region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).collect()), 272)
@@ -213,7 +213,7 @@ fn a_reset_leaves_derived_blobs_alone() {
         let bundle = Program::new(256)
             .f32_weight("by", &[1.0, 2.0, 3.0])
             .derived(12)
-            .region(RegionKind::State, 12)
+            .region(state("count", &[3]), 12)
             .f32_output("y", &[3], 0)
             .init(DERIVE, &[bytes(FIRST), weight(0, 0, 12)], [1; 3])
             .dispatch(COUNT, &[bytes(SECOND), crate::program::arena(0, 12), bytes(FIRST)], [1; 3])
