@@ -91,7 +91,7 @@ pub(super) fn settings(case: &str) -> impl Iterator<Item = Setting> {
 }
 
 fn model(folder: &Path, name: &str, dims: &[(&str, u64)]) -> Result<Graph, Box<dyn Error>> {
-    let source = ModelSource::open(&folder.join(name).join("model.onnx"))?;
+    let source = ModelSource::open(folder.join(name).join("model.onnx"))?;
     let dims = dims.iter().map(|&(dim, size)| (dim.to_owned(), DimBinding::Fixed(size))).collect();
     Ok(drift_onnx::import(&source, &ImportOptions { dims, ..ImportOptions::default() })?.graph)
 }
