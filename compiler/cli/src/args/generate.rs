@@ -2,7 +2,7 @@
 
 use super::ReplayFlags;
 use super::values::TargetArg;
-use crate::generate::allowed;
+use crate::sampling_ranges::allowed;
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 

@@ -1,8 +1,8 @@
 //! A bundle's language model on a device: the entries `prefill` and `decode` over caches that they share.
 
-use super::error::GenerateError;
 use super::model::LanguageModel;
 use crate::error::CliError;
+use crate::generate_error::GenerateError;
 use drift_bundle::manifest::{HostElement, IoTensor};
 use drift_runtime::Session;
 use half::f16;

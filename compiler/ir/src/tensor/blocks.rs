@@ -60,7 +60,7 @@ impl Blocks {
         let too_large = || TensorError::TooLarge { shape: vec![rows, columns] };
         let bits_of = |count: u64| count.checked_mul(u64::from(bits)).ok_or_else(too_large);
         let least = bits_of(columns)?.div_ceil(8);
-        let row_bytes = if rows == 0 { least } else { numbers.len() as u64 / rows };
+        let row_bytes = (numbers.len() as u64).checked_div(rows).unwrap_or(least);
         if row_bytes < least || row_bytes.checked_mul(rows) != Some(numbers.len() as u64) {
             let given = numbers.len();
             return Err(TensorError::Blocks(format!(
