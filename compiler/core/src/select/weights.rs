@@ -90,12 +90,24 @@ fn fitting(
     let element = context.element(value)?;
     let layout = WeightsLayout::new(filters.clone(), form, element);
     Ok(match too_large(&layout, context.profile) {
-        None => layout,
+        None => match widened(context, value, element) {
+            None => layout,
+            Some(reason) => layout.instead(reason),
+        },
         Some(reason) => {
             let form = WeightsForm { storage: WeightsStorage::Buffer, ..form };
             WeightsLayout::new(filters, form, element).instead(reason)
         }
     })
+}
+
+/// Why quantized weights are floats here, if they are quantized.
+fn widened(context: &Context<'_>, value: ValueId, element: Element) -> Option<String> {
+    let blocks = context.constant_tensor(value)?.blocks()?;
+    let reason = PackedRows::blocks(blocks, element).err();
+    let reason =
+        reason.unwrap_or_else(|| "the kernel reads no rows of inputs, or blocks are no such rows".to_owned());
+    Some(format!("quantized weights widened: {reason}"))
 }
 
 /// Why the profile's devices have no resource that is large enough.
