@@ -2,10 +2,12 @@
 
 mod bench;
 mod generate;
+mod sampling;
 mod values;
 
 pub use bench::{BenchArgs, LanguageFlags};
 pub use generate::GenerateArgs;
+pub(crate) use sampling::{is_allowed, range};
 pub use values::{
     BindArg, DimArg, DimSize, Emit, InputArg, IoArg, LayoutArg, ModelArg, PrecisionArg, TargetArg,
     WeightsArg, WeightsLayoutArg,

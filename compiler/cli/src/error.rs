@@ -2,7 +2,7 @@
 //! code 2, but what is a bug of driftc: that ends in 70.
 
 use crate::compare::Mismatch;
-use crate::generate::GenerateError;
+use crate::generate_error::GenerateError;
 use crate::host::{BoundaryError, HostTensorError};
 use crate::npy::NpyError;
 use drift_bundle::BundleError;

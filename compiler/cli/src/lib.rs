@@ -19,6 +19,7 @@ pub mod error;
 pub mod explain;
 pub mod files;
 pub mod generate;
+pub mod generate_error;
 pub mod host;
 mod html;
 pub mod inspect;

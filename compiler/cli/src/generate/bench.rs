@@ -4,10 +4,10 @@
 //! feeds 128 tokens one after another, each with a round trip for its logits; `tg128 greedy` lets the device choose, where the
 //! bundle can. `@ d1024` is behind 1,024 tokens that the caches hold.
 
-use super::error::GenerateError;
 use super::model::{self, LanguageModel};
 use crate::args::BenchArgs;
 use crate::error::CliError;
+use crate::generate_error::GenerateError;
 use crate::progress::Progress;
 use crate::random::Random;
 use crate::report::write_json;

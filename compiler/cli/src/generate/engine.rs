@@ -1,12 +1,12 @@
 //! One text after another from a model: feeds a prompt behind what the caches share with it, and chooses tokens until
 //! something ends the text.
 
-use super::error::{GenerateError, LogitsFault};
 use super::model::LanguageModel;
 use super::sampling::Sampler;
 use super::stream::TextStream;
 use super::tokenizer::TextTokenizer;
 use crate::error::CliError;
+use crate::generate_error::{GenerateError, LogitsFault};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

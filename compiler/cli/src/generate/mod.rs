@@ -5,7 +5,6 @@
 
 pub(crate) mod bench;
 mod engine;
-mod error;
 mod folder;
 mod model;
 mod python;
@@ -17,12 +16,9 @@ mod template;
 mod tests;
 mod tokenizer;
 
-pub use error::{GenerateError, LogitsFault};
-
-pub(crate) use folder::allowed;
-
 use crate::args::GenerateArgs;
 use crate::error::CliError;
+use crate::generate_error::GenerateError;
 use crate::report::write_json;
 use crate::signals::Held;
 use crate::{Console, Outcome, files, replay};

@@ -1,7 +1,7 @@
 //! A language model as the command sees it: tokens go in, logits of the last one come out, and caches can be cut.
 
-use super::error::GenerateError;
 use crate::error::CliError;
+use crate::generate_error::GenerateError;
 use drift_bundle::Bundle;
 use drift_runtime::{Device, LoadOptions};
 

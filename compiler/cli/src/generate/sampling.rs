@@ -5,7 +5,7 @@
 //! the defaults in `generation_config.json` are meant. Powers of e are computed here, by arithmetic that IEEE 754 fixes,
 //! because those of systems' libraries differ in the last bit.
 
-use super::error::LogitsFault;
+use crate::generate_error::LogitsFault;
 use crate::random::Random;
 use serde::Serialize;
 use std::cmp::Ordering;

@@ -3,11 +3,11 @@
 //! Templates are Jinja as transformers runs it: blocks take their line's white space with them, methods are Python's,
 //! `raise_exception`, `strftime_now` and `tojson` are there, and `generation` is a block that only training looks at.
 
-use super::error::GenerateError;
 use super::folder::Folder;
 use super::python;
 use crate::crash;
 use crate::error::CliError;
+use crate::generate_error::GenerateError;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};

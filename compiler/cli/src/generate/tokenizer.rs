@@ -1,7 +1,7 @@
 //! Text to tokens and back, by the `tokenizer.json` of a model.
 
-use super::error::GenerateError;
 use crate::error::CliError;
+use crate::generate_error::GenerateError;
 use crate::{crash, files};
 use std::path::Path;
 use tokenizers::{PaddingParams, Tokenizer, TruncationParams};
