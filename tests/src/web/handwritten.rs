@@ -78,6 +78,10 @@ fn region(kind: RegionKind, size: u64) -> Region {
     Region { kind, size, alignment: ALIGNMENT_BYTES }
 }
 
+fn state(name: &str, shape: &[u64]) -> RegionKind {
+    RegionKind::State { name: name.to_owned(), element: DeviceElement::F32, shape: shape.to_vec() }
+}
+
 fn variant(
     regions: Vec<Region>,
     inputs: Vec<IoBinding>,
