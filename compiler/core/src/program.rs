@@ -99,7 +99,7 @@ pub struct PackedKey {
 #[derive(Clone, Debug)]
 pub enum Content {
     /// They are packed when the bundle is written.
-    Packed(Recipe),
+    Packed(Box<Recipe>),
     /// Steps of [`Program::init`] make them of packed constants when the program is loaded.
     Derived {
         /// How many there are.

@@ -117,10 +117,6 @@ fn entry(name: &str, element: HostElement, variants: Vec<Variant>) -> Entry {
     }
 }
 
-fn state(name: &str, shape: &[u64]) -> RegionKind {
-    RegionKind::State { name: name.to_owned(), element: DeviceElement::F32, shape: shape.to_vec() }
-}
-
 /// `x` and `y` in regions of their own, a sum in the second half of one of two states, and parameters.
 pub fn accumulator() -> Result<Vec<u8>, BundleError> {
     let mut writer = writer();

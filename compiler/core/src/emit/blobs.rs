@@ -142,7 +142,7 @@ mod tests {
         // As a graph that has one constant: ids of different graphs may be equal.
         let key = PackedKey { value: None, packing, content: Some([name.len() as u8; 32]) };
         let constant =
-            PackedConstant { name: name.to_owned(), key, content: Content::Packed(recipe.clone()) };
+            PackedConstant { name: name.to_owned(), key, content: Content::Packed(Box::new(recipe.clone())) };
         blobs.index(&constant, &recipe, bundle)
     }
 
