@@ -23,7 +23,7 @@ const MODELS: [(&str, &[(&str, u64)]); 2] =
 
 fn source(name: &str) -> ModelSource {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
-    ModelSource::open(&folder.join("model.onnx")).expect("a model")
+    ModelSource::open(folder.join("model.onnx")).expect("a model")
 }
 
 /// The model with so many new tokens; its caches are states of [`CAPACITY`] rows, or else inputs of `past` rows.

@@ -20,9 +20,12 @@ const MODEL: (f64, f64) = (1e-4, 1e-3);
 /// Errors of a small graph against the evaluator, in f32 and in f16.
 const GRAPHS: [(f64, f64); 2] = [(1e-4, 1e-3), (2e-2, 2e-2)];
 
+/// Name, profile, layouts of activations and weights, precision, and graph.
+type WebCase = (&'static str, &'static str, LayoutChoice, Option<WeightsStorage>, Precision, &'static str);
+
 /// What browsers' loaders must do that models do not ask of them: each a graph, a layout, a place for weights, a precision and
 /// a profile.
-const CASES: [(&str, &str, LayoutChoice, Option<WeightsStorage>, Precision, &str); 8] = [
+const CASES: [WebCase; 8] = [
     ("textures", CONV, LayoutChoice::Texture2d, None, Precision::F32, "generic"),
     ("texture arrays", CONV, LayoutChoice::TextureArray, None, Precision::F32, "generic"),
     ("3D textures", CONV, LayoutChoice::Texture3d, None, Precision::F32, "generic"),

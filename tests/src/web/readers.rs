@@ -44,8 +44,11 @@ pub fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A name and the bytes of a file.
+type NamedBytes = (String, Vec<u8>);
+
 /// What the seeds of the mutants lack: regions of every kind, an init program, and several targets in one file.
-fn more() -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+fn more() -> Result<Vec<NamedBytes>, Box<dyn Error>> {
     let compile = |source: &str, options: CompileOptions| {
         let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
         drift_compiler::compile(graph(source), identity, &options)?
