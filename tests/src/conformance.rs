@@ -57,7 +57,11 @@ pub enum Outcome {
 fn declined(kind: DeviceKind, setting: Setting) -> Option<&'static str> {
     let image_buffers = setting.layout == LayoutChoice::ImageBuffer
         || setting.weights.storage == Some(WeightsStorage::ImageBuffer);
-    (kind == DeviceKind::WebGpu && image_buffers).then_some("image buffers, which WebGPU has not")
+    match kind {
+        DeviceKind::WebGpu if image_buffers => Some("image buffers, which WebGPU has not"),
+        DeviceKind::Metal if image_buffers => Some("image buffers, which are not written for Metal"),
+        _ => None,
+    }
 }
 
 /// Compiles `graph` for `target` under `setting`.
@@ -111,11 +115,26 @@ pub fn on_webgpu_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome,
     on(DeviceKind::WebGpu, graph, setting, &special_inputs(graph))
 }
 
+/// Runs MSL on the processor.
+pub fn on_msl(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    opened(msl_device(), graph, setting, &inputs(graph, setting.precision))
+}
+
+/// The same with infinities, NaNs and the ends of types among the inputs.
+pub fn on_msl_at_the_ends(graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    opened(msl_device(), graph, setting, &special_inputs(graph))
+}
+
+/// Runs on a device that the caller has opened.
+pub fn on_device(device: &Device, graph: &Graph, setting: Setting) -> Result<Outcome, Box<dyn Error>> {
+    run(device, graph, setting, &inputs(graph, setting.precision))
+}
+
 /// Whether all devices are the software ones that CI has, so that what they decline is known.
 pub fn are_software() -> bool {
-    DeviceKind::ALL
-        .into_iter()
-        .all(|kind| device(kind).is_ok_and(|device| device.info().device_type == DeviceType::Cpu))
+    DeviceKind::HERE
+        .iter()
+        .all(|kind| device(*kind).is_ok_and(|device| device.info().device_type == DeviceType::Cpu))
 }
 
 /// The device of a kind, opened once.
@@ -129,18 +148,47 @@ fn device(kind: DeviceKind) -> Result<&'static Device, Box<dyn Error>> {
     opened.as_ref().map_err(|error| format!("{error} (`cargo xtask test` installs one)").into())
 }
 
+/// The device that executes MSL on the processor.
+fn msl_device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(crate::msl::open)
+}
+
+/// All devices that the suite runs on.
+pub fn devices() -> impl Iterator<Item = &'static Device> {
+    let opened = |kind| device(kind).unwrap_or_else(|error| panic!("{error}"));
+    DeviceKind::ALL.into_iter().map(opened).chain([msl_device()])
+}
+
 fn on(
     kind: DeviceKind,
     graph: &Graph,
     setting: Setting,
     inputs: &[Tensor],
 ) -> Result<Outcome, Box<dyn Error>> {
-    if let Some(reason) = declined(kind, setting) {
-        return Ok(Outcome::Declined(reason));
+    opened(device(kind)?, graph, setting, inputs)
+}
+
+fn opened(
+    device: &Device,
+    graph: &Graph,
+    setting: Setting,
+    inputs: &[Tensor],
+) -> Result<Outcome, Box<dyn Error>> {
+    match declined(device.info().kind, setting) {
+        Some(reason) => Ok(Outcome::Declined(reason)),
+        None => run(device, graph, setting, inputs),
     }
-    let device = device(kind)?;
+}
+
+fn run(
+    device: &Device,
+    graph: &Graph,
+    setting: Setting,
+    inputs: &[Tensor],
+) -> Result<Outcome, Box<dyn Error>> {
     let earlier = device.validation_log().messages().len();
-    let bundle = compile(graph, kind.target(), setting)?;
+    let bundle = compile(graph, device.info().kind.target(), setting)?;
     let needs_f16 = bundle.manifest().entries[0].variants[0].requires.contains(&Requirement::F16);
     if needs_f16 && !device.info().features.f16 {
         return Ok(Outcome::Declined("f16 arithmetic, which the device has not"));
@@ -170,7 +218,8 @@ fn on(
 
 /// What the init program of a kind's variant makes of weights, in floats of the setting's precision: a program that does
 /// nothing else, with each derived blob as an output.
-pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+pub fn derived_on(device: &Device, graph: &Graph, setting: Setting) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let kind = device.info().kind;
     let bundle = compile(graph, kind.target(), setting)?;
     let manifest = bundle.manifest();
     let mut writer = BundleWriter::new(manifest.provenance.clone());
@@ -185,7 +234,7 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
     let mut entry = manifest.entries[0].clone();
     entry.variants.truncate(1);
     let variant = &mut entry.variants[0];
-    let (host, device) = match setting.precision {
+    let (host, element) = match setting.precision {
         Precision::F16 => (HostElement::F16, DeviceElement::F16),
         Precision::F32 => (HostElement::F32, DeviceElement::F32),
     };
@@ -194,9 +243,9 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
     for (number, region) in (0..).zip(&mut variant.regions) {
         if region.kind == RegionKind::Derived {
             region.kind = RegionKind::Arena;
-            let shape = vec![region.size / device.size_bytes()];
+            let shape = vec![region.size / element.size_bytes()];
             outputs.push(IoTensor { name: format!("derived{}", outputs.len()), element: host, shape });
-            places.push(IoBinding { region: number, offset: 0, element: device });
+            places.push(IoBinding { region: number, offset: 0, element });
         }
     }
     variant.dispatches = std::mem::take(&mut variant.init);
@@ -213,7 +262,7 @@ pub fn derived_on(kind: DeviceKind, graph: &Graph, setting: Setting) -> Result<V
     writer.add_entry(entry);
     let bundle = Bundle::from_bytes(writer.to_bytes()?)?;
     let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
-    let mut session = self::device(kind)?.load_with(&bundle, &options)?;
+    let mut session = device.load_with(&bundle, &options)?;
     session.run()?;
     Ok(names.iter().map(|name| session.read_raw(name)).collect::<Result<_, _>>()?)
 }

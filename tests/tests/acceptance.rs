@@ -1,9 +1,5 @@
 //! Every kernel as Metal and as WebGPU get it, on every layout and precision: clang reads the MSL, a browser compiles
-//! the WGSL. Neither runs anything: that these kernels compute what they should is proved in `kernels.rs`.
-
-#[expect(unreachable_pub, reason = "another crate shares the file")]
-#[path = "../../targets/tests/metal_stdlib/clang.rs"]
-mod clang;
+//! the WGSL. Nothing runs: that these kernels compute what they should is proved in `kernels.rs`.
 
 use drift_bundle::manifest::Target;
 use drift_compiler::{LayoutChoice, Precision, WeightsChoice, WeightsStorage};
@@ -12,6 +8,7 @@ use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_tests::cases;
 use drift_tests::chromium::{Verdict, Wgsl, check_wgsl};
 use drift_tests::conformance::{Setting, compile, graph, inner};
+use drift_tests::msl::clang;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -60,7 +57,7 @@ fn model((name, dims): (&str, &[(&str, u64)])) -> (String, Graph) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name).join("model.onnx");
     let source = ModelSource::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
     let dims = dims.iter().map(|&(dim, size)| (dim.to_owned(), DimBinding::Fixed(size))).collect();
-    let imported = drift_onnx::import(&source, &ImportOptions { dims });
+    let imported = drift_onnx::import(&source, &ImportOptions { dims, ..ImportOptions::default() });
     (name.to_owned(), imported.unwrap_or_else(|error| panic!("{name}: {error}")).graph)
 }
 

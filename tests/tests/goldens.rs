@@ -362,6 +362,6 @@ fn model(name: &str, dims: &[(&str, u64)]) -> Graph {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name).join("model.onnx");
     let source = ModelSource::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
     let dims = dims.iter().map(|&(dim, size)| (dim.to_owned(), DimBinding::Fixed(size))).collect();
-    let imported = drift_onnx::import(&source, &ImportOptions { dims });
+    let imported = drift_onnx::import(&source, &ImportOptions { dims, ..ImportOptions::default() });
     imported.unwrap_or_else(|error| panic!("{name}: {error}")).graph
 }

@@ -1,8 +1,9 @@
-//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C) and wgpu over lavapipe (WGSL)
-//! against the evaluator.
+//! Every kernel on every layout and precision, run on lavapipe (SPIR-V), PoCL (OpenCL C), wgpu over lavapipe (WGSL) and
+//! the processor (MSL) against the evaluator.
 //!
-//! A fifth of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
-//! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time.
+//! A sample of the settings of each case, the same ones at each run, unless `DRIFT_MATRIX=full` asks for all of them, as
+//! `cargo xtask matrix` does: the drivers' compilers take nearly all of the time. Under the profile that every device has, each
+//! case runs once on Vulkan and once on OpenCL or WebGPU; of everything else a fifth or a tenth.
 
 use drift_bundle::manifest::{Requirement, Target};
 use drift_compiler::physical::{Element, Layout, pack, unpack};
@@ -11,11 +12,12 @@ use drift_compiler::{
     profile,
 };
 use drift_ir::Graph;
-use drift_runtime::DeviceKind;
+use drift_runtime::Device;
 use drift_tests::cases::{self, Case};
 use drift_tests::conformance::{
-    Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_opencl,
-    on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu, on_webgpu_at_the_ends,
+    self, Outcome, Setting, are_software, compiled, derived_on, graph as graph_of, inner, on_msl,
+    on_msl_at_the_ends, on_opencl, on_opencl_at_the_ends, on_vulkan, on_vulkan_at_the_ends, on_webgpu,
+    on_webgpu_at_the_ends,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -37,8 +39,28 @@ fn tolerance(precision: Precision) -> f64 {
     }
 }
 
-/// One setting of a case in this many is part of the sample.
-const SAMPLED: usize = 5;
+/// Which settings of a case are part of the sample.
+#[derive(Clone, Copy, Debug)]
+enum Sample {
+    /// One in so many, or none where a case has fewer.
+    OneIn(usize),
+    /// One of the first so many.
+    Once(usize),
+    /// The same, for one half of the cases or the other.
+    OnceInHalf(usize, usize),
+}
+
+/// Of suites with a profile or a prefix of their own.
+const A_FIFTH: Sample = Sample::OneIn(5);
+
+/// Of suites that take all cases once more, in one setting, for what differs in few of them.
+const A_TENTH: Sample = Sample::OneIn(10);
+
+/// Of [`EVERYTHING`].
+const ON_VULKAN: Sample = Sample::Once(6);
+const ON_OPENCL: Sample = Sample::OnceInHalf(6, 0);
+/// Not in image buffers, which come last and which WebGPU lacks.
+const ON_WEBGPU: Sample = Sample::OnceInHalf(4, 1);
 
 /// Whether every setting is wanted, and not a sample.
 fn is_full() -> bool {
@@ -46,23 +68,39 @@ fn is_full() -> bool {
 }
 
 /// Profiles that have so few cases that a fifth of them would be none.
-const WHOLE: [&str; 1] = ["winograd-small-bindings"];
+const WHOLE: [&str; 2] = ["winograd-small-bindings", "subgroups-of-8"];
 
 /// Whether a case runs under its setting of this number. The sample follows from the case's name, so that a new case changes
 /// no other's.
-fn is_wanted(case: &str, setting: usize) -> bool {
-    let hash = case.bytes().fold(0_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+fn is_wanted(sample: Sample, case: &str, setting: usize) -> bool {
     // What is about special values meets each of them once at least.
     let is_special = setting == 0 && case.starts_with("special/");
-    is_full() || is_special || (hash as usize % SAMPLED + setting).is_multiple_of(SAMPLED)
+    is_full() || is_special || is_sampled(sample, case, setting)
 }
 
-/// Cases whose own values f16 does not hold: stored as f16 they are other numbers.
-const BEYOND_F16: [&str; 1] = ["special/f16"];
+fn is_sampled(sample: Sample, case: &str, setting: usize) -> bool {
+    let hash = case.bytes().fold(0_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let (hash, half) = (hash as usize, (hash >> 16) as usize % 2);
+    match sample {
+        Sample::OneIn(count) => (hash % count + setting).is_multiple_of(count),
+        Sample::Once(count) => hash % count == setting,
+        Sample::OnceInHalf(count, wanted) => half == wanted && hash % count == setting,
+    }
+}
+
+/// Whatever the sample leaves out, no case is left out on all devices.
+#[test]
+fn every_case_runs_on_vulkan_and_on_one_other_device() {
+    let runs = |sample, name| (0..6).filter(|&setting| is_sampled(sample, name, setting)).count();
+    for Case { name, .. } in cases::all() {
+        let others = runs(ON_OPENCL, name) + runs(ON_WEBGPU, name);
+        assert_eq!((runs(ON_VULKAN, name), others), (1, 1), "{name}");
+    }
+}
 
 /// Whether a case's values can be stored in this precision.
 fn holds(precision: Precision, case: &str) -> bool {
-    precision == Precision::F32 || !BEYOND_F16.contains(&case)
+    precision == Precision::F32 || !cases::BEYOND_F16.contains(&case)
 }
 
 type Run = fn(&drift_ir::Graph, Setting) -> Result<Outcome, Box<dyn Error>>;
@@ -96,8 +134,8 @@ impl Counts {
     #[track_caller]
     fn are_kept(&self, name: &str) {
         let some_cases = std::env::var_os("DRIFT_CASES").is_some();
+        assert!(self.executed > 0 || some_cases, "{self:?}");
         if is_full() || some_cases || !are_software() {
-            assert!(self.executed > 0 || some_cases, "{self:?}");
             return;
         }
         let mut text = format!("executed {}", self.executed);
@@ -115,6 +153,11 @@ impl Counts {
 /// Runs all cases whose names start with `prefix`, and with the environment's `DRIFT_CASES` where somebody works on one
 /// kernel; reports all failures at once.
 fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings) -> Counts {
+    prove_sample(A_FIFTH, run, profile, prefix, settings)
+}
+
+/// The same of a sample of its own.
+fn prove_sample(sample: Sample, run: Run, profile: &'static str, prefix: &str, settings: Settings) -> Counts {
     let (layouts, precisions) = settings;
     let wanted = std::env::var("DRIFT_CASES").unwrap_or_default();
     let (mut failures, mut counts) = (Vec::new(), Counts::default());
@@ -132,7 +175,7 @@ fn prove(run: Run, profile: &'static str, prefix: &str, settings: Settings) -> C
             // What a graph takes and gives are dense buffers: only between other nodes does a kernel meet its layout.
             let graph = if layout == LayoutChoice::Buffer { &graph } else { &among_others };
             let wanted =
-                numbers(n).filter(|&(number, _)| WHOLE.contains(&profile) || is_wanted(name, number));
+                numbers(n).filter(|&(number, _)| WHOLE.contains(&profile) || is_wanted(sample, name, number));
             for (_, &precision) in wanted.filter(|&(_, &precision)| holds(precision, name)) {
                 let keep_attention = name.starts_with("attention_");
                 let weights = WeightsChoice::default();
@@ -185,7 +228,7 @@ fn prove_weights(
     let (mut failures, mut counts) = (Vec::new(), Counts::default());
     for case in cases::all().filter(|case| case.name.starts_with(prefix)) {
         for (n, order, storage) in
-            pairs().enumerate().filter(|&(k, _)| is_wanted(case.name, k)).map(|(_, p)| p)
+            pairs().enumerate().filter(|&(k, _)| is_wanted(A_FIFTH, case.name, k)).map(|(_, p)| p)
         {
             let layout = match storage {
                 WeightsStorage::Buffer => LayoutChoice::Buffer,
@@ -219,7 +262,7 @@ fn chain(error: &dyn Error) -> String {
 
 #[test]
 fn vulkan_agrees_with_the_evaluator() {
-    prove(on_vulkan, "generic", "", EVERYTHING).are_kept("vulkan");
+    prove_sample(ON_VULKAN, on_vulkan, "generic", "", EVERYTHING).are_kept("vulkan");
 }
 
 /// Families whose every case takes whatever floats there are: products and convolutions would show NaNs only.
@@ -247,57 +290,95 @@ fn vulkan_agrees_with_the_evaluator_at_the_ends_of_types() {
     in_buffers.into_iter().chain(in_textures).fold(Counts::default(), Counts::and).are_kept("vulkan-ends");
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator_at_the_ends_of_types() {
-    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_opencl_at_the_ends, "generic", "special/", buffers).are_kept("opencl-ends");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator_at_the_ends_of_types() {
-    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_webgpu_at_the_ends, "generic", "special/", buffers).are_kept("webgpu-ends");
-}
-
 /// These differ from 2D textures in the accessors only, so each has one precision.
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_texture_arrays() {
     let settings: Settings = (&[LayoutChoice::TextureArray], &[Precision::F32]);
-    prove(on_vulkan, "generic", "", settings).are_kept("vulkan-texture-arrays");
+    prove_sample(A_TENTH, on_vulkan, "generic", "", settings).are_kept("vulkan-texture-arrays");
 }
 
 #[test]
 fn vulkan_agrees_with_the_evaluator_on_3d_textures() {
     let settings: Settings = (&[LayoutChoice::Texture3d], &[Precision::F16]);
-    prove(on_vulkan, "generic", "", settings).are_kept("vulkan-3d-textures");
+    prove_sample(A_TENTH, on_vulkan, "generic", "", settings).are_kept("vulkan-3d-textures");
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_opencl, "generic", "conv_", settings).are_kept("opencl-texture-arrays-and-3d");
+/// What every device but Vulkan's runs; a new one is a line below.
+macro_rules! conformance {
+    ($($device:ident: $run:ident, $at_the_ends:ident, $sample:expr;)*) => {$(
+        mod $device {
+            use super::*;
+
+            fn kept(counts: Counts, part: &str) {
+                counts.are_kept(&format!("{}{part}", stringify!($device)));
+            }
+
+            #[test]
+            fn agrees_with_the_evaluator() {
+                kept(prove_sample($sample, $run, "generic", "", EVERYTHING), "");
+            }
+
+            #[test]
+            fn agrees_with_the_evaluator_at_the_ends_of_types() {
+                let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
+                kept(prove($at_the_ends, "generic", "special/", buffers), "-ends");
+            }
+
+            #[test]
+            fn texture_arrays_and_3d_textures_agree() {
+                let settings: Settings =
+                    (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
+                kept(prove($run, "generic", "conv_", settings), "-texture-arrays-and-3d");
+            }
+
+            #[test]
+            fn constants_split_over_bindings_agree() {
+                kept(prove($run, "small-bindings", "large/", EVERYTHING), "-small-bindings");
+            }
+
+            /// A block holds 256 scores of f32: a few queries of one head.
+            #[test]
+            fn attention_in_blocks_of_scores_agrees() {
+                kept(prove($run, "small-scores", "attention_stats/", EVERYTHING), "-small-scores");
+            }
+
+            #[test]
+            fn convolutions_after_winograd_agree() {
+                let counts = ["winograd-2x2", "winograd-4x4"]
+                    .map(|profile| prove($run, profile, "winograd/", EVERYTHING));
+                kept(counts.into_iter().fold(Counts::default(), Counts::and), "-winograd");
+            }
+
+            #[test]
+            fn weights_in_every_storage_agree() {
+                let precisions = [Precision::F32, Precision::F16];
+                let counts = prove_weights($run, ("generic", "weights/"), &precisions, &some_orders(1));
+                kept(counts, "-weights");
+            }
+        }
+    )*};
 }
 
-#[test]
-fn opencl_agrees_with_the_evaluator() {
-    prove(on_opencl, "generic", "", EVERYTHING).are_kept("opencl");
+conformance! {
+    opencl: on_opencl, on_opencl_at_the_ends, ON_OPENCL;
+    webgpu: on_webgpu, on_webgpu_at_the_ends, ON_WEBGPU;
+    msl: on_msl, on_msl_at_the_ends, A_FIFTH;
 }
 
+/// Its orders of weights are no other profile's.
 #[test]
-fn webgpu_agrees_with_the_evaluator_on_texture_arrays_and_3d_textures() {
-    let settings: Settings = (&[LayoutChoice::TextureArray, LayoutChoice::Texture3d], &[Precision::F32]);
-    prove(on_webgpu, "generic", "conv_", settings).are_kept("webgpu-texture-arrays-and-3d");
-}
-
-#[test]
-fn webgpu_agrees_with_the_evaluator() {
-    prove(on_webgpu, "generic", "", EVERYTHING).are_kept("webgpu");
+fn the_profile_of_apples_devices_agrees_as_msl() {
+    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
+    prove(on_msl, "apple", "conv_", buffers).are_kept("msl-apple");
 }
 
 #[test]
 fn subgroup_kernels_agree_with_the_evaluator() {
     prove(on_vulkan, "subgroups", "softmax/", EVERYTHING).are_kept("vulkan-subgroups");
     prove(on_webgpu, "subgroups", "softmax/", EVERYTHING).are_kept("webgpu-subgroups");
+    let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
+    prove(on_vulkan, "subgroups-of-8", "matvec_rows/", buffers).are_kept("vulkan-subgroups-of-8");
+    prove(on_msl, "subgroups", "softmax/", EVERYTHING).are_kept("msl-subgroups");
 }
 
 #[test]
@@ -305,30 +386,10 @@ fn constants_split_over_bindings_agree_with_the_evaluator() {
     prove(on_vulkan, "small-bindings", "large/", EVERYTHING).are_kept("vulkan-small-bindings");
 }
 
-#[test]
-fn constants_split_over_bindings_agree_on_opencl() {
-    prove(on_opencl, "small-bindings", "large/", EVERYTHING).are_kept("opencl-small-bindings");
-}
-
-#[test]
-fn constants_split_over_bindings_agree_on_webgpu() {
-    prove(on_webgpu, "small-bindings", "large/", EVERYTHING).are_kept("webgpu-small-bindings");
-}
-
 /// A block holds 256 scores of f32: a few queries of one head.
 #[test]
 fn attention_in_blocks_of_scores_agrees_with_the_evaluator() {
     prove(on_vulkan, "small-scores", "attention_stats/", EVERYTHING).are_kept("vulkan-small-scores");
-}
-
-#[test]
-fn attention_in_blocks_of_scores_agrees_on_opencl() {
-    prove(on_opencl, "small-scores", "attention_stats/", EVERYTHING).are_kept("opencl-small-scores");
-}
-
-#[test]
-fn attention_in_blocks_of_scores_agrees_on_webgpu() {
-    prove(on_webgpu, "small-scores", "attention_stats/", EVERYTHING).are_kept("webgpu-small-scores");
 }
 
 #[test]
@@ -349,14 +410,14 @@ fn cooperative_kernels_agree_with_the_evaluator_as_loops() {
 #[test]
 fn kernels_agree_when_their_grids_are_folded() {
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32]);
-    prove(on_webgpu, "small-grids", "", buffers).are_kept("webgpu-small-grids");
+    prove_sample(A_TENTH, on_webgpu, "small-grids", "", buffers).are_kept("webgpu-small-grids");
     let textures: Settings = (&[LayoutChoice::Texture2d], &[Precision::F16]);
     let others = ["conv_", "matmul_tiled/", "elementwise/", "pool/", "reduce/"];
     let others = others.map(|prefix| prove(on_vulkan, "small-grids", prefix, textures));
     let cooperative = ["matmul_cooperative/", "attention_cooperative/"];
     let cooperative =
         cooperative.map(|prefix| prove(on_vulkan, "small-grids-cooperative", prefix, COOPERATIVE));
-    let all = prove(on_vulkan, "small-grids", "", buffers).and(prove(
+    let all = prove_sample(A_TENTH, on_vulkan, "small-grids", "", buffers).and(prove(
         on_vulkan,
         "small-grids-subgroups",
         "softmax/",
@@ -401,20 +462,6 @@ fn convolutions_after_winograd_agree_with_the_evaluator() {
     counts.into_iter().fold(Counts::default(), Counts::and).are_kept("vulkan-winograd");
 }
 
-#[test]
-fn convolutions_after_winograd_agree_on_opencl() {
-    let counts =
-        ["winograd-2x2", "winograd-4x4"].map(|profile| prove(on_opencl, profile, "winograd/", EVERYTHING));
-    counts.into_iter().fold(Counts::default(), Counts::and).are_kept("opencl-winograd");
-}
-
-#[test]
-fn convolutions_after_winograd_agree_on_webgpu() {
-    let counts =
-        ["winograd-2x2", "winograd-4x4"].map(|profile| prove(on_webgpu, profile, "winograd/", EVERYTHING));
-    counts.into_iter().fold(Counts::default(), Counts::and).are_kept("webgpu-winograd");
-}
-
 /// Those that have names, and `count` others from all over.
 fn some_orders(count: usize) -> Vec<WeightsOrder> {
     let named = [
@@ -435,20 +482,6 @@ fn weights_in_every_storage_agree_with_the_evaluator() {
     let precisions = [Precision::F32, Precision::F16];
     let orders = some_orders(4);
     prove_weights(on_vulkan, ("generic", "weights/"), &precisions, &orders).are_kept("vulkan-weights");
-}
-
-#[test]
-fn weights_in_every_storage_agree_on_opencl() {
-    let precisions = [Precision::F32, Precision::F16];
-    let orders = some_orders(1);
-    prove_weights(on_opencl, ("generic", "weights/"), &precisions, &orders).are_kept("opencl-weights");
-}
-
-#[test]
-fn weights_in_every_storage_agree_on_webgpu() {
-    let precisions = [Precision::F32, Precision::F16];
-    let orders = some_orders(1);
-    prove_weights(on_webgpu, ("generic", "weights/"), &precisions, &orders).are_kept("webgpu-weights");
 }
 
 #[test]
@@ -513,7 +546,8 @@ fn steps(graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
 #[test]
 fn filters_made_and_read_in_several_bindings_agree_with_the_evaluator() {
     let buffers: Settings = (&[LayoutChoice::Buffer], &[Precision::F32, Precision::F16]);
-    let runs: [(Run, &str); 3] = [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu")];
+    let runs: [(Run, &str); 4] =
+        [(on_vulkan, "vulkan"), (on_opencl, "opencl"), (on_webgpu, "webgpu"), (on_msl, "msl")];
     for (run, device) in runs {
         let counts = ["winograd/c5", "winograd/deep"]
             .map(|prefix| prove(run, "winograd-small-bindings", prefix, buffers));
@@ -538,12 +572,12 @@ fn filter_matrix(tile: usize) -> Vec<[f64; 3]> {
 }
 
 /// Positions of G g G^T, `[position, input channel, output channel]` in whole slices, with the dead ones zero.
-fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision: Precision) {
+fn check_filters(device: &Device, tile: usize, profile: &'static str, precision: Precision) {
     let graph = graph_of("%x: f32[1,5,9,7]\n@w: f32[6,5,3,3] = random(1)\n%1 = conv %x, @w\nreturn %1");
     let weights = WeightsChoice::default();
     let setting =
         Setting { layout: LayoutChoice::Buffer, precision, weights, profile, keep_attention: false };
-    let blobs = derived_on(kind, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
+    let blobs = derived_on(device, &graph, setting).unwrap_or_else(|error| panic!("{}", chain(&*error)));
     let [blob] = &blobs[..] else { panic!("{} derived blobs", blobs.len()) };
     let element = if precision == Precision::F16 { Element::F16 } else { Element::F32 };
     let matrix = filter_matrix(tile);
@@ -578,10 +612,10 @@ fn check_filters(kind: DeviceKind, tile: usize, profile: &'static str, precision
 #[test]
 fn filters_made_at_load_are_what_the_matrices_say() {
     for precision in [Precision::F32, Precision::F16] {
-        for kind in DeviceKind::ALL {
-            check_filters(kind, 2, "winograd-2x2", precision);
-            check_filters(kind, 4, "winograd-4x4", precision);
-            check_filters(kind, 4, "winograd-small-bindings", precision);
+        for device in conformance::devices() {
+            check_filters(device, 2, "winograd-2x2", precision);
+            check_filters(device, 4, "winograd-4x4", precision);
+            check_filters(device, 4, "winograd-small-bindings", precision);
         }
     }
 }

@@ -2,15 +2,13 @@
 
 mod bench;
 mod generate;
-mod sampling;
 mod values;
 
 pub use bench::{BenchArgs, LanguageFlags};
 pub use generate::GenerateArgs;
-pub(crate) use sampling::{is_allowed, range};
 pub use values::{
-    BindArg, DimArg, DimSize, Emit, InputArg, IoArg, LayoutArg, ModelArg, PrecisionArg, TargetArg,
-    WeightsArg, WeightsLayoutArg,
+    BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
+    TargetArg, WeightsArg, WeightsLayoutArg,
 };
 
 use crate::compare::Tolerance;
@@ -136,6 +134,9 @@ pub struct CompileArgs {
     /// GPU APIs to compile for
     #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
     pub target: Vec<TargetArg>,
+    /// An entry of one model with sizes of its own; may be repeated. Entries share weights and states
+    #[arg(long, value_name = "NAME[:DIM=N,...]")]
+    pub entry: Vec<EntryArg>,
     /// Bundle to write [default for one model: its name with .drift, in the current folder]
     #[arg(short, long, value_name = "OUT.drift")]
     pub output: Option<PathBuf>,
@@ -168,9 +169,12 @@ pub struct CompileFlags {
     /// Arithmetic and activations [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub precision: Option<PrecisionArg>,
-    /// Storage of weights, which is that of --precision [default: the model's own]
+    /// Storage of weights: that of --precision, or q8 or q4 for those of matrix products [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub weights: Option<WeightsArg>,
+    /// Leave a weight, or that of a node of this name, as it is where --weights quantizes others; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub keep: Vec<String>,
     /// Where activations live
     #[arg(long, value_name = "LAYOUT", default_value = "auto")]
     pub layout: LayoutArg,
@@ -180,6 +184,9 @@ pub struct CompileFlags {
     /// Where inputs and outputs live
     #[arg(long, value_name = "PLACE", default_value = "arena")]
     pub io: IoArg,
+    /// Which rows of the logits a language model with caches as states returns
+    #[arg(long, value_name = "ROWS", default_value = "all")]
+    pub logits: LogitsArg,
     /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,

@@ -1,6 +1,6 @@
 //! `driftc MODEL.onnx`: compiles a model into a bundle, or prints a stage on the way there.
 
-use crate::args::{CompileArgs, Emit};
+use crate::args::{CompileArgs, Emit, LogitsArg};
 use crate::error::CliError;
 use crate::output::{self, Output};
 use crate::progress::Progress;
@@ -9,6 +9,7 @@ use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, model};
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Target;
+use drift_compiler::quantize::QuantizedWeight;
 use drift_compiler::{
     CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, ModelIdentity, Stage,
 };
@@ -32,8 +33,7 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let names = entry_names(args)?;
     let progress = Progress::spinner("importing");
     let started = Instant::now();
-    let mut sources: Vec<ModelSource> =
-        args.models.iter().map(|model| model::open(&model.path)).collect::<Result<_, _>>()?;
+    let mut sources: Vec<ModelSource> = paths(args).into_iter().map(model::open).collect::<Result<_, _>>()?;
     let imported = import(args, &names, &mut sources)?;
     let import_ms = milliseconds_since(started);
     progress.suspend(|| {
@@ -57,8 +57,8 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     progress.message("writing");
     let started = Instant::now();
     let size = write_bundle(compiled.bundle, &path, &mut output, &sources, &progress)?;
-    for ((source, model), identity) in sources.iter().zip(&args.models).zip(&imported.identities) {
-        model::check_unchanged(source, &model.path, identity)?;
+    for ((source, path), identity) in sources.iter().zip(paths(args)).zip(&imported.identities) {
+        model::check_unchanged(source, path, identity)?;
     }
     output.commit()?;
     let write_ms = milliseconds_since(started);
@@ -71,8 +71,17 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     notes.iter().try_for_each(|note| console.note(note))?;
     warnings.iter().try_for_each(|warning| console.warning(warning))?;
     let warnings = imported.notes.iter().chain(&imported.warnings).chain(notes).chain(warnings);
-    let report = report(&stages, warnings);
+    let quantized = &compiled.report.quantized;
+    let report = report(&stages, warnings, quantized);
     report::write_json(args.json.as_deref(), &report)?;
+    for QuantizedWeight { name, form, elements, bytes: size, relative_error } in quantized {
+        let bits = *size as f64 * 8.0 / *elements as f64;
+        let size = bytes(*size);
+        writeln!(
+            console.out(),
+            "{name}: {form}, {size}, {bits:.2} bits a weight, error {relative_error:.4}"
+        )?;
+    }
     let (size, time) = (bytes(size), milliseconds(report.total_ms));
     writeln!(console.out(), "{}: {size}, compiled in {time}", path.display())?;
     Ok(Outcome::Fine)
@@ -132,6 +141,9 @@ fn write_bundle(
 /// The entry that each model becomes: `main` for one model without a name.
 fn entry_names(args: &CompileArgs) -> Result<Vec<String>, CliError> {
     let usage = |text: String| Err(CliError::Usage(text));
+    if !args.entry.is_empty() {
+        return named_entries(args);
+    }
     if let [model] = args.models.as_slice() {
         return Ok(vec![model.entry.clone().unwrap_or_else(|| MAIN_ENTRY.to_owned())]);
     }
@@ -154,6 +166,27 @@ fn entry_names(args: &CompileArgs) -> Result<Vec<String>, CliError> {
     Ok(names)
 }
 
+/// The names of `--entry`, each once.
+fn named_entries(args: &CompileArgs) -> Result<Vec<String>, CliError> {
+    if !matches!(args.models.as_slice(), [model] if model.entry.is_none()) {
+        let text = "--entry makes several entries of one model, which has no name of its own".to_owned();
+        return Err(CliError::Usage(text));
+    }
+    let names: Vec<String> = args.entry.iter().map(|entry| entry.name.clone()).collect();
+    match (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
+        Some(twice) => Err(CliError::Usage(format!("two entries are named `{}`", names[twice]))),
+        None => Ok(names),
+    }
+}
+
+/// The model of each entry.
+fn paths(args: &CompileArgs) -> Vec<&Path> {
+    match args.entry.len() {
+        0 => args.models.iter().map(|model| model.path.as_path()).collect(),
+        entries => args.models.iter().flat_map(|model| vec![model.path.as_path(); entries]).collect(),
+    }
+}
+
 /// What was imported for one bundle.
 struct Imported {
     models: Vec<EntryModel>,
@@ -167,12 +200,16 @@ struct Imported {
 
 fn import(args: &CompileArgs, names: &[String], sources: &mut [ModelSource]) -> Result<Imported, CliError> {
     let several = names.len() > 1;
-    let paths: Vec<&Path> = args.models.iter().map(|model| model.path.as_path()).collect();
-    let bindings = model::bind_entries(&args.flags, names, &paths, sources)?;
+    let paths = paths(args);
+    let mut bindings = model::bind_entries(&args.flags, names, &paths, sources)?;
+    for (entry, bound) in args.entry.iter().zip(&mut bindings) {
+        bound.dims.extend(entry.dims.iter().map(|dim| (dim.name.clone(), model::binding(dim.size))));
+    }
     let (mut models, mut identities) = (Vec::new(), Vec::new());
     let (mut notes, mut warnings) = (Vec::new(), Vec::new());
     for ((path, source), (name, bindings)) in paths.iter().zip(sources).zip(names.iter().zip(bindings)) {
-        let imported = model::import(source, bindings.dims).map_err(|error| CliError::model(path, error))?;
+        let imported = model::import(source, bindings.dims, args.flags.logits == LogitsArg::Last)
+            .map_err(|error| CliError::model(path, error))?;
         let of_entry = |text: String| if several { format!("{name}: {text}") } else { text };
         notes.extend(imported.notes.into_iter().map(of_entry));
         warnings.extend(imported.warnings.into_iter().map(of_entry));
@@ -181,6 +218,7 @@ fn import(args: &CompileArgs, names: &[String], sources: &mut [ModelSource]) -> 
     }
     let identity = match identities.as_slice() {
         [only] => only.clone(),
+        [first, ..] if !args.entry.is_empty() => first.clone(),
         several => model::joint_identity(names, several),
     };
     Ok(Imported { models, identity, identities, notes, warnings })
@@ -191,7 +229,7 @@ fn failed(args: &CompileArgs, names: &[String], error: CompileError) -> CliError
     match error {
         CompileError::Entry { entry, source } => {
             let index = names.iter().position(|name| *name == entry).unwrap_or(0);
-            CliError::Compile { path: args.models[index].path.clone(), source }
+            CliError::Compile { path: paths(args)[index].to_owned(), source }
         }
         error => CliError::compile(&args.models[0].path, error),
     }
@@ -206,9 +244,9 @@ fn stage_texts(
 ) -> Result<Vec<(String, String)>, CliError> {
     let several = models.len() > 1;
     let mut texts = Vec::new();
-    for (arg, EntryModel { name: entry, graph }) in args.models.iter().zip(models) {
+    for (path, EntryModel { name: entry, graph }) in paths(args).into_iter().zip(models) {
         let of_entry = drift_compiler::emit_stage(graph, options, stage)
-            .map_err(|error| CliError::compile(&arg.path, error))?;
+            .map_err(|error| CliError::compile(path, error))?;
         texts.extend(of_entry.into_iter().map(|(name, text)| match several {
             true => (format!("{entry}.{name}"), text),
             false => (name, text),
@@ -250,11 +288,16 @@ fn default_output(model: &Path) -> PathBuf {
     PathBuf::from(model.file_stem().unwrap_or_default()).with_extension("drift")
 }
 
-fn report<'a>(stages: &[(&'static str, f64)], warnings: impl Iterator<Item = &'a String>) -> CompileJson {
+fn report<'a>(
+    stages: &[(&'static str, f64)],
+    warnings: impl Iterator<Item = &'a String>,
+    quantized: &[QuantizedWeight],
+) -> CompileJson {
     CompileJson {
         compile_ms: stages.to_vec(),
         total_ms: stages.iter().map(|(_, ms)| ms).sum(),
         peak_rss_bytes: report::peak_rss_bytes(),
         warnings: warnings.cloned().collect(),
+        quantized: quantized.iter().map(report::QuantizedJson::from).collect(),
     }
 }

@@ -197,6 +197,7 @@ fn strategy_text(strategy: MemoryStrategy) -> &'static str {
         MemoryStrategy::GreedyBySize => "greedy by size",
         MemoryStrategy::GreedyByBreadth => "greedy by breadth",
         MemoryStrategy::Search => "search",
+        MemoryStrategy::GreedyByTime => "greedy by time",
     }
 }
 

@@ -29,6 +29,13 @@ fn print(device: &DeviceInfo, out: &mut dyn Write) -> std::io::Result<()> {
         device.device_id
     )?;
     writeln!(out, "  driver               {}", device.driver)?;
+    if !device.kind.is_tried() {
+        writeln!(
+            out,
+            "  note                 {} was never run on hardware by its makers",
+            device.kind.title()
+        )?;
+    }
     writeln!(out, "  f16                  {}", yes(features.f16))?;
     let subgroups = &features.subgroups;
     let selectable = match subgroups.selectable {

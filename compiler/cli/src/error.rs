@@ -147,14 +147,6 @@ pub enum CliError {
         #[source]
         source: Box<EvalError>,
     },
-    /// A target that nothing can replay.
-    #[error("bundles for {wanted} cannot be replayed by this build, only those for: {}", known.join(", "))]
-    NoDeviceFor {
-        /// The target.
-        wanted: &'static str,
-        /// Targets that can be replayed.
-        known: Vec<&'static str>,
-    },
     /// An input that the model or bundle does not have.
     #[error("there is no input `{name}`; there are {}", known.join("; "))]
     UnknownInput {

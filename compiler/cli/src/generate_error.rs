@@ -16,11 +16,19 @@ pub enum GenerateError {
         /// Entries that it has.
         known: Vec<String>,
     },
-    /// A bundle with the right entries, which this version does not run.
+    /// A bundle with the right entries whose caches are inputs and outputs.
     #[error(
-        "the bundle has `prefill` and `decode`, but this version of driftc cannot keep state between its entries"
+        "the bundle's entries keep no caches; compile it with --dim PAST=0..N, where PAST is the dimension of past rows"
     )]
     Stateless,
+    /// An entry with other inputs or outputs than a language model has.
+    #[error("entry `{entry}` is not one of a language model: {reason}")]
+    Entry {
+        /// The entry.
+        entry: &'static str,
+        /// What it lacks.
+        reason: String,
+    },
     /// A file of the model's folder that cannot be used.
     #[error("{} cannot be used: {reason}", path.display())]
     File {

@@ -39,7 +39,11 @@ fn write_shaders(bundle: &Bundle, folder: &Path) -> Result<(), CliError> {
         let of_target = || shaders.iter().filter(|shader| shader.target == target);
         let names = output::file_names(of_target().map(|shader| &*shader.name), target.code_extension());
         for (shader, name) in of_target().zip(names) {
-            output::write(&folder.join(name), bundle.shader_code(shader))?;
+            let (mut path, code) = (folder.join(name), bundle.shader_code(shader));
+            if shader.is_metal_library(code) {
+                path.set_extension("metallib");
+            }
+            output::write(&path, code)?;
         }
     }
     Ok(())

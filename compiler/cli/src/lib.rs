@@ -34,6 +34,7 @@ pub mod random;
 pub mod replay;
 pub mod report;
 pub mod run;
+mod sampling_ranges;
 pub mod screen;
 pub mod signals;
 pub mod stats;

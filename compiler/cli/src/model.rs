@@ -1,7 +1,7 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
 use crate::args::{
-    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
+    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, LogitsArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
 };
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
@@ -52,17 +52,25 @@ pub fn open_bound(path: &Path, flags: &CompileFlags) -> Result<(ModelSource, Bin
 /// Opens and imports a model as the flags want it.
 pub fn load(path: &Path, flags: &CompileFlags) -> Result<Model, CliError> {
     let (source, bindings) = open_bound(path, flags)?;
-    import(&source, bindings.dims).map_err(|error| CliError::model(path, error))
+    import(&source, bindings.dims, flags.logits == LogitsArg::Last)
+        .map_err(|error| CliError::model(path, error))
 }
 
 /// Imports an opened model. A batch that nothing binds becomes 1, with a note.
-pub fn import(source: &ModelSource, mut dims: Dims) -> Result<Model, ImportError> {
+pub fn import(source: &ModelSource, mut dims: Dims, last_logits: bool) -> Result<Model, ImportError> {
     let mut notes = Vec::new();
-    for name in drift_onnx::default_dims(&drift_onnx::inputs(source)?, &dims)? {
+    let inputs = drift_onnx::inputs(source)?;
+    for (name, size) in drift_onnx::head_sizes(source, &inputs, &dims) {
+        notes.push(format!(
+            "the free dimension `{name}` becomes {size}, as the model's rotary embeddings have it"
+        ));
+        dims.insert(name, DimBinding::Fixed(size));
+    }
+    for name in drift_onnx::default_dims(&inputs, &dims)? {
         notes.push(format!("the free dimension `{name}` becomes 1; --dim {name}=N gives it another size"));
         dims.insert(name, DimBinding::Fixed(1));
     }
-    let imported = drift_onnx::import(source, &ImportOptions { dims })?;
+    let imported = drift_onnx::import(source, &ImportOptions { dims, last_logits })?;
     let warnings = imported.warnings.iter().map(ToString::to_string).collect();
     let identity = identity(source, &imported.graph);
     Ok(Model { graph: imported.graph, identity, notes, warnings })
@@ -73,12 +81,16 @@ pub fn identity(source: &ModelSource, graph: &Graph) -> ModelIdentity {
     ModelIdentity { name: graph.name.clone(), hash: hash(source) }
 }
 
-/// The sizes given on the command line, none of them twice.
-pub fn dims(flags: &CompileFlags) -> Dims {
-    let binding = |size| match size {
+/// A size as the importer has it.
+pub const fn binding(size: DimSize) -> DimBinding {
+    match size {
         DimSize::Fixed(size) => DimBinding::Fixed(size),
         DimSize::Range(low, high) => DimBinding::Range(low, high),
-    };
+    }
+}
+
+/// The sizes given on the command line, none of them twice.
+pub fn dims(flags: &CompileFlags) -> Dims {
     flags.dim.iter().map(|dim| (dim.name.clone(), binding(dim.size))).collect()
 }
 
@@ -149,8 +161,10 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
             WeightsArg::F32 => WeightsPrecision::F32,
             WeightsArg::F16 => WeightsPrecision::F16,
             WeightsArg::Q8 => WeightsPrecision::Q8,
+            WeightsArg::Q4 => WeightsPrecision::Q4,
             WeightsArg::Q844 => WeightsPrecision::Q844,
         }),
+        keep: flags.keep.clone(),
         layout: match flags.layout {
             LayoutArg::Auto => LayoutChoice::Auto,
             LayoutArg::Buffer => LayoutChoice::Buffer,

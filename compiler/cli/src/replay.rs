@@ -8,13 +8,9 @@ use drift_runtime::{Device, DeviceKind, OpenOptions, RuntimeError, Session};
 
 /// Opens the best device for a target, or the one that `wanted` names.
 pub fn open(target: Target, wanted: Option<&str>) -> Result<Device, CliError> {
-    let kind = DeviceKind::of(target).ok_or_else(|| CliError::NoDeviceFor {
-        wanted: target.name(),
-        known: DeviceKind::ALL.iter().map(|kind| kind.target().name()).collect(),
-    })?;
     // The API's own name asks for its best device.
     let device = wanted.filter(|wanted| *wanted != target.name()).map(str::to_owned);
-    Ok(Device::open_with(kind, &OpenOptions { device, ..OpenOptions::default() })?)
+    Ok(Device::open_with(DeviceKind::of(target), &OpenOptions { device, ..OpenOptions::default() })?)
 }
 
 /// Opens a device for `target`, or for the first of the bundle's targets that has a device here, and one that `wanted`
@@ -31,14 +27,13 @@ pub fn open_for(bundle: &Bundle, target: Option<Target>, wanted: Option<&str>) -
     others.find_map(|other| open(other, wanted).ok()).map_or(opened, Ok)
 }
 
-/// The first of the bundle's targets for which a device is here; else the first that the runtime has a device for, whose
-/// error then says what is missing; else the bundle's first.
+/// The first of the bundle's targets for which a device is here; else the first that this platform can have a device for,
+/// whose error then says what is missing; else the bundle's first.
 pub fn target_for(bundle: &Bundle) -> Target {
     let targets = || bundle.manifest().entries.iter().map(|entry| entry.target);
-    let kinds = || targets().filter_map(DeviceKind::of);
-    let here = kinds().find(|kind| drift_runtime::devices_of(*kind).is_ok());
-    let replayed = here.or_else(|| kinds().next()).map(DeviceKind::target);
-    replayed.or_else(|| targets().next()).unwrap_or(Target::Vulkan)
+    let found = targets().find(|target| drift_runtime::devices_of(DeviceKind::of(*target)).is_ok());
+    let possible = || targets().find(|target| DeviceKind::HERE.contains(&DeviceKind::of(*target)));
+    found.or_else(possible).or_else(|| targets().next()).unwrap_or(Target::Vulkan)
 }
 
 /// Writes all inputs in their order, runs once and waits.

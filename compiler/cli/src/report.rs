@@ -3,6 +3,7 @@
 use crate::compare::Difference;
 use crate::error::CliError;
 use crate::output;
+use drift_compiler::quantize::QuantizedWeight;
 use serde::{Serialize, Serializer};
 use std::path::Path;
 
@@ -18,6 +19,31 @@ pub struct CompileJson {
     pub peak_rss_bytes: Option<u64>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// With `--weights q8` or `q4`: each weight that was quantized.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quantized: Vec<QuantizedJson>,
+}
+
+/// A weight that was quantized.
+#[derive(Debug, Serialize)]
+pub struct QuantizedJson {
+    /// The model's name of it.
+    pub name: String,
+    /// Its form.
+    pub form: &'static str,
+    /// How many numbers it has.
+    pub elements: u64,
+    /// Bytes that they take, with scales.
+    pub bytes: u64,
+    /// Length of the difference from the model's weights over the length of these.
+    pub relative_error: f64,
+}
+
+impl From<&QuantizedWeight> for QuantizedJson {
+    fn from(weight: &QuantizedWeight) -> Self {
+        let QuantizedWeight { name, form, elements, bytes, relative_error } = weight.clone();
+        Self { name, form, elements, bytes, relative_error }
+    }
 }
 
 /// What `driftc MODEL.onnx --json FILE` writes where there is no bundle.

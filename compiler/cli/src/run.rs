@@ -25,6 +25,13 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     replay::run_on(&mut session, &inputs)?;
     writeln!(console.out(), "device   {}", device.info().name)?;
     writeln!(console.out(), "variant  {}", session.report().variant)?;
+    if !device.info().kind.is_tried() {
+        let kind = device.info().kind.title();
+        writeln!(
+            console.err(),
+            "note: {kind} was never run on hardware by driftc's makers; compare before you rely on it"
+        )?;
+    }
     if let Some(folder) = &args.output_dir {
         output::create_folder(folder)?;
     }

@@ -3,6 +3,7 @@
 use crate::emit::ShaderError;
 use crate::layout::LayoutError;
 use crate::memory::MemoryError;
+use crate::quantize::QuantizeError;
 use crate::rewrite::UnknownRule;
 use crate::select::SelectError;
 
@@ -32,6 +33,17 @@ pub enum CompileError {
     /// A rule that is not known.
     #[error(transparent)]
     UnknownRule(#[from] UnknownRule),
+    /// Weights that were to be kept as they are.
+    #[error(
+        "--keep names {names}, but there is no constant matrix of a product, nor a product with one, of that name"
+    )]
+    UnknownWeights {
+        /// Their names.
+        names: String,
+    },
+    /// Weights could not be quantized.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
     /// Something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
@@ -57,7 +69,9 @@ impl CompileError {
             Self::Entry { source, .. } => source.is_internal(),
             Self::Shader(error) => error.is_internal(),
             Self::Memory(error) => error.is_internal(),
+            Self::Quantize(_) => true,
             Self::NoTarget
+            | Self::UnknownWeights { .. }
             | Self::UnknownProfile { .. }
             | Self::UnknownRule(_)
             | Self::Unsupported(_)

@@ -1,7 +1,7 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
-//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > stage, report > options > rewrite > narrow > ranges >
-//! emit > plan > select > estimate > layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and
+//! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > stage, report > options > rewrite > narrow,
+//! quantize > ranges > emit > plan > select > estimate > layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and
 //! [`profile`].
 
 pub mod emit;
@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod profile;
 pub mod program;
+pub mod quantize;
 mod ranges;
 pub mod report;
 pub mod rewrite;

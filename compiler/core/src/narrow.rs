@@ -55,6 +55,7 @@ fn leaves_range(op: &Op) -> bool {
         },
         Op::ScatterElements(op) => accumulates(op.update),
         Op::ScatterNd(op) => accumulates(op.update),
+        Op::WriteRows(_) => false,
         Op::CumSum(_) | Op::MatMul(_) | Op::Range(_) => true,
         // Element-wise steps keep to their operands' type themselves.
         Op::Elementwise(_)

@@ -4,6 +4,7 @@ use crate::error::CompileError;
 use crate::layout::{LayoutChoice, Precision};
 use crate::physical::weights::WeightsChoice;
 use crate::profile::{self, Profile};
+use crate::quantize;
 use crate::technique::Enabled;
 use drift_bundle::manifest::Target;
 use drift_ir::Graph;
@@ -16,8 +17,10 @@ pub enum WeightsPrecision {
     F32,
     /// As f16.
     F16,
-    /// Eight bits per weight, scaled per channel.
+    /// Eight bits for weights of products, scaled per output.
     Q8,
+    /// Four bits for weights of products, scaled per block of 32.
+    Q4,
     /// Eight bits for attention, four elsewhere.
     Q844,
 }
@@ -33,6 +36,8 @@ pub struct CompileOptions {
     pub precision: Option<Precision>,
     /// Precision of weights; `None` keeps that of activations.
     pub weights: Option<WeightsPrecision>,
+    /// Weights that are not quantized, by their names or those of their products.
+    pub keep: Vec<String>,
     /// Storage types that hold activations.
     pub layout: LayoutChoice,
     /// Forms of weights, where not the profile's.
@@ -76,6 +81,15 @@ impl CompileOptions {
         }
         let activations = self.precision;
         match (self.weights, activations) {
+            (Some(WeightsPrecision::Q8 | WeightsPrecision::Q4), _) => return Ok(()),
+            _ if !self.keep.is_empty() => {
+                return Err(CompileError::Unsupported(
+                    "--keep names weights that are not quantized, so it needs --weights q8 or q4".to_owned(),
+                ));
+            }
+            _ => {}
+        }
+        match (self.weights, activations) {
             (None, _)
             | (Some(WeightsPrecision::F32), Some(Precision::F32))
             | (Some(WeightsPrecision::F16), Some(Precision::F16)) => Ok(()),
@@ -90,6 +104,15 @@ impl CompileOptions {
     pub(crate) fn distinct_targets(&self) -> Vec<Target> {
         let first = |&(at, target): &(usize, &Target)| !self.targets[..at].contains(target);
         self.targets.iter().enumerate().filter(first).map(|(_, &target)| target).collect()
+    }
+
+    /// The form in which weights of products are stored, where the model's are floats.
+    pub(crate) fn quantized(&self) -> Option<quantize::Form> {
+        match self.weights? {
+            WeightsPrecision::Q8 => Some(quantize::Form::Q8),
+            WeightsPrecision::Q4 => Some(quantize::Form::Q4),
+            WeightsPrecision::F32 | WeightsPrecision::F16 | WeightsPrecision::Q844 => None,
+        }
     }
 
     /// Targets and profiles to make: tuned ones first, since a device takes the first that it can run.
@@ -150,6 +173,8 @@ impl CompileOptions {
         if let Some(precision) = self.precision {
             flags.push(format!("--precision {precision:?}").to_lowercase());
         }
+        flags.extend(self.quantized().map(|form| format!("--weights {}", form.name())));
+        flags.extend(self.keep.iter().map(|name| format!("--keep {name}")));
         if self.layout != LayoutChoice::Auto {
             flags.push(format!("--layout {}", self.layout.name()));
         }

@@ -9,6 +9,7 @@ use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
 use crate::profile::{LayoutCosts, MemoryForms, Profile};
 use crate::program::Program;
+use crate::quantize::{self, QuantizedWeight};
 use crate::ranges;
 use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
 use crate::rewrite::{self, Device};
@@ -19,7 +20,7 @@ use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Provenance, Target};
 use drift_ir::Graph;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// A finished bundle, ready to be written, and what was decided on the way.
 pub struct Compiled {
@@ -62,7 +63,8 @@ pub fn compile_entries(
         names.push(name);
         drafts.extend(made);
     }
-    let Passes { mut clock, warnings, notes, rules, .. } = passes;
+    passes.check_kept()?;
+    let Passes { mut clock, warnings, notes, rules, quantized, .. } = passes;
     let provenance = Provenance {
         compiler: format!("driftc {}", env!("CARGO_PKG_VERSION")),
         flags: options.flags(),
@@ -77,7 +79,10 @@ pub fn compile_entries(
         report::variant(&names[draft.entry], draft.target, draft.profile.name, &draft.program)
     };
     let variants = drafts.iter().map(of).collect();
-    Ok(Compiled { bundle, report: CompileReport { stages: clock.stages, warnings, notes, variants, rules } })
+    Ok(Compiled {
+        bundle,
+        report: CompileReport { stages: clock.stages, warnings, notes, variants, rules, quantized },
+    })
 }
 
 /// Prints a stage as text: one for each target and profile where they differ.
@@ -87,7 +92,7 @@ pub fn emit_stage(
     stage: Stage,
 ) -> Result<Vec<(String, String)>, CompileError> {
     let mut passes = Passes::new(options)?;
-    let graph = passes.rewrite(graph);
+    let graph = passes.rewrite(graph)?;
     if stage == Stage::Graph {
         return Ok(vec![("graph.txt".to_owned(), stage::graph_text(&graph))]);
     }
@@ -122,6 +127,9 @@ struct Passes<'a> {
     warnings: Vec<String>,
     notes: Vec<String>,
     rules: Vec<RuleReport>,
+    quantized: Vec<QuantizedWeight>,
+    /// Names for `--keep` that nothing has had so far.
+    unknown: BTreeSet<String>,
     /// What passes for one profile decided, each once.
     decided: HashSet<RuleReport>,
 }
@@ -138,6 +146,8 @@ impl<'a> Passes<'a> {
             warnings,
             notes,
             rules,
+            quantized: Vec::new(),
+            unknown: options.keep.iter().cloned().collect(),
             decided: HashSet::new(),
         })
     }
@@ -149,7 +159,7 @@ impl<'a> Passes<'a> {
         graph: Graph,
         kernels: &mut KernelModules,
     ) -> Result<Vec<Draft>, CompileError> {
-        let graph = self.rewrite(graph);
+        let graph = self.rewrite(graph)?;
         self.warnings.extend(ranges::warning(&graph));
         let (mut drafts, samples) = (Vec::new(), Samples::default());
         for (target, profile) in self.options.variants()? {
@@ -163,11 +173,26 @@ impl<'a> Passes<'a> {
     }
 
     /// The graph that every target and profile starts from.
-    fn rewrite(&mut self, graph: Graph) -> Graph {
-        let (graph, reports) =
+    fn rewrite(&mut self, graph: Graph) -> Result<Graph, CompileError> {
+        let (mut graph, reports) =
             self.clock.time("rewrite", || rewrite(graph, &self.enabled, self.options.precision));
         self.rules.extend(reports);
-        graph
+        if let Some(form) = self.options.quantized() {
+            let Self { clock, options, unknown, .. } = self;
+            let quantize = || quantize::weights(&mut graph, form, &options.keep, unknown);
+            self.quantized.extend(clock.time("quantize", quantize)?);
+        }
+        graph.share();
+        Ok(graph)
+    }
+
+    /// Fails where a weight was to be kept that no model has.
+    fn check_kept(&self) -> Result<(), CompileError> {
+        if self.unknown.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = self.unknown.iter().map(|name| format!("`{name}`")).collect();
+        Err(CompileError::UnknownWeights { names: names.join(", ") })
     }
 
     /// The profile as the options want it.
@@ -232,7 +257,6 @@ fn rewrite(mut graph: Graph, enabled: &Enabled, precision: Option<Precision>) ->
     if precision == Some(Precision::F16) {
         layout::keep_angles(&mut graph);
     }
-    graph.share();
     (graph, rule_reports(simplified, None).chain(rule_reports(fused, None)).collect())
 }
 

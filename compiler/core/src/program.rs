@@ -99,7 +99,7 @@ pub struct PackedKey {
 #[derive(Clone, Debug)]
 pub enum Content {
     /// They are packed when the bundle is written.
-    Packed(Recipe),
+    Packed(Box<Recipe>),
     /// Steps of [`Program::init`] make them of packed constants when the program is loaded.
     Derived {
         /// How many there are.
@@ -131,6 +131,19 @@ pub struct Port {
     pub name: String,
     /// Type on the host.
     pub element: ElementType,
+    /// Sizes.
+    pub shape: Vec<u64>,
+    /// Type on the device.
+    pub device: Element,
+    /// Where it is, dense row-major.
+    pub storage: u32,
+}
+
+/// What a program keeps from run to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatePort {
+    /// Name of the input that reads it.
+    pub name: String,
     /// Sizes.
     pub shape: Vec<u64>,
     /// Type on the device.
@@ -175,6 +188,8 @@ pub struct Program {
     pub inputs: Vec<Port>,
     /// Outputs in the model's order.
     pub outputs: Vec<Port>,
+    /// States in the order of their inputs, which are not among the others.
+    pub states: Vec<StatePort>,
 }
 
 impl Program {

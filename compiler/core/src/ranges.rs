@@ -121,6 +121,7 @@ impl Ranges<'_> {
             | Op::GatherElements(_)
             | Op::ScatterElements(_)
             | Op::ScatterNd(_)
+            | Op::WriteRows(_)
             | Op::CumSum(_)
             | Op::Range(_) => self.graph.value(node.inputs[0]).ty.element,
         };
@@ -183,6 +184,7 @@ impl Ranges<'_> {
             Op::Concat(_) => (1..node.inputs.len()).fold(range(0), |all, at| all.join(range(at))),
             Op::ScatterElements(op) => self.scattered(node, op.update),
             Op::ScatterNd(op) => self.scattered(node, op.update),
+            Op::WriteRows(_) => range(0).join(range(1)),
             Op::ArgReduce(op) => Interval::below(self.size(node.inputs[0], op.axis)),
             Op::TopK(_) => {
                 let rank = self.graph.value(node.inputs[0]).ty.rank();

@@ -2,6 +2,7 @@
 
 use crate::plan::MemoryPlan;
 use crate::program::{Program, ProgramStep};
+use crate::quantize::QuantizedWeight;
 use crate::rewrite::{Applied, Refusal, Report};
 use drift_bundle::manifest::Target;
 use std::time::Instant;
@@ -19,6 +20,8 @@ pub struct CompileReport {
     pub variants: Vec<VariantReport>,
     /// What the rules did, and why they did not.
     pub rules: Vec<RuleReport>,
+    /// Weights that were quantized.
+    pub quantized: Vec<QuantizedWeight>,
 }
 
 /// One variant.

@@ -89,6 +89,7 @@ pub fn memory_text(program: &Program, plan: &MemoryPlan) -> String {
             Place::Arena(offset) => format!("arena +{offset}"),
             Place::Texture(index) => format!("texture {index}"),
             Place::Io(number, offset) => format!("io {number} +{offset}"),
+            Place::State(number, offset) => format!("state {number} +{offset}"),
         };
         let within = storage.within.map(|within| &program.storages[within.storage as usize].name);
         let within = within.map_or(String::new(), |name| format!(" (within {})", one_line(name)));

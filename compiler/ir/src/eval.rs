@@ -7,7 +7,8 @@
 
 mod run;
 
-pub use crate::op::eval::{EvalErrorKind, Limits, eval_op, work_of};
+pub use crate::op::eval::{Limits, eval_op, work_of};
+pub use crate::op::eval_error::EvalErrorKind;
 pub use run::{run, run_observed, run_with};
 
 use crate::graph::{EditError, Node};

@@ -144,7 +144,7 @@ impl Graph {
         const FACTOR: u64 = 16;
         self.folding.unwrap_or_else(|| {
             let constants = self.values().filter_map(|(value, _)| self.constant(value));
-            let bytes: u64 = constants.map(|constant| constant.bytes().len() as u64).sum();
+            let bytes: u64 = constants.map(Tensor::size_bytes).sum();
             LEAST.saturating_add(bytes.saturating_mul(FACTOR))
         })
     }

@@ -1,10 +1,13 @@
 //! Element types, tensor types and constant tensors.
 
+pub mod blocks;
 mod convert;
 
 use crate::dim::{Dim, DimError, Symbols};
+use blocks::Blocks;
 use bytes::Bytes;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// Element types that a graph value can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,12 +95,34 @@ pub struct TensorType {
     pub shape: Vec<Dim>,
 }
 
-/// A constant: element type, static shape and little-endian row-major bytes (possibly a slice of a mapped file).
+/// A constant: element type, static shape and little-endian row-major bytes (possibly a slice of a mapped file), or floats
+/// in [`Blocks`] that are widened when somebody asks for the bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     element: ElementType,
     shape: Vec<u64>,
-    bytes: Bytes,
+    content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Content {
+    Bytes(Bytes),
+    Blocks(Arc<Widening>),
+}
+
+/// Blocks, and their elements' bytes once somebody has asked for them.
+#[derive(Debug)]
+struct Widening {
+    blocks: Blocks,
+    /// The tensor is a matrix, and its columns are the rows of the blocks.
+    turned: bool,
+    bytes: OnceLock<Bytes>,
+}
+
+impl PartialEq for Widening {
+    fn eq(&self, other: &Self) -> bool {
+        self.blocks == other.blocks && self.turned == other.turned
+    }
 }
 
 /// Why bytes and a shape do not make a tensor.
@@ -125,6 +150,9 @@ pub enum TensorError {
         /// Bytes in a unit.
         unit: usize,
     },
+    /// The parts of quantized weights do not fit together.
+    #[error("quantized weights have {0}")]
+    Blocks(String),
 }
 
 /// Product of sizes, when it fits.
@@ -221,7 +249,57 @@ impl Tensor {
                 unit: 1,
             });
         }
-        Ok(Self { element, shape, bytes })
+        Ok(Self { element, shape, content: Content::Bytes(bytes) })
+    }
+
+    /// Floats of type `element` in blocks along the last axis: the other axes are their rows.
+    pub fn from_blocks(
+        element: ElementType,
+        shape: impl Into<Vec<u64>>,
+        blocks: Blocks,
+    ) -> Result<Self, TensorError> {
+        let (shape, [rows, columns]) = (shape.into(), blocks.shape());
+        if !element.is_float() || byte_length(element, &shape).is_none() {
+            return Err(TensorError::Blocks(format!("elements of floats, not {element}{shape:?}")));
+        }
+        let (last, outer) = shape.split_last().map_or((1, &[][..]), |(&last, outer)| (last, outer));
+        if last != columns || checked_product(outer) != Some(rows) {
+            return Err(TensorError::Blocks(format!("{rows} rows of {columns} elements, not {shape:?}")));
+        }
+        let widening = Widening { blocks, turned: false, bytes: OnceLock::new() };
+        Ok(Self { element, shape, content: Content::Blocks(Arc::new(widening)) })
+    }
+
+    /// A matrix whose columns are the rows of `blocks`.
+    pub fn from_turned_blocks(element: ElementType, blocks: Blocks) -> Result<Self, TensorError> {
+        let shape = blocks.shape();
+        Self::from_blocks(element, shape, blocks)?
+            .transposed()
+            .ok_or(TensorError::TooLarge { shape: shape.to_vec() })
+    }
+
+    /// A matrix in blocks with its axes exchanged, in the same blocks; nothing for other tensors.
+    pub fn transposed(&self) -> Option<Self> {
+        let (Content::Blocks(widening), [rows, columns]) = (&self.content, &self.shape[..]) else {
+            return None;
+        };
+        let Widening { blocks, turned, .. } = widening.as_ref();
+        let widening = Widening { blocks: blocks.clone(), turned: !turned, bytes: OnceLock::new() };
+        let content = Content::Blocks(Arc::new(widening));
+        Some(Self { element: self.element, shape: vec![*columns, *rows], content })
+    }
+
+    /// The blocks that the elements are stored in, if they are.
+    pub fn blocks(&self) -> Option<&Blocks> {
+        match &self.content {
+            Content::Bytes(_) => None,
+            Content::Blocks(widening) => Some(&widening.blocks),
+        }
+    }
+
+    /// Whether it is a matrix whose columns are the rows of its blocks.
+    pub fn is_turned(&self) -> bool {
+        matches!(&self.content, Content::Blocks(widening) if widening.turned)
     }
 
     /// Type of one element.
@@ -239,19 +317,40 @@ impl Tensor {
         self.shape.len()
     }
 
-    /// The little-endian row-major bytes.
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// The little-endian row-major bytes. Those of blocks are made when they are first asked for, and kept.
+    pub fn bytes(&self) -> &Bytes {
+        match &self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::Blocks(widening) => {
+                widening.bytes.get_or_init(|| widening.blocks.widened(self.element, widening.turned))
+            }
+        }
+    }
+
+    /// All that is stored of it, as it is: the elements' bytes, or numbers, scales and zero points of blocks.
+    pub fn stored(&self) -> Vec<&Bytes> {
+        match &self.content {
+            Content::Bytes(bytes) => vec![bytes],
+            Content::Blocks(widening) => widening.blocks.stored().collect(),
+        }
+    }
+
+    /// Bytes of the elements, widened or not.
+    pub fn size_bytes(&self) -> u64 {
+        self.len() as u64 * self.element.size_bytes() as u64
     }
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.bytes.len() / self.element.size_bytes()
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len() / self.element.size_bytes(),
+            Content::Blocks(_) => self.shape.iter().product::<u64>() as usize,
+        }
     }
 
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
     }
 
     /// Element type and shape.
@@ -259,14 +358,23 @@ impl Tensor {
         TensorType::fixed(self.element, &self.shape)
     }
 
-    /// The same elements under another shape; shares the bytes.
+    /// The same elements under another shape; shares the bytes, and keeps blocks where their rows stay rows.
     pub fn reshaped(&self, shape: impl Into<Vec<u64>>) -> Result<Self, TensorError> {
-        Self::new(self.element, shape, self.bytes.clone())
+        let shape = shape.into();
+        if let Content::Blocks(widening) = &self.content
+            && (!widening.turned || shape == self.shape)
+            && shape.last() == self.shape.last()
+            && checked_product(&shape) == Some(self.len() as u64)
+        {
+            return Ok(Self { shape, ..self.clone() });
+        }
+        Self::new(self.element, shape, self.bytes().clone())
     }
 
-    /// The value that every element has, as bytes, when they are all the same and there is one.
+    /// The value that every element has, as bytes, when they are all the same and there is one. Blocks are not looked into.
     pub fn splat_bytes(&self) -> Option<&[u8]> {
-        let mut elements = self.bytes.chunks_exact(self.element.size_bytes());
+        let Content::Bytes(bytes) = &self.content else { return None };
+        let mut elements = bytes.chunks_exact(self.element.size_bytes());
         let first = elements.next()?;
         elements.all(|element| element == first).then_some(first)
     }

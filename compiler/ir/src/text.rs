@@ -8,6 +8,7 @@
 //! @z: f32[4,5] = splat(0.5)                          // every element the same
 //! @r: f16[8,8] = random(7)                           // reproducible pattern from a seed, for tests
 //! @s: i64[] = 3                                      // rank 0
+//! @q: f16[8,64] = blocks(bits=4, size=32, numbers=[..], scales=f16[..], zeros=8)   // quantized weights; `turned_blocks`: of columns
 //! %1: f32[batch,8,112,112] = conv %x, @w {strides=[2,2], pads=[1,1,1,1], dilations=[1,1], groups=1}
 //!     epilogue(add @b; relu) as "conv1" from ["Conv_0", "Relu_1"]
 //! return %1

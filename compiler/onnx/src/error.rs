@@ -86,6 +86,17 @@ pub enum ImportError {
         /// What is wrong.
         reason: String,
     },
+    /// Past rows of caches whose range is given, in a model whose caches cannot become states.
+    #[error("dimension `{dim}`: {reason}")]
+    Cache {
+        /// The dimension of past rows.
+        dim: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The last row of an output that is not there.
+    #[error("the model has no output `logits` with a row for each new token, of which to keep the last")]
+    NoLogits,
     /// A graph input or output of a kind that cannot be compiled.
     #[error("graph {what} `{name}`: {reason}")]
     Interface {

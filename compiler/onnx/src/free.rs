@@ -3,6 +3,7 @@
 //! A leading batch becomes 1, since one of it is what most runs have. Any other size changes what a model is good for, so
 //! that a guess would be wrong without a word: those are an error that says where each stands and what binds it.
 
+use crate::cache;
 use crate::error::{FreeDim, ImportError};
 use crate::interface::{DeclaredDim, DimBinding, Port, free_dims};
 use std::collections::BTreeMap;
@@ -13,7 +14,9 @@ pub fn default_dims(
     inputs: &[Port],
     bound: &BTreeMap<String, DimBinding>,
 ) -> Result<Vec<String>, ImportError> {
-    let given = given(inputs, bound);
+    let mut given = given(inputs, bound);
+    let follows = cache::follows(inputs, bound);
+    given.extend(follows.as_deref());
     let free: Vec<FreeDim> = free_dims(inputs)
         .into_iter()
         .filter(|name| !given.contains(&name.as_str()))

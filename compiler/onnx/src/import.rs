@@ -4,6 +4,7 @@
 //! from the file; names that the importer adds are made unique. Nodes that this version cannot compile do not stop the
 //! walk: their results are marked as unavailable, so that one error lists all of them.
 
+use crate::cache::CacheForm;
 use crate::error::ImportError;
 use crate::formula::Formula;
 use crate::importer::Importer;
@@ -22,6 +23,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub struct ImportOptions {
     /// Bindings of free dimensions by name. Others stay free and unbounded.
     pub dims: BTreeMap<String, DimBinding>,
+    /// Of the output `logits` of a model whose caches are states only the row of the last new token, which the input `count`
+    /// says.
+    pub last_logits: bool,
 }
 
 /// An imported model.
@@ -49,6 +53,7 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
         return Err(ImportError::Unsupported { nodes: importer.unsupported });
     }
     importer.set_outputs(proto, &scope)?;
+    importer.finish_caches(options.last_logits)?;
     if !importer.doubles.nodes.is_empty() {
         importer.warnings.push(Warning::Doubles { nodes: importer.doubles.nodes });
     }
@@ -124,15 +129,24 @@ impl<'m> Importer<'m> {
         dims: &BTreeMap<String, DimBinding>,
         scope: &mut Scope<'m, '_>,
     ) -> Result<(), ImportError> {
+        let form = CacheForm::of(inputs, dims)?;
         // In the order in which the inputs name them.
         let mut sizes: HashMap<String, Dim> = HashMap::new();
+        let form = match form {
+            Some(form) => Some((self.cache_sizes(&form, &mut sizes)?, form)),
+            None => None,
+        };
         for name in interface::free_dims(inputs) {
+            if sizes.contains_key(&name) {
+                continue;
+            }
             let size = match dims.get(&name) {
                 Some(DimBinding::Fixed(size)) => Dim::Const(*size),
                 bounds => Dim::symbol(self.add_symbol(&name, bounds)),
             };
             sizes.insert(name, size);
         }
+        let mut cached = Vec::new();
         for port in inputs {
             let mut shape = Vec::new();
             for dim in port.dims.iter().flatten() {
@@ -143,12 +157,19 @@ impl<'m> Importer<'m> {
                 });
             }
             let ty = TensorType { element: port.element, shape };
+            if form.is_some() {
+                cached.push((port, ty));
+                continue;
+            }
             let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
             if port.is_double {
                 self.doubles.values.insert(value);
                 self.warnings.push(Warning::DoubleInput { input: port.name.clone() });
             }
             scope.insert(port.name.clone(), Slot::Value(value));
+        }
+        if let Some((symbol, form)) = form {
+            self.add_cached_inputs((form, symbol), cached, scope)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A graph under construction: what it has, what it may still use, and the names that are taken.
 
 use crate::budget::{Budget, LIST, Resource};
+use crate::cache::Caches;
 use crate::data_type::DataType;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
 use crate::names::Names;
@@ -34,6 +35,8 @@ pub(crate) struct Importer<'m> {
     pub(crate) doubles: Doubles,
     /// Values of types of fewer than eight bits, which the graph holds in eight.
     pub(crate) narrow: HashMap<ValueId, DataType>,
+    /// Caches that become states.
+    pub(crate) caches: Option<Caches>,
 }
 
 /// Values that are double in the file and f32 in the graph. Constants stay double for as long as they are folded.
@@ -65,6 +68,7 @@ impl<'m> Importer<'m> {
             budget: Budget::new(source.size_bytes()),
             doubles: Doubles::default(),
             narrow: HashMap::new(),
+            caches: None,
         }
     }
 

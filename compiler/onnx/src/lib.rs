@@ -11,6 +11,7 @@
 mod attributes;
 mod bind;
 mod budget;
+mod cache;
 mod data_type;
 mod dims;
 mod error;
@@ -29,12 +30,14 @@ mod proto;
 mod scope;
 mod sequence;
 mod source;
+mod states;
 mod tensor;
 mod walk;
 mod warning;
 mod wire;
 
 pub use budget::Exceeded;
+pub use cache::{cache_dim, head_sizes};
 pub use error::{FreeDim, ImportError, NodeError, UnsupportedNode};
 pub use formula::Formula;
 pub use free::default_dims;

@@ -2,6 +2,7 @@
 
 use crate::attributes::Attributes;
 use crate::budget::{LIST, Resource};
+use crate::cache::Past;
 use crate::data_type::DataType;
 use crate::dims;
 use crate::error::NodeError;
@@ -246,6 +247,23 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         }
     }
 
+    /// The state that a value is the past rows of.
+    pub(crate) fn cache(&self, value: ValueId) -> Option<Past> {
+        self.importer.caches.as_ref()?.state(value)
+    }
+
+    /// Rows that the caches hold when the model runs, i32 `[1]`; none in a model without caches as states.
+    pub(crate) fn cache_position(&self) -> Option<ValueId> {
+        self.importer.caches.as_ref().map(|caches| caches.position)
+    }
+
+    /// Says what a state becomes.
+    pub(crate) fn write_cache(&mut self, state: ValueId, becomes: ValueId) {
+        if let Some(caches) = &mut self.importer.caches {
+            caches.write(state, becomes);
+        }
+    }
+
     /// Reads a tensor of an attribute.
     pub(crate) fn read_tensor(&mut self, proto: &TensorProto) -> Result<Tensor, NodeError> {
         self.take(Resource::ConstantBytes, tensor::new_bytes(proto))?;
@@ -353,7 +371,7 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         let Some(folded) = eval_op(op, &constants, limits).ok().and_then(|mut results| results.pop()) else {
             return Ok(None);
         };
-        self.take(Resource::ConstantBytes, folded.bytes().len() as u64)?;
+        self.take(Resource::ConstantBytes, folded.size_bytes())?;
         Ok(Some(folded))
     }
 

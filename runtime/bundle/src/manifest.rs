@@ -2,8 +2,11 @@
 //!
 //! Offsets and sizes are bytes. Indices point into the lists of the same [`Manifest`] or [`Variant`].
 
+mod metal;
 mod region;
 
+pub use metal::Argument;
+pub(crate) use metal::LIBRARY_MAGIC;
 pub use region::{Region, RegionId, RegionKind, Resource, StateRegion, View};
 
 use serde::{Deserialize, Serialize};
@@ -363,6 +366,8 @@ pub enum MemoryStrategy {
     GreedyByBreadth,
     /// Bounded search over placement orders.
     Search,
+    /// In order of time, smallest gap that is free.
+    GreedyByTime,
 }
 
 impl Target {

@@ -44,6 +44,23 @@ pub fn code(shader: &Shader) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// A library such as Apple's compiler makes, of one kernel that does nothing.
+pub fn metal_library(kernel: &str) -> Vec<u8> {
+    let tag = |name: &[u8; 4], data: &[u8]| [&name[..], &(data.len() as u16).to_le_bytes(), data].concat();
+    let name = [kernel.as_bytes(), &[0]].concat();
+    let tags = [tag(b"NAME", &name), tag(b"TYPE", &[2]), tag(b"HASH", &[7; 32]), b"ENDT".to_vec()].concat();
+    let length = (4 + tags.len()) as u32;
+    let list = [&1_u32.to_le_bytes()[..], &length.to_le_bytes(), &tags].concat();
+    let (header, list_bytes) = (88, list.len() as u64);
+    let end = header + list_bytes;
+    let mut library = b"MTLB\x01\x80\x02\0\x07\0\0\x81\x0e\0\0\0".to_vec();
+    for word in [end, header, list_bytes, end, 0, end, 0, end, 0] {
+        library.extend(word.to_le_bytes());
+    }
+    library.extend(list);
+    library
+}
+
 /// A file of these sections with right hashes, whatever they hold.
 pub fn file(manifest: &Manifest, shaders: &[u8], weights: &[u8]) -> Result<Vec<u8>, BundleError> {
     file_with_hashes(manifest, shaders, manifest.weights.len() as u64, weights)

@@ -50,7 +50,9 @@ impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
         let status = match &error {
             RuntimeError::Bundle(_) => Status::DRIFT_BAD_BUNDLE,
-            RuntimeError::NoDriver { .. } | RuntimeError::NoSuchDevice { .. } => Status::DRIFT_NO_DEVICE,
+            RuntimeError::NoDriver { .. }
+            | RuntimeError::NotOnThisPlatform { .. }
+            | RuntimeError::NoSuchDevice { .. } => Status::DRIFT_NO_DEVICE,
             RuntimeError::NoTarget { .. }
             | RuntimeError::NoVariant { .. }
             | RuntimeError::StateMismatch { .. } => Status::DRIFT_UNSUPPORTED,

@@ -3,6 +3,10 @@
 //!
 //! Work is recorded once and submitted any number of times. An API whose commands cannot be submitted again keeps the
 //! list that was recorded and issues it at each submission.
+//!
+//! The feature `api` shows this module to other crates: tests have devices of their own, which are no part of what ships.
+
+#![cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
 
 use std::ops::Range;
 use std::path::Path;
@@ -11,16 +15,16 @@ use std::time::Duration;
 
 use drift_bundle::manifest::{DeviceElement, Dispatch, Resource, TextureKind, TextureObject};
 
-use crate::deadline::Deadline;
+pub use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
-use crate::pending::Serial;
-use crate::program::Program;
+pub use crate::pending::Serial;
+pub use crate::program::Program;
 use crate::report::CacheUse;
 
 /// An opened device of one API. What is made from it is freed when it is dropped, though not before the work that uses it
 /// has finished; dropping never waits.
-pub(crate) trait Api: Send + Sync + Sized + 'static {
+pub trait Api: Send + Sync + Sized + 'static {
     /// A buffer of its own memory.
     type Buffer: Memory;
     /// Textures that were made together.
@@ -38,6 +42,7 @@ pub(crate) trait Api: Send + Sync + Sized + 'static {
     /// Timestamps of a program.
     type Queries: Send;
 
+    /// What it is and can do.
     fn info(&self) -> &DeviceInfo;
 
     /// Refuses to go on where the device is lost or has to be given up.
@@ -90,6 +95,7 @@ pub(crate) trait Api: Send + Sync + Sized + 'static {
         body: impl FnOnce(&mut Self::Recorder<'_>),
     ) -> Result<(), RuntimeError>;
 
+    /// A fence that nothing has been submitted with.
     fn fence(self: &Arc<Self>) -> Result<Self::Fence, RuntimeError>;
 
     /// Submits the lists `numbers` as one piece of work. `fence` signals after it and all that was submitted before it.
@@ -115,7 +121,7 @@ pub(crate) trait Api: Send + Sync + Sized + 'static {
 }
 
 /// A buffer.
-pub(crate) trait Memory: Send + Sync {
+pub trait Memory: Send + Sync {
     /// Its bytes, padding included.
     fn size(&self) -> u64;
 
@@ -127,7 +133,7 @@ pub(crate) trait Memory: Send + Sync {
 }
 
 /// Commands. Those of one list, and lists of one queue, begin in order; only barriers make one wait for another.
-pub(crate) trait Record<A: Api> {
+pub trait Record<A: Api> {
     /// Makes `after` wait for `before` and see what it wrote, in all memory.
     fn barrier(&mut self, before: Work, after: Work);
 
@@ -164,7 +170,7 @@ pub(crate) trait Record<A: Api> {
 
 /// What a buffer is for; decides where its memory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// Kernels use it.
     Device,
     /// The host writes it, the device copies from it.
@@ -175,7 +181,7 @@ pub(crate) enum Purpose {
 
 /// What textures are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Kernels read and write them.
     Activations,
     /// Filled at load, then read.
@@ -184,7 +190,7 @@ pub(crate) enum Role {
 
 /// Work on one side of a barrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     /// Kernels.
     Compute,
     /// Copies, fills and clears.
@@ -196,24 +202,51 @@ pub(crate) enum Work {
 }
 
 /// Where a resource is.
-pub(crate) enum Bound<'m, A: Api> {
+pub enum Bound<'m, A: Api> {
     /// A range of a buffer, from an offset that is a multiple of [`drift_bundle::ALIGNMENT_BYTES`].
-    Buffer { buffer: &'m A::Buffer, offset: u64, size: u64 },
+    Buffer {
+        /// The buffer.
+        buffer: &'m A::Buffer,
+        /// Where the range begins, bytes.
+        offset: u64,
+        /// Its bytes.
+        size: u64,
+    },
     /// Texels over such a range.
-    Texels { buffer: &'m A::Buffer, element: DeviceElement, offset: u64, size: u64 },
+    Texels {
+        /// The buffer.
+        buffer: &'m A::Buffer,
+        /// Type of a channel.
+        element: DeviceElement,
+        /// Where the range begins, bytes.
+        offset: u64,
+        /// Its bytes.
+        size: u64,
+    },
     /// A texture.
-    Texture { textures: &'m A::Textures, index: usize, role: Role },
+    Texture {
+        /// Those that it was made with.
+        textures: &'m A::Textures,
+        /// Its number among them.
+        index: usize,
+        /// What it is for.
+        role: Role,
+    },
 }
 
 /// Rows of one layer of a texture: rows of texels without gaps.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
+pub struct Rows {
     /// Number of the texture among those that were made with it.
-    pub(crate) texture: usize,
-    pub(crate) object: TextureObject,
-    pub(crate) layer: u32,
-    pub(crate) first: u32,
-    pub(crate) count: u32,
+    pub texture: usize,
+    /// What it is.
+    pub object: TextureObject,
+    /// Layer, or depth.
+    pub layer: u32,
+    /// First row.
+    pub first: u32,
+    /// Rows.
+    pub count: u32,
 }
 
 impl Rows {
@@ -239,9 +272,9 @@ impl Rows {
 
 /// GPU times of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Times {
+pub struct Times {
     /// Of each dispatch, from the end of all before it to its own end.
-    pub(crate) dispatches: Vec<Duration>,
+    pub dispatches: Vec<Duration>,
     /// From the first dispatch's start to the last one's end.
-    pub(crate) total: Duration,
+    pub total: Duration,
 }

@@ -14,11 +14,11 @@ use crate::report::CacheUse;
 const HASH_BYTES: usize = 32;
 
 /// Tells a device with its driver from all others.
-#[cfg(any(feature = "opencl", feature = "wgpu"))]
+#[cfg(any(feature = "opencl", feature = "wgpu", all(feature = "metal", target_vendor = "apple")))]
 pub(crate) type DriverHash = [u8; 16];
 
 /// The hash of a device whose driver has none of its own.
-#[cfg(any(feature = "opencl", feature = "wgpu"))]
+#[cfg(any(feature = "opencl", feature = "wgpu", all(feature = "metal", target_vendor = "apple")))]
 pub(crate) fn driver_hash(info: &DeviceInfo) -> DriverHash {
     let text = format!("{}\n{}\n{}\n{:x}", info.name, info.driver, info.api_version, info.vendor_id);
     let mut hash = DriverHash::default();
@@ -87,6 +87,12 @@ impl CacheFile {
                 Found::Data(_) => CacheUse::Used(self.path),
             },
         }
+    }
+
+    /// Nothing is kept, for a reason of the device's own.
+    #[cfg(all(feature = "metal", target_vendor = "apple"))]
+    pub(crate) fn unwritable(self, reason: String) -> CacheUse {
+        CacheUse::Unwritable { path: self.path, reason }
     }
 }
 

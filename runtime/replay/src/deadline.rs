@@ -1,5 +1,7 @@
 //! When a caller stops waiting.
 
+#![cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
+
 use std::time::{Duration, Instant};
 
 use crate::error::RuntimeError;
@@ -15,29 +17,29 @@ const SLEEP: Duration = Duration::from_micros(100);
 
 /// The end of all waits of one call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     end: Instant,
     after: Duration,
 }
 
 impl Deadline {
     /// `after` from now.
-    pub(crate) fn after(after: Duration) -> Self {
+    pub fn after(after: Duration) -> Self {
         Self { end: Instant::now() + after.min(LONGEST), after }
     }
 
     /// Time that is left; zero once it has passed.
-    pub(crate) fn left(&self) -> Duration {
+    pub fn left(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
     }
 
     /// [`RuntimeError::Timeout`] once it has passed.
-    pub(crate) fn check(&self) -> Result<(), RuntimeError> {
+    pub fn check(&self) -> Result<(), RuntimeError> {
         if self.left().is_zero() { Err(self.passed()) } else { Ok(()) }
     }
 
     /// Looks until `look` says that what is waited for is there; false where it is not by the deadline.
-    pub(crate) fn poll<E>(&self, mut look: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    pub fn poll<E>(&self, mut look: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
         let begin = Instant::now();
         loop {
             if look()? {
@@ -56,7 +58,7 @@ impl Deadline {
     }
 
     /// The error of a wait that ends here.
-    pub(crate) fn passed(&self) -> RuntimeError {
+    pub fn passed(&self) -> RuntimeError {
         RuntimeError::Timeout { after: self.after }
     }
 }

@@ -11,6 +11,8 @@ use crate::choose;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
 use crate::lease::Lease;
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+use crate::metal;
 #[cfg(feature = "opencl")]
 use crate::opencl;
 use crate::options::{LoadOptions, OpenOptions};
@@ -27,7 +29,7 @@ use crate::wgpu;
 /// first kind, where there is nothing.
 pub fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
     let (mut found, mut error) = (Vec::new(), None);
-    for kind in DeviceKind::ALL {
+    for &kind in DeviceKind::HERE {
         match devices_of(kind) {
             Ok(devices) => found.extend(devices),
             Err(other) => {
@@ -41,7 +43,8 @@ pub fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
     }
 }
 
-/// The devices of one kind, best first. [`RuntimeError::NoDriver`] where there is none.
+/// The devices of one kind, best first. [`RuntimeError::NoDriver`] where there is none,
+/// [`RuntimeError::NotOnThisPlatform`] where there never is one.
 pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
     match kind {
         #[cfg(feature = "vulkan")]
@@ -50,7 +53,15 @@ pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
         DeviceKind::OpenCl => opencl::devices(),
         #[cfg(feature = "wgpu")]
         DeviceKind::WebGpu => wgpu::devices(),
-        #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
+        #[cfg(all(feature = "metal", target_vendor = "apple"))]
+        DeviceKind::Metal => metal::devices(),
+        #[cfg(not(all(
+            feature = "vulkan",
+            feature = "opencl",
+            feature = "wgpu",
+            feature = "metal",
+            target_vendor = "apple"
+        )))]
         kind => Err(not_built(kind)),
     }
 }
@@ -76,25 +87,40 @@ impl Device {
             DeviceKind::OpenCl => Arc::new(opencl::open(options)?),
             #[cfg(feature = "wgpu")]
             DeviceKind::WebGpu => Arc::new(wgpu::open(options)?),
-            #[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
+            #[cfg(all(feature = "metal", target_vendor = "apple"))]
+            DeviceKind::Metal => Arc::new(metal::open(options)?),
+            #[cfg(not(all(
+                feature = "vulkan",
+                feature = "opencl",
+                feature = "wgpu",
+                feature = "metal",
+                target_vendor = "apple"
+            )))]
             kind => return Err(not_built(kind)),
         };
         Ok(Self { backend })
     }
 
     /// Opens the best device that replays `bundle`: of the kinds that the bundle has shaders for, in the order of
-    /// [`DeviceKind::ALL`], the first of which a driver is there. The error is the first kind's.
+    /// [`DeviceKind::HERE`], the first of which a driver is there. The error is the first kind's.
     pub fn open_any(bundle: &Bundle, options: &OpenOptions) -> Result<Self, RuntimeError> {
         let entries = &bundle.manifest().entries;
         let held = |kind: &DeviceKind| entries.iter().any(|entry| entry.target == kind.target());
         let mut first_error = None;
-        for kind in DeviceKind::ALL.into_iter().filter(held) {
-            match Self::open_with(kind, options) {
+        for kind in DeviceKind::HERE.iter().filter(|kind| held(kind)) {
+            match Self::open_with(*kind, options) {
                 Ok(device) => return Ok(device),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        Err(first_error.unwrap_or_else(|| choose::no_target(bundle, DeviceKind::ALL[0].target())))
+        Err(first_error.unwrap_or_else(|| choose::no_target(bundle, DeviceKind::HERE[0].target())))
+    }
+
+    /// A device of another crate.
+    #[cfg(feature = "api")]
+    #[doc(hidden)]
+    pub fn of_api<A: crate::api::Api>(api: Arc<A>) -> Self {
+        Self { backend: Arc::new(api) }
     }
 
     /// A device that a test has opened in its own way.
@@ -171,13 +197,23 @@ impl fmt::Debug for Device {
     }
 }
 
-/// The error for a kind that this build has no device of.
-#[cfg(not(all(feature = "vulkan", feature = "opencl", feature = "wgpu")))]
+/// The error for a kind that this platform or this build has no device of.
+#[cfg(not(all(
+    feature = "vulkan",
+    feature = "opencl",
+    feature = "wgpu",
+    feature = "metal",
+    target_vendor = "apple"
+)))]
 fn not_built(kind: DeviceKind) -> RuntimeError {
     let feature = match kind {
         DeviceKind::Vulkan => "vulkan",
         DeviceKind::OpenCl => "opencl",
         DeviceKind::WebGpu => "wgpu",
+        DeviceKind::Metal if !cfg!(target_vendor = "apple") => {
+            return RuntimeError::NotOnThisPlatform { kind };
+        }
+        DeviceKind::Metal => "metal",
     };
     let reason = format!("this program is built without drift-runtime's feature `{feature}`");
     RuntimeError::NoDriver { kind, reason }

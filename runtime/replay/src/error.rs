@@ -18,15 +18,22 @@ pub enum RuntimeError {
     Bundle(#[from] BundleError),
     /// Nothing on this machine can replay.
     #[error(
-        "no {} driver was found ({reason}); install the driver of the GPU's vendor, or {} (Debian and Ubuntu: \
-         `apt install {}`), then list what is found with `driftc devices`",
-        kind.title(), kind.software().0, kind.software().1
+        "no {} driver was found ({reason}); {}, then list what is found with `driftc devices`", kind.title(), kind.way_out()
     )]
     NoDriver {
         /// What was looked for.
         kind: DeviceKind,
         /// What the loader said.
         reason: String,
+    },
+    /// A kind of device that this platform does not have.
+    #[error(
+        "there is no `{}` device on this platform, which replays {}; compile the bundle with one of these as `--target`, or \
+         replay it where {} is", kind.target().name(), names_here(), kind.title()
+    )]
+    NotOnThisPlatform {
+        /// What was asked for.
+        kind: DeviceKind,
     },
     /// A device was asked for by an index or a name that none has.
     #[error("no device matches `{wanted}`; there are: {}", available.join(", "))]
@@ -210,6 +217,11 @@ pub enum RuntimeError {
         /// The API's own code.
         code: String,
     },
+}
+
+/// Targets of this platform's devices, as the command line names them.
+fn names_here() -> String {
+    DeviceKind::HERE.iter().map(|kind| kind.target().name()).collect::<Vec<_>>().join(", ")
 }
 
 fn in_words(declined: &[DeclinedVariant]) -> String {

@@ -12,11 +12,20 @@ pub enum DeviceKind {
     OpenCl,
     /// WebGPU, on this machine's own APIs.
     WebGpu,
+    /// Metal, on Apple's platforms.
+    Metal,
 }
 
 impl DeviceKind {
-    /// All kinds, in the order in which [`crate::devices`] lists them.
-    pub const ALL: [Self; 3] = [Self::Vulkan, Self::OpenCl, Self::WebGpu];
+    /// All kinds, of this platform and of others.
+    pub const ALL: [Self; 4] = [Self::Vulkan, Self::OpenCl, Self::WebGpu, Self::Metal];
+
+    /// The kinds that this platform can have, best first: the order in which [`crate::devices`] lists them.
+    pub const HERE: &'static [Self] = if cfg!(target_vendor = "apple") {
+        &[Self::Metal, Self::Vulkan, Self::OpenCl, Self::WebGpu]
+    } else {
+        &[Self::Vulkan, Self::OpenCl, Self::WebGpu]
+    };
 
     /// The target whose shaders such a device runs.
     pub const fn target(self) -> Target {
@@ -24,12 +33,18 @@ impl DeviceKind {
             Self::Vulkan => Target::Vulkan,
             Self::OpenCl => Target::OpenCl,
             Self::WebGpu => Target::WebGpu,
+            Self::Metal => Target::Metal,
         }
     }
 
-    /// The kind that runs a target's shaders, if one does.
-    pub fn of(target: Target) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.target() == target)
+    /// The kind that runs a target's shaders.
+    pub const fn of(target: Target) -> Self {
+        match target {
+            Target::Vulkan => Self::Vulkan,
+            Target::OpenCl => Self::OpenCl,
+            Target::WebGpu => Self::WebGpu,
+            Target::Metal => Self::Metal,
+        }
     }
 
     /// The API's own spelling of its name.
@@ -38,15 +53,35 @@ impl DeviceKind {
             Self::Vulkan => "Vulkan",
             Self::OpenCl => "OpenCL",
             Self::WebGpu => "WebGPU",
+            Self::Metal => "Metal",
         }
     }
 
-    /// A software device, and Debian's packages of it.
-    pub(crate) const fn software(self) -> (&'static str, &'static str) {
+    /// Whether this project has run such a device on hardware. What another kind computes was checked without one, as far as that
+    /// goes: do not rely on it before it was compared on your devices.
+    pub const fn is_tried(self) -> bool {
         match self {
-            Self::Vulkan => ("Mesa's for a software device", "libvulkan1 mesa-vulkan-drivers"),
-            Self::OpenCl => ("PoCL for a software device", "ocl-icd-libopencl1 pocl-opencl-icd"),
-            Self::WebGpu => ("Mesa's Vulkan driver for a software device", "libvulkan1 mesa-vulkan-drivers"),
+            Self::Vulkan | Self::OpenCl | Self::WebGpu => true,
+            Self::Metal => false,
+        }
+    }
+
+    /// What to do where no driver is found.
+    pub(crate) const fn way_out(self) -> &'static str {
+        match self {
+            Self::Vulkan => {
+                "install the driver of the GPU's vendor, or Mesa's for a software device (Debian and Ubuntu: \
+                 `apt install libvulkan1 mesa-vulkan-drivers`)"
+            }
+            Self::OpenCl => {
+                "install the driver of the GPU's vendor, or PoCL for a software device (Debian and Ubuntu: \
+                 `apt install ocl-icd-libopencl1 pocl-opencl-icd`)"
+            }
+            Self::WebGpu => {
+                "install the driver of the GPU's vendor, or Mesa's Vulkan driver for a software device (Debian and Ubuntu: \
+                 `apt install libvulkan1 mesa-vulkan-drivers`)"
+            }
+            Self::Metal => "Metal comes with macOS 12 and iOS 15 and later, except in some virtual machines",
         }
     }
 }
@@ -77,9 +112,10 @@ pub struct DeviceInfo {
     pub name: String,
     /// Driver and its version, in the driver's words.
     pub driver: String,
-    /// Version of the API that it offers: `1.3.230`; for WebGPU what it runs on: `over Vulkan`.
+    /// Version of the API that it offers: `1.3.230`; for WebGPU what it runs on: `over Vulkan`; for Metal the families that it
+    /// is of: `Apple8 Mac2 Metal3`.
     pub api_version: String,
-    /// PCI vendor id.
+    /// PCI vendor id, where the API tells one.
     pub vendor_id: u32,
     /// Device id of that vendor.
     pub device_id: u32,

@@ -34,7 +34,11 @@
 #[cfg(test)]
 extern crate self as drift_runtime;
 
+#[cfg(not(feature = "api"))]
 mod api;
+#[cfg(feature = "api")]
+#[doc(hidden)]
+pub mod api;
 mod backend;
 mod cache;
 mod cache_file;
@@ -50,6 +54,10 @@ mod info;
 mod lease;
 mod limits;
 mod loader;
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+mod metal;
+#[cfg(all(feature = "metal", any(target_vendor = "apple", test)))]
+mod metal_facts;
 #[cfg(feature = "opencl")]
 mod opencl;
 mod options;

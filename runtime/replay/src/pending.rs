@@ -13,7 +13,16 @@ use crate::error::RuntimeError;
 
 /// Number of a submission; those of one queue count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Serial(u64);
+#[cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
+pub struct Serial(u64);
+
+#[cfg(feature = "api")]
+impl Serial {
+    /// The number after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// Everything that is known about submitted work: `F` is what an API waits for, `D` what is destroyed once nothing uses
 /// it.
@@ -102,6 +111,18 @@ impl<F: Clone, D> Pending<F, D> {
     /// The newest submission whose fence `signalled` knows to have signalled.
     pub(crate) fn newest(&self, signalled: impl Fn(F) -> bool) -> Option<Serial> {
         self.fences.iter().rev().find(|(_, fence)| signalled(fence.clone())).map(|(serial, _)| *serial)
+    }
+
+    /// The last of the oldest submissions of which none is pending, where submissions need not end in their order.
+    #[cfg(any(test, all(feature = "metal", target_vendor = "apple")))]
+    pub(crate) fn oldest(&self, ended: impl Fn(&F) -> bool) -> Option<Serial> {
+        self.fences.iter().take_while(|(_, fence)| ended(fence)).last().map(|(serial, _)| *serial)
+    }
+
+    /// Submissions that are not known to have finished.
+    #[cfg(any(test, all(feature = "metal", target_vendor = "apple")))]
+    pub(crate) fn unfinished(&self) -> u64 {
+        self.submitted.0 - self.finished.0
     }
 
     /// A caller has stopped waiting for `serial`. The first such work decides when the device is given up.
@@ -227,6 +248,17 @@ mod tests {
         assert_eq!(pending.finish(third).len(), 1);
         assert!(pending.has_finished(second) && pending.is_idle());
         assert_eq!(pending.newest(|_| true), None);
+    }
+
+    #[test]
+    fn work_that_ends_out_of_order_is_known_up_to_the_first_that_is_pending() {
+        let mut pending = pending();
+        let serials = [1, 2, 3].map(|fence| pending.submit(Some(fence)));
+        assert_eq!(pending.oldest(|fence| *fence > 1), None);
+        assert_eq!(pending.oldest(|fence| *fence != 2), Some(serials[0]));
+        assert_eq!(pending.unfinished(), 3);
+        assert!(pending.finish(serials[0]).is_empty());
+        assert_eq!((pending.oldest(|_| true), pending.unfinished()), (Some(serials[2]), 2));
     }
 
     #[test]

@@ -12,8 +12,10 @@ use crate::options::SubmitLimits;
 
 /// The variant that was chosen, in its bundle.
 #[derive(Clone, Copy)]
-pub(crate) struct Program<'a> {
-    pub(crate) bundle: &'a Bundle,
+#[cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
+pub struct Program<'a> {
+    /// The bundle.
+    pub bundle: &'a Bundle,
     pub(crate) entry: &'a Entry,
     pub(crate) variant: &'a Variant,
 }
@@ -24,12 +26,15 @@ impl<'a> Program<'a> {
         self.variant.init.iter().chain(&self.variant.dispatches)
     }
 
-    pub(crate) fn shader(&self, dispatch: &Dispatch) -> &'a Shader {
+    /// The shader of a dispatch.
+    #[cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
+    pub fn shader(&self, dispatch: &Dispatch) -> &'a Shader {
         &self.bundle.manifest().shaders[dispatch.shader as usize]
     }
 
     /// Indices of the shaders in use, ascending.
-    pub(crate) fn used_shaders(&self) -> Vec<usize> {
+    #[cfg_attr(not(feature = "api"), allow(unreachable_pub, reason = "visible with the feature `api` only"))]
+    pub fn used_shaders(&self) -> Vec<usize> {
         let mut used: Vec<usize> = self.all_dispatches().map(|dispatch| dispatch.shader as usize).collect();
         used.sort_unstable();
         used.dedup();

@@ -2,7 +2,7 @@
 //!
 //! - **Arguments**: buffers are numbered from zero in (group, binding) order, and so are textures, apart from them.
 //! - **Math**: the text asks for the safe math mode, so that no value is assumed finite and no sum is reordered.
-//!   Compilers older than Metal 3.2 do not know the pragma: there the host compiles with fast math disabled.
+//!   The pragma is of Metal 3.2, and hidden where the text is compiled as an older language: there the host disables fast math.
 //! - **Workgroup memory** is declared in the kernel's body, so the host sets no sizes.
 //! - **Cooperative matrices** are `simdgroup_matrix`, which is 8x8 and reads arrays of scalars only.
 
@@ -23,7 +23,8 @@ const BUFFERS: usize = 31;
 /// `[[texture(n)]]` with n below 128.
 const TEXTURES: usize = 128;
 
-const MATH_MODE: &str = "#pragma METAL fp math_mode(safe)\n";
+/// A bundle's reader knows these lines and no other conditions.
+const MATH_MODE: &str = "#if __METAL_VERSION__ >= 320\n#pragma METAL fp math_mode(safe)\n#endif\n";
 
 pub(crate) fn emit(
     module: &Module,

@@ -20,6 +20,7 @@ def cases(write, node, Rand):
     products(op, Rand("products with blocks"))
     rows(op, write, node, Rand("rows of blocks"))
     linear(op, write, node, Rand("linear quantization of few bits"))
+    weights(write, node, Rand("products with dequantized weights"))
 
 
 def bytes_of(r, *shape):
@@ -121,3 +122,20 @@ def linear(op, write, node, r):
     op("matmul_integer_zeros", "MatMulInteger", [a, b, U8(131), I8(-5)], domain="", opset=10)
     op("matmul_integer_zero_by_column", "MatMulInteger", [a, b, np.array([7], U8), r.i(4, low=-9, high=9, dtype=I8)],
        domain="", opset=10, const=[1, 2, 3])
+
+
+def weights(write, node, r):
+    def case(name, x, w, scale, zero=None, product=("MatMul", {}), **attributes):
+        names = ["w", "scale"] + ([] if zero is None else ["zero"])
+        write(f"dequantize_{name}", [
+            node("DequantizeLinear", names, ["wide"], **attributes),
+            node(product[0], ["x", "wide"], ["y"], **product[1])],
+            [("x", x)], ["y"], 21, list(zip(names, [w, scale] + ([] if zero is None else [zero]))))
+
+    int8 = lambda *shape: r.i(*shape, low=-128, high=128, dtype=I8)
+    int4 = lambda *shape: r.i(*shape, low=-8, high=8).astype(ml_dtypes.int4)
+    case("product_by_column", r.f(2, 24), int8(24, 7), r.f(7, low=-0.02, high=0.02), int8(7), axis=1)
+    case("product_by_tensor", r.f(2, 3, 24), r.i(24, 7, low=0, high=256, dtype=U8), F32(0.01), U8(131))
+    case("product_by_row", r.f(5, 24), int8(7, 24), r.f(7, low=-0.02, high=0.02), product=("Gemm", {"transB": 1}), axis=0)
+    case("product_by_blocks", r.f(1, 40), int4(40, 6), r.f(3, 6, low=-0.1, high=0.1), int4(3, 6), axis=0, block_size=16)
+    case("product_by_row_against_k", r.f(2, 24), int8(24, 7), r.f(24, low=-0.02, high=0.02), axis=0)

@@ -4,6 +4,7 @@ mod attention;
 mod base;
 mod blocks;
 mod bytes;
+mod cached;
 mod causal;
 mod data_movement;
 mod empty;
@@ -16,6 +17,7 @@ mod memory;
 mod norm;
 mod parts;
 mod projections;
+mod quantized;
 mod ranks;
 mod scalar;
 mod special;
@@ -44,12 +46,16 @@ const fn golden(name: &'static str, graph: &'static str) -> Case {
     Case { name, graph, golden: true }
 }
 
+/// Cases whose own values f16 does not hold: stored as f16 they are other numbers.
+pub const BEYOND_F16: [&str; 1] = ["special/f16"];
+
 /// The cases of each family.
 const FAMILIES: &[&[Case]] = &[
     attention::CASES,
     base::CASES,
     blocks::CASES,
     bytes::CASES,
+    cached::CASES,
     causal::CASES,
     empty::CASES,
     half_precision::CASES,
@@ -62,6 +68,7 @@ const FAMILIES: &[&[Case]] = &[
     norm::CASES,
     parts::CASES,
     projections::CASES,
+    quantized::CASES,
     ranks::CASES,
     scalar::CASES,
     special::CASES,

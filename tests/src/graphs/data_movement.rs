@@ -6,10 +6,10 @@ use super::values::{self, Style};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{
     Concat, Expand, Gather, GatherElements, GatherNd, Range, Reshape, ScatterElements, ScatterNd, ShapeOf,
-    Slice, Transpose, Update,
+    Slice, Transpose, Update, WriteRows,
 };
 use drift_ir::tensor::product;
-use drift_ir::{Dim, ElementType, Op, ValueId};
+use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 type Made = Option<ValueId>;
 
@@ -197,6 +197,18 @@ pub(super) fn scatter_nd(maker: &mut Maker<'_>) -> Made {
     let shape = [outer, &maker.shape(x)[width.as_const()? as usize..]].concat();
     let updates = maker.like(maker.element(x), &shape)?;
     maker.add(Op::ScatterNd(ScatterNd { update }), &[x, indices, updates])
+}
+
+pub(super) fn write_rows(maker: &mut Maker<'_>) -> Made {
+    let x = maker.any(2, is_any)?;
+    let (mut shape, sizes) = (maker.shape(x), maker.sizes(x));
+    let axis = 1 + maker.choices.pick(sizes.len() - 1);
+    shape[axis] = Dim::Const(maker.few(sizes[axis] + 1));
+    let rows = maker.like(maker.element(x), &shape)?;
+    let places: Vec<i64> = (0..sizes[0]).map(|_| maker.choices.of(&[0, 1, 2, -1, 7])).collect();
+    let first = maker.constant(Tensor::from_i64_as(ElementType::I32, [sizes[0]], &places).ok()?)?;
+    let circular = maker.choices.once_in(2);
+    maker.add(Op::WriteRows(WriteRows { axis, circular }), &[x, rows, first])
 }
 
 pub(super) fn shape_of(maker: &mut Maker<'_>) -> Made {

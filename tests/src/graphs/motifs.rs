@@ -400,6 +400,7 @@ fn projections(maker: &mut Maker<'_>) -> Made {
         scores: Vec::new(),
         unseen_is_zero: false,
         band: Band::default(),
+        has_first: false,
     };
     maker.add(Op::Attention(op), &heads)
 }

@@ -8,7 +8,7 @@ use drift_ir::op::{
     ArgReduce, BinaryOp, CumSum, GroupNorm, LayerNorm, MatMul, Reduce, ReduceKind, RmsNorm, ScalarOp,
     Softmax, Step, StepArg, TopK, UnaryOp,
 };
-use drift_ir::{Dim, ElementType, Op, ValueId};
+use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 type Made = Option<ValueId>;
 
@@ -38,6 +38,7 @@ pub(super) enum Kind {
     GatherElements,
     ScatterElements,
     ScatterNd,
+    WriteRows,
     ArgReduce,
     TopK,
     CumSum,
@@ -47,7 +48,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Every kind, as often as it is wanted.
-    const KINDS: [Self; 36] = [
+    const KINDS: [Self; 37] = [
         Self::Elementwise,
         Self::Elementwise,
         Self::Elementwise,
@@ -79,6 +80,7 @@ impl Kind {
         Self::GatherElements,
         Self::ScatterElements,
         Self::ScatterNd,
+        Self::WriteRows,
         Self::ArgReduce,
         Self::TopK,
         Self::CumSum,
@@ -113,6 +115,7 @@ impl Kind {
             Op::GatherElements(_) => Self::GatherElements,
             Op::ScatterElements(_) => Self::ScatterElements,
             Op::ScatterNd(_) => Self::ScatterNd,
+            Op::WriteRows(_) => Self::WriteRows,
             Op::ArgReduce(_) => Self::ArgReduce,
             Op::TopK(_) => Self::TopK,
             Op::CumSum(_) => Self::CumSum,
@@ -146,6 +149,7 @@ impl Kind {
             Self::GatherElements => data_movement::gather_elements(maker),
             Self::ScatterElements => data_movement::scatter_elements(maker),
             Self::ScatterNd => data_movement::scatter_nd(maker),
+            Self::WriteRows => data_movement::write_rows(maker),
             Self::ArgReduce => arg_reduce(maker),
             Self::TopK => top_k(maker),
             Self::CumSum => cumsum(maker),
@@ -272,7 +276,7 @@ pub(super) fn attention(maker: &mut Maker<'_>) -> Made {
         });
     }
     if maker.choices.once_in(3) {
-        let shape = maker.broadcasting(&[batch, heads, queries, keys]);
+        let shape = maker.broadcasting(&[batch.clone(), heads, queries, keys]);
         inputs.push(maker.like(element, &shape)?);
         let before = if scores.is_empty() { StepArg::Result } else { StepArg::Step(0) };
         scores.push(Step { op: ScalarOp::Binary(BinaryOp::Add), args: vec![before, StepArg::Operand(0)] });
@@ -281,7 +285,14 @@ pub(super) fn attention(maker: &mut Maker<'_>) -> Made {
     let band = Band { min_offset: maker.choices.of(&bounds), max_offset: maker.choices.of(&bounds) };
     let y = maker.choices.of(&[HEADS_FIRST, [0, 2, 1, 3]]);
     let unseen_is_zero = maker.choices.once_in(2);
-    let op = Attention { q: q_axes, k: k_axes, v: v_axes, y, scores, unseen_is_zero, band };
+    let has_first = maker.choices.once_in(4);
+    if has_first {
+        let places: Vec<i64> = (0..batch.as_const()?).map(|_| maker.choices.of(&[0, 1, 3, -1, 9])).collect();
+        let shape = [places.len() as u64, 1, 1, 1];
+        let places = Tensor::from_i64_as(ElementType::I32, shape, &places).ok()?;
+        inputs.push(maker.constant(places)?);
+    }
+    let op = Attention { q: q_axes, k: k_axes, v: v_axes, y, scores, unseen_is_zero, band, has_first };
     maker.add(Op::Attention(op), &inputs)
 }
 

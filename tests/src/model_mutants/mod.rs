@@ -113,7 +113,7 @@ fn run(bytes: Vec<u8>) -> End {
     };
     let dims: BTreeMap<String, DimBinding> =
         free.into_iter().map(|name| (name, DimBinding::Fixed(2))).collect();
-    let graph = match import(&source, &ImportOptions { dims }) {
+    let graph = match import(&source, &ImportOptions { dims, ..ImportOptions::default() }) {
         Ok(imported) => imported.graph,
         Err(error) => return refused(error),
     };

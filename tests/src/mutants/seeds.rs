@@ -87,9 +87,15 @@ pub fn seeds() -> Result<Vec<Seed>, Box<dyn Error>> {
 
 fn seed(name: String, source: &str, target: Target, setting: Setting) -> Result<Seed, Box<dyn Error>> {
     let graph = text::parse(source)?;
-    let bytes = compiled(&graph, target, setting)?.bundle.to_bytes()?;
-    let parsed = Parsed::of(&bytes)?;
-    Ok(Seed { name, target, bytes, parsed })
+    Seed::of(name, target, compiled(&graph, target, setting)?.bundle.to_bytes()?)
+}
+
+impl Seed {
+    /// Takes a sound bundle for `target`.
+    pub fn of(name: String, target: Target, bytes: Vec<u8>) -> Result<Self, Box<dyn Error>> {
+        let parsed = Parsed::of(&bytes)?;
+        Ok(Self { name, target, bytes, parsed })
+    }
 }
 
 impl Parsed {

@@ -62,7 +62,7 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     // Rules on the graph, for all devices and for one.
     &["rewrite"],
     // Eight-bit integers as words, before anything else looks at the graph.
-    &["narrow"],
+    &["narrow", "quantize"],
     // What may not fit a device's integers.
     &["ranges"],
     // Turns what the stages below made into a bundle.
@@ -85,6 +85,7 @@ const COMPILER_LAYERS: &[&[&str]] = &[
 /// Folders whose modules do not import one another in circles, and how a path to one of their modules begins.
 const ONE_WAY: &[(&str, &str)] = &[
     ("compiler/ir/src", "crate::"),
+    ("compiler/ir/src/op", "crate::op::"),
     ("compiler/onnx/src", "crate::"),
     ("compiler/cli/src", "crate::"),
     ("compiler/core/src", "crate::"),
@@ -102,10 +103,10 @@ const REWRITE_LAYERS: &[&[&str]] = &[
         "algebra",
         "attention",
         "constants",
+        "data_movement",
         "epilogue",
         "images",
         "long",
-        "data_movement",
         "norms",
         "products",
     ],

@@ -125,7 +125,11 @@ fn texts_use_the_words_of_the_field() {
         concat!("sinking-", "moves"),
         concat!("moves", "::"),
     ];
-    report(&lines_with(&text_files(), &words));
+    // A name of another's interface is as it is.
+    let files = text_files()
+        .into_iter()
+        .map(|(path, text)| (path, text.replace(concat!("chromium.lau", "nch("), "")));
+    report(&lines_with(&files.collect::<Vec<_>>(), &words));
 }
 
 #[test]
@@ -175,7 +179,16 @@ fn short(path: &Path) -> String {
 
 /// Every file of the repository, without what git ignores, in a fixed order.
 fn all_files() -> Vec<PathBuf> {
-    let skipped = ["target", ".git", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
+    let skipped = [
+        "target",
+        ".git",
+        "fuzz/target",
+        "fuzz/corpus",
+        "fuzz/artifacts",
+        "runtime/web/node_modules",
+        "runtime/web/dist",
+        "runtime/web/dist-test",
+    ];
     let mut files = Vec::new();
     let mut folders = vec![root()];
     while let Some(folder) = folders.pop() {

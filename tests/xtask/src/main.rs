@@ -10,12 +10,19 @@ mod fuzz;
 mod fuzz_graphs;
 mod lint;
 mod memory;
+mod metal_check;
 mod models;
+#[expect(unreachable_pub, reason = "another crate shares the file")]
+#[path = "../../src/web/package.rs"]
+mod package;
+mod platforms;
 mod prerequisites;
 mod shell;
 mod spdx;
 mod summary;
 mod test;
+mod web_demo;
+mod web_server;
 
 use std::process::ExitCode;
 
@@ -25,7 +32,7 @@ Usage: cargo xtask COMMAND
 Commands:
   demo   Compile the carried models, replay them on a Vulkan device and compare with onnxruntime's numbers
   test   Run every test of the workspace; the last line is `N passed, N failed`
-  matrix Run every layout and precision of every kernel, of which `test` runs a fifth; takes half an hour and more
+  matrix Run every layout and precision of every kernel, of which `test` runs a sample; takes half an hour and more
   models FOLDER [FLAG]...
          Verify real-size models against the outputs stored beside them, on Vulkan, with an optimised driftc; takes
          minutes to hours and is no part of CI. FLAGs go to `driftc verify`
@@ -36,9 +43,17 @@ Commands:
   fuzz [--minutes N] [--seed S]
          Damage models and bundles in known ways and count how far each comes, 10 minutes unless told otherwise; what SPIRV-Tools
          refuses, crashes or hangs is kept below `target/mutants`
+  web-demo [--no-ranges] [--port N]
+         Build the package for browsers and serve a page that replays a bundle; prints its address
+  metal-check [OPTION]...
+         On a Mac: compile all shaders for Metal with Apple's compiler, run all kernel cases on the device, and write a report to
+         send back; or put compiled libraries into a bundle. `--help` lists the options
+  check-platforms [TARGET[=DEVICES]]...
+         Type-check the runtime for macOS, iOS, Android and Windows, or for the targets that are named; some two minutes of
+         processor time each
   lint   Check formatting, clippy, the runtime with each device alone, and the dependencies (licenses, sources, duplicates, lock file)
 
-On Debian as root, `demo`, `test` and `matrix` install the system packages that are missing; elsewhere they name them and exit 2.
+On Debian as root, `demo`, `web-demo`, `test`, `matrix` and `check-platforms` install the system packages that are missing; elsewhere they name them and exit 2.
 Exit codes: 0 fine, 1 a check failed, 2 bad usage or something missing.";
 
 fn main() -> ExitCode {
@@ -52,7 +67,10 @@ fn main() -> ExitCode {
         ["memory", folder] => memory::memory(folder),
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["fuzz", options @ ..] => fuzz::fuzz(options),
+        ["web-demo", flags @ ..] => web_demo::web_demo(flags),
         ["lint"] => lint::lint(),
+        ["metal-check", options @ ..] => metal_check::metal_check(options),
+        ["check-platforms", targets @ ..] => platforms::check(targets),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");
             Ok(())

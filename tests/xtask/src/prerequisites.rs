@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// Something that the machine must have, and the Debian packages that bring it.
 pub(crate) struct Need {
     /// What it is, for people.
-    what: &'static str,
+    pub(crate) what: &'static str,
     /// Packages that bring it.
-    packages: &'static [&'static str],
+    pub(crate) packages: &'static [&'static str],
     /// Whether it is there.
-    found: fn() -> bool,
+    pub(crate) found: fn() -> bool,
 }
 
 /// The loader through which every Vulkan driver is reached.
@@ -76,16 +76,40 @@ pub(crate) const OPENCL_DRIVER: Need = Need {
     found: || holds("/etc/OpenCL/vendors", ".icd"),
 };
 
-/// Checks emitted OpenCL C, and Metal as C++.
-pub(crate) const CLANG: Need =
-    Need { what: "clang", packages: &["clang"], found: || program("clang") && program("clang++") };
+/// Checks emitted OpenCL C.
+pub(crate) const CLANG: Need = Need { what: "clang", packages: &["clang"], found: || program("clang") };
 
-/// Checks emitted WGSL with the compiler that WebGPU users have.
+/// Compiles MSL for the processor.
+pub(crate) const CLANG_16: Need = Need {
+    what: "clang 16 or later",
+    packages: &["clang-16"],
+    found: || {
+        let is_new = |version: u32| program(&format!("clang++-{version}"));
+        let said = || std::process::Command::new("clang++").arg("--version").output();
+        (16..=20).any(is_new)
+            || said().is_ok_and(|output| is_clang_16(&String::from_utf8_lossy(&output.stdout)))
+    },
+};
+
+/// Whether a compiler that says this of itself is new enough.
+fn is_clang_16(said: &str) -> bool {
+    let version =
+        said.split_once("clang version ").and_then(|(_, rest)| rest.split('.').next()?.parse().ok());
+    version.is_some_and(|version: u32| version >= 16)
+}
+
+/// Checks emitted WGSL with the compiler that WebGPU users have, and replays bundles as their browser does.
 pub(crate) const CHROMIUM: Need = Need {
     what: "a browser with WebGPU (chromium)",
     packages: &["chromium"],
     found: || ["chromium", "chromium-browser", "google-chrome"].into_iter().any(program),
 };
+
+/// Runs the scripts that build and test the package for browsers.
+pub(crate) const NODE: Need = Need { what: "node", packages: &["nodejs"], found: || program("node") };
+
+/// Installs the packages of its lock file.
+pub(crate) const NPM: Need = Need { what: "npm", packages: &["npm"], found: || program("npm") };
 
 /// Makes sure that everything in `needs` is there.
 pub(crate) fn ensure(needs: &[&Need]) -> Result<(), Failure> {
@@ -187,6 +211,13 @@ mod tests {
         assert!(is_debian("ID=mint\nID_LIKE=\"ubuntu debian\"\n"));
         assert!(!is_debian("ID=fedora\nID_LIKE=\"rhel\"\n"));
         assert!(!is_debian(""));
+    }
+
+    #[test]
+    fn an_old_clang_is_too_old() {
+        assert!(is_clang_16("Debian clang version 16.0.6 (15~deb12u1)\nTarget: x86_64-pc-linux-gnu"));
+        assert!(!is_clang_16("Debian clang version 14.0.6\n"));
+        assert!(!is_clang_16("gcc 16"));
     }
 
     #[test]

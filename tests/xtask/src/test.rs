@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test of the workspace, as CI runs them.
 
 use crate::prerequisites::{
-    self, CHROMIUM, CLANG, CPP_COMPILER, Need, OPENCL_DRIVER, OPENCL_LOADER, VULKAN_DRIVER, VULKAN_LOADER,
-    VULKAN_VALIDATION,
+    self, CHROMIUM, CLANG, CLANG_16, CPP_COMPILER, NODE, NPM, Need, OPENCL_DRIVER, OPENCL_LOADER,
+    VULKAN_DRIVER, VULKAN_LOADER, VULKAN_VALIDATION,
 };
 use crate::summary::Summary;
 use crate::{Failure, shell};
@@ -11,12 +11,19 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 /// What running kernels takes.
-const KERNELS: [&Need; 6] =
-    [&CPP_COMPILER, &VULKAN_LOADER, &VULKAN_DRIVER, &VULKAN_VALIDATION, &OPENCL_LOADER, &OPENCL_DRIVER];
+const KERNELS: [&Need; 7] = [
+    &CPP_COMPILER,
+    &VULKAN_LOADER,
+    &VULKAN_DRIVER,
+    &VULKAN_VALIDATION,
+    &OPENCL_LOADER,
+    &OPENCL_DRIVER,
+    &CLANG_16,
+];
 
 /// Runs all tests, even after some failed. The last line on standard output is the sum over all test binaries.
 pub(crate) fn test() -> Result<(), Failure> {
-    prerequisites::ensure(&[&KERNELS[..], &[&CLANG, &CHROMIUM]].concat())?;
+    prerequisites::ensure(&[&KERNELS[..], &[&CLANG, &CHROMIUM, &NODE, &NPM]].concat())?;
     let mut summary = Summary::default();
     let finished = run_tests(&mut summary);
     if let Err(failure) = &finished {
@@ -50,10 +57,10 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
 }
 
-/// Runs every setting of every kernel, of which `test` runs a fifth.
+/// Runs every setting of every kernel, of which `test` runs a sample, and every model of one operator as MSL.
 pub(crate) fn matrix() -> Result<(), Failure> {
     prerequisites::ensure(&KERNELS)?;
-    let args = ["test", "--locked", "--package", "drift-tests", "--test", "kernels"];
+    let args = ["test", "--locked", "--package", "drift-tests", "--test", "kernels", "--test", "msl"];
     shell::announce("DRIFT_MATRIX=full cargo", &args);
     let mut cargo = shell::command("cargo", &args);
     cargo.env("DRIFT_MATRIX", "full").envs(driver_caches());

@@ -1,8 +1,8 @@
 //! What `driftc generate` takes.
 
 use super::ReplayFlags;
-use super::sampling::allowed;
 use super::values::TargetArg;
+use crate::sampling_ranges::allowed;
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 

@@ -45,9 +45,10 @@ pub enum WeightsArg {
     F32,
     /// Half
     F16,
-    /// 8 bits, scaled per channel
-    #[value(hide = true)]
+    /// 8 bits for weights of matrix products, a scale for each output
     Q8,
+    /// 4 bits for weights of matrix products, a scale for each block of 32 inputs
+    Q4,
     /// 8 bits in attention, 4 bits in the embedding and feed-forward layers
     #[value(name = "844", hide = true)]
     Q844,
@@ -97,6 +98,16 @@ pub enum IoArg {
     Own,
 }
 
+/// Rows of the logits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogitsArg {
+    /// One for each token
+    #[default]
+    All,
+    /// That of the last token; where an entry takes several, the input `count` says how many there are
+    Last,
+}
+
 /// `MODEL.onnx`, or `NAME=MODEL.onnx`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelArg {
@@ -110,9 +121,7 @@ impl FromStr for ModelArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_name = |name: &str| {
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        };
+        let is_name = is_entry_name;
         match text.split_once('=') {
             Some((name, "")) if is_name(name) => Err("expected NAME=MODEL.onnx".to_owned()),
             Some((name, path)) if is_name(name) => {
@@ -164,6 +173,40 @@ impl FromStr for DimArg {
         };
         Ok(Self { name: name.to_owned(), size })
     }
+}
+
+/// `NAME`, or `NAME:DIM=N,DIM=N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryArg {
+    /// The entry's name in the bundle.
+    pub name: String,
+    /// Its sizes, which win over those for all entries.
+    pub dims: Vec<DimArg>,
+}
+
+impl FromStr for EntryArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, dims) = text.split_once(':').unwrap_or((text, ""));
+        if !is_entry_name(name) {
+            let reason = format!("`{name}` is no name of an entry: letters, digits, `_` and `-`");
+            return Err(reason);
+        }
+        let dims: Vec<DimArg> = match dims {
+            "" => Vec::new(),
+            dims => dims.split(',').map(DimArg::from_str).collect::<Result<_, _>>()?,
+        };
+        match (1..dims.len()).find(|&at| dims[..at].iter().any(|earlier| earlier.name == dims[at].name)) {
+            Some(twice) => Err(format!("{} is given twice", dims[twice].name)),
+            None => Ok(Self { name: name.to_owned(), dims }),
+        }
+    }
+}
+
+/// Whether an entry can be called so.
+fn is_entry_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// `NAME=VALUE`, or `NAME=FILE`.

@@ -1,10 +1,10 @@
 //! What the files beside an exported model say of its text: where it ends, how it is drawn, how a chat is written.
 
 use super::sampling::Sampling;
-use crate::args::{is_allowed, range};
 use crate::error::CliError;
 use crate::files;
 use crate::generate_error::GenerateError;
+use crate::sampling_ranges::{is_allowed, range};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

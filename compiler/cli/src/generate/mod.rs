@@ -10,6 +10,7 @@ mod model;
 mod python;
 mod report;
 mod sampling;
+mod session;
 mod stream;
 mod template;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A language model as the command sees it: tokens go in, logits of the last one come out, and caches can be cut.
 
+use super::session::Replayed;
 use crate::error::CliError;
 use crate::generate_error::GenerateError;
 use drift_bundle::Bundle;
-use drift_runtime::{Device, LoadOptions};
+use drift_runtime::{Device, LoadOptions, Session};
 
 /// Entries that a bundle needs, for many tokens and for one.
 const ENTRIES: [&str; 2] = ["prefill", "decode"];
@@ -52,9 +53,13 @@ pub(crate) fn require_entries(bundle: &Bundle) -> Result<(), GenerateError> {
 /// The model that a bundle holds, on a device.
 pub(crate) fn open_model(
     bundle: &Bundle,
-    _device: &Device,
-    _options: &LoadOptions,
+    device: &Device,
+    options: &LoadOptions,
 ) -> Result<Box<dyn LanguageModel>, CliError> {
     require_entries(bundle)?;
-    Err(GenerateError::Stateless.into())
+    let sessions = device.load_entries(bundle, &ENTRIES, options)?;
+    match <[Session; 2]>::try_from(sessions) {
+        Ok([prefill, decode]) => Ok(Box::new(Replayed::new(prefill, decode)?)),
+        Err(_) => Err(GenerateError::Stateless.into()),
+    }
 }

@@ -142,7 +142,8 @@ impl Check<'_> {
     }
 
     fn prepare(&self, dims: Dims, console: &mut Console<'_>) -> Result<Subject, CliError> {
-        let model = model::import(&self.source, dims.clone()).map_err(|source| self.import_error(source))?;
+        let model =
+            model::import(&self.source, dims.clone(), false).map_err(|source| self.import_error(source))?;
         model.tell(Some(&self.case.name), console)?;
         let Model { graph, identity, mut warnings, .. } = model;
         let half = uses_half(&graph, &self.args.flags);
@@ -230,6 +231,9 @@ fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {
 /// Whether there is f16 anywhere between the inputs and the outputs.
 fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
     let asked = flags.precision == Some(PrecisionArg::F16)
-        || matches!(flags.weights, Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q844));
+        || matches!(
+            flags.weights,
+            Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q4 | WeightsArg::Q844)
+        );
     asked || graph.values().any(|(_, value)| value.ty.element == ElementType::F16)
 }

@@ -75,10 +75,12 @@ fn every_value_that_is_shown_is_taken() {
     flags.extend(
         shown::<WeightsLayoutArg>().iter().map(|value| on_vulkan(format!("--weights-layout {value}"))),
     );
-    // Weights are stored in the type of activations.
-    flags.extend(
-        shown::<WeightsArg>().iter().map(|value| on_vulkan(format!("--weights {value} --precision {value}"))),
-    );
+    // Floats are stored in the type of activations.
+    flags.extend(shown::<WeightsArg>().iter().map(|value| {
+        let is_float = value.starts_with('f');
+        let precision = if is_float { format!(" --precision {value}") } else { String::new() };
+        on_vulkan(format!("--weights {value}{precision}"))
+    }));
     for stage in ["graph", "layout", "program", "memory", "shaders:shaders"] {
         flags.push(on_vulkan(format!("--emit {stage}")));
     }

@@ -7,4 +7,5 @@ mod files;
 mod generate;
 mod help;
 mod hostile;
+mod quantize;
 mod verify;

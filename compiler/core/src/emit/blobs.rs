@@ -96,14 +96,14 @@ impl Blobs {
 
 /// Hash of a tensor's type, shape and bytes.
 fn hash(tensor: &Tensor) -> Hash {
-    of_pieces(tensor, [&tensor.bytes()[..]])
+    of_pieces(tensor, tensor.stored().into_iter().map(|bytes| &bytes[..]))
 }
 
 /// The same of a few pieces of the bytes, which tells nearly all tensors apart and reads a few pages of large ones.
 fn sample(tensor: &Tensor) -> Hash {
     const PIECES: usize = 8;
     const PIECE_BYTES: usize = 256;
-    let bytes = tensor.bytes();
+    let Some(&bytes) = tensor.stored().first() else { return hash(tensor) };
     if bytes.len() <= PIECES * PIECE_BYTES {
         return hash(tensor);
     }
@@ -111,9 +111,15 @@ fn sample(tensor: &Tensor) -> Hash {
     of_pieces(tensor, (0..PIECES).map(|n| &bytes[n * step..][..PIECE_BYTES]))
 }
 
+/// Type and shape, and of quantized weights their form.
+fn description(tensor: &Tensor) -> String {
+    let form = tensor.blocks().map(|blocks| (blocks.describe(), tensor.is_turned()));
+    format!("{:?} {:?} {form:?} ", tensor.element(), tensor.shape())
+}
+
 fn of_pieces<'a>(tensor: &Tensor, pieces: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(format!("{:?} {:?} ", tensor.element(), tensor.shape()).as_bytes());
+    hasher.update(description(tensor).as_bytes());
     pieces.into_iter().for_each(|piece| {
         hasher.update(piece);
     });
@@ -136,7 +142,7 @@ mod tests {
         // As a graph that has one constant: ids of different graphs may be equal.
         let key = PackedKey { value: None, packing, content: Some([name.len() as u8; 32]) };
         let constant =
-            PackedConstant { name: name.to_owned(), key, content: Content::Packed(recipe.clone()) };
+            PackedConstant { name: name.to_owned(), key, content: Content::Packed(Box::new(recipe.clone())) };
         blobs.index(&constant, &recipe, bundle)
     }
 

@@ -14,7 +14,7 @@ use crate::kernel::{Binding, Source};
 use crate::physical::StorageType;
 use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
-use crate::program::{Content, Port, Program, ProgramStep};
+use crate::program::{Content, Port, Program, ProgramStep, StatePort};
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Region, RegionId,
     RegionKind, Requirement, Resource, Shader, Target, TextureKind, TextureObject, Variant,
@@ -43,7 +43,7 @@ pub fn variant(
 ) -> Variant {
     let Sink { bundle, blobs, kernels } = sink;
     let (at_load, of_runs) = kernels.split_at(program.init.len());
-    let (regions, first) = planned_regions(plan);
+    let (regions, first) = planned_regions(program, plan);
     let mut emitter = Emitter {
         program,
         plan,
@@ -188,6 +188,7 @@ struct FirstRegions {
     arena: u32,
     texture: u32,
     io: u32,
+    state: u32,
 }
 
 impl FirstRegions {
@@ -196,13 +197,14 @@ impl FirstRegions {
         match place {
             Place::Arena(offset) => (self.arena, offset),
             Place::Io(number, offset) => (self.io + number, offset),
+            Place::State(number, offset) => (self.state + number, offset),
             Place::Texture(_) => unreachable!("inputs and outputs are dense buffers"),
         }
     }
 }
 
-/// The arena, if something is in it; the pooled textures; inputs and outputs of their own.
-fn planned_regions(plan: &MemoryPlan) -> (Vec<Region>, FirstRegions) {
+/// The arena, if something is in it; the pooled textures; inputs and outputs of their own; states.
+fn planned_regions(program: &Program, plan: &MemoryPlan) -> (Vec<Region>, FirstRegions) {
     let has_arena = plan.places.iter().any(|place| matches!(place, Place::Arena(_)));
     let arena = has_arena.then(|| region(RegionKind::Arena, plan.arena_bytes));
     let mut regions = Vec::from_iter(arena);
@@ -211,7 +213,13 @@ fn planned_regions(plan: &MemoryPlan) -> (Vec<Region>, FirstRegions) {
         .extend(plan.textures.iter().map(|object| region(RegionKind::Texture(*object), object.size_bytes())));
     let io = regions.len() as u32;
     regions.extend(plan.io_bytes.iter().map(|bytes| region(RegionKind::Io, *bytes)));
-    (regions, FirstRegions { arena: 0, texture, io })
+    let state = regions.len() as u32;
+    regions.extend(program.states.iter().zip(&plan.state_bytes).map(|(port, bytes)| {
+        let StatePort { name, shape, device, .. } = port;
+        let (name, element) = (name.clone(), DeviceElement::from(*device));
+        region(RegionKind::State { name, element, shape: shape.clone() }, *bytes)
+    }));
+    (regions, FirstRegions { arena: 0, texture, io, state })
 }
 
 fn region(kind: RegionKind, size: u64) -> Region {

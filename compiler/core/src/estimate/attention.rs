@@ -29,8 +29,10 @@ pub struct Work {
     pub value_channels: u64,
     /// What q, k and v are stored as.
     pub element: Element,
-    /// Which keys a query sees by its place.
+    /// Which keys a query sees by its place; all, where that is known when a model runs.
     pub band: Band,
+    /// Whether the place of the first query is known only when a model runs.
+    pub has_first: bool,
     /// Tensors that the steps on the scores read.
     pub score_operands: usize,
     /// Tensors that the node's epilogue reads.
@@ -64,11 +66,23 @@ pub enum Strategy {
     },
     /// Scores in memory; the softmax happens where the second product reads them.
     Partial,
+    /// Keys of a cache in shares.
+    Cached {
+        /// Invocations of a workgroup.
+        threads: u64,
+        /// Rows of a workgroup: queries times the heads that share keys.
+        rows: u64,
+        /// Workgroups that share the keys.
+        splits: u64,
+    },
 }
 
 /// What was estimated for one attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// Instead of all others where queries over a cache are few.
+    cached: Option<Strategy>,
+    has_first: bool,
     cooperative: Result<(Strategy, f64), String>,
     rows: Result<(Strategy, f64), String>,
     partial: Result<(Strategy, f64), String>,
@@ -82,8 +96,10 @@ impl Work {
         let &HeadSizes { batch, heads, kv_heads, queries, keys, channels, value_channels, .. } = sizes;
         let data_movements =
             [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
-        let band = op.band;
-        let (score_operands, operands) = (node.inputs.len() - 3, node.epilogue.operands.len());
+        // As many as there are at most.
+        let band = if op.has_first { Band::default() } else { op.band };
+        let (score_operands, operands) =
+            (op.read_by_scores(&node.inputs[3..]).len(), node.epilogue.operands.len());
         Self {
             batch,
             heads,
@@ -94,6 +110,7 @@ impl Work {
             value_channels,
             element,
             band,
+            has_first: op.has_first,
             score_operands,
             operands,
             data_movements,
@@ -164,6 +181,8 @@ pub fn plan(work: &Work, profile: &Profile) -> Plan {
         false => (rows(work, profile), partial(work, profile)),
     };
     Plan {
+        cached: cached(work, profile),
+        has_first: work.has_first,
         cooperative,
         rows,
         partial,
@@ -175,12 +194,14 @@ pub fn plan(work: &Work, profile: &Profile) -> Plan {
 impl Plan {
     /// The best kernel without a matrix of scores, whatever the ops that it stands for would take.
     pub fn fused(&self) -> Option<Strategy> {
-        self.best().map(|(strategy, _)| strategy)
+        self.cached.or_else(|| self.best().map(|(strategy, _)| strategy))
     }
 
     /// Whether that kernel is estimated to be faster than those ops.
     pub fn is_fused_faster(&self) -> bool {
-        self.best().is_some_and(|(_, cycles)| cycles <= self.decomposed)
+        // Kernels do not read what a cache does not hold yet; what they then save is not known.
+        self.fused().is_some() && self.has_first
+            || self.best().is_some_and(|(_, cycles)| cycles <= self.decomposed)
     }
 
     fn best(&self) -> Option<(Strategy, f64)> {
@@ -203,6 +224,9 @@ impl Plan {
 
     /// All estimates, for `explain`.
     pub fn explain(&self) -> String {
+        if let Some(Strategy::Cached { rows, splits, .. }) = self.cached {
+            return format!("few queries over a cache: {rows} rows a workgroup, its keys in {splits} shares");
+        }
         let shown = |name: &str, made: &Result<(Strategy, f64), String>| match made {
             Ok((Strategy::Cooperative { threads, parts, tile }, cycles)) => {
                 let rows = threads / parts;
@@ -213,7 +237,7 @@ impl Plan {
                 let lanes = threads / rows;
                 format!("{name} {} ({rows} queries x {lanes} lanes, {tile} keys {through})", kilo(*cycles))
             }
-            Ok((Strategy::Partial, cycles)) => format!("{name} {}", kilo(*cycles)),
+            Ok((Strategy::Partial | Strategy::Cached { .. }, cycles)) => format!("{name} {}", kilo(*cycles)),
             Err(reason) => format!("{name} no ({reason})"),
         };
         format!(
@@ -345,8 +369,42 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     least(candidates.filter(fits).map(estimate)).ok_or_else(|| format!("no tile of {} keys fits", work.keys))
 }
 
+/// Queries over a cache that are few enough for one workgroup to hold the rows of a head of keys.
+const FEW_QUERIES: u64 = 8;
+
+/// Rows that a workgroup holds at most: sums of each are in its registers.
+const MOST_ROWS: u64 = 8;
+
+/// Keys that are worth a workgroup.
+const LEAST_SHARE: u64 = 32;
+
+/// Workgroups that share the keys of a query, at most: an invocation then joins so many sums.
+const MOST_SPLITS: u64 = 32;
+
+fn cached(work: &Work, profile: &Profile) -> Option<Strategy> {
+    if !work.has_first || work.queries > FEW_QUERIES {
+        return None;
+    }
+    let threads = 128.min(u64::from(profile.workgroup_invocations));
+    let (k, v) = (work.channels.div_ceil(LANES), work.value_channels.div_ceil(LANES));
+    let all_rows = work.queries * (work.heads / work.kv_heads);
+    let rows = all_rows.next_power_of_two().min(MOST_ROWS);
+    // The queries, a score for each key of a tile, and what invocations exchange.
+    let shared = rows * (k.next_multiple_of(4) * 16 + threads * 4 + 4) + threads * 20 + 4;
+    if v > threads || shared > u64::from(profile.shared_bytes) || work.keys == 0 {
+        return None;
+    }
+    let groups = work.batch * work.kv_heads * all_rows.div_ceil(rows);
+    let wanted = (2 * profile.compute_units()).div_ceil(groups);
+    let splits = wanted.min(work.keys.div_ceil(LEAST_SHARE)).clamp(1, MOST_SPLITS);
+    Some(Strategy::Cached { threads, rows, splits })
+}
+
 /// Two products, the second of which does most of the softmax.
 fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
+    if work.has_first {
+        return Err("the place of the first query is known only when the model runs".to_owned());
+    }
     if work.queries <= FEW_ROWS {
         return Err(format!("few queries ({}), whose products only read a matrix", work.queries));
     }
@@ -395,6 +453,7 @@ mod tests {
             value_channels: channels,
             element,
             band: Band::default(),
+            has_first: false,
             score_operands: 0,
             operands: 0,
             data_movements: 0,

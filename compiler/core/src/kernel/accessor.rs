@@ -8,10 +8,12 @@
 //! `dst_write(b, y, x, s, value)`. A kernel's element-wise prologue is `value_read(b, y, x, s)`, or
 //! `value_of(b, y, x, s, value)` where it finishes what the kernel made, or it is applied to what is read of a slot. Which of
 //! all these a kernel has is in its [`interface`](super::interface). Coordinates must be within the slot's sizes, except that those of an axis of size
-//! one are ignored: that is how operands broadcast. Weights are read by their own coordinates ([`weights`]).
+//! one are ignored: that is how operands broadcast. Weights are read by their own coordinates ([`weights`]),
+//! or in rows of inputs ([`rows`]).
 
 mod broadcast;
 mod packed;
+mod rows;
 mod weights;
 
 pub(super) use packed::{is_words, write_wide};
@@ -125,6 +127,10 @@ impl Accessors<'_> {
         let called: Vec<&str> = programs.flat_map(ScalarProgram::functions).collect();
         text.extend(functions::texts(&called));
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Read) {
+            if let Some(rows) = &slot.rows {
+                rows::write(text, slot, rows, self);
+                continue;
+            }
             if self.calls(slot, Accessor::Packed) {
                 self.write_packed(text, slot);
             }
@@ -156,8 +162,8 @@ impl Accessors<'_> {
         }
         // Where all is one block, nothing says where it begins.
         let is_given = |name: &str| self.call.slots.iter().any(|slot| slot.name == name);
-        let mut declared = self.call.kernel.interface.slots.iter();
-        if let Some(spec) = declared.find(|spec| spec.role == Role::BlockStart && !is_given(spec.name)) {
+        let declared = self.call.kernel.interface.slots.iter();
+        for spec in declared.filter(|spec| spec.optional && !is_given(spec.name)) {
             let name = spec.name;
             line(
                 text,

@@ -30,6 +30,9 @@ pub enum Accessor {
     Scalar,
     /// `slot_block(o, tap, i)`: where a block of weights begins, and `slot_read(block, k)` for the vectors of it.
     Block,
+    /// `slot_words(row, chunk)`: sixteen bytes of a row of weights, `slot_numbers(words, slice)` for four of their numbers and
+    /// `slot_parameters(row, block)` for what these stand for.
+    Words,
     /// `slot_write(b, y, x, s, value)`.
     Write,
 }
@@ -95,7 +98,7 @@ pub struct SlotSpec {
     pub element: Option<Element>,
     /// Sizes that have to be known when a module is made, since arrays or unrolled loops have them.
     pub fixed: &'static [SizeOf],
-    /// Whether calls without blocks leave it out; the accessor then gives zero.
+    /// Whether some calls leave it out, those without blocks one that says where a block begins; the accessor then gives zero.
     pub optional: bool,
     /// Whether a workgroup reads all that it needs of the slot before it writes there, but for what each invocation then reads
     /// and writes itself: the result may be where it was.
@@ -132,14 +135,14 @@ impl SlotSpec {
         Self::new("dst", Role::Result, &[Accessor::Write])
     }
 
+    /// The same slot, which some calls leave out.
+    pub const fn left_out(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
     /// The same slot of integers, whatever the kernel computes with.
     pub const fn integers(self) -> Self {
         Self { element: Some(Element::I32), ..self }
-    }
-
-    /// The same slot as words of 32 bits, which the text takes apart.
-    pub const fn words(self) -> Self {
-        Self { element: Some(Element::U32), ..self }
     }
 
     /// The same slot, of which some sizes have to be known when a module is made.

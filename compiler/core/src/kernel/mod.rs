@@ -26,6 +26,7 @@ pub use limits::{MOST_ARRAY_BYTES, TooLarge, dispatched};
 pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
 
+use crate::physical::weights::PackedRows;
 use crate::physical::{Element, Size, StorageType, View, Window};
 use interface::{Meaning, Role};
 use scalar::ScalarProgram;
@@ -169,7 +170,8 @@ impl KernelCall {
                 source: slot.source,
                 name: format!("{}_data", slot.name),
                 storage_type,
-                element: slot.layout.element,
+                // Rows of weights are words, whatever is in them.
+                element: if slot.rows.is_some() { Element::U32 } else { slot.layout.element },
                 offset_bytes: 0,
                 size_bytes,
                 extent_px: None,
@@ -217,7 +219,8 @@ impl KernelCall {
         for slot in self.slots.iter().filter(|slot| slot.access == access) {
             let image = matches!(slot.source, Source::Activation(_)) && self.role(slot) != Role::Scratch;
             let share = blocks.filter(|_| image).unwrap_or(1);
-            let bytes = (slot.extents().elements() * slot.layout.element.size_bytes()).div_ceil(share);
+            let elements = || slot.extents().elements() * slot.layout.element.size_bytes();
+            let bytes = slot.rows.as_ref().map_or_else(elements, PackedRows::size_bytes).div_ceil(share);
             let part = (slot.source, slot.address.view(), slot.address.window());
             match seen.iter_mut().find(|(known, _)| *known == part) {
                 Some((_, most)) => *most = bytes.max(*most),

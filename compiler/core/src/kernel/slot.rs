@@ -2,7 +2,7 @@
 
 use super::AddressMap;
 use super::interface::SizeOf;
-use crate::physical::weights::WeightsLayout;
+use crate::physical::weights::{PackedRows, WeightsLayout};
 use crate::physical::{Extents, LANES, Layout, Order, Size, View, Window};
 
 /// What a slot refers to: slots of one source share a binding.
@@ -42,6 +42,9 @@ pub struct Slot {
     pub part_bytes: Option<u64>,
     /// How weights are laid out: then `layout` says which coordinates the kernel has for them and no more.
     pub weights: Option<WeightsLayout>,
+    /// How weights are in rows of inputs, where they do: then, too, `layout` says what coordinates there are and what the kernel
+    /// computes with.
+    pub rows: Option<PackedRows>,
 }
 
 impl Slot {
@@ -56,11 +59,15 @@ impl Slot {
             address: AddressMap::WHOLE,
             part_bytes: None,
             weights: None,
+            rows: None,
         }
     }
 
     /// Bytes of its resources that it takes, up to its last element.
     pub(super) fn size_bytes(&self) -> u64 {
+        if let Some(rows) = &self.rows {
+            return rows.size_bytes();
+        }
         match (&self.weights, self.address.view()) {
             (Some(weights), _) => weights.size_bytes(),
             (None, Some(view)) => {
@@ -108,9 +115,10 @@ impl Slot {
 
     /// Its storage type, order and element in one line.
     pub fn describe(&self) -> String {
-        match &self.weights {
-            Some(weights) => weights.describe(),
-            None => self.layout.describe(),
+        match (&self.weights, &self.rows) {
+            (_, Some(rows)) => rows.describe(),
+            (Some(weights), None) => weights.describe(),
+            (None, None) => self.layout.describe(),
         }
     }
 
@@ -148,7 +156,7 @@ impl Slot {
     /// Whether the binding can be an array of vectors: whole slices, dense rows of whole slices, or a dense last axis of
     /// whole slices.
     pub(super) fn vectors(&self) -> bool {
-        if self.weights.is_some() {
+        if self.weights.is_some() || self.rows.is_some() {
             return true;
         }
         match self.layout.order {

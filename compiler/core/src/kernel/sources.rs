@@ -30,7 +30,9 @@ macro_rules! kernels {
 
 kernels!(
     "arg_reduce": rows::ARG_REDUCE,
+    "attention_cached": products::ATTENTION_CACHED,
     "attention_cooperative": products::ATTENTION_COOPERATIVE,
+    "attention_merge": products::ATTENTION_MERGE,
     "attention_rows": products::ATTENTION_ROWS,
     "attention_stats": products::ATTENTION_STATS,
     "concat": data_movement::CONCAT,
@@ -52,7 +54,8 @@ kernels!(
     "matmul_cooperative": products::MATMUL_COOPERATIVE,
     "matmul_tiled": products::MATMUL_TILED,
     "matvec": products::MATVEC,
-    "matvec_subgroup": products::MATVEC_SUBGROUP,
+    "matvec_rows" + "row_products": products::MATVEC_ROWS,
+    "matvec_rows_subgroup" + "row_products": products::MATVEC_ROWS_SUBGROUP,
     "merge_runs": rows::MERGE_RUNS,
     "pad": data_movement::PAD,
     "pool": images::POOL,
@@ -76,6 +79,8 @@ kernels!(
     "winograd_filters": images::WINOGRAD_FILTERS,
     "winograd_input": images::WINOGRAD_INPUT,
     "winograd_output": images::WINOGRAD_OUTPUT,
+    "write_rows": data_movement::WRITE_ROWS,
+    "write_rows_in_place": data_movement::WRITE_ROWS_IN_PLACE,
 );
 
 /// The kernel called `name`.

@@ -89,6 +89,7 @@ fn is_layer(graph: &Graph, node: &Node) -> bool {
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_) => true,
     }

@@ -109,6 +109,7 @@ fn read(graph: &Graph, node: &Node, images: bool, rank: usize) -> Read {
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

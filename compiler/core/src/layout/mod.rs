@@ -273,6 +273,7 @@ fn writes_rows(graph: &Graph, node: &Node, rank: usize) -> bool {
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_) => true,
@@ -323,6 +324,7 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

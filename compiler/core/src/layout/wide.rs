@@ -187,6 +187,7 @@ fn moves(op: &Op) -> bool {
         | Op::RmsNorm(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

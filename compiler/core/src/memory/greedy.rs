@@ -207,6 +207,6 @@ pub(super) fn place_in_order(tensors: &[Tensor], order: &[usize]) -> Vec<u64> {
 }
 
 /// The next multiple of `align`, a power of two.
-fn align_up(bytes: u64, align: u64) -> u64 {
+pub(super) fn align_up(bytes: u64, align: u64) -> u64 {
     (bytes + (align - 1)) & !(align - 1)
 }

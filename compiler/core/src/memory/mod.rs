@@ -13,6 +13,7 @@ pub mod objects;
 mod rigid;
 mod search;
 mod skyline;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,8 @@ pub enum Strategy {
     BySize,
     /// Tasks by the bytes live in them, largest first; the tensors of a task largest first.
     ByBreadth,
+    /// In order of time, each tensor into the smallest gap that is free; for thousands of tensors.
+    ByTime,
     /// Bounded search over placement orders, from the better greedy order.
     Search,
     /// Exact search for a placement below a capacity.
@@ -65,6 +68,7 @@ impl Strategy {
         match self {
             Self::BySize => "by-size",
             Self::ByBreadth => "by-breadth",
+            Self::ByTime => "by-time",
             Self::Search => "search",
             Self::Fit => "fit",
         }
@@ -86,6 +90,13 @@ pub struct Plan {
     pub strategy: Strategy,
     /// Whether it was proved that no plan is smaller.
     pub is_smallest: bool,
+}
+
+impl Plan {
+    /// Whether less than a thousandth could be saved, which nothing is searched for.
+    fn is_close(&self) -> bool {
+        self.peak_bytes - self.lower_bound_bytes <= self.peak_bytes / 1000
+    }
 }
 
 impl MemoryError {
@@ -207,7 +218,15 @@ pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
         let is_smallest = peak_bytes == lower_bound_bytes;
         Plan { peak_bytes, offsets, naive_bytes, lower_bound_bytes, strategy, is_smallest }
     };
+    let swept = swept_plan(tensors, &as_plan);
+    if let Some(plan) = swept.as_ref().filter(|plan| plan.is_close()) {
+        debug_assert_eq!(check(plan, tensors), Ok(()));
+        return Ok(plan.clone());
+    }
     let (mut best, order) = greedy_plan(tensors, &as_plan);
+    if let Some(plan) = swept.filter(|plan| plan.peak_bytes < best.peak_bytes) {
+        best = plan;
+    }
     match effort {
         Effort::Search { budget } if best.peak_bytes > lower_bound_bytes => {
             let descent = fit::descend(tensors, best.peak_bytes, lower_bound_bytes, budget);
@@ -229,6 +248,20 @@ pub fn plan(tensors: &[Tensor], effort: Effort) -> Result<Plan, MemoryError> {
     }
     debug_assert_eq!(check(&best, tensors), Ok(()));
     Ok(best)
+}
+
+/// Tensors from which on they are first placed in order of time, since other orders take too long.
+const MANY: usize = 4096;
+
+/// The better of the plans in order of time, where there are many tensors.
+fn swept_plan(tensors: &[Tensor], as_plan: &dyn Fn(Strategy, Vec<u64>) -> Plan) -> Option<Plan> {
+    let plan = |time| as_plan(Strategy::ByTime, sweep::place(tensors, time));
+    let one = (tensors.len() >= MANY).then(|| plan(sweep::Time::Forward))?;
+    if one.is_close() {
+        return Some(one);
+    }
+    let other = plan(sweep::Time::Backward);
+    Some(if other.peak_bytes < one.peak_bytes { other } else { one })
 }
 
 /// The better of the greedy plans, and the order that it places tensors in.

@@ -232,6 +232,21 @@ fn small_random_plans_are_right_and_close_to_the_optimum() {
     assert_eq!(planned, optimal);
 }
 
+/// Orders by size look at every pair of these.
+#[test]
+fn thousands_that_live_at_once_are_placed_in_order_of_time() {
+    let tensor = |at: usize| Tensor {
+        size_bytes: BINDING_ALIGN_BYTES * (1 + at as u64 % 7),
+        first: at,
+        last: 6000 + at / 2,
+        align: BINDING_ALIGN_BYTES,
+    };
+    let tensors: Vec<Tensor> = (0..6000).map(tensor).collect();
+    let plan = super::plan(&tensors, Effort::COMPILE).unwrap();
+    assert_eq!((plan.strategy, plan.peak_bytes), (Strategy::ByTime, plan.lower_bound_bytes));
+    check(&plan, &tensors).unwrap();
+}
+
 #[test]
 fn large_random_plans_are_right_and_the_same_every_time() {
     for (seed, count) in [(1, 40), (2, 300), (3, 3000)] {

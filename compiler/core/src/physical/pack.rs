@@ -4,6 +4,7 @@
 //! A recipe has a size and a name before a byte is moved; [`Recipe::bytes`] does the work, when a bundle is written.
 
 use super::transfer::{Conversion, Transfer};
+use super::weights::PackedRows;
 use super::{Element, Extents, LANES, Layout, Order};
 use drift_ir::{ElementType, Tensor};
 use half::f16;
@@ -23,6 +24,9 @@ pub enum PackError {
         /// Its value.
         value: i64,
     },
+    /// Elements that are not in blocks, where a kernel reads those.
+    #[error("weights are not in blocks")]
+    NotInBlocks,
     /// An element type without a device form.
     #[error("{0:?} has no form on a device")]
     NoDeviceForm(ElementType),
@@ -48,6 +52,8 @@ enum Arrange {
     Moved(Arc<dyn Fn(&mut Transfer<'_>) + Send + Sync>),
     /// Computes the packed tensor, row-major.
     Computed(Arc<Compute>),
+    /// Rows of quantized weights in a blob of words.
+    Rows(PackedRows),
     /// Zeros, of no constant.
     Zeros,
 }
@@ -106,6 +112,12 @@ impl Packing {
         Self { label, shape: shape.into(), arrange }
     }
 
+    /// The numbers, scales and zero points of quantized weights as chunks of four words.
+    pub(in crate::physical) fn rows(rows: &PackedRows) -> Self {
+        let shape = vec![rows.size_bytes() / 16, LANES];
+        Self { label: rows.describe(), shape, arrange: Arrange::Rows(rows.clone()) }
+    }
+
     /// Zeros of `shape`; the constant is not read.
     pub fn zeros(shape: impl Into<Vec<u64>>) -> Self {
         let shape = shape.into();
@@ -134,6 +146,13 @@ pub struct Recipe {
 impl Recipe {
     /// Checks that every element of `source` has a form on a device.
     pub fn new(source: &Tensor, packing: Packing, layout: Layout) -> Result<Self, PackError> {
+        if matches!(packing.arrange, Arrange::Rows(_)) {
+            // Their numbers are words as they are.
+            return match source.blocks() {
+                Some(_) => Ok(Self { source: source.clone(), packing, layout }),
+                None => Err(PackError::NotInBlocks),
+            };
+        }
         if layout.element == Element::I32 {
             let wide = source.element() == ElementType::I64;
             let values = if wide { source.to_i64_vec() } else { Vec::new() };
@@ -161,6 +180,9 @@ impl Recipe {
 
     /// Little-endian bytes of the packed constant. Dead lanes are zeros.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
+        if let (Arrange::Rows(rows), Some(blocks)) = (&self.packing.arrange, self.source.blocks()) {
+            return Cow::Owned(rows.pack(blocks));
+        }
         let conversion = self.conversion(self.source.element());
         let Layout { order, .. } = self.layout;
         match &self.packing.arrange {
@@ -182,7 +204,7 @@ impl Recipe {
                 let conversion = self.conversion(ElementType::F32);
                 Cow::Owned(self.place(&bytes, conversion, &dense_strides(&self.packing.shape)))
             }
-            Arrange::Zeros => Cow::Owned(vec![0; self.size_bytes() as usize]),
+            Arrange::Rows(_) | Arrange::Zeros => Cow::Owned(vec![0; self.size_bytes() as usize]),
         }
     }
 

@@ -62,6 +62,7 @@ impl Flow {
         let mut kept = vec![(false, false); program.storages.len()];
         program.inputs.iter().for_each(|port| kept[root(port.storage)] = (true, true));
         program.outputs.iter().for_each(|port| kept[root(port.storage)].1 = true);
+        program.states.iter().for_each(|state| kept[root(state.storage)] = (true, true));
         let is_root = |storage: usize| program.storages[storage].within.is_none();
         let bytes_of = |storage: usize| program.storages[storage].kind.size_bytes();
         let bytes =

@@ -73,6 +73,7 @@ pub(super) fn possible(program: &Program) -> Vec<Pair> {
     // Ports keep their place, and what shares bytes with another storage stays live in it.
     let mut kept: BTreeSet<u32> =
         program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
+    kept.extend(program.states.iter().map(|state| state.storage));
     for (storage, within) in program.storages.iter().enumerate().filter_map(|(n, s)| Some((n, s.within?))) {
         kept.extend([storage as u32, within.storage]);
     }

@@ -39,7 +39,9 @@ impl Joiner {
         {
             inner[within.storage as usize].push(storage as u32);
         }
-        let kept = program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
+        let states = program.states.iter().map(|state| state.storage);
+        let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.storage);
+        let kept = ports.chain(states).collect();
         let gone = vec![false; program.steps.len()];
         Self { program: program.clone(), gone, users, writers, inner, kept, tried: HashSet::new() }
     }
@@ -48,7 +50,7 @@ impl Joiner {
     pub(super) fn program(&self) -> Program {
         let steps = self.program.steps.iter().zip(&self.gone).filter(|(_, gone)| !**gone);
         let steps = steps.map(|(step, _)| step.clone()).collect();
-        let Program { storages, constants, init, steps: _, inputs, outputs } = &self.program;
+        let Program { storages, constants, init, steps: _, inputs, outputs, states } = &self.program;
         Program {
             storages: storages.clone(),
             constants: constants.clone(),
@@ -56,6 +58,7 @@ impl Joiner {
             steps,
             inputs: inputs.clone(),
             outputs: outputs.clone(),
+            states: states.clone(),
         }
     }
 

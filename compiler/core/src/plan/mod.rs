@@ -3,6 +3,7 @@
 mod flow;
 mod in_place;
 mod join;
+mod list;
 mod peak;
 mod schedule;
 mod views;
@@ -25,6 +26,8 @@ pub struct MemoryPlan {
     pub arena_bytes: u64,
     /// Sizes of the memory that inputs and outputs have of their own.
     pub io_bytes: Vec<u64>,
+    /// Sizes of the states.
+    pub state_bytes: Vec<u64>,
     /// Pooled textures.
     pub textures: Vec<TextureObject>,
     /// First and last step that touches each storage by its own name.
@@ -48,6 +51,8 @@ pub enum Place {
     Texture(u32),
     /// Index of an input's or output's own memory, and byte offset in it.
     Io(u32, u64),
+    /// Index of a state, and byte offset in it.
+    State(u32, u64),
 }
 
 /// First and last step that touches each storage. Inputs live throughout, so that a run can be repeated without writing
@@ -68,6 +73,9 @@ fn lifetimes(program: &Program) -> Vec<(usize, usize)> {
     }
     for port in &program.outputs {
         live_ranges[port.storage as usize].1 = end;
+    }
+    for state in &program.states {
+        live_ranges[state.storage as usize] = (0, end);
     }
     // A storage that nothing touches still needs a place, since a port may name it.
     live_ranges
@@ -170,10 +178,12 @@ fn settled(program: &Program, own_io: bool, effort: Effort) -> Result<(Program, 
     }
 }
 
-/// Sum of all storages, each byte once.
+/// Sum of all storages but states, each byte once.
 fn naive_bytes(program: &Program) -> u64 {
-    let roots = program.storages.iter().filter(|storage| storage.within.is_none());
-    roots.map(|storage| storage.kind.size_bytes()).sum()
+    let is_state = |index: usize| program.states.iter().any(|state| state.storage as usize == index);
+    let roots = program.storages.iter().enumerate();
+    let roots = roots.filter(|(index, storage)| storage.within.is_none() && !is_state(*index));
+    roots.map(|(_, storage)| storage.kind.size_bytes()).sum()
 }
 
 /// A range of a root storage with a live range of its own.
@@ -234,10 +244,10 @@ fn parts(program: &Program, live_ranges: &[(usize, usize)]) -> Vec<Part> {
     parts
 }
 
-/// The memory of inputs and outputs of their own.
+/// The memory of inputs and outputs of their own, or that of states.
 #[derive(Default)]
 struct OwnIo {
-    /// For each storage, if it is the root of an input or output: which.
+    /// For each storage, if it is the root of one: which.
     of_root: Vec<Option<u32>>,
     bytes: Vec<u64>,
 }
@@ -247,13 +257,25 @@ impl OwnIo {
     fn of(program: &Program, roots: &[Within]) -> Self {
         let mut own = Self { of_root: vec![None; program.storages.len()], bytes: Vec::new() };
         for port in program.inputs.iter().chain(&program.outputs) {
-            let root = roots[port.storage as usize].storage as usize;
-            own.of_root[root].get_or_insert_with(|| {
-                own.bytes.push(program.storages[root].kind.size_bytes());
-                own.bytes.len() as u32 - 1
-            });
+            own.add(program, roots[port.storage as usize].storage as usize);
         }
         own
+    }
+
+    /// One for each state.
+    fn of_states(program: &Program, roots: &[Within]) -> Self {
+        let mut own = Self { of_root: vec![None; program.storages.len()], bytes: Vec::new() };
+        for state in &program.states {
+            own.add(program, roots[state.storage as usize].storage as usize);
+        }
+        own
+    }
+
+    fn add(&mut self, program: &Program, root: usize) {
+        self.of_root[root].get_or_insert_with(|| {
+            self.bytes.push(program.storages[root].kind.size_bytes());
+            self.bytes.len() as u32 - 1
+        });
     }
 
     fn has(&self, root: usize) -> Option<u32> {
@@ -267,7 +289,8 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
     let roots = program.roots();
     let own = if own_io { OwnIo::of(program, &roots) } else { OwnIo::default() };
     let mut parts = parts(program, &live_ranges);
-    parts.retain(|part| own.has(part.root).is_none());
+    let states = OwnIo::of_states(program, &roots);
+    parts.retain(|part| own.has(part.root).is_none() && states.has(part.root).is_none());
     let mut groups: Vec<memory::Group> = Vec::new();
     let mut group_of = vec![None; program.storages.len()];
     for (index, part) in parts.iter().enumerate() {
@@ -287,6 +310,8 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
         let within = roots[index];
         if let Some(number) = own.has(within.storage as usize) {
             *place = Place::Io(number, within.offset_bytes);
+        } else if let Some(number) = states.has(within.storage as usize) {
+            *place = Place::State(number, within.offset_bytes);
         } else if let Some(group) = group_of[within.storage as usize] {
             let (first, distance) = groups[group][0];
             *place = Place::Arena(plan.offsets[first] - distance + within.offset_bytes);
@@ -315,15 +340,18 @@ fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, 
         strategy: match plan.strategy {
             memory::Strategy::BySize => MemoryStrategy::GreedyBySize,
             memory::Strategy::ByBreadth => MemoryStrategy::GreedyByBreadth,
+            memory::Strategy::ByTime => MemoryStrategy::GreedyByTime,
             memory::Strategy::Search | memory::Strategy::Fit => MemoryStrategy::Search,
         },
     };
     let (arena_bytes, is_smallest) = (plan.peak_bytes, plan.is_smallest);
-    let (textures, io_bytes, in_place) = (texture_objects, own.bytes, Vec::new());
+    let (textures, in_place) = (texture_objects, Vec::new());
+    let (io_bytes, state_bytes) = (own.bytes, states.bytes);
     Ok(MemoryPlan {
         places,
         arena_bytes,
         io_bytes,
+        state_bytes,
         textures,
         live_ranges,
         in_place,

@@ -1,10 +1,12 @@
 //! Order of dispatches: another topological order where that keeps less alive at once.
 //!
 //! A local search moves a step, with those that it needs or those that need it, across the step at which most is alive,
-//! and keeps what lowers that peak or the number of steps that reach it. The model's order is the starting point, ties go to the first
-//! move found and the work is counted, so that the same program gives the same order everywhere.
+//! and keeps what lowers that peak or the number of steps that reach it. The model's order is the starting point, for
+//! programs of thousands of steps the better of it and a list schedule ([`list`]); ties go to the first move found and the work
+//! is counted, so that the same program gives the same order everywhere.
 
 use super::flow::Flow;
+use super::list;
 use super::peak::{Ordered, Peak};
 use crate::program::Program;
 use std::collections::BTreeSet;
@@ -22,6 +24,12 @@ const MOST_ORDERS: usize = 20_000;
 /// Steps looked at in these orders, which programs of a few thousand steps do not reach.
 const MOST_STEPS: usize = 1 << 27;
 
+/// Steps from which on a program is large: its search begins at the better of two orders and is short.
+const MANY: usize = 4096;
+
+/// Steps looked at in the orders of a large program.
+const MOST_STEPS_OF_MANY: usize = 1 << 22;
+
 /// `program` with its steps in an order that keeps less alive at once, if one was found.
 pub(super) fn reordered(program: &Program) -> Option<Program> {
     // Tensors without elements need no steps.
@@ -31,8 +39,17 @@ pub(super) fn reordered(program: &Program) -> Option<Program> {
     let flow = Flow::of(program);
     let mut order: Vec<usize> = (0..program.steps.len()).collect();
     let mut best = flow.peak(&order);
-    let mut work = Work::default();
+    let is_large = order.len() >= MANY;
+    let mut work =
+        Work { orders: MOST_ORDERS, steps: if is_large { MOST_STEPS_OF_MANY } else { MOST_STEPS } };
     let mut moved = false;
+    if is_large {
+        let listed = list::order(&flow);
+        let peak = flow.peak(&listed);
+        if peak.is_below(&best) {
+            (order, best, moved) = (listed, peak, true);
+        }
+    }
     while let Some((better, peak)) = flow.improved(&order, &best, &mut work) {
         (order, best) = (better, peak);
         moved = true;
@@ -109,7 +126,7 @@ impl Flow {
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, &step)| place[step] = at);
         let mut ordered = Ordered::new(self, order);
-        work.steps += order.len();
+        work.take(order.len());
         let mut best: Option<(Moved, Peak)> = None;
         let behind = now.at..(now.at + REACH).min(order.len());
         let earlier = behind.flat_map(|at| {
@@ -123,17 +140,17 @@ impl Flow {
             [self.later(order, at, now.at), self.later(order, at, latest.max(now.at))]
         });
         for moved in earlier.chain(later).flatten() {
-            if work.orders >= MOST_ORDERS || work.steps >= MOST_STEPS {
+            if work.orders == 0 || work.steps == 0 {
                 break;
             }
-            work.orders += 1;
+            work.orders -= 1;
             let peak = match &mut ordered {
                 Some(ordered) => {
-                    work.steps += moved.steps.len();
+                    work.take(moved.steps.len());
                     ordered.moved(moved.range(), &moved.steps)
                 }
                 None => {
-                    work.steps += order.len();
+                    work.take(order.len());
                     self.peak(&moved.applied(order))
                 }
             };
@@ -201,11 +218,16 @@ impl Moved {
     }
 }
 
-/// Work done for one program.
-#[derive(Default)]
+/// Work that is left for one program.
 struct Work {
     orders: usize,
     steps: usize,
+}
+
+impl Work {
+    fn take(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_sub(steps);
+    }
 }
 
 #[cfg(test)]
@@ -301,6 +323,27 @@ mod tests {
             }
         }
         assert!(seen > 100, "{seen}");
+    }
+
+    /// Sixty-four branches that are added up in pairs: all of them first, or each pair as soon as it is there.
+    #[test]
+    fn branches_are_followed_to_where_they_meet() {
+        let mut text = "%x: f32[4,64]\n@u: f32[64,64] = random(1)\n".to_owned();
+        let branch = |n: usize| format!("%a{n} = matmul %x, @u\n%b{n} = softmax %a{n} {{axis=1}}\n");
+        text.extend((0..64).map(branch));
+        let mut names: Vec<String> = (0..64).map(|n| format!("b{n}")).collect();
+        while let [_, _, ..] = names.as_slice() {
+            let pair = |pair: &[String]| format!("%{0}s = add %{0}, %{1}\n", pair[0], pair[1]);
+            text.extend(names.chunks(2).map(pair));
+            names = names.chunks(2).map(|pair| format!("{}s", pair[0])).collect();
+        }
+        let program = program(&format!("{text}return %{}", names[0]));
+        let flow = Flow::of(&program);
+        let (before, order) = ((0..program.steps.len()).collect::<Vec<_>>(), list::order(&flow));
+        let steps = order.iter().map(|&step| program.steps[step].clone()).collect();
+        assert_same_flow(&program, &Program { steps, ..program.clone() });
+        let (before, after) = (flow.peak(&before).bytes, flow.peak(&order).bytes);
+        assert!(after * 5 < before, "{before} bytes, then {after}");
     }
 
     #[test]

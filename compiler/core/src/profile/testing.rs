@@ -6,6 +6,7 @@ use super::{MatrixShape, Profile, Winograd, WinogradWhen};
 /// All of them. `--profile` takes their names as well.
 pub const TESTS: &[Profile] = &[
     SUBGROUPS,
+    SUBGROUPS_OF_8,
     COOPERATIVE_LOOPS,
     COOPERATIVE_SMALL,
     SMALL_BINDINGS,
@@ -24,6 +25,14 @@ const SUBGROUPS: Profile = Profile {
     source: "the generic profile and Vulkan 1.1's subgroup arithmetic; run on lavapipe",
     subgroups: true,
     ..GENERIC
+};
+
+/// Kernels that rely on the width of a subgroup.
+const SUBGROUPS_OF_8: Profile = Profile {
+    name: "subgroups-of-8",
+    source: "for tests: the subgroups profile with the width that lavapipe has on processors with vectors of 256 bits",
+    subgroup_size: Some(8),
+    ..SUBGROUPS
 };
 
 /// The tuned kernels of a family with cooperative matrices, with these as loops.

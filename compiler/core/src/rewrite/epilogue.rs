@@ -78,9 +78,11 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
             Err(Declined::NoEpilogue { op: op.name() })
         }
         // Rows of any shape, over whose axes operands cannot broadcast.
-        Op::GatherNd(_) | Op::GatherElements(_) | Op::ScatterElements(_) | Op::ScatterNd(_) => {
-            Err(Declined::NoEpilogue { op: op.name() })
-        }
+        Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::WriteRows(_) => Err(Declined::NoEpilogue { op: op.name() }),
         // These make indices, or running sums that are rarely worth it.
         Op::ArgReduce(_) | Op::TopK(_) | Op::CumSum(_) => Err(Declined::NoEpilogue { op: op.name() }),
         // These make shapes, a few integers each.
@@ -234,6 +236,7 @@ fn kept_together(op: &Op, rank: usize) -> Vec<Range<usize>> {
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

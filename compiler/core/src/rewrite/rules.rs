@@ -23,6 +23,7 @@ pub const SIMPLIFY: &[Rule] = &[
     data_movement::slices::CONCAT_CONCAT,
     data_movement::slices::CONCAT_OF_SLICES,
     data_movement::slices::GATHER_TO_SLICE,
+    data_movement::rows::GATHER_BEFORE_ROWS,
     constants::duplicates::COMMON_SUBEXPRESSION,
     algebra::activation::GELU_ERF,
     algebra::activation::GELU_TANH,

@@ -2,6 +2,7 @@
 //! registers; or with scores in memory and most of the softmax in the second product ([`partial`]). Which of these is best was
 //! estimated before attention was written out where the ops that it stands for are better still (`crate::estimate`).
 
+mod cached;
 mod partial;
 mod split;
 
@@ -11,7 +12,7 @@ use crate::kernel::scalar::{Kind, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
 use crate::physical::{AxisMap, Layout};
 use drift_ir::Node;
-use drift_ir::op::attention::{Band, HeadAxes};
+use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use drift_ir::op::{Attention, BinaryOp, ScalarOp, Step, StepArg};
 
 /// Batch, heads, rows and channels as the coordinates of a kernel.
@@ -29,12 +30,16 @@ pub(super) fn select(
     let id = context.graph.producer(node.outputs[0]);
     let plan = context.decisions.attention_of(id, &work, context.profile);
     let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
+    if let Strategy::Cached { threads, rows, splits } = strategy {
+        return cached::select(context, node, op, &work, ([threads, rows, splits], &plan.explain()));
+    }
     let Some((kernel, size, workgroups, mut constants)) = call_of(context, strategy, &work) else {
         return partial::select(context, node, op, &work, &plan.explain());
     };
     constants.push(("SHARING", Constant::U32(work.heads / work.kv_heads)));
     constants.push(("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero)));
     constants.extend(band_constants(&op.band));
+    constants.push(("HAS_POSITION", Constant::Bool(op.has_first)));
     let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
     let q = context.slot("q", Access::Read, node.inputs[0], &axis_map(&op.q))?;
     let k = context.slot("k", Access::Read, node.inputs[1], &axis_map(&op.k))?;
@@ -42,7 +47,8 @@ pub(super) fn select(
     let (mut scores, score_slots) = score_program(context, node, op, &q, &k)?;
     constants.push(("EXPONENT", Constant::F32(exponent(&mut scores.steps))));
     let (epilogue, operands) = context.epilogue(node, &dst)?;
-    let slots = [vec![q, k, v], score_slots, operands, vec![dst]].concat();
+    let position = position(context, node, op)?;
+    let slots = [vec![q, k, v], Vec::from_iter(position), score_slots, operands, vec![dst]].concat();
     let plain = KernelCall::plain(kernel, constants, slots, size, workgroups);
     let call = KernelCall { prologue: Some(scores), epilogue, ..plain };
     let why = plan.explain();
@@ -67,7 +73,7 @@ type Call = (&'static str, [u32; 3], [u64; 3], Vec<(&'static str, Constant)>);
 fn call_of(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Call> {
     let grid = |rows: u64| [work.queries.div_ceil(rows), work.heads, work.batch];
     Some(match strategy {
-        Strategy::Partial => return None,
+        Strategy::Partial | Strategy::Cached { .. } => return None,
         Strategy::Cooperative { threads, parts, tile } => (
             "attention_cooperative",
             [threads as u32, 1, 1],
@@ -111,12 +117,18 @@ fn score_program(
     let layout = Layout::row_major(q.layout.element, 4);
     let scores = Slot::new("scores", Access::Write, Source::Activation(u32::MAX), shape, layout);
     let (mut slots, mut operands) = (Vec::new(), Vec::new());
-    for (n, &value) in node.inputs[3..].iter().enumerate() {
+    for (n, &value) in op.read_by_scores(&node.inputs[3..]).iter().enumerate() {
         let (slot, operand) = context.operand(&format!("score_{n}"), value, &scores)?;
         slots.push(slot);
         operands.push(operand);
     }
     Ok((ScalarProgram::new(Kind::Float, op.scores.clone(), operands), slots))
+}
+
+/// The place of the first query, where it is known when the model runs.
+fn position(context: &mut Context<'_>, node: &Node, op: &Attention) -> Result<Option<Slot>, Declined> {
+    let Some(&first) = node.inputs.last().filter(|_| op.has_first) else { return Ok(None) };
+    context.slot("position", Access::Read, first, &axis_map(&HEADS_FIRST)).map(Some)
 }
 
 /// The exponent of a score's weight as a power of two: where the steps only scale, their factor takes the logarithm of e in,

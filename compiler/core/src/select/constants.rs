@@ -75,7 +75,7 @@ impl Context<'_> {
                 let recipe = Recipe::new(tensor, packing, layout.clone())
                     .map_err(|error| Declined::Pack { name: source.to_owned(), source: error })?;
                 let name = format!("{source}:{}", key.packing);
-                let content = Content::Packed(recipe);
+                let content = Content::Packed(Box::new(recipe));
                 let index = self.add_constant(PackedConstant { name, key: key.clone(), content });
                 self.made.packed.insert(key, index);
                 index

@@ -2,9 +2,9 @@
 
 use super::copies::{CoordinateMap, copy_constants};
 use super::strided::{self, Walk};
-use super::{Chosen, Context, Declined};
+use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, Order, View};
+use crate::physical::{AxisMap, Element, Layout, Order, View};
 use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
 use drift_ir::{Node, Tensor, ValueId};
 
@@ -174,7 +174,7 @@ pub(super) fn select_gather(context: &mut Context<'_>, node: &Node, op: Gather) 
     let (rank, index_rank) = (context.shape(x).len(), context.shape(indices).len());
     let src_axes =
         AxisMap { batch: 0..0, height: 0..op.axis, width: op.axis..op.axis + 1, channels: op.axis + 1..rank };
-    let src = context.slot("src", Access::Read, x, &src_axes)?;
+    let src = rows_or_whole(context, x, (op, src_axes))?;
     let all = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..index_rank };
     let indices = context.slot("indices", Access::Read, indices, &all)?;
     // The last index axis has a coordinate to itself, so that operands of the epilogue can broadcast along the others.
@@ -187,6 +187,22 @@ pub(super) fn select_gather(context: &mut Context<'_>, node: &Node, op: Gather) 
     };
     let dst = context.slot("dst", Access::Write, y, &dst_axes)?;
     gather(context, node, "gather", Vec::new(), [src, indices], dst)
+}
+
+/// What rows are taken of: quantized weights as they are, else a tensor under these axes.
+fn rows_or_whole(
+    context: &mut Context<'_>,
+    x: ValueId,
+    (op, axes): (Gather, AxisMap),
+) -> Result<Slot, Declined> {
+    let quantized = if op.axis == 0 { weights::quantized(context, "src", x, true)? } else { None };
+    match quantized {
+        Some(slot) => {
+            let layout = Layout { axes, ..slot.layout.clone() };
+            Ok(Slot { shape: context.shape(x), layout, ..slot })
+        }
+        None => context.slot("src", Access::Read, x, &axes),
+    }
 }
 
 pub(super) fn select_gather_nd(

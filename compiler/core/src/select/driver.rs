@@ -5,7 +5,7 @@ use super::selected::Mark;
 use super::{SelectError, Selected};
 use crate::layout::{LayoutMap, device_type};
 use crate::physical::{Layout, Place};
-use crate::program::{Placement, Port, Program, Storage, StorageKind};
+use crate::program::{Placement, Port, Program, StatePort, Storage, StorageKind};
 use drift_ir::{NodeId, Op, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,7 +102,13 @@ impl<'a> Driver<'a> {
             let value = self.selected.graph.inputs()[index];
             self.place(value);
             let port = self.port(value)?;
-            self.selected.program.inputs.push(port);
+            match self.selected.graph.states().iter().any(|state| state.input == value) {
+                true => {
+                    let Port { name, shape, device, storage, .. } = port;
+                    self.selected.program.states.push(StatePort { name, shape, device, storage });
+                }
+                false => self.selected.program.inputs.push(port),
+            }
         }
         Ok(())
     }
@@ -149,7 +155,13 @@ impl<'a> Driver<'a> {
     fn select(&mut self, id: NodeId) -> Result<(), SelectError> {
         let node = self.selected.graph.node(id);
         for &output in &node.outputs {
-            self.place(output);
+            match node.inputs.first().filter(|_| self.selected.writes_state(node)) {
+                Some(state) => {
+                    let placement = self.selected.places[state].clone();
+                    self.selected.places.insert(output, placement);
+                }
+                None => self.place(output),
+            }
         }
         match self.selected.propose(id) {
             Ok(proposal) => self.selected.build(proposal),
@@ -181,9 +193,24 @@ impl<'a> Driver<'a> {
             if !self.selected.places.contains_key(&value) {
                 self.materialise(value)?;
             }
+            if let Some(state) = self.selected.graph.states().iter().find(|state| state.output == value) {
+                self.keep(state.input, value)?;
+                continue;
+            }
             let port = self.port(value)?;
             self.selected.program.outputs.push(port);
         }
+        Ok(())
+    }
+
+    /// Copies what a state becomes to where it is, behind all that reads it, unless it was written there.
+    fn keep(&mut self, state: ValueId, becomes: ValueId) -> Result<(), SelectError> {
+        let [from, to] = [becomes, state].map(|value| self.selected.places[&value].clone());
+        if from.storage == to.storage {
+            return Ok(());
+        }
+        let proposal = self.selected.propose_copy(becomes, &from, &to)?;
+        self.selected.build(proposal);
         Ok(())
     }
 

@@ -13,7 +13,8 @@ use drift_ir::{Node, Op, Tensor, ValueId};
 pub(super) fn select(context: &mut Context<'_>, node: &Node) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     let axes = context.axes(y);
-    let updates = matches!(node.op, Op::ScatterElements(_) | Op::ScatterNd(_)) && !context.is_empty(x);
+    let updates = matches!(node.op, Op::ScatterElements(_) | Op::ScatterNd(_) | Op::WriteRows(_))
+        && !context.is_empty(x);
     let (src, why) = match updates {
         true => (context.slot("src", Access::Read, x, &axes)?, "nothing is updated"),
         false => {

@@ -1,26 +1,26 @@
 //! Matrix products: cooperative matrices, workgroup tiles, or a matrix-vector product for few rows.
 
 use super::product::{self, Product};
-use super::{Chosen, Context, Declined, weights};
+use super::{Chosen, Context, Declined, matvec, weights};
 use crate::estimate::FEW_ROWS;
 use crate::kernel::{Access, Constant, Slot};
-use crate::physical::weights::{Filters, WeightsForm, WeightsOrder};
-use crate::physical::{AxisMap, Element, Layout, Order};
+use crate::physical::weights::Filters;
+use crate::physical::{AxisMap, Order};
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
 
 /// The sizes of a product.
-struct Sizes {
-    batches: u64,
-    m: u64,
-    n: u64,
+pub(super) struct Sizes {
+    pub(super) batches: u64,
+    pub(super) m: u64,
+    pub(super) n: u64,
     k: u64,
     /// Batches are rows of one product.
-    merged: bool,
+    pub(super) merged: bool,
 }
 
 impl Sizes {
-    fn flops(&self) -> u64 {
+    pub(super) fn flops(&self) -> u64 {
         2 * self.batches * self.m * self.n * self.k
     }
 }
@@ -39,8 +39,9 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: MatMul) -> Resu
         k: a_shape[a_shape.len() - 1],
         merged,
     };
-    let candidates: [(&str, Candidate); 4] = [
-        ("matvec_subgroup", matvec_subgroup),
+    let candidates: [(&str, Candidate); 5] = [
+        ("matvec_rows_subgroup", matvec::subgroups),
+        ("matvec_rows", matvec::workgroups),
         ("matvec", matvec),
         ("matmul_cooperative", cooperative),
         ("matmul_tiled", tiled),
@@ -67,6 +68,25 @@ fn merges_batches(context: &Context<'_>, node: &Node) -> bool {
     rank > 2 && same_rows && one_matrix && dense(a) && dense(y) && by_rows
 }
 
+/// Axes of a and of the result.
+fn axes(context: &Context<'_>, node: &Node, sizes: &Sizes) -> [AxisMap; 2] {
+    [node.inputs[0], node.outputs[0]].map(|value| {
+        let rank = context.shape(value).len();
+        if sizes.merged { AxisMap::rows(rank - 1, rank) } else { AxisMap::channels_last(rank) }
+    })
+}
+
+/// Slots of a and the result of one product.
+pub(super) fn outer_slots(
+    context: &mut Context<'_>,
+    node: &Node,
+    sizes: &Sizes,
+) -> Result<(Slot, Slot), Declined> {
+    let [a_axes, y_axes] = axes(context, node, sizes);
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &y_axes)?;
+    Ok((context.slot("a", Access::Read, node.inputs[0], &a_axes)?, dst))
+}
+
 /// Slots of a, b and the result.
 fn slots(
     context: &mut Context<'_>,
@@ -75,13 +95,9 @@ fn slots(
     sizes: &Sizes,
 ) -> Result<(Slot, Slot, Slot), Declined> {
     let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
-    let (a_rank, rank) = (context.shape(a).len(), context.shape(y).len());
-    let (a_axes, y_axes) = match sizes.merged {
-        true => (AxisMap::rows(a_rank - 1, a_rank), AxisMap::rows(rank - 1, rank)),
-        false => (AxisMap::channels_last(a_rank), AxisMap::channels_last(rank)),
-    };
+    let [a_axes, y_axes] = axes(context, node, sizes);
     let dst = context.slot("dst", Access::Write, y, &y_axes)?;
-    if !sizes.merged && rank > 4 {
+    if !sizes.merged && context.shape(y).len() > 4 {
         // Several axes of batches are one coordinate, along which factors may repeat in part.
         let factors = (factor(context, "a", a, &dst)?, factor(context, "b", b, &dst)?);
         return Ok((factors.0, factors.1, dst));
@@ -106,8 +122,11 @@ fn factor(context: &mut Context<'_>, name: &str, value: ValueId, dst: &Slot) -> 
     context.operand(name, value, &under).map(|(slot, _)| slot)
 }
 
-/// A constant matrix in the form that the profile prefers.
+/// A constant matrix in the form that the profile prefers; quantized as it is.
 fn matrix(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result<Slot, Declined> {
+    if let Some(slot) = weights::quantized(context, "b", b, transposed)? {
+        return Ok(slot);
+    }
     let form = context.profile.weights.product;
     weights::right_side(context, b, filters(context, b, transposed)?, form)
 }
@@ -117,6 +136,11 @@ fn filters(context: &Context<'_>, b: ValueId, transposed: bool) -> Result<Filter
         .ok_or_else(|| Declined::Shape("needs a constant matrix on the right".to_owned()))?;
     let sizes = if transposed { [shape[1], shape[0]] } else { [shape[0], shape[1]] };
     Ok(Filters::matrix(sizes, transposed))
+}
+
+/// Whether rows of b are outputs. Constant matrices were turned when they were packed.
+fn is_transposed(b: &Slot, op: MatMul) -> bool {
+    if b.weights.is_some() || b.rows.is_some() { weights::is_transposed(b) } else { op.transpose_b }
 }
 
 /// The shape of a constant matrix.
@@ -131,8 +155,7 @@ fn product_of(
     sizes: &Sizes,
 ) -> Result<Product, Declined> {
     let (a, b, dst) = slots(context, node, op, sizes)?;
-    // Constant matrices were turned when they were packed.
-    let b_transposed = if b.weights.is_some() { weights::is_transposed(&b) } else { op.transpose_b };
+    let b_transposed = is_transposed(&b, op);
     Ok(Product {
         batches: sizes.batches,
         m: sizes.m,
@@ -167,52 +190,6 @@ fn tiled(context: &mut Context<'_>, node: &Node, op: MatMul, sizes: &Sizes) -> R
     product::tiled(context, node, product)
 }
 
-fn matvec_subgroup(
-    context: &mut Context<'_>,
-    node: &Node,
-    op: MatMul,
-    sizes: &Sizes,
-) -> Result<Vec<Chosen>, Declined> {
-    let profile = context.profile;
-    let missing = |feature| Declined::Feature { feature, profile: profile.name };
-    if !profile.subgroups {
-        return Err(missing("subgroup operations"));
-    }
-    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
-    if sizes.m * sizes.batches > 1 || !sizes.k.is_multiple_of(8) {
-        return Err(Declined::Shape(format!(
-            "needs one row and a multiple of 8 for k, has {} and {}",
-            sizes.m, sizes.k
-        )));
-    }
-    let b = node.inputs[1];
-    let element = context.element(b)?;
-    if element != Element::F16 {
-        return Err(Declined::Element { needed: "f16", found: element.name() });
-    }
-    // Rows of f16 `[n, k]`, read as words of two.
-    let filters = filters(context, b, op.transpose_b)?;
-    let form = WeightsForm::buffer(WeightsOrder::ROWS_OF_INPUTS);
-    let b_slot = Slot { weights: None, ..weights::right_side(context, b, filters, form)? };
-    let b_layout = Layout { element: Element::U32, ..b_slot.layout.clone() };
-    let b_slot = Slot { shape: vec![sizes.n, sizes.k / 2], layout: b_layout, ..b_slot };
-    let (a_axes, y_axes) = (
-        AxisMap::rows(context.shape(node.inputs[0]).len() - 1, context.shape(node.inputs[0]).len()),
-        context.shape(node.outputs[0]).len(),
-    );
-    let a = context.slot("a", Access::Read, node.inputs[0], &a_axes)?;
-    let dst = context.slot("dst", Access::Write, node.outputs[0], &AxisMap::rows(y_axes - 1, y_axes))?;
-    const THREADS: u32 = 128;
-    let slices = sizes.n.div_ceil(4).div_ceil(u64::from(THREADS / subgroup));
-    let [x, y] = super::grid(slices, u64::from(profile.grid_axis));
-    let steps = (sizes.k / 8).div_ceil(u64::from(subgroup));
-    let constants = vec![("SUBGROUP_SIZE", Constant::U32(subgroup.into())), ("STEPS", Constant::U32(steps))];
-    let call =
-        context.call(node, "matvec_subgroup", constants, vec![a, b_slot], dst, [THREADS, 1, 1], [x, y, 1])?;
-    let why = "one row: a subgroup per four outputs, sixteen bytes a load".to_owned();
-    Ok(vec![Chosen { call, why, declined: Vec::new(), flops: sizes.flops() }])
-}
-
 fn matvec(
     context: &mut Context<'_>,
     node: &Node,
@@ -223,7 +200,7 @@ fn matvec(
         return Err(Declined::Shape(format!("needs at most {FEW_ROWS} rows, has {}", sizes.m)));
     }
     let (a, b, dst) = slots(context, node, op, sizes)?;
-    let transposed = if b.weights.is_some() { weights::is_transposed(&b) } else { op.transpose_b };
+    let transposed = is_transposed(&b, op);
     if transposed {
         return Err(Declined::Shape("needs rows of k on the right".to_owned()));
     }

@@ -25,6 +25,7 @@ mod headroom;
 mod image;
 mod index;
 mod matmul;
+mod matvec;
 mod pad;
 mod pool;
 mod product;
@@ -40,6 +41,7 @@ mod tiling;
 mod views;
 mod weights;
 mod winograd;
+mod write_rows;
 
 pub use context::{Chosen, Context, grid};
 pub use selected::Selected;

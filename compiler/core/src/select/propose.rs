@@ -98,6 +98,29 @@ impl Selected<'_> {
         })
     }
 
+    /// A copy of `value` to where a state is.
+    pub(super) fn propose_copy(
+        &self,
+        value: ValueId,
+        from: &Placement,
+        to: &Placement,
+    ) -> Result<Proposal, SelectError> {
+        let name = &self.graph.value(value).name;
+        let context = Context::new(self);
+        let copied = context
+            .conversion(value, from, to)
+            .map(|chosen| Chosen { why: "the state of the next run".to_owned(), ..chosen });
+        let made = context.made;
+        let proposed = copied.map_err(Refusal::from).and_then(|copy| {
+            let step = self.step(&format!("keep {name}"), &[], copy, &made)?;
+            self.proposal((vec![step], BTreeMap::new()), ("", &[]), made)
+        });
+        proposed.map_err(|refusal| match refusal {
+            Refusal::NoKernel(reason) => SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] },
+            Refusal::Error(error) => error,
+        })
+    }
+
     fn proposal(
         &self,
         (steps, conversions): (Vec<ProgramStep>, BTreeMap<ValueId, Placement>),

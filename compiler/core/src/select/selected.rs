@@ -104,8 +104,11 @@ impl<'a> Selected<'a> {
             return PackedKey { value, packing, content: None };
         }
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{:?} {:?} ", tensor.element(), tensor.shape()).as_bytes());
-        hasher.update(tensor.bytes());
+        let form = tensor.blocks().map(|blocks| (blocks.describe(), tensor.is_turned()));
+        hasher.update(format!("{:?} {:?} {form:?} ", tensor.element(), tensor.shape()).as_bytes());
+        tensor.stored().into_iter().for_each(|bytes| {
+            hasher.update(bytes);
+        });
         PackedKey { value: None, packing, content: Some(*hasher.finalize().as_bytes()) }
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Context, Declined};
 use crate::kernel::Slot;
-use crate::physical::weights::{Filters, Lanes, WeightsForm, WeightsLayout, WeightsStorage};
-use crate::physical::{AxisMap, LANES, Layout, StorageType};
+use crate::physical::weights::{Filters, Lanes, PackedRows, WeightsForm, WeightsLayout, WeightsStorage};
+use crate::physical::{AxisMap, Element, LANES, Layout, StorageType};
 use crate::profile::Profile;
 use drift_ir::ValueId;
 
@@ -38,9 +38,31 @@ pub(super) fn right_side(
     slot(context, "b", value, layout, shape)
 }
 
-/// Whether the rows of a rhs are outputs.
+/// Whether the rows of weights as a rhs are outputs.
 pub(super) fn is_transposed(slot: &Slot) -> bool {
-    slot.weights.as_ref().is_some_and(|weights| weights.lanes() == Lanes::Inputs)
+    slot.rows.is_some() || slot.weights.as_ref().is_some_and(|weights| weights.lanes() == Lanes::Inputs)
+}
+
+/// A quantized matrix as it is, if kernels can read it so and its rows are the outputs of a product with it, which
+/// `transposed` says of the rows of the tensor.
+pub(super) fn quantized(
+    context: &mut Context<'_>,
+    name: &str,
+    value: ValueId,
+    transposed: bool,
+) -> Result<Option<Slot>, Declined> {
+    let Some(tensor) = context.constant_tensor(value).filter(|tensor| tensor.rank() == 2) else {
+        return Ok(None);
+    };
+    let Some(blocks) = tensor.blocks().filter(|_| tensor.is_turned() != transposed) else { return Ok(None) };
+    let [rows, columns] = blocks.shape();
+    let element = context.element(value)?;
+    let Ok(packed) = PackedRows::blocks(blocks, element) else { return Ok(None) };
+    let stored = Layout::row_major(Element::U32, 2);
+    let slot = context.packed_slot(name, value, || packed.packing(), stored)?;
+    let layout = Layout { element, ..slot.layout.clone() };
+    let shape = vec![rows, columns.next_multiple_of(LANES)];
+    Ok(Some(Slot { shape, layout, rows: Some(packed), ..slot }))
 }
 
 fn slot(
@@ -68,12 +90,24 @@ fn fitting(
     let element = context.element(value)?;
     let layout = WeightsLayout::new(filters.clone(), form, element);
     Ok(match too_large(&layout, context.profile) {
-        None => layout,
+        None => match widened(context, value, element) {
+            None => layout,
+            Some(reason) => layout.instead(reason),
+        },
         Some(reason) => {
             let form = WeightsForm { storage: WeightsStorage::Buffer, ..form };
             WeightsLayout::new(filters, form, element).instead(reason)
         }
     })
+}
+
+/// Why quantized weights are floats here, if they are quantized.
+fn widened(context: &Context<'_>, value: ValueId, element: Element) -> Option<String> {
+    let blocks = context.constant_tensor(value)?.blocks()?;
+    let reason = PackedRows::blocks(blocks, element).err();
+    let reason =
+        reason.unwrap_or_else(|| "the kernel reads no rows of inputs, or blocks are no such rows".to_owned());
+    Some(format!("quantized weights widened: {reason}"))
 }
 
 /// Why the profile's devices have no resource that is large enough.

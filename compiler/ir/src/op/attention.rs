@@ -33,6 +33,9 @@ pub struct Attention {
     pub unseen_is_zero: bool,
     /// Keys that a query sees by its place; the scores of all others are minus infinity, whatever the steps make of them.
     pub band: Band,
+    /// Whether the last operand holds the place of the first query among the keys, i32 or i64 `[batch, 1, 1, 1]`, from which
+    /// the band counts; otherwise that is 0. No step on the scores reads it.
+    pub has_first: bool,
 }
 
 /// Bounds of `j - i` for the keys `j` that query `i` sees, both included; without a bound it sees all on that side. Keys up
@@ -54,7 +57,12 @@ impl Band {
 
     /// The keys that a query sees, of `keys`.
     pub fn seen(&self, query: u64, keys: u64) -> std::ops::Range<u64> {
-        let place = |distance: i64| (query as i64).saturating_add(distance).clamp(0, keys as i64) as u64;
+        self.seen_from(query as i64, keys)
+    }
+
+    /// The keys that a query at any place sees, of `keys`.
+    pub fn seen_from(&self, query: i64, keys: u64) -> std::ops::Range<u64> {
+        let place = |distance: i64| query.saturating_add(distance).clamp(0, keys as i64) as u64;
         let end = self.max_offset.map_or(keys, |last| place(last.saturating_add(1)));
         self.min_offset.map_or(0, place).min(end)..end
     }
@@ -128,6 +136,14 @@ pub struct HeadSizes<T> {
 }
 
 impl Attention {
+    /// Of the operands behind v those that steps on the scores may read.
+    pub fn read_by_scores<'a, T>(&self, behind_v: &'a [T]) -> &'a [T] {
+        match behind_v {
+            [scores @ .., _] if self.has_first => scores,
+            all => all,
+        }
+    }
+
     /// The steps on the scores as an epilogue without operands.
     pub fn score_steps(&self) -> Epilogue {
         Epilogue { steps: self.scores.clone(), operands: Vec::new() }
@@ -174,7 +190,12 @@ impl Attention {
         self.check_sizes(check, &sizes)?;
         let HeadSizes { batch, heads, queries, keys, value_channels, .. } = sizes;
         let scores = TensorType { element, shape: vec![batch.clone(), heads.clone(), queries.clone(), keys] };
-        let made = self.score_steps().infer_steps(&scores, &check.operands[3..], check.symbols)?;
+        self.check_first(check, &batch)?;
+        let made = self.score_steps().infer_steps(
+            &scores,
+            self.read_by_scores(&check.operands[3..]),
+            check.symbols,
+        )?;
         if !made.is_float() {
             return Err(attribute_error("scores", "steps that end in a float".to_owned(), made.name()));
         }
@@ -183,6 +204,30 @@ impl Attention {
             shape[self.y[at]] = size;
         }
         Ok(TensorType { element, shape })
+    }
+
+    /// Fails unless the place of the first query is one integer for each batch.
+    fn check_first(&self, check: &Check<'_>, batch: &Dim) -> Result<(), InferErrorKind> {
+        if !self.has_first {
+            return Ok(());
+        }
+        let operand = check.operands.len() - 1;
+        if operand < 3 {
+            let expected = "an operand behind v".to_owned();
+            return Err(attribute_error("has_first", expected, "none".to_owned()));
+        }
+        check.index(operand)?;
+        let one = Dim::Const(1);
+        let fits = match check.shape(operand) {
+            [own, rest @ ..] => {
+                rest.len() == 3 && check.unify(own, batch).is_some() && rest.iter().all(|size| *size == one)
+            }
+            [] => false,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(check.shape_error(operand, "one place for each batch, of rank 4".to_owned())),
+        }
     }
 
     fn check_sizes(&self, check: &Check<'_>, sizes: &HeadSizes<Dim>) -> Result<(), InferErrorKind> {

@@ -4,6 +4,7 @@ mod epilogue;
 pub(crate) mod eval;
 mod infer;
 mod names;
+mod run;
 pub(crate) mod special;
 
 use crate::id::ValueId;

@@ -1,9 +1,9 @@
 //! Ops that read or write at computed places. Negative indices count from the end; axes are resolved.
 
+use crate::op::buffer::{Buffer, Raw, Real, wrap};
 use crate::op::data::eval::resolve;
 use crate::op::elementwise::eval::{larger, smaller};
-use crate::op::eval::buffer::{Real, wrap};
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::infer::{Check, InferErrorKind};
 use crate::op::strided::strides;
 use crate::tensor::{ElementType, Tensor, TensorType};

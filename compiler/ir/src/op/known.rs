@@ -5,7 +5,7 @@
 
 use super::{BinaryOp, Op, Operand, ScalarOp};
 use crate::dim::{DimTerm, IntExpr, Symbols};
-use crate::op::eval::buffer::wrap;
+use crate::op::buffer::wrap;
 use crate::tensor::{ElementType, Tensor, TensorType, checked_product};
 
 /// Values with more elements than this are not followed.
@@ -48,6 +48,7 @@ pub fn of_result(
         Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

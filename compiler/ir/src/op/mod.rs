@@ -3,11 +3,13 @@
 //! An op is added here first; the compiler's exhaustive matches then list every place that has to learn it.
 
 pub mod attention;
+pub(crate) mod buffer;
 pub mod conv;
 pub mod conv_transpose;
 pub mod data;
 pub mod elementwise;
 pub mod eval;
+pub mod eval_error;
 pub mod group_norm;
 pub mod index;
 pub mod infer;
@@ -19,6 +21,7 @@ pub mod reduce;
 pub mod resize;
 pub mod scan;
 pub(crate) mod strided;
+pub mod write_rows;
 
 pub use attention::Attention;
 pub use conv::Conv;
@@ -34,10 +37,12 @@ pub use pool::{Pool, PoolKind};
 pub use reduce::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 pub use resize::{CoordinateMode, Interpolation, NearestMode, Resize, ResizeAxis};
 pub use scan::{ArgReduce, CumSum, TopK};
+pub use write_rows::WriteRows;
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
 use crate::tensor::{Tensor, TensorType};
-use eval::{EvalErrorKind, Raw};
+use buffer::Raw;
+use eval_error::EvalErrorKind;
 use infer::Check;
 use std::ops::RangeInclusive;
 
@@ -90,6 +95,8 @@ pub enum Op {
     ScatterElements(ScatterElements),
     /// Updates slices at index tuples: operands data, indices, updates.
     ScatterNd(ScatterNd),
+    /// Writes rows at a place: operands data, rows, first row of each batch.
+    WriteRows(WriteRows),
     /// Index of the largest or smallest along one axis.
     ArgReduce(ArgReduce),
     /// Indices of the largest or smallest few along the last axis.
@@ -129,6 +136,7 @@ impl Op {
             Self::GatherElements(_) => "gather_elements",
             Self::ScatterElements(_) => "scatter_elements",
             Self::ScatterNd(_) => "scatter_nd",
+            Self::WriteRows(_) => "write_rows",
             Self::ArgReduce(ArgReduce { largest: true, .. }) => "arg_max",
             Self::ArgReduce(ArgReduce { largest: false, .. }) => "arg_min",
             Self::TopK(_) => "top_k",
@@ -164,7 +172,7 @@ impl Op {
             | Self::CumSum(_)
             | Self::ShapeOf(_) => 1..=1,
             Self::Concat(_) => 1..=usize::MAX,
-            Self::ScatterElements(_) | Self::ScatterNd(_) | Self::Range(_) => 3..=3,
+            Self::ScatterElements(_) | Self::ScatterNd(_) | Self::WriteRows(_) | Self::Range(_) => 3..=3,
         }
     }
 
@@ -206,6 +214,7 @@ impl Op {
             Self::GatherElements(op) => op.infer(&check),
             Self::ScatterElements(op) => op.infer(&check),
             Self::ScatterNd(op) => op.infer(&check),
+            Self::WriteRows(op) => op.infer(&check),
             Self::ArgReduce(op) => op.infer(&check),
             Self::TopK(op) => op.infer(&check),
             Self::CumSum(op) => op.infer(&check),
@@ -246,6 +255,7 @@ impl Op {
             Self::GatherElements(op) => op.compute(operands, shape),
             Self::ScatterElements(op) => op.compute(operands),
             Self::ScatterNd(op) => op.compute(operands),
+            Self::WriteRows(op) => op.compute(operands),
             Self::ArgReduce(op) => op.compute(operands),
             Self::TopK(op) => op.compute(operands),
             Self::CumSum(op) => op.compute(operands),
@@ -284,6 +294,7 @@ impl Op {
             | Self::GatherElements(_)
             | Self::ScatterElements(_)
             | Self::ScatterNd(_)
+            | Self::WriteRows(_)
             | Self::ArgReduce(_)
             | Self::TopK(_)
             | Self::CumSum(_)

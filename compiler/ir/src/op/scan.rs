@@ -1,8 +1,8 @@
 //! Ops that walk along one axis: the place of an extreme, the largest few, running sums.
 
 use crate::dim::Dim;
-use crate::op::eval::buffer::wrap;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, wrap};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::infer::{Check, InferErrorKind, attribute_error};
 use crate::tensor::{ElementType, Tensor, TensorType};
 use std::cmp::Ordering;

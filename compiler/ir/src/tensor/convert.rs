@@ -180,7 +180,7 @@ impl Tensor {
     }
 
     fn scalar(element: ElementType, bytes: &[u8]) -> Self {
-        Self { element, shape: Vec::new(), bytes: Bytes::copy_from_slice(bytes) }
+        Self { element, shape: Vec::new(), content: super::Content::Bytes(Bytes::copy_from_slice(bytes)) }
     }
 
     /// The elements as f32.
@@ -236,7 +236,7 @@ impl Tensor {
     }
 
     fn read<T, const SIZE: usize>(&self, decode: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
-        let (elements, rest) = self.bytes.as_chunks::<SIZE>();
+        let (elements, rest) = self.bytes().as_chunks::<SIZE>();
         debug_assert!(rest.is_empty(), "constructors check the length");
         elements.iter().map(|&bytes| decode(bytes)).collect()
     }

@@ -12,7 +12,7 @@ use crate::op::data::SliceAxis;
 use crate::op::{
     ArgReduce, Attention, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd,
     LayerNorm, MatMul, Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, ScalarOp, ScatterElements, ScatterNd,
-    ShapeOf, Slice, Softmax, TopK, Transpose, UnaryOp, Update,
+    ShapeOf, Slice, Softmax, TopK, Transpose, UnaryOp, Update, WriteRows,
 };
 use crate::tensor::{ElementType, show_shape};
 use crate::text::lexer::{Lexer, Token};
@@ -240,6 +240,9 @@ impl Attributes {
                 Op::ScatterElements(ScatterElements { axis: self.index_of("axis")?, update: self.update()? })
             }
             "scatter_nd" => Op::ScatterNd(ScatterNd { update: self.update()? }),
+            "write_rows" => {
+                Op::WriteRows(WriteRows { axis: self.index_of("axis")?, circular: self.flag("circular")? })
+            }
             "arg_max" | "arg_min" => Op::ArgReduce(ArgReduce {
                 largest: name == "arg_max",
                 axis: self.index_of("axis")?,
@@ -296,6 +299,7 @@ impl Attributes {
             scores: Vec::new(),
             unseen_is_zero: self.flag("unseen_is_zero")?,
             band: Band { min_offset: self.signed("band_first")?, max_offset: self.signed("band_last")? },
+            has_first: self.flag("has_first")?,
         })
     }
 
@@ -396,6 +400,7 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
         Op::GatherElements(op) => format!(" {{axis={}}}", op.axis),
         Op::ScatterElements(op) => format!(" {{axis={}, update={}}}", op.axis, op.update.name()),
         Op::ScatterNd(op) => format!(" {{update={}}}", op.update.name()),
+        Op::WriteRows(op) => format!(" {{axis={}, circular={}}}", op.axis, op.circular),
         Op::ArgReduce(op) => {
             format!(" {{axis={}, last={}, keep_dims={}}}", op.axis, op.last, op.keep_dims)
         }
@@ -421,6 +426,7 @@ fn show_attention(op: &Attention) -> String {
     }
     let bounds = [("band_first", op.band.min_offset), ("band_last", op.band.max_offset)];
     entries.extend(bounds.iter().filter_map(|(name, bound)| Some(format!("{name}={}", (*bound)?))));
+    entries.extend(op.has_first.then(|| "has_first=true".to_owned()));
     if entries.is_empty() { String::new() } else { format!(" {{{}}}", entries.join(", ")) }
 }
 

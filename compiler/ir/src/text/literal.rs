@@ -1,6 +1,7 @@
 //! Numbers as text, exact in both directions, and the patterns that stand for long constants.
 
 use super::ParseErrorKind;
+use crate::tensor::blocks::{Blocks, Parts, Zeros};
 use crate::tensor::{ElementType, Tensor, TensorError, checked_product};
 use bytes::Bytes;
 use half::f16;
@@ -162,4 +163,62 @@ fn mix(seed: u64, index: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// Zero points of [`random_blocks`].
+pub(super) enum Seeded {
+    All(u64),
+    Numbers,
+    Floats(ElementType),
+}
+
+/// Blocks from a seed: any numbers, scales of either sign such that elements are about one at most.
+pub(super) fn random_blocks(
+    (bits, size): (u32, u64),
+    [rows, columns]: [u64; 2],
+    seed: u64,
+    (scales, zeros): (ElementType, Seeded),
+) -> Result<Blocks, ParseErrorKind> {
+    let too_large = || ParseErrorKind::TooLarge(format!("blocks of [{rows}, {columns}]"));
+    if !matches!(bits, 2 | 4 | 8) || size == 0 || size > MAX_PATTERN {
+        return Err(too_large());
+    }
+    let per_row = columns.div_ceil(size);
+    pattern_length(ElementType::U8, &[rows, per_row, size])?;
+    let bytes = |salt: u64, count: u64| -> Bytes {
+        (0..count).map(|index| (mix(seed ^ salt, index) >> 32) as u8).collect::<Vec<u8>>().into()
+    };
+    let floats = |element, salt: u64, of: &dyn Fn(f64) -> f64| {
+        let unit = |index| (mix(seed ^ salt, index) >> 40) as f64 / f64::from(1u32 << 23) - 1.0;
+        let values: Vec<f64> = (0..rows * per_row).map(|index| of(unit(index))).collect();
+        Tensor::from_f64_as(element, [rows, per_row], &values)
+    };
+    let most = f64::from(1u32 << (bits - 1));
+    let numbers = bytes(1, rows * (per_row * size * u64::from(bits)).div_ceil(8));
+    let scales = floats(scales, 2, &|unit| unit.signum() * (0.25 + 0.75 * unit.abs()) / most)?;
+    let zeros = match zeros {
+        Seeded::All(zero) => Zeros::All(u8::try_from(zero).map_err(|_| too_large())?),
+        Seeded::Numbers => Zeros::Numbers(bytes(3, rows * (per_row * u64::from(bits)).div_ceil(8))),
+        Seeded::Floats(element) => Zeros::Floats(floats(element, 4, &|unit| most + unit * most)?),
+    };
+    Ok(Blocks::new(Parts { bits, size, shape: [rows, columns], numbers, scales, zeros })?)
+}
+
+/// Blocks as text.
+pub(super) fn show_blocks(blocks: &Blocks, turned: bool) -> String {
+    let bytes = |bytes: &[u8]| bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    let floats = |tensor: &Tensor| format!("{}[{}]", tensor.element(), show_elements(tensor).join(", "));
+    let zeros = match blocks.zeros() {
+        Zeros::All(zero) => zero.to_string(),
+        Zeros::Numbers(numbers) => format!("[{}]", bytes(numbers)),
+        Zeros::Floats(tensor) => floats(tensor),
+    };
+    format!(
+        "{}(bits={}, size={}, numbers=[{}], scales={}, zeros={zeros})",
+        if turned { "turned_blocks" } else { "blocks" },
+        blocks.bits(),
+        blocks.size(),
+        bytes(blocks.numbers().0),
+        floats(blocks.scales())
+    )
 }

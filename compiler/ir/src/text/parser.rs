@@ -10,6 +10,8 @@ use crate::op::{Epilogue, Op, ScalarOp, Step, StepArg};
 use crate::tensor::{ElementType, Tensor, TensorType, checked_product};
 use bytes::Bytes;
 
+mod blocks;
+
 type Parsed<T> = Result<T, ParseError>;
 
 /// Reads a graph. Results are inferred as they are read, so the graph is well typed.
@@ -208,6 +210,10 @@ impl Parser<'_> {
             let (_, seed) = self.unsigned()?;
             self.mark(')')?;
             random(element, shape, seed)
+        } else if self.accepts_word("blocks")? {
+            return self.blocks(element, shape, false);
+        } else if self.accepts_word("turned_blocks")? {
+            return self.blocks(element, shape, true);
         } else {
             self.element(element, &mut bytes)?;
             Tensor::new(element, shape, Bytes::from(bytes)).map_err(ParseErrorKind::from)
@@ -354,6 +360,10 @@ impl Parser<'_> {
             self.mark(']')?;
         }
         self.mark('(')?;
+        // Operands may stand for themselves, such as the place of the first query.
+        if self.accepts(')')? {
+            return Ok(epilogue);
+        }
         loop {
             let step = self.step(&mut epilogue)?;
             epilogue.steps.push(step);

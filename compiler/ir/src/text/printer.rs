@@ -1,7 +1,7 @@
 //! The printer. What it writes, the parser reads back to the same text.
 
 use super::attributes::{show, show_scalar};
-use super::literal::{show_elements, show_f64};
+use super::literal::{show_blocks, show_elements, show_f64};
 use crate::dim::{is_plain_name, write_name, write_quoted};
 use crate::graph::{Graph, Node, NodeId, ValueDef, ValueId};
 use crate::op::{Epilogue, Op, StepArg};
@@ -103,6 +103,9 @@ impl Printer<'_> {
     fn content(&self, tensor: &Tensor) -> String {
         if self.options.elide_above.is_some_and(|limit| tensor.len() > limit) {
             return "...".to_owned();
+        }
+        if let Some(blocks) = tensor.blocks() {
+            return show_blocks(blocks, tensor.is_turned());
         }
         if tensor.len() > 1 && tensor.splat_bytes().is_some() {
             let first = tensor.bytes().slice(..tensor.element().size_bytes());

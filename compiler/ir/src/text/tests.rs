@@ -139,6 +139,9 @@ fn every_element_prints_exactly() {
         "u8[64] = random(9)",
         "bool[64] = random(9)",
         "f16[64] = random(9)",
+        "f16[2,24] = blocks(bits=4, size=16, random=1, scales=f16, zeros=8)",
+        "f32[2,2,9] = blocks(bits=2, size=4, random=2, scales=f32, zeros=numbers)",
+        "f32[5,3] = turned_blocks(bits=8, size=2, random=3, scales=f16, zeros=f32)",
     ];
     for element in elements {
         round_trip(&format!("@c: {element}\nreturn @c"));

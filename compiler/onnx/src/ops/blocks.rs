@@ -1,5 +1,5 @@
 //! Weights in blocks of a few bits each, as ONNX Runtime's tools store them: products with them, and rows picked of them.
-//! They become constants of floats when the model is read.
+//! They stay so in the graph (`drift_ir::tensor::blocks`).
 
 use super::axis;
 use crate::budget::Resource;
@@ -7,6 +7,7 @@ use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, Gather, MatMul};
+use drift_ir::tensor::blocks::{Blocks, Parts, Zeros, pack_numbers};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// The least number of weights in a block.
@@ -15,8 +16,8 @@ const LEAST_BLOCK: u64 = 16;
 /// MatMulNBits: `A B^T` plus a bias, where B is stored as `[N, blocks, bytes of a block]`, the first weight of a byte in its low
 /// bits. A weight is its number less the zero point of its block, times the block's scale. Zero points are bytes, packed like
 /// the weights with each row on its own, or floats; without them they are half of the numbers. `g_idx` names the block that
-/// each column takes its scale from. Weights have to be constant. `accuracy_level` lets ONNX Runtime round A to fewer bits,
-/// which is not done here.
+/// each column takes its scale from: columns are brought into the order of their blocks, and A with them. Weights have to be
+/// constant. `accuracy_level` lets ONNX Runtime round A to fewer bits, which is not done here.
 pub(super) fn matmul_n_bits(cx: &mut NodeCx<'_, '_>) -> Results {
     cx.attributes.ignore(&["accuracy_level"]);
     let bits = bits(cx)?;
@@ -34,27 +35,32 @@ pub(super) fn matmul_n_bits(cx: &mut NodeCx<'_, '_>) -> Results {
         return Err(NodeError::Operands(format!("the last axis of `A` is not `K`, {columns}")));
     }
     let blocks = columns.div_ceil(block);
-    let bytes = stored(cx, 1, "B", &[rows, blocks, block * bits / 8])?;
+    let numbers = stored(cx, 1, "B", &[rows, blocks, block * bits / 8])?;
     let scales = floats(cx, 2, "scales", &[rows, blocks])?;
-    let packed = Packed { bits, row_bytes: blocks * block * bits / 8 };
     let zeros = zero_points(cx, bits, [rows, blocks])?;
     let groups = groups(cx, columns, block)?;
-    if cx.optional(4).is_some() && (bits != 4 || matches!(zeros, Zeros::Bytes(..))) {
+    if cx.optional(4).is_some() && (bits != 4 || matches!(zeros, Zeros::Numbers(..))) {
         let reason = format!(
             "`g_idx` with {bits} bits or with packed zero points is not supported, only with 4 bits and without packed ones"
         );
         return Err(NodeError::Unsupported(reason));
     }
     take(cx, rows.saturating_mul(columns), element)?;
-    let weight = |at: u64| {
-        let (row, column) = (at / columns, at % columns);
-        let place = row * blocks + groups.get(column as usize).copied().unwrap_or(column / block);
-        let number = packed.number(&bytes, row, column) as f32;
-        (number - zeros.at(row, place % blocks, blocks)) * scales[place as usize]
+    let bits = bits as u32;
+    let weights = Blocks::new(Parts { bits, size: block, shape: [rows, columns], numbers, scales, zeros })?;
+    let mut matrix = if shape.len() == 1 { cx.insert_axis(a, 0)? } else { a };
+    let weights = match order_of(&groups, block) {
+        Order::Kept => Tensor::from_blocks(element, [rows, columns], weights)?,
+        Order::By(order) => {
+            let axis = cx.rank(matrix) - 1;
+            let places: Vec<i64> = order.iter().map(|&column| column as i64).collect();
+            let places = cx.constant(Tensor::from_i64([columns], &places)?)?;
+            matrix = cx.emit(Op::Gather(Gather { axis }), &[matrix, places])?;
+            Tensor::from_blocks(element, [rows, columns], in_order(&weights, &order)?)?
+        }
+        Order::None => spread(element, &weights, &groups)?,
     };
-    let weights: Vec<f32> = (0..rows * columns).map(weight).collect();
-    let weights = cx.constant(Tensor::from_f32_as(element, [rows, columns], &weights)?)?;
-    let matrix = if shape.len() == 1 { cx.insert_axis(a, 0)? } else { a };
+    let weights = cx.constant(weights)?;
     let mut y = cx.emit(Op::MatMul(MatMul { transpose_b: true }), &[matrix, weights])?;
     if shape.len() == 1 {
         y = cx.reshape(y, vec![Dim::Const(rows)])?;
@@ -68,9 +74,72 @@ pub(super) fn matmul_n_bits(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![y])
 }
 
+/// How columns come into the order of their blocks.
+enum Order {
+    /// They are.
+    Kept,
+    /// These columns one after another.
+    By(Vec<u64>),
+    /// In none: blocks have more or fewer columns than they hold.
+    None,
+}
+
+fn order_of(groups: &[u64], block: u64) -> Order {
+    let mut order: Vec<u64> = (0..groups.len() as u64).collect();
+    order.sort_by_key(|&column| groups[column as usize]);
+    let fits = |(place, &column): (u64, &u64)| groups[column as usize] == place / block;
+    match (order.is_sorted(), (0..).zip(&order).all(fits)) {
+        (true, true) => Order::Kept,
+        (false, true) => Order::By(order),
+        (_, false) => Order::None,
+    }
+}
+
+/// Four-bit numbers with their columns in another order; scales and zero points stay.
+fn in_order(weights: &Blocks, order: &[u64]) -> Result<Blocks, NodeError> {
+    let [rows, columns] = weights.shape();
+    let nibble = |row: &[u8], column: u64| row[(column / 2) as usize] >> (column % 2 * 4) & 15;
+    let row =
+        |row: u64| pack_numbers(order.iter().map(|&column| nibble(weights.row(row), column)), weights.bits());
+    let numbers: Vec<u8> = (0..rows).flat_map(row).collect();
+    let (scales, zeros) = (weights.scales().clone(), weights.zeros().clone());
+    let shape = [rows, columns];
+    Ok(Blocks::new(Parts {
+        bits: weights.bits(),
+        size: weights.size(),
+        shape,
+        numbers: numbers.into(),
+        scales,
+        zeros,
+    })?)
+}
+
+/// Floats, where blocks do not describe what columns take their scales from.
+fn spread(element: ElementType, weights: &Blocks, groups: &[u64]) -> Result<Tensor, NodeError> {
+    let ([rows, columns], per_row) = (weights.shape(), weights.per_row());
+    let scales = weights.scales().to_f32_vec();
+    let zeros = match weights.zeros() {
+        Zeros::All(zero) => vec![f32::from(*zero); scales.len()],
+        Zeros::Floats(zeros) => zeros.to_f32_vec(),
+        Zeros::Numbers(_) => {
+            return Err(NodeError::Unsupported("`g_idx` with packed zero points".to_owned()));
+        }
+    };
+    let weight = |row: u64, column: u64| {
+        let number = weights.row(row)[(column / 2) as usize] >> (column % 2 * 4) & 15;
+        let block = (row * per_row + groups[column as usize]) as usize;
+        (f32::from(number) - zeros[block]) * scales[block]
+    };
+    let values: Vec<f32> = (0..rows)
+        .flat_map(|row| (0..columns).map(move |column| (row, column)))
+        .map(|(r, c)| weight(r, c))
+        .collect();
+    Ok(Tensor::from_f32_as(element, [rows, columns], &values)?)
+}
+
 /// GatherBlockQuantized: rows of stored weights as floats. The weights are bytes that hold several along the last axis, or
 /// 4-bit integers; each block along `quantize_axis` has a scale and perhaps a zero point, which is otherwise half of the numbers
-/// for bytes and zero for 4-bit integers.
+/// for bytes and zero for 4-bit integers. Blocks along another axis than the last become floats.
 pub(super) fn gather_block_quantized(cx: &mut NodeCx<'_, '_>) -> Results {
     let bits = bits(cx)?;
     let block = block_size(cx, Some(128))?;
@@ -98,69 +167,82 @@ pub(super) fn gather_block_quantized(cx: &mut NodeCx<'_, '_>) -> Results {
     blocks[along] = shape[along].div_ceil(block);
     let element = cx.element(cx.operand(2)?);
     let scales = floats(cx, 2, "scales", &blocks)?;
-    let zeros = gathered_zeros(cx, bits, &blocks, narrow)?;
     let count = shape.iter().product::<u64>();
     take(cx, count, element)?;
-    let inner: u64 = shape[along + 1..].iter().product();
-    let packed = Packed { bits, row_bytes: stored.shape()[last] };
-    let numbers = if narrow.is_some() { stored.to_i64_vec() } else { Vec::new() };
-    let weight = |at: u64| {
-        let (row, lane) = (at / inner, at % inner);
-        let place = (row / shape[along] * blocks[along] + row % shape[along] / block) * inner + lane;
-        let number = match numbers.get(at as usize) {
-            Some(&number) => number,
-            None => i64::from(packed.number(stored.bytes(), at / shape[last], at % shape[last])),
-        };
-        (number as f32 - zeros.at(place / blocks[last], place % blocks[last], blocks[last]))
-            * scales[place as usize]
+    let weights = match narrow {
+        Some(ty) => {
+            let zeros = narrow_zeros(cx, ty, &blocks)?;
+            let quantized = Quantized { numbers: &stored, ty, scales, zeros, element };
+            if along == last { quantized.in_blocks(block)? } else { quantized.floats(along, block)? }
+        }
+        None => {
+            let zeros = gathered_zeros(cx, bits, &blocks)?;
+            let rows = shape[..last].iter().product();
+            let (bits, shape_of_rows) = (bits as u32, [rows, shape[last]]);
+            let numbers = stored.bytes().clone();
+            let parts = Parts { bits, size: block, shape: shape_of_rows, numbers, scales, zeros };
+            Tensor::from_blocks(element, shape, Blocks::new(parts)?)?
+        }
     };
-    let weights: Vec<f32> = (0..count).map(weight).collect();
-    let weights = cx.constant(Tensor::from_f32_as(element, shape, &weights)?)?;
+    let weights = cx.constant(weights)?;
     Ok(vec![cx.emit(Op::Gather(Gather { axis: gather_axis }), &[weights, indices])?])
 }
 
-/// Numbers of a few bits each in rows of whole bytes, the first in the low bits.
-#[derive(Clone, Copy)]
-struct Packed {
-    bits: u64,
-    row_bytes: u64,
+/// Weights that the file stores as integers of four bits, which a tensor holds in a byte each.
+struct Quantized<'a> {
+    numbers: &'a Tensor,
+    ty: DataType,
+    scales: Tensor,
+    /// Those that stand for zero, by block; none where that is zero.
+    zeros: Option<Vec<i64>>,
+    element: ElementType,
 }
 
-impl Packed {
-    fn number(&self, bytes: &[u8], row: u64, column: u64) -> u8 {
-        let bit = column * self.bits;
-        let byte = bytes[(row * self.row_bytes + bit / 8) as usize];
-        byte >> (bit % 8) & (u8::MAX >> (8 - self.bits))
+impl Quantized<'_> {
+    /// Blocks along the last axis.
+    fn in_blocks(&self, size: u64) -> Result<Tensor, NodeError> {
+        let shape = self.numbers.shape();
+        let last = shape.len() - 1;
+        let (bits, rows, columns) = (self.ty.bits() as u32, shape[..last].iter().product(), shape[last]);
+        let least = i64::from(self.ty.range().map_or(0, |[least, _]| least));
+        let unsigned = |number: &i64| (number - least) as u8;
+        let pack = |numbers: &[i64], row: usize| -> Vec<u8> {
+            numbers.chunks(row.max(1)).flat_map(|row| pack_numbers(row.iter().map(unsigned), bits)).collect()
+        };
+        let numbers = pack(&self.numbers.to_i64_vec(), columns as usize).into();
+        let zeros = match &self.zeros {
+            None => Zeros::All(unsigned(&0)),
+            Some(zeros) => Zeros::Numbers(pack(zeros, columns.div_ceil(size) as usize).into()),
+        };
+        let parts = Parts { bits, size, shape: [rows, columns], numbers, scales: self.scales.clone(), zeros };
+        Ok(Tensor::from_blocks(self.element, shape, Blocks::new(parts)?)?)
     }
-}
 
-/// The numbers that stand for zero, by block.
-enum Zeros {
-    One(f32),
-    Bytes(Packed, bytes::Bytes),
-    Floats(Vec<f32>),
-}
-
-impl Zeros {
-    /// That of a block in a row of `blocks`.
-    fn at(&self, row: u64, block: u64, blocks: u64) -> f32 {
-        match self {
-            Self::One(zero) => *zero,
-            Self::Bytes(packed, bytes) => f32::from(packed.number(bytes, row, block)),
-            Self::Floats(zeros) => zeros[(row * blocks + block) as usize],
-        }
+    /// Floats, of blocks along any axis.
+    fn floats(&self, along: usize, size: u64) -> Result<Tensor, NodeError> {
+        let shape = self.numbers.shape();
+        let inner: u64 = shape[along + 1..].iter().product();
+        let (blocks, scales) = (shape[along].div_ceil(size), self.scales.to_f32_vec());
+        let weight = |(at, number): (u64, i64)| {
+            let (row, lane) = (at / inner, at % inner);
+            let place = ((row / shape[along] * blocks + row % shape[along] / size) * inner + lane) as usize;
+            let zero = self.zeros.as_ref().map_or(0, |zeros| zeros[place]);
+            (number as f32 - zero as f32) * scales[place]
+        };
+        let weights: Vec<f32> = (0..).zip(self.numbers.to_i64_vec()).map(weight).collect();
+        Ok(Tensor::from_f32_as(self.element, shape, &weights)?)
     }
 }
 
 /// The number in the middle of those that so many bits hold.
-fn middle(bits: u64) -> f32 {
-    f32::from(1u8 << (bits - 1))
+fn middle(bits: u64) -> Zeros {
+    Zeros::All(1 << (bits - 1))
 }
 
 /// The zero points of MatMulNBits.
 fn zero_points(cx: &NodeCx<'_, '_>, bits: u64, [rows, blocks]: [u64; 2]) -> Result<Zeros, NodeError> {
     const NAME: &str = "zero_points";
-    let Some(value) = cx.optional(3) else { return Ok(Zeros::One(middle(bits))) };
+    let Some(value) = cx.optional(3) else { return Ok(middle(bits)) };
     if cx.element(value).is_float() {
         if bits == 8 {
             let reason = "zero points of floats are not supported beside 8 bits, only bytes";
@@ -168,33 +250,29 @@ fn zero_points(cx: &NodeCx<'_, '_>, bits: u64, [rows, blocks]: [u64; 2]) -> Resu
         }
         return Ok(Zeros::Floats(floats(cx, 3, NAME, &[rows, blocks])?));
     }
-    let row_bytes = (blocks * bits).div_ceil(8);
-    Ok(Zeros::Bytes(Packed { bits, row_bytes }, stored(cx, 3, NAME, &[rows, row_bytes])?))
+    Ok(Zeros::Numbers(stored(cx, 3, NAME, &[rows, (blocks * bits).div_ceil(8)])?))
 }
 
-/// The zero points of GatherBlockQuantized, `narrow` being the type of its weights where that is no byte.
-fn gathered_zeros(
-    cx: &NodeCx<'_, '_>,
-    bits: u64,
-    blocks: &[u64],
-    narrow: Option<DataType>,
-) -> Result<Zeros, NodeError> {
-    const NAME: &str = "zero_points";
-    let Some(value) = cx.optional(3) else {
-        return Ok(Zeros::One(if narrow.is_some() { 0.0 } else { middle(bits) }));
-    };
-    if narrow.is_some() {
-        let zeros = constant(cx, value, NAME)?;
-        if cx.narrow(value) != narrow || zeros.shape() != blocks {
-            return Err(wrong(NAME, &zeros, blocks));
-        }
-        return Ok(Zeros::Floats(zeros.to_f32_vec()));
+/// The zero points of GatherBlockQuantized beside weights of bytes.
+fn gathered_zeros(cx: &NodeCx<'_, '_>, bits: u64, blocks: &[u64]) -> Result<Zeros, NodeError> {
+    if cx.optional(3).is_none() {
+        return Ok(middle(bits));
     }
     let last = blocks.len() - 1;
     let mut shape = blocks.to_vec();
     shape[last] = (shape[last] * bits).div_ceil(8);
-    let row_bytes = shape[last];
-    Ok(Zeros::Bytes(Packed { bits, row_bytes }, stored(cx, 3, NAME, &shape)?))
+    Ok(Zeros::Numbers(stored(cx, 3, "zero_points", &shape)?))
+}
+
+/// The same beside weights of a type of four bits.
+fn narrow_zeros(cx: &NodeCx<'_, '_>, ty: DataType, blocks: &[u64]) -> Result<Option<Vec<i64>>, NodeError> {
+    const NAME: &str = "zero_points";
+    let Some(value) = cx.optional(3) else { return Ok(None) };
+    let zeros = constant(cx, value, NAME)?;
+    if cx.narrow(value) != Some(ty) || zeros.shape() != blocks {
+        return Err(wrong(NAME, &zeros, blocks));
+    }
+    Ok(Some(zeros.to_i64_vec()))
 }
 
 /// The block of each column where `g_idx` says it; otherwise they are in order.
@@ -281,13 +359,13 @@ fn floats(
     operand: usize,
     name: &'static str,
     shape: &[u64],
-) -> Result<Vec<f32>, NodeError> {
+) -> Result<Tensor, NodeError> {
     let tensor = constant(cx, cx.operand(operand)?, name)?;
     let flat = tensor.shape() == [shape.iter().product::<u64>()];
     if !matches!(tensor.element(), ElementType::F32 | ElementType::F16) || !flat && tensor.shape() != shape {
         return Err(wrong(name, &tensor, shape));
     }
-    Ok(tensor.to_f32_vec())
+    Ok(tensor)
 }
 
 /// Counts a constant of floats.

@@ -10,6 +10,7 @@ mod bits;
 mod blocks;
 mod constant;
 mod data;
+mod dequantized;
 mod einsum;
 mod elementwise;
 mod index;

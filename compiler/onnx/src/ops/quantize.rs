@@ -2,6 +2,7 @@
 //! for blocks along an axis.
 
 use super::axis;
+use super::dequantized::Stored;
 use super::linear::product;
 use crate::budget::Resource;
 use crate::data_type::DataType;
@@ -13,7 +14,7 @@ use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// What scales and zero points apply to.
 #[derive(Clone, Copy)]
-enum Granularity {
+pub(super) enum Granularity {
     /// All elements.
     Tensor,
     /// Those at one place along an axis.
@@ -240,43 +241,14 @@ fn constant(
     element: ElementType,
 ) -> Result<Option<Tensor>, NodeError> {
     let of = |value: ValueId| cx.constant_tensor(value).cloned();
-    let (Some(x), Some(scale)) = (of(x), of(scale)) else { return Ok(None) };
-    let zeros = match zero {
-        Some(zero) => match of(zero) {
-            Some(zero) => zero.to_i64_vec(),
-            None => return Ok(None),
-        },
-        None => vec![0; scale.len()],
-    };
-    if !matches!(element, ElementType::F32 | ElementType::F16) {
+    let (Some(numbers), Some(scales)) = (of(x), of(scale)) else { return Ok(None) };
+    let zeros = zero.map(of);
+    if zeros == Some(None) || !matches!(element, ElementType::F32 | ElementType::F16) {
         return Ok(None);
     }
-    cx.take(Resource::ConstantBytes, (x.len() as u64).saturating_mul(element.size_bytes() as u64))?;
-    let shape = x.shape();
-    let scales = scale.to_f32_vec();
-    let inner = |axis: usize| shape[axis + 1..].iter().product::<u64>();
-    let parameter = |at: u64| -> usize {
-        match granularity {
-            Granularity::Tensor => 0,
-            Granularity::Axis(axis) => (at / inner(axis) % shape[axis]) as usize,
-            Granularity::Blocks { axis, size } => {
-                let (inner, blocks) = (inner(axis), shape[axis].div_ceil(size));
-                let (row, lane) = (at / inner, at % inner);
-                let block = row / shape[axis] * blocks + row % shape[axis] / size;
-                (block * inner + lane) as usize
-            }
-        }
-    };
-    let number = |at: u64, value: i64| -> f32 {
-        let parameter = parameter(at);
-        (value as i32).wrapping_sub(zeros[parameter] as i32) as f32 * scales[parameter]
-    };
-    let values: Vec<f32> = match x.element() {
-        ElementType::U8 => (0..).zip(x.bytes()).map(|(at, &byte)| number(at, byte.into())).collect(),
-        ElementType::I8 => {
-            (0..).zip(x.bytes()).map(|(at, &byte)| number(at, byte.cast_signed().into())).collect()
-        }
-        _ => (0..).zip(x.to_i64_vec()).map(|(at, value)| number(at, value)).collect(),
-    };
-    Ok(Some(Tensor::from_f32_as(element, shape.to_vec(), &values)?))
+    let zeros = zeros.flatten();
+    let narrow = cx.narrow(x);
+    cx.take(Resource::ConstantBytes, (numbers.len() as u64).saturating_mul(element.size_bytes() as u64))?;
+    let stored = Stored { numbers: &numbers, narrow, scales: &scales, zeros: zeros.as_ref(), granularity };
+    stored.tensor(element).map(Some)
 }

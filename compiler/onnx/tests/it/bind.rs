@@ -33,7 +33,7 @@ fn a_bound_input_is_a_constant_that_decides_shapes() {
     assert_eq!(dims, BTreeMap::from([("n".to_owned(), DimBinding::Fixed(2))]));
     let names: Vec<String> = inputs(&source).unwrap().into_iter().map(|port| port.name).collect();
     assert_eq!(names, ["x"]);
-    let graph = import(&source, &ImportOptions { dims }).unwrap().graph;
+    let graph = import(&source, &ImportOptions { dims, ..ImportOptions::default() }).unwrap().graph;
     let output = graph.value(graph.outputs()[0]);
     assert_eq!(output.ty.static_shape(), Some(vec![3, 4]));
 }

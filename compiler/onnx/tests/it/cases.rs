@@ -91,7 +91,7 @@ fn run(folder: &Path, data: &Path, dims: Dims) -> Result<(), String> {
         }
         Dims::Free => BTreeMap::new(),
     };
-    let imported = import(&source, &ImportOptions { dims }).map_err(text)?;
+    let imported = import(&source, &ImportOptions { dims, ..ImportOptions::default() }).map_err(text)?;
     drift_ir::verify::verify(&imported.graph).map_err(|error| format!("verify: {error}"))?;
     let given: Vec<Tensor> = given.into_iter().map(|(_, tensor)| tensor).collect();
     let found = drift_ir::eval::run(&imported.graph, &given).map_err(|error| format!("eval: {error}"))?;

@@ -13,7 +13,10 @@ fn source(model: &Model) -> ModelSource {
 }
 
 fn options(dims: &[(&str, DimBinding)]) -> ImportOptions {
-    ImportOptions { dims: dims.iter().map(|&(name, binding)| (name.to_owned(), binding)).collect() }
+    ImportOptions {
+        dims: dims.iter().map(|&(name, binding)| (name.to_owned(), binding)).collect(),
+        ..ImportOptions::default()
+    }
 }
 
 fn flat() -> Model {

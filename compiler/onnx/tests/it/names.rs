@@ -109,8 +109,10 @@ fn dropped_branches_and_widened_casts_are_told() {
 fn one_file_always_gives_the_same_graph() {
     let folder =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/tiny_bert_dynamo18");
-    let options =
-        ImportOptions { dims: [("sequence".to_owned(), drift_onnx::DimBinding::Range(1, 32))].into() };
+    let options = ImportOptions {
+        dims: [("sequence".to_owned(), drift_onnx::DimBinding::Range(1, 32))].into(),
+        ..ImportOptions::default()
+    };
     let twice = [(); 2].map(|()| {
         let source = ModelSource::open(folder.join("model.onnx")).unwrap();
         format!("{:?}", import(&source, &options).unwrap().graph)

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::manifest::{BindingKind, BindingSlot, DeviceElement, Requirement, Shader, TextureKind};
+use crate::manifest::{
+    Argument, BindingKind, BindingSlot, DeviceElement, Requirement, Shader, Target, TextureKind,
+};
 
 use super::flaw::ShaderFlaw;
 
@@ -40,6 +42,8 @@ pub(crate) enum Numbering {
     ByKind,
     /// The same, together.
     InOrder,
+    /// The code does not tell.
+    Untold,
 }
 
 /// What is bound; sizes are those that the code may touch, where they can be read.
@@ -111,7 +115,13 @@ pub(crate) fn compare(code: &Declared, shader: &Shader) -> Result<(), ShaderFlaw
 }
 
 fn slots(code: &Declared, shader: &Shader) -> Result<(), ShaderFlaw> {
-    let numbered = numbered(code.numbering, &shader.bindings);
+    if shader.target == Target::Metal {
+        within_tables(shader)?;
+    }
+    if code.numbering == Numbering::Untold {
+        return Ok(());
+    }
+    let numbered = numbered(code.numbering, shader);
     let mut free = vec![true; numbered.len()];
     for resource in &code.resources {
         let image = matches!(resource.kind, Kind::Texture { .. } | Kind::Texels { .. });
@@ -137,29 +147,30 @@ fn slots(code: &Declared, shader: &Shader) -> Result<(), ShaderFlaw> {
     }
 }
 
+/// More arguments than Metal's tables have would end the process that binds them.
+fn within_tables(shader: &Shader) -> Result<(), ShaderFlaw> {
+    let mut arguments = shader.metal_arguments().into_iter().zip(&shader.bindings);
+    match arguments.find(|(argument, _)| argument.index() >= argument.table()) {
+        Some((_, BindingSlot { group, binding, .. })) => Err(ShaderFlaw::Slot {
+            group: *group,
+            binding: *binding,
+            problem: "Metal has 31 buffers and 128 textures in a dispatch, and this is beyond them",
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Slots by the number under which code declares them; the last part of a number says that textures count apart.
-fn numbered(numbering: Numbering, slots: &[BindingSlot]) -> Vec<((u32, u32, bool), &BindingSlot)> {
-    let mut sorted: Vec<&BindingSlot> = slots.iter().collect();
-    sorted.sort_by_key(|slot| (slot.group, slot.binding));
-    let (mut buffers, mut images, mut all) = (0.., 0.., 0..);
-    let mut next = |image: bool| match (numbering, image) {
-        (Numbering::InOrder | Numbering::Pairs, _) => all.next(),
-        (Numbering::ByKind, false) => buffers.next(),
-        (Numbering::ByKind, true) => images.next(),
-    };
-    let mut numbered: Vec<_> = sorted
-        .into_iter()
-        .map(|slot| {
-            let image = matches!(slot.kind, BindingKind::Texture { .. } | BindingKind::ImageBuffer { .. });
-            let number = next(image).unwrap_or(u32::MAX);
-            let key = match numbering {
-                Numbering::Pairs => (slot.group, slot.binding, false),
-                Numbering::ByKind => (0, number, image),
-                Numbering::InOrder => (0, number, false),
-            };
-            (key, slot)
-        })
-        .collect();
+fn numbered(numbering: Numbering, shader: &Shader) -> Vec<((u32, u32, bool), &BindingSlot)> {
+    let mut sorted: Vec<(Argument, &BindingSlot)> =
+        shader.metal_arguments().into_iter().zip(&shader.bindings).collect();
+    sorted.sort_by_key(|(_, slot)| (slot.group, slot.binding));
+    let numbers = (0..).zip(sorted).map(|(place, (argument, slot))| match numbering {
+        Numbering::Pairs => ((slot.group, slot.binding, false), slot),
+        Numbering::ByKind => ((0, argument.index(), matches!(argument, Argument::Texture(_))), slot),
+        Numbering::InOrder | Numbering::Untold => ((0, place, false), slot),
+    });
+    let mut numbered: Vec<_> = numbers.collect();
     numbered.sort_by_key(|(key, _)| *key);
     numbered
 }

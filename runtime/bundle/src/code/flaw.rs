@@ -18,6 +18,12 @@ pub enum ShaderFlaw {
         /// What is missing or strange.
         problem: &'static str,
     },
+    /// A compiled library that cannot be read.
+    #[error("the compiled library cannot be taken: {problem}")]
+    Library {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Another entry point than the manifest names.
     #[error("the entry point is `{found}` in the code and `{expected}` in the manifest")]
     EntryPoint {

@@ -7,9 +7,13 @@ use crate::manifest::{DeviceElement, Target, TextureKind};
 use super::declared::{Channel, Declared, Kind, Needs, Numbering, Resource};
 use super::flaw::ShaderFlaw;
 
+/// How MSL begins: the math mode, for compilers that have a word for it. Any other condition could hide code.
+const METAL_MATH_MODE: &str = "#if __METAL_VERSION__ >= 320\n#pragma METAL fp math_mode(safe)\n#endif\n";
+
 /// Reads the declarations of `code`.
 pub(super) fn read(target: Target, code: &str) -> Result<Declared, ShaderFlaw> {
-    let tokens = tokens(code, target)?;
+    let begun = if target == Target::Metal { code.strip_prefix(METAL_MATH_MODE) } else { None };
+    let tokens = tokens(begun.unwrap_or(code), target)?;
     match target {
         Target::WebGpu => wgsl(&tokens),
         Target::Metal => metal(&tokens),

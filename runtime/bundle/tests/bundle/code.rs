@@ -191,3 +191,71 @@ fn code_that_needs_more_than_its_variant_requires_is_refused() {
     let found = said(&manifest, &all);
     assert!(found.contains("needs F16, which the variant does not require"), "{found}");
 }
+
+/// The shader of [`manifest`] with a compiled library in place of its text.
+fn library(change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut manifest = manifest(Target::Metal);
+    let mut code = stub::metal_library(&manifest.shaders[0].entry_point);
+    change(&mut code);
+    manifest.shaders[0].size = code.len() as u64;
+    said(&manifest, &code)
+}
+
+#[test]
+fn a_compiled_library_of_metal_stands_for_its_text() {
+    assert_eq!(library(|_| ()), "");
+    let other = stub::metal_library("other");
+    assert!(library(|code| *code = other).contains("the entry point is `other` in the code and `main`"));
+    assert!(library(|code| code.truncate(60)).contains("ends in its header"));
+    assert!(library(|code| code.push(0)).contains("its size is not what its header says"));
+    assert!(library(|code| code[24] = 255).contains("a section is outside"));
+    assert!(library(|code| code[88] = 2).contains("does not hold one kernel"), "two functions");
+    let kind = |code: &mut Vec<u8>| code.windows(4).position(|tag| tag == b"TYPE").unwrap() + 6;
+    assert!(
+        library(|code| {
+            let at = kind(code);
+            code[at] = 1
+        })
+        .contains("does not hold one kernel"),
+        "a fragment shader"
+    );
+    // Only Metal has such libraries.
+    let mut manifest = manifest(Target::OpenCl);
+    let code = stub::metal_library("main");
+    manifest.shaders[0].size = code.len() as u64;
+    assert!(!said(&manifest, &code).is_empty());
+}
+
+#[test]
+fn no_part_of_a_compiled_library_is_read_past_its_end() {
+    let whole = stub::metal_library("main");
+    for end in 4..whole.len() {
+        let cut = library(|code| code.truncate(end));
+        assert!(cut.contains("the compiled library cannot be taken"), "{end}: {cut}");
+    }
+    for at in 4..whole.len() {
+        for value in [0, 1, 127, 255] {
+            // Whatever it says, it is said; some bytes mean nothing to a reader.
+            let _ = library(|code| code[at] = value);
+        }
+    }
+}
+
+#[test]
+fn metals_arguments_are_numbered_apart_and_end_with_their_tables() {
+    let mut manifest = manifest(Target::Metal);
+    use Argument::{Buffer, Texture};
+    let expected = [Buffer(0), Buffer(1), Texture(0), Texture(1), Buffer(2), Buffer(3)];
+    assert_eq!(manifest.shaders[0].metal_arguments(), expected);
+    manifest.shaders[0].bindings.reverse();
+    assert_eq!(manifest.shaders[0].metal_arguments().into_iter().rev().collect::<Vec<_>>(), expected);
+    let shader = &mut manifest.shaders[0];
+    shader.bindings = (0..32).map(|binding| BindingSlot { binding, ..shader.bindings[4].clone() }).collect();
+    for library in [false, true] {
+        let shader = &mut manifest.shaders[0];
+        let code = if library { stub::metal_library(&shader.entry_point) } else { stub::code(shader) };
+        shader.size = code.len() as u64;
+        let found = said(&manifest, &code);
+        assert!(found.contains("Metal has 31 buffers"), "{found}");
+    }
+}

@@ -22,7 +22,7 @@ fn negate() -> Program {
 #[test]
 fn devices_are_listed_with_their_limits() {
     let found = devices().expect("a driver is needed: apt install mesa-vulkan-drivers pocl-opencl-icd");
-    for kind in DeviceKind::ALL {
+    for &kind in DeviceKind::HERE {
         let of_kind: Vec<usize> =
             found.iter().filter(|device| device.kind == kind).map(|device| device.index).collect();
         assert!(!of_kind.is_empty() && of_kind.iter().copied().eq(0..of_kind.len()), "{kind:?}: {of_kind:?}");

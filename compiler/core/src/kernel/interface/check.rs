@@ -1,6 +1,6 @@
 //! Calls held against the interfaces of their kernels.
 
-use super::{ConstantType, Prologue, Role};
+use super::{Accessor, ConstantType, Prologue, Role, SlotSpec};
 use crate::kernel::scalar::ScalarProgram;
 use crate::kernel::{Constant, KernelCall, Slot};
 
@@ -70,6 +70,12 @@ pub enum Mismatch {
     },
 }
 
+/// Whether the text has no accessors for a slot but those that rows of weights have.
+fn reads_rows(spec: &SlotSpec) -> bool {
+    let rows = [Accessor::Read, Accessor::Load, Accessor::Packed, Accessor::Words];
+    spec.accessors.iter().all(|accessor| rows.contains(accessor))
+}
+
 impl KernelCall {
     /// Fails unless the call gives the slots, constants and element-wise functions that the kernel's interface declares.
     pub fn check_interface(&self) -> Result<(), Mismatch> {
@@ -112,6 +118,8 @@ impl KernelCall {
                 Some(spec)
                     if spec.access() != slot.access
                         || slot.weights.is_some() && spec.role != Role::Weights
+                        || slot.rows.is_none() && spec.calls(Accessor::Words)
+                        || slot.rows.is_some() && !reads_rows(spec)
                         || spec.element.is_some_and(|element| element != slot.layout.element) =>
                 {
                     return Err(Mismatch::SlotUse { name: name() });

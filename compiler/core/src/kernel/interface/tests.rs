@@ -4,7 +4,7 @@ use super::*;
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{ALL, AddressMap, KernelCall, KernelSource, Shift, Slot, Source, source};
 use crate::module;
-use crate::physical::weights::{Filters, WeightsForm, WeightsLayout, WeightsOrder};
+use crate::physical::weights::{Filters, PackedRows, WeightsForm, WeightsLayout, WeightsOrder};
 use crate::physical::{Layout, Size, View};
 use std::collections::BTreeSet;
 
@@ -30,13 +30,19 @@ fn call(kernel: &'static KernelSource) -> KernelCall {
             let form = WeightsForm::buffer(WeightsOrder::BLOCKS);
             slot.weights = Some(WeightsLayout::new(Filters::matrix([16, 16], false), form, element));
         }
+        if spec.calls(Accessor::Words) {
+            slot.rows = PackedRows::floats([16, 16], element);
+        }
         slot.layout.element = spec.element.unwrap_or(element);
         slots.push(slot);
     }
     let value = |spec: &ConstantSpec| match spec.ty {
         // Tiles that invocations cover.
         ConstantType::U32 if matches!(spec.name, "TILE_M" | "TILE_N") => Constant::U32(64),
-        ConstantType::U32 if spec.name == "COLUMN_SLICES" => Constant::U32(1),
+        ConstantType::U32 if spec.name == "OUTPUTS" => Constant::U32(4),
+        ConstantType::U32 if matches!(spec.name, "COLUMN_SLICES" | "UNROLL" | "SPANS" | "SPAN_SLICES") => {
+            Constant::U32(1)
+        }
         ConstantType::U32 => Constant::U32(16),
         ConstantType::I32 => Constant::I32(16),
         ConstantType::F32 | ConstantType::Scalar => Constant::F32(0.5),
@@ -76,6 +82,7 @@ fn disagreement(kernel: &'static KernelSource) -> Option<String> {
             Accessor::Packed => "packed",
             Accessor::Scalar => "scalar",
             Accessor::Block => "block",
+            Accessor::Words => "words",
             Accessor::Write => "write",
         };
         slot.accessors.iter().map(move |accessor| (format!("{}_{}", slot.name, suffix(accessor)), true))

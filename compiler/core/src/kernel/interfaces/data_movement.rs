@@ -114,6 +114,24 @@ pub(in crate::kernel) const GATHER: KernelInterface = KernelInterface {
     ..PLAIN
 };
 
+/// New rows, and where they go.
+const NEW_ROWS: SlotSpec = SlotSpec::input("rows", &[Read]);
+
+const FIRST_ROW: SlotSpec = SlotSpec::input("first", &[Scalar]).integers();
+
+pub(in crate::kernel) const WRITE_ROWS: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("src", &[Read]), NEW_ROWS, FIRST_ROW, SlotSpec::result()],
+    constants: &[&bools(["CIRCULAR"])],
+    ..PLAIN
+};
+
+/// The result is the state itself, all but the new rows of it as it was.
+pub(in crate::kernel) const WRITE_ROWS_IN_PLACE: KernelInterface = KernelInterface {
+    slots: &[NEW_ROWS, FIRST_ROW, SlotSpec::result()],
+    constants: &[&bools(["CIRCULAR"])],
+    ..PLAIN
+};
+
 /// Sizes of the axes that a tuple indexes, and their distances in rows.
 const TUPLE: &[super::ConstantSpec] =
     &u32s(["LIMIT_0", "LIMIT_1", "LIMIT_2", "LIMIT_3", "STRIDE_0", "STRIDE_1", "STRIDE_2", "STRIDE_3"]);

@@ -5,7 +5,7 @@ pub(super) mod images;
 pub(super) mod products;
 pub(super) mod rows;
 
-use super::interface::Accessor::{Block, Load, Packed, Read, Scalar, Write};
+use super::interface::Accessor::{Block, Load, Packed, Read, Scalar, Words, Write};
 use super::interface::{ConstantSpec, ConstantType, KernelInterface, Prologue, SizeOf, SlotSpec};
 
 const PLAIN: KernelInterface = KernelInterface::PLAIN;

@@ -1,7 +1,9 @@
 //! Matrix products and attention.
 
 use super::SizeOf::{Batch, Height, Slices, Width};
-use super::{ConstantSpec, KernelInterface, Load, PLAIN, Packed, Prologue, Read, SlotSpec, Write};
+use super::{
+    ConstantSpec, KernelInterface, Load, PLAIN, Packed, Prologue, Read, Scalar, SlotSpec, Words, Write,
+};
 use super::{bools, f32s, i32s, not_in_text, u32s};
 
 /// Rows of the result, and the pixels that they are where a convolution is a product.
@@ -81,14 +83,31 @@ pub(in crate::kernel) const MATVEC: KernelInterface = KernelInterface {
     ..PLAIN
 };
 
-pub(in crate::kernel) const MATVEC_SUBGROUP: KernelInterface = KernelInterface {
-    slots: &[
-        SlotSpec::input("a", &[Read]),
-        // Pairs of f16.
-        SlotSpec::input("b", &[Read]).words(),
-        SlotSpec::result(),
-    ],
-    constants: &[&u32s(["STEPS"]), &[ConstantSpec::subgroup_size()]],
+/// How rows of weights are walked along.
+const ROWS: &[ConstantSpec] = &u32s([
+    "ROWS_M",
+    "OUTPUTS",
+    "LANES",
+    "STEPS",
+    "UNROLL",
+    "CHUNKS",
+    "SPANS",
+    "SPAN_SLICES",
+    "BLOCK_SPANS",
+    "BLOCKS",
+]);
+
+const ROWS_FIT: &[ConstantSpec] = &bools(["ALL_LIVE"]);
+
+pub(in crate::kernel) const MATVEC_ROWS: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Words]), SlotSpec::result()],
+    constants: &[ROWS, ROWS_FIT],
+    ..PLAIN
+};
+
+pub(in crate::kernel) const MATVEC_ROWS_SUBGROUP: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Words]), SlotSpec::result()],
+    constants: &[ROWS, ROWS_FIT, &[ConstantSpec::subgroup_size()]],
     ..PLAIN
 };
 
@@ -97,16 +116,53 @@ const BAND: &[ConstantSpec] = &i32s(["FIRST_KEY", "LAST_KEY"]);
 
 const SEEN: &[ConstantSpec] = &bools(["HAS_FIRST_KEY", "HAS_LAST_KEY", "UNSEEN_IS_ZERO"]);
 
+/// The place of the first query among the keys, where that is known when the model runs.
+const POSITION: SlotSpec = SlotSpec::input("position", &[Scalar]).integers();
+
+/// Whether the slot `position` is there.
+const HAS_POSITION: &[ConstantSpec] = &bools(["HAS_POSITION"]);
+
+/// Workgroups that share the keys of a query.
+const SPLITS: &[ConstantSpec] = &u32s(["SPLITS"]);
+
+pub(in crate::kernel) const ATTENTION_CACHED: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::input("q", &[Read]).fixed(&[Width]),
+        SlotSpec::input("k", &[Read]).fixed(&[Width, Slices]),
+        SlotSpec::input("v", &[Read]).fixed(&[Slices]),
+        POSITION,
+        SlotSpec::scratch("made", &[Write]),
+        SlotSpec::scratch("stats", &[Write]),
+    ],
+    constants: &[
+        BAND,
+        &bools(["HAS_FIRST_KEY", "HAS_LAST_KEY"]),
+        SPLITS,
+        &u32s(["ROWS", "SHARING"]),
+        &f32s(["EXPONENT"]),
+    ],
+    prologue: Prologue::FinishesValue,
+    ..PLAIN
+};
+
+pub(in crate::kernel) const ATTENTION_MERGE: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::scratch("made", &[Read]), SlotSpec::scratch("stats", &[Read]), SlotSpec::result()],
+    constants: &[SPLITS, &f32s(["EXPONENT"]), &bools(["UNSEEN_IS_ZERO"])],
+    ..PLAIN
+};
+
 pub(in crate::kernel) const ATTENTION_COOPERATIVE: KernelInterface = KernelInterface {
     slots: &[
         SlotSpec::input("q", &[Load]).fixed(&[Slices]),
         SlotSpec::input("k", &[Load]).fixed(&[Width]),
         SlotSpec::input("v", &[Load]).fixed(&[Slices]),
+        POSITION.left_out(),
         SlotSpec::result(),
     ],
     constants: &[
         BAND,
         SEEN,
+        HAS_POSITION,
         &u32s(["PARTS", "TILE", "SHARING"]),
         &f32s(["EXPONENT"]),
         &[ConstantSpec::subgroup_size()],
@@ -120,9 +176,17 @@ pub(in crate::kernel) const ATTENTION_ROWS: KernelInterface = KernelInterface {
         SlotSpec::input("q", &[Read]).fixed(&[Slices]),
         SlotSpec::input("k", &[Read]).fixed(&[Width, Slices]),
         SlotSpec::input("v", &[Read]).fixed(&[Slices]),
+        POSITION.left_out(),
         SlotSpec::result(),
     ],
-    constants: &[BAND, SEEN, &u32s(["TILE", "ROWS", "SHARING"]), &f32s(["EXPONENT"]), &bools(["STAGED"])],
+    constants: &[
+        BAND,
+        SEEN,
+        HAS_POSITION,
+        &u32s(["TILE", "ROWS", "SHARING"]),
+        &f32s(["EXPONENT"]),
+        &bools(["STAGED"]),
+    ],
     prologue: Prologue::FinishesValue,
     ..PLAIN
 };

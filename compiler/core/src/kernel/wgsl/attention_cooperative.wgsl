@@ -49,19 +49,34 @@ var<workgroup> vote: array<atomic<u32>, 4>;
 // Whether all keys of all steps are seen.
 const ALL_LIVE: bool = K_WIDTH % SPAN == 0u && !HAS_FIRST_KEY && !HAS_LAST_KEY;
 
+// The place of the first query among the keys: zero, or what is known when the model runs.
+var<workgroup> shared_first: i32;
+
+fn place_of_first(b: u32, local: u32) -> i32 {
+    if HAS_POSITION {
+        if local == 0u {
+            // Far from the ends of i32, beyond which sums of places would wrap.
+            shared_first = clamp(position_scalar(b, 0u, 0u, 0u), -1073741824i, 1073741823i);
+        }
+        return workgroupUniformLoad(&shared_first);
+    } else {
+        return 0i;
+    }
+}
+
 // The keys that query m sees by its place: the first, and the end.
-fn keys_from(m: u32) -> u32 {
-    return select(0u, u32(clamp(i32(m) + FIRST_KEY, 0i, i32(K_WIDTH))), HAS_FIRST_KEY);
+fn keys_from(m: u32, first: i32) -> u32 {
+    return select(0u, u32(clamp(i32(m) + (first + FIRST_KEY), 0i, i32(K_WIDTH))), HAS_FIRST_KEY);
 }
 
-fn keys_until(m: u32) -> u32 {
-    return select(K_WIDTH, u32(clamp(i32(m) + LAST_KEY + 1i, 0i, i32(K_WIDTH))), HAS_LAST_KEY);
+fn keys_until(m: u32, first: i32) -> u32 {
+    return select(K_WIDTH, u32(clamp(i32(m) + (first + LAST_KEY + 1i), 0i, i32(K_WIDTH))), HAS_LAST_KEY);
 }
 
-fn are_live(m: u32, slice: u32) -> vec4<bool> {
+fn are_live(m: u32, first: i32, slice: u32) -> vec4<bool> {
     let places = vec4<u32>(slice * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-    return (places < vec4<u32>(keys_until(m)))
-        & select(vec4<bool>(true), places >= vec4<u32>(keys_from(m)), HAS_FIRST_KEY);
+    return (places < vec4<u32>(keys_until(m, first)))
+        & select(vec4<bool>(true), places >= vec4<u32>(keys_from(m, first)), HAS_FIRST_KEY);
 }
 
 fn fetch_k(next: ptr<function, array<vec4<f16>, K_LOADS>>, place: vec2<u32>, step: u32, local: u32) {
@@ -85,14 +100,20 @@ fn store_k(next: ptr<function, array<vec4<f16>, K_LOADS>>, first: u32, local: u3
 }
 
 // Values behind the last key are zero, since their weights would not make others so.
-fn fetch_v(next: ptr<function, array<vec4<f16>, V_LOADS>>, place: vec2<u32>, step: u32, local: u32) {
+fn fetch_v(
+    next: ptr<function, array<vec4<f16>, V_LOADS>>,
+    place: vec2<u32>,
+    end: u32,
+    step: u32,
+    local: u32,
+) {
     for (var u_i = 0u; u_i < V_LOADS; u_i++) {
         let at = u_i * THREADS + local;
         let key = step * SPAN + at / (PIECES_V * 4u);
         let slice = at % (PIECES_V * 4u);
         let inside = select(min(key, K_WIDTH - 1u), key, K_WIDTH % SPAN == 0u);
         let value = v_load(place.x, place.y, inside, min(slice, V_SLICES - 1u));
-        let exists = (V_SLICES % 4u == 0u || slice < V_SLICES) && (K_WIDTH % SPAN == 0u || key < K_WIDTH);
+        let exists = (V_SLICES % 4u == 0u || slice < V_SLICES) && (K_WIDTH % SPAN == 0u && !HAS_POSITION || key < end);
         (*next)[u_i] = select(vec4<f16>(), value, exists);
     }
 }
@@ -142,14 +163,18 @@ fn attention_cooperative(
     for (var u_i = 0u; u_i < PIECES_M * PIECES_V; u_i++) {
         sums[u_i] = coop_mat16x16<f32, C>();
     }
+    let place_first = place_of_first(b, local);
     var reference = LOWEST;
     var whole = 0.0;
     var k_next: array<vec4<f16>, K_LOADS>;
     var v_next: array<vec4<f16>, V_LOADS>;
-    let first_step = min(keys_from(group.x * ROWS) / SPAN, STEPS - 1u);
-    let end_step = (keys_until(min(group.x * ROWS + ROWS, Q_WIDTH) - 1u) + SPAN - 1u) / SPAN;
+    let first_step = min(keys_from(group.x * ROWS, place_first) / SPAN, STEPS - 1u);
+    let keys_end = keys_until(min(group.x * ROWS + ROWS, Q_WIDTH) - 1u, place_first);
+    let end_step = (keys_end + SPAN - 1u) / SPAN;
+    // Nothing has been written behind the last key that is seen.
+    let value_end = select(K_WIDTH, keys_end, HAS_POSITION);
     fetch_k(&k_next, place, first_step, local);
-    fetch_v(&v_next, place, first_step, local);
+    fetch_v(&v_next, place, value_end, first_step, local);
     store_k(&k_next, first_step % 2u * (SPAN * K_STRIDE), local);
     store_v(&v_next, first_step % 2u * (SPAN * V_STRIDE), local);
     if local == 0u {
@@ -161,7 +186,7 @@ fn attention_cooperative(
         let v_first = (step % 2u * PARTS + part) * (TILE * V_STRIDE);
         if step + 1u < end_step {
             fetch_k(&k_next, place, step + 1u, local);
-            fetch_v(&v_next, place, step + 1u, local);
+            fetch_v(&v_next, place, value_end, step + 1u, local);
         }
         for (var u_n = 0u; u_n < PIECES_N; u_n++) {
             var made: array<coop_mat16x16<f32, C>, PIECES_M>;
@@ -186,7 +211,7 @@ fn attention_cooperative(
         for (var u_s = 0u; u_s < TILE_SLICES; u_s++) {
             let slice = (step * PARTS + part) * TILE_SLICES + u_s;
             let at = select(min(slice, KEY_SLICES - 1u), slice, K_WIDTH % SPAN == 0u);
-            let live = are_live(m, slice);
+            let live = are_live(m, place_first, slice);
             let score = value_of(b, head, m, at, scores[own_scores + u_s]);
             kept[u_s] = select(vec4<f32>(LOWEST), score, live | vec4<bool>(ALL_LIVE));
             most = max(most, kept[u_s]);
@@ -233,7 +258,7 @@ fn attention_cooperative(
         var total = vec4<f32>(0.0);
         for (var u_s = 0u; u_s < TILE_SLICES; u_s++) {
             let slice = (step * PARTS + part) * TILE_SLICES + u_s;
-            let live = are_live(m, slice);
+            let live = are_live(m, place_first, slice);
             let weight = select(
                 vec4<f32>(0.0), exp2((kept[u_s] - reference) * EXPONENT), live | vec4<bool>(ALL_LIVE));
             total += weight;

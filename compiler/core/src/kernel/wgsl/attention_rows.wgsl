@@ -19,13 +19,28 @@ var<workgroup> peaks: array<f32, THREADS>;
 var<workgroup> wholes: array<f32, THREADS>;
 var<workgroup> parts: array<vec4<f32>, THREADS>;
 
-// The keys that query m sees by its place: the first, and the end.
-fn keys_from(m: u32) -> u32 {
-    return select(0u, u32(clamp(i32(m) + FIRST_KEY, 0i, i32(K_WIDTH))), HAS_FIRST_KEY);
+// The place of the first query among the keys: zero, or what is known when the model runs.
+var<workgroup> shared_first: i32;
+
+fn place_of_first(b: u32, local: u32) -> i32 {
+    if HAS_POSITION {
+        if local == 0u {
+            // Far from the ends of i32, beyond which sums of places would wrap.
+            shared_first = clamp(position_scalar(b, 0u, 0u, 0u), -1073741824i, 1073741823i);
+        }
+        return workgroupUniformLoad(&shared_first);
+    } else {
+        return 0i;
+    }
 }
 
-fn keys_until(m: u32) -> u32 {
-    return select(K_WIDTH, u32(clamp(i32(m) + LAST_KEY + 1i, 0i, i32(K_WIDTH))), HAS_LAST_KEY);
+// The keys that query m sees by its place: the first, and the end.
+fn keys_from(m: u32, first: i32) -> u32 {
+    return select(0u, u32(clamp(i32(m) + (first + FIRST_KEY), 0i, i32(K_WIDTH))), HAS_FIRST_KEY);
+}
+
+fn keys_until(m: u32, first: i32) -> u32 {
+    return select(K_WIDTH, u32(clamp(i32(m) + (first + LAST_KEY + 1i), 0i, i32(K_WIDTH))), HAS_LAST_KEY);
 }
 
 // Slice c of key `key`, which is number `at` of the tile.
@@ -38,16 +53,16 @@ fn k_at(place: vec2<u32>, key: u32, at: u32, c: u32) -> vec4<f32> {
 }
 
 // Values of a key that there is not are zero: its weight is, and zero times infinity is none.
-fn v_of(place: vec2<u32>, key: u32, c: u32) -> vec4<f32> {
+fn v_of(place: vec2<u32>, end: u32, key: u32, c: u32) -> vec4<f32> {
     let value = v_read(place.x, place.y, min(key, K_WIDTH - 1u), c);
-    return select(vec4<f32>(0.0), value, K_WIDTH % TILE == 0u || key < K_WIDTH);
+    return select(vec4<f32>(0.0), value, K_WIDTH % TILE == 0u && !HAS_POSITION || key < end);
 }
 
-fn v_at(place: vec2<u32>, key: u32, at: u32, c: u32) -> vec4<f32> {
+fn v_at(place: vec2<u32>, end: u32, key: u32, at: u32, c: u32) -> vec4<f32> {
     if STAGED {
         return v_tile[at * V_STRIDE + c];
     } else {
-        return v_of(place, key, c);
+        return v_of(place, end, key, c);
     }
 }
 
@@ -70,6 +85,7 @@ fn attention_rows(
     let lane = local / ROWS;
     let row = group.x * ROWS + local % ROWS;
     let m = min(row, Q_WIDTH - 1u);
+    let place_first = place_of_first(b, local);
     var query: array<vec4<f32>, Q_SLICES>;
     for (var u_c = 0u; u_c < Q_SLICES; u_c++) {
         query[u_c] = q_read(b, head, m, u_c);
@@ -80,8 +96,10 @@ fn attention_rows(
     }
     var largest = LOWEST;
     var whole = 0.0;
-    let keys_begin = keys_from(group.x * ROWS) / 4u * 4u;
-    let keys_end = keys_until(min(group.x * ROWS + ROWS, Q_WIDTH) - 1u);
+    let keys_begin = keys_from(group.x * ROWS, place_first) / 4u * 4u;
+    let keys_end = keys_until(min(group.x * ROWS + ROWS, Q_WIDTH) - 1u, place_first);
+    // Nothing has been written behind the last key that is seen.
+    let value_end = select(K_WIDTH, keys_end, HAS_POSITION);
     for (var first = keys_begin; first < keys_end; first += TILE) {
         if STAGED {
             // Many reads at once, so that their waits overlap.
@@ -102,7 +120,7 @@ fn attention_rows(
                 var got: array<vec4<f32>, BATCH>;
                 for (var u_i = 0u; u_i < BATCH; u_i++) {
                     let at = i + u_i * THREADS;
-                    got[u_i] = v_of(place, first + at / V_SLICES, at % V_SLICES);
+                    got[u_i] = v_of(place, value_end, first + at / V_SLICES, at % V_SLICES);
                 }
                 for (var u_i = 0u; u_i < BATCH; u_i++) {
                     let at = i + u_i * THREADS;
@@ -124,8 +142,8 @@ fn attention_rows(
                 product(place, key + 3u, at + 3u, &query),
             );
             let places = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u);
-            let live = (places < vec4<u32>(keys_until(m)))
-                & select(vec4<bool>(true), places >= vec4<u32>(keys_from(m)), HAS_FIRST_KEY);
+            let live = (places < vec4<u32>(keys_until(m, place_first)))
+                & select(vec4<bool>(true), places >= vec4<u32>(keys_from(m, place_first)), HAS_FIRST_KEY);
             let score = select(
                 vec4<f32>(LOWEST), value_of(b, head, m, min(key / 4u, KEY_SLICES - 1u), raw), live);
             let peak = max(max(score.x, score.y), max(score.z, score.w));
@@ -140,10 +158,10 @@ fn attention_rows(
             let weight = select(vec4<f32>(0.0), exp2((score - largest) * EXPONENT), live);
             whole += (weight.x + weight.y) + (weight.z + weight.w);
             for (var u_c = 0u; u_c < V_SLICES; u_c++) {
-                sums[u_c] += weight.x * v_at(place, key, at, u_c);
-                sums[u_c] += weight.y * v_at(place, key + 1u, at + 1u, u_c);
-                sums[u_c] += weight.z * v_at(place, key + 2u, at + 2u, u_c);
-                sums[u_c] += weight.w * v_at(place, key + 3u, at + 3u, u_c);
+                sums[u_c] += weight.x * v_at(place, value_end, key, at, u_c);
+                sums[u_c] += weight.y * v_at(place, value_end, key + 1u, at + 1u, u_c);
+                sums[u_c] += weight.z * v_at(place, value_end, key + 2u, at + 2u, u_c);
+                sums[u_c] += weight.w * v_at(place, value_end, key + 3u, at + 3u, u_c);
             }
         }
         if STAGED {

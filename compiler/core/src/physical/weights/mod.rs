@@ -6,8 +6,10 @@
 //! from that order ([`WeightsLayout`]), for the packer here and for the accessors of kernels alike.
 
 mod pack;
+mod rows;
 
 pub use pack::Filters;
+pub use rows::{PackedRows, RowFormat, Section, ZeroFormat};
 
 use super::{Element, LANES, StorageType};
 use std::fmt;

@@ -50,7 +50,7 @@ fn band(graph: &mut Graph, node: NodeId) -> Outcome {
     let shape = |at: usize| graph.value(subject.inputs[at]).ty.static_shape();
     let (Some(q), Some(k), Some(v)) = (shape(0), shape(1), shape(2)) else { return Ok(false) };
     let sizes = op.sizes(&q, &k, &v);
-    if !op.band.is_open() || !is_chain(&op.scores) {
+    if !op.band.is_open() || op.has_first || !is_chain(&op.scores) {
         return Ok(false);
     }
     let operands = &subject.inputs[3..];

@@ -161,6 +161,7 @@ fn plain_attention() -> Attention {
         scores: Vec::new(),
         unseen_is_zero: false,
         band: Band::default(),
+        has_first: false,
     }
 }
 

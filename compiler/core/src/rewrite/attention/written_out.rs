@@ -7,9 +7,10 @@ use crate::rewrite::edit::insert_named as insert;
 use crate::rewrite::rule::{Apply, Device, DeviceOutcome, Rule, at};
 use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use drift_ir::op::{
-    Attention, Epilogue, Expand, MatMul, Reshape, ScalarOp, Softmax, Step, StepArg, Transpose, UnaryOp,
+    Attention, BinaryOp, Epilogue, Expand, MatMul, Reshape, ScalarOp, Softmax, Step, StepArg, Transpose,
+    UnaryOp,
 };
-use drift_ir::{Dim, Graph, NodeId, Op, Tensor, ValueId};
+use drift_ir::{Dim, ElementType, Graph, NodeId, Op, Tensor, ValueId};
 
 /// `attention q, k, v   =>   matmul(softmax(matmul(q, k)), v)` where no kernel serves
 pub(in crate::rewrite) const ATTENTION_WITHOUT_KERNEL: Rule = Rule {
@@ -63,10 +64,12 @@ fn write_out(graph: &mut Graph, id: NodeId) -> Result<(), Declined> {
     let k = repeated(graph, id, "keys", k, &heads)?;
     let v = repeated(graph, id, "values", v, &heads)?;
     let scores = insert(graph, id, "scores", Op::MatMul(MatMul { transpose_b }), &[q, k])?;
-    let given = Epilogue { steps: op.scores.clone(), operands: inputs[3..].to_vec() };
+    let operands = op.read_by_scores(&inputs[3..]).to_vec();
+    let given = Epilogue { steps: op.scores.clone(), operands };
+    let first = inputs.last().copied().filter(|_| op.has_first);
     if let Some(node) = graph.producer(scores) {
         graph.set_epilogue(node, given.clone())?;
-        let epilogue = with_band(graph, given, &op.band, scores)?;
+        let epilogue = with_band(graph, given, (&op.band, first), scores)?;
         graph.set_epilogue(node, epilogue)?;
     }
     let weights = insert(graph, id, "weights", Op::Softmax(Softmax { axis: 3 }), &[scores])?;
@@ -129,7 +132,7 @@ fn repeated(
 fn with_band(
     graph: &mut Graph,
     mut made: Epilogue,
-    band: &Band,
+    (band, first_place): (&Band, Option<ValueId>),
     scores: ValueId,
 ) -> Result<Epilogue, Declined> {
     if band.is_open() {
@@ -147,8 +150,22 @@ fn with_band(
         let name = graph.unique_name(&format!("{}.{what}", graph.value(scores).name));
         made.operands.push(graph.add_constant(name, tensor)?);
     }
+    if let Some(first_place) = first_place {
+        let queries = &mut made.operands[first as usize + 1];
+        let anchor = graph.producer(scores).unwrap_or_else(|| unreachable!("a product makes the scores"));
+        let place = insert(
+            graph,
+            anchor,
+            "first",
+            Op::Elementwise(ScalarOp::Cast(ElementType::I32)),
+            &[first_place],
+        )?;
+        let add = Op::Elementwise(ScalarOp::Binary(BinaryOp::Add));
+        *queries = insert(graph, anchor, "place_of_query", add, &[*queries, place])?;
+    }
     // A query without keys is told by its infinities; where all have some, a low number serves, which is part of the shader.
-    let hidden = match (0..queries).all(|query| !band.seen(query, keys).is_empty()) {
+    let all_see = first_place.is_none() && (0..queries).all(|query| !band.seen(query, keys).is_empty());
+    let hidden = match all_see {
         true => StepArg::Const(f64::from(f32::MIN)),
         false => {
             let name = graph.unique_name(&format!("{}.hidden", graph.value(scores).name));

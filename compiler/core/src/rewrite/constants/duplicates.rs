@@ -81,9 +81,7 @@ fn equal_constants(graph: &mut Graph) -> Vec<String> {
     for value in edit::constants(graph) {
         let Some(tensor) = graph.constant(value) else { continue };
         let candidates = alike.entry(sample(tensor)).or_default();
-        let equal = |other: &ValueId| {
-            graph.constant(*other).is_some_and(|other| same_bytes(other.bytes(), tensor.bytes()))
-        };
+        let equal = |other: &ValueId| graph.constant(*other).is_some_and(|other| same(other, tensor));
         let Some(first) = candidates.iter().copied().find(equal) else {
             candidates.push(value);
             continue;
@@ -100,9 +98,19 @@ type Sample = (ElementType, Vec<u64>, Bytes, Bytes);
 
 /// What equal constants have in common, and others seldom, read in a moment whatever their size.
 fn sample(tensor: &Tensor) -> Sample {
-    let bytes = tensor.bytes();
+    // Of quantized weights, their numbers.
+    let bytes = tensor.stored().first().copied().cloned().unwrap_or_default();
     let end = bytes.len().min(SAMPLE_BYTES);
     (tensor.element(), tensor.shape().to_vec(), bytes.slice(..end), bytes.slice(bytes.len() - end..))
+}
+
+/// Whether two are stored alike.
+fn same(a: &Tensor, b: &Tensor) -> bool {
+    let (stored, other) = (a.stored(), b.stored());
+    let form = |tensor: &Tensor| tensor.blocks().map(|blocks| (blocks.describe(), tensor.is_turned()));
+    stored.len() == other.len()
+        && form(a) == form(b)
+        && stored.into_iter().zip(other).all(|(a, b)| same_bytes(a, b))
 }
 
 /// Equality that reads nothing where both are the same memory.

@@ -2,5 +2,6 @@
 
 pub(super) mod expand;
 pub(super) mod identity;
+pub(super) mod rows;
 pub(super) mod sink;
 pub(super) mod slices;

@@ -157,7 +157,7 @@ const MAX_PERMUTED_BYTES: usize = 1 << 16;
 
 /// A constant that broadcasts to the transposed value, as it broadcasts to the value before.
 fn transposed_back(graph: &Graph, value: ValueId, tensor: &Tensor, perm: &[usize]) -> Option<Wanted> {
-    if tensor.rank() == 0 || tensor.bytes().len() > MAX_PERMUTED_BYTES {
+    if tensor.rank() == 0 || tensor.size_bytes() > MAX_PERMUTED_BYTES as u64 {
         return (tensor.rank() == 0).then_some(Wanted::Value(value));
     }
     let mut shape = vec![1; perm.len().checked_sub(tensor.rank())?];

@@ -308,6 +308,7 @@ mod tests {
             value_channels,
             element,
             band: Band::default(),
+            has_first: false,
             score_operands: 0,
             operands: 0,
             data_movements: 0,

@@ -1,8 +1,8 @@
 //! Reference evaluation of attention: plain loops, sums and softmax in f64.
 
 use super::{Attention, HeadAxes, HeadSizes};
-use crate::op::eval::buffer::Real;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw, run_epilogue};
+use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::strides;
 use crate::tensor::Tensor;
 
@@ -18,6 +18,7 @@ impl Attention {
     pub(crate) fn compute(&self, operands: &[&Tensor], shape: &[u64]) -> Result<Raw, EvalErrorKind> {
         let [q, k, v, extra @ ..] = operands else { unreachable!("inferred: attention has three operands") };
         let sizes = self.sizes(q.shape(), k.shape(), v.shape());
+        let first = self.first_places(extra);
         Ok(Raw::Buffer(match (Buffer::from_tensor(q), Buffer::from_tensor(k), Buffer::from_tensor(v)) {
             (Buffer::F32(a), Buffer::F32(b), Buffer::F32(c)) => {
                 let scores = self.scores_of(&sizes, (&a, q), (&b, k));
@@ -26,7 +27,7 @@ impl Attention {
                     Buffer::F64(wide) => wide.into_iter().map(f32::narrow).collect(),
                     Buffer::Int(_) => unreachable!("inferred: scores are floats"),
                 };
-                Buffer::F32(self.weigh(&sizes, &scores, (&c, v), shape))
+                Buffer::F32(self.weigh((&sizes, &first), &scores, (&c, v), shape))
             }
             (Buffer::F64(a), Buffer::F64(b), Buffer::F64(c)) => {
                 let scores = self.scores_of(&sizes, (&a, q), (&b, k));
@@ -35,7 +36,7 @@ impl Attention {
                     Buffer::F32(narrow) => narrow.into_iter().map(f64::from).collect(),
                     Buffer::Int(_) => unreachable!("inferred: scores are floats"),
                 };
-                Buffer::F64(self.weigh(&sizes, &scores, (&c, v), shape))
+                Buffer::F64(self.weigh((&sizes, &first), &scores, (&c, v), shape))
             }
             _ => unreachable!("inferred: q, k and v are floats of one type"),
         }))
@@ -65,6 +66,14 @@ impl Attention {
         scores
     }
 
+    /// The place of the first query of each batch; none where all begin at 0.
+    fn first_places(&self, extra: &[&Tensor]) -> Vec<i64> {
+        match extra.last().filter(|_| self.has_first).map(|places| Buffer::from_tensor(places)) {
+            Some(Buffer::Int(places)) => places,
+            None | Some(Buffer::F32(_) | Buffer::F64(_)) => Vec::new(),
+        }
+    }
+
     fn finish_scores(
         &self,
         scores: Buffer,
@@ -73,13 +82,13 @@ impl Attention {
         sizes: &HeadSizes<u64>,
     ) -> Result<Buffer, EvalErrorKind> {
         let shape = [sizes.batch, sizes.heads, sizes.queries, sizes.keys];
-        run_epilogue(&self.score_steps(), scores, q.element(), extra, &shape)
+        self.score_steps().run(scores, q.element(), self.read_by_scores(extra), &shape)
     }
 
     /// Softmax of each row of scores, times the values.
     fn weigh<T: Real>(
         &self,
-        sizes: &HeadSizes<u64>,
+        (sizes, first_places): (&HeadSizes<u64>, &[i64]),
         scores: &[T],
         (v, v_tensor): (&[T], &Tensor),
         shape: &[u64],
@@ -90,7 +99,8 @@ impl Attention {
         let mut first = 0;
         each_head(sizes, |[b, h], [shared_b, shared_h]| {
             for row in 0..queries {
-                let seen = self.band.seen(row as u64, sizes.keys);
+                let place = first_places.get(b).map_or(0, |&first| first);
+                let seen = self.band.seen_from(place.saturating_add(row as i64), sizes.keys);
                 let sees = |key: usize| seen.contains(&(key as u64));
                 let scores: Vec<f64> = scores[first..first + keys]
                     .iter()

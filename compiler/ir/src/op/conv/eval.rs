@@ -1,8 +1,8 @@
 //! Reference evaluation of convolutions: one product per batch item and group, its right-hand side unfolded on the fly.
 
 use super::Conv;
-use crate::op::eval::buffer::Real;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::matmul::gemm::{Sizes, gemm};
 use crate::tensor::Tensor;
 

@@ -1,8 +1,8 @@
 //! Reference evaluation of transposed convolutions: each element adds its taps to the results, in f64.
 
 use super::ConvTranspose;
-use crate::op::eval::buffer::Real;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::strides;
 use crate::tensor::Tensor;
 

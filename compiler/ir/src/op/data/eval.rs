@@ -1,7 +1,8 @@
 //! Reference evaluation of the ops that move data: whole elements as bytes, whatever their type.
 
 use super::{Concat, Gather, GatherNd, Range, ShapeOf, Slice, Transpose};
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::{broadcast_strides, strided_copy, strides};
 use crate::tensor::Tensor;
 use bytes::Bytes;

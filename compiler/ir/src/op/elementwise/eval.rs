@@ -2,11 +2,8 @@
 
 use super::special::erf;
 use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
-use crate::op::eval::{
-    Buffer,
-    buffer::{Real, wrap},
-};
-use crate::op::eval::{EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real, wrap};
+use crate::op::eval_error::EvalErrorKind;
 use crate::tensor::{ElementType, Tensor};
 use std::borrow::Cow;
 

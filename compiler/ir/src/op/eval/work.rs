@@ -53,6 +53,7 @@ pub(super) fn of(op: &Op, epilogue: &Epilogue, operands: &[TensorType], elements
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
+        | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)

@@ -1,8 +1,8 @@
 //! Reference evaluation of group normalisation; the variance is taken around the mean, in f64.
 
 use super::GroupNorm;
-use crate::op::eval::buffer::Real;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::eval_error::EvalErrorKind;
 use crate::tensor::Tensor;
 
 impl GroupNorm {

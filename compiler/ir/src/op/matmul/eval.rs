@@ -2,8 +2,8 @@
 
 use super::MatMul;
 use super::gemm::{Sizes, gemm};
-use crate::op::eval::buffer::{Real, wrap};
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real, wrap};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::broadcast_positions;
 use crate::tensor::{ElementType, Tensor};
 

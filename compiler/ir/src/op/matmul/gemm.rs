@@ -3,7 +3,7 @@
 //! The right-hand side is packed a block of columns at a time, so callers can produce it on the fly (im2col). Each
 //! output is summed in the order of `k`, so results do not depend on the blocking.
 
-use crate::op::eval::buffer::Real;
+use crate::op::buffer::Real;
 
 /// Columns of the right-hand side that are packed together.
 pub(crate) const BLOCK: usize = 64;

@@ -1,7 +1,8 @@
 //! Reference evaluation of padding: whole elements as bytes, one axis after the other.
 
 use super::{Pad, PadMode};
-use crate::op::eval::{EvalErrorKind, Raw};
+use crate::op::buffer::Raw;
+use crate::op::eval_error::EvalErrorKind;
 use crate::tensor::Tensor;
 use bytes::Bytes;
 

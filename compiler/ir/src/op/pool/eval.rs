@@ -1,8 +1,8 @@
 //! Reference evaluation of pools: one window at a time, accumulated in f64.
 
 use super::{Pool, PoolKind};
-use crate::op::eval::buffer::Real;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::strides;
 use crate::tensor::Tensor;
 

@@ -1,8 +1,8 @@
 //! Reference evaluation of reductions and normalisations; statistics are accumulated in f64.
 
 use super::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
-use crate::op::eval::buffer::{Real, wrap};
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw, Real, wrap};
+use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::{for_each_row, strides};
 use crate::tensor::Tensor;
 

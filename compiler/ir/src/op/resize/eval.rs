@@ -1,7 +1,8 @@
 //! Reference evaluation of resampling, one axis after the other, in f64.
 
 use super::Resize;
-use crate::op::eval::{Buffer, EvalErrorKind, Raw};
+use crate::op::buffer::{Buffer, Raw};
+use crate::op::eval_error::EvalErrorKind;
 use crate::tensor::{ElementType, Tensor};
 
 impl Resize {

@@ -29,12 +29,14 @@ struct Sizes {
     heads: u64,
     kv_heads: u64,
     channels: u64,
+    /// Whether past and present are a state, of which the importer knows how many rows it holds.
+    is_state: bool,
 }
 
 impl Sizes {
     /// Whether the new queries are the first ones, so that the past does not count.
     fn is_first(&self) -> bool {
-        self.queries == self.total
+        self.queries == self.total && !self.is_state
     }
 
     /// Rows of the present keys and values.
@@ -97,9 +99,14 @@ fn projections(cx: &mut NodeCx<'_, '_>, form: &Form) -> Result<[ValueId; 3], Nod
 
 fn known_sizes(cx: &NodeCx<'_, '_>, form: &Form, query: ValueId, key: ValueId) -> Result<Sizes, NodeError> {
     let (q, k) = (sizes(cx, query, "query")?, sizes(cx, key, "key")?);
+    let states = [3, 4].map(|operand| cx.optional(operand).and_then(|past| cx.cache(past)));
     let past = match (cx.optional(3), cx.optional(4)) {
         (None, None) => 0,
         (Some(key), Some(value)) => {
+            let [key, value] = match states {
+                [Some(key), Some(value)] if [key.axis, value.axis] == [ROWS; 2] => [key.state, value.state],
+                _ => [key, value],
+            };
             let [key, value] = [sizes(cx, key, "past_key")?, sizes(cx, value, "past_value")?];
             if key.len() != 4
                 || key != value
@@ -119,7 +126,9 @@ fn known_sizes(cx: &NodeCx<'_, '_>, form: &Form, query: ValueId, key: ValueId) -
         }
     };
     let total = cx.operand(6)?;
-    let Some(total) = cx.constant_scalar(total) else {
+    let is_state = states.iter().all(Option::is_some);
+    let known = if is_state { Some(past as f64) } else { cx.constant_scalar(total) };
+    let Some(total) = known else {
         let reason = "`total_sequence_length` depends on data, and the sizes of results follow from it; \
                       fix it with --dim where shapes determine it, else with --bind";
         return Err(NodeError::Unsupported(reason.to_owned()));
@@ -134,6 +143,7 @@ fn known_sizes(cx: &NodeCx<'_, '_>, form: &Form, query: ValueId, key: ValueId) -
         heads: form.heads as u64,
         kv_heads: form.kv_heads as u64,
         channels: q[3],
+        is_state,
     };
     check(found, &k)?;
     Ok(found)
@@ -242,7 +252,7 @@ fn scores(
     }
     if form.is_causal {
         let before = form.window.map(|window| window - 1);
-        by_place(cx, &mut scores, heads, lengths.first, [before, Some(0)])?;
+        by_place(&mut scores, lengths.first, [before, Some(0)]);
     } else if let Some(count) = lengths.count {
         by_count(cx, &mut scores, heads, count)?;
     }

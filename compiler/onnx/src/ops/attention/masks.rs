@@ -18,38 +18,19 @@ pub(super) enum First {
     Data(ValueId),
 }
 
-/// Hides the keys more than `before` before a query's own place, and those more than `behind` behind it. A known place
-/// becomes a band.
-pub(super) fn by_place(
-    cx: &mut NodeCx<'_, '_>,
-    scores: &mut Scores,
-    heads: Heads,
-    first: First,
-    [before, behind]: [Option<i64>; 2],
-) -> Result<(), NodeError> {
-    if before.is_none() && behind.is_none() {
-        return Ok(());
-    }
-    let first = match first {
-        First::Known(first) => {
-            scores.band = Band {
-                min_offset: before.map(|before| first.saturating_sub(before)),
-                max_offset: behind.map(|behind| first.saturating_add(behind)),
-            };
-            return Ok(());
+/// Hides the keys more than `before` before a query's own place, and those more than `behind` behind it.
+pub(super) fn by_place(scores: &mut Scores, first: First, [before, behind]: [Option<i64>; 2]) {
+    let from = match first {
+        First::Known(first) => first,
+        First::Data(first) => {
+            scores.first = Some(first);
+            0
         }
-        First::Data(first) => first,
     };
-    let [queries, keys] = places(cx, heads)?;
-    let place = cx.binary(BinaryOp::Add, queries, first)?;
-    for (bound, nearer, farther) in [(before, keys, place), (behind, place, keys)] {
-        let Some(bound) = bound else { continue };
-        let bound = cx.constant(Tensor::from_i64_as(ElementType::I32, [], &[near(bound)])?)?;
-        let reach = cx.binary(BinaryOp::Add, nearer, bound)?;
-        let seen = cx.binary(BinaryOp::LessOrEqual, farther, reach)?;
-        scores.require(cx, seen)?;
-    }
-    Ok(())
+    scores.band = Band {
+        min_offset: before.map(|before| from.saturating_sub(before)),
+        max_offset: behind.map(|behind| from.saturating_add(behind)),
+    };
 }
 
 /// A distance such that places and it make no sum beyond i32.
@@ -79,7 +60,10 @@ pub(super) fn write_out_band(
     if band.is_open() {
         return Ok(());
     }
-    let [queries, keys] = places(cx, heads)?;
+    let [mut queries, keys] = places(cx, heads)?;
+    if let Some(first) = scores.first.take() {
+        queries = cx.binary(BinaryOp::Add, queries, first)?;
+    }
     let offset = cx.binary(BinaryOp::Sub, keys, queries)?;
     let bounds = [(BinaryOp::GreaterOrEqual, band.min_offset), (BinaryOp::LessOrEqual, band.max_offset)];
     for (op, bound) in bounds {

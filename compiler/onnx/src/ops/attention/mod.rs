@@ -41,6 +41,8 @@ struct Scores {
     allowed: Option<ValueId>,
     /// Which keys a query sees by its place.
     band: Band,
+    /// The place of the first query, from which the band counts, i32 `[batch, 1, 1, 1]`; 0 without one.
+    first: Option<ValueId>,
     /// Whether a query that sees no key gives zeros rather than NaN.
     unseen_is_zero: bool,
 }
@@ -108,6 +110,8 @@ fn attend(cx: &mut NodeCx<'_, '_>, heads: Heads, scores: &Scores) -> Result<Valu
         let hidden = operand(cx.scalar_like(heads.query, f64::NEG_INFINITY)?);
         push(&mut steps, ScalarOp::Select, &[allowed, current, hidden]);
     }
+    // Without a band it says nothing.
+    let first = scores.first.filter(|_| !scores.band.is_open());
     let op = Attention {
         q: HEADS_FIRST,
         k: HEADS_FIRST,
@@ -116,7 +120,9 @@ fn attend(cx: &mut NodeCx<'_, '_>, heads: Heads, scores: &Scores) -> Result<Valu
         scores: steps,
         unseen_is_zero: scores.unseen_is_zero,
         band: scores.band,
+        has_first: first.is_some(),
     };
+    operands.extend(first);
     cx.emit(Op::Attention(op), &operands)
 }
 

@@ -228,7 +228,7 @@ fn masked(
                 format!("`unidirectional` 1 with {queries} queries and {added} new keys is not supported");
             return Err(NodeError::Unsupported(reason));
         }
-        by_place(cx, &mut scores, heads, First::Known((keys - added) as i64), [None, Some(0)])?;
+        by_place(&mut scores, First::Known((keys - added) as i64), [None, Some(0)]);
     }
     let y = attend(cx, heads, &scores)?;
     join(cx, y)

@@ -122,7 +122,7 @@ fn scores(cx: &mut NodeCx<'_, '_>, form: &Form, heads: Heads) -> Result<Scores, 
     let bounds = [form.window[0], behind];
     if bounds.iter().any(Option::is_some) {
         let first = first(cx, heads, valid)?;
-        by_place(cx, &mut scores, heads, first, bounds)?;
+        by_place(&mut scores, first, bounds);
     }
     if let Some(valid) = valid {
         by_count(cx, &mut scores, heads, valid)?;

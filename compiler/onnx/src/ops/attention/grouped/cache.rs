@@ -3,7 +3,7 @@
 use super::{
     Dim, ElementType, First, NodeCx, NodeError, ROWS, Sizes, concat, counted, cut, number, zero_rows,
 };
-use drift_ir::op::{BinaryOp, Expand, Gather, GatherElements, ScalarOp};
+use drift_ir::op::{BinaryOp, Expand, Gather, GatherElements, ScalarOp, WriteRows};
 use drift_ir::{Op, ValueId};
 
 /// Where each batch's keys begin and end.
@@ -27,6 +27,13 @@ pub(super) struct Joined {
 pub(super) fn lengths(cx: &mut NodeCx<'_, '_>, sizes: Sizes) -> Result<Cache, NodeError> {
     let given = cx.operand(5)?;
     let batch = Dim::Const(sizes.batch);
+    if let Some(position) = cx.cache_position().filter(|_| sizes.is_state) {
+        // `seqlens_k` says the same: the mask shows what is there and what is new.
+        let first = cx.reshape(position, vec![Dim::Const(1); 4])?;
+        let new = number(cx, sizes.queries)?;
+        let count = cx.binary(BinaryOp::Add, first, new)?;
+        return Ok(Cache { first: First::Data(first), count: Some(count) });
+    }
     if cx.product(&cx.shape(given))? != batch {
         let reason = format!("`seqlens_k` does not have one number for each of {} batches", sizes.batch);
         return Err(NodeError::Operands(reason));
@@ -78,6 +85,16 @@ pub(super) fn joined(
     new: ValueId,
 ) -> Result<Joined, NodeError> {
     let past = cx.optional(past);
+    if let Some((state, position)) = past.and_then(|past| cx.cache(past)).zip(cx.cache_position()) {
+        if sizes.new_keys == 0 {
+            let reason = "a layer that reads the cache of another is not supported with the cache as a state";
+            return Err(NodeError::Unsupported(reason.to_owned()));
+        }
+        let write = Op::WriteRows(WriteRows { axis: ROWS, circular: false });
+        let present = cx.emit(write, &[state.state, new, position])?;
+        cx.write_cache(state.state, present);
+        return Ok(Joined { present, seen: present });
+    }
     match lengths.first {
         First::Known(first) => {
             let end = first as u64 + sizes.queries;

@@ -1,6 +1,6 @@
-//! What settings of sampling may be, wherever they stand.
+//! Values that settings of sampling may have, wherever they come from.
 
-/// Whether a setting of sampling may have this value. `key` is its name in `generation_config.json`.
+/// Whether a setting of sampling may have this value.
 pub(crate) fn is_allowed(key: &str, value: f64) -> bool {
     match key {
         "temperature" => value.is_finite() && value >= 0.0,
@@ -23,7 +23,7 @@ pub(crate) fn range(key: &str) -> &'static str {
 }
 
 /// Refuses a value of a flag that its setting may not have.
-pub(super) fn allowed(key: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
+pub(crate) fn allowed(key: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |text| match text.parse::<f64>() {
         Ok(value) if is_allowed(key, value) => Ok(value),
         _ => Err(range(key).to_owned()),

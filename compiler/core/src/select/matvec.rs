@@ -1,0 +1,167 @@
+//! Few rows times a constant matrix: bound by reading the matrix, so all that matters is how many of its bytes are on their way at
+//! once. At 4.8 TB/s and some 0.8 us from memory to register, four megabytes of loads have to be in flight on an H200.
+
+use super::matmul::{Sizes, outer_slots};
+use super::{Chosen, Context, Declined, grid, weights};
+use crate::estimate::FEW_ROWS;
+use crate::kernel::{Constant, Slot};
+use crate::physical::LANES;
+use crate::physical::weights::{Filters, PackedRows, RowFormat, WeightsForm, WeightsOrder, WeightsStorage};
+use crate::profile::Profile;
+use drift_ir::op::MatMul;
+use drift_ir::{Node, ValueId};
+
+/// Most invocations that share a slice of the result.
+const MOST_LANES: u64 = 128;
+
+/// Fewest, where workgroup memory adds up their parts.
+const LEAST_LANES: u64 = 16;
+
+/// How rows are walked along.
+struct Walk {
+    /// Outputs that share a walk, and with it what is read of A.
+    outputs: u64,
+    /// Invocations that share it.
+    lanes: u64,
+    /// Chunks that each asks for at once.
+    unroll: u64,
+    steps: u64,
+}
+
+impl Walk {
+    /// As many invocations as have all their chunks to ask for, and no more. Numbers of a few bits take instructions, which
+    /// many invocations with a chunk each hide better than few with several: on an H200 a decode step of Llama-3.2-1B at four
+    /// bits takes 1.2 ms with one chunk and four outputs, 1.4 with two chunks, 2.1 with two chunks and eight outputs.
+    fn along(rows: &PackedRows, m: u64, least: u64) -> Self {
+        // Four rows of sixteen bytes each are 16 registers a step.
+        let most = match rows.format() {
+            RowFormat::Floats(_) if m <= 2 => 4,
+            RowFormat::Floats(_) => 2,
+            RowFormat::Blocks { .. } => 1,
+        };
+        let chunks = rows.chunks();
+        let lanes = (0..).map(|n| least << n).take_while(|&lanes| lanes <= MOST_LANES.max(least));
+        let lanes = lanes.filter(|lanes| lanes * most <= chunks).last().unwrap_or(least);
+        let unroll = chunks.div_ceil(lanes).clamp(1, most);
+        Self { outputs: 4, lanes, unroll, steps: chunks.div_ceil(lanes * unroll) }
+    }
+}
+
+/// Subgroups add up the parts of their invocations.
+pub(super) fn subgroups(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: MatMul,
+    sizes: &Sizes,
+) -> Result<Vec<Chosen>, Declined> {
+    let profile = context.profile;
+    let missing = |feature| Declined::Feature { feature, profile: profile.name };
+    if !profile.subgroups {
+        return Err(missing("subgroup operations"));
+    }
+    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
+    select(context, node, op, sizes, Some(subgroup))
+}
+
+/// Workgroup memory adds up the parts.
+pub(super) fn workgroups(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: MatMul,
+    sizes: &Sizes,
+) -> Result<Vec<Chosen>, Declined> {
+    select(context, node, op, sizes, None)
+}
+
+fn select(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: MatMul,
+    sizes: &Sizes,
+    subgroup: Option<u32>,
+) -> Result<Vec<Chosen>, Declined> {
+    let m = sizes.m;
+    let is_deep = !sizes.merged && context.shape(node.outputs[0]).len() > 4;
+    if m > FEW_ROWS || sizes.batches > 1 || is_deep {
+        let rows = m * sizes.batches;
+        return Err(Declined::Shape(format!("needs at most {FEW_ROWS} rows of one product, has {rows}")));
+    }
+    let b = node.inputs[1];
+    let quantized = weights::quantized(context, "b", b, op.transpose_b)?;
+    let b_slot = match quantized {
+        Some(slot) => slot,
+        None => float_rows(context, b, op.transpose_b)?,
+    };
+    let Some(rows) = b_slot.rows.clone() else {
+        return Err(Declined::Unsupported("weights are not in rows".to_owned()));
+    };
+    let (a, dst) = outer_slots(context, node, sizes)?;
+    let profile = context.profile;
+    let walk = Walk::along(&rows, m, subgroup.map_or(LEAST_LANES, u64::from));
+    let walks = sizes.n.div_ceil(walk.outputs);
+    let threads = workgroup_size(profile, walks, walk.lanes);
+    let [x, y] = grid((walks * walk.lanes).div_ceil(threads), u64::from(profile.grid_axis));
+    let mut constants = constants(&rows, &walk, m);
+    let name = match subgroup {
+        Some(size) => {
+            constants.push(("SUBGROUP_SIZE", Constant::U32(size.into())));
+            "matvec_rows_subgroup"
+        }
+        None => "matvec_rows",
+    };
+    let size = [threads as u32, 1, 1];
+    let call = context.call(node, name, constants, vec![a, b_slot], dst, size, [x, y, 1])?;
+    let why =
+        format!("{m} row(s): {} invocations per {} outputs, sixteen bytes a load", walk.lanes, walk.outputs);
+    Ok(vec![Chosen { call, why, declined: Vec::new(), flops: sizes.flops() }])
+}
+
+/// Workgroups of 128 where there are enough of those to keep the device busy.
+fn workgroup_size(profile: &Profile, walks: u64, lanes: u64) -> u64 {
+    let busy = u64::from(profile.busy_workgroups);
+    let sizes = [128, 64].into_iter().filter(|&threads| threads >= lanes);
+    let mut enough = sizes.filter(|threads| (walks * lanes).div_ceil(*threads) >= busy);
+    enough.next().unwrap_or(lanes.max(64))
+}
+
+fn constants(rows: &PackedRows, walk: &Walk, m: u64) -> Vec<(&'static str, Constant)> {
+    let (span, chunk) = (rows.span(), rows.chunk());
+    let spans = chunk / span;
+    let block_spans = match rows.format() {
+        RowFormat::Blocks { size, .. } if rows.per_row() > 1 => size / span,
+        RowFormat::Blocks { .. } | RowFormat::Floats(_) => rows.chunks() * spans,
+    };
+    vec![
+        ("ROWS_M", Constant::U32(m)),
+        ("OUTPUTS", Constant::U32(walk.outputs)),
+        ("LANES", Constant::U32(walk.lanes)),
+        ("STEPS", Constant::U32(walk.steps)),
+        ("UNROLL", Constant::U32(walk.unroll)),
+        ("CHUNKS", Constant::U32(rows.chunks())),
+        ("SPANS", Constant::U32(spans)),
+        ("SPAN_SLICES", Constant::U32(span / LANES)),
+        ("BLOCK_SPANS", Constant::U32(block_spans)),
+        ("BLOCKS", Constant::U32(rows.per_row())),
+        ("ALL_LIVE", Constant::Bool(rows.columns().div_ceil(LANES) * LANES == rows.chunks() * chunk)),
+    ]
+}
+
+/// Rows of floats in whole chunks, where the profile has weights of products in buffers.
+fn float_rows(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result<Slot, Declined> {
+    let shape = context.shape(b);
+    let (Some(_), &[rows, columns]) = (context.constant_tensor(b), &shape[..]) else {
+        return Err(Declined::Shape("needs a constant matrix on the right".to_owned()));
+    };
+    let storage = context.profile.weights.product.storage;
+    if storage != WeightsStorage::Buffer {
+        return Err(Declined::Unsupported(format!("weights are in a {}", storage.name())));
+    }
+    let [n, k] = if transposed { [rows, columns] } else { [columns, rows] };
+    let element = context.element(b)?;
+    let rows = PackedRows::floats([n, k], element).ok_or_else(|| {
+        Declined::Shape(format!("needs rows of whole sixteen bytes, has {k} of {}", element.name()))
+    })?;
+    let form = WeightsForm::buffer(WeightsOrder::ROWS_OF_INPUTS);
+    let slot = weights::right_side(context, b, Filters::matrix([k, n], transposed), form)?;
+    Ok(Slot { weights: None, rows: Some(rows), ..slot })
+}

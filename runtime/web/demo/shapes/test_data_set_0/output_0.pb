@@ -1,0 +1,1 @@
+BprobabilitiesJZ§p¸ÒØ!ÎB,2|ö…3þÿ?á:3

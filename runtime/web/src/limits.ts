@@ -1,0 +1,31 @@
+/** Caps on what a reader accepts: those of `runtime/bundle/src/limits.rs`, where each has its reason. */
+
+export const FORMAT_VERSION = 5;
+export const ALIGNMENT_BYTES = 256;
+export const MANIFEST_BYTES = 128 * 2 ** 20;
+export const SHADER_BYTES = 2 ** 30;
+export const NAME_BYTES = 4096;
+export const FLAGS = 4096;
+export const WEIGHTS = 2 ** 20;
+export const SHADERS = 2 ** 16;
+export const ENTRIES = 2 ** 10;
+export const VARIANTS = 2 ** 8;
+export const TENSORS = 2 ** 12;
+export const RANK = 16;
+export const ELEMENTS = 2 ** 48;
+export const REQUIREMENTS = 2 ** 8;
+export const TEXTURES = 2 ** 16;
+export const TEXTURE_PX = 2 ** 16;
+export const DISPATCHES = 2 ** 20;
+export const ORIGINS = 2 ** 16;
+export const BINDINGS = 64;
+export const GROUPS = 3;
+export const PARAMS_GROUP = 2;
+export const BINDING = 256;
+export const INVOCATIONS = 2 ** 14;
+export const SUBGROUP = 128;
+export const REGIONS = WEIGHTS;
+export const ARENAS = 2 ** 8;
+export const REGION_BYTES = 2 ** 48;
+export const PARAMS = 2 ** 16;
+export const REGION_ALIGNMENT = 2 ** 16;

@@ -1,0 +1,194 @@
+//! Language models whose caches are states: prompts in chunks and tokens one by one give what the whole sequence at once gives in
+//! the reference evaluator, on every device.
+
+use drift_bundle::Bundle;
+use drift_compiler::{CompileOptions, EntryModel, ModelIdentity};
+use drift_ir::{Graph, Tensor, eval};
+use drift_onnx::{DeclaredDim, DimBinding, ImportOptions, ModelSource};
+use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, Session};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Rows of the caches.
+const CAPACITY: u64 = 16;
+
+/// Tokens of a chunk of a prompt.
+const CHUNK: usize = 4;
+
+const TOKENS: [i64; 11] = [17, 3, 250, 99, 42, 7, 7, 128, 200, 1, 64];
+
+/// Models, and the dimensions that none of their inputs' data decide.
+const MODELS: [(&str, &[(&str, u64)]); 2] =
+    [("tiny_llama_genai_fp32_cpu", &[("kv_cache_dim", 16)]), ("tiny_llama_optimum", &[])];
+
+fn source(name: &str) -> ModelSource {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+    ModelSource::open(folder.join("model.onnx")).expect("a model")
+}
+
+/// The model with so many new tokens; its caches are states of [`CAPACITY`] rows, or else inputs of `past` rows.
+fn import(name: &str, sizes: &[(&str, u64)], new: usize, past: Option<u64>) -> Graph {
+    import_with(name, sizes, (new, past), false)
+}
+
+/// The logits of the last token of a chunk.
+fn import_last(name: &str, sizes: &[(&str, u64)]) -> Graph {
+    import_with(name, sizes, (CHUNK, None), true)
+}
+
+fn import_with(
+    name: &str,
+    sizes: &[(&str, u64)],
+    (new, past): (usize, Option<u64>),
+    last_logits: bool,
+) -> Graph {
+    let source = source(name);
+    let mut dims: BTreeMap<String, DimBinding> =
+        sizes.iter().map(|&(name, size)| (name.to_owned(), DimBinding::Fixed(size))).collect();
+    for port in drift_onnx::inputs(&source).expect("inputs") {
+        let declared = port.dims.unwrap_or_default();
+        let (rank, rows) = (declared.len(), if declared.len() == 4 { 2 } else { 1 });
+        for (axis, dim) in declared.into_iter().enumerate() {
+            let DeclaredDim::Free(name) = dim else { continue };
+            let binding = match (axis, past) {
+                (0, _) => DimBinding::Fixed(1),
+                (axis, None) if axis == rows && rank == 4 => DimBinding::Range(0, CAPACITY),
+                (axis, Some(past)) if axis == rows && rank == 4 => DimBinding::Fixed(past),
+                (_, Some(past)) if port.name == "attention_mask" => DimBinding::Fixed(past + new as u64),
+                (axis, _) if axis == rows && port.name != "attention_mask" => DimBinding::Fixed(new as u64),
+                _ => continue,
+            };
+            dims.insert(name, binding);
+        }
+    }
+    drift_onnx::import(&source, &ImportOptions { dims, last_logits }).expect("a graph").graph
+}
+
+/// The logits of each of the first `count` tokens, from the evaluator, which sees them all at once.
+fn expected(name: &str, sizes: &[(&str, u64)], count: usize) -> Vec<Vec<f32>> {
+    let graph = import(name, sizes, count, Some(0));
+    let inputs: Vec<Tensor> = graph
+        .inputs()
+        .iter()
+        .map(|&input| {
+            let value = graph.value(input);
+            let shape = value.ty.static_shape().expect("all sizes are bound");
+            match value.name.as_str() {
+                "input_ids" => Tensor::from_i64(shape, &TOKENS[..count]),
+                "position_ids" => Tensor::from_i64(shape, &(0..count as i64).collect::<Vec<_>>()),
+                "attention_mask" => Tensor::from_i64(shape, &vec![1; count]),
+                _ => Tensor::new(value.ty.element, shape, Vec::new().into()),
+            }
+            .expect("an input")
+        })
+        .collect();
+    let outputs = eval::run(&graph, &inputs).expect("an evaluation");
+    let logits = graph.outputs().iter().position(|&output| graph.value(output).name == "logits");
+    let logits = outputs[logits.expect("logits")].to_f32_vec();
+    logits.chunks_exact(logits.len() / count).map(<[f32]>::to_vec).collect()
+}
+
+fn bundle(name: &str, sizes: &[(&str, u64)], kind: DeviceKind) -> Bundle {
+    let entry = |name: &str, graph| EntryModel { name: name.to_owned(), graph };
+    let entries = vec![
+        entry("prefill", import(name, sizes, CHUNK, None)),
+        entry("decode", import(name, sizes, 1, None)),
+        entry("last", import_last(name, sizes)),
+    ];
+    let options = CompileOptions {
+        targets: vec![kind.target()],
+        profiles: vec!["generic".to_owned()],
+        ..CompileOptions::default()
+    };
+    let identity = ModelIdentity { name: name.to_owned(), hash: "0".repeat(64) };
+    let compiled = drift_compiler::compile_entries(entries, identity, &options).expect("a bundle");
+    Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("a sound bundle")
+}
+
+/// Runs `tokens` behind `position` others, and gives the logits of each.
+fn feed(session: &mut Session, tokens: &[i64], position: usize) -> Vec<Vec<f32>> {
+    let count = session.inputs().iter().find(|input| input.name == "input_ids").expect("tokens").shape[1];
+    let mut padded = tokens.to_vec();
+    padded.resize(count as usize, 0);
+    session.write("input_ids", &padded).expect("tokens");
+    session.write("position", &[position as i32]).expect("a position");
+    session.run().expect("a run");
+    let rows = session.outputs().iter().find(|output| output.name == "logits").expect("logits").shape[1];
+    let logits: Vec<f32> = session.read("logits").expect("logits");
+    logits.chunks_exact(logits.len() / rows as usize).take(tokens.len()).map(<[f32]>::to_vec).collect()
+}
+
+fn check(what: &str, made: &[Vec<f32>], expected: &[Vec<f32>]) {
+    assert_eq!(made.len(), expected.len(), "{what}");
+    for (at, (made, expected)) in made.iter().zip(expected).enumerate() {
+        let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        for (n, (a, b)) in made.iter().zip(expected).enumerate() {
+            assert!((a - b).abs() <= 1e-4 * largest, "{what}, token {at}, logit {n}: {a}, expected {b}");
+        }
+    }
+}
+
+fn agrees(kind: DeviceKind) {
+    let options = OpenOptions { validation: true, ..OpenOptions::default() };
+    let device = Device::open_with(kind, &options).expect("`cargo xtask test` installs one");
+    for (name, sizes) in MODELS {
+        let expected = expected(name, sizes, TOKENS.len());
+        let bundle = bundle(name, sizes, kind);
+        let sessions = device.load_entries(&bundle, &["prefill", "decode", "last"], &LoadOptions::default());
+        let sessions = <[Session; 3]>::try_from(sessions.expect("sessions"));
+        let [mut prefill, mut decode, mut last] = sessions.expect("three");
+        for round in 0..2 {
+            // A prompt in two chunks, the second of which is not full, then tokens one by one.
+            let mut made = feed(&mut prefill, &TOKENS[..CHUNK], 0);
+            made.extend(feed(&mut prefill, &TOKENS[CHUNK..CHUNK + 2], CHUNK));
+            for (at, token) in TOKENS.iter().enumerate().skip(CHUNK + 2) {
+                made.extend(feed(&mut decode, &[*token], at));
+            }
+            check(&format!("{name} on {kind:?}, round {round}"), &made, &expected);
+            last.write("count", &[3_i32]).expect("a count");
+            let of_last = feed(&mut last, &TOKENS[2..5], 2);
+            check(&format!("{name} on {kind:?}, last of three"), &of_last, &expected[4..5]);
+            // What a longer sequence left behind the position is not read.
+            let again = feed(&mut decode, &[TOKENS[5]], 5);
+            check(&format!("{name} on {kind:?}, cut off"), &again, &expected[5..6]);
+        }
+        assert_eq!(decode.states().len(), prefill.states().len());
+        let rows = decode.states().iter().all(|state| state.shape[2] == CAPACITY);
+        assert!(rows && !decode.states().is_empty(), "{name}: {:?}", decode.states());
+    }
+    assert_eq!(device.validation_log().messages(), Vec::<String>::new());
+}
+
+#[test]
+fn caches_as_states_agree_on_vulkan() {
+    agrees(DeviceKind::Vulkan);
+}
+
+#[test]
+fn caches_as_states_agree_on_opencl() {
+    agrees(DeviceKind::OpenCl);
+}
+
+#[test]
+fn caches_as_states_agree_on_webgpu() {
+    agrees(DeviceKind::WebGpu);
+}
+
+/// A state cannot be given another size by one entry than by the other, and is named where the model cannot have it.
+#[test]
+fn what_cannot_be_a_state_is_told() {
+    let source = source("tiny_llama_optimum");
+    let import = |dims: &[(&str, DimBinding)]| {
+        let dims = dims.iter().map(|(name, binding)| ((*name).to_owned(), *binding)).collect();
+        let error = drift_onnx::import(&source, &ImportOptions { dims, ..ImportOptions::default() }).err();
+        error.map(|error| error.to_string()).unwrap_or_default()
+    };
+    let past = ("past_sequence_length", DimBinding::Range(0, 16));
+    let (one, two) = (DimBinding::Fixed(1), DimBinding::Fixed(2));
+    let error = import(&[past, ("sequence_length", one), ("batch_size", two)]);
+    assert!(error.contains("a batch above 1 with a past is not supported"), "{error}");
+    let error = import(&[past, ("batch_size", one)]);
+    assert!(error.contains("the number of new tokens of `input_ids` is free"), "{error}");
+    let error = import(&[past, ("sequence_length", DimBinding::Fixed(17)), ("batch_size", one)]);
+    assert!(error.contains("a cache of 16 rows does not take 17 new ones"), "{error}");
+}
