@@ -62,13 +62,18 @@ pub fn clean_up_on_signals() -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
+    use std::sync::mpsc;
+    use std::time::Duration;
 
     let ignored = ignored();
     let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !ignored.contains(signal));
     let wanted: Vec<i32> = wanted.collect();
     // Registered by the thread itself: where none can be started, signals keep their effect.
+    let (registered, is_registered) = mpsc::channel();
     let wait = move || {
-        let Ok(mut signals) = Signals::new(wanted) else { return };
+        let signals = Signals::new(wanted);
+        let _told = registered.send(());
+        let Ok(mut signals) = signals else { return };
         if let Some(signal) = signals.forever().find(|signal| *signal != SIGINT || !HOLD.takes()) {
             output::remove_partial_files();
             // The process ends by the signal, as its caller expects.
@@ -76,7 +81,10 @@ pub fn clean_up_on_signals() -> io::Result<()> {
             std::process::exit(128 + signal);
         }
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    // Nothing is begun before that: on a busy machine a signal would come first and leave it behind.
+    let _registered = is_registered.recv_timeout(Duration::from_secs(5));
+    Ok(())
 }
 
 /// Elsewhere the next run removes what an interrupted one left.
