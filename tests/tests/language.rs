@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Rows of the caches.
-const CAPACITY: u64 = 16;
+const CAPACITY: u64 = 12;
 
 /// Tokens of a chunk of a prompt.
 const CHUNK: usize = 4;
@@ -145,6 +145,9 @@ fn agrees(kind: DeviceKind) {
                 made.extend(feed(&mut decode, &[*token], at));
             }
             check(&format!("{name} on {kind:?}, round {round}"), &made, &expected);
+            // The padding of the last chunk reaches beyond the caches.
+            let at_the_end = feed(&mut prefill, &TOKENS[9..], 9);
+            check(&format!("{name} on {kind:?}, at the end"), &at_the_end, &expected[9..]);
             last.write("count", &[3_i32]).expect("a count");
             let of_last = feed(&mut last, &TOKENS[2..5], 2);
             check(&format!("{name} on {kind:?}, last of three"), &of_last, &expected[4..5]);
@@ -187,8 +190,18 @@ fn what_cannot_be_a_state_is_told() {
     let (one, two) = (DimBinding::Fixed(1), DimBinding::Fixed(2));
     let error = import(&[past, ("sequence_length", one), ("batch_size", two)]);
     assert!(error.contains("a batch above 1 with a past is not supported"), "{error}");
+    let error = import(&[
+        ("past_sequence_length", DimBinding::Range(0, 1 << 40)),
+        ("sequence_length", one),
+        ("batch_size", one),
+    ]);
+    assert!(error.contains("a cache has at most"), "{error}");
     let error = import(&[past, ("batch_size", one)]);
     assert!(error.contains("the number of new tokens of `input_ids` is free"), "{error}");
     let error = import(&[past, ("sequence_length", DimBinding::Fixed(17)), ("batch_size", one)]);
     assert!(error.contains("a cache of 16 rows does not take 17 new ones"), "{error}");
+    let options = ImportOptions { last_logits: true, ..ImportOptions::default() };
+    let error =
+        drift_onnx::import(&source, &options).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("only of a model whose caches are states"), "{error}");
 }

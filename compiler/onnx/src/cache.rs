@@ -141,7 +141,10 @@ impl CacheForm {
             )));
         }
         let new = fixed(new).ok_or_else(|| unbound("the number of new tokens", new))?;
-        if new == 0 || new > capacity || capacity > MOST_ROWS {
+        if capacity > MOST_ROWS {
+            return Err(error(format!("a cache has at most {MOST_ROWS} rows, not {capacity}")));
+        }
+        if new == 0 || new > capacity {
             return Err(error(format!("a cache of {capacity} rows does not take {new} new ones at a time")));
         }
         let total = total(inputs, dims, &dim);

@@ -14,9 +14,16 @@ use drift_ir::{Dim, ElementType, Graph, NodeId, Op, SymbolId, Tensor, TensorType
 impl Importer<'_> {
     /// Makes states of the caches, if there are any.
     pub(crate) fn finish_caches(&mut self, last_logits: bool) -> Result<(), ImportError> {
-        let Some(caches) = self.caches.take() else { return Ok(()) };
+        let Some(caches) = self.caches.take() else {
+            return if last_logits { Err(ImportError::NoCaches) } else { Ok(()) };
+        };
         let past = caches.form.capacity - caches.form.new;
-        let numbers = Numbers { symbol: caches.symbol, position: caches.position, most: past };
+        let numbers = Numbers {
+            symbol: caches.symbol,
+            position: caches.position,
+            most: past,
+            capacity: caches.form.capacity,
+        };
         self.graph.remove_dead();
         if last_logits {
             self.last_logits(caches.form.new)?;
@@ -65,8 +72,10 @@ impl Importer<'_> {
 struct Numbers {
     symbol: SymbolId,
     position: ValueId,
-    /// Past rows at most.
+    /// Past rows at most, as sizes count them: new rows fit behind.
     most: u64,
+    /// Past rows at most, as a number: the new rows of a padded chunk may reach beyond the last row.
+    capacity: u64,
 }
 
 enum Fault {
@@ -184,7 +193,7 @@ fn shapes(graph: &mut Graph, numbers: &Numbers) -> Result<(), Fault> {
         let steps = constant(graph, ElementType::I64, &count, &steps)?;
         let cast = Op::Elementwise(ScalarOp::Cast(ElementType::I64));
         // The host gives no other number, and no product of it leaves 32 bits.
-        let clip = Op::Elementwise(ScalarOp::Clip { min: 0.0, max: numbers.most as f64 });
+        let clip = Op::Elementwise(ScalarOp::Clip { min: 0.0, max: numbers.capacity as f64 });
         let position = before(graph, id, clip, &[numbers.position])?;
         let position = before(graph, id, cast, &[position])?;
         let steps = before(graph, id, binary(BinaryOp::Mul), &[steps, position])?;
