@@ -33,6 +33,7 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("concat-concat", Effect::Same),
     ("concat-of-slices", Effect::Same),
     ("gather-to-slice", Effect::Same),
+    ("gather-before-rows", Effect::Same),
     ("common-subexpression", Effect::Same),
     ("gelu-erf", Effect::Special),
     ("gelu-tanh", Effect::Special),
