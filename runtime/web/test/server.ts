@@ -65,6 +65,11 @@ export const serve = async (folders: readonly string[], pages: ReadonlyMap<strin
     const breaks = way === "cut" || (way === "flaky" && flaky % 2 === 0);
     const half = start + Math.floor((end - start) / 2);
     const until = breaks || way === "ended" || way === "stalled" ? half : end;
+    if (end === start) {
+      // An input without elements is a file without bytes.
+      response.end();
+      return;
+    }
     const stream = createReadStream(file, { start, end: until - 1, highWaterMark: 2 ** 20 });
     stream.on("data", (piece) => (counts.bytes += piece.length));
     stream.on("end", () => {
