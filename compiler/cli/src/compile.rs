@@ -57,8 +57,9 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     progress.message("writing");
     let started = Instant::now();
     let size = write_bundle(compiled.bundle, &path, &mut output, &sources, &progress)?;
-    for ((source, path), identity) in sources.iter().zip(paths(args)).zip(&imported.identities) {
-        model::check_unchanged(source, path, identity)?;
+    // Entries of one model are one file.
+    for ((source, model), identity) in sources.iter().zip(&args.models).zip(&imported.identities) {
+        model::check_unchanged(source, &model.path, identity)?;
     }
     output.commit()?;
     let write_ms = milliseconds_since(started);

@@ -198,6 +198,16 @@ impl Program {
         self.init.iter().chain(&self.steps)
     }
 
+    /// Storages of inputs, then of outputs.
+    pub fn port_storages(&self) -> impl Iterator<Item = u32> {
+        self.inputs.iter().chain(&self.outputs).map(|port| port.storage)
+    }
+
+    /// Storages of states.
+    pub fn state_storages(&self) -> impl Iterator<Item = u32> {
+        self.states.iter().map(|state| state.storage)
+    }
+
     /// Leaves out dispatches at load whose results nothing reads.
     pub fn drop_unread_init(&mut self) {
         let of = |step: &ProgramStep, access| -> Vec<u32> {

@@ -297,6 +297,11 @@ impl Tensor {
         }
     }
 
+    /// How quantized weights are stored, and whether turned: two whose stored bytes are equal are the same only if this is.
+    pub fn form(&self) -> Option<(String, bool)> {
+        self.blocks().map(|blocks| (blocks.describe(), self.is_turned()))
+    }
+
     /// Whether it is a matrix whose columns are the rows of its blocks.
     pub fn is_turned(&self) -> bool {
         matches!(&self.content, Content::Blocks(widening) if widening.turned)

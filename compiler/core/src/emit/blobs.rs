@@ -113,8 +113,8 @@ fn sample(tensor: &Tensor) -> Hash {
 
 /// Type and shape, and of quantized weights their form.
 fn description(tensor: &Tensor) -> String {
-    let form = tensor.blocks().map(|blocks| (blocks.describe(), tensor.is_turned()));
-    format!("{:?} {:?} {form:?} ", tensor.element(), tensor.shape())
+    let (element, shape, form) = (tensor.element(), tensor.shape(), tensor.form());
+    format!("{element:?} {shape:?} {form:?} ")
 }
 
 fn of_pieces<'a>(tensor: &Tensor, pieces: impl IntoIterator<Item = &'a [u8]>) -> Hash {

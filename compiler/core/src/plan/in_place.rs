@@ -71,9 +71,7 @@ pub(super) fn users_by(program: &Program, wanted: impl Fn(&Slot) -> bool) -> Vec
 /// The pairs that the steps allow, whatever the last uses of their operands, in order of their first steps.
 pub(super) fn possible(program: &Program) -> Vec<Pair> {
     // Ports keep their place, and what shares bytes with another storage stays live in it.
-    let mut kept: BTreeSet<u32> =
-        program.inputs.iter().chain(&program.outputs).map(|port| port.storage).collect();
-    kept.extend(program.states.iter().map(|state| state.storage));
+    let mut kept: BTreeSet<u32> = program.port_storages().chain(program.state_storages()).collect();
     for (storage, within) in program.storages.iter().enumerate().filter_map(|(n, s)| Some((n, s.within?))) {
         kept.extend([storage as u32, within.storage]);
     }

@@ -39,9 +39,7 @@ impl Joiner {
         {
             inner[within.storage as usize].push(storage as u32);
         }
-        let states = program.states.iter().map(|state| state.storage);
-        let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.storage);
-        let kept = ports.chain(states).collect();
+        let kept = program.port_storages().chain(program.state_storages()).collect();
         let gone = vec![false; program.steps.len()];
         Self { program: program.clone(), gone, users, writers, inner, kept, tried: HashSet::new() }
     }

@@ -180,7 +180,7 @@ fn settled(program: &Program, own_io: bool, effort: Effort) -> Result<(Program, 
 
 /// Sum of all storages but states, each byte once.
 fn naive_bytes(program: &Program) -> u64 {
-    let is_state = |index: usize| program.states.iter().any(|state| state.storage as usize == index);
+    let is_state = |index: usize| program.state_storages().any(|state| state as usize == index);
     let roots = program.storages.iter().enumerate();
     let roots = roots.filter(|(index, storage)| storage.within.is_none() && !is_state(*index));
     roots.map(|(_, storage)| storage.kind.size_bytes()).sum()
@@ -253,29 +253,17 @@ struct OwnIo {
 }
 
 impl OwnIo {
-    /// One for each distinct root of a port, inputs first.
-    fn of(program: &Program, roots: &[Within]) -> Self {
+    /// One for each distinct root of `storages`, in their order.
+    fn of(program: &Program, roots: &[Within], storages: impl Iterator<Item = u32>) -> Self {
         let mut own = Self { of_root: vec![None; program.storages.len()], bytes: Vec::new() };
-        for port in program.inputs.iter().chain(&program.outputs) {
-            own.add(program, roots[port.storage as usize].storage as usize);
+        for storage in storages {
+            let root = roots[storage as usize].storage as usize;
+            own.of_root[root].get_or_insert_with(|| {
+                own.bytes.push(program.storages[root].kind.size_bytes());
+                own.bytes.len() as u32 - 1
+            });
         }
         own
-    }
-
-    /// One for each state.
-    fn of_states(program: &Program, roots: &[Within]) -> Self {
-        let mut own = Self { of_root: vec![None; program.storages.len()], bytes: Vec::new() };
-        for state in &program.states {
-            own.add(program, roots[state.storage as usize].storage as usize);
-        }
-        own
-    }
-
-    fn add(&mut self, program: &Program, root: usize) {
-        self.of_root[root].get_or_insert_with(|| {
-            self.bytes.push(program.storages[root].kind.size_bytes());
-            self.bytes.len() as u32 - 1
-        });
     }
 
     fn has(&self, root: usize) -> Option<u32> {
@@ -287,9 +275,9 @@ impl OwnIo {
 fn place(program: &Program, own_io: bool, effort: Effort) -> Result<MemoryPlan, MemoryError> {
     let live_ranges = lifetimes(program);
     let roots = program.roots();
-    let own = if own_io { OwnIo::of(program, &roots) } else { OwnIo::default() };
+    let own = if own_io { OwnIo::of(program, &roots, program.port_storages()) } else { OwnIo::default() };
     let mut parts = parts(program, &live_ranges);
-    let states = OwnIo::of_states(program, &roots);
+    let states = OwnIo::of(program, &roots, program.state_storages());
     parts.retain(|part| own.has(part.root).is_none() && states.has(part.root).is_none());
     let mut groups: Vec<memory::Group> = Vec::new();
     let mut group_of = vec![None; program.storages.len()];

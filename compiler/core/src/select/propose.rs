@@ -87,15 +87,7 @@ impl Selected<'_> {
         let mut context = Context::new(self);
         let copy = self.places.get(&value).map(|to| context.constant_copy(value, to));
         let copy = copy.unwrap_or_else(|| Err(Declined::Unsupported("it has no place".to_owned())));
-        let proposed = copy.map_err(Refusal::from).and_then(|copy| {
-            let made = context.made;
-            let step = self.step(&format!("constant {name}"), &[], copy, &made)?;
-            self.proposal((vec![step], BTreeMap::new()), ("", &[]), made)
-        });
-        proposed.map_err(|refusal| match refusal {
-            Refusal::NoKernel(reason) => SelectError::NoKernel { nodes: vec![format!("`{name}`: {reason}")] },
-            Refusal::Error(error) => error,
-        })
+        self.propose_alone(name, ("constant", copy), context.made)
     }
 
     /// A copy of `value` to where a state is.
@@ -110,9 +102,18 @@ impl Selected<'_> {
         let copied = context
             .conversion(value, from, to)
             .map(|chosen| Chosen { why: "the state of the next run".to_owned(), ..chosen });
-        let made = context.made;
-        let proposed = copied.map_err(Refusal::from).and_then(|copy| {
-            let step = self.step(&format!("keep {name}"), &[], copy, &made)?;
+        self.propose_alone(name, ("keep", copied), context.made)
+    }
+
+    /// A copy of the value called `name`, which no node asks for.
+    fn propose_alone(
+        &self,
+        name: &str,
+        (what, copy): (&str, Result<Chosen, Declined>),
+        made: Made,
+    ) -> Result<Proposal, SelectError> {
+        let proposed = copy.map_err(Refusal::from).and_then(|copy| {
+            let step = self.step(&format!("{what} {name}"), &[], copy, &made)?;
             self.proposal((vec![step], BTreeMap::new()), ("", &[]), made)
         });
         proposed.map_err(|refusal| match refusal {

@@ -104,8 +104,8 @@ impl<'a> Selected<'a> {
             return PackedKey { value, packing, content: None };
         }
         let mut hasher = blake3::Hasher::new();
-        let form = tensor.blocks().map(|blocks| (blocks.describe(), tensor.is_turned()));
-        hasher.update(format!("{:?} {:?} {form:?} ", tensor.element(), tensor.shape()).as_bytes());
+        let (element, shape, form) = (tensor.element(), tensor.shape(), tensor.form());
+        hasher.update(format!("{element:?} {shape:?} {form:?} ").as_bytes());
         tensor.stored().into_iter().for_each(|bytes| {
             hasher.update(bytes);
         });

@@ -107,9 +107,8 @@ fn sample(tensor: &Tensor) -> Sample {
 /// Whether two are stored alike.
 fn same(a: &Tensor, b: &Tensor) -> bool {
     let (stored, other) = (a.stored(), b.stored());
-    let form = |tensor: &Tensor| tensor.blocks().map(|blocks| (blocks.describe(), tensor.is_turned()));
     stored.len() == other.len()
-        && form(a) == form(b)
+        && a.form() == b.form()
         && stored.into_iter().zip(other).all(|(a, b)| same_bytes(a, b))
 }
 
