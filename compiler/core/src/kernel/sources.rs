@@ -31,9 +31,9 @@ macro_rules! kernels {
 kernels!(
     "arg_reduce": rows::ARG_REDUCE,
     "attention_cached": products::ATTENTION_CACHED,
-    "attention_cooperative": products::ATTENTION_COOPERATIVE,
+    "attention_cooperative" + "keys_seen": products::ATTENTION_COOPERATIVE,
     "attention_merge": products::ATTENTION_MERGE,
-    "attention_rows": products::ATTENTION_ROWS,
+    "attention_rows" + "keys_seen": products::ATTENTION_ROWS,
     "attention_stats": products::ATTENTION_STATS,
     "concat": data_movement::CONCAT,
     "conv_depthwise": images::CONV_DEPTHWISE,
