@@ -90,6 +90,14 @@ impl<'a> Attributes<'a> {
         self.value(name, attribute_type::STRING, "a text", text)
     }
 
+    /// A list of texts.
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Option<Vec<&'a str>>, NodeError> {
+        let texts = |attribute: &'a AttributeProto| {
+            attribute.strings.iter().map(|text| std::str::from_utf8(text).ok()).collect()
+        };
+        self.value(name, attribute_type::STRINGS, "a list of texts", texts)
+    }
+
     /// A tensor.
     pub(crate) fn tensor(&mut self, name: &str) -> Result<Option<&'a TensorProto>, NodeError> {
         self.value(name, attribute_type::TENSOR, "a tensor", |attribute| attribute.t.as_ref())

@@ -260,6 +260,7 @@ pub(crate) mod attribute_type {
     pub(crate) const GRAPH: i32 = 5;
     pub(crate) const FLOATS: i32 = 6;
     pub(crate) const INTS: i32 = 7;
+    pub(crate) const STRINGS: i32 = 8;
 }
 
 /// `TensorProto.DataLocation`.

@@ -28,7 +28,8 @@ pub(super) fn elu(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![elu_of(cx, x, alpha)?])
 }
 
-fn elu_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
+/// `x` above zero, `alpha (exp(x) - 1)` below.
+pub(super) fn elu_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
     let below = cx.unary(UnaryOp::Expm1, x)?;
     let below = times(cx, below, alpha)?;
     below_zero(cx, x, below)
@@ -71,7 +72,13 @@ pub(super) fn hard_sigmoid(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![hard_sigmoid_of(cx, x, f64::from(alpha), f64::from(beta))?])
 }
 
-fn hard_sigmoid_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64, beta: f64) -> Result<ValueId, NodeError> {
+/// `clip(alpha x + beta, 0, 1)`.
+pub(super) fn hard_sigmoid_of(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    alpha: f64,
+    beta: f64,
+) -> Result<ValueId, NodeError> {
     let alpha = cx.scalar_like(x, alpha)?;
     let beta = cx.scalar_like(x, beta)?;
     let scaled = cx.binary(BinaryOp::Mul, x, alpha)?;
@@ -90,9 +97,14 @@ pub(super) fn hard_swish(cx: &mut NodeCx<'_, '_>) -> Results {
 pub(super) fn leaky_relu(cx: &mut NodeCx<'_, '_>) -> Results {
     let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(0.01));
     let x = cx.operand(0)?;
+    Ok(vec![leaky_of(cx, x, alpha)?])
+}
+
+/// `x` above zero, `alpha x` below.
+pub(super) fn leaky_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
     let slope = cx.scalar_like(x, alpha)?;
     let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
-    Ok(vec![below_zero(cx, x, scaled)?])
+    below_zero(cx, x, scaled)
 }
 
 /// Mish, since 18: `x tanh(softplus(x))`.
@@ -166,10 +178,15 @@ pub(super) fn softplus(cx: &mut NodeCx<'_, '_>) -> Results {
 /// Softsign: `x / (1 + |x|)`.
 pub(super) fn softsign(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
+    Ok(vec![softsign_of(cx, x)?])
+}
+
+/// `x / (1 + |x|)`.
+pub(super) fn softsign_of(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> {
     let magnitude = cx.unary(UnaryOp::Abs, x)?;
     let one = cx.scalar_like(x, 1.0)?;
     let scale = cx.binary(BinaryOp::Add, magnitude, one)?;
-    Ok(vec![cx.binary(BinaryOp::Div, x, scale)?])
+    cx.binary(BinaryOp::Div, x, scale)
 }
 
 /// Swish, since 24: `x sigmoid(alpha x)`.
@@ -193,8 +210,13 @@ pub(super) fn quick_gelu(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Res
 pub(super) fn thresholded_relu(cx: &mut NodeCx<'_, '_>) -> Results {
     let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
     let x = cx.operand(0)?;
+    Ok(vec![thresholded_of(cx, x, alpha)?])
+}
+
+/// `x` above `alpha`, zero below.
+pub(super) fn thresholded_of(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
     let bound = cx.scalar_like(x, alpha)?;
     let above = cx.binary(BinaryOp::Greater, x, bound)?;
     let zero = cx.scalar_like(x, 0.0)?;
-    Ok(vec![cx.emit(Op::Elementwise(ScalarOp::Select), &[above, x, zero])?])
+    cx.emit(Op::Elementwise(ScalarOp::Select), &[above, x, zero])
 }

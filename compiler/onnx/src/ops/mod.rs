@@ -20,6 +20,7 @@ mod norm;
 mod pad;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
 mod rotary;
@@ -111,6 +112,7 @@ const OPERATORS: &[Operator] = &[
     onnx("EyeLike", (1, 1), index::eye_like),
     onnx("Flatten", (1, 1), shape::flatten),
     onnx("Floor", (1, 1), elementwise::floor),
+    onnx("GRU", (3, 6), recurrent::gru).results(0, 2),
     onnx("Gather", (2, 2), data::gather),
     onnx("GatherElements", (2, 2), index::gather_elements),
     onnx("GatherND", (2, 2), data::gather_nd),
@@ -130,6 +132,7 @@ const OPERATORS: &[Operator] = &[
     onnx("IsInf", (1, 1), bits::is_inf),
     onnx("IsNaN", (1, 1), bits::is_nan),
     onnx("LRN", (1, 1), norm::local_response_normalization),
+    onnx("LSTM", (3, 8), recurrent::lstm).results(0, 3),
     onnx("LayerNormalization", (2, 3), reduce::layer_normalization).results(1, 3),
     onnx("LeakyRelu", (1, 1), activation::leaky_relu),
     onnx("Less", (2, 2), elementwise::less),
@@ -158,6 +161,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Pow", (2, 2), elementwise::pow),
     onnx("QuantizeLinear", (2, 3), quantize::quantize_linear),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
+    onnx("RNN", (3, 6), recurrent::rnn).results(0, 2),
     onnx("Range", (3, 3), shape::range),
     onnx("Reciprocal", (1, 1), elementwise::reciprocal),
     onnx("ReduceL1", (1, 2), reduce::reduce_l1),
