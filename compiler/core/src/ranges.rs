@@ -31,6 +31,16 @@ pub(crate) fn warning(graph: &Graph) -> Option<String> {
     })
 }
 
+/// Producers behind one another that [`magnitude`] looks at.
+const DEPTH: usize = 16;
+
+/// The largest magnitude of a value's elements, as far as what it is computed from says.
+pub(crate) fn magnitude(graph: &Graph, value: ValueId) -> f64 {
+    let mut ranges = Ranges { graph, indices: BTreeMap::new(), known: BTreeMap::new() };
+    ranges.look_at(value, DEPTH);
+    ranges.of(value).magnitude()
+}
+
 /// Nodes with an int64 result that may not fit, and the range that it was proved to have.
 fn unproved(graph: &Graph) -> Vec<(NodeId, Interval)> {
     let mut ranges = Ranges { graph, indices: indices(graph), known: BTreeMap::new() };
@@ -72,6 +82,18 @@ struct Ranges<'a> {
 }
 
 impl Ranges<'_> {
+    /// Makes the range of a value known by those of what it is computed from, as many producers deep.
+    fn look_at(&mut self, value: ValueId, depth: usize) {
+        let Some(producer) = self.graph.producer(value) else { return };
+        if depth == 0 || self.known.contains_key(&value) {
+            return;
+        }
+        let node = self.graph.node(producer);
+        node.operands().for_each(|operand| self.look_at(operand, depth - 1));
+        let (range, _) = self.of_node(node);
+        self.known.extend(node.outputs.iter().map(|&output| (output, range)));
+    }
+
     fn of(&self, value: ValueId) -> Interval {
         let of = self.graph.value(value);
         let known = match &of.def {

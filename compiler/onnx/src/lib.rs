@@ -10,6 +10,7 @@
 
 mod attributes;
 mod bind;
+mod branches;
 mod budget;
 mod cache;
 mod data_type;

@@ -8,10 +8,9 @@ use crate::importer::Importer;
 use crate::node::NodeCx;
 use crate::ops;
 use crate::order;
-use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
+use crate::proto::{AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto};
 use crate::scope::{MAX_DEPTH, Scope, Slot, domain_of, operator_name, results};
 use crate::sequence;
-use crate::warning::Warning;
 use std::collections::HashMap;
 
 impl<'m> Importer<'m> {
@@ -167,49 +166,6 @@ impl<'m> Importer<'m> {
         }
         self.add_nodes(&function.node, &mut inner)?;
         results(&function.output, &inner)
-    }
-
-    /// Replaces an `If` by the branch that its constant condition takes.
-    fn take_branch(
-        &mut self,
-        node: &'m NodeProto,
-        operands: &[Slot],
-        scope: &Scope<'m, '_>,
-    ) -> Result<Vec<Slot>, ImportError> {
-        let label = scope.label(node);
-        let error = |reason| scope.error(node, reason);
-        let condition = match operands {
-            [Slot::Value(condition)] => self.constant_scalar(*condition),
-            [Slot::Unavailable] => {
-                self.note_branches(node, &label, scope);
-                return Ok(Vec::new());
-            }
-            _ => {
-                return Err(error(NodeError::OperandCount {
-                    found: operands.len(),
-                    expected: "1".to_owned(),
-                }));
-            }
-        };
-        let Some(condition) = condition else {
-            self.note_branches(node, &label, scope);
-            let reason = "its condition is not constant; fixing free dimensions with --dim, or an input with --bind, may make it so";
-            return Err(error(NodeError::Unsupported(reason.to_owned())));
-        };
-        let condition = condition != 0.0;
-        let mut attributes = scope.attributes(node).map_err(error)?;
-        let name = if condition { "then_branch" } else { "else_branch" };
-        let branch = attributes.graph(name).map_err(error)?;
-        let branch: &'m GraphProto = branch.ok_or(NodeError::MissingAttribute(name)).map_err(error)?;
-        if scope.depth() == MAX_DEPTH {
-            return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
-        }
-        self.warnings.push(Warning::DroppedBranch { node: label.clone(), condition: !condition });
-        let mut inner = scope.inside(label);
-        self.add_initializers(branch, &mut inner)?;
-        self.add_nodes(&branch.node, &mut inner)?;
-        let names: Vec<String> = branch.output.iter().map(|info| info.name.clone()).collect();
-        results(&names, &inner)
     }
 }
 

@@ -31,6 +31,11 @@ pub enum Warning {
         /// Which condition leads there.
         condition: bool,
     },
+    /// An `If` both of whose branches are computed.
+    BothBranches {
+        /// The node.
+        node: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -54,6 +59,9 @@ impl fmt::Display for Warning {
             }
             Self::DroppedBranch { node, condition } => {
                 write!(f, "node `{node}` has a constant condition; its branch for {condition} is dropped")
+            }
+            Self::BothBranches { node } => {
+                write!(f, "the condition of node `{node}` depends on data; both of its branches are computed")
             }
         }
     }

@@ -55,6 +55,7 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("conv-absorbs-scale", Effect::Special),
     ("conv-absorbs-bias", Effect::Special),
     ("elementwise-absorbs-expand", Effect::Same),
+    ("integer-products", Effect::Same),
     ("matmul-absorbs-transpose", Effect::Same),
     ("matmul-hoists-scale", Effect::Special),
     ("matmul-absorbs-expand", Effect::Same),

@@ -83,6 +83,15 @@ pub enum Declined {
         /// The type.
         element: &'static str,
     },
+    /// Products of integers that no part of fits where it is exact.
+    #[error("a sum of {terms} products of integers up to {} and {} may be beyond 2^24, up to which f32 holds integers",
+        magnitudes[0], magnitudes[1])]
+    InexactSum {
+        /// Products that cannot be parted.
+        terms: u64,
+        /// The largest magnitudes of both operands.
+        magnitudes: [u64; 2],
+    },
     /// More steps than an epilogue takes.
     #[error("{steps} steps, at most {limit} make one epilogue")]
     TooManySteps {

@@ -45,6 +45,7 @@ pub const SIMPLIFY: &[Rule] = &[
     images::absorb::CONV_ABSORBS_SCALE,
     images::absorb::CONV_ABSORBS_BIAS,
     data_movement::expand::ELEMENTWISE_ABSORBS_EXPAND,
+    products::integers::INTEGER_PRODUCTS,
     products::operands::MATMUL_ABSORBS_TRANSPOSE,
     products::operands::MATMUL_HOISTS_SCALE,
     products::operands::MATMUL_ABSORBS_EXPAND,
@@ -77,8 +78,11 @@ pub const FOR_DEVICE: &[&[Rule]] = &[
 ];
 
 /// Rules that nothing switches off: without them there is no kernel, or one that some driver stops.
-const ALWAYS: &[&str] =
-    &[attention::written_out::ATTENTION_WITHOUT_KERNEL.name, long::LONG_WALKS_IN_PARTS.name];
+const ALWAYS: &[&str] = &[
+    attention::written_out::ATTENTION_WITHOUT_KERNEL.name,
+    long::LONG_WALKS_IN_PARTS.name,
+    products::integers::INTEGER_PRODUCTS.name,
+];
 
 /// Every rule, by pass.
 pub fn all() -> impl Iterator<Item = &'static Rule> {

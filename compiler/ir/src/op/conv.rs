@@ -4,7 +4,7 @@ pub(crate) mod eval;
 
 use crate::dim::{Dim, DimError};
 use crate::op::infer::{Check, InferErrorKind, attribute_error};
-use crate::tensor::TensorType;
+use crate::tensor::{ElementType, TensorType};
 
 /// Convolution attributes; every list has one entry per spatial axis, `pads` two (all begins, then all ends).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +26,8 @@ impl Conv {
     }
 
     pub(crate) fn infer(&self, check: &Check<'_>) -> Result<TensorType, InferErrorKind> {
-        check.float(0)?;
+        let is_summed = |element: ElementType| element.is_float() || element == ElementType::I32;
+        check.element(0, is_summed, "a float or i32")?;
         let element = check.same_elements()?;
         check.rank_at_least(0, 3)?;
         let (x, w) = (check.shape(0), check.shape(1));

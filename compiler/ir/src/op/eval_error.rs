@@ -39,6 +39,9 @@ pub enum EvalErrorKind {
         /// Its size.
         size: u64,
     },
+    /// Integers whose sums of products the evaluator does not hold exactly.
+    #[error("sums of these integers' products may be beyond 2^53, up to which the evaluator is exact")]
+    InexactSum,
     /// A tensor could not be made.
     #[error(transparent)]
     Tensor(#[from] TensorError),

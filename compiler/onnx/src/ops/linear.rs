@@ -56,7 +56,17 @@ pub(super) fn gemm(cx: &mut NodeCx<'_, '_>) -> Results {
 
 /// Conv over one, two or three spatial axes, with groups. Operator sets differ in element types only.
 pub(super) fn conv(cx: &mut NodeCx<'_, '_>) -> Results {
-    let (x, weight) = (cx.operand(0)?, cx.operand(1)?);
+    let (x, weight, bias) = (cx.operand(0)?, cx.operand(1)?, cx.optional(2));
+    Ok(vec![convolution(cx, x, weight, bias)?])
+}
+
+/// The convolution that the node's attributes describe.
+pub(super) fn convolution(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    weight: ValueId,
+    bias: Option<ValueId>,
+) -> Result<ValueId, NodeError> {
     let rank = cx.rank(x);
     if !(3..=5).contains(&rank) || cx.rank(weight) != rank {
         let reason = format!(
@@ -72,9 +82,8 @@ pub(super) fn conv(cx: &mut NodeCx<'_, '_>) -> Results {
     let groups = groups(cx)?;
     let extents = extents(&kernel, &dilations)?;
     let pads = padding(cx, spatial)?.resolve(&cx.shape(x)[2..], &extents, &strides)?;
-    let operands: Vec<ValueId> = [Some(x), Some(weight), cx.optional(2)].into_iter().flatten().collect();
-    let op = Op::Conv(Conv { strides, pads, dilations, groups });
-    Ok(vec![cx.emit(op, &operands)?])
+    let operands: Vec<ValueId> = [Some(x), Some(weight), bias].into_iter().flatten().collect();
+    cx.emit(Op::Conv(Conv { strides, pads, dilations, groups }), &operands)
 }
 
 /// ConvTranspose over one, two or three spatial axes, with groups. `output_shape` overrides `pads`: what is too much is

@@ -20,6 +20,7 @@ mod norm;
 mod pad;
 mod pool;
 mod quantize;
+mod quantized;
 mod recurrent;
 mod reduce;
 mod resize;
@@ -94,6 +95,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Constant", (0, 0), constant::constant),
     onnx("ConstantOfShape", (1, 1), constant::constant_of_shape),
     onnx("Conv", (2, 3), linear::conv),
+    onnx("ConvInteger", (2, 4), quantized::conv_integer),
     onnx("ConvTranspose", (2, 3), linear::conv_transpose),
     onnx("Cos", (1, 1), elementwise::cos),
     onnx("Cosh", (1, 1), elementwise::cosh),
@@ -142,7 +144,7 @@ const OPERATORS: &[Operator] = &[
     onnx("LpNormalization", (1, 1), along_axis::lp_normalization),
     onnx("LpPool", (1, 1), pool::lp_pool),
     onnx("MatMul", (2, 2), linear::matmul),
-    onnx("MatMulInteger", (2, 4), quantize::matmul_integer),
+    onnx("MatMulInteger", (2, 4), quantized::matmul_integer),
     onnx("Max", (1, MANY), elementwise::max),
     onnx("MaxPool", (1, 1), pool::max_pool).results(1, 2),
     onnx("Mean", (1, MANY), elementwise::mean),
@@ -159,6 +161,8 @@ const OPERATORS: &[Operator] = &[
     onnx("PRelu", (2, 2), activation::prelu),
     onnx("Pad", (1, 4), pad::pad),
     onnx("Pow", (2, 2), elementwise::pow),
+    onnx("QLinearConv", (8, 9), quantized::qlinear_conv),
+    onnx("QLinearMatMul", (8, 8), quantized::qlinear_matmul),
     onnx("QuantizeLinear", (2, 3), quantize::quantize_linear),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
     onnx("RNN", (3, 6), recurrent::rnn).results(0, 2),
@@ -218,13 +222,23 @@ const OPERATORS: &[Operator] = &[
     microsoft("Attention", (2, 7), attention::packed_attention).results(1, 2),
     microsoft("BiasGelu", (2, 2), microsoft::bias_gelu),
     microsoft("BiasSplitGelu", (2, 2), microsoft::bias_split_gelu),
+    microsoft("DynamicQuantizeLSTM", (12, 12), recurrent::dynamic_quantize_lstm).results(0, 3),
+    microsoft("DynamicQuantizeMatMul", (3, 5), quantized::dynamic_quantize_matmul),
     microsoft("FastGelu", (1, 2), microsoft::fast_gelu),
     microsoft("FusedMatMul", (2, 2), microsoft::fused_matmul),
     microsoft("GatherBlockQuantized", (3, 4), blocks::gather_block_quantized),
     microsoft("Gelu", (1, 1), microsoft::gelu),
     microsoft("GroupQueryAttention", (7, 17), attention::group_query_attention).results(1, 4),
+    microsoft("MatMulIntegerToFloat", (4, 7), quantized::matmul_integer_to_float),
     microsoft("MatMulNBits", (3, 6), blocks::matmul_n_bits),
     microsoft("MultiHeadAttention", (1, 10), attention::multi_head_attention).results(1, 4),
+    microsoft("QGemm", (6, 9), quantized::qgemm),
+    microsoft("QLinearAdd", (7, 8), quantized::qlinear_add),
+    microsoft("QLinearConcat", (5, MANY), quantized::qlinear_concat),
+    microsoft("QLinearGlobalAveragePool", (4, 5), quantized::qlinear_global_average_pool),
+    microsoft("QLinearLeakyRelu", (4, 5), quantized::qlinear_leaky_relu),
+    microsoft("QLinearMul", (7, 8), quantized::qlinear_mul),
+    microsoft("QLinearSigmoid", (4, 5), quantized::qlinear_sigmoid),
     microsoft("QuickGelu", (1, 1), microsoft::quick_gelu),
     microsoft("RotaryEmbedding", (4, 4), rotary::microsoft_rotary_embedding),
     microsoft("SkipLayerNormalization", (3, 5), skip_norm::skip_layer_normalization).results(1, 4),

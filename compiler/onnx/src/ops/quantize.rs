@@ -3,7 +3,6 @@
 
 use super::axis;
 use super::dequantized::Stored;
-use super::linear::product;
 use crate::budget::Resource;
 use crate::data_type::DataType;
 use crate::error::NodeError;
@@ -71,6 +70,29 @@ pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
         }
         (None, None) => ElementType::U8,
     };
+    let x = cx.cast(x, ElementType::F32)?;
+    let scale = cx.cast(scale, ElementType::F32)?;
+    let scale = spread(cx, scale, x, granularity)?;
+    let scaled = cx.binary(BinaryOp::Div, x, scale)?;
+    let zero = match zero {
+        Some(zero) => {
+            let zero = cx.cast(zero, ElementType::F32)?;
+            Some(spread(cx, zero, x, granularity)?)
+        }
+        None => None,
+    };
+    let y = nearest(cx, scaled, zero, (element, narrow))?;
+    cx.set_narrow(y, narrow);
+    Ok(vec![y])
+}
+
+/// Numbers to the nearest integer, ties to even, plus a zero point in f32, saturated.
+pub(super) fn nearest(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    zero: Option<ValueId>,
+    (element, narrow): (ElementType, Option<DataType>),
+) -> Result<ValueId, NodeError> {
     let (min, max) = match (narrow.and_then(DataType::range), element) {
         (Some([min, max]), _) => (f64::from(min), f64::from(max)),
         (None, ElementType::U8) => (0.0, 255.0),
@@ -80,26 +102,23 @@ pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
             return Err(NodeError::Unsupported(reason));
         }
     };
-    let y = cx.cast(x, ElementType::F32)?;
-    let scale = cx.cast(scale, ElementType::F32)?;
-    let scale = spread(cx, scale, x, granularity)?;
-    let y = cx.binary(BinaryOp::Div, y, scale)?;
-    let mut y = cx.unary(UnaryOp::Round, y)?;
+    let mut y = cx.unary(UnaryOp::Round, x)?;
     if let Some(zero) = zero {
-        let zero = cx.cast(zero, ElementType::F32)?;
-        let zero = spread(cx, zero, x, granularity)?;
         y = cx.binary(BinaryOp::Add, y, zero)?;
     }
     let y = cx.emit(Op::Elementwise(ScalarOp::Clip { min, max }), &[y])?;
-    let y = cx.cast(y, element)?;
-    cx.set_narrow(y, narrow);
-    Ok(vec![y])
+    cx.cast(y, element)
 }
 
 /// DynamicQuantizeLinear, since 11: QuantizeLinear to uint8 over the range of the tensor and zero. The results are the
 /// integers, the scale, which is 1 where all are zero, as in ONNX Runtime, and the zero point.
 pub(super) fn dynamic_quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
+    Ok(dynamically(cx, x)?.to_vec())
+}
+
+/// A tensor as uint8, its scale and its zero point, by its own range.
+pub(super) fn dynamically(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<[ValueId; 3], NodeError> {
     let axes: Vec<usize> = (0..cx.rank(x)).collect();
     let zero = cx.scalar_like(x, 0.0)?;
     let mut end = |kind, op| {
@@ -125,31 +144,7 @@ pub(super) fn dynamic_quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
     let y = cx.unary(UnaryOp::Round, y)?;
     let y = cx.binary(BinaryOp::Add, y, zero_point)?;
     let y = cx.emit(bytes, &[y])?;
-    Ok(vec![cx.cast(y, ElementType::U8)?, scale, cx.cast(zero_point, ElementType::U8)?])
-}
-
-/// MatMulInteger, since 10: the product of integers of eight bits less their zero points, as i32. Zero points are one
-/// number, one for each row of A or column of B, or broadcast.
-pub(super) fn matmul_integer(cx: &mut NodeCx<'_, '_>) -> Results {
-    let mut factors = [cx.operand(0)?, cx.operand(1)?];
-    for (at, factor) in factors.iter_mut().enumerate() {
-        *factor = cx.cast(*factor, ElementType::I32)?;
-        let Some(zero) = cx.optional(at + 2) else { continue };
-        let shape = cx.shape(zero);
-        let zero = cx.cast(zero, ElementType::I32)?;
-        let zero = match (at, &shape[..]) {
-            (_, [Dim::Const(1)]) => cx.reshape(zero, Vec::new())?,
-            (0, [_]) => cx.insert_axis(zero, 1)?,
-            _ => zero,
-        };
-        let shape = cx.shape(*factor);
-        *factor = cx.binary(BinaryOp::Sub, *factor, zero)?;
-        if cx.shape(*factor) != shape {
-            let reason = format!("the zero point of operand {at} has a larger shape than the operand");
-            return Err(NodeError::Operands(reason));
-        }
-    }
-    Ok(vec![product(cx, factors[0], factors[1])?])
+    Ok([cx.cast(y, ElementType::U8)?, scale, cx.cast(zero_point, ElementType::U8)?])
 }
 
 /// The type that the node asks for, if it does.

@@ -4,11 +4,12 @@
 mod activation;
 mod cell;
 mod form;
+mod weights;
 
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use cell::{Cell, State};
-use drift_ir::op::{BinaryOp, Concat, MatMul, ScalarOp, Slice, data::SliceAxis};
+use drift_ir::op::{BinaryOp, Concat, ScalarOp, Slice, data::SliceAxis};
 use drift_ir::{Dim, Op, Tensor, ValueId};
 use form::{Form, Pass};
 
@@ -33,23 +34,29 @@ impl Kind {
 
 /// GRU, since 7; `layout` since 14. `linear_before_reset` multiplies by the weights before the reset gate does.
 pub(super) fn gru(cx: &mut NodeCx<'_, '_>) -> Results {
-    recurrent(cx, Kind::Gru)
+    recurrent(cx, Kind::Gru, false)
 }
 
 /// LSTM, since 7; `layout` since 14. With peepholes, and with the input gate coupled to the forget gate.
 pub(super) fn lstm(cx: &mut NodeCx<'_, '_>) -> Results {
-    recurrent(cx, Kind::Lstm)
+    recurrent(cx, Kind::Lstm, false)
 }
 
 /// RNN, since 7; `layout` since 14.
 pub(super) fn rnn(cx: &mut NodeCx<'_, '_>) -> Results {
-    recurrent(cx, Kind::Rnn)
+    recurrent(cx, Kind::Rnn, false)
+}
+
+/// DynamicQuantizeLSTM of ONNX Runtime: weights are integers of eight bits, what they multiply is quantized by its own range: the
+/// input in whole, and the state in each step.
+pub(super) fn dynamic_quantize_lstm(cx: &mut NodeCx<'_, '_>) -> Results {
+    recurrent(cx, Kind::Lstm, true)
 }
 
 /// Y `[sequence, directions, batch, hidden]`, Y_h and, of an LSTM, Y_c `[directions, batch, hidden]`; with `layout` 1 the batch
 /// comes first.
-fn recurrent(cx: &mut NodeCx<'_, '_>, kind: Kind) -> Results {
-    let form = Form::read(cx, kind)?;
+fn recurrent(cx: &mut NodeCx<'_, '_>, kind: Kind, is_quantized: bool) -> Results {
+    let form = Form::read(cx, kind, is_quantized)?;
     let (mut all, mut last, mut cells) = (Vec::new(), Vec::new(), Vec::new());
     for pass in &form.passes {
         let (steps, state) = run(cx, &form, pass)?;
@@ -75,7 +82,7 @@ fn recurrent(cx: &mut NodeCx<'_, '_>, kind: Kind) -> Results {
 /// One direction: the hidden states of all steps, `[sequence, batch, hidden]` in the sequence's order, and the state after the
 /// last of them.
 fn run(cx: &mut NodeCx<'_, '_>, form: &Form, pass: &Pass) -> Result<(ValueId, State), NodeError> {
-    let mut products = cx.emit(Op::MatMul(MatMul { transpose_b: true }), &[form.x, pass.weights])?;
+    let mut products = pass.weights.product(cx, form.x)?;
     let cell = Cell::new(cx, form, pass)?;
     if let Some(bias) = cell.input_bias {
         products = cx.binary(BinaryOp::Add, products, bias)?;
@@ -85,7 +92,8 @@ fn run(cx: &mut NodeCx<'_, '_>, form: &Form, pass: &Pass) -> Result<(ValueId, St
     for round in 0..form.sequence {
         let at = if pass.reversed { form.sequence - 1 - round } else { round };
         let inputs = part(cx, products, 0, at, 1)?;
-        let inputs = cx.reshape(inputs, vec![form.batch.clone(), Dim::Const(form.kind.gates() * form.hidden)])?;
+        let inputs =
+            cx.reshape(inputs, vec![form.batch.clone(), Dim::Const(form.kind.gates() * form.hidden)])?;
         let next = cell.step(cx, form, inputs, state)?;
         let (hidden, after) = within_length(cx, form, at, state, next)?;
         state = after;

@@ -323,3 +323,54 @@ fn extreme_scales_stay_where_they_are() {
          return %y",
     );
 }
+
+/// Operations after the rewrite, with the element type of each result.
+fn operations(source: &str) -> Vec<(&'static str, drift_ir::ElementType)> {
+    let (graph, _) = super::simplify(super::parse(source), &super::Rules::default());
+    let of = |id| (graph.node(id).op.name(), graph.value(graph.node(id).outputs[0]).ty.element);
+    graph.nodes().map(of).collect()
+}
+
+#[test]
+fn products_of_bytes_are_those_of_floats() {
+    use drift_ir::ElementType::{F32, I32};
+    let found = operations(
+        "%a: u8[2,3]
+         @z: i32[] = 128
+         @b: i32[3,2] = [1, 2, 3, 4, 5, 6]
+         %1 = cast %a {to=i32}
+         %2 = sub %1, @z
+         %y = matmul %2, @b
+         return %y",
+    );
+    let expected = [("cast", I32), ("sub", I32), ("cast", F32), ("matmul", F32), ("cast", I32)];
+    assert_eq!(found, expected);
+}
+
+/// 255 times 255 times 258 is just below 2^24.
+#[test]
+fn products_of_many_bytes_go_in_exact_parts() {
+    let graph = |k: u64| {
+        format!(
+            "%a: u8[2,{k}]
+             %b: u8[{k},4]
+             %1 = cast %a {{to=i32}}
+             %2 = cast %b {{to=i32}}
+             %y = matmul %1, %2
+             return %y"
+        )
+    };
+    let products = |k: u64| operations(&graph(k)).iter().filter(|(op, _)| *op == "matmul").count();
+    assert_eq!([258, 259, 516, 517].map(products), [1, 2, 2, 3]);
+}
+
+/// Nothing is known of these integers, and no kernel multiplies them.
+#[test]
+fn products_of_any_integers_stay() {
+    unchanged(
+        "%a: i32[2,9]
+         %b: i32[9,4]
+         %y = matmul %a, %b
+         return %y",
+    );
+}

@@ -19,6 +19,7 @@ use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{Element, LANES, Layout, Order};
 use crate::profile::{Profile, WinogradWhen};
 use drift_ir::Node;
+use drift_ir::op::ScalarOp;
 use form::Form;
 
 /// A convolution of 3x3 without strides, dilations or groups.
@@ -70,6 +71,9 @@ pub(super) fn select(
     let Some(tensor) = context.constant_tensor(weights) else {
         return Err(Declined::Unsupported("weights that are not a constant".to_owned()));
     };
+    if rounds_to_integers(node) || context.graph.is_single(node.outputs[0]) {
+        return Err(Declined::Unsupported("sums that must be exact".to_owned()));
+    }
     let profile = context.profile;
     let free = match profile.winograd.when {
         WinogradWhen::Faster => headroom::of(context, node.outputs[0]).most,
@@ -133,6 +137,12 @@ impl Plan {
             false => format!("{} in {}", self.form.name(), self.domain.name()),
         }
     }
+}
+
+/// Whether a layer's sums become integers before all else, as those of integers do: transformed, they would not be exact.
+fn rounds_to_integers(node: &Node) -> bool {
+    let first = node.epilogue.steps.first().map(|step| step.op);
+    matches!(first, Some(ScalarOp::Cast(to)) if to.is_integer())
 }
 
 impl Layer<'_> {

@@ -1,10 +1,10 @@
 //! Reference evaluation of convolutions: one product per batch item and group, its right-hand side unfolded on the fly.
 
 use super::Conv;
-use crate::op::buffer::{Buffer, Raw, Real};
+use crate::op::buffer::{Buffer, Raw, Real, wrap};
 use crate::op::eval_error::EvalErrorKind;
 use crate::op::matmul::gemm::{Sizes, gemm};
-use crate::tensor::Tensor;
+use crate::tensor::{ElementType, Tensor};
 
 /// Sizes of one convolution; spatial lists outermost first.
 struct Geometry<'a> {
@@ -36,12 +36,37 @@ impl Conv {
             [Buffer::F64(x), Buffer::F64(w), Buffer::F64(bias)] => {
                 Buffer::F64(geometry.convolve(sizes, x, w, Some(bias)))
             }
-            _ => unreachable!("inferred: conv operands are floats of one type"),
+            [Buffer::Int(x), Buffer::Int(w)] => Buffer::Int(geometry.integers(sizes, [x, w], None)?),
+            [Buffer::Int(x), Buffer::Int(w), Buffer::Int(bias)] => {
+                Buffer::Int(geometry.integers(sizes, [x, w], Some(bias))?)
+            }
+            _ => unreachable!("inferred: conv operands are numbers of one type"),
         }))
     }
 }
 
 impl Geometry<'_> {
+    /// Integers of 32 bits, which f64 holds with their products and sums below 2^53.
+    fn integers(
+        &self,
+        sizes: (usize, usize, usize),
+        factors: [&[i64]; 2],
+        bias: Option<&[i64]>,
+    ) -> Result<Vec<i64>, EvalErrorKind> {
+        let largest =
+            |numbers: &[i64]| numbers.iter().map(|number| number.unsigned_abs()).max().unwrap_or(0) as f64;
+        let taps: i64 = self.kernel.iter().product();
+        let terms = sizes.2 as f64 * taps as f64;
+        let sum = largest(factors[0]) * largest(factors[1]) * terms + bias.map_or(0.0, largest);
+        if sum >= (1_u64 << f64::MANTISSA_DIGITS) as f64 {
+            return Err(EvalErrorKind::InexactSum);
+        }
+        let wide = |numbers: &[i64]| numbers.iter().map(|&number| number as f64).collect::<Vec<f64>>();
+        let [x, w] = factors.map(wide);
+        let result = self.convolve(sizes, &x, &w, bias.map(wide).as_deref());
+        Ok(result.into_iter().map(|sum| wrap(sum as i64, ElementType::I32)).collect())
+    }
+
     fn convolve<T: Real>(
         &self,
         (batch, outputs, channels): (usize, usize, usize),

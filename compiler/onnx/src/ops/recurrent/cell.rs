@@ -2,10 +2,11 @@
 
 use super::activation::Activation;
 use super::form::{Form, Pass};
+use super::weights::Weights;
 use super::{Kind, part};
 use crate::error::NodeError;
 use crate::node::NodeCx;
-use drift_ir::op::{BinaryOp, MatMul, ScalarOp};
+use drift_ir::op::{BinaryOp, ScalarOp};
 use drift_ir::{Op, ValueId};
 
 /// What a step hands on, `[batch, hidden]` each; the first step's may have a batch of 1.
@@ -21,11 +22,11 @@ pub(super) struct Cell<'p> {
     /// Added to the products of all inputs.
     pub(super) input_bias: Option<ValueId>,
     /// Weights of the gates that multiply the state itself.
-    recurrence: ValueId,
+    recurrence: Weights,
     /// Added to that product.
     state_bias: Option<ValueId>,
     /// A GRU's weights of the candidate, and what is added to its product.
-    candidate: Option<(ValueId, Option<ValueId>)>,
+    candidate: Option<(Weights, Option<ValueId>)>,
     /// Of the input, the output and the forget gate, in this order.
     peepholes: Option<[ValueId; 3]>,
     activations: &'p [Activation],
@@ -44,8 +45,8 @@ impl<'p> Cell<'p> {
         let hidden = form.hidden;
         match (form.kind, pass.bias) {
             (Kind::Gru, bias) => {
-                cell.recurrence = part(cx, pass.recurrence, 0, 0, 2 * hidden)?;
-                let candidate = part(cx, pass.recurrence, 0, 2 * hidden, hidden)?;
+                cell.recurrence = pass.recurrence.rows(cx, 0, 2 * hidden)?;
+                let candidate = pass.recurrence.rows(cx, 2 * hidden, hidden)?;
                 let mut candidate_bias = None;
                 if let Some([_, state]) = bias {
                     cell.state_bias = Some(part(cx, state, 0, 0, 2 * hidden)?);
@@ -194,10 +195,10 @@ impl<'p> Cell<'p> {
 fn product(
     cx: &mut NodeCx<'_, '_>,
     x: ValueId,
-    weights: ValueId,
+    weights: Weights,
     bias: Option<ValueId>,
 ) -> Result<ValueId, NodeError> {
-    let product = cx.emit(Op::MatMul(MatMul { transpose_b: true }), &[x, weights])?;
+    let product = weights.product(cx, x)?;
     match bias {
         Some(bias) => cx.binary(BinaryOp::Add, product, bias),
         None => Ok(product),

@@ -2,6 +2,7 @@
 
 use super::activation::Activation;
 use super::cell::State;
+use super::weights::{Weights, row};
 use super::{Kind, part, zeros};
 use crate::error::NodeError;
 use crate::node::NodeCx;
@@ -34,9 +35,9 @@ pub(super) struct Pass {
     /// Whether it runs from the sequence's end.
     pub(super) reversed: bool,
     /// `[gates * hidden, input]`.
-    pub(super) weights: ValueId,
+    pub(super) weights: Weights,
     /// `[gates * hidden, hidden]`.
-    pub(super) recurrence: ValueId,
+    pub(super) recurrence: Weights,
     /// Of the inputs and of the state, `[gates * hidden]` each.
     pub(super) bias: Option<[ValueId; 2]>,
     /// Of the gates that read the cell, `[3 * hidden]`.
@@ -46,7 +47,8 @@ pub(super) struct Pass {
 }
 
 impl Form {
-    pub(super) fn read(cx: &mut NodeCx<'_, '_>, kind: Kind) -> Result<Self, NodeError> {
+    /// Weights of an operator whose weights are quantized are transposed, and have scales and zero points behind the other operands.
+    pub(super) fn read(cx: &mut NodeCx<'_, '_>, kind: Kind, is_quantized: bool) -> Result<Self, NodeError> {
         // Before 7 it said whether all states are wanted, which the results' names say.
         cx.attributes.ignore(&["output_sequence"]);
         let directions = directions(cx)?;
@@ -63,7 +65,8 @@ impl Form {
             return Err(unknown_sizes());
         };
         let recurrence = cx.operand(2)?;
-        let Some(Dim::Const(hidden)) = cx.shape(recurrence).last().cloned() else {
+        let axis = if is_quantized { 1 } else { 2 };
+        let Some(Dim::Const(hidden)) = cx.shape(recurrence).get(axis).cloned() else {
             return Err(unknown_sizes());
         };
         if hidden == 0 {
@@ -95,7 +98,7 @@ impl Form {
             passes: Vec::new(),
         };
         form.lengths = form.lengths(cx)?;
-        form.passes = form.passes(cx, directions, input)?;
+        form.passes = form.passes(cx, directions, input, is_quantized)?;
         Ok(form)
     }
 
@@ -124,14 +127,15 @@ impl Form {
         cx: &mut NodeCx<'_, '_>,
         directions: &[bool],
         input: u64,
+        is_quantized: bool,
     ) -> Result<Vec<Pass>, NodeError> {
         let count = directions.len() as u64;
         // An axis has fewer than 2^31 elements.
         let rows = self.hidden * self.kind.gates();
         let sizes = |sizes: &[u64]| sizes.iter().map(|&size| Dim::Const(size)).collect::<Vec<_>>();
-        let (weights, recurrence) = (cx.operand(1)?, cx.operand(2)?);
-        expect(cx, weights, "W", &sizes(&[count, rows, input]))?;
-        expect(cx, recurrence, "R", &sizes(&[count, rows, self.hidden]))?;
+        let of = if is_quantized { Weights::quantized } else { Weights::floats };
+        let weights = of(cx, ("W", 1), [count, rows, input])?;
+        let recurrence = of(cx, ("R", 2), [count, rows, self.hidden])?;
         let bias = cx.optional(3);
         if let Some(bias) = bias {
             expect(cx, bias, "B", &sizes(&[count, 2 * rows]))?;
@@ -164,8 +168,8 @@ impl Form {
             let cell = if is_lstm { Some(self.state(cx, cell, place)?) } else { None };
             passes.push(Pass {
                 reversed,
-                weights: row(cx, weights, place)?,
-                recurrence: row(cx, recurrence, place)?,
+                weights: weights.row(cx, place)?,
+                recurrence: recurrence.row(cx, place)?,
                 bias,
                 peepholes,
                 initial: State { hidden, cell },
@@ -223,14 +227,7 @@ fn clip(cx: &mut NodeCx<'_, '_>) -> Result<Option<f64>, NodeError> {
     }
 }
 
-/// One of the things along the first axis, without that axis.
-fn row(cx: &mut NodeCx<'_, '_>, x: ValueId, at: u64) -> Result<ValueId, NodeError> {
-    let shape = cx.shape(x)[1..].to_vec();
-    let x = part(cx, x, 0, at, 1)?;
-    cx.reshape(x, shape)
-}
-
-fn expect(cx: &NodeCx<'_, '_>, x: ValueId, name: &str, shape: &[Dim]) -> Result<(), NodeError> {
+pub(super) fn expect(cx: &NodeCx<'_, '_>, x: ValueId, name: &str, shape: &[Dim]) -> Result<(), NodeError> {
     let found = cx.shape(x);
     if found == shape {
         return Ok(());
@@ -245,6 +242,6 @@ fn expect(cx: &NodeCx<'_, '_>, x: ValueId, name: &str, shape: &[Dim]) -> Result<
     Err(NodeError::Operands(format!("`{name}` is [{}], expected [{}]", text(&found), text(shape))))
 }
 
-fn unknown_sizes() -> NodeError {
+pub(super) fn unknown_sizes() -> NodeError {
     NodeError::Unsupported("a sequence, an input or a state of free size; fix it with --dim".to_owned())
 }

@@ -1,0 +1,115 @@
+//! `If`: the branch that a constant condition takes, or both, of whose results a condition that depends on data picks.
+
+use crate::error::{ImportError, NodeError};
+use crate::importer::Importer;
+use crate::node::NodeCx;
+use crate::proto::{GraphProto, NodeProto};
+use crate::scope::{MAX_DEPTH, Scope, Slot, results};
+use crate::warning::Warning;
+use drift_ir::op::ScalarOp;
+use drift_ir::{Op, ValueId};
+
+impl<'m> Importer<'m> {
+    /// Replaces an `If` by what it gives.
+    pub(crate) fn take_branch(
+        &mut self,
+        node: &'m NodeProto,
+        operands: &[Slot],
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let label = scope.label(node);
+        match *operands {
+            [Slot::Value(condition)] => match self.constant_scalar(condition) {
+                Some(taken) => {
+                    let taken = taken != 0.0;
+                    self.warnings.push(Warning::DroppedBranch { node: label, condition: !taken });
+                    self.branch(node, taken, scope)
+                }
+                None => self.both_branches(node, condition, scope),
+            },
+            [Slot::Unavailable] => {
+                self.note_branches(node, &label, scope);
+                Ok(Vec::new())
+            }
+            _ => {
+                let expected = "1".to_owned();
+                Err(scope.error(node, NodeError::OperandCount { found: operands.len(), expected }))
+            }
+        }
+    }
+
+    /// Imports the branch of a condition.
+    fn branch(
+        &mut self,
+        node: &'m NodeProto,
+        condition: bool,
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let error = |reason| scope.error(node, reason);
+        let mut attributes = scope.attributes(node).map_err(error)?;
+        let name = if condition { "then_branch" } else { "else_branch" };
+        let branch = attributes.graph(name).map_err(error)?;
+        let branch: &'m GraphProto = branch.ok_or(NodeError::MissingAttribute(name)).map_err(error)?;
+        if scope.depth() == MAX_DEPTH {
+            return Err(ImportError::FunctionDepth { function: scope.label(node), limit: MAX_DEPTH });
+        }
+        let mut inner = scope.inside(scope.label(node));
+        self.add_initializers(branch, &mut inner)?;
+        self.add_nodes(&branch.node, &mut inner)?;
+        let names: Vec<String> = branch.output.iter().map(|info| info.name.clone()).collect();
+        results(&names, &inner)
+    }
+
+    /// Imports both branches, which compute nothing but their results, and picks by the condition.
+    fn both_branches(
+        &mut self,
+        node: &'m NodeProto,
+        condition: ValueId,
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        let known = self.unsupported.len();
+        let taken = self.branch(node, true, scope)?;
+        let other = self.branch(node, false, scope)?;
+        if self.unsupported.len() > known {
+            return Ok(Vec::new());
+        }
+        let error = |reason| scope.error(node, reason);
+        let attributes = scope.attributes(node).map_err(error)?;
+        let mut cx = NodeCx::new(self, node, scope, Vec::new(), attributes, 0);
+        let picked = pick(&mut cx, condition, &taken, &other).map_err(error)?;
+        cx.name_results(&picked);
+        self.warnings.push(Warning::BothBranches { node: scope.label(node) });
+        Ok(picked.into_iter().map(Slot::Value).collect())
+    }
+}
+
+/// Each result of one branch where the condition holds, of the other where it does not.
+fn pick(
+    cx: &mut NodeCx<'_, '_>,
+    condition: ValueId,
+    taken: &[Slot],
+    other: &[Slot],
+) -> Result<Vec<ValueId>, NodeError> {
+    if taken.len() != other.len() {
+        return Err(NodeError::Operands("its branches have different numbers of results".to_owned()));
+    }
+    let condition = cx.reshape(condition, Vec::new())?;
+    let mut picked = Vec::new();
+    for (at, slots) in taken.iter().zip(other).enumerate() {
+        let (Some(a), Some(b)) = (slots.0.value(), slots.1.value()) else {
+            let reason = "its condition depends on data, and a branch gives a sequence or nothing";
+            return Err(NodeError::Unsupported(reason.to_owned()));
+        };
+        if cx.shape(a) != cx.shape(b) || cx.element(a) != cx.element(b) {
+            return Err(NodeError::Unsupported(format!(
+                "its condition depends on data, and its branches give result {at} different shapes or types; fixing \
+                 free dimensions with --dim, or an input with --bind, may make it constant"
+            )));
+        }
+        picked.push(match a == b {
+            true => a,
+            false => cx.emit(Op::Elementwise(ScalarOp::Select), &[condition, a, b])?,
+        });
+    }
+    Ok(picked)
+}

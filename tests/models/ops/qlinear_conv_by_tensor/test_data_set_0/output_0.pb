@@ -1,0 +1,1 @@
+By0JXtˆbfˆiRIcen4zz¡¤;io=¢‚|qªSB9”}lIG?_œEk]\’/^vRTzs™Q`VYY[‹qTtˆIjTY.Žz’`T‡…blc=XNi}{ql¢„ŒH`eibTMm;i¤l{oYdZXPcIlSly†T(h`n~MJyVie[™vV_B—Oc\Gv‚t;]
