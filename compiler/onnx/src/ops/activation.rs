@@ -196,6 +196,17 @@ pub(super) fn swish(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![quick_gelu(cx, x, alpha)?])
 }
 
+/// SwiGLU, since 28: Swish of the first operand times the second, which has its shape.
+pub(super) fn swi_glu(cx: &mut NodeCx<'_, '_>) -> Results {
+    let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
+    let (gate, value) = (cx.operand(0)?, cx.operand(1)?);
+    if cx.shape(gate) != cx.shape(value) {
+        return Err(NodeError::Operands("gate and value have different shapes".to_owned()));
+    }
+    let gate = quick_gelu(cx, gate, alpha)?;
+    Ok(vec![cx.binary(BinaryOp::Mul, gate, value)?])
+}
+
 /// `x sigmoid(alpha x)`.
 pub(super) fn quick_gelu(cx: &mut NodeCx<'_, '_>, x: ValueId, alpha: f64) -> Result<ValueId, NodeError> {
     if alpha == 1.0 {

@@ -14,14 +14,21 @@ pub(super) fn softmax(cx: &mut NodeCx<'_, '_>) -> Results {
 
 /// LogSoftmax, with the axes of Softmax: `d - log(sum(exp(d)))` with `d = x - max x`.
 pub(super) fn log_softmax(cx: &mut NodeCx<'_, '_>) -> Results {
-    along_axis(cx, |cx, x, axis| {
-        let max = reduce(cx, ReduceKind::Max, x, axis)?;
-        let shifted = cx.binary(BinaryOp::Sub, x, max)?;
-        let exponential = cx.unary(UnaryOp::Exp, shifted)?;
-        let sum = reduce(cx, ReduceKind::Sum, exponential, axis)?;
-        let log = cx.unary(UnaryOp::Log, sum)?;
-        cx.binary(BinaryOp::Sub, shifted, log)
-    })
+    along_axis(cx, log_of_softmax)
+}
+
+/// `d - log(sum(exp(d)))` with `d = x - max x`, along an axis.
+pub(super) fn log_of_softmax(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    axis: usize,
+) -> Result<ValueId, NodeError> {
+    let max = reduce(cx, ReduceKind::Max, x, axis)?;
+    let shifted = cx.binary(BinaryOp::Sub, x, max)?;
+    let exponential = cx.unary(UnaryOp::Exp, shifted)?;
+    let sum = reduce(cx, ReduceKind::Sum, exponential, axis)?;
+    let log = cx.unary(UnaryOp::Log, sum)?;
+    cx.binary(BinaryOp::Sub, shifted, log)
 }
 
 /// Hardmax, with the axes of Softmax: one at the first maximum, else zero. Places are counted in f32, which is exact up to

@@ -8,7 +8,7 @@ use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{
-    ArgReduce, BinaryOp, CumSum, Gather, GatherElements, Range, ScalarOp, ScatterElements, ScatterNd,
+    ArgReduce, BinaryOp, CumSum, Gather, GatherElements, Pad, PadMode, Range, ScalarOp, ScatterElements, ScatterNd,
     ShapeOf, Slice, TopK, Update,
 };
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
@@ -54,6 +54,45 @@ pub(super) fn cum_sum(cx: &mut NodeCx<'_, '_>) -> Results {
         reverse: cx.attributes.flag("reverse", false)?,
     };
     Ok(vec![cx.emit(Op::CumSum(op), &[x])?])
+}
+
+/// CumProd, since 26: the axis is a constant operand. Each round multiplies by what is as far again before it, so that there are as many
+/// rounds as the axis has bits.
+pub(super) fn cum_prod(cx: &mut NodeCx<'_, '_>) -> Results {
+    let mut x = cx.operand(0)?;
+    let axis = axis(constant_int(cx, 1, "axis")?, cx.rank(x))?;
+    let reverse = cx.attributes.flag("reverse", false)?;
+    let Dim::Const(size) = cx.shape(x)[axis] else {
+        let reason = format!("axis {axis} has a free size; fix it with --dim");
+        return Err(NodeError::Unsupported(reason));
+    };
+    if cx.attributes.flag("exclusive", false)? && size > 0 {
+        x = behind_ones(cx, x, (axis, size), 1, reverse)?;
+    }
+    let mut distance = 1;
+    while distance < size {
+        let before = behind_ones(cx, x, (axis, size), distance, reverse)?;
+        x = cx.binary(BinaryOp::Mul, x, before)?;
+        distance *= 2;
+    }
+    Ok(vec![x])
+}
+
+/// Elements moved along an axis, to its end or, reversed, to its beginning, behind ones.
+fn behind_ones(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    (axis, size): (usize, u64),
+    by: u64,
+    reverse: bool,
+) -> Result<ValueId, NodeError> {
+    let rank = cx.rank(x);
+    let start = if reverse { by } else { 0 };
+    let cut = SliceAxis { axis, start, step: 1, count: Dim::Const(size - by) };
+    let kept = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[x])?;
+    let mut pads = vec![0; 2 * rank];
+    pads[if reverse { rank + axis } else { axis }] = by;
+    cx.emit(Op::Pad(Pad { mode: PadMode::Constant(1.0), pads }), &[kept])
 }
 
 /// TopK: values and their indices. `k` is an attribute before 10 and a constant operand from then on; since 11 `largest`

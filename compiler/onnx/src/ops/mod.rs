@@ -1,6 +1,6 @@
 //! The operators that can be imported: one function each, in files by family, listed in one table.
 //!
-//! A function's doc says what differs between operator sets 7 to 26; forms that are valid but not supported are refused
+//! A function's doc says what differs between operator sets 7 to 28; forms that are valid but not supported are refused
 //! with a reason, so that all of a model's are reported together.
 
 mod activation;
@@ -15,6 +15,7 @@ mod einsum;
 mod elementwise;
 mod index;
 mod linear;
+mod losses;
 mod microsoft;
 mod norm;
 mod pad;
@@ -89,6 +90,7 @@ const OPERATORS: &[Operator] = &[
     onnx("CastLike", (2, 2), elementwise::cast_like),
     onnx("Ceil", (1, 1), elementwise::ceil),
     onnx("Celu", (1, 1), activation::celu),
+    onnx("CenterCropPad", (2, 2), pad::center_crop_pad),
     onnx("Clip", (1, 3), elementwise::clip),
     onnx("Compress", (2, 2), index::compress),
     onnx("Concat", (1, MANY), data::concat),
@@ -99,6 +101,7 @@ const OPERATORS: &[Operator] = &[
     onnx("ConvTranspose", (2, 3), linear::conv_transpose),
     onnx("Cos", (1, 1), elementwise::cos),
     onnx("Cosh", (1, 1), elementwise::cosh),
+    onnx("CumProd", (2, 2), index::cum_prod),
     onnx("CumSum", (2, 2), index::cum_sum),
     onnx("DepthToSpace", (1, 1), shape::depth_to_space),
     onnx("DequantizeLinear", (2, 3), quantize::dequantize_linear),
@@ -154,6 +157,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Mod", (2, 2), bits::modulo),
     onnx("Mul", (2, 2), elementwise::mul),
     onnx("Neg", (1, 1), elementwise::neg),
+    onnx("NegativeLogLikelihoodLoss", (2, 3), losses::negative_log_likelihood_loss),
     onnx("NonZero", (1, 1), index::non_zero),
     onnx("Not", (1, 1), elementwise::not),
     onnx("OneHot", (3, 3), index::one_hot),
@@ -198,6 +202,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Size", (1, 1), shape::size),
     onnx("Slice", (1, 5), data::slice),
     onnx("Softmax", (1, 1), along_axis::softmax),
+    onnx("SoftmaxCrossEntropyLoss", (2, 3), losses::softmax_cross_entropy_loss).results(1, 2),
     onnx("Softplus", (1, 1), activation::softplus),
     onnx("Softsign", (1, 1), activation::softsign),
     onnx("SpaceToDepth", (1, 1), shape::space_to_depth),
@@ -206,6 +211,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Squeeze", (1, 2), shape::squeeze),
     onnx("Sub", (2, 2), elementwise::sub),
     onnx("Sum", (1, MANY), elementwise::sum),
+    onnx("SwiGLU", (2, 2), activation::swi_glu),
     onnx("Swish", (1, 1), activation::swish),
     onnx("Tan", (1, 1), elementwise::tan),
     onnx("Tanh", (1, 1), elementwise::tanh),

@@ -152,3 +152,44 @@ fn cut(cx: &mut NodeCx<'_, '_>, x: ValueId, amounts: &[i64]) -> Result<ValueId, 
     }
     cx.emit(Op::Slice(Slice { axes }), &[x])
 }
+
+/// CenterCropPad, since 18: each axis named is cut or padded with zeros to a size, at both ends alike; of an odd number one element more
+/// at the end.
+pub(super) fn center_crop_pad(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, sizes) = (cx.operand(0)?, cx.operand(1)?);
+    let sizes = cx.constant_ints(sizes, "shape")?;
+    let shape = cx.shape(x);
+    let axes = cx.attributes.ints("axes")?.map(<[i64]>::to_vec);
+    let axes = axes.unwrap_or_else(|| (0..shape.len() as i64).collect());
+    if axes.len() != sizes.len() {
+        return Err(NodeError::Operands("shape and axes have different lengths".to_owned()));
+    }
+    let mut pads = vec![0; 2 * shape.len()];
+    let mut cuts: Vec<SliceAxis> = Vec::new();
+    for (&given, &size) in axes.iter().zip(&sizes) {
+        let axis = axis(given, shape.len())?;
+        let (Dim::Const(old), Ok(new)) = (&shape[axis], u64::try_from(size)) else {
+            let expected = "a size, and an axis of known size".to_owned();
+            return Err(NodeError::Value { name: "shape", value: size.to_string(), expected });
+        };
+        if new < *old {
+            cuts.push(SliceAxis { axis, start: (old - new) / 2, step: 1, count: Dim::Const(new) });
+        }
+        let added = new.saturating_sub(*old);
+        pads[axis] = added / 2;
+        pads[shape.len() + axis] = added - added / 2;
+    }
+    cuts.sort_by_key(|cut| cut.axis);
+    if cuts.windows(2).any(|pair| pair[0].axis == pair[1].axis) {
+        let expected = "different axes".to_owned();
+        return Err(NodeError::Value { name: "axes", value: format!("{axes:?}"), expected });
+    }
+    let mut y = x;
+    if !cuts.is_empty() {
+        y = cx.emit(Op::Slice(Slice { axes: cuts }), &[y])?;
+    }
+    if pads.iter().any(|&pad| pad > 0) {
+        y = cx.emit(Op::Pad(Pad { mode: PadMode::Constant(0.0), pads }), &[y])?;
+    }
+    Ok(vec![y])
+}

@@ -176,14 +176,20 @@ pub(super) fn size(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.emit(Op::Reduce(product), &[sizes])?])
 }
 
-/// Range from `start` to below `limit` by `delta`, since 11.
+/// Range from `start` to below `limit` by `delta`, since 11. Since 27 of float16, too, computed in f32 unless `stash_type` says otherwise.
 pub(super) fn range(cx: &mut NodeCx<'_, '_>) -> Results {
+    let element = cx.element(cx.operand(0)?);
+    let widens = cx.attributes.int("stash_type")?.unwrap_or(1) == 1;
     let mut operands = Vec::with_capacity(3);
     for index in 0..3 {
-        let scalar = cx.operand(index)?;
+        let mut scalar = cx.operand(index)?;
+        if widens {
+            scalar = cx.widened(scalar)?;
+        }
         operands.push(cx.reshape(scalar, Vec::new())?);
     }
-    Ok(vec![cx.emit(Op::Range(drift_ir::op::Range), &operands)?])
+    let range = cx.emit(Op::Range(drift_ir::op::Range), &operands)?;
+    Ok(vec![cx.cast(range, element)?])
 }
 
 /// The block size and the shape of the image.
@@ -239,7 +245,7 @@ pub(super) fn depth_to_space(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.reshape(moved, vec![n, channels, rows, columns])?])
 }
 
-/// SpaceToDepth: blocks of pixels become channels, the block outermost.
+/// SpaceToDepth: blocks of pixels become channels, the block outermost; since 28 `mode` CRD has it innermost.
 pub(super) fn space_to_depth(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
     let (block, shape) = block_size(cx)?;
@@ -248,6 +254,14 @@ pub(super) fn space_to_depth(cx: &mut NodeCx<'_, '_>) -> Results {
     let channels = c.mul(&block.mul(&block)?)?;
     let split = vec![n.clone(), c, rows.clone(), block.clone(), columns.clone(), block];
     let split = cx.reshape(x, split)?;
-    let moved = cx.transpose(split, vec![0, 3, 5, 1, 2, 4])?;
+    let perm = match cx.attributes.text("mode")?.unwrap_or("DCR") {
+        "DCR" => vec![0, 3, 5, 1, 2, 4],
+        "CRD" => vec![0, 1, 3, 5, 2, 4],
+        other => {
+            let expected = "DCR or CRD".to_owned();
+            return Err(NodeError::Value { name: "mode", value: other.to_owned(), expected });
+        }
+    };
+    let moved = cx.transpose(split, perm)?;
     Ok(vec![cx.reshape(moved, vec![n, channels, rows, columns])?])
 }
