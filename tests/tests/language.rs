@@ -2,7 +2,7 @@
 //! the reference evaluator, on every device.
 
 use drift_bundle::Bundle;
-use drift_compiler::{CompileOptions, EntryModel, ModelIdentity};
+use drift_compiler::{CompileOptions, EntryModel, ModelIdentity, Precision, WeightsPrecision};
 use drift_ir::{Graph, Tensor, eval};
 use drift_onnx::{DeclaredDim, DimBinding, ImportOptions, ModelSource};
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, Session};
@@ -95,11 +95,12 @@ fn bundle(name: &str, sizes: &[(&str, u64)], kind: DeviceKind) -> Bundle {
         entry("decode", import(name, sizes, 1, None)),
         entry("last", import_last(name, sizes)),
     ];
-    let options = CompileOptions {
-        targets: vec![kind.target()],
-        profiles: vec!["generic".to_owned()],
-        ..CompileOptions::default()
-    };
+    compile(name, entries, CompileOptions { targets: vec![kind.target()], ..CompileOptions::default() })
+}
+
+/// A bundle for the generic profile.
+fn compile(name: &str, entries: Vec<EntryModel>, options: CompileOptions) -> Bundle {
+    let options = CompileOptions { profiles: vec!["generic".to_owned()], ..options };
     let identity = ModelIdentity { name: name.to_owned(), hash: "0".repeat(64) };
     let compiled = drift_compiler::compile_entries(entries, identity, &options).expect("a bundle");
     Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("a sound bundle")
@@ -119,11 +120,16 @@ fn feed(session: &mut Session, tokens: &[i64], position: usize) -> Vec<Vec<f32>>
 }
 
 fn check(what: &str, made: &[Vec<f32>], expected: &[Vec<f32>]) {
+    check_within(1e-4, what, made, expected);
+}
+
+/// The same within a share of the largest logit.
+fn check_within(tolerance: f32, what: &str, made: &[Vec<f32>], expected: &[Vec<f32>]) {
     assert_eq!(made.len(), expected.len(), "{what}");
     for (at, (made, expected)) in made.iter().zip(expected).enumerate() {
         let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         for (n, (a, b)) in made.iter().zip(expected).enumerate() {
-            assert!((a - b).abs() <= 1e-4 * largest, "{what}, token {at}, logit {n}: {a}, expected {b}");
+            assert!((a - b).abs() <= tolerance * largest, "{what}, token {at}, logit {n}: {a}, expected {b}");
         }
     }
 }
@@ -175,6 +181,54 @@ fn caches_as_states_agree_on_opencl() {
 #[test]
 fn caches_as_states_agree_on_webgpu() {
     agrees(DeviceKind::WebGpu);
+}
+
+/// A prompt's entry and a token's read weights in one order, and a tied embedding is stored once: both take hardly more bytes than
+/// either, and what each computes is what its own bundle computes.
+#[test]
+fn entries_hold_each_weight_once() {
+    let device = Device::open(DeviceKind::Vulkan).expect("`cargo xtask test` installs one");
+    let forms = [
+        (None, None),
+        (Some(Precision::F16), None),
+        (None, Some(WeightsPrecision::Q8)),
+        (Some(Precision::F16), Some(WeightsPrecision::Q4)),
+    ];
+    for (name, sizes) in MODELS {
+        for (precision, weights) in forms {
+            let what = format!("{name}, {precision:?}, {weights:?}");
+            let bundle = |stages: &[(&str, usize)]| {
+                let entry = |&(entry, new): &(&str, usize)| EntryModel {
+                    name: entry.to_owned(),
+                    graph: import(name, sizes, new, None),
+                };
+                let targets = vec![DeviceKind::Vulkan.target()];
+                let options = CompileOptions { targets, precision, weights, ..CompileOptions::default() };
+                compile(name, stages.iter().map(entry).collect(), options)
+            };
+            let stages = [("prefill", 2 * CHUNK), ("decode", 1)];
+            let [both, prefill, decode] = [&stages[..], &stages[..1], &stages[1..]].map(bundle);
+            let [all, least] = [weight_bytes(&both), weight_bytes(&prefill).min(weight_bytes(&decode))];
+            assert!(all as f64 <= 1.02 * least as f64, "{what}: {all} bytes, {least} in one entry");
+            let load = |bundle: &Bundle, entries: &[&str]| {
+                device.load_entries(bundle, entries, &LoadOptions::default()).expect("sessions")
+            };
+            let mut shared = load(&both, &["prefill", "decode"]);
+            let made = feed(&mut shared[0], &TOKENS[..8], 0);
+            let mut alone = load(&prefill, &["prefill"]).remove(0);
+            let tolerance = if precision == Some(Precision::F16) { 1e-2 } else { 1e-5 };
+            check_within(tolerance, &what, &made, &feed(&mut alone, &TOKENS[..8], 0));
+            let mut alone = load(&decode, &["decode"]).remove(0);
+            for (at, token) in TOKENS[..8].iter().enumerate() {
+                let made = feed(&mut shared[1], &[*token], at);
+                check_within(tolerance, &what, &made, &feed(&mut alone, &[*token], at));
+            }
+        }
+    }
+}
+
+fn weight_bytes(bundle: &Bundle) -> u64 {
+    bundle.manifest().weights.iter().map(|blob| blob.size).sum()
 }
 
 /// A state cannot be given another size by one entry than by the other, and is named where the model cannot have it.

@@ -6,6 +6,7 @@ use crate::memory::MemoryError;
 use crate::quantize::QuantizeError;
 use crate::rewrite::UnknownRule;
 use crate::select::SelectError;
+use drift_ir::graph::EditError;
 
 /// Why a model does not compile.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum CompileError {
     /// Weights could not be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// A graph refused an edit.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// Something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
@@ -69,7 +73,7 @@ impl CompileError {
             Self::Entry { source, .. } => source.is_internal(),
             Self::Shader(error) => error.is_internal(),
             Self::Memory(error) => error.is_internal(),
-            Self::Quantize(_) => true,
+            Self::Quantize(_) | Self::Edit(_) => true,
             Self::NoTarget
             | Self::UnknownWeights { .. }
             | Self::UnknownProfile { .. }
