@@ -259,3 +259,72 @@ fn what_cannot_be_a_state_is_told() {
         drift_onnx::import(&source, &options).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("only of a model whose caches are states"), "{error}");
 }
+
+/// Entries share states by name, so states that differ are refused when they are compiled.
+#[test]
+fn states_that_entries_cannot_share_are_told() {
+    let source = source("tiny_llama_optimum");
+    let entry = |name: &str, rows: u64| {
+        let dims = [
+            ("past_sequence_length", DimBinding::Range(0, rows)),
+            ("sequence_length", DimBinding::Fixed(1)),
+            ("batch_size", DimBinding::Fixed(1)),
+        ];
+        let dims = dims.map(|(name, binding)| (name.to_owned(), binding)).into();
+        let graph =
+            drift_onnx::import(&source, &ImportOptions { dims, last_logits: false }).expect("a graph");
+        EntryModel { name: name.to_owned(), graph: graph.graph }
+    };
+    let options = CompileOptions {
+        targets: vec![DeviceKind::Vulkan.target()],
+        profiles: vec!["generic".to_owned()],
+        ..CompileOptions::default()
+    };
+    let identity = ModelIdentity { name: String::new(), hash: "0".repeat(64) };
+    let entries = vec![entry("short", 16), entry("long", 32)];
+    let error = drift_compiler::compile_entries(entries, identity, &options).err().expect("a refusal");
+    let error = error.to_string();
+    assert!(
+        error.contains("entries `short` and `long` have different states `past_key_values.0.key`"),
+        "{error}"
+    );
+}
+
+/// Stored data of past rows and all rows are replayed against states, as are random ones.
+#[test]
+fn stored_data_are_verified_against_states() {
+    let driftc = |words: &[&str]| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = driftc::Console::new(&mut out, &mut err);
+        let words = ["driftc", "verify"].into_iter().chain(words.iter().copied());
+        let code = driftc::execute_words(words, &mut console);
+        (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))
+    };
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
+    for (name, more) in [
+        ("tiny_llama_optimum", &["--logits", "last"][..]),
+        ("tiny_llama_genai_fp32_cpu", &["--precision", "f16"]),
+        ("tiny_llama_optimum", &["--per-node"]),
+    ] {
+        let model = folder.join(name).to_string_lossy().into_owned();
+        let words = [&model, "--target", "vulkan", "--dim", "past_sequence_length=0..40"];
+        let (code, out, err) = driftc(&[&words[..], more].concat());
+        assert_eq!(code, 0, "{name}: {out}{err}");
+        let compared = out.lines().filter(|line| line.starts_with("PASS")).count();
+        assert_eq!(compared, 5, "logits, and keys and values of two layers: {out}");
+    }
+    // No data beside a model of another name: states and inputs are random.
+    let scratch = tempfile::tempdir().expect("a folder");
+    let alone = scratch.path().join("alone.onnx");
+    std::fs::copy(folder.join("tiny_llama_optimum/model.onnx"), &alone).expect("a copy");
+    let alone = alone.to_string_lossy().into_owned();
+    let words =
+        [&alone, "--target", "vulkan", "--dim", "past_sequence_length=0..9", "--dim", "sequence_length=3"];
+    let (code, out, err) = driftc(&words);
+    assert_eq!((code, out.matches("PASS").count()), (0, 5), "{out}{err}");
+    // The data have more rows than the caches.
+    let model = folder.join("tiny_llama_optimum").to_string_lossy().into_owned();
+    let (code, _, err) = driftc(&[&model, "--target", "vulkan", "--dim", "past_sequence_length=0..11"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("N at least 12"), "{err}");
+}

@@ -319,6 +319,9 @@ pub struct InspectArgs {
     /// The bundle
     #[arg(value_name = "OUT.drift")]
     pub bundle: PathBuf,
+    /// Only this entry, where the bundle has several
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
     /// Write a page with the memory picture
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -416,7 +419,7 @@ mod tests {
             "bench m.drift --llm -p 512 -n 0,128 -d 0,1024 -r 5 --json b.json",
             "generate m.drift --model-dir m --prompt text --temperature 0.7 --top-k 40 --top-p 0.9 --min-p 0.05 --seed 1",
             "generate m.drift --model-dir m --chat --system text --stop 7 --stop <|end|> --max-tokens 9 --json g.json",
-            "inspect m.drift --json",
+            "inspect m.drift --entry decode --json",
             "explain m.onnx --target vulkan --profile adreno,mali --disable conv-absorbs-bias",
             "devices",
         ] {

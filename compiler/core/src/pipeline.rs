@@ -8,7 +8,7 @@ use crate::narrow;
 use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
 use crate::profile::{LayoutCosts, MemoryForms, Profile};
-use crate::program::Program;
+use crate::program::{Program, StatePort};
 use crate::quantize::{self, QuantizedWeight};
 use crate::ranges;
 use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
@@ -71,6 +71,7 @@ pub fn compile_entries(
         passes.name_notes(noted, several.then_some(&names[entry]));
     }
     passes.check_kept()?;
+    check_states(&names, &drafts)?;
     let Passes { mut clock, warnings, notes, rules, quantized, .. } = passes;
     let provenance = Provenance {
         compiler: format!("driftc {}", env!("CARGO_PKG_VERSION")),
@@ -90,6 +91,28 @@ pub fn compile_entries(
         bundle,
         report: CompileReport { stages: clock.stages, warnings, notes, variants, rules, quantized },
     })
+}
+
+/// Refuses states of one name that entries cannot share, for one target and profile.
+fn check_states(names: &[String], drafts: &[Draft]) -> Result<(), CompileError> {
+    let form = |state: &StatePort| format!("{} {:?}", state.device.name(), state.shape);
+    let of = |draft: &Draft| (draft.target, draft.profile.name);
+    for (at, draft) in drafts.iter().enumerate() {
+        for earlier in drafts[..at].iter().filter(|earlier| of(earlier) == of(draft)) {
+            for state in &draft.program.states {
+                let mut others = earlier.program.states.iter();
+                let other = others.find(|other| other.name == state.name && form(other) != form(state));
+                if let Some(other) = other {
+                    return Err(CompileError::UnlikeStates {
+                        state: state.name.clone(),
+                        entries: [earlier, draft].map(|draft| names[draft.entry].clone()),
+                        forms: [other, state].map(form),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Prints a stage as text: one for each target and profile where they differ.
