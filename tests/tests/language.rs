@@ -66,6 +66,12 @@ fn import_with(
 
 /// The logits of each of the first `count` tokens, from the evaluator, which sees them all at once.
 fn expected(name: &str, sizes: &[(&str, u64)], count: usize) -> Vec<Vec<f32>> {
+    expected_of(name, sizes, &TOKENS[..count])
+}
+
+/// The same of each of these tokens.
+fn expected_of(name: &str, sizes: &[(&str, u64)], tokens: &[i64]) -> Vec<Vec<f32>> {
+    let count = tokens.len();
     let graph = import(name, sizes, count, Some(0));
     let inputs: Vec<Tensor> = graph
         .inputs()
@@ -74,7 +80,7 @@ fn expected(name: &str, sizes: &[(&str, u64)], count: usize) -> Vec<Vec<f32>> {
             let value = graph.value(input);
             let shape = value.ty.static_shape().expect("all sizes are bound");
             match value.name.as_str() {
-                "input_ids" => Tensor::from_i64(shape, &TOKENS[..count]),
+                "input_ids" => Tensor::from_i64(shape, tokens),
                 "position_ids" => Tensor::from_i64(shape, &(0..count as i64).collect::<Vec<_>>()),
                 "attention_mask" => Tensor::from_i64(shape, &vec![1; count]),
                 _ => Tensor::new(value.ty.element, shape, Vec::new().into()),
@@ -290,16 +296,84 @@ fn states_that_entries_cannot_share_are_told() {
     );
 }
 
+/// What a command returns, prints and complains of.
+fn driftc(words: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut console = driftc::Console::new(&mut out, &mut err);
+    let code = driftc::execute_words(["driftc"].into_iter().chain(words.iter().copied()), &mut console);
+    (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))
+}
+
+/// `driftc generate` takes the tokens that the evaluator finds likeliest, with the tokenizer that is carried; `driftc compare` finds a
+/// bundle equal to itself and near its quantized form.
+#[test]
+fn text_is_generated_and_bundles_are_compared() {
+    const PROMPT: [i64; 14] = [254, 51, 98, 114, 68, 76, 113, 88, 118, 96, 95, 38, 47, 52];
+    let (name, sizes) = MODELS[0];
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+    let scratch = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
+    let model = folder.join("model.onnx").to_string_lossy().into_owned();
+    let folder = folder.to_string_lossy().into_owned();
+    let [plain, quantized, json] = ["plain.drift", "q4.drift", "out.json"].map(path);
+    for (bundle, more) in [(&plain, &["--logits", "last"][..]), (&quantized, &["--weights", "q4"])] {
+        let words = [&model, "--target", "vulkan", "--dim", "past_sequence_length=0..40", "-o", bundle];
+        let entries = ["--entry", "prefill:sequence_length=8", "--entry", "decode:sequence_length=1"];
+        let (code, out, err) = driftc(&[&words[..], &entries, more].concat());
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let words = ["generate", &plain, "--model-dir", &folder, "--prompt", "The memory of a GPU"];
+    let (code, out, err) = driftc(&[&words[..], &["--max-tokens", "12", "--json", &json]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&json).expect("a report")).expect("JSON");
+    let turn = &report["turns"][0];
+    let tokens: Vec<i64> =
+        turn["tokens"].as_array().expect("tokens").iter().filter_map(|id| id.as_i64()).collect();
+    assert_eq!(turn["prompt_tokens"].as_u64(), Some(PROMPT.len() as u64));
+    // It ends at the tokenizer's end of a text, or at the most tokens.
+    let is_stop = turn["stopped_by"] == "token" && tokens.last() == Some(&255);
+    assert!(is_stop || turn["stopped_by"] == "limit" && tokens.len() == 12, "{turn}");
+    let all = [&PROMPT[..], &tokens].concat();
+    let logits = expected_of(name, sizes, &all);
+    for (at, &token) in tokens.iter().enumerate() {
+        let row = &logits[PROMPT.len() + at - 1];
+        let best = row.iter().copied().fold(f32::MIN, f32::max);
+        assert!(best - row[token as usize] <= 1e-4 * best.abs(), "token {at}: {token}, {row:?}");
+    }
+    assert!(out.contains(turn["text"].as_str().expect("a text")), "{out}");
+
+    let ids = path("ids.txt");
+    let text: Vec<String> = all.iter().map(ToString::to_string).collect();
+    std::fs::write(&ids, text.join(" ")).expect("a file");
+    let compare = |other: &str| -> serde_json::Value {
+        let (code, out, err) = driftc(&["compare", &plain, other, "--tokens", &ids, "--json", &json]);
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_slice(&std::fs::read(&json).expect("a report")).expect("JSON")
+    };
+    let same = compare(&plain);
+    assert_eq!(
+        (same["kl"]["max"].as_f64(), same["top1_agreement"].as_f64()),
+        (Some(0.0), Some(1.0)),
+        "{same}"
+    );
+    let near = compare(&quantized);
+    let mean = near["kl"]["mean"].as_f64().expect("a figure");
+    assert!(mean > 1e-7 && mean < 0.1, "{near}");
+    // The evaluator's perplexity over the same tokens.
+    let log_p = |row: &[f32], id: i64| {
+        let sum: f64 = row.iter().map(|logit| f64::from(*logit).exp()).sum();
+        f64::from(row[id as usize]) - sum.ln()
+    };
+    let sum: f64 = logits.iter().zip(&all[1..]).map(|(row, &next)| log_p(row, next)).sum();
+    let perplexity = (-sum / (all.len() - 1) as f64).exp();
+    let found = near["perplexity_a"].as_f64().expect("a figure");
+    assert!((found / perplexity - 1.0).abs() < 1e-4, "{found}, expected {perplexity}");
+}
+
 /// Stored data of past rows and all rows are replayed against states, as are random ones.
 #[test]
 fn stored_data_are_verified_against_states() {
-    let driftc = |words: &[&str]| {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut console = driftc::Console::new(&mut out, &mut err);
-        let words = ["driftc", "verify"].into_iter().chain(words.iter().copied());
-        let code = driftc::execute_words(words, &mut console);
-        (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))
-    };
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
     for (name, more) in [
         ("tiny_llama_optimum", &["--logits", "last"][..]),
@@ -308,7 +382,7 @@ fn stored_data_are_verified_against_states() {
     ] {
         let model = folder.join(name).to_string_lossy().into_owned();
         let words = [&model, "--target", "vulkan", "--dim", "past_sequence_length=0..40"];
-        let (code, out, err) = driftc(&[&words[..], more].concat());
+        let (code, out, err) = driftc(&[&["verify"], &words[..], more].concat());
         assert_eq!(code, 0, "{name}: {out}{err}");
         let compared = out.lines().filter(|line| line.starts_with("PASS")).count();
         assert_eq!(compared, 5, "logits, and keys and values of two layers: {out}");
@@ -320,11 +394,12 @@ fn stored_data_are_verified_against_states() {
     let alone = alone.to_string_lossy().into_owned();
     let words =
         [&alone, "--target", "vulkan", "--dim", "past_sequence_length=0..9", "--dim", "sequence_length=3"];
-    let (code, out, err) = driftc(&words);
+    let (code, out, err) = driftc(&[&["verify"], &words[..]].concat());
     assert_eq!((code, out.matches("PASS").count()), (0, 5), "{out}{err}");
     // The data have more rows than the caches.
     let model = folder.join("tiny_llama_optimum").to_string_lossy().into_owned();
-    let (code, _, err) = driftc(&[&model, "--target", "vulkan", "--dim", "past_sequence_length=0..11"]);
+    let (code, _, err) =
+        driftc(&["verify", &model, "--target", "vulkan", "--dim", "past_sequence_length=0..11"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("N at least 12"), "{err}");
 }
