@@ -1,10 +1,12 @@
 //! What may stand on the command line: a contract that scripts and tests rely on.
 
 mod bench;
+mod compare;
 mod generate;
 mod values;
 
 pub use bench::{BenchArgs, LanguageFlags};
+pub use compare::CompareBundlesArgs;
 pub use generate::GenerateArgs;
 pub use values::{
     BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
@@ -67,6 +69,7 @@ impl Cli {
             Some(Command::Verify(args)) => [args.json.as_ref(), None],
             Some(Command::Bench(args)) => [args.json.as_ref(), args.trace.as_ref()],
             Some(Command::Generate(args)) => [args.json.as_ref(), None],
+            Some(Command::Compare(args)) => [args.json.as_ref(), None],
             Some(Command::Inspect(args)) => [args.html.as_ref(), None],
             Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
         };
@@ -80,7 +83,13 @@ impl Cli {
             Some(Command::Verify(args)) => Some(&args.flags),
             Some(Command::Bench(args)) => Some(&args.flags),
             Some(Command::Explain(args)) => Some(&args.flags),
-            Some(Command::Run(_) | Command::Generate(_) | Command::Inspect(_) | Command::Devices(_)) => None,
+            Some(
+                Command::Run(_)
+                | Command::Generate(_)
+                | Command::Compare(_)
+                | Command::Inspect(_)
+                | Command::Devices(_),
+            ) => None,
         };
         let dims = flags.map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
@@ -117,6 +126,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Generate text with a language model's bundle
     Generate(GenerateArgs),
+    /// How far the distributions of two language models' bundles are apart, over the same tokens
+    Compare(CompareBundlesArgs),
     /// What is inside a bundle, who made it, and its memory plan
     Inspect(InspectArgs),
     /// Per dispatch: which ONNX nodes, kernel, layouts, why; and what was declined and why
@@ -319,6 +330,9 @@ pub struct InspectArgs {
     /// The bundle
     #[arg(value_name = "OUT.drift")]
     pub bundle: PathBuf,
+    /// Only this entry, where the bundle has several
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
     /// Write a page with the memory picture
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -416,8 +430,9 @@ mod tests {
             "bench m.drift --llm -p 512 -n 0,128 -d 0,1024 -r 5 --json b.json",
             "generate m.drift --model-dir m --prompt text --temperature 0.7 --top-k 40 --top-p 0.9 --min-p 0.05 --seed 1",
             "generate m.drift --model-dir m --chat --system text --stop 7 --stop <|end|> --max-tokens 9 --json g.json",
-            "inspect m.drift --json",
+            "inspect m.drift --entry decode --json",
             "explain m.onnx --target vulkan --profile adreno,mali --disable conv-absorbs-bias",
+            "compare a.drift b.drift --tokens t.txt --window 128 --json c.json --device 0",
             "devices",
         ] {
             assert!(parse(line).unwrap().command.is_some(), "{line}");
@@ -457,6 +472,9 @@ mod tests {
             "generate m.drift --model-dir m --chat --repetition-penalty 0",
             "generate m.drift --model-dir m --chat --max-tokens 0",
             "inspect",
+            "compare a.drift --tokens t.txt",
+            "compare a.drift b.drift",
+            "compare a.drift b.drift --tokens t.txt --window 1",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

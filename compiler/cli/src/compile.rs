@@ -1,6 +1,7 @@
 //! `driftc MODEL.onnx`: compiles a model into a bundle, or prints a stage on the way there.
 
-use crate::args::{CompileArgs, Emit, LogitsArg};
+use crate::args::{CompileArgs, Emit, EntryArg, LogitsArg};
+use crate::bind::Dims;
 use crate::error::CliError;
 use crate::output::{self, Output};
 use crate::progress::Progress;
@@ -13,7 +14,7 @@ use drift_compiler::quantize::QuantizedWeight;
 use drift_compiler::{
     CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, ModelIdentity, Stage,
 };
-use drift_onnx::ModelSource;
+use drift_onnx::{DimBinding, ModelSource};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -204,6 +205,7 @@ fn import(args: &CompileArgs, names: &[String], sources: &mut [ModelSource]) -> 
     let paths = paths(args);
     let mut bindings = model::bind_entries(&args.flags, names, &paths, sources)?;
     for (entry, bound) in args.entry.iter().zip(&mut bindings) {
+        check_ranges(entry, &bound.dims)?;
         bound.dims.extend(entry.dims.iter().map(|dim| (dim.name.clone(), model::binding(dim.size))));
     }
     let (mut models, mut identities) = (Vec::new(), Vec::new());
@@ -223,6 +225,25 @@ fn import(args: &CompileArgs, names: &[String], sources: &mut [ModelSource]) -> 
         several => model::joint_identity(names, several),
     };
     Ok(Imported { models, identity, identities, notes, warnings })
+}
+
+/// Refuses a size, or another range, of an entry for a dimension that has a range for all: caches of that many rows are states that
+/// entries share.
+fn check_ranges(entry: &EntryArg, dims: &Dims) -> Result<(), CliError> {
+    for dim in &entry.dims {
+        let given = model::binding(dim.size);
+        if let Some(DimBinding::Range(low, high)) = dims.get(&dim.name)
+            && given != DimBinding::Range(*low, *high)
+        {
+            let (entry, name) = (&entry.name, &dim.name);
+            let text = format!(
+                "--entry {entry} gives `{name}` a size, but --dim {name}={low}..{high} gives it a range for all entries; \
+                 leave one of them out"
+            );
+            return Err(CliError::Usage(text));
+        }
+    }
+    Ok(())
 }
 
 /// Says which model it is that does not compile.

@@ -115,9 +115,8 @@ impl StateReport {
     }
 }
 
-/// Counts and sums over a bundle.
-pub fn report(bundle: &Bundle) -> BundleReport {
-    let manifest = bundle.manifest();
+/// Counts and sums over a bundle, and the entries of `manifest`: its own, or some of them.
+pub fn report(bundle: &Bundle, manifest: &Manifest) -> BundleReport {
     let provenance = &manifest.provenance;
     BundleReport {
         compiler: provenance.compiler.clone(),

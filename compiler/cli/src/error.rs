@@ -203,6 +203,45 @@ pub enum CliError {
         #[source]
         source: Mismatch,
     },
+    /// A bundle whose data would have to say which of its axes count rows.
+    #[error(
+        "the caches of {} are states, and stored data have past rows; verify the model that it was made of: driftc verify \
+         MODEL.onnx --target T --dim PAST=0..N", .0.display()
+    )]
+    StatefulBundle(PathBuf),
+    /// An entry that a bundle does not have.
+    #[error("the bundle has no entry `{wanted}`, only: {}", known.join(", "))]
+    UnknownEntry {
+        /// What was asked for.
+        wanted: String,
+        /// Its entries.
+        known: Vec<String>,
+    },
+    /// Data with more rows than a cache has.
+    #[error(
+        "the data in {} have {past} past rows and {new} new ones, but caches of {capacity} rows were asked for; pass --dim \
+         {dim}=0..N with N at least {}", folder.display(), past + new
+    )]
+    CacheTooSmall {
+        /// The data set.
+        folder: PathBuf,
+        /// The dimension of past rows.
+        dim: String,
+        /// Rows stored.
+        past: u64,
+        /// Rows that the run adds.
+        new: u64,
+        /// Rows of a cache.
+        capacity: u64,
+    },
+    /// Data of another shape than a cache has.
+    #[error("the data for the cache `{name}` are {found}, which are no rows of it")]
+    WrongCache {
+        /// The input.
+        name: String,
+        /// Type and shape of the data.
+        found: String,
+    },
     /// A bug of driftc, caught so that other models are still checked.
     #[error("driftc panicked: {0}")]
     Panicked(String),

@@ -110,6 +110,25 @@ pub enum GenerateError {
         /// Tokens that the caches hold.
         capacity: usize,
     },
+    /// A file without token ids.
+    #[error("{} holds no token ids: {reason}", path.display())]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Too few tokens to compare anything.
+    #[error("--tokens has {0}, but a comparison needs at least two: the second is what follows the first")]
+    FewTokens(usize),
+    /// Two models over different tokens.
+    #[error("the bundles are of models with different vocabularies: {reference} tokens and {other}")]
+    OtherVocabulary {
+        /// Logits of the reference.
+        reference: usize,
+        /// Logits of the other.
+        other: usize,
+    },
     /// Logits from which nothing can be chosen.
     #[error("the model's logits behind token {position} are of no use: {fault}")]
     Logits {

@@ -8,6 +8,7 @@ use crate::units::{bytes, flops};
 use crate::{Console, Outcome, files, html, output};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Manifest, Target};
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
@@ -16,9 +17,10 @@ pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     files::check_regular(&args.bundle)?;
     let bundle = Bundle::open(&args.bundle)?;
     bundle.verify_weights()?;
-    let report = report(&bundle);
+    let manifest = with_entry(bundle.manifest(), args.entry.as_deref())?;
+    let report = report(&bundle, &manifest);
     if let Some(path) = &args.html {
-        output::write(path, html::page(bundle.manifest(), &report).as_bytes())?;
+        output::write(path, html::page(&manifest, &report).as_bytes())?;
     }
     if let Some(folder) = &args.shaders {
         write_shaders(&bundle, folder)?;
@@ -26,9 +28,22 @@ pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     if args.json {
         console.out().write_all((crate::report::json(&report) + "\n").as_bytes())?;
     } else {
-        print(bundle.manifest(), &report, console.out())?;
+        print(&manifest, &report, console.out())?;
     }
     Ok(Outcome::Fine)
+}
+
+/// A manifest with the one entry that is asked for, for each of its targets; all entries where none is.
+fn with_entry<'a>(manifest: &'a Manifest, wanted: Option<&str>) -> Result<Cow<'a, Manifest>, CliError> {
+    let Some(wanted) = wanted else { return Ok(Cow::Borrowed(manifest)) };
+    let mut own = manifest.clone();
+    own.entries.retain(|entry| entry.name == wanted);
+    if own.entries.is_empty() {
+        let mut known: Vec<String> = manifest.entries.iter().map(|entry| entry.name.clone()).collect();
+        known.dedup();
+        return Err(CliError::UnknownEntry { wanted: wanted.to_owned(), known });
+    }
+    Ok(Cow::Owned(own))
 }
 
 /// The code of each shader as a file of its own, named after it.
@@ -124,6 +139,20 @@ mod tests {
     };
     use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, stub};
 
+    fn whole_report(bundle: &Bundle) -> BundleReport {
+        report(bundle, bundle.manifest())
+    }
+
+    #[test]
+    fn one_entry_is_reported_alone() {
+        let bundle = bundle();
+        let name = &bundle.manifest().entries[0].name;
+        let manifest = with_entry(bundle.manifest(), Some(name)).unwrap();
+        assert!(report(&bundle, &manifest).entries.iter().all(|entry| entry.name == *name));
+        let error = with_entry(bundle.manifest(), Some("other")).unwrap_err().to_string();
+        assert!(error.contains("no entry `other`") && error.contains(name.as_str()), "{error}");
+    }
+
     /// `y = x + w`, twice over: two dispatches of one shader, and a weight that both read.
     fn bundle() -> Bundle {
         let slot = |group, binding, writable| BindingSlot {
@@ -204,7 +233,7 @@ mod tests {
 
     #[test]
     fn counts_and_sums_are_over_the_variant() {
-        let report = report(&bundle());
+        let report = whole_report(&bundle());
         let variant = &report.entries[0].variants[0];
         assert_eq!((variant.dispatches, variant.kernels, variant.weights_bytes), (2, 1, 64));
         assert_eq!((variant.bytes_read, variant.bytes_written, variant.flops), (256, 128, 32));
@@ -212,7 +241,7 @@ mod tests {
 
     #[test]
     fn json_has_the_keys_that_scripts_rely_on() {
-        let json = serde_json::to_value(report(&bundle())).unwrap();
+        let json = serde_json::to_value(whole_report(&bundle())).unwrap();
         let entry = &json["entries"][0];
         assert_eq!((&entry["name"], &entry["target"]), (&"main".into(), &"webgpu".into()));
         for key in [
@@ -243,7 +272,7 @@ mod tests {
     fn the_text_names_everything_and_draws_the_arena() {
         let bundle = bundle();
         let mut out = Vec::new();
-        print(bundle.manifest(), &report(&bundle), &mut out).unwrap();
+        print(bundle.manifest(), &whole_report(&bundle), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         for part in [
             "two <adds>",
@@ -270,7 +299,7 @@ mod tests {
     #[test]
     fn the_page_escapes_what_the_model_says() {
         let bundle = bundle();
-        let page = html::page(bundle.manifest(), &report(&bundle));
+        let page = html::page(bundle.manifest(), &whole_report(&bundle));
         assert!(page.contains("two &lt;adds&gt;") && !page.contains("<adds>"));
         assert!(page.contains("add_256: add"));
     }

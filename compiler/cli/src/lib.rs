@@ -138,6 +138,7 @@ fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
         Some(Command::Verify(args)) => verify::run(args, console),
         Some(Command::Bench(args)) => bench::run(args, console),
         Some(Command::Generate(args)) => generate::run(args, console),
+        Some(Command::Compare(args)) => generate::divergence::run(args, console),
         Some(Command::Inspect(args)) => inspect::run(args, console),
         Some(Command::Explain(args)) => explain::run(args, console),
         Some(Command::Devices(args)) => devices::run(args, console),

@@ -9,7 +9,7 @@ use crate::host::{HostTensor, host_element};
 use crate::replay;
 use drift_ir::eval::EvalError;
 use drift_ir::graph::EditError;
-use drift_ir::{Graph, Tensor, ValueId};
+use drift_ir::{Graph, Op, Tensor, ValueId};
 use drift_runtime::Session;
 use std::collections::BTreeMap;
 
@@ -33,9 +33,19 @@ pub(crate) fn observe(graph: &Graph, inputs: &[Tensor]) -> Result<Observed, Eval
 pub(crate) fn with_all_outputs(graph: &Graph, observed: &Observed) -> Result<Graph, EditError> {
     let mut all = graph.clone();
     let own = graph.outputs().to_vec();
-    let more = observed.keys().copied().filter(|value| !own.contains(value));
+    let more = observed.keys().copied().filter(|&value| !own.contains(&value) && !is_in_state(graph, value));
     all.set_outputs(&own.iter().copied().chain(more).collect::<Vec<_>>())?;
     Ok(all)
+}
+
+/// Whether a value may be where a state is, which no output can be: what the state holds is compared instead.
+fn is_in_state(graph: &Graph, value: ValueId) -> bool {
+    if graph.states().iter().any(|state| state.input == value || state.output == value) {
+        return true;
+    }
+    let Some(node) = graph.producer(value).map(|node| graph.node(node)) else { return false };
+    let is_view = matches!(node.op, Op::Reshape(_) | Op::Slice(_) | Op::Transpose(_) | Op::WriteRows(_));
+    is_view && node.inputs.first().is_some_and(|&source| is_in_state(graph, source))
 }
 
 /// Compares all values after a run, in execution order, and describes the first that is wrong.

@@ -6,6 +6,7 @@ use crate::memory::MemoryError;
 use crate::quantize::QuantizeError;
 use crate::rewrite::UnknownRule;
 use crate::select::SelectError;
+use drift_ir::graph::EditError;
 
 /// Why a model does not compile.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,22 @@ pub enum CompileError {
     /// Weights could not be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// Entries whose states of one name are not alike: entries that are loaded together share them.
+    #[error(
+        "entries `{}` and `{}` have different states `{state}`: {} and {}; entries of a bundle share states by name, so give both \
+         the same number of rows, or compile the models apart", entries[0], entries[1], forms[0], forms[1]
+    )]
+    UnlikeStates {
+        /// The state.
+        state: String,
+        /// The entries.
+        entries: [String; 2],
+        /// Type and shape of the state in each.
+        forms: [String; 2],
+    },
+    /// A graph refused an edit.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// Something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
@@ -69,8 +86,9 @@ impl CompileError {
             Self::Entry { source, .. } => source.is_internal(),
             Self::Shader(error) => error.is_internal(),
             Self::Memory(error) => error.is_internal(),
-            Self::Quantize(_) => true,
+            Self::Quantize(_) | Self::Edit(_) => true,
             Self::NoTarget
+            | Self::UnlikeStates { .. }
             | Self::UnknownWeights { .. }
             | Self::UnknownProfile { .. }
             | Self::UnknownRule(_)

@@ -8,14 +8,15 @@ use crate::narrow;
 use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
 use crate::profile::{LayoutCosts, MemoryForms, Profile};
-use crate::program::Program;
+use crate::program::{Program, StatePort};
 use crate::quantize::{self, QuantizedWeight};
 use crate::ranges;
 use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
 use crate::rewrite::{self, Device};
-use crate::select::{self, Samples};
+use crate::select::{self, Agreement, Orders, Samples};
 use crate::stage::{self, Stage};
 use crate::technique::Enabled;
+use crate::tie;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Provenance, Target};
 use drift_ir::Graph;
@@ -49,21 +50,28 @@ pub fn compile_entries(
     let several = models.len() > 1;
     let mut passes = Passes::new(options)?;
     let mut kernels = KernelModules::new(options.optimize);
-    let (mut names, mut drafts) = (Vec::new(), Vec::new());
-    for EntryModel { name, graph } in models {
-        let (warned, noted) = (passes.warnings.len(), passes.notes.len());
-        let made = passes.drafts(names.len(), graph, &mut kernels).map_err(|error| match several {
-            true => CompileError::Entry { entry: name.clone(), source: Box::new(error) },
-            false => error,
-        })?;
-        if several {
-            let new = passes.warnings[warned..].iter_mut().chain(&mut passes.notes[noted..]);
-            new.for_each(|text| *text = format!("entry `{name}`: {text}"));
-        }
-        names.push(name);
-        drafts.extend(made);
+    let names: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
+    let named = |entry: usize, error| match several {
+        true => CompileError::Entry { entry: names[entry].clone(), source: Box::new(error) },
+        false => error,
+    };
+    let mut prepared = Vec::new();
+    for (entry, EntryModel { graph, .. }) in models.into_iter().enumerate() {
+        let noted = passes.noted();
+        let variants = passes.prepare(graph).map_err(|error| named(entry, error))?;
+        passes.name_notes(noted, several.then_some(&names[entry]));
+        prepared.push(variants);
+    }
+    let agreements = if several { passes.agree(&names, &prepared)? } else { Vec::new() };
+    let mut drafts = Vec::new();
+    for (entry, variants) in prepared.into_iter().enumerate() {
+        let noted = passes.noted();
+        let made = passes.drafts(entry, variants, &agreements, &mut kernels);
+        drafts.extend(made.map_err(|error| named(entry, error))?);
+        passes.name_notes(noted, several.then_some(&names[entry]));
     }
     passes.check_kept()?;
+    check_states(&names, &drafts)?;
     let Passes { mut clock, warnings, notes, rules, quantized, .. } = passes;
     let provenance = Provenance {
         compiler: format!("driftc {}", env!("CARGO_PKG_VERSION")),
@@ -83,6 +91,28 @@ pub fn compile_entries(
         bundle,
         report: CompileReport { stages: clock.stages, warnings, notes, variants, rules, quantized },
     })
+}
+
+/// Refuses states of one name that entries cannot share, for one target and profile.
+fn check_states(names: &[String], drafts: &[Draft]) -> Result<(), CompileError> {
+    let form = |state: &StatePort| format!("{} {:?}", state.device.name(), state.shape);
+    let of = |draft: &Draft| (draft.target, draft.profile.name);
+    for (at, draft) in drafts.iter().enumerate() {
+        for earlier in drafts[..at].iter().filter(|earlier| of(earlier) == of(draft)) {
+            for state in &draft.program.states {
+                let mut others = earlier.program.states.iter();
+                let other = others.find(|other| other.name == state.name && form(other) != form(state));
+                if let Some(other) = other {
+                    return Err(CompileError::UnlikeStates {
+                        state: state.name.clone(),
+                        entries: [earlier, draft].map(|draft| names[draft.entry].clone()),
+                        forms: [other, state].map(form),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Prints a stage as text: one for each target and profile where they differ.
@@ -106,7 +136,7 @@ pub fn emit_stage(
             files.push((format!("{name}.layout.txt"), text));
             continue;
         }
-        let (program, plan) = passes.plan(&laid_out, &reduced, &Samples::default())?;
+        let (program, plan) = passes.plan(&laid_out, &reduced, (&Samples::default(), &Orders::default()))?;
         match stage {
             Stage::Graph | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), stage::program_text(&program))),
@@ -152,24 +182,72 @@ impl<'a> Passes<'a> {
         })
     }
 
+    /// The graphs of one model for each target and profile, with layouts.
+    fn prepare(&mut self, graph: Graph) -> Result<Vec<LaidOut>, CompileError> {
+        let graph = self.rewrite(graph)?;
+        self.warnings.extend(ranges::warning(&graph));
+        let variants = self.options.variants()?.into_iter();
+        variants
+            .map(|(target, profile)| {
+                let reduced = self.adjusted(target, profile);
+                self.lay_out(&graph, &reduced)
+            })
+            .collect()
+    }
+
+    /// The orders in which entries read weights that they share, for each target and profile.
+    fn agree(&mut self, names: &[String], prepared: &[Vec<LaidOut>]) -> Result<Vec<Agreement>, CompileError> {
+        let mut agreements = Vec::new();
+        for (at, (target, profile)) in self.options.variants()?.into_iter().enumerate() {
+            let reduced = self.adjusted(target, profile);
+            let (samples, orders) = (Samples::default(), Orders::default());
+            let device = (&*reduced, self.options.precision);
+            let alone = |variants: &Vec<LaidOut>| {
+                let LaidOut { graph, layouts, decisions } = variants.get(at)?;
+                // What has no kernel fails when the entry's program is made.
+                select::choose_with(graph, layouts, device, decisions, (&samples, &orders)).ok()
+            };
+            let programs: Vec<_> =
+                self.clock.time("select", || prepared.iter().map(alone).collect::<Vec<_>>());
+            let agreement = select::agree(&programs, &reduced);
+            let note = report::agreement(profile.name, names, &agreement);
+            self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+            agreements.push(agreement);
+        }
+        Ok(agreements)
+    }
+
     /// All variants of one model, the `entry`th.
     fn drafts(
         &mut self,
         entry: usize,
-        graph: Graph,
+        variants: Vec<LaidOut>,
+        agreements: &[Agreement],
         kernels: &mut KernelModules,
     ) -> Result<Vec<Draft>, CompileError> {
-        let graph = self.rewrite(graph)?;
-        self.warnings.extend(ranges::warning(&graph));
-        let (mut drafts, samples) = (Vec::new(), Samples::default());
-        for (target, profile) in self.options.variants()? {
+        let (mut drafts, samples, none) = (Vec::new(), Samples::default(), Orders::default());
+        for (at, ((target, profile), laid_out)) in
+            self.options.variants()?.into_iter().zip(variants).enumerate()
+        {
             let reduced = self.adjusted(target, profile);
-            let laid_out = self.lay_out(&graph, &reduced)?;
-            let (program, plan) = self.plan(&laid_out, &reduced, &samples)?;
+            let orders = agreements.get(at).map_or(&none, |agreement| &agreement.orders);
+            let (program, plan) = self.plan(&laid_out, &reduced, (&samples, orders))?;
             let kernels = self.clock.time("shaders", || kernels.make(&program, target, profile))?;
             drafts.push(Draft { entry, target, profile, program, plan, kernels });
         }
         Ok(Draft::without_duplicates(drafts))
+    }
+
+    /// How many warnings and notes there are.
+    fn noted(&self) -> [usize; 2] {
+        [self.warnings.len(), self.notes.len()]
+    }
+
+    /// Puts the entry that they are about before what was noted since.
+    fn name_notes(&mut self, [warned, noted]: [usize; 2], entry: Option<&String>) {
+        let Some(entry) = entry else { return };
+        let new = self.warnings[warned..].iter_mut().chain(&mut self.notes[noted..]);
+        new.for_each(|text| *text = format!("entry `{entry}`: {text}"));
     }
 
     /// The graph that every target and profile starts from.
@@ -177,6 +255,7 @@ impl<'a> Passes<'a> {
         let (mut graph, reports) =
             self.clock.time("rewrite", || rewrite(graph, &self.enabled, self.options.precision));
         self.rules.extend(reports);
+        self.clock.time("rewrite", || tie::embeddings(&mut graph))?;
         if let Some(form) = self.options.quantized() {
             let Self { clock, options, unknown, .. } = self;
             let quantize = || quantize::weights(&mut graph, form, &options.keep, unknown);
@@ -222,12 +301,12 @@ impl<'a> Passes<'a> {
         &mut self,
         LaidOut { graph, layouts, decisions }: &LaidOut,
         profile: &Profile,
-        samples: &Samples,
+        shared: (&Samples, &Orders),
     ) -> Result<(Program, MemoryPlan), CompileError> {
         let Self { options, clock, notes, .. } = self;
         let device = (profile, options.precision);
         let program =
-            clock.time("select", || select::choose_with(graph, layouts, device, decisions, samples))?;
+            clock.time("select", || select::choose_with(graph, layouts, device, decisions, shared))?;
         let own_io = profile.memory.own_io.then(|| program.clone());
         let (program, plan) = clock.time("memory", || plan::plan_memory(program, profile.memory))?;
         if let Some(program) = own_io {

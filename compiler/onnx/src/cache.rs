@@ -39,14 +39,14 @@ pub fn cache_dim(inputs: &[Port], dims: &BTreeMap<String, DimBinding>) -> Option
     ranges.map(|(name, _)| (name.clone(), caches(name))).find(|(_, caches)| !caches.is_empty())
 }
 
-/// The axis of a cache's rows.
-pub(crate) fn rows_axis(port: &Port, dim: &str) -> Option<usize> {
+/// The axis of a cache's rows, which `dim` counts.
+pub fn rows_axis(port: &Port, dim: &str) -> Option<usize> {
     let dims = port.dims.as_ref().filter(|dims| dims.len() == 4 && port.element.is_float())?;
     dims.iter().position(|own| matches!(own, DeclaredDim::Free(name) if name == dim)).filter(|&axis| axis > 0)
 }
 
-/// Names of dimensions that follow from the range of past rows, so that nothing has to bind them.
-pub(crate) fn follows(inputs: &[Port], dims: &BTreeMap<String, DimBinding>) -> Option<String> {
+/// The name of a dimension that follows from the range of past rows, so that nothing has to bind them.
+pub fn follows(inputs: &[Port], dims: &BTreeMap<String, DimBinding>) -> Option<String> {
     let (dim, _) = cache_dim(inputs, dims)?;
     total(inputs, dims, &dim)
 }
@@ -55,6 +55,22 @@ pub(crate) fn follows(inputs: &[Port], dims: &BTreeMap<String, DimBinding>) -> O
 fn total(inputs: &[Port], dims: &BTreeMap<String, DimBinding>, past: &str) -> Option<String> {
     match inputs.iter().find(|port| is_mask(port))?.dims.as_deref()? {
         [_, DeclaredDim::Free(name)] if name != past && !dims.contains_key(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// The name of the dimension of all rows, where it was given a size that is not that of a whole cache.
+fn given_total(
+    inputs: &[Port],
+    dims: &BTreeMap<String, DimBinding>,
+    past: &str,
+    capacity: u64,
+) -> Option<String> {
+    match inputs.iter().find(|port| is_mask(port))?.dims.as_deref()? {
+        [_, DeclaredDim::Free(name)] if name != past => {
+            let given = dims.get(name).filter(|&&given| given != DimBinding::Fixed(capacity));
+            given.map(|_| name.clone())
+        }
         _ => None,
     }
 }
@@ -146,6 +162,11 @@ impl CacheForm {
         }
         if new == 0 || new > capacity {
             return Err(error(format!("a cache of {capacity} rows does not take {new} new ones at a time")));
+        }
+        if let Some(total) = given_total(inputs, dims, &dim, capacity) {
+            return Err(error(format!(
+                "`{total}` counts past rows and new ones, so it follows from the range; give it no size of its own"
+            )));
         }
         let total = total(inputs, dims, &dim);
         Ok(Some(Self { dim, capacity, new, total }))

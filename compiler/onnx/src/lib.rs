@@ -38,7 +38,7 @@ mod warning;
 mod wire;
 
 pub use budget::Exceeded;
-pub use cache::{cache_dim, head_sizes};
+pub use cache::{cache_dim, follows, head_sizes, rows_axis};
 pub use error::{FreeDim, ImportError, NodeError, UnsupportedNode};
 pub use formula::Formula;
 pub use free::default_dims;

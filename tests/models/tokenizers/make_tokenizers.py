@@ -1,4 +1,5 @@
-"""Writes three small model folders without a model: tokenizer, chat template, settings, and what Python says of them.
+"""Writes three small model folders without a model: tokenizer, chat template, settings, and what Python says of them;
+and a tokenizer for the carried Llama.
 
 Needs the packages `tokenizers` and `jinja2`, which also give the expected results in each `cases.json`. The
 vocabularies are trained on this project's documentation, so that a later run writes other ones: commit all of what a
@@ -206,7 +207,35 @@ def write(name, tokenizer, files, template, variables):
     (folder / "cases.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def tiny():
+    """A tokenizer of 256 tokens beside the carried Llama, which has as many: ASCII, and merges of it."""
+    letters = [chr(code) for code in range(0x21, 0x7F)] + ["\u0120", "\u010A"]  # Space and line end, as bytes are spelled.
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=254, initial_alphabet=letters, limit_alphabet=len(letters), show_progress=False
+    )
+    ascii_only = ("".join(c for c in text if c == "\n" or " " <= c <= "~") for text in corpus())
+    tokenizer.train_from_iterator(ascii_only, trainer)
+    bos, eos = "<|begin|>", "<|end|>"
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in (bos, eos)])
+    with_bos(tokenizer, bos)
+    assert tokenizer.get_vocab_size() == 256, tokenizer.get_vocab_size()
+    folder = HERE.parent / "tiny_llama_genai_fp32_cpu"
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    template = (
+        "{{ bos_token }}{% for message in messages %}[{{ message.role }}] {{ message.content }}{{ eos_token }}"
+        "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    config = {"chat_template": template, "bos_token": bos, "eos_token": eos}
+    settings = {"do_sample": False, "eos_token_id": tokenizer.token_to_id(eos)}
+    for file, content in (("tokenizer_config.json", config), ("generation_config.json", settings)):
+        (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
 def main():
+    tiny()
     tokenizer = byte_level(400, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
     ids = {token: tokenizer.token_to_id(token) for token in ("<|endoftext|>", "<|im_end|>")}
     files = {

@@ -62,7 +62,7 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     // Rules on the graph, for all devices and for one.
     &["rewrite"],
     // Eight-bit integers as words, before anything else looks at the graph.
-    &["narrow", "quantize"],
+    &["narrow", "quantize", "tie"],
     // What may not fit a device's integers.
     &["ranges"],
     // Turns what the stages below made into a bundle.

@@ -52,6 +52,8 @@ pub(crate) fn demo() -> Result<(), Failure> {
         ship(model)?;
     }
 
+    generate()?;
+
     step("Done");
     println!("The numbers above agree with onnxruntime's. The bundles and outputs are in target/demo.");
     Ok(())
@@ -98,6 +100,30 @@ fn ship(model: &Model) -> Result<(), Failure> {
     }
     run.extend(["--output-dir", &outputs]);
     driftc(&run)
+}
+
+/// Compiles a language model whose caches are states, and generates text with the tokenizer beside it. The weights are random, and
+/// so is what it says: that the same tokens come of the reference evaluator is a test's business.
+fn generate() -> Result<(), Failure> {
+    const NAME: &str = "tiny_llama_genai_fp32_cpu";
+    let (folder, bundle) = (format!("tests/models/{NAME}"), format!("target/demo/{NAME}.drift"));
+    step(&format!("{NAME}: compile for prompts and for single tokens"));
+    let model = format!("{folder}/model.onnx");
+    let dims = ["--dim", "past_sequence_length=0..128", "--logits", "last"];
+    let entries = ["--entry", "prefill:sequence_length=16", "--entry", "decode:sequence_length=1"];
+    driftc(&[&[model.as_str(), "--target", "vulkan", "-o", &bundle], &dims[..], &entries].concat())?;
+
+    step(&format!("{NAME}: generate (its weights are random, and so is what it says)"));
+    driftc(&[
+        "generate",
+        &bundle,
+        "--model-dir",
+        &folder,
+        "--prompt",
+        "The memory of a GPU",
+        "--max-tokens",
+        "24",
+    ])
 }
 
 /// Runs `spirv-val` over each file of a folder.

@@ -17,6 +17,7 @@ use drift_bundle::manifest::Target;
 use drift_runtime::LoadOptions;
 use serde::Serialize;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What `driftc bench --llm --json FILE` writes.
@@ -81,10 +82,20 @@ impl Work {
     }
 }
 
+/// How to make what `--llm` measures of a model.
+fn needs_a_bundle(model: &Path) -> String {
+    format!(
+        "--llm needs a bundle with the entries `prefill` and `decode`, whose caches are states; make one by: driftc {} --target \
+         vulkan -o OUT.drift --logits last --dim PAST=0..2048 --entry prefill:NEW=128 --entry decode:NEW=1, where PAST is the \
+         model's dimension of past rows (past_sequence_length) and NEW that of new tokens (sequence_length)",
+        model.display()
+    )
+}
+
 /// Runs `driftc bench --llm`.
 pub(crate) fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     if !files::is_bundle(&args.model)? {
-        return Err(CliError::Usage("--llm needs a bundle; compile the model first".to_owned()));
+        return Err(CliError::Usage(needs_a_bundle(&args.model)));
     }
     let bundle = Bundle::open(&args.model)?;
     model::require_entries(&bundle)?;

@@ -4,6 +4,7 @@
 //! figures to standard error. Everything here is on the host's side: [`model`] says what it asks of a bundle.
 
 pub(crate) mod bench;
+pub(crate) mod divergence;
 mod engine;
 mod folder;
 mod model;

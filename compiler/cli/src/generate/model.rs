@@ -27,6 +27,11 @@ pub(crate) trait LanguageModel {
     /// least one token, and no more than the caches have room for.
     fn feed(&mut self, tokens: &[u32]) -> Result<Vec<f32>, CliError>;
 
+    /// As [`LanguageModel::feed`], with the logits of each token.
+    fn feed_each(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, CliError> {
+        tokens.iter().map(|token| self.feed(&[*token])).collect()
+    }
+
     /// Greedy steps without a round trip where the bundle can: up to `count` tokens behind `token`; `None` where it
     /// cannot.
     ///

@@ -83,6 +83,14 @@ impl Stage {
 
     /// Runs tokens behind `position` others; gives the logits of the last.
     fn run(&mut self, tokens: &[u32], position: usize, vocabulary: usize) -> Result<Vec<f32>, CliError> {
+        let mut logits = self.run_all(tokens, position)?;
+        let row = if self.rows == 1 { 0 } else { tokens.len() - 1 };
+        logits.truncate((row + 1) * vocabulary);
+        Ok(logits.split_off(row * vocabulary))
+    }
+
+    /// The same; gives all logits, of padding too.
+    fn run_all(&mut self, tokens: &[u32], position: usize) -> Result<Vec<f32>, CliError> {
         let padded = tokens.iter().copied().chain(std::iter::repeat(0)).take(self.tokens);
         match self.element {
             HostElement::I64 => {
@@ -102,13 +110,10 @@ impl Stage {
         self.session.run()?;
         let is_half =
             self.session.outputs().iter().any(|out| out.name == LOGITS && out.element == HostElement::F16);
-        let mut logits: Vec<f32> = match is_half {
+        Ok(match is_half {
             true => self.session.read::<f16>(LOGITS)?.into_iter().map(f16::to_f32).collect(),
             false => self.session.read(LOGITS)?,
-        };
-        let row = if self.rows == 1 { 0 } else { tokens.len() - 1 };
-        logits.truncate((row + 1) * vocabulary);
-        Ok(logits.split_off(row * vocabulary))
+        })
     }
 }
 
@@ -173,6 +178,20 @@ impl LanguageModel for Replayed {
                 return Ok(logits);
             }
         }
+    }
+
+    /// Through `prefill` where it gives logits of all tokens.
+    fn feed_each(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, CliError> {
+        if self.prefill.rows == 1 || tokens.len() == 1 {
+            return tokens.iter().map(|token| self.feed(&[*token])).collect();
+        }
+        let mut rows = Vec::new();
+        for chunk in tokens.chunks(self.prefill.tokens) {
+            let logits = self.prefill.run_all(chunk, self.position)?;
+            self.position += chunk.len();
+            rows.extend(logits.chunks_exact(self.vocabulary).take(chunk.len()).map(<[f32]>::to_vec));
+        }
+        Ok(rows)
     }
 
     /// Each token comes back to the host before the next step.

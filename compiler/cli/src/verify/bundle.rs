@@ -24,6 +24,9 @@ pub(super) fn check(
     let device = devices.of(target)?;
     let options = LoadOptions { entry: args.entry.clone(), verify_weights: true, ..args.replay.options() };
     let mut session = device.load_with(&bundle, &options)?;
+    if !session.states().is_empty() {
+        return Err(CliError::StatefulBundle(case.path.clone()));
+    }
     let report = session.report().clone();
     let mut entries = bundle.manifest().entries.iter();
     let entry = entries.find(|entry| entry.target == target && entry.name == report.entry);

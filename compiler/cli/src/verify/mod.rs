@@ -7,6 +7,7 @@
 mod bundle;
 mod data;
 mod model;
+mod states;
 
 use crate::args::{CompileFlags, VerifyArgs};
 use crate::compare::{self, Difference, Tolerance};

@@ -1,7 +1,8 @@
 //! Models: compiled, replayed, and compared with stored outputs or with the reference evaluator.
 
+use super::states::Caches;
 use super::{Differences, data, differences};
-use crate::args::{CompileFlags, PrecisionArg, VerifyArgs, WeightsArg};
+use crate::args::{CompileFlags, LogitsArg, PrecisionArg, VerifyArgs, WeightsArg};
 use crate::bind::Bindings;
 use crate::bind::Dims;
 use crate::compare::Tolerance;
@@ -75,11 +76,16 @@ impl Check<'_> {
                 _ => self.prepare(dims, console)?,
             };
             let subject = subject.insert(ready);
-            let inputs = inputs(&subject.graph, stored)?;
+            let caches = self.caches(subject, data, stored.as_deref())?;
+            let inputs = self.inputs(&subject.graph, stored, caches.as_ref())?;
             let expected = self.expected(&subject.graph, data, &inputs)?;
-            outputs.add(differences(&mut subject.session, &inputs, &expected, subject.tolerance)?);
+            let Subject { graph, session, tolerance, .. } = subject;
+            outputs.add(match &caches {
+                Some(caches) => caches.differences(graph, session, (&inputs, &expected), *tolerance)?,
+                None => differences(session, &inputs, &expected, *tolerance)?,
+            });
             if self.args.per_node && first_wrong_node.is_none() {
-                first_wrong_node = self.first_wrong_node(subject, &inputs)?;
+                first_wrong_node = self.first_wrong_node(subject, &inputs, caches.as_ref())?;
             }
             variant = Some(subject.session.report().variant.clone());
             warnings.clone_from(&subject.warnings);
@@ -119,6 +125,37 @@ impl Check<'_> {
         Ok(open)
     }
 
+    /// The caches that are states, and what a data set, or else a random one, finds in them.
+    fn caches(
+        &self,
+        Subject { graph, dims, .. }: &Subject,
+        data: Option<&DataSet>,
+        stored: Option<&[(String, HostTensor)]>,
+    ) -> Result<Option<Caches>, CliError> {
+        let stored = data.map(|data| data.folder.as_path()).zip(stored);
+        Caches::of((&self.source, &self.case.path), graph, dims, stored)
+    }
+
+    /// Stored inputs, or random ones for the shapes that the graph has, in its order.
+    fn inputs(
+        &self,
+        graph: &Graph,
+        stored: Option<Vec<(String, HostTensor)>>,
+        caches: Option<&Caches>,
+    ) -> Result<Vec<HostTensor>, CliError> {
+        match (stored, caches) {
+            (Some(stored), None) => Ok(stored.into_iter().map(|(_, tensor)| tensor).collect()),
+            (Some(stored), Some(caches)) => caches.inputs(graph, stored),
+            (None, caches) => {
+                let mut inputs = random_inputs(graph)?;
+                if let Some(caches) = caches {
+                    caches.number(graph, &self.open_inputs, &mut inputs);
+                }
+                Ok(inputs)
+            }
+        }
+    }
+
     /// Sizes from the data and from the command line, which must agree. Bounds stay bounds, so that they are what is
     /// verified.
     fn dims(&self, data: Option<&DataSet>, stored: &[(String, HostTensor)]) -> Result<Dims, CliError> {
@@ -126,6 +163,10 @@ impl Check<'_> {
             stored.iter().map(|(name, tensor)| (name.as_str(), tensor.shape())).collect();
         let mut dims = drift_onnx::infer_dims_from_inputs(&self.source, &shapes)
             .map_err(|source| self.import_error(source))?;
+        let ports = drift_onnx::inputs(&self.source).map_err(|source| self.import_error(source))?;
+        if let Some(total) = drift_onnx::follows(&ports, &self.bindings.dims) {
+            dims.remove(&total);
+        }
         for (name, given) in &self.bindings.dims {
             let found = dims.insert(name.clone(), *given);
             let Some(DimBinding::Fixed(size)) = found else { continue };
@@ -142,8 +183,9 @@ impl Check<'_> {
     }
 
     fn prepare(&self, dims: Dims, console: &mut Console<'_>) -> Result<Subject, CliError> {
-        let model =
-            model::import(&self.source, dims.clone(), false).map_err(|source| self.import_error(source))?;
+        let last_logits = self.args.flags.logits == LogitsArg::Last;
+        let model = model::import(&self.source, dims.clone(), last_logits)
+            .map_err(|source| self.import_error(source))?;
         model.tell(Some(&self.case.name), console)?;
         let Model { graph, identity, mut warnings, .. } = model;
         let half = uses_half(&graph, &self.args.flags);
@@ -189,7 +231,12 @@ impl Check<'_> {
         }
     }
 
-    fn first_wrong_node(&self, subject: &Subject, inputs: &[HostTensor]) -> Result<Option<String>, CliError> {
+    fn first_wrong_node(
+        &self,
+        subject: &Subject,
+        inputs: &[HostTensor],
+        caches: Option<&Caches>,
+    ) -> Result<Option<String>, CliError> {
         let tensors = ir_tensors(inputs)?;
         let observed =
             per_node::observe(&subject.graph, &tensors).map_err(|source| self.reference_error(source))?;
@@ -197,7 +244,10 @@ impl Check<'_> {
         let all = per_node::with_all_outputs(&subject.graph, &observed)
             .map_err(|source| self.import_error(ImportError::Graph(Box::new(source))))?;
         let (mut session, _) = self.compile(all, identity)?;
-        replay::run_on(&mut session, inputs)?;
+        match caches {
+            Some(caches) => caches.run(&subject.graph, &mut session, inputs)?,
+            None => replay::run_on(&mut session, inputs)?,
+        }
         per_node::first_wrong(&subject.graph, &observed, &mut session, subject.tolerance)
     }
 
@@ -210,11 +260,8 @@ impl Check<'_> {
     }
 }
 
-/// Stored inputs, or random ones for the shapes that the graph has.
-fn inputs(graph: &Graph, stored: Option<Vec<(String, HostTensor)>>) -> Result<Vec<HostTensor>, CliError> {
-    if let Some(stored) = stored {
-        return Ok(stored.into_iter().map(|(_, tensor)| tensor).collect());
-    }
+/// Random inputs for the shapes that the graph has.
+fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
     let random = |id: &ValueId| {
         let value = graph.value(*id);
         let tensor = host::io_tensor(&value.name, &value.ty)?;

@@ -4,6 +4,7 @@
 //! that two are equal; they are hashed in full only where a sample of them agrees.
 
 use crate::physical::Recipe;
+use crate::physical::content::{Hash, hash, sample};
 use crate::program::{PackedConstant, PackedKey};
 use drift_bundle::{BundleWriter, WeightSource};
 use drift_ir::Tensor;
@@ -24,8 +25,6 @@ impl WeightSource for Packed {
         self.0.bytes()
     }
 }
-
-type Hash = [u8; 32];
 
 /// A blob of the bundle.
 struct Blob {
@@ -92,38 +91,6 @@ impl Blobs {
         self.alike.entry(key).or_default().push(Blob { index, source, content: OnceCell::new() });
         index
     }
-}
-
-/// Hash of a tensor's type, shape and bytes.
-fn hash(tensor: &Tensor) -> Hash {
-    of_pieces(tensor, tensor.stored().into_iter().map(|bytes| &bytes[..]))
-}
-
-/// The same of a few pieces of the bytes, which tells nearly all tensors apart and reads a few pages of large ones.
-fn sample(tensor: &Tensor) -> Hash {
-    const PIECES: usize = 8;
-    const PIECE_BYTES: usize = 256;
-    let Some(&bytes) = tensor.stored().first() else { return hash(tensor) };
-    if bytes.len() <= PIECES * PIECE_BYTES {
-        return hash(tensor);
-    }
-    let step = (bytes.len() - PIECE_BYTES) / (PIECES - 1);
-    of_pieces(tensor, (0..PIECES).map(|n| &bytes[n * step..][..PIECE_BYTES]))
-}
-
-/// Type and shape, and of quantized weights their form.
-fn description(tensor: &Tensor) -> String {
-    let (element, shape, form) = (tensor.element(), tensor.shape(), tensor.form());
-    format!("{element:?} {shape:?} {form:?} ")
-}
-
-fn of_pieces<'a>(tensor: &Tensor, pieces: impl IntoIterator<Item = &'a [u8]>) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(description(tensor).as_bytes());
-    pieces.into_iter().for_each(|piece| {
-        hasher.update(piece);
-    });
-    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! Invariant: in layouts made of whole slices, the dead lanes of the last slice hold zeros.
 
 mod axes;
+pub mod content;
 mod pack;
 mod size;
 mod transfer;

@@ -38,6 +38,8 @@ pub struct Rates {
     pub unit: UnitLimits,
     /// Matrix products.
     pub products: ProductRates,
+    /// Products of few rows.
+    pub few_rows: FewRowsRates,
     /// Attention.
     pub attention: AttentionRates,
     /// Winograd's form of convolutions.
@@ -91,6 +93,17 @@ impl ProductRates {
             Element::F32 | Element::I32 | Element::U32 => &self.tiled_f32,
         }
     }
+}
+
+/// Products of few rows, which read a matrix once: what they take beside reading it at the memory's rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FewRowsRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Cycles with the inputs of an output side by side (`matvec_rows`).
+    pub by_inputs: f64,
+    /// Cycles with the outputs of an input side by side (`matvec`).
+    pub by_outputs: f64,
 }
 
 /// Tiles that a kernel is tried with, and their rates.
@@ -237,7 +250,7 @@ pub struct ProjectionRates {
 impl Rates {
     /// These rates for a family where none were measured: what is a compute unit's own as `scaled`, all else as `assumed`.
     const fn elsewhere(self, scaled: Source, assumed: Source) -> Self {
-        let Self { device, unit, products, attention, winograd, projections } = self;
+        let Self { device, unit, products, few_rows, attention, winograd, projections } = self;
         Self {
             device: DeviceRates { source: assumed, ..device },
             unit: UnitLimits { source: assumed, ..unit },
@@ -246,6 +259,7 @@ impl Rates {
                 tiled_f16: TileRates { source: scaled, ..products.tiled_f16 },
                 cooperative_f16: TileRates { source: scaled, ..products.cooperative_f16 },
             },
+            few_rows: FewRowsRates { source: assumed, ..few_rows },
             attention: AttentionRates {
                 cooperative_f16: CooperativeAttentionRates { source: scaled, ..attention.cooperative_f16 },
                 rows: RowAttentionRates { source: scaled, ..attention.rows },
@@ -257,14 +271,15 @@ impl Rates {
     }
 
     /// Each group's name, and where it comes from.
-    pub fn sources(&self) -> [(&'static str, Source); 10] {
-        let Self { device, unit, products, attention, winograd, projections } = self;
+    pub fn sources(&self) -> [(&'static str, Source); 11] {
+        let Self { device, unit, products, few_rows, attention, winograd, projections } = self;
         [
             ("device", device.source),
             ("compute unit", unit.source),
             ("matmul_tiled f32", products.tiled_f32.source),
             ("matmul_tiled f16", products.tiled_f16.source),
             ("matmul_cooperative f16", products.cooperative_f16.source),
+            ("products of few rows", few_rows.source),
             ("attention_cooperative f16", attention.cooperative_f16.source),
             ("attention_rows", attention.rows.source),
             ("attention by scores", attention.scores.source),

@@ -79,7 +79,7 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Samples, Selected};
+    use super::super::{Orders, Samples, Selected};
     use super::*;
     use crate::estimate::Decisions;
     use crate::physical::Element;
@@ -89,8 +89,8 @@ mod tests {
     fn pieces(binding_bytes: u64, shape: &[u64], element: Element) -> Vec<(u64, u64, u64)> {
         let graph = drift_ir::text::parse("%x: f32[1]\n%1 = exp %x\nreturn %1").expect("a graph");
         let profile = Profile { binding_bytes, ..profile::GENERIC };
-        let (decisions, samples) = (Decisions::default(), Samples::default());
-        let selected = Selected::new(&graph, (&profile, None), &decisions, &samples);
+        let (decisions, samples, orders) = (Decisions::default(), Samples::default(), Orders::default());
+        let selected = Selected::new(&graph, (&profile, None), &decisions, (&samples, &orders));
         let context = Context::new(&selected);
         let pieces = context.pieces(0, shape, &Layout::row_major(element, shape.len()));
         pieces

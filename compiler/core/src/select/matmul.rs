@@ -1,7 +1,7 @@
 //! Matrix products: cooperative matrices, workgroup tiles, or a matrix-vector product for few rows.
 
 use super::product::{self, Product};
-use super::{Chosen, Context, Declined, matvec, weights};
+use super::{Chosen, Context, Declined, matvec, orders, weights};
 use crate::estimate::FEW_ROWS;
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::weights::Filters;
@@ -40,8 +40,14 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: MatMul) -> Resu
         merged,
     };
     let candidates: [(&str, Candidate); 5] = [
-        ("matvec_rows_subgroup", matvec::subgroups),
-        ("matvec_rows", matvec::workgroups),
+        ("matvec_rows_subgroup", |context, node, op, sizes| {
+            orders::allows_rows(context, node.inputs[1])?;
+            matvec::subgroups(context, node, op, sizes)
+        }),
+        ("matvec_rows", |context, node, op, sizes| {
+            orders::allows_rows(context, node.inputs[1])?;
+            matvec::workgroups(context, node, op, sizes)
+        }),
         ("matvec", matvec),
         ("matmul_cooperative", cooperative),
         ("matmul_tiled", tiled),
@@ -122,12 +128,12 @@ fn factor(context: &mut Context<'_>, name: &str, value: ValueId, dst: &Slot) -> 
     context.operand(name, value, &under).map(|(slot, _)| slot)
 }
 
-/// A constant matrix in the form that the profile prefers; quantized as it is.
+/// A constant matrix in the form that entries agreed on, or else the profile prefers; quantized as it is.
 fn matrix(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result<Slot, Declined> {
     if let Some(slot) = weights::quantized(context, "b", b, transposed)? {
         return Ok(slot);
     }
-    let form = context.profile.weights.product;
+    let form = orders::form(context, b);
     weights::right_side(context, b, filters(context, b, transposed)?, form)
 }
 

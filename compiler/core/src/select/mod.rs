@@ -26,6 +26,7 @@ mod image;
 mod index;
 mod matmul;
 mod matvec;
+mod orders;
 mod pad;
 mod pool;
 mod product;
@@ -44,6 +45,7 @@ mod winograd;
 mod write_rows;
 
 pub use context::{Chosen, Context, grid};
+pub use orders::{Agreement, Orders, agree};
 pub use selected::Selected;
 pub use winograd::Samples;
 
@@ -146,16 +148,18 @@ pub fn choose(
     precision: Option<Precision>,
 ) -> Result<Program, SelectError> {
     let decisions = Decisions::of(graph, profile, precision);
-    choose_with(graph, layouts, (profile, precision), &decisions, &Samples::default())
+    let (samples, orders) = (Samples::default(), Orders::default());
+    choose_with(graph, layouts, (profile, precision), &decisions, (&samples, &orders))
 }
 
-/// As [`choose`], with what was decided for the graph already, and what other variants of it have sampled.
+/// As [`choose`], with what was decided for the graph already, what other variants of it have sampled, and the orders of weights
+/// that the entries of a bundle agreed on.
 pub fn choose_with(
     graph: &Graph,
     layouts: &LayoutMap,
     (profile, precision): (&Profile, Option<Precision>),
     decisions: &Decisions,
-    samples: &Samples,
+    shared: (&Samples, &Orders),
 ) -> Result<Program, SelectError> {
-    Driver::new(Selected::new(graph, (profile, precision), decisions, samples), layouts).run()
+    Driver::new(Selected::new(graph, (profile, precision), decisions, shared), layouts).run()
 }

@@ -232,10 +232,11 @@ fn cooperative_tiling(profile: &Profile, size: &Size, transposed: bool) -> Resul
 /// `bytes`.
 pub(super) fn cycles(profile: &Profile, size: &Size, element: Element, bytes: u64) -> Result<f64, Declined> {
     let cooperative = match element {
-        Element::F16 => cooperative_tiling(profile, size, false).ok().map(|(tiling, _)| tiling),
+        Element::F16 => cooperative_tiling(profile, size, size.transposed).ok().map(|(tiling, _)| tiling),
         Element::F32 | Element::I32 | Element::U32 => None,
     };
-    let tiling = cooperative.map_or_else(|| invocation_tiling(profile, size, element, false), Ok)?;
+    let tiling =
+        cooperative.map_or_else(|| invocation_tiling(profile, size, element, size.transposed), Ok)?;
     Ok(tiling.cycles.max(bytes as f64 / profile.rates.device.bytes_per_cycle))
 }
 

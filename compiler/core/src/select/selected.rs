@@ -1,7 +1,7 @@
 //! What has been selected so far: what a candidate may look at, and what the driver adds to.
 
 use super::headroom::LiveBytes;
-use super::{Declined, Samples, grid};
+use super::{Declined, Orders, Samples, grid};
 use crate::estimate::Decisions;
 use crate::kernel::MOST_ARRAY_BYTES;
 use crate::layout::{Precision, device_type};
@@ -28,6 +28,8 @@ pub struct Selected<'a> {
     pub(super) decisions: &'a Decisions,
     /// Errors of Winograd's forms.
     pub(super) samples: &'a Samples,
+    /// Orders of weights that entries agreed on.
+    pub(super) orders: &'a Orders,
     /// Bytes that are live while each node runs, estimated from the graph once where a kernel asks (`headroom`).
     pub(super) live_bytes: OnceCell<LiveBytes>,
     /// Where each activation is kept.
@@ -55,7 +57,7 @@ impl<'a> Selected<'a> {
         graph: &'a Graph,
         (profile, precision): (&'a Profile, Option<Precision>),
         decisions: &'a Decisions,
-        samples: &'a Samples,
+        (samples, orders): (&'a Samples, &'a Orders),
     ) -> Self {
         Self {
             graph,
@@ -63,6 +65,7 @@ impl<'a> Selected<'a> {
             precision,
             decisions,
             samples,
+            orders,
             live_bytes: OnceCell::new(),
             places: BTreeMap::new(),
             dense: BTreeMap::new(),

@@ -1,8 +1,8 @@
 //! What an NVIDIA H200 showed.
 
 use super::{
-    AttentionRates, CooperativeAttentionRates, DeviceRates, How, ProductRates, ProjectionRates, Rates,
-    RowAttentionRates, ScoreRates, Source, Speed, Tile, TileRates, UnitLimits, WinogradRates,
+    AttentionRates, CooperativeAttentionRates, DeviceRates, FewRowsRates, How, ProductRates, ProjectionRates,
+    Rates, RowAttentionRates, ScoreRates, Source, Speed, Tile, TileRates, UnitLimits, WinogradRates,
 };
 
 /// Those of an NVIDIA H200.
@@ -29,6 +29,13 @@ pub const H200: Rates = Rates {
             source: measured("fitted to a UNet's products on an H200 (docs/performance.md)"),
             tiles: COOPERATIVE,
         },
+    },
+    few_rows: FewRowsRates {
+        source: measured(
+            "one row times 2048 x 8192 of f16: 12 us by matvec_rows, 36 us by matvec (docs/weights.md)",
+        ),
+        by_inputs: 8_000.0,
+        by_outputs: 50_000.0,
     },
     attention: AttentionRates {
         cooperative_f16: CooperativeAttentionRates {
