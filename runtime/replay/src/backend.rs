@@ -12,6 +12,7 @@ use crate::program::Program;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
 use crate::states::States;
 use crate::validation_log::ValidationLog;
+use crate::waiter::Watch;
 
 /// Programs that are loaded together, and what they keep from run to run.
 pub(crate) type Together<'a> = (&'a [Program<'a>], &'a States);
@@ -75,8 +76,14 @@ pub(crate) trait Replay: Send {
     /// Host memory from which input `index` is uploaded, in device form; refused while the device may read it.
     fn input(&mut self, index: usize) -> Result<&mut [u8], RuntimeError>;
 
-    /// Uploads the inputs that `uploads` marks, runs the program and waits for it.
-    fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError>;
+    /// Uploads the inputs that `uploads` marks and runs the program, without waiting for it.
+    fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError>;
+
+    /// Waits for what was begun.
+    fn end(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;
+
+    /// Says, on any thread, whether a wait for what was begun would return at once, with an error or without.
+    fn watch(&self) -> Watch;
 
     /// Zeros all state and waits for that.
     fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;

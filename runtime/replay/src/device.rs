@@ -22,6 +22,7 @@ use crate::states::States;
 use crate::validation_log::ValidationLog;
 #[cfg(feature = "vulkan")]
 use crate::vulkan;
+use crate::waiter::Waiter;
 #[cfg(feature = "wgpu")]
 use crate::wgpu;
 
@@ -70,6 +71,7 @@ pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
 #[derive(Clone)]
 pub struct Device {
     backend: Arc<dyn Backend>,
+    waiter: Arc<Waiter>,
 }
 
 impl Device {
@@ -98,7 +100,7 @@ impl Device {
             )))]
             kind => return Err(not_built(kind)),
         };
-        Ok(Self { backend })
+        Ok(Self::over(backend))
     }
 
     /// Opens the best device that replays `bundle`: of the kinds that the bundle has shaders for, in the order of
@@ -120,13 +122,11 @@ impl Device {
     #[cfg(feature = "api")]
     #[doc(hidden)]
     pub fn of_api<A: crate::api::Api>(api: Arc<A>) -> Self {
-        Self { backend: Arc::new(api) }
+        Self::over(Arc::new(api))
     }
 
-    /// A device that a test has opened in its own way.
-    #[cfg(test)]
     pub(crate) fn over(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { backend, waiter: Arc::default() }
     }
 
     /// What it is and can do.
@@ -185,7 +185,8 @@ impl Device {
         let leases = Lease::of(&programs, &states);
         let parts = programs.iter().zip(loaded).zip(declined).zip(leases);
         let sessions = parts.map(|(((program, loaded), declined), lease)| {
-            Session::new(program, loaded, declined, lease, (options.timeout, start.elapsed()))
+            let waiter = Arc::clone(&self.waiter);
+            Session::new(program, loaded, declined, (lease, waiter), (options.timeout, start.elapsed()))
         });
         Ok(sessions.collect())
     }

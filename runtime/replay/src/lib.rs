@@ -64,9 +64,11 @@ mod options;
 mod pending;
 mod program;
 mod report;
+mod run;
 mod session;
 mod states;
 mod validation_log;
+mod waiter;
 #[cfg(feature = "vulkan")]
 mod vulkan;
 #[cfg(feature = "wgpu")]
@@ -85,6 +87,7 @@ pub use options::{LoadOptions, OpenOptions, SubmitLimits};
 pub use report::{
     CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
 };
+pub use run::{Run, RunThen};
 pub use session::Session;
 pub use states::StateTensor;
 pub use validation_log::ValidationLog;

@@ -162,8 +162,9 @@ impl Follow for Context {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What failed runs no more; who waits for it is told.
     fn has_signalled(&self, event: Arc<Handle>) -> bool {
-        status(&event) == Ok(true)
+        status(&event) != Ok(false)
     }
 }
 
