@@ -8,14 +8,15 @@ use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::loader;
 use crate::options::LoadOptions;
+use crate::own::OwnRegion;
 use crate::program::Program;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
 use crate::states::States;
 use crate::validation_log::ValidationLog;
 use crate::waiter::Watch;
 
-/// Programs that are loaded together, and what they keep from run to run.
-pub(crate) type Together<'a> = (&'a [Program<'a>], &'a States);
+/// Programs that are loaded together, what they keep from run to run, and, where it is one program, what is in buffers of the app's.
+pub(crate) type Together<'a> = (&'a [Program<'a>], &'a States, &'a [OwnRegion]);
 
 /// An opened device.
 pub(crate) trait Backend: Send + Sync {

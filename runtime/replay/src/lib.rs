@@ -61,6 +61,7 @@ mod metal_facts;
 #[cfg(feature = "opencl")]
 mod opencl;
 mod options;
+mod own;
 mod pending;
 mod program;
 mod report;
@@ -83,7 +84,10 @@ pub use host::HostScalar;
 pub use info::{
     CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
 };
+#[cfg(feature = "opencl")]
+pub use opencl::{OpenClBuffer, OpenClHandles};
 pub use options::{LoadOptions, OpenOptions, SubmitLimits};
+pub use own::{BufferProblem, IoBuffer, OwnBuffer};
 pub use report::{
     CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
 };
@@ -91,3 +95,9 @@ pub use run::{Run, RunThen};
 pub use session::Session;
 pub use states::StateTensor;
 pub use validation_log::ValidationLog;
+#[cfg(feature = "vulkan")]
+pub use vulkan::{QueueLock, VulkanBuffer, VulkanFeatures, VulkanHandles, VulkanInstance};
+
+/// Vulkan's types, as [`VulkanInstance`] and its kin have them.
+#[cfg(feature = "vulkan")]
+pub use ash;

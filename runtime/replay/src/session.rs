@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
 use crate::lease::{Lease, Leased};
+use crate::own::OwnRegion;
 use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, Timings};
 use crate::states::{StateTensor, States};
@@ -44,7 +45,7 @@ struct Input {
     binding: IoBinding,
     /// Written since the last run.
     fresh: bool,
-    /// Written at all.
+    /// Written at all, or the app's.
     known: bool,
     /// An output is exactly here, so that the device's copy is the newer one after a run.
     state: bool,
@@ -70,7 +71,7 @@ enum Progress {
 impl Session {
     pub(crate) fn new(
         program: &Program<'_>,
-        loaded: Loaded,
+        (loaded, own): (Loaded, &[OwnRegion]),
         declined: Vec<DeclinedVariant>,
         (lease, waiter): (Arc<Lease>, Arc<Waiter>),
         (timeout, total): (Duration, Duration),
@@ -88,7 +89,7 @@ impl Session {
         };
         Self {
             replay: loaded.replay,
-            inputs: inputs(program),
+            inputs: inputs(program, own),
             outputs: outputs(program),
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
@@ -438,7 +439,7 @@ impl Input {
 }
 
 /// Finds out what the program does to the memory of each input.
-fn inputs(program: &Program<'_>) -> Vec<Input> {
+fn inputs(program: &Program<'_>, own: &[OwnRegion]) -> Vec<Input> {
     let written = written_ranges(program);
     let places = program.variant.inputs.iter().zip(program.input_ranges());
     places
@@ -446,7 +447,7 @@ fn inputs(program: &Program<'_>) -> Vec<Input> {
         .map(|((binding, range), state)| Input {
             binding: *binding,
             fresh: false,
-            known: range.size == 0,
+            known: range.size == 0 || own.iter().any(|own| own.region == range.region),
             state,
             overwritten: written.iter().any(|other| other.overlaps(&range)),
             in_arena: program.is_in_arena(binding),

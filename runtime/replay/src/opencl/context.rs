@@ -61,16 +61,23 @@ impl Context {
         let id = device.id();
         let context = create_context(&[id], ptr::null(), None, ptr::null_mut());
         let context = Handle::context(context.map_err(failed("opening the device"))?);
-        let queues = Queues {
-            plain: queue(&context, id, 0)?,
-            timed: queue(&context, id, CL_QUEUE_PROFILING_ENABLE)?,
-            last_is_timed: false,
-        };
+        let queues = [queue(&context, id, 0)?, queue(&context, id, CL_QUEUE_PROFILING_ENABLE)?];
+        Self::on((context, queues), device, info, grace)
+    }
+
+    /// Takes a context that is there, with a queue for work without timestamps and one for work with them, which may be the same.
+    pub(crate) fn on(
+        (context, [plain, timed]): (Handle, [Handle; 2]),
+        device: &Device,
+        info: DeviceInfo,
+        grace: Duration,
+    ) -> Result<Self, RuntimeError> {
+        let queues = Queues { plain, timed, last_is_timed: false };
         let bits = device.mem_base_addr_align().map_err(|error| failed("reading the device")(error.0))?;
         Ok(Self {
             queues: ManuallyDrop::new(Mutex::new(queues)),
             context: ManuallyDrop::new(context),
-            device: id,
+            device: device.id(),
             pending: Mutex::default(),
             grace,
             base_alignment_bytes: u64::from(bits / 8).max(1),

@@ -11,9 +11,11 @@ mod context;
 #[cfg(test)]
 mod faults;
 mod features;
+mod foreign;
 mod float_controls;
 mod instance;
 mod memory;
+mod own;
 mod physical;
 mod pipeline;
 mod query;
@@ -35,7 +37,10 @@ use crate::options::{LoadOptions, OpenOptions};
 use crate::pending::Lost;
 use crate::validation_log::ValidationLog;
 use context::Context;
+pub(crate) use foreign::open as open_foreign;
+pub use foreign::{QueueLock, VulkanFeatures, VulkanHandles, VulkanInstance};
 use instance::Instance;
+pub use own::VulkanBuffer;
 use physical::PhysicalDevice;
 
 /// All Vulkan devices that can replay, best first.

@@ -7,6 +7,7 @@ mod anywhere;
 mod asynchronous;
 mod child;
 mod choosing;
+mod embedded;
 mod endless;
 mod io;
 mod no_driver;
