@@ -49,6 +49,11 @@ pub trait Api: Send + Sync + Sized + 'static {
     /// What it is and can do.
     fn info(&self) -> &DeviceInfo;
 
+    /// Why the priority that was asked for is not taken, where it is not.
+    fn priority_ignored(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Refuses to go on where the device is lost or has to be given up.
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError>;
 
@@ -57,7 +62,11 @@ pub trait Api: Send + Sync + Sized + 'static {
 
     /// Takes a buffer of the app's for a region: the buffer, and where in it the region begins. It is left to the app when what is
     /// returned is dropped.
-    fn import(self: &Arc<Self>, memory: &OwnBuffer, needs: &IoBuffer) -> Result<(Self::Buffer, u64), RuntimeError> {
+    fn import(
+        self: &Arc<Self>,
+        memory: &OwnBuffer,
+        needs: &IoBuffer,
+    ) -> Result<(Self::Buffer, u64), RuntimeError> {
         let problem = BufferProblem::NotTaken { reason: Self::TAKES_NO_BUFFERS };
         let _ = memory;
         Err(RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem })

@@ -25,6 +25,9 @@ pub(crate) trait Backend: Send + Sync {
     /// Messages of the API's validation layer, where one was asked for.
     fn validation_log(&self) -> ValidationLog;
 
+    /// Why the priority that was asked for is not taken, where it is not.
+    fn priority_ignored(&self) -> Option<&'static str>;
+
     /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init programs. Weights
     /// are there once for all programs, and so are states of one name, and the arenas of those that [may share
     /// them][Program::may_share]. Weights
@@ -41,6 +44,10 @@ impl<A: Api> Backend for Arc<A> {
 
     fn validation_log(&self) -> ValidationLog {
         ValidationLog::default()
+    }
+
+    fn priority_ignored(&self) -> Option<&'static str> {
+        A::priority_ignored(self)
     }
 
     fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {

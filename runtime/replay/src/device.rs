@@ -156,6 +156,12 @@ impl Device {
         Ok(Self::over(Arc::new(unsafe { opencl::open_foreign(handles, options) }?)))
     }
 
+    /// Replays on a Metal device and a queue of the app's, which it keeps. `options` are looked at for [`OpenOptions::grace`] alone.
+    #[cfg(all(feature = "metal", target_vendor = "apple"))]
+    pub fn from_metal(handles: metal::MetalHandles, options: &OpenOptions) -> Result<Self, RuntimeError> {
+        Ok(Self::over(Arc::new(Arc::new(metal::open_foreign(handles, options)?))))
+    }
+
     /// A device of another crate.
     #[cfg(feature = "api")]
     #[doc(hidden)]
@@ -176,6 +182,11 @@ impl Device {
     /// outlives the device, so that leaks found while it closes are in it.
     pub fn validation_log(&self) -> ValidationLog {
         self.backend.validation_log()
+    }
+
+    /// Why [`OpenOptions::priority`] is not taken, where it is not: the API or the driver has none, or the queue is the app's own.
+    pub fn priority_ignored(&self) -> Option<&'static str> {
+        self.backend.priority_ignored()
     }
 
     /// Loads the bundle's `main` entry, or its first, for this device.
@@ -246,7 +257,9 @@ impl Device {
             ([program], [_, ..]) => own::own_regions(program, buffers)?,
             _ => Vec::new(),
         };
-        if options.untrusted && let [first, ..] = &own[..] {
+        if options.untrusted
+            && let [first, ..] = &own[..]
+        {
             let reason = "an untrusted bundle is loaded on a logical device of its own";
             let (tensor, problem) = (first.needs.tensor.name.clone(), BufferProblem::NotTaken { reason });
             return Err(RuntimeError::OwnBuffer { tensor, problem });
@@ -256,7 +269,13 @@ impl Device {
         let parts = programs.iter().zip(loaded).zip(declined).zip(leases);
         let sessions = parts.map(|(((program, loaded), declined), lease)| {
             let waiter = Arc::clone(&self.waiter);
-            Session::new(program, (loaded, &own), declined, (lease, waiter), (options.timeout, start.elapsed()))
+            Session::new(
+                program,
+                (loaded, &own),
+                declined,
+                (lease, waiter),
+                (options.timeout, start.elapsed()),
+            )
         });
         Ok(sessions.collect())
     }

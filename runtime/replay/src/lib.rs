@@ -69,9 +69,9 @@ mod run;
 mod session;
 mod states;
 mod validation_log;
-mod waiter;
 #[cfg(feature = "vulkan")]
 mod vulkan;
+mod waiter;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
@@ -84,9 +84,11 @@ pub use host::HostScalar;
 pub use info::{
     CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
 };
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+pub use metal::{MetalBuffer, MetalHandles};
 #[cfg(feature = "opencl")]
 pub use opencl::{OpenClBuffer, OpenClHandles};
-pub use options::{LoadOptions, OpenOptions, SubmitLimits};
+pub use options::{LoadOptions, OpenOptions, Priority, SubmitLimits};
 pub use own::{BufferProblem, IoBuffer, OwnBuffer};
 pub use report::{
     CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
@@ -101,3 +103,7 @@ pub use vulkan::{QueueLock, VulkanBuffer, VulkanFeatures, VulkanHandles, VulkanI
 /// Vulkan's types, as [`VulkanInstance`] and its kin have them.
 #[cfg(feature = "vulkan")]
 pub use ash;
+
+/// Metal's types, as [`MetalHandles`] and [`MetalBuffer`] have them.
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+pub use objc2_metal;

@@ -6,6 +6,8 @@ use std::fmt;
 use drift_bundle::manifest::{BindingKind, DeviceElement, IoTensor, RegionKind, View};
 
 use crate::error::RuntimeError;
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+use crate::metal::MetalBuffer;
 #[cfg(feature = "opencl")]
 use crate::opencl::OpenClBuffer;
 use crate::program::{IoRange, Program};
@@ -23,6 +25,16 @@ pub enum OwnBuffer {
     /// A `cl_mem` of the context that the session is loaded in.
     #[cfg(feature = "opencl")]
     OpenCl(OpenClBuffer),
+    /// An `MTLBuffer` of the device that the session is loaded on.
+    #[cfg(all(feature = "metal", target_vendor = "apple"))]
+    Metal(MetalBuffer),
+    /// Nobody's: no device that is built in takes any.
+    #[cfg(not(any(
+        feature = "vulkan",
+        feature = "opencl",
+        all(feature = "metal", target_vendor = "apple")
+    )))]
+    Nobodys,
 }
 
 /// What a buffer has to be that an input or output can be in, from [`Device::io_buffers`][crate::Device::io_buffers]. It holds the

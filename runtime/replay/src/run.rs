@@ -57,10 +57,7 @@ impl Session {
     /// Runs the program once, without blocking, and calls `done` with the session and how it went, on a thread of the device that
     /// watches all such runs, so that `done` should return soon. Where there is no such thread to be had, `done` is called with
     /// [`RuntimeError::OutOfMemory`] before this returns.
-    pub fn run_then(
-        self,
-        done: impl FnOnce(Session, Result<(), RuntimeError>) + Send + 'static,
-    ) -> RunThen {
+    pub fn run_then(self, done: impl FnOnce(Session, Result<(), RuntimeError>) + Send + 'static) -> RunThen {
         let shared = self.waiter().shared();
         let work = Work { steps: Steps::new(), session: self, done: Box::new(done) };
         let task = Arc::new(Task { work: Mutex::new(Some(work)), shared });

@@ -182,9 +182,7 @@ impl Session {
     pub(crate) fn may_run(&mut self) -> Result<Deadline, RuntimeError> {
         self.goes_on("running")?;
         match self.inputs.iter().position(|input| !input.known && !input.state) {
-            Some(index) => {
-                Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() })
-            }
+            Some(index) => Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() }),
             None => Ok(Deadline::after(self.timeout)),
         }
     }

@@ -230,7 +230,9 @@ mod tests {
         assert_eq!(over.0.load(Ordering::SeqCst), 0);
         flag.store(true, Ordering::SeqCst);
         assert!(soon(|| over.0.load(Ordering::SeqCst) == 1));
-        assert!(shared.call(Box::new(|| panic!("an app's fault, which is said and goes no further"))).is_ok());
+        assert!(
+            shared.call(Box::new(|| panic!("an app's fault, which is said and goes no further"))).is_ok()
+        );
         let called = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&called);
         assert!(shared.call(Box::new(move || noted.store(true, Ordering::SeqCst))).is_ok());

@@ -116,7 +116,8 @@ impl<A: Api> Regions<A> {
         let mut pools = Pool::ALL.map(|_| Vec::new());
         let mut places = Vec::with_capacity(pools.len());
         for (pool, buffers) in Pool::ALL.into_iter().zip(&mut pools) {
-            let pooled = |(index, region): &(u32, &Region)| Pool::of(&region.kind) == Some(pool) && !is_own(*index);
+            let pooled =
+                |(index, region): &(u32, &Region)| Pool::of(&region.kind) == Some(pool) && !is_own(*index);
             let regions = (0..).zip(&variant.regions).filter(pooled).map(|(_, region)| region);
             let most = pool.shared_bytes().min(api.info().limits.buffer_bytes);
             let (placed, sizes) = weights::place(regions.map(|region| (region.size, region.alignment)), most);

@@ -41,6 +41,10 @@ impl Api for Context {
         &self.info
     }
 
+    fn priority_ignored(&self) -> Option<&'static str> {
+        self.priority_ignored
+    }
+
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
         Follow::check(self, doing)
     }
@@ -49,11 +53,7 @@ impl Api for Context {
         Buffer::new(self, bytes, purpose)
     }
 
-    fn import(
-        self: &Arc<Self>,
-        memory: &OwnBuffer,
-        needs: &IoBuffer,
-    ) -> Result<(Buffer, u64), RuntimeError> {
+    fn import(self: &Arc<Self>, memory: &OwnBuffer, needs: &IoBuffer) -> Result<(Buffer, u64), RuntimeError> {
         own::import(self, memory, needs)
     }
 

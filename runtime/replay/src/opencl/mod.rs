@@ -44,7 +44,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Arc<Context>, RuntimeError> 
     let chosen = select(&infos, options.device.as_deref())?;
     let (device, info) =
         found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
-    Ok(Arc::new(Context::new(&device, info, options.grace)?))
+    Ok(Arc::new(Context::new(&device, info, (options.grace, options.priority))?))
 }
 
 fn enumerate() -> Result<Vec<(Device, DeviceInfo)>, RuntimeError> {

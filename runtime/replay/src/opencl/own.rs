@@ -24,7 +24,7 @@ use super::memory::Buffer;
 use super::{failed, info};
 use crate::error::RuntimeError;
 use crate::info::DeviceKind;
-use crate::options::OpenOptions;
+use crate::options::{OpenOptions, Priority};
 use crate::own::{BufferProblem, IoBuffer, OwnBuffer};
 
 /// A `cl_mem` of the app's own, and from where in it something is.
@@ -94,8 +94,8 @@ pub(crate) fn import(
     let unusable = |problem| RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem };
     let own = match memory {
         OwnBuffer::OpenCl(own) => own,
-        #[cfg(feature = "vulkan")]
-        OwnBuffer::Vulkan(_) => return Err(unusable(BufferProblem::OfAnother { what: "API" })),
+        #[cfg(any(feature = "vulkan", all(feature = "metal", target_vendor = "apple")))]
+        _ => return Err(unusable(BufferProblem::OfAnother { what: "API" })),
     };
     let looking = failed("looking at a buffer of the app's");
     if let Some(problem) = own.problem(context, needs).map_err(&looking)? {
@@ -129,7 +129,9 @@ pub(crate) unsafe fn open(
         return Err(refused("the queue is of another context or device"));
     }
     if properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE != 0 {
-        return Err(refused("the queue is out of order; make one without CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE"));
+        return Err(refused(
+            "the queue is out of order; make one without CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE",
+        ));
     }
     info.features.timestamps = properties & CL_QUEUE_PROFILING_ENABLE != 0;
     let kept = || -> Result<(Handle, [Handle; 2]), cl_int> {
@@ -141,6 +143,7 @@ pub(crate) unsafe fn open(
         unsafe { retain_context(handles.context) }?;
         Ok((Handle::context(handles.context), [queue()?, queue()?]))
     };
+    let ignored = (options.priority != Priority::Normal).then_some("the queue is the app's own");
     let (context, queues) = kept().map_err(failed(DOING))?;
-    Ok(Arc::new(Context::on((context, queues), &device, info, options.grace)?))
+    Ok(Arc::new(Context::on((context, queues), &device, info, (options.grace, ignored))?))
 }

@@ -47,11 +47,7 @@ impl Api for Context {
         Buffer::new(self, bytes, purpose)
     }
 
-    fn import(
-        self: &Arc<Self>,
-        memory: &OwnBuffer,
-        needs: &IoBuffer,
-    ) -> Result<(Buffer, u64), RuntimeError> {
+    fn import(self: &Arc<Self>, memory: &OwnBuffer, needs: &IoBuffer) -> Result<(Buffer, u64), RuntimeError> {
         own::import(self, memory, needs)
     }
 

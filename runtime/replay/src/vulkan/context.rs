@@ -1,6 +1,7 @@
 //! A logical device with its one queue: shared by everything that is loaded on it, and destroyed last.
 #![expect(unsafe_code, reason = "calls Vulkan")]
 
+use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::physical::PhysicalDevice;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::options::Priority;
 use crate::pending::{Follow, Lost, Pending, Serial};
 
 /// A wait looks up this often whether another thread has found the device lost.
@@ -41,6 +43,8 @@ pub(crate) struct Context {
     pending: Mutex<Pending<vk::Fence, Destroy>>,
     /// How long work may go on after a caller has stopped waiting for it.
     grace: Duration,
+    /// Why the priority that was asked for is not taken.
+    pub(crate) priority_ignored: Option<&'static str>,
     pub(crate) queue_family: u32,
     pub(crate) memory: vk::PhysicalDeviceMemoryProperties,
     pub(crate) cache_uuid: [u8; vk::UUID_SIZE],
@@ -60,25 +64,31 @@ impl Context {
         instance: Arc<Instance>,
         physical: &PhysicalDevice,
         mut chain: FeatureChain,
-        grace: Duration,
+        (grace, priority): (Duration, Priority),
     ) -> Result<Self, RuntimeError> {
-        let priorities = [1.0];
-        let queues = [vk::DeviceQueueCreateInfo::default()
-            .queue_family_index(physical.queue_family)
-            .queue_priorities(&priorities)];
-        let extensions: Vec<_> = physical.extensions.iter().map(|name| name.as_ptr()).collect();
-        let mut features = chain.linked(physical.api_version, &physical.extensions);
-        let info = vk::DeviceCreateInfo::default()
-            .queue_create_infos(&queues)
-            .enabled_extension_names(&extensions)
-            .push_next(&mut features);
-        // SAFETY: the physical device belongs to the instance, and every pointer in `info` outlives the call.
-        let device = unsafe { instance.raw.create_device(physical.raw, &info, None) }
-            .map_err(failed("opening the device"))?;
+        let wanted = match priority {
+            Priority::Low => Some(vk::QueueGlobalPriorityKHR::LOW),
+            Priority::Normal => None,
+            Priority::High => Some(vk::QueueGlobalPriorityKHR::HIGH),
+        };
+        let mut make = |wanted| create(&instance, physical, &mut chain, wanted);
+        let (made, ignored) = match wanted {
+            Some(_) if physical.priority_extension.is_none() => {
+                (make(None), Some("the driver has no VK_KHR_global_priority"))
+            }
+            Some(_) => match make(wanted) {
+                Err(vk::Result::ERROR_NOT_PERMITTED_KHR | vk::Result::ERROR_INITIALIZATION_FAILED) => {
+                    (make(None), Some("the driver does not permit it to this program"))
+                }
+                made => (made, None),
+            },
+            None => (make(None), None),
+        };
+        let device = made.map_err(failed("opening the device"))?;
         // SAFETY: the queue was asked for above.
         let raw = unsafe { device.get_device_queue(physical.queue_family, 0) };
         let queue = Queue { raw, lock: None, is_the_apps: false };
-        Ok(Self::on(instance, physical, (device, queue), grace))
+        Ok(Self::on(instance, physical, (device, queue), (grace, ignored)))
     }
 
     /// Takes a logical device that is there, with these features of the physical one enabled.
@@ -86,7 +96,7 @@ impl Context {
         instance: Arc<Instance>,
         physical: &PhysicalDevice,
         (device, queue): (ash::Device, Queue),
-        grace: Duration,
+        (grace, priority_ignored): (Duration, Option<&'static str>),
     ) -> Self {
         // SAFETY: the physical device belongs to the instance.
         let memory = unsafe { instance.raw.get_physical_device_memory_properties(physical.raw) };
@@ -95,6 +105,7 @@ impl Context {
             queue: Mutex::new(queue),
             pending: Mutex::default(),
             grace,
+            priority_ignored,
             queue_family: physical.queue_family,
             memory,
             cache_uuid: physical.cache_uuid,
@@ -216,6 +227,34 @@ impl Context {
         }
         is_free
     }
+}
+
+/// Creates a logical device with one queue, which has this priority beside those of other programs.
+fn create(
+    instance: &Instance,
+    physical: &PhysicalDevice,
+    chain: &mut FeatureChain,
+    priority: Option<vk::QueueGlobalPriorityKHR>,
+) -> Result<ash::Device, vk::Result> {
+    let mut global =
+        vk::DeviceQueueGlobalPriorityCreateInfoKHR::default().global_priority(priority.unwrap_or_default());
+    let priorities = [1.0];
+    let mut queue = vk::DeviceQueueCreateInfo::default()
+        .queue_family_index(physical.queue_family)
+        .queue_priorities(&priorities);
+    let mut extensions: Vec<_> = physical.extensions.iter().map(|name| name.as_ptr()).collect();
+    if priority.is_some() {
+        queue = queue.push_next(&mut global);
+        extensions.extend(physical.priority_extension.map(CStr::as_ptr));
+    }
+    let queues = [queue];
+    let mut features = chain.linked(physical.api_version, &physical.extensions);
+    let info = vk::DeviceCreateInfo::default()
+        .queue_create_infos(&queues)
+        .enabled_extension_names(&extensions)
+        .push_next(&mut features);
+    // SAFETY: the physical device belongs to the instance, and every pointer in `info` outlives the call.
+    unsafe { instance.raw.create_device(physical.raw, &info, None) }
 }
 
 impl Follow for Context {

@@ -16,7 +16,7 @@ use super::physical::{self, PhysicalDevice};
 use crate::backend::Checked;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
-use crate::options::OpenOptions;
+use crate::options::{OpenOptions, Priority};
 
 /// Calls what it is given while nobody else uses the queue, once.
 pub type QueueLock = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
@@ -114,14 +114,18 @@ pub(crate) unsafe fn open(
     let VulkanHandles { device, queue, queue_family, lock } = handles;
     physical.use_family(&instance, queue_family);
     let queue = Queue { raw: queue, lock, is_the_apps: true };
-    let context = Context::on(Arc::clone(&instance), &physical, (device, queue), options.grace);
+    let ignored = (options.priority != Priority::Normal).then_some("the queue is the app's own");
+    let context = Context::on(Arc::clone(&instance), &physical, (device, queue), (options.grace, ignored));
+    let opened = (options.grace, options.priority);
     let (context, robust) = (Arc::new(context), Checked::default());
-    VulkanDevice { context, robust, physical, instance, grace: options.grace }
+    VulkanDevice { context, robust, physical, instance, opened }
 }
 
 impl fmt::Debug for VulkanFeatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VulkanFeatures").field("extensions", &self.physical.extensions).finish_non_exhaustive()
+        f.debug_struct("VulkanFeatures")
+            .field("extensions", &self.physical.extensions)
+            .finish_non_exhaustive()
     }
 }
 

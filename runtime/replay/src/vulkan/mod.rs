@@ -11,8 +11,8 @@ mod context;
 #[cfg(test)]
 mod faults;
 mod features;
-mod foreign;
 mod float_controls;
+mod foreign;
 mod instance;
 mod memory;
 mod own;
@@ -33,7 +33,7 @@ use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::loader;
-use crate::options::{LoadOptions, OpenOptions};
+use crate::options::{LoadOptions, OpenOptions, Priority};
 use crate::pending::Lost;
 use crate::validation_log::ValidationLog;
 use context::Context;
@@ -61,9 +61,10 @@ fn open_on(instance: Arc<Instance>, options: &OpenOptions) -> Result<VulkanDevic
     let chosen = select(&infos, options.device.as_deref())?;
     let physical = found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
     let features = physical.features.clone();
-    let context = Context::new(Arc::clone(&instance), &physical, features, options.grace)?;
+    let opened = (options.grace, options.priority);
+    let context = Context::new(Arc::clone(&instance), &physical, features, opened)?;
     let robust = Checked::default();
-    Ok(VulkanDevice { context: Arc::new(context), robust, physical, instance, grace: options.grace })
+    Ok(VulkanDevice { context: Arc::new(context), robust, physical, instance, opened })
 }
 
 /// An opened Vulkan device.
@@ -73,13 +74,13 @@ pub(crate) struct VulkanDevice {
     robust: Checked<Context>,
     physical: PhysicalDevice,
     instance: Arc<Instance>,
-    grace: Duration,
+    opened: (Duration, Priority),
 }
 
 impl VulkanDevice {
     fn robust(&self) -> Result<Arc<Context>, RuntimeError> {
         let features = || self.physical.features.robust();
-        self.robust.get(|| Context::new(Arc::clone(&self.instance), &self.physical, features(), self.grace))
+        self.robust.get(|| Context::new(Arc::clone(&self.instance), &self.physical, features(), self.opened))
     }
 }
 
@@ -90,6 +91,10 @@ impl Backend for VulkanDevice {
 
     fn validation_log(&self) -> ValidationLog {
         self.context.instance.validation_log()
+    }
+
+    fn priority_ignored(&self) -> Option<&'static str> {
+        self.context.priority_ignored
     }
 
     fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {

@@ -1,6 +1,7 @@
 //! Buffers of the app's own.
 #![expect(unsafe_code, reason = "says what callers promise of raw handles")]
 
+use std::fmt;
 use std::sync::Arc;
 
 use ash::vk;
@@ -11,7 +12,7 @@ use crate::error::RuntimeError;
 use crate::own::{BufferProblem, IoBuffer, OwnBuffer};
 
 /// A `VkBuffer` of the app's own, and from where in it something is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct VulkanBuffer {
     pub(crate) raw: vk::Buffer,
     created: (u64, vk::BufferUsageFlags),
@@ -37,25 +38,38 @@ impl VulkanBuffer {
 
     /// What a buffer has to be created for that is to hold an input or output.
     pub fn usage(needs: &IoBuffer) -> vk::BufferUsageFlags {
-        let mut usage = vk::BufferUsageFlags::empty();
-        let wanted = [
-            (needs.storage, vk::BufferUsageFlags::STORAGE_BUFFER),
-            (needs.uniform, vk::BufferUsageFlags::UNIFORM_BUFFER),
-            (needs.read_texels, vk::BufferUsageFlags::UNIFORM_TEXEL_BUFFER),
-            (needs.written_texels, vk::BufferUsageFlags::STORAGE_TEXEL_BUFFER),
-            (needs.is_input, vk::BufferUsageFlags::TRANSFER_DST),
-            (needs.is_output, vk::BufferUsageFlags::TRANSFER_SRC),
-        ];
-        wanted.into_iter().filter(|(is_needed, _)| *is_needed).for_each(|(_, flag)| usage |= flag);
-        usage
+        wanted(needs).fold(vk::BufferUsageFlags::empty(), |usage, (flag, _)| usage | flag)
     }
 
     fn problem(&self, needs: &IoBuffer) -> Option<BufferProblem> {
         let (size, usage) = self.created;
-        let missing = Self::usage(needs) & !usage;
-        needs.place_problem(self.offset, size).or_else(|| {
-            (!missing.is_empty()).then(|| BufferProblem::Usage { missing: format!("{missing:?}") })
-        })
+        let missing = wanted(needs).filter(|(flag, _)| !usage.contains(*flag)).map(|(_, name)| name);
+        let missing = missing.collect::<Vec<_>>().join(" | ");
+        needs
+            .place_problem(self.offset, size)
+            .or_else(|| (!missing.is_empty()).then_some(BufferProblem::Usage { missing }))
+    }
+}
+
+/// Flags that are needed, with their names.
+fn wanted(needs: &IoBuffer) -> impl Iterator<Item = (vk::BufferUsageFlags, &'static str)> {
+    let all = [
+        (needs.storage, vk::BufferUsageFlags::STORAGE_BUFFER, "STORAGE_BUFFER"),
+        (needs.uniform, vk::BufferUsageFlags::UNIFORM_BUFFER, "UNIFORM_BUFFER"),
+        (needs.read_texels, vk::BufferUsageFlags::UNIFORM_TEXEL_BUFFER, "UNIFORM_TEXEL_BUFFER"),
+        (needs.written_texels, vk::BufferUsageFlags::STORAGE_TEXEL_BUFFER, "STORAGE_TEXEL_BUFFER"),
+        (needs.is_input, vk::BufferUsageFlags::TRANSFER_DST, "TRANSFER_DST"),
+        (needs.is_output, vk::BufferUsageFlags::TRANSFER_SRC, "TRANSFER_SRC"),
+    ];
+    all.into_iter().filter(|(is_needed, ..)| *is_needed).map(|(_, flag, name)| (flag, name))
+}
+
+impl fmt::Debug for VulkanBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VulkanBuffer")
+            .field("raw", &self.raw)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,8 +84,8 @@ pub(crate) fn import(
             None => return Ok((Buffer::of_the_app(context, buffer.raw, buffer.created.0), buffer.offset)),
             Some(problem) => problem,
         },
-        #[cfg(feature = "opencl")]
-        OwnBuffer::OpenCl(_) => BufferProblem::OfAnother { what: "API" },
+        #[cfg(any(feature = "opencl", all(feature = "metal", target_vendor = "apple")))]
+        _ => BufferProblem::OfAnother { what: "API" },
     };
     Err(RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem })
 }

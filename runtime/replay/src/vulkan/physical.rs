@@ -33,6 +33,8 @@ pub(crate) struct PhysicalDevice {
     /// Floats whose special values it can be asked to keep.
     pub(crate) preserved: Preserved,
     pub(crate) api_version: u32,
+    /// It takes priorities of queues beside those of other programs.
+    pub(crate) priority_extension: Option<&'static CStr>,
 }
 
 /// All devices with Vulkan 1.1 and a compute queue, best first.
@@ -133,6 +135,9 @@ pub(crate) fn inspect(
         features: chain,
         preserved: described.preserved(),
         api_version: version,
+        priority_extension: [khr::global_priority::NAME, ext::global_priority::NAME]
+            .into_iter()
+            .find(|name| listed.iter().any(|known| known.extension_name_as_c_str() == Ok(name))),
     }))
 }
 

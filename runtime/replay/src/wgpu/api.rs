@@ -31,7 +31,8 @@ impl Api for Context {
     type Fence = Fence;
     type Queries = Queries;
 
-    const TAKES_NO_BUFFERS: &'static str = "wgpu keeps the registry of its buffers to itself, so that none of the app's can be named here";
+    const TAKES_NO_BUFFERS: &'static str =
+        "wgpu keeps the registry of its buffers to itself, so that none of the app's can be named here";
 
     fn info(&self) -> &DeviceInfo {
         &self.info

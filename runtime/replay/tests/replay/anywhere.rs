@@ -65,7 +65,12 @@ pub(crate) fn apart(kind: DeviceKind, work: Work) -> Bundle {
 }
 
 /// Adds what the entry does.
-pub(crate) fn with_work(mut program: Program, kind: DeviceKind, work: Work, places: &[Resource; 2]) -> Program {
+pub(crate) fn with_work(
+    mut program: Program,
+    kind: DeviceKind,
+    work: Work,
+    places: &[Resource; 2],
+) -> Program {
     program.entry.target = kind.target();
     let (body, grid) = match work {
         Work::Double => ("y[at] = 2.0f * x[at];", [1, 1, 1]),
@@ -97,9 +102,7 @@ pub(crate) fn with_work(mut program: Program, kind: DeviceKind, work: Work, plac
             program.text_shader(shader, &OPENCL.replace("BODY", body).replace("UINT", "uint"))
         }
         DeviceKind::WebGpu => program.text_shader(shader, &wgsl(body)),
-        DeviceKind::Vulkan => {
-            program.shader(&wgsl(body).replacen("read_write", "read", 1), |_| ())
-        }
+        DeviceKind::Vulkan => program.shader(&wgsl(body).replacen("read_write", "read", 1), |_| ()),
         _ => unreachable!("not tested here"),
     };
     program.variant.dispatches.push(dispatch("step", shader, places, grid));

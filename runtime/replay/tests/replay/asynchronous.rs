@@ -89,10 +89,14 @@ fn two_sessions_run_side_by_side_on_one_thread() {
             let (mut first, mut second) = (pin!(slow.run_async()), pin!(fast.run_async()));
             let (mut one, mut other) = (None, None);
             block_on(std::future::poll_fn(|context| {
-                if one.is_none() && let Poll::Ready(done) = first.as_mut().poll(context) {
+                if one.is_none()
+                    && let Poll::Ready(done) = first.as_mut().poll(context)
+                {
                     one = Some(done);
                 }
-                if other.is_none() && let Poll::Ready(done) = second.as_mut().poll(context) {
+                if other.is_none()
+                    && let Poll::Ready(done) = second.as_mut().poll(context)
+                {
                     other = Some(done);
                 }
                 if one.is_some() && other.is_some() { Poll::Ready(()) } else { Poll::Pending }

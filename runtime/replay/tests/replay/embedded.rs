@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use drift_runtime::ash::{self, ext, vk};
 use drift_runtime::{
     BufferProblem, Device, DeviceKind, LoadOptions, OpenClBuffer, OpenClHandles, OpenOptions, OwnBuffer,
-    QueueLock, RuntimeError, VulkanBuffer, VulkanFeatures, VulkanHandles, VulkanInstance,
+    Priority, QueueLock, RuntimeError, VulkanBuffer, VulkanFeatures, VulkanHandles, VulkanInstance,
 };
 
-use crate::anywhere::{Work, apart, in_arena, load, on_each};
+use crate::anywhere::{KINDS, Work, apart, in_arena, load, on_each};
 
 const X: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
 
@@ -34,7 +34,10 @@ fn what_a_buffer_must_be_can_be_asked() {
         let [x, y] = &needs[..] else { panic!("{needs:?}") };
         assert_eq!((x.tensor.name.as_str(), y.tensor.name.as_str()), ("x", "y"));
         assert_eq!((x.bytes, x.alignment, x.offset, x.is_input, x.is_output), (16, 256, 0, true, false));
-        assert_eq!((y.is_input, y.is_output, y.storage, y.uniform, y.read_texels), (false, true, true, false, false));
+        assert_eq!(
+            (y.is_input, y.is_output, y.storage, y.uniform, y.read_texels),
+            (false, true, true, false, false)
+        );
         assert!(device.io_buffers(&in_arena(kind, Work::Double), &options).unwrap().is_empty());
     });
 }
@@ -58,8 +61,9 @@ unsafe extern "system" fn on_message(
     user: *mut c_void,
 ) -> vk::Bool32 {
     // SAFETY: the log that the messenger was made with, and a message of the layer's.
-    let (said, message) =
-        unsafe { (&*user.cast::<Mutex<Vec<String>>>(), (*data).message_as_c_str().unwrap().to_string_lossy()) };
+    let (said, message) = unsafe {
+        (&*user.cast::<Mutex<Vec<String>>>(), (*data).message_as_c_str().unwrap().to_string_lossy())
+    };
     said.lock().unwrap().push(message.into_owned());
     vk::FALSE
 }
@@ -85,7 +89,8 @@ impl App {
             let debug = ext::debug_utils::Instance::new(&entry, &raw);
             let info = vk::DebugUtilsMessengerCreateInfoEXT::default()
                 .message_severity(
-                    vk::DebugUtilsMessageSeverityFlagsEXT::ERROR | vk::DebugUtilsMessageSeverityFlagsEXT::WARNING,
+                    vk::DebugUtilsMessageSeverityFlagsEXT::ERROR
+                        | vk::DebugUtilsMessageSeverityFlagsEXT::WARNING,
                 )
                 .message_type(vk::DebugUtilsMessageTypeFlagsEXT::VALIDATION)
                 .pfn_user_callback(Some(on_message))
@@ -131,7 +136,8 @@ impl App {
                     && memory.memory_types[*index as usize].property_flags.contains(host)
             };
             let index = (0..memory.memory_type_count).find(suits).unwrap();
-            let info = vk::MemoryAllocateInfo::default().allocation_size(needed.size).memory_type_index(index);
+            let info =
+                vk::MemoryAllocateInfo::default().allocation_size(needed.size).memory_type_index(index);
             let memory = self.device.allocate_memory(&info, None).unwrap();
             self.device.bind_buffer_memory(buffer, memory, 0).unwrap();
             (buffer, memory)
@@ -154,7 +160,12 @@ impl App {
     }
 
     /// Submits a copy of 16 bytes and waits for nothing but `fence`.
-    fn submit_copy(&self, from: (vk::Buffer, u64), to: (vk::Buffer, u64), fence: vk::Fence) -> vk::CommandBuffer {
+    fn submit_copy(
+        &self,
+        from: (vk::Buffer, u64),
+        to: (vk::Buffer, u64),
+        fence: vk::Fence,
+    ) -> vk::CommandBuffer {
         // SAFETY: as above; the buffers are alive, and the caller keeps the commands until they have ended.
         unsafe {
             let info =
@@ -232,7 +243,8 @@ fn an_apps_device_runs_its_own_work_and_a_session_in_turn() {
         let usage = VulkanBuffer::usage(&needs[0]) | VulkanBuffer::usage(&needs[1]);
         let transfers = vk::BufferUsageFlags::TRANSFER_SRC | vk::BufferUsageFlags::TRANSFER_DST;
         assert_eq!(usage, vk::BufferUsageFlags::STORAGE_BUFFER | transfers);
-        let (made, own, taken) = (app.buffer(16, transfers), app.buffer(1024, usage), app.buffer(16, transfers));
+        let (made, own, taken) =
+            (app.buffer(16, transfers), app.buffer(1024, usage), app.buffer(16, transfers));
         // SAFETY: as it was made, and it outlives the session.
         let at = |offset| OwnBuffer::Vulkan(unsafe { VulkanBuffer::new(own.0, 1024, usage, offset) });
         let buffers = [("x", at(256)), ("y", at(768))];
@@ -281,10 +293,15 @@ fn a_vulkan_buffer_that_does_not_do_is_refused() {
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
     let own = app.buffer(512, usage);
     // SAFETY: as above.
-    let at = |size, usage, offset| OwnBuffer::Vulkan(unsafe { VulkanBuffer::new(own.0, size, usage, offset) });
+    let at =
+        |size, usage, offset| OwnBuffer::Vulkan(unsafe { VulkanBuffer::new(own.0, size, usage, offset) });
     let options = LoadOptions::default();
     let load = |buffers: &[(&str, OwnBuffer)]| device.load_onto(&bundle, &options, buffers);
-    refused(load(&[("x", at(512, usage, 128))]), "x", &BufferProblem::Misaligned { alignment: 256, found: 128 });
+    refused(
+        load(&[("x", at(512, usage, 128))]),
+        "x",
+        &BufferProblem::Misaligned { alignment: 256, found: 128 },
+    );
     refused(load(&[("x", at(512, usage, 512))]), "x", &BufferProblem::TooSmall { needed: 16, found: 0 });
     refused(load(&[("x", at(15, usage, 0))]), "x", &BufferProblem::TooSmall { needed: 16, found: 15 });
     let missing = "TRANSFER_SRC".to_owned();
@@ -349,8 +366,7 @@ mod opencl {
         assert!(!device.info().features.timestamps);
         // SAFETY: calls of OpenCL as it wants them; the memory outlives the commands, which are waited for.
         unsafe {
-            let memory =
-                create_buffer(context.get(), CL_MEM_READ_WRITE, 1024, std::ptr::null_mut()).unwrap();
+            let memory = create_buffer(context.get(), CL_MEM_READ_WRITE, 1024, std::ptr::null_mut()).unwrap();
             let at = |offset| OwnBuffer::OpenCl(OpenClBuffer::new(memory, offset));
             let buffers = [("x", at(256)), ("y", at(768))];
             let mut session = device.load_onto(&bundle, &LoadOptions::default(), &buffers).unwrap();
@@ -360,8 +376,17 @@ mod opencl {
             for factor in [1.0_f32, -3.0] {
                 let (x, mut y) = (X.map(|x| x * factor), [0.0_f32; 4]);
                 let from = x.as_ptr().cast::<c_void>();
-                enqueue_write_buffer(queue.get(), memory, CL_NON_BLOCKING, 256, 16, from, 0, std::ptr::null())
-                    .unwrap();
+                enqueue_write_buffer(
+                    queue.get(),
+                    memory,
+                    CL_NON_BLOCKING,
+                    256,
+                    16,
+                    from,
+                    0,
+                    std::ptr::null(),
+                )
+                .unwrap();
                 session.run().unwrap();
                 let to = y.as_mut_ptr().cast::<c_void>();
                 enqueue_read_buffer(queue.get(), memory, CL_BLOCKING, 768, 16, to, 0, std::ptr::null())
@@ -425,4 +450,29 @@ fn devices_without_a_way_to_take_buffers_say_so() {
     let bundle = apart(DeviceKind::WebGpu, Work::Double);
     let error = device.load_onto(&bundle, &LoadOptions::default(), &[("x", buffer)]).map(drop).unwrap_err();
     assert!(error.to_string().contains("wgpu keeps the registry"), "{error}");
+}
+
+/// Priorities are a wish: they change no number, and where nobody hears them that is said.
+#[test]
+fn a_priority_is_taken_or_said_to_be_ignored() {
+    for kind in KINDS {
+        for priority in [Priority::Low, Priority::Normal, Priority::High] {
+            let validation = kind == DeviceKind::Vulkan;
+            let options = OpenOptions { priority, validation, ..OpenOptions::default() };
+            let device = Device::open_with(kind, &options).unwrap();
+            let log = device.validation_log();
+            let ignored = device.priority_ignored();
+            match (kind, priority) {
+                (_, Priority::Normal) => assert_eq!(ignored, None),
+                (DeviceKind::WebGpu, _) => assert_eq!(ignored, Some("WebGPU has no priorities")),
+                // Drivers differ, and name what they lack.
+                _ => assert!(ignored.is_none_or(|why| why.starts_with("the driver ")), "{ignored:?}"),
+            }
+            let mut session = load(&device, &in_arena(kind, Work::Double), &LoadOptions::default());
+            session.run().unwrap();
+            assert_eq!(session.read::<f32>("y").unwrap(), X.map(|x| 2.0 * x));
+            drop((session, device));
+            assert_eq!(log.messages(), [""; 0]);
+        }
+    }
 }
