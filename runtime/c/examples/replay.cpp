@@ -18,6 +18,12 @@ int main(int argc, char **argv) {
             session.write(input.name.c_str(), std::vector<float>(input.bytes / sizeof(float), std::atof(argv[2])));
         }
         session.run();
+        // Once more without waiting in the call, and a run that is called off.
+        session.run_async().get();
+        auto run = session.run_async();
+        if (!session.cancel()) {
+            std::fprintf(stderr, "called off\n");
+        }
         for (const auto &output : session.outputs()) {
             for (float value : session.read<float>(output.name.c_str())) {
                 std::printf("%.9g\n", value);

@@ -122,6 +122,62 @@ typedef struct drift_device drift_device;
 typedef struct drift_session drift_session;
 
 /*
+ What to enable in a Vulkan device for a bundle.
+ */
+typedef struct drift_vulkan_features drift_vulkan_features;
+
+/*
+ A Vulkan device of the app's own. Set all of it to zero and `size` to its size. Instance and device stay until all that was made of
+ them here is freed.
+ */
+typedef struct {
+  /*
+   sizeof(drift_vulkan)
+   */
+  size_t size;
+  /*
+   vkGetInstanceProcAddr
+   */
+  const void *get_instance_proc_addr;
+  /*
+   VkInstance
+   */
+  void *instance;
+  /*
+   `apiVersion` that the instance was made for: 1.1 at least.
+   */
+  uint32_t api_version;
+  /*
+   VkPhysicalDevice
+   */
+  void *physical_device;
+  /*
+   VkDevice, made with what drift_vulkan_features_extensions and drift_vulkan_features_chain say; not needed before.
+   */
+  void *device;
+  /*
+   VkQueue of the device, which takes compute work.
+   */
+  void *queue;
+  /*
+   The family of the queue.
+   */
+  uint32_t queue_family;
+  /*
+   Called with `user` before each submission to the queue, where other threads use it as well; else NULL.
+   */
+  void (*lock)(void *user);
+  /*
+   Called with `user` after it.
+   */
+  void (*unlock)(void *user);
+  /*
+   For `lock` and `unlock`, which any thread may call that uses a session.
+   */
+  void *user;
+} drift_vulkan;
+
+/*
  How to load. Set all of it to zero and `size` to its size: what is zero has its default. Later versions add members at the
  end.
  */
@@ -191,6 +247,76 @@ typedef struct {
   size_t bytes;
 } drift_tensor;
 
+/*
+ What a buffer has to be that an input or output can be in: dense, row-major, of elements as the device computes with them.
+ */
+typedef struct {
+  /*
+   Type of an element on the device.
+   */
+  drift_element element;
+  /*
+   Where the first element is, in bytes from the start that the app chooses.
+   */
+  uint64_t offset;
+  /*
+   Bytes from that start on, padding included.
+   */
+  uint64_t bytes;
+  /*
+   What that start is a multiple of.
+   */
+  uint64_t alignment;
+  /*
+   An input is there.
+   */
+  bool is_input;
+  /*
+   An output is there.
+   */
+  bool is_output;
+  /*
+   VkBufferUsageFlags that a buffer of Vulkan needs; 0 without Vulkan.
+   */
+  uint32_t vulkan_usage;
+} drift_need;
+
+/*
+ A buffer of the app's own for an input or output.
+ */
+typedef struct {
+  /*
+   Name of the input or output.
+   */
+  const char *tensor;
+  /*
+   On an OpenCL device the cl_mem, of which the session keeps a reference; else NULL.
+   */
+  void *opencl;
+  /*
+   On a Vulkan device the VkBuffer, which has to stay until the session is freed; else 0.
+   */
+  uint64_t vulkan;
+  /*
+   `size` of the VkBufferCreateInfo.
+   */
+  uint64_t vulkan_size;
+  /*
+   `usage` of the VkBufferCreateInfo.
+   */
+  uint32_t vulkan_usage;
+  /*
+   Where in the buffer its bytes begin.
+   */
+  uint64_t offset;
+} drift_buffer;
+
+/*
+ Called when a run is over, on a thread of the library: with `user`, and with how it went and words for that (of a failure), which are
+ valid until it returns. The session may be used in it; it should return soon, since other runs wait behind it.
+ */
+typedef void (*drift_run_done)(void *user, drift_status status, const char *message);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -257,6 +383,46 @@ const char *drift_device_kind(const drift_device *device);
 void drift_device_free(drift_device *device);
 
 /*
+ Finds out what a bundle may need of a physical device, before the device is made: of `vulkan`, the loader, the instance, its
+ version and the physical device are looked at.
+ */
+drift_status drift_vulkan_features_required(const drift_vulkan *vulkan,
+                                            const drift_bundle *bundle,
+                                            drift_vulkan_features **out);
+
+/*
+ Names of device extensions to enable, whose number `count` is set to. They are valid until the features are freed.
+ */
+const char *const *drift_vulkan_features_extensions(const drift_vulkan_features *features,
+                                                    size_t *count);
+
+/*
+ A VkPhysicalDeviceFeatures2 with what is chained to it, for `pNext` of VkDeviceCreateInfo; NULL once the device is taken. Valid until
+ the features are freed.
+ */
+const void *drift_vulkan_features_chain(const drift_vulkan_features *features);
+
+/*
+ Frees features.
+ */
+void drift_vulkan_features_free(drift_vulkan_features *features);
+
+/*
+ Replays on a Vulkan device of the app's own that was made with these features, which are used up: free them afterwards.
+ */
+drift_status drift_device_from_vulkan(const drift_vulkan *vulkan,
+                                      drift_vulkan_features *features,
+                                      drift_device **out);
+
+/*
+ Replays in an OpenCL context of the app's own: cl_context, cl_device_id and cl_command_queue, in order. It keeps references to them.
+ */
+drift_status drift_device_from_opencl(void *context,
+                                      void *device,
+                                      void *queue,
+                                      drift_device **out);
+
+/*
  Loads an entry of a bundle for a device. `options` may be NULL.
  */
 drift_status drift_session_load(const drift_device *device,
@@ -277,7 +443,7 @@ drift_status drift_session_load_entries(const drift_device *device,
                                         drift_session **out);
 
 /*
- Frees a session.
+ Frees a session. A run that is on its way is called off, as by drift_session_cancel.
  */
 void drift_session_free(drift_session *session);
 
@@ -320,6 +486,42 @@ drift_status drift_session_read(drift_session *session, const char *name, uint8_
  Seconds that the last run took on the GPU, where `timestamps` asked for them.
  */
 drift_status drift_session_gpu_seconds(drift_session *session, double *out);
+
+/*
+ Says what a buffer has to be for the input or output `name` of what `options`, which may be NULL, load.
+ */
+drift_status drift_device_need(const drift_device *device,
+                               const drift_bundle *bundle,
+                               const drift_load_options *options,
+                               const char *name,
+                               drift_need *out);
+
+/*
+ As drift_session_load, with inputs and outputs in buffers of the app's own: `count` of them, on the device's own context
+ (drift_device_from_vulkan, drift_device_from_opencl).
+ */
+drift_status drift_session_load_onto(const drift_device *device,
+                                     const drift_bundle *bundle,
+                                     const drift_load_options *options,
+                                     const drift_buffer *buffers,
+                                     size_t count,
+                                     drift_session **out);
+
+/*
+ Begins a run and returns; `done` is called when it is over. Until then nothing but drift_session_cancel and drift_session_free may
+ be called with the session: calls fail with DRIFT_INVALID_ARGUMENT.
+ */
+drift_status drift_session_run_async(drift_session *session,
+                                     drift_run_done done,
+                                     void *user);
+
+/*
+ Calls a run off, if there is one: its callback is not called any more. Where another thread is in it, this waits until it has
+ returned. `called`, which may be NULL, is set to whether it was called. The device finishes what it was given, and the next
+ call with the session waits for that.
+ */
+drift_status drift_session_cancel(drift_session *session,
+                                  bool *called);
 
 /*
  Number of states; 0 for NULL.

@@ -5,6 +5,8 @@
 #include "drift.h"
 
 #include <cstdint>
+#include <exception>
+#include <future>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -78,6 +80,30 @@ class bundle {
     detail::owned<drift_bundle, drift_bundle_free> object_;
 };
 
+/* What to enable in a Vulkan device of the app's for a bundle. */
+class vulkan_features {
+  public:
+    vulkan_features(const drift_vulkan &vulkan, const bundle &bundle) {
+        drift_vulkan_features *made = nullptr;
+        detail::check(drift_vulkan_features_required(&vulkan, bundle.get(), &made));
+        object_.reset(made);
+    }
+
+    /* Names for `ppEnabledExtensionNames` of VkDeviceCreateInfo. */
+    std::vector<const char *> extensions() const {
+        std::size_t count = 0;
+        const char *const *names = drift_vulkan_features_extensions(object_.get(), &count);
+        return {names, names + count};
+    }
+
+    /* For `pNext` of VkDeviceCreateInfo. */
+    const void *chain() const noexcept { return drift_vulkan_features_chain(object_.get()); }
+    drift_vulkan_features *get() const noexcept { return object_.get(); }
+
+  private:
+    detail::owned<drift_vulkan_features, drift_vulkan_features_free> object_;
+};
+
 /* A GPU, or another device that replays. */
 class device {
   public:
@@ -91,6 +117,27 @@ class device {
         drift_device *made = nullptr;
         detail::check(drift_device_open_for(bundle.get(), &made));
         return device(made);
+    }
+
+    /* In an OpenCL context of the app's: cl_context, cl_device_id and cl_command_queue. */
+    static device from_opencl(void *context, void *id, void *queue) {
+        drift_device *made = nullptr;
+        detail::check(drift_device_from_opencl(context, id, queue, &made));
+        return device(made);
+    }
+
+    /* On a Vulkan device of the app's, which was made with these features. */
+    static device from_vulkan(const drift_vulkan &vulkan, vulkan_features features) {
+        drift_device *made = nullptr;
+        detail::check(drift_device_from_vulkan(&vulkan, features.get(), &made));
+        return device(made);
+    }
+
+    /* What a buffer of the app's has to be for an input or output. */
+    drift_need need(const bundle &bundle, const char *name, const drift_load_options *options = nullptr) const {
+        drift_need found;
+        detail::check(drift_device_need(object_.get(), bundle.get(), options, name, &found));
+        return found;
     }
 
     std::string name() const { return drift_device_name(object_.get()); }
@@ -116,6 +163,14 @@ class session {
     static session load(const device &device, const bundle &bundle, const drift_load_options *options = nullptr) {
         drift_session *made = nullptr;
         detail::check(drift_session_load(device.get(), bundle.get(), options, &made));
+        return session(made);
+    }
+
+    /* With inputs and outputs in buffers of the app's own. */
+    static session load_onto(const device &device, const bundle &bundle, const std::vector<drift_buffer> &buffers,
+                             const drift_load_options *options = nullptr) {
+        drift_session *made = nullptr;
+        detail::check(drift_session_load_onto(device.get(), bundle.get(), options, buffers.data(), buffers.size(), &made));
         return session(made);
     }
 
@@ -158,6 +213,25 @@ class session {
 
     void run() { detail::check(drift_session_run(object_.get())); }
 
+    /* Begins a run; the future is ready when it is over. Until then the session may be cancelled or destroyed, and no more. */
+    std::future<void> run_async() {
+        cancel();
+        done_ = std::make_unique<std::promise<void>>();
+        std::future<void> future = done_->get_future();
+        detail::check(drift_session_run_async(object_.get(), finish, done_.get()));
+        return future;
+    }
+
+    /* Calls a run off, whose future then holds a broken promise; whether it was over already. */
+    bool cancel() {
+        bool called = false;
+        detail::check(drift_session_cancel(object_.get(), &called));
+        if (!called) {
+            done_.reset();
+        }
+        return called;
+    }
+
     template <typename T> std::vector<T> read(const char *name) {
         std::vector<T> values(expect(outputs(), name, detail::element_of<T>()) / sizeof(T));
         read_raw(name, values.data(), values.size() * sizeof(T));
@@ -196,6 +270,15 @@ class session {
   private:
     explicit session(drift_session *made) : object_(made) {}
 
+    static void finish(void *user, drift_status status, const char *message) noexcept {
+        auto *done = static_cast<std::promise<void> *>(user);
+        if (status == DRIFT_OK) {
+            done->set_value();
+        } else {
+            done->set_exception(std::make_exception_ptr(error(status, message)));
+        }
+    }
+
     template <typename Ask> std::vector<tensor> tensors(std::size_t count, Ask ask) const {
         std::vector<tensor> made;
         for (std::size_t index = 0; index < count; index++) {
@@ -219,6 +302,8 @@ class session {
         throw error(DRIFT_INVALID_ARGUMENT, ("there is no `" + name + "`").c_str());
     }
 
+    /* Freed after the session, which may still keep it. */
+    std::unique_ptr<std::promise<void>> done_;
     detail::owned<drift_session, drift_session_free> object_;
 };
 

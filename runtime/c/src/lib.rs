@@ -10,18 +10,27 @@
     reason = "each pointer has to be what the header says: an object of its type that was not freed, or memory of the stated size"
 )]
 
+mod buffers;
 mod call;
+mod handles;
 mod objects;
 mod options;
+mod run;
 mod session;
 mod state;
 mod status;
 
+pub use buffers::{Need, OwnedBuffer, drift_device_need, drift_session_load_onto};
+pub use handles::{
+    CVulkanFeatures, Vulkan, drift_device_from_opencl, drift_device_from_vulkan, drift_vulkan_features_chain,
+    drift_vulkan_features_extensions, drift_vulkan_features_free, drift_vulkan_features_required,
+};
 pub use objects::{
     CBundle, CDevice, drift_bundle_free, drift_bundle_from_memory, drift_bundle_open, drift_device_driver,
     drift_device_free, drift_device_kind, drift_device_name, drift_device_open, drift_device_open_for,
 };
 pub use options::LoadOptions;
+pub use run::{drift_run_done, drift_session_cancel, drift_session_run_async};
 pub use session::{
     CSession, Element, Tensor, drift_session_free, drift_session_gpu_seconds, drift_session_input,
     drift_session_input_count, drift_session_load, drift_session_load_entries, drift_session_output,

@@ -19,7 +19,7 @@ pub struct CDevice {
 }
 
 impl CDevice {
-    fn new(device: Device) -> Self {
+    pub(crate) fn new(device: Device) -> Self {
         let info = device.info();
         let text = |words: &str| CString::new(words.replace('\0', "")).unwrap_or_default();
         let (name, driver) = (text(&info.name), text(&info.driver));

@@ -7,6 +7,7 @@ use drift_runtime::{DeviceElement, HostElement, HostScalar, IoTensor, Session, S
 use crate::call::{call, free, make, needed_text, shared, unique};
 use crate::objects::{CBundle, CDevice};
 use crate::options::{LoadOptions, load_options};
+use crate::run::Slot;
 use crate::status::{Failure, Status};
 
 /// Type of an element of an input, output or state.
@@ -51,7 +52,7 @@ pub struct Tensor {
 
 /// A loaded entry of a bundle.
 pub struct CSession {
-    pub(crate) session: Session,
+    pub(crate) slot: Slot,
     inputs: Vec<Described>,
     outputs: Vec<Described>,
     pub(crate) states: Vec<Described>,
@@ -154,7 +155,7 @@ pub unsafe extern "C" fn drift_session_load_entries(
     })
 }
 
-/// Frees a session.
+/// Frees a session. A run that is on its way is called off, as by drift_session_cancel.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_free(session: *mut CSession) {
     // SAFETY: the caller keeps to the header.
@@ -226,7 +227,7 @@ pub unsafe extern "C" fn drift_session_write(
     // SAFETY: the caller keeps to the header.
     call(|| unsafe {
         let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
-        Ok(session.session.write_raw(name, bytes_of(data, bytes)?)?)
+        Ok(session.slot.here()?.write_raw(name, bytes_of(data, bytes)?)?)
     })
 }
 
@@ -257,7 +258,7 @@ pub(crate) unsafe fn room_of<'a>(into: *mut u8, bytes: usize) -> Result<&'a mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_run(session: *mut CSession) -> Status {
     // SAFETY: the caller keeps to the header.
-    call(|| unsafe { Ok(unique(session, "session")?.session.run()?) })
+    call(|| unsafe { Ok(unique(session, "session")?.slot.here()?.run()?) })
 }
 
 /// Copies an output of the last run into `bytes` bytes of its own type.
@@ -275,7 +276,8 @@ pub unsafe extern "C" fn drift_session_read(
         if into.is_null() && bytes > 0 {
             return Err(Failure::argument("`into` is null"));
         }
-        let session = &mut session.session;
+        let mut here = session.slot.here()?;
+        let session = &mut *here;
         match element {
             Element::DRIFT_F32 => read::<f32>(session, name, into, bytes),
             Element::DRIFT_F16 => read::<f16>(session, name, into, bytes),
@@ -313,11 +315,11 @@ unsafe fn read<T: HostScalar + Default + Clone>(
 }
 
 impl CSession {
-    fn new(session: Session) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         let described = |tensors: &[IoTensor]| tensors.iter().map(Described::new).collect();
         let (inputs, outputs) = (described(session.inputs()), described(session.outputs()));
         let states = session.states().iter().map(Described::state).collect();
-        Self { session, inputs, outputs, states }
+        Self { slot: Slot::new(session), inputs, outputs, states }
     }
 
     /// The type of the output `name`, whose length has to be `bytes`.
@@ -346,7 +348,7 @@ pub unsafe extern "C" fn drift_session_gpu_seconds(session: *mut CSession, out: 
     call(|| unsafe {
         let session = unique(session, "session")?;
         let out = unique(out, "out")?;
-        *out = session.session.timings()?.total.as_secs_f64();
+        *out = session.slot.here()?.timings()?.total.as_secs_f64();
         Ok(())
     })
 }

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn drift_session_state(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_reset_state(session: *mut CSession) -> Status {
     // SAFETY: the caller keeps to the header.
-    call(|| unsafe { Ok(unique(session, "session")?.session.reset_state()?) })
+    call(|| unsafe { Ok(unique(session, "session")?.slot.here()?.reset_state()?) })
 }
 
 /// Copies what a state holds, as it is on the device, into `bytes` bytes: to save it.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn drift_session_read_state(
     // SAFETY: the caller keeps to the header.
     call(|| unsafe {
         let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
-        Ok(session.session.read_state_into(name, room_of(into, bytes)?)?)
+        Ok(session.slot.here()?.read_state_into(name, room_of(into, bytes)?)?)
     })
 }
 
@@ -59,6 +59,6 @@ pub unsafe extern "C" fn drift_session_write_state(
     // SAFETY: the caller keeps to the header.
     call(|| unsafe {
         let (session, name) = (unique(session, "session")?, needed_text(name, "name")?);
-        Ok(session.session.write_state(name, bytes_of(data, bytes)?)?)
+        Ok(session.slot.here()?.write_state(name, bytes_of(data, bytes)?)?)
     })
 }

@@ -71,6 +71,7 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::NotRun
             | RuntimeError::Overwritten { .. }
             | RuntimeError::StateTorn { .. }
+            | RuntimeError::OwnBuffer { .. }
             | RuntimeError::NoTimings { .. } => Status::DRIFT_INVALID_ARGUMENT,
             // An error that the runtime has gained since.
             _ => Status::DRIFT_INTERNAL_ERROR,

@@ -18,6 +18,7 @@ use drift_bundle::manifest::{DeviceElement, Dispatch, Resource, TextureKind, Tex
 pub use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::own::{BufferProblem, IoBuffer, OwnBuffer};
 pub use crate::pending::Serial;
 pub use crate::program::Program;
 use crate::report::CacheUse;
@@ -42,14 +43,34 @@ pub trait Api: Send + Sync + Sized + 'static {
     /// Timestamps of a program.
     type Queries: Send;
 
+    /// Why [`Api::import`] takes no buffers, where it does not.
+    const TAKES_NO_BUFFERS: &'static str = "a device of this kind takes no buffers of the app's own";
+
     /// What it is and can do.
     fn info(&self) -> &DeviceInfo;
+
+    /// Why the priority that was asked for is not taken, where it is not.
+    fn priority_ignored(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Refuses to go on where the device is lost or has to be given up.
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError>;
 
     /// A buffer of at least `bytes` bytes and whole words, which may be more than none where `bytes` is 0.
     fn buffer(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Result<Self::Buffer, RuntimeError>;
+
+    /// Takes a buffer of the app's for a region: the buffer, and where in it the region begins. It is left to the app when what is
+    /// returned is dropped.
+    fn import(
+        self: &Arc<Self>,
+        memory: &OwnBuffer,
+        needs: &IoBuffer,
+    ) -> Result<(Self::Buffer, u64), RuntimeError> {
+        let problem = BufferProblem::NotTaken { reason: Self::TAKES_NO_BUFFERS };
+        let _ = memory;
+        Err(RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem })
+    }
 
     fn textures(
         self: &Arc<Self>,

@@ -8,13 +8,15 @@ use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::loader;
 use crate::options::LoadOptions;
+use crate::own::OwnRegion;
 use crate::program::Program;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
 use crate::states::States;
 use crate::validation_log::ValidationLog;
+use crate::waiter::Watch;
 
-/// Programs that are loaded together, and what they keep from run to run.
-pub(crate) type Together<'a> = (&'a [Program<'a>], &'a States);
+/// Programs that are loaded together, what they keep from run to run, and, where it is one program, what is in buffers of the app's.
+pub(crate) type Together<'a> = (&'a [Program<'a>], &'a States, &'a [OwnRegion]);
 
 /// An opened device.
 pub(crate) trait Backend: Send + Sync {
@@ -22,6 +24,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Messages of the API's validation layer, where one was asked for.
     fn validation_log(&self) -> ValidationLog;
+
+    /// Why the priority that was asked for is not taken, where it is not.
+    fn priority_ignored(&self) -> Option<&'static str>;
 
     /// Takes memory, uploads weights, builds pipelines, records all commands and runs the init programs. Weights
     /// are there once for all programs, and so are states of one name, and the arenas of those that [may share
@@ -39,6 +44,10 @@ impl<A: Api> Backend for Arc<A> {
 
     fn validation_log(&self) -> ValidationLog {
         ValidationLog::default()
+    }
+
+    fn priority_ignored(&self) -> Option<&'static str> {
+        A::priority_ignored(self)
     }
 
     fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
@@ -75,8 +84,14 @@ pub(crate) trait Replay: Send {
     /// Host memory from which input `index` is uploaded, in device form; refused while the device may read it.
     fn input(&mut self, index: usize) -> Result<&mut [u8], RuntimeError>;
 
-    /// Uploads the inputs that `uploads` marks, runs the program and waits for it.
-    fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError>;
+    /// Uploads the inputs that `uploads` marks and runs the program, without waiting for it.
+    fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError>;
+
+    /// Waits for what was begun.
+    fn end(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;
+
+    /// Says, on any thread, whether a wait for what was begun would return at once, with an error or without.
+    fn watch(&self) -> Watch;
 
     /// Zeros all state and waits for that.
     fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;

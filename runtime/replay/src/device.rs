@@ -16,12 +16,14 @@ use crate::metal;
 #[cfg(feature = "opencl")]
 use crate::opencl;
 use crate::options::{LoadOptions, OpenOptions};
+use crate::own::{self, BufferProblem, IoBuffer, OwnBuffer};
 use crate::program::Program;
 use crate::session::Session;
 use crate::states::States;
 use crate::validation_log::ValidationLog;
 #[cfg(feature = "vulkan")]
-use crate::vulkan;
+use crate::vulkan::{self, VulkanFeatures, VulkanHandles};
+use crate::waiter::Waiter;
 #[cfg(feature = "wgpu")]
 use crate::wgpu;
 
@@ -70,6 +72,7 @@ pub fn devices_of(kind: DeviceKind) -> Result<Vec<DeviceInfo>, RuntimeError> {
 #[derive(Clone)]
 pub struct Device {
     backend: Arc<dyn Backend>,
+    waiter: Arc<Waiter>,
 }
 
 impl Device {
@@ -98,7 +101,7 @@ impl Device {
             )))]
             kind => return Err(not_built(kind)),
         };
-        Ok(Self { backend })
+        Ok(Self::over(backend))
     }
 
     /// Opens the best device that replays `bundle`: of the kinds that the bundle has shaders for, in the order of
@@ -116,17 +119,58 @@ impl Device {
         Err(first_error.unwrap_or_else(|| choose::no_target(bundle, DeviceKind::HERE[0].target())))
     }
 
+    /// Replays on a Vulkan device and a queue that the app has made. Ask [`VulkanFeatures::required`] before it is made what to
+    /// enable; `options` are looked at for [`OpenOptions::grace`] alone. Untrusted bundles are declined: they need a device
+    /// of their own.
+    ///
+    /// # Safety
+    ///
+    /// The device was made of the physical device and instance that `features` is of, with its extensions and features enabled.
+    /// Device and instance stay until this, its clones and all sessions are dropped. The queue is one of the device and of that
+    /// family, takes compute work, and is used by no other thread while a session submits to it, for which there is
+    /// [`VulkanHandles::lock`].
+    #[cfg(feature = "vulkan")]
+    #[expect(unsafe_code, reason = "takes handles of the app's")]
+    pub unsafe fn from_vulkan(
+        features: VulkanFeatures,
+        handles: VulkanHandles,
+        options: &OpenOptions,
+    ) -> Self {
+        // SAFETY: as the caller says.
+        Self::over(Arc::new(unsafe { vulkan::open_foreign(features, handles, options) }))
+    }
+
+    /// Replays in an OpenCL context of the app's, on its queue; both are kept until this, its clones and all sessions are dropped.
+    /// `options` are looked at for [`OpenOptions::grace`] alone.
+    ///
+    /// # Safety
+    ///
+    /// The handles are what they are said to be.
+    #[cfg(feature = "opencl")]
+    #[expect(unsafe_code, reason = "takes handles of the app's")]
+    pub unsafe fn from_opencl(
+        handles: &opencl::OpenClHandles,
+        options: &OpenOptions,
+    ) -> Result<Self, RuntimeError> {
+        // SAFETY: as the caller says.
+        Ok(Self::over(Arc::new(unsafe { opencl::open_foreign(handles, options) }?)))
+    }
+
+    /// Replays on a Metal device and a queue of the app's, which it keeps. `options` are looked at for [`OpenOptions::grace`] alone.
+    #[cfg(all(feature = "metal", target_vendor = "apple"))]
+    pub fn from_metal(handles: metal::MetalHandles, options: &OpenOptions) -> Result<Self, RuntimeError> {
+        Ok(Self::over(Arc::new(Arc::new(metal::open_foreign(handles, options)?))))
+    }
+
     /// A device of another crate.
     #[cfg(feature = "api")]
     #[doc(hidden)]
     pub fn of_api<A: crate::api::Api>(api: Arc<A>) -> Self {
-        Self { backend: Arc::new(api) }
+        Self::over(Arc::new(api))
     }
 
-    /// A device that a test has opened in its own way.
-    #[cfg(test)]
     pub(crate) fn over(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { backend, waiter: Arc::default() }
     }
 
     /// What it is and can do.
@@ -140,6 +184,11 @@ impl Device {
         self.backend.validation_log()
     }
 
+    /// Why [`OpenOptions::priority`] is not taken, where it is not: the API or the driver has none, or the queue is the app's own.
+    pub fn priority_ignored(&self) -> Option<&'static str> {
+        self.backend.priority_ignored()
+    }
+
     /// Loads the bundle's `main` entry, or its first, for this device.
     pub fn load(&self, bundle: &Bundle) -> Result<Session, RuntimeError> {
         self.load_with(bundle, &LoadOptions::default())
@@ -147,8 +196,7 @@ impl Device {
 
     /// Loads an entry of the bundle. The session keeps nothing of the bundle.
     pub fn load_with(&self, bundle: &Bundle, options: &LoadOptions) -> Result<Session, RuntimeError> {
-        let mut sessions = self.load_all(bundle, &[options.entry.as_deref()], options)?;
-        Ok(sessions.pop().unwrap_or_else(|| unreachable!("one session for each entry")))
+        self.load_onto(bundle, options, &[])
     }
 
     /// Loads several entries of the bundle into the same memory: weights once, states of one name once
@@ -167,25 +215,67 @@ impl Device {
         options: &LoadOptions,
     ) -> Result<Vec<Session>, RuntimeError> {
         let entries: Vec<Option<&str>> = entries.iter().copied().map(Some).collect();
-        self.load_all(bundle, &entries, options)
+        self.load_all(bundle, &entries, (options, &[]))
+    }
+
+    /// Loads an entry of the bundle whose inputs and outputs of these names are in buffers of the app's own. The bundle has to be
+    /// compiled for that (`--io own`); [`Device::io_buffers`] says what the buffers have to be.
+    ///
+    /// An input in such a buffer need not be written here, and is read by every run as the app left it. Where commands of the app
+    /// make it on the device, or use an output there, they are submitted to the same queue, before and after the run; they have
+    /// to make what they wrote visible to compute shaders, and to wait for compute shaders before they read (a pipeline
+    /// barrier in Vulkan, nothing in a queue of OpenCL, which is in order). After [`Session::run`] the device has finished.
+    pub fn load_onto(
+        &self,
+        bundle: &Bundle,
+        options: &LoadOptions,
+        buffers: &[(&str, OwnBuffer)],
+    ) -> Result<Session, RuntimeError> {
+        let mut sessions = self.load_all(bundle, &[options.entry.as_deref()], (options, buffers))?;
+        Ok(sessions.pop().unwrap_or_else(|| unreachable!("one session for each entry")))
+    }
+
+    /// What buffers of the app's own have to be for the inputs and outputs of the entry and variant that `options` load: those that
+    /// can be in one.
+    pub fn io_buffers(&self, bundle: &Bundle, options: &LoadOptions) -> Result<Vec<IoBuffer>, RuntimeError> {
+        let (program, _) = choose::choose(bundle, self.info(), options.entry.as_deref(), options)?;
+        Ok(own::needs(&program).into_iter().map(|(_, needs)| needs).collect())
     }
 
     fn load_all(
         &self,
         bundle: &Bundle,
         entries: &[Option<&str>],
-        options: &LoadOptions,
+        (options, buffers): (&LoadOptions, &[(&str, OwnBuffer)]),
     ) -> Result<Vec<Session>, RuntimeError> {
         let start = Instant::now();
         let choose = |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options);
         let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
         let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
         let states = States::of(&programs)?;
-        let loaded = self.backend.load((&programs, &states), options)?;
+        let own = match (&programs[..], buffers) {
+            ([program], [_, ..]) => own::own_regions(program, buffers)?,
+            _ => Vec::new(),
+        };
+        if options.untrusted
+            && let [first, ..] = &own[..]
+        {
+            let reason = "an untrusted bundle is loaded on a logical device of its own";
+            let (tensor, problem) = (first.needs.tensor.name.clone(), BufferProblem::NotTaken { reason });
+            return Err(RuntimeError::OwnBuffer { tensor, problem });
+        }
+        let loaded = self.backend.load((&programs, &states, &own), options)?;
         let leases = Lease::of(&programs, &states);
         let parts = programs.iter().zip(loaded).zip(declined).zip(leases);
         let sessions = parts.map(|(((program, loaded), declined), lease)| {
-            Session::new(program, loaded, declined, lease, (options.timeout, start.elapsed()))
+            let waiter = Arc::clone(&self.waiter);
+            Session::new(
+                program,
+                (loaded, &own),
+                declined,
+                (lease, waiter),
+                (options.timeout, start.elapsed()),
+            )
         });
         Ok(sessions.collect())
     }

@@ -6,6 +6,7 @@ use drift_bundle::BundleError;
 use drift_bundle::manifest::{HostElement, Target};
 
 use crate::info::DeviceKind;
+use crate::own::BufferProblem;
 use crate::report::DeclinedVariant;
 use crate::states::StateTensor;
 
@@ -171,6 +172,14 @@ pub enum RuntimeError {
         entry: String,
         /// Name of the state.
         state: String,
+    },
+    /// A buffer of the app's that an input or output was to be in.
+    #[error("the app's buffer for `{tensor}` cannot be used: {problem}")]
+    OwnBuffer {
+        /// The input or output.
+        tensor: String,
+        /// Why not.
+        problem: BufferProblem,
     },
     /// Timings of a session that takes none.
     #[error("there are no timings: {reason}")]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
@@ -34,17 +35,19 @@ struct Use {
     taken: bool,
     /// Who ran last in the arenas.
     last: Option<usize>,
+    /// Who else waits, without a thread.
+    wakers: Vec<Waker>,
 }
 
 /// Held while a session uses the memory.
-pub(crate) struct Leased<'a> {
-    lease: &'a Lease,
+pub(crate) struct Leased {
+    lease: Arc<Lease>,
 }
 
 impl Lease {
     /// One for each program. Those that share their arenas or a state lease the same memory, and so do those that share with
     /// these; others have their own.
-    pub(crate) fn of(programs: &[Program<'_>], states: &States) -> Vec<Self> {
+    pub(crate) fn of(programs: &[Program<'_>], states: &States) -> Vec<Arc<Self>> {
         let arenas: Vec<bool> = programs.iter().map(Program::may_share).collect();
         let mut sets = Sets::new(programs.len());
         let sharing = (0..).zip(&arenas).filter(|(_, shares)| **shares).map(|(own, _)| own);
@@ -61,11 +64,11 @@ impl Lease {
             states: states.clone(),
             torn: Arc::clone(&torn),
         };
-        states.of_programs.iter().enumerate().map(one).collect()
+        states.of_programs.iter().enumerate().map(one).map(Arc::new).collect()
     }
 
     /// Waits until nobody else uses the memory.
-    pub(crate) fn take(&self, deadline: Deadline) -> Result<Leased<'_>, RuntimeError> {
+    pub(crate) fn take(self: &Arc<Self>, deadline: Deadline) -> Result<Leased, RuntimeError> {
         let mut memory = self.memory.lock();
         while memory.taken {
             deadline.check()?;
@@ -73,7 +76,20 @@ impl Lease {
             memory = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         memory.taken = true;
-        Ok(Leased { lease: self })
+        Ok(Leased { lease: Arc::clone(self) })
+    }
+
+    /// Takes the memory where nobody uses it; otherwise `waker` is woken when it is given back.
+    pub(crate) fn try_take(self: &Arc<Self>, waker: &Waker) -> Option<Leased> {
+        let mut memory = self.memory.lock();
+        if memory.taken {
+            if !memory.wakers.iter().any(|other| other.will_wake(waker)) {
+                memory.wakers.push(waker.clone());
+            }
+            return None;
+        }
+        memory.taken = true;
+        Some(Leased { lease: Arc::clone(self) })
     }
 }
 
@@ -83,7 +99,7 @@ impl Memory {
     }
 }
 
-impl Leased<'_> {
+impl Leased {
     /// Whether another session has run in the arenas since this one did.
     pub(crate) fn is_overwritten(&self) -> bool {
         let last = || self.lease.memory.lock().last;
@@ -102,7 +118,7 @@ impl Leased<'_> {
 
     /// Says that a run begins: the arenas are this session's now, and its states are whole once it [has
     /// ended][Leased::settle].
-    pub(crate) fn claim(&mut self) {
+    pub(crate) fn claim(&self) {
         if self.lease.shares_arenas {
             self.lease.memory.lock().last = Some(self.lease.own);
         }
@@ -110,26 +126,30 @@ impl Leased<'_> {
     }
 
     /// Says that these of the session's states are about to be written.
-    pub(crate) fn tear(&mut self, states: Range<usize>) {
+    pub(crate) fn tear(&self, states: Range<usize>) {
         self.mark(states, true);
     }
 
     /// Says that they are whole.
-    pub(crate) fn settle(&mut self, states: Range<usize>) {
+    pub(crate) fn settle(&self, states: Range<usize>) {
         self.mark(states, false);
     }
 
-    fn mark(&mut self, states: Range<usize>, torn: bool) {
+    fn mark(&self, states: Range<usize>, torn: bool) {
         // The lock of the memory, taken and given back in between, orders what sessions see of each other.
         let marks = self.lease.states[states].iter().map(|state| &self.lease.torn[*state]);
         marks.for_each(|mark| mark.store(torn, Ordering::Relaxed));
     }
 }
 
-impl Drop for Leased<'_> {
+impl Drop for Leased {
     fn drop(&mut self) {
-        self.lease.memory.lock().taken = false;
+        let mut memory = self.lease.memory.lock();
+        memory.taken = false;
+        let wakers = std::mem::take(&mut memory.wakers);
+        drop(memory);
         self.lease.memory.given_back.notify_one();
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -163,24 +183,25 @@ mod tests {
 
     use super::*;
 
-    fn leases<const N: usize>(of: [(bool, &[usize]); N]) -> [Lease; N] {
+    fn leases<const N: usize>(of: [(bool, &[usize]); N]) -> [Arc<Lease>; N] {
         let memory = Arc::new(Memory::default());
         let torn: Arc<[AtomicBool]> = (0..4).map(|_| AtomicBool::new(false)).collect();
         let mut owners = 0..;
-        of.map(|(shares_arenas, states)| Lease {
+        let mut one = |(shares_arenas, states): (bool, &[usize])| Lease {
             memory: Arc::clone(&memory),
             own: owners.next().unwrap(),
             shares_arenas,
             states: states.to_vec(),
             torn: Arc::clone(&torn),
-        })
+        };
+        of.map(|lease| Arc::new(one(lease)))
     }
 
     #[test]
     fn a_lease_that_is_never_given_back_is_waited_for_until_the_deadline() {
         let [first, second, third] = leases([(true, &[]), (true, &[]), (false, &[])]);
         let now = || Deadline::after(Duration::ZERO);
-        let mut held = first.take(now()).unwrap();
+        let held = first.take(now()).unwrap();
         held.claim();
         let waited = second.take(Deadline::after(Duration::from_millis(20))).map(drop);
         assert!(matches!(waited, Err(RuntimeError::Timeout { .. })));
@@ -196,7 +217,7 @@ mod tests {
         let [first, second, third] = leases([(false, &[0, 2]), (false, &[1, 2]), (false, &[1, 3])]);
         let now = || Deadline::after(Duration::ZERO);
         first.take(now()).unwrap().claim();
-        let mut held = second.take(now()).unwrap();
+        let held = second.take(now()).unwrap();
         assert_eq!((held.torn(), held.is_torn(0), held.is_torn(1)), (Some(1), false, true));
         held.settle(1..2);
         assert_eq!(held.torn(), None);

@@ -61,14 +61,17 @@ mod metal_facts;
 #[cfg(feature = "opencl")]
 mod opencl;
 mod options;
+mod own;
 mod pending;
 mod program;
 mod report;
+mod run;
 mod session;
 mod states;
 mod validation_log;
 #[cfg(feature = "vulkan")]
 mod vulkan;
+mod waiter;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
@@ -81,10 +84,26 @@ pub use host::HostScalar;
 pub use info::{
     CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
 };
-pub use options::{LoadOptions, OpenOptions, SubmitLimits};
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+pub use metal::{MetalBuffer, MetalHandles};
+#[cfg(feature = "opencl")]
+pub use opencl::{OpenClBuffer, OpenClHandles};
+pub use options::{LoadOptions, OpenOptions, Priority, SubmitLimits};
+pub use own::{BufferProblem, IoBuffer, OwnBuffer};
 pub use report::{
     CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
 };
+pub use run::{Run, RunThen};
 pub use session::Session;
 pub use states::StateTensor;
 pub use validation_log::ValidationLog;
+#[cfg(feature = "vulkan")]
+pub use vulkan::{QueueLock, VulkanBuffer, VulkanFeatures, VulkanHandles, VulkanInstance};
+
+/// Vulkan's types, as [`VulkanInstance`] and its kin have them.
+#[cfg(feature = "vulkan")]
+pub use ash;
+
+/// Metal's types, as [`MetalHandles`] and [`MetalBuffer`] have them.
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+pub use objc2_metal;

@@ -16,6 +16,21 @@ pub struct OpenOptions {
     /// counts as lost, and the longest that closing a busy device waits. Sessions of a lost device fail with
     /// [`crate::RuntimeError::DeviceLost`]; what the endless work may touch is left allocated until the process ends.
     pub grace: Duration,
+    /// How the device's work stands beside that of other programs, and of others in this one. Where the API or the driver has no
+    /// such thing it is ignored: [`crate::Device::priority_ignored`] says why.
+    pub priority: Priority,
+}
+
+/// How urgent work is, for the GPU's scheduler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// After what others do.
+    Low,
+    /// As the driver has it.
+    #[default]
+    Normal,
+    /// Before what others do. Drivers may want a privilege for that.
+    High,
 }
 
 impl Default for OpenOptions {
@@ -23,6 +38,7 @@ impl Default for OpenOptions {
         Self {
             device: None,
             grace: Duration::from_secs(2),
+            priority: Priority::Normal,
             validation: std::env::var_os("DRIFT_VALIDATION").is_some_and(|value| value == "1"),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
@@ -12,10 +13,12 @@ use crate::backend::{Loaded, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host::HostScalar;
-use crate::lease::Lease;
+use crate::lease::{Lease, Leased};
+use crate::own::OwnRegion;
 use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, Timings};
 use crate::states::{StateTensor, States};
+use crate::waiter::{Waiter, Watch};
 
 /// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
 /// goes on from the last run's result, and starts as zeros. What a program keeps in regions of state
@@ -28,7 +31,10 @@ pub struct Session {
     output_tensors: Vec<IoTensor>,
     states: Vec<StateTensor>,
     progress: Progress,
-    lease: Lease,
+    /// Until when a run that was called off may go on, if it was not seen to end.
+    called_off: Option<Deadline>,
+    lease: Arc<Lease>,
+    waiter: Arc<Waiter>,
     timeout: Duration,
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
@@ -39,7 +45,7 @@ struct Input {
     binding: IoBinding,
     /// Written since the last run.
     fresh: bool,
-    /// Written at all.
+    /// Written at all, or the app's.
     known: bool,
     /// An output is exactly here, so that the device's copy is the newer one after a run.
     state: bool,
@@ -65,9 +71,9 @@ enum Progress {
 impl Session {
     pub(crate) fn new(
         program: &Program<'_>,
-        loaded: Loaded,
+        (loaded, own): (Loaded, &[OwnRegion]),
         declined: Vec<DeclinedVariant>,
-        lease: Lease,
+        (lease, waiter): (Arc<Lease>, Arc<Waiter>),
         (timeout, total): (Duration, Duration),
     ) -> Self {
         let report = LoadReport {
@@ -83,13 +89,15 @@ impl Session {
         };
         Self {
             replay: loaded.replay,
-            inputs: inputs(program),
+            inputs: inputs(program, own),
             outputs: outputs(program),
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
             states: States::tensors(program),
             progress: Progress::Loaded,
+            called_off: None,
             lease,
+            waiter,
             timeout,
             uploads: Vec::with_capacity(program.entry.inputs.len()),
             report,
@@ -164,12 +172,23 @@ impl Session {
 
     /// Runs the program once and waits for it.
     pub fn run(&mut self) -> Result<(), RuntimeError> {
+        let deadline = self.may_run()?;
+        let leased = self.lease.take(deadline)?;
+        self.begin(&leased)?;
+        self.end(&leased, deadline)
+    }
+
+    /// Until when a run that begins now has to be over; an error where it may not begin.
+    pub(crate) fn may_run(&mut self) -> Result<Deadline, RuntimeError> {
         self.goes_on("running")?;
-        if let Some(index) = self.inputs.iter().position(|input| !input.known && !input.state) {
-            return Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() });
+        match self.inputs.iter().position(|input| !input.known && !input.state) {
+            Some(index) => Err(RuntimeError::NotWritten { tensor: self.input_tensors[index].name.clone() }),
+            None => Ok(Deadline::after(self.timeout)),
         }
-        let deadline = Deadline::after(self.timeout);
-        let mut leased = self.lease.take(deadline)?;
+    }
+
+    /// Gives a run to the device.
+    pub(crate) fn begin(&mut self, leased: &Leased) -> Result<(), RuntimeError> {
         if let Some(state) = leased.torn() {
             return Err(self.torn(state));
         }
@@ -179,11 +198,48 @@ impl Session {
         self.uploads.extend(self.inputs.iter().map(upload));
         self.progress = Progress::Failed;
         leased.claim();
-        self.replay.run(&self.uploads, deadline)?;
-        self.progress = Progress::Run;
+        self.replay.begin(&self.uploads)
+    }
+
+    /// Waits for the run that was begun.
+    pub(crate) fn end(&mut self, leased: &Leased, deadline: Deadline) -> Result<(), RuntimeError> {
+        self.wait(deadline)?;
         leased.settle(0..self.states.len());
+        Ok(())
+    }
+
+    fn wait(&mut self, deadline: Deadline) -> Result<(), RuntimeError> {
+        self.replay.end(deadline)?;
+        self.progress = Progress::Run;
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
         Ok(())
+    }
+
+    /// Leaves a run that was begun to itself. Whatever comes after it on the device begins when it has ended, so that its states
+    /// are whole for others.
+    pub(crate) fn call_off(&mut self, leased: &Leased, deadline: Deadline) {
+        self.called_off = Some(deadline);
+        leased.settle(0..self.states.len());
+    }
+
+    /// What a call to the session would wait for now, and until when.
+    pub(crate) fn called_off_and_pending(&self) -> Option<(Watch, Deadline)> {
+        let deadline = self.called_off.filter(|deadline| !deadline.left().is_zero())?;
+        let is_over = self.replay.watch();
+        (!is_over()).then_some((is_over, deadline))
+    }
+
+    /// Says whether what was begun has ended.
+    pub(crate) fn watch(&self) -> Watch {
+        self.replay.watch()
+    }
+
+    pub(crate) fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
+    pub(crate) fn waiter(&self) -> &Waiter {
+        &self.waiter
     }
 
     /// Zeros what runs keep in regions of state, as when the session was made, for the sessions that share it as well. Inputs,
@@ -238,7 +294,7 @@ impl Session {
     ) -> Result<(), RuntimeError> {
         self.goes_on(doing)?;
         let deadline = Deadline::after(self.timeout);
-        let mut leased = self.lease.take(deadline)?;
+        let leased = self.lease.take(deadline)?;
         // Where this fails, the device may still be busy with it.
         let before = std::mem::replace(&mut self.progress, Progress::Failed);
         leased.tear(states.clone());
@@ -248,8 +304,12 @@ impl Session {
         Ok(())
     }
 
-    fn goes_on(&self, doing: &'static str) -> Result<(), RuntimeError> {
+    /// Refuses to go on after a failure, and waits for a run that was called off.
+    fn goes_on(&mut self, doing: &'static str) -> Result<(), RuntimeError> {
         self.replay.check(doing)?;
+        if let Some(deadline) = self.called_off.take() {
+            self.wait(deadline)?;
+        }
         if self.progress == Progress::Failed { Err(RuntimeError::Failed) } else { Ok(()) }
     }
 
@@ -330,20 +390,17 @@ impl Session {
 
     /// GPU times of the last run, where [`crate::LoadOptions::timestamps`] asked for them.
     pub fn timings(&mut self) -> Result<Timings, RuntimeError> {
-        match self.progress {
-            Progress::Loaded => Err(RuntimeError::NotRun),
-            Progress::Failed => Err(RuntimeError::Failed),
-            Progress::Run => self.replay.timings(),
-        }
+        self.has_run("reading timings")?;
+        self.replay.timings()
+    }
+
+    fn has_run(&mut self, doing: &'static str) -> Result<(), RuntimeError> {
+        self.goes_on(doing)?;
+        if self.progress == Progress::Loaded { Err(RuntimeError::NotRun) } else { Ok(()) }
     }
 
     fn fetch(&mut self, index: usize) -> Result<&[u8], RuntimeError> {
-        self.replay.check("reading a result")?;
-        match self.progress {
-            Progress::Loaded => return Err(RuntimeError::NotRun),
-            Progress::Failed => return Err(RuntimeError::Failed),
-            Progress::Run => {}
-        }
+        self.has_run("reading a result")?;
         let deadline = Deadline::after(self.timeout);
         let leased = self.lease.take(deadline)?;
         if self.outputs[index].in_arena && leased.is_overwritten() {
@@ -380,7 +437,7 @@ impl Input {
 }
 
 /// Finds out what the program does to the memory of each input.
-fn inputs(program: &Program<'_>) -> Vec<Input> {
+fn inputs(program: &Program<'_>, own: &[OwnRegion]) -> Vec<Input> {
     let written = written_ranges(program);
     let places = program.variant.inputs.iter().zip(program.input_ranges());
     places
@@ -388,7 +445,7 @@ fn inputs(program: &Program<'_>) -> Vec<Input> {
         .map(|((binding, range), state)| Input {
             binding: *binding,
             fresh: false,
-            known: range.size == 0,
+            known: range.size == 0 || own.iter().any(|own| own.region == range.region),
             state,
             overwritten: written.iter().any(|other| other.overlaps(&range)),
             in_arena: program.is_in_arena(binding),

@@ -35,7 +35,7 @@ type Place<'m, A> = (&'m <A as Api>::Buffer, u64);
 /// Loads programs; see [`crate::backend::Backend::load`].
 pub(crate) fn load<A: Api>(
     api: &Arc<A>,
-    (programs, states): Together<'_>,
+    (programs, states, own): Together<'_>,
     options: &LoadOptions,
 ) -> Result<Vec<Loaded>, RuntimeError> {
     let Some(bundle) = programs.first().map(|program| program.bundle) else { return Ok(Vec::new()) };
@@ -53,7 +53,7 @@ pub(crate) fn load<A: Api>(
     let mut loaded = Vec::with_capacity(programs.len());
     for (program, states) in programs.iter().zip(states) {
         let arenas = if program.may_share() { Arc::clone(&shared) } else { Arenas::new(api, [program])? };
-        let memory = ((arenas, states), Arc::clone(&weights), &mut reader);
+        let memory = ((arenas, states, own), Arc::clone(&weights), &mut reader);
         loaded.push(load_one(api, program, memory, upload, (options, deadline))?);
     }
     reader.finish()?;
@@ -64,7 +64,7 @@ pub(crate) fn load<A: Api>(
 fn load_one<A: Api>(
     api: &Arc<A>,
     program: &Program<'_>,
-    (shared, weights, reader): (Shared<A>, Arc<Weights<A>>, &mut WeightReader<'_>),
+    (shared, weights, reader): (Shared<'_, A>, Arc<Weights<A>>, &mut WeightReader<'_>),
     upload: Duration,
     (options, deadline): (&LoadOptions, Deadline),
 ) -> Result<Loaded, RuntimeError> {

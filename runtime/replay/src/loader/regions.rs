@@ -1,13 +1,15 @@
 //! The memory that a variant takes: its regions, and the buffers and textures that hold them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use drift_bundle::manifest::{RegionKind, TextureObject, Variant};
+use drift_bundle::manifest::{Region, RegionKind, TextureObject, Variant};
 
 use super::states::StateMemory;
 use super::{Place, weights};
 use crate::api::{Api, Memory, Purpose, Record, Role};
 use crate::error::RuntimeError;
+use crate::own::OwnRegion;
 use crate::program::Program;
 use crate::report::DeviceBytes;
 
@@ -34,8 +36,8 @@ impl<A: Api> Arenas<A> {
     }
 }
 
-/// Memory of a program that others may have as well.
-pub(crate) type Shared<A> = (Arc<Arenas<A>>, StateMemory<A>);
+/// Memory of a program that others may have as well, and what is the app's.
+pub(crate) type Shared<'a, A> = (Arc<Arenas<A>>, StateMemory<A>, &'a [OwnRegion]);
 
 /// The regions of a variant.
 pub(crate) struct Regions<A: Api> {
@@ -44,6 +46,8 @@ pub(crate) struct Regions<A: Api> {
     states: StateMemory<A>,
     /// One for each [`Pool`].
     pools: [Vec<A::Buffer>; Pool::ALL.len()],
+    /// Buffers of the app's, which are neither zeroed nor counted.
+    own: Vec<A::Buffer>,
     textures: A::Textures,
 }
 
@@ -56,6 +60,8 @@ enum Held {
     State(usize),
     /// Which of the buffers of a pool, and where in it.
     Pooled(Pool, usize, u64),
+    /// Number among the buffers of the app's, and where in it.
+    Own(usize, u64),
     /// Number among the textures.
     Texture(usize),
 }
@@ -94,14 +100,25 @@ impl<A: Api> Regions<A> {
     pub(crate) fn new(
         api: &Arc<A>,
         variant: &Variant,
-        (arenas, states): Shared<A>,
+        (arenas, states, own): Shared<'_, A>,
     ) -> Result<Self, RuntimeError> {
         let objects: Vec<TextureObject> = variant.textures().copied().collect();
         let textures = api.textures(&objects, Role::Activations)?;
+        let is_own = |index: u32| own.iter().any(|own| own.region == index);
+        let mut own_buffers = Vec::with_capacity(own.len());
+        let mut own_places = BTreeMap::new();
+        for region in own {
+            let (buffer, offset) = api.import(&region.memory, &region.needs)?;
+            own_places.insert(region.region, Held::Own(own_buffers.len(), offset));
+            own_buffers.push(buffer);
+        }
+        let mut own_places = own_places.into_values();
         let mut pools = Pool::ALL.map(|_| Vec::new());
         let mut places = Vec::with_capacity(pools.len());
         for (pool, buffers) in Pool::ALL.into_iter().zip(&mut pools) {
-            let regions = variant.regions.iter().filter(|region| Pool::of(&region.kind) == Some(pool));
+            let pooled =
+                |(index, region): &(u32, &Region)| Pool::of(&region.kind) == Some(pool) && !is_own(*index);
+            let regions = (0..).zip(&variant.regions).filter(pooled).map(|(_, region)| region);
             let most = pool.shared_bytes().min(api.info().limits.buffer_bytes);
             let (placed, sizes) = weights::place(regions.map(|region| (region.size, region.alignment)), most);
             for size in sizes {
@@ -110,7 +127,8 @@ impl<A: Api> Regions<A> {
             places.push(placed.into_iter());
         }
         let (mut arena_numbers, mut state_numbers, mut texture_numbers) = (0.., 0.., 0..);
-        let held = variant.regions.iter().filter_map(|region| match (&region.kind, Pool::of(&region.kind)) {
+        let held = |(index, region): (u32, &Region)| match (&region.kind, Pool::of(&region.kind)) {
+            (_, Some(_)) if is_own(index) => own_places.next(),
             (_, Some(pool)) => {
                 let (buffer, offset) = places[pool as usize].next()?;
                 Some(Held::Pooled(pool, buffer, offset))
@@ -118,8 +136,9 @@ impl<A: Api> Regions<A> {
             (RegionKind::State { .. }, None) => state_numbers.next().map(Held::State),
             (RegionKind::Texture(_), None) => texture_numbers.next().map(Held::Texture),
             (_, None) => arena_numbers.next().map(Held::Arena),
-        });
-        Ok(Self { held: held.collect(), arenas, states, pools, textures })
+        };
+        let held = (0..).zip(&variant.regions).filter_map(held).collect();
+        Ok(Self { held, arenas, states, pools, own: own_buffers, textures })
     }
 
     fn pool(&self, pool: Pool) -> &[A::Buffer] {
@@ -132,6 +151,7 @@ impl<A: Api> Regions<A> {
             Held::Arena(number) => (&self.arenas.0[number], 0),
             Held::State(number) => self.states.place(number),
             Held::Pooled(pool, buffer, offset) => (&self.pool(pool)[buffer], offset),
+            Held::Own(number, offset) => (&self.own[number], offset),
             Held::Texture(_) => unreachable!("verified: a texture is bound as one"),
         }
     }
@@ -145,7 +165,7 @@ impl<A: Api> Regions<A> {
     pub(crate) fn texture(&self, region: u32) -> (&A::Textures, usize) {
         match self.held[region as usize] {
             Held::Texture(number) => (&self.textures, number),
-            Held::Arena(_) | Held::State(_) | Held::Pooled(..) => {
+            Held::Arena(_) | Held::State(_) | Held::Pooled(..) | Held::Own(..) => {
                 unreachable!("verified: what is bound as a texture is one")
             }
         }
@@ -165,7 +185,7 @@ impl<A: Api> Regions<A> {
         }
     }
 
-    /// Records zeros in all memory, so that results never depend on what it held before.
+    /// Records zeros in all memory that is not the app's, so that results never depend on what it held before.
     pub(crate) fn record_clear(&self, commands: &mut A::Recorder<'_>) {
         let buffers = self.arenas.0.iter().chain(self.states.buffers()).chain(self.pools.iter().flatten());
         buffers.for_each(|buffer| commands.zero(buffer));

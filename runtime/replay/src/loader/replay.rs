@@ -14,6 +14,7 @@ use crate::error::RuntimeError;
 use crate::pending::Serial;
 use crate::program::Program;
 use crate::report::{DispatchTiming, Timings};
+use crate::waiter::Watch;
 
 /// Everything that a run uses.
 pub(crate) struct Replayed<A: Api> {
@@ -111,7 +112,7 @@ impl<A: Api> Replay for Replayed<A> {
         Ok(self.inputs.bytes_mut(index))
     }
 
-    fn run(&mut self, uploads: &[bool], deadline: Deadline) -> Result<(), RuntimeError> {
+    fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError> {
         let Some((start, rest)) = self.recorded.program.split_first() else {
             unreachable!("verified: a program has at least one part")
         };
@@ -124,7 +125,16 @@ impl<A: Api> Replay for Replayed<A> {
         if !rest.is_empty() {
             self.last = submit_all(&*self.api, &mut self.recordings, rest, &self.fence)?;
         }
+        Ok(())
+    }
+
+    fn end(&mut self, deadline: Deadline) -> Result<(), RuntimeError> {
         self.api.wait(&self.fence, self.last, deadline)
+    }
+
+    fn watch(&self) -> Watch {
+        let (api, last) = (Arc::clone(&self.api), self.last);
+        Box::new(move || api.has_finished(last) || api.check("watching a run").is_err())
     }
 
     fn reset_state(&mut self, deadline: Deadline) -> Result<(), RuntimeError> {

@@ -10,6 +10,7 @@ use super::bind::Bindings;
 use super::commands::{Fence, Recorder, Recordings};
 use super::context::Context;
 use super::memory::Buffer;
+use super::own;
 use super::pipelines::Pipelines;
 use super::queries::Queries;
 use super::texture::Textures;
@@ -17,6 +18,8 @@ use crate::api::{Api, Bound, Purpose, Role, Times};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::options::Priority;
+use crate::own::{IoBuffer, OwnBuffer};
 use crate::pending::{Follow, Serial};
 use crate::program::Program;
 use crate::report::CacheUse;
@@ -35,12 +38,20 @@ impl Api for Context {
         &self.info
     }
 
+    fn priority_ignored(&self) -> Option<&'static str> {
+        (self.priority != Priority::Normal).then_some("Metal has no priorities that apps may set")
+    }
+
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
         Follow::check(self, doing)
     }
 
     fn buffer(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Result<Buffer, RuntimeError> {
         Buffer::new(self, bytes, purpose)
+    }
+
+    fn import(self: &Arc<Self>, memory: &OwnBuffer, needs: &IoBuffer) -> Result<(Buffer, u64), RuntimeError> {
+        own::import(self, memory, needs)
     }
 
     fn textures(self: &Arc<Self>, objects: &[TextureObject], role: Role) -> Result<Textures, RuntimeError> {

@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::metal_facts::{Verdict, verdict};
+use crate::options::Priority;
 use crate::pending::{Follow, Lost, Pending, Serial};
 
 /// A submission, which tells by its status that it has ended.
@@ -31,23 +32,46 @@ const PENDING: u64 = 2048;
 /// How long a submission waits for room behind so many others: more than any one of them runs.
 const ROOM: Duration = Duration::from_secs(60);
 
+/// A queue, which an app may use as well.
+pub(crate) struct Queue {
+    pub(crate) raw: Retained<ProtocolObject<dyn MTLCommandQueue>>,
+    /// Submissions that are let to be pending at once.
+    pub(crate) room: u64,
+}
+
 /// An opened device. Dropping it waits for nothing: the queue lives as long as work that is pending.
 pub(crate) struct Context {
     pub(crate) device: RawDevice,
-    queue: Retained<ProtocolObject<dyn MTLCommandQueue>>,
+    queue: Queue,
     pending: Mutex<Submissions>,
     /// How long work may go on after a caller has stopped waiting for it.
     grace: Duration,
+    /// What was asked for.
+    pub(crate) priority: Priority,
     pub(crate) has_unified_memory: bool,
     pub(crate) info: DeviceInfo,
 }
 
 impl Context {
-    pub(crate) fn new(device: RawDevice, info: DeviceInfo, grace: Duration) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(
+        device: RawDevice,
+        info: DeviceInfo,
+        opened: (Duration, Priority),
+    ) -> Result<Self, RuntimeError> {
         let queue = device.newCommandQueueWithMaxCommandBufferCount(QUEUED);
         let queue = queue.ok_or_else(|| not_made("creating a queue", None))?;
+        Ok(Self::on(device, Queue { raw: queue, room: PENDING }, info, opened))
+    }
+
+    /// Takes a queue that is there.
+    pub(crate) fn on(
+        device: RawDevice,
+        queue: Queue,
+        info: DeviceInfo,
+        (grace, priority): (Duration, Priority),
+    ) -> Self {
         let has_unified_memory = device.hasUnifiedMemory();
-        Ok(Self { device, queue, pending: Mutex::default(), grace, has_unified_memory, info })
+        Self { device, queue, pending: Mutex::default(), grace, priority, has_unified_memory, info }
     }
 
     /// Encodes commands and submits them as one piece of work.
@@ -59,7 +83,7 @@ impl Context {
         self.check(DOING)?;
         self.wait_for_room(DOING)?;
         autoreleasepool(|_| {
-            let buffer = self.queue.commandBuffer().ok_or_else(|| not_made(DOING, None))?;
+            let buffer = self.queue.raw.commandBuffer().ok_or_else(|| not_made(DOING, None))?;
             // A buffer that is dropped before it is committed is no work.
             commands::encode(&buffer, commands)?;
             let submitted = Submitted::from(buffer);
@@ -74,11 +98,11 @@ impl Context {
     fn wait_for_room(&self, doing: &'static str) -> Result<(), RuntimeError> {
         let deadline = Deadline::after(ROOM);
         let has_room = || {
-            if self.pending().unfinished() < PENDING {
+            if self.pending().unfinished() < self.queue.room {
                 return Ok(true);
             }
             self.look();
-            self.check(doing).map(|()| self.pending().unfinished() < PENDING)
+            self.check(doing).map(|()| self.pending().unfinished() < self.queue.room)
         };
         if deadline.poll(has_room)? { Ok(()) } else { Err(deadline.passed()) }
     }

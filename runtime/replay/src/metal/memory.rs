@@ -1,7 +1,8 @@
 //! Buffers. Where processor and GPU share memory the host sees all of them, so that weights are written in place.
 #![expect(unsafe_code, reason = "hands out memory that the device writes")]
 
-use objc2::rc::autoreleasepool;
+use objc2::rc::{Retained, autoreleasepool};
+use objc2::runtime::ProtocolObject;
 use objc2_metal::{MTLBuffer, MTLDevice, MTLResourceOptions};
 
 use super::context::Context;
@@ -31,6 +32,14 @@ impl Buffer {
         let made = autoreleasepool(|_| context.device.newBufferWithLength_options(length, storage));
         let raw = made.ok_or_else(|| not_made("creating a buffer", Some(size)))?.into();
         Ok(Self { raw, size, is_mapped })
+    }
+}
+
+impl Buffer {
+    /// A buffer of the app's, which the host looks at by itself.
+    pub(crate) fn of_the_app(raw: Retained<ProtocolObject<dyn MTLBuffer>>) -> Self {
+        let size = raw.length() as u64;
+        Self { raw: raw.into(), size, is_mapped: false }
     }
 }
 

@@ -12,6 +12,7 @@ mod context;
 mod handle;
 mod info;
 mod memory;
+mod own;
 mod pipelines;
 mod queries;
 #[cfg(test)]
@@ -30,6 +31,8 @@ use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
 use crate::options::OpenOptions;
 use context::Context;
+pub(crate) use own::open as open_foreign;
+pub use own::{MetalBuffer, MetalHandles};
 
 // Programs that draw nothing find no device without it.
 #[cfg(target_os = "macos")]
@@ -50,7 +53,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Arc<Context>, RuntimeError> 
     let chosen = select(&infos, options.device.as_deref())?;
     let (device, info) =
         found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
-    Ok(Arc::new(Context::new(device, info, options.grace)?))
+    Ok(Arc::new(Context::new(device, info, (options.grace, options.priority))?))
 }
 
 type RawDevice = Retained<ProtocolObject<dyn MTLDevice>>;

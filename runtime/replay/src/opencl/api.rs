@@ -12,11 +12,13 @@ use super::context::Context;
 use super::handle::Handle;
 use super::kernels::Kernels;
 use super::memory::Buffer;
+use super::own;
 use super::texture::Textures;
 use crate::api::{Api, Bound, Purpose, Role, Times};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::own::{IoBuffer, OwnBuffer};
 use crate::pending::{Follow, Serial};
 use crate::program::Program;
 use crate::report::CacheUse;
@@ -39,12 +41,20 @@ impl Api for Context {
         &self.info
     }
 
+    fn priority_ignored(&self) -> Option<&'static str> {
+        self.priority_ignored
+    }
+
     fn check(&self, doing: &'static str) -> Result<(), RuntimeError> {
         Follow::check(self, doing)
     }
 
     fn buffer(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Result<Buffer, RuntimeError> {
         Buffer::new(self, bytes, purpose)
+    }
+
+    fn import(self: &Arc<Self>, memory: &OwnBuffer, needs: &IoBuffer) -> Result<(Buffer, u64), RuntimeError> {
+        own::import(self, memory, needs)
     }
 
     fn textures(self: &Arc<Self>, objects: &[TextureObject], _role: Role) -> Result<Textures, RuntimeError> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 #[expect(deprecated, reason = "devices of OpenCL 1.2 have no other")]
 use opencl3::command_queue::create_command_queue;
 use opencl3::command_queue::{
-    CL_QUEUE_PROFILING_ENABLE, enqueue_barrier_with_wait_list, enqueue_marker_with_wait_list, flush,
+    CL_QUEUE_PROFILING_ENABLE, CL_QUEUE_PROPERTIES, create_command_queue_with_properties,
+    enqueue_barrier_with_wait_list, enqueue_marker_with_wait_list, flush,
 };
 use opencl3::context::context::create_context;
 use opencl3::device::Device;
@@ -23,6 +24,7 @@ use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::host_memory::HostMemory;
 use crate::info::DeviceInfo;
+use crate::options::Priority;
 use crate::pending::{Follow, Lost, Pending, Serial};
 
 type Events = Pending<Arc<Handle>, HostMemory>;
@@ -46,6 +48,8 @@ pub(crate) struct Context {
     pending: Mutex<Events>,
     /// How long work may go on after a caller has stopped waiting for it.
     grace: Duration,
+    /// Why the priority that was asked for is not taken.
+    pub(crate) priority_ignored: Option<&'static str>,
     /// What the start of a sub-buffer must be a multiple of.
     pub(crate) base_alignment_bytes: u64,
     pub(crate) info: DeviceInfo,
@@ -57,22 +61,57 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    pub(crate) fn new(device: &Device, info: DeviceInfo, grace: Duration) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(
+        device: &Device,
+        info: DeviceInfo,
+        (grace, priority): (Duration, Priority),
+    ) -> Result<Self, RuntimeError> {
         let id = device.id();
         let context = create_context(&[id], ptr::null(), None, ptr::null_mut());
         let context = Handle::context(context.map_err(failed("opening the device"))?);
-        let queues = Queues {
-            plain: queue(&context, id, 0)?,
-            timed: queue(&context, id, CL_QUEUE_PROFILING_ENABLE)?,
-            last_is_timed: false,
+        let make = |properties| queue(&context, id, properties);
+        let hint = match priority {
+            Priority::Low => Some(CL_QUEUE_PRIORITY_LOW_KHR),
+            Priority::Normal => None,
+            Priority::High => Some(CL_QUEUE_PRIORITY_HIGH_KHR),
         };
+        let has_hints = || {
+            let extensions = device.extensions().unwrap_or_default();
+            extensions.split_whitespace().any(|extension| extension == "cl_khr_priority_hints")
+        };
+        let hinted = |hint| {
+            let make = |properties| hinted_queue(&context, id, properties, hint);
+            Some([make(0)?, make(CL_QUEUE_PROFILING_ENABLE)?])
+        };
+        let (queues, ignored) = match hint.map(|hint| has_hints().then(|| hinted(hint))) {
+            None => (None, None),
+            Some(None) => (None, Some("the driver has no cl_khr_priority_hints")),
+            Some(Some(None)) => (None, Some("the driver makes no queue of that priority")),
+            Some(Some(queues)) => (queues, None),
+        };
+        let queues = match queues {
+            Some(queues) => queues,
+            None => [make(0)?, make(CL_QUEUE_PROFILING_ENABLE)?],
+        };
+        Self::on((context, queues), device, info, (grace, ignored))
+    }
+
+    /// Takes a context that is there, with a queue for work without timestamps and one for work with them, which may be the same.
+    pub(crate) fn on(
+        (context, [plain, timed]): (Handle, [Handle; 2]),
+        device: &Device,
+        info: DeviceInfo,
+        (grace, priority_ignored): (Duration, Option<&'static str>),
+    ) -> Result<Self, RuntimeError> {
+        let queues = Queues { plain, timed, last_is_timed: false };
         let bits = device.mem_base_addr_align().map_err(|error| failed("reading the device")(error.0))?;
         Ok(Self {
             queues: ManuallyDrop::new(Mutex::new(queues)),
             context: ManuallyDrop::new(context),
-            device: id,
+            device: device.id(),
             pending: Mutex::default(),
             grace,
+            priority_ignored,
             base_alignment_bytes: u64::from(bits / 8).max(1),
             info,
         })
@@ -162,8 +201,9 @@ impl Follow for Context {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What failed runs no more; who waits for it is told.
     fn has_signalled(&self, event: Arc<Handle>) -> bool {
-        status(&event) == Ok(true)
+        status(&event) != Ok(false)
     }
 }
 
@@ -177,6 +217,24 @@ fn queue(
     let made = unsafe { create_command_queue(context.raw(), device, properties) };
     made.map(Handle::queue).map_err(failed("creating a queue"))
 }
+
+/// A queue with a hint for the driver's scheduler; none where it makes none.
+fn hinted_queue(
+    context: &Handle,
+    device: cl_device_id,
+    properties: cl_command_queue_properties,
+    hint: u64,
+) -> Option<Handle> {
+    let properties = [CL_QUEUE_PROPERTIES as u64, properties, CL_QUEUE_PRIORITY_KHR, hint, 0];
+    // SAFETY: context and device belong together, and the list ends with 0.
+    let made = unsafe { create_command_queue_with_properties(context.raw(), device, properties.as_ptr()) };
+    made.ok().map(Handle::queue)
+}
+
+/// Of `cl_khr_priority_hints`.
+const CL_QUEUE_PRIORITY_KHR: u64 = 0x1096;
+const CL_QUEUE_PRIORITY_HIGH_KHR: u64 = 1;
+const CL_QUEUE_PRIORITY_LOW_KHR: u64 = 4;
 
 impl Queues {
     /// One of the queues, after all that was issued to the other.

@@ -12,6 +12,7 @@ mod handle;
 mod info;
 mod kernels;
 mod memory;
+mod own;
 #[cfg(test)]
 mod tests;
 mod texture;
@@ -28,6 +29,8 @@ use crate::info::{DeviceInfo, DeviceKind};
 use crate::options::OpenOptions;
 use crate::pending::Lost;
 use context::Context;
+pub(crate) use own::open as open_foreign;
+pub use own::{OpenClBuffer, OpenClHandles};
 
 /// All OpenCL devices that can replay, best first.
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>, RuntimeError> {
@@ -41,7 +44,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Arc<Context>, RuntimeError> 
     let chosen = select(&infos, options.device.as_deref())?;
     let (device, info) =
         found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
-    Ok(Arc::new(Context::new(&device, info, options.grace)?))
+    Ok(Arc::new(Context::new(&device, info, (options.grace, options.priority))?))
 }
 
 fn enumerate() -> Result<Vec<(Device, DeviceInfo)>, RuntimeError> {

@@ -12,6 +12,7 @@ use super::bind::Bindings;
 use super::commands::{Fence, Recordings, barrier, copy};
 use super::context::Context;
 use super::memory::Buffer;
+use super::own;
 use super::pipeline::Pipelines;
 use super::query::Queries;
 use super::texture::{self, Textures};
@@ -19,6 +20,7 @@ use crate::api::{Api, Bound, Purpose, Record, Role, Rows, Times, Work};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::own::{IoBuffer, OwnBuffer};
 use crate::pending::{Follow, Serial};
 use crate::program::Program;
 use crate::report::CacheUse;
@@ -43,6 +45,10 @@ impl Api for Context {
 
     fn buffer(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Result<Buffer, RuntimeError> {
         Buffer::new(self, bytes, purpose)
+    }
+
+    fn import(self: &Arc<Self>, memory: &OwnBuffer, needs: &IoBuffer) -> Result<(Buffer, u64), RuntimeError> {
+        own::import(self, memory, needs)
     }
 
     fn textures(self: &Arc<Self>, objects: &[TextureObject], role: Role) -> Result<Textures, RuntimeError> {

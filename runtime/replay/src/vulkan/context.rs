@@ -1,6 +1,7 @@
 //! A logical device with its one queue: shared by everything that is loaded on it, and destroyed last.
 #![expect(unsafe_code, reason = "calls Vulkan")]
 
+use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,11 +11,13 @@ use ash::vk;
 use super::failed;
 use super::features::FeatureChain;
 use super::float_controls::Preserved;
+use super::foreign::QueueLock;
 use super::instance::Instance;
 use super::physical::PhysicalDevice;
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
+use crate::options::Priority;
 use crate::pending::{Follow, Lost, Pending, Serial};
 
 /// A wait looks up this often whether another thread has found the device lost.
@@ -23,14 +26,25 @@ const WAIT_SLICE: Duration = Duration::from_millis(100);
 /// Destroys handles of a device. Called once nothing uses them.
 type Destroy = Box<dyn FnOnce(&ash::Device) + Send>;
 
+/// A queue, which an app may use as well.
+pub(crate) struct Queue {
+    pub(crate) raw: vk::Queue,
+    /// Keeps the app's other threads out.
+    pub(crate) lock: Option<QueueLock>,
+    /// It and its device are left to the app.
+    pub(crate) is_the_apps: bool,
+}
+
 /// An opened device.
 pub(crate) struct Context {
     pub(crate) device: ash::Device,
     /// Held while submitting, since Vulkan wants one thread at a time, and never while waiting.
-    queue: Mutex<vk::Queue>,
+    queue: Mutex<Queue>,
     pending: Mutex<Pending<vk::Fence, Destroy>>,
     /// How long work may go on after a caller has stopped waiting for it.
     grace: Duration,
+    /// Why the priority that was asked for is not taken.
+    pub(crate) priority_ignored: Option<&'static str>,
     pub(crate) queue_family: u32,
     pub(crate) memory: vk::PhysicalDeviceMemoryProperties,
     pub(crate) cache_uuid: [u8; vk::UUID_SIZE],
@@ -50,33 +64,48 @@ impl Context {
         instance: Arc<Instance>,
         physical: &PhysicalDevice,
         mut chain: FeatureChain,
-        grace: Duration,
+        (grace, priority): (Duration, Priority),
     ) -> Result<Self, RuntimeError> {
-        let priorities = [1.0];
-        let queues = [vk::DeviceQueueCreateInfo::default()
-            .queue_family_index(physical.queue_family)
-            .queue_priorities(&priorities)];
-        let extensions: Vec<_> = physical.extensions.iter().map(|name| name.as_ptr()).collect();
-        let mut features = chain.linked(physical.api_version, &physical.extensions);
-        let info = vk::DeviceCreateInfo::default()
-            .queue_create_infos(&queues)
-            .enabled_extension_names(&extensions)
-            .push_next(&mut features);
-        // SAFETY: the physical device belongs to the instance, and every pointer in `info` outlives the call.
-        let device = unsafe { instance.raw.create_device(physical.raw, &info, None) }
-            .map_err(failed("opening the device"))?;
-        // SAFETY: the queue was asked for above; the physical device belongs to the instance.
-        let (queue, memory) = unsafe {
-            (
-                device.get_device_queue(physical.queue_family, 0),
-                instance.raw.get_physical_device_memory_properties(physical.raw),
-            )
+        let wanted = match priority {
+            Priority::Low => Some(vk::QueueGlobalPriorityKHR::LOW),
+            Priority::Normal => None,
+            Priority::High => Some(vk::QueueGlobalPriorityKHR::HIGH),
         };
-        Ok(Self {
+        let mut make = |wanted| create(&instance, physical, &mut chain, wanted);
+        let (made, ignored) = match wanted {
+            Some(_) if physical.priority_extension.is_none() => {
+                (make(None), Some("the driver has no VK_KHR_global_priority"))
+            }
+            Some(_) => match make(wanted) {
+                Err(vk::Result::ERROR_NOT_PERMITTED_KHR | vk::Result::ERROR_INITIALIZATION_FAILED) => {
+                    (make(None), Some("the driver does not permit it to this program"))
+                }
+                made => (made, None),
+            },
+            None => (make(None), None),
+        };
+        let device = made.map_err(failed("opening the device"))?;
+        // SAFETY: the queue was asked for above.
+        let raw = unsafe { device.get_device_queue(physical.queue_family, 0) };
+        let queue = Queue { raw, lock: None, is_the_apps: false };
+        Ok(Self::on(instance, physical, (device, queue), (grace, ignored)))
+    }
+
+    /// Takes a logical device that is there, with these features of the physical one enabled.
+    pub(crate) fn on(
+        instance: Arc<Instance>,
+        physical: &PhysicalDevice,
+        (device, queue): (ash::Device, Queue),
+        (grace, priority_ignored): (Duration, Option<&'static str>),
+    ) -> Self {
+        // SAFETY: the physical device belongs to the instance.
+        let memory = unsafe { instance.raw.get_physical_device_memory_properties(physical.raw) };
+        Self {
             device,
             queue: Mutex::new(queue),
             pending: Mutex::default(),
             grace,
+            priority_ignored,
             queue_family: physical.queue_family,
             memory,
             cache_uuid: physical.cache_uuid,
@@ -86,7 +115,7 @@ impl Context {
             preserved: physical.preserved,
             info: physical.info.clone(),
             instance: ManuallyDrop::new(instance),
-        })
+        }
     }
 
     /// Submits command buffers as one piece of work; `fence` signals after it and all before it, null for none.
@@ -103,11 +132,29 @@ impl Context {
         let info = [vk::SubmitInfo::default().command_buffers(commands)];
         // SAFETY: the lock is held; the command buffers are recorded, and not pending since each run waits
         // for the last.
-        unsafe { self.device.queue_submit(*queue, &info, fence) }.map_err(|code| {
+        unsafe { self.give(&queue, &info, fence) }.map_err(|code| {
             self.pending().refuse(serial);
             self.failed(DOING, code)
         })?;
         Ok(serial)
+    }
+
+    /// Submits to the queue, whose lock is held, while nobody else uses it.
+    unsafe fn give(
+        &self,
+        queue: &Queue,
+        work: &[vk::SubmitInfo<'_>],
+        fence: vk::Fence,
+    ) -> Result<(), vk::Result> {
+        // SAFETY: the caller keeps to what Vulkan asks of a submission.
+        let submit = || unsafe { self.device.queue_submit(queue.raw, work, fence) };
+        let Some(lock) = &queue.lock else { return submit() };
+        // What a lock of the app's does not call is not submitted, and what it calls again is so once.
+        let mut submitted = None;
+        lock(&mut || {
+            submitted.get_or_insert_with(submit);
+        });
+        submitted.unwrap_or(Err(vk::Result::ERROR_UNKNOWN))
     }
 
     /// Waits for `fence`, which `serial` was submitted with, and resets it. Holds no lock meanwhile. After the deadline
@@ -170,7 +217,7 @@ impl Context {
         let created = unsafe { self.device.create_fence(&vk::FenceCreateInfo::default(), None) };
         let Ok(fence) = created else { return false };
         // SAFETY: the queue's lock is held.
-        let submitted = unsafe { self.device.queue_submit(*queue, &[], fence) };
+        let submitted = unsafe { self.give(&queue, &[], fence) };
         drop(queue);
         let drained = submitted.and_then(|()| self.wait_once(fence, left));
         let is_free = matches!(drained, Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST));
@@ -180,6 +227,34 @@ impl Context {
         }
         is_free
     }
+}
+
+/// Creates a logical device with one queue, which has this priority beside those of other programs.
+fn create(
+    instance: &Instance,
+    physical: &PhysicalDevice,
+    chain: &mut FeatureChain,
+    priority: Option<vk::QueueGlobalPriorityKHR>,
+) -> Result<ash::Device, vk::Result> {
+    let mut global =
+        vk::DeviceQueueGlobalPriorityCreateInfoKHR::default().global_priority(priority.unwrap_or_default());
+    let priorities = [1.0];
+    let mut queue = vk::DeviceQueueCreateInfo::default()
+        .queue_family_index(physical.queue_family)
+        .queue_priorities(&priorities);
+    let mut extensions: Vec<_> = physical.extensions.iter().map(|name| name.as_ptr()).collect();
+    if priority.is_some() {
+        queue = queue.push_next(&mut global);
+        extensions.extend(physical.priority_extension.map(CStr::as_ptr));
+    }
+    let queues = [queue];
+    let mut features = chain.linked(physical.api_version, &physical.extensions);
+    let info = vk::DeviceCreateInfo::default()
+        .queue_create_infos(&queues)
+        .enabled_extension_names(&extensions)
+        .push_next(&mut features);
+    // SAFETY: the physical device belongs to the instance, and every pointer in `info` outlives the call.
+    unsafe { instance.raw.create_device(physical.raw, &info, None) }
 }
 
 impl Follow for Context {
@@ -209,9 +284,12 @@ impl Drop for Context {
         }
         let ready = self.pending().finish_all();
         self.release(ready);
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: everything made from the device holds an `Arc` of this and is gone, and the instance is not used again.
         unsafe {
-            self.device.destroy_device(None);
+            if !queue.is_the_apps {
+                self.device.destroy_device(None);
+            }
             ManuallyDrop::drop(&mut self.instance);
         }
     }

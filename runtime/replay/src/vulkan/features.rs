@@ -66,6 +66,17 @@ impl FeatureChain {
         chain
     }
 
+    /// Leaves out halves and cooperative matrices, where nothing needs them.
+    pub(crate) fn restrict(&mut self, halves: bool, matrices: bool) {
+        if !halves {
+            self.float16_int8.shader_float16 = vk::FALSE;
+            self.storage_16bit = vk::PhysicalDevice16BitStorageFeatures::default();
+        }
+        if !matrices {
+            self.cooperative_matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
+        }
+    }
+
     /// The same with all accesses checked that the device can check.
     pub(crate) fn robust(&self) -> Self {
         let mut chain = self.clone();

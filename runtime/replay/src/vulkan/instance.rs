@@ -19,6 +19,7 @@ pub(crate) struct Instance {
     // Boxed, because the messenger holds its address.
     log: Box<ValidationLog>,
     pub(crate) entry: ash::Entry,
+    is_the_apps: bool,
 }
 
 impl Instance {
@@ -41,11 +42,16 @@ impl Instance {
         let validate = validation && has_layer(&entry)?;
         let log = Box::new(ValidationLog::new(validate));
         let raw = create(&entry, validate, &log)?;
-        let mut instance = Self { raw, messenger: None, log, entry };
+        let mut instance = Self { raw, messenger: None, log, entry, is_the_apps: false };
         if validate {
             instance.attach_messenger()?;
         }
         Ok(instance)
+    }
+
+    /// An instance that is left to the app.
+    pub(crate) fn of_the_app(entry: ash::Entry, raw: ash::Instance) -> Self {
+        Self { raw, messenger: None, log: Box::default(), entry, is_the_apps: true }
     }
 
     pub(crate) fn validation_log(&self) -> ValidationLog {
@@ -72,7 +78,9 @@ impl Drop for Instance {
             if let Some((debug, messenger)) = self.messenger.take() {
                 debug.destroy_debug_utils_messenger(messenger, None);
             }
-            self.raw.destroy_instance(None);
+            if !self.is_the_apps {
+                self.raw.destroy_instance(None);
+            }
         }
     }
 }

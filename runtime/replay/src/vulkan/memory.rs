@@ -19,6 +19,7 @@ pub(crate) struct Buffer {
     memory: vk::DeviceMemory,
     mapped: Option<NonNull<u8>>,
     size: u64,
+    is_the_apps: bool,
 }
 
 // SAFETY: `mapped` points to memory that the buffer owns, and is only followed through `&mut self` or `&self`
@@ -37,10 +38,16 @@ impl Buffer {
         let raw =
             unsafe { context.device.create_buffer(&info, None) }.map_err(failed("creating a buffer"))?;
         // From here on `drop` cleans up; null memory may be freed.
-        let mut buffer =
-            Self { context: Arc::clone(context), raw, memory: vk::DeviceMemory::null(), mapped: None, size };
+        let mut buffer = Self::of_the_app(context, raw, size);
+        buffer.is_the_apps = false;
         buffer.allocate(purpose)?;
         Ok(buffer)
+    }
+
+    /// A buffer that is left to the app.
+    pub(crate) fn of_the_app(context: &Arc<Context>, raw: vk::Buffer, size: u64) -> Self {
+        let (context, memory) = (Arc::clone(context), vk::DeviceMemory::null());
+        Self { context, raw, memory, mapped: None, size, is_the_apps: true }
     }
 
     fn allocate(&mut self, purpose: Purpose) -> Result<(), RuntimeError> {
@@ -87,6 +94,9 @@ impl api::Memory for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        if self.is_the_apps {
+            return;
+        }
         let (buffer, memory) = (self.raw, self.memory);
         // SAFETY: no work that uses them is pending.
         self.context.retire(move |device| unsafe {

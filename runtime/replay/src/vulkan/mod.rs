@@ -12,8 +12,10 @@ mod context;
 mod faults;
 mod features;
 mod float_controls;
+mod foreign;
 mod instance;
 mod memory;
+mod own;
 mod physical;
 mod pipeline;
 mod query;
@@ -31,11 +33,14 @@ use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
 use crate::loader;
-use crate::options::{LoadOptions, OpenOptions};
+use crate::options::{LoadOptions, OpenOptions, Priority};
 use crate::pending::Lost;
 use crate::validation_log::ValidationLog;
 use context::Context;
+pub(crate) use foreign::open as open_foreign;
+pub use foreign::{QueueLock, VulkanFeatures, VulkanHandles, VulkanInstance};
 use instance::Instance;
+pub use own::VulkanBuffer;
 use physical::PhysicalDevice;
 
 /// All Vulkan devices that can replay, best first.
@@ -56,9 +61,10 @@ fn open_on(instance: Arc<Instance>, options: &OpenOptions) -> Result<VulkanDevic
     let chosen = select(&infos, options.device.as_deref())?;
     let physical = found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
     let features = physical.features.clone();
-    let context = Context::new(Arc::clone(&instance), &physical, features, options.grace)?;
+    let opened = (options.grace, options.priority);
+    let context = Context::new(Arc::clone(&instance), &physical, features, opened)?;
     let robust = Checked::default();
-    Ok(VulkanDevice { context: Arc::new(context), robust, physical, instance, grace: options.grace })
+    Ok(VulkanDevice { context: Arc::new(context), robust, physical, instance, opened })
 }
 
 /// An opened Vulkan device.
@@ -68,13 +74,13 @@ pub(crate) struct VulkanDevice {
     robust: Checked<Context>,
     physical: PhysicalDevice,
     instance: Arc<Instance>,
-    grace: Duration,
+    opened: (Duration, Priority),
 }
 
 impl VulkanDevice {
     fn robust(&self) -> Result<Arc<Context>, RuntimeError> {
         let features = || self.physical.features.robust();
-        self.robust.get(|| Context::new(Arc::clone(&self.instance), &self.physical, features(), self.grace))
+        self.robust.get(|| Context::new(Arc::clone(&self.instance), &self.physical, features(), self.opened))
     }
 }
 
@@ -85,6 +91,10 @@ impl Backend for VulkanDevice {
 
     fn validation_log(&self) -> ValidationLog {
         self.context.instance.validation_log()
+    }
+
+    fn priority_ignored(&self) -> Option<&'static str> {
+        self.context.priority_ignored
     }
 
     fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {

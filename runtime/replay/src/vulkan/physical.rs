@@ -33,6 +33,8 @@ pub(crate) struct PhysicalDevice {
     /// Floats whose special values it can be asked to keep.
     pub(crate) preserved: Preserved,
     pub(crate) api_version: u32,
+    /// It takes priorities of queues beside those of other programs.
+    pub(crate) priority_extension: Option<&'static CStr>,
 }
 
 /// All devices with Vulkan 1.1 and a compute queue, best first.
@@ -49,7 +51,7 @@ pub(crate) fn enumerate(instance: &Instance) -> Result<Vec<PhysicalDevice>, Runt
     })?;
     let mut devices = Vec::new();
     for device in raw {
-        devices.extend(inspect(instance, device)?);
+        devices.extend(inspect(instance, device, None)?);
     }
     if devices.is_empty() {
         return Err(RuntimeError::NoDriver {
@@ -64,9 +66,15 @@ pub(crate) fn enumerate(instance: &Instance) -> Result<Vec<PhysicalDevice>, Runt
     Ok(devices)
 }
 
-fn inspect(instance: &Instance, raw: vk::PhysicalDevice) -> Result<Option<PhysicalDevice>, RuntimeError> {
+/// Reads a device, as an instance for at most a version sees it; none where it cannot replay.
+pub(crate) fn inspect(
+    instance: &Instance,
+    raw: vk::PhysicalDevice,
+    at_most: Option<u32>,
+) -> Result<Option<PhysicalDevice>, RuntimeError> {
     // SAFETY: `raw` belongs to the instance, here and below.
-    let properties = unsafe { instance.raw.get_physical_device_properties(raw) };
+    let mut properties = unsafe { instance.raw.get_physical_device_properties(raw) };
+    properties.api_version = properties.api_version.min(at_most.unwrap_or(u32::MAX));
     if properties.api_version < vk::API_VERSION_1_1 {
         return Ok(None);
     }
@@ -127,7 +135,40 @@ fn inspect(instance: &Instance, raw: vk::PhysicalDevice) -> Result<Option<Physic
         features: chain,
         preserved: described.preserved(),
         api_version: version,
+        priority_extension: [khr::global_priority::NAME, ext::global_priority::NAME]
+            .into_iter()
+            .find(|name| listed.iter().any(|known| known.extension_name_as_c_str() == Ok(name))),
     }))
+}
+
+impl PhysicalDevice {
+    /// Leaves out what nothing needs: halves, cooperative matrices, and the checks of accesses, which are for a device of untrusted
+    /// bundles.
+    pub(crate) fn restrict(&mut self, halves: bool, matrices: bool) {
+        self.extensions.retain(|name| {
+            (matrices || *name != khr::cooperative_matrix::NAME)
+                && *name != ext::robustness2::NAME
+                && *name != ext::image_robustness::NAME
+        });
+        self.features.restrict(halves, matrices);
+        let features = &mut self.info.features;
+        features.f16 &= halves;
+        if !matrices {
+            features.cooperative_matrices.clear();
+        }
+        (features.bounded_buffers, features.bounded_textures, features.bounded_matrices) =
+            (false, false, false);
+    }
+
+    /// Takes another family of queues.
+    pub(crate) fn use_family(&mut self, instance: &Instance, queue_family: u32) {
+        // SAFETY: the device belongs to the instance.
+        let families = unsafe { instance.raw.get_physical_device_queue_family_properties(self.raw) };
+        self.queue_family = queue_family;
+        self.timestamp_bits =
+            families.get(queue_family as usize).map_or(0, |family| family.timestamp_valid_bits);
+        self.info.features.timestamps = self.timestamp_bits > 0;
+    }
 }
 
 /// Extensions that variants may need, and the version that made them part of Vulkan.

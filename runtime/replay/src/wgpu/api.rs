@@ -31,6 +31,9 @@ impl Api for Context {
     type Fence = Fence;
     type Queries = Queries;
 
+    const TAKES_NO_BUFFERS: &'static str =
+        "wgpu keeps the registry of its buffers to itself, so that none of the app's can be named here";
+
     fn info(&self) -> &DeviceInfo {
         &self.info
     }

@@ -32,7 +32,7 @@ use crate::device::select;
 use crate::error::RuntimeError;
 use crate::info::{DeviceInfo, DeviceKind};
 use crate::loader;
-use crate::options::{LoadOptions, OpenOptions};
+use crate::options::{LoadOptions, OpenOptions, Priority};
 use crate::pending::Lost;
 use crate::validation_log::ValidationLog;
 use context::Context;
@@ -51,9 +51,10 @@ pub(crate) fn open(options: &OpenOptions) -> Result<WebGpuDevice, RuntimeError> 
     let chosen = select(&infos, options.device.as_deref())?;
     let (adapter, info) =
         found.into_iter().nth(chosen).unwrap_or_else(|| unreachable!("selected among these"));
+    let opened = (options.grace, options.priority);
     let context = Context::new(&core, (&adapter, info), Access::Trusted, options.grace)?;
     let context = Arc::new(context);
-    Ok(WebGpuDevice { context, checked: Checked::default(), adapter, core, grace: options.grace })
+    Ok(WebGpuDevice { context, checked: Checked::default(), adapter, core, opened })
 }
 
 /// What kernels may access.
@@ -71,7 +72,7 @@ pub(crate) struct WebGpuDevice {
     checked: Checked<Context>,
     adapter: Handle<AdapterId>,
     core: Arc<Global>,
-    grace: Duration,
+    opened: (Duration, Priority),
 }
 
 impl Backend for WebGpuDevice {
@@ -84,12 +85,16 @@ impl Backend for WebGpuDevice {
         ValidationLog::default()
     }
 
+    fn priority_ignored(&self) -> Option<&'static str> {
+        (self.opened.1 != Priority::Normal).then_some("WebGPU has no priorities")
+    }
+
     fn load(&self, programs: Together<'_>, options: &LoadOptions) -> Result<Vec<Loaded>, RuntimeError> {
         if !options.untrusted {
             return loader::load(&self.context, programs, options);
         }
         let adapter = || (&self.adapter, self.context.info.clone());
-        let make = || Context::new(&self.core, adapter(), Access::Checked, self.grace);
+        let make = || Context::new(&self.core, adapter(), Access::Checked, self.opened.0);
         loader::load(&self.checked.get(make)?, programs, options)
     }
 }

@@ -3,8 +3,11 @@
 //! Needs a Vulkan driver, the Khronos validation layer and an OpenCL device (Debian and Ubuntu: `apt install
 //! mesa-vulkan-drivers vulkan-validationlayers pocl-opencl-icd`); a machine without them fails these tests, and says so.
 
+mod anywhere;
+mod asynchronous;
 mod child;
 mod choosing;
+mod embedded;
 mod endless;
 mod io;
 mod no_driver;
