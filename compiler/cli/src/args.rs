@@ -14,6 +14,7 @@ pub use values::{
 };
 
 use crate::compare::Tolerance;
+use crate::dataset::OwnTolerance;
 use crate::error::CliError;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use drift_runtime::LoadOptions;
@@ -301,6 +302,10 @@ pub struct VerifyArgs {
     /// Compare every intermediate value with the reference evaluator, and name the first wrong node (models only)
     #[arg(long)]
     pub per_node: bool,
+    /// Make constants of inputs that a node reads as axes, shapes, scales and the like, with each data set's own values
+    /// (models only)
+    #[arg(long)]
+    pub bind_data: bool,
     /// Write the results to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -313,12 +318,12 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// The tolerance asked for, filled up with the default for the types at hand.
-    pub fn tolerance(&self, half_precision: bool) -> Tolerance {
+    /// The tolerance asked for, or else the case's own, filled up with the default for the types at hand.
+    pub fn tolerance(&self, half_precision: bool, own: OwnTolerance) -> Tolerance {
         let default = if half_precision { Tolerance::F16 } else { Tolerance::F32 };
         Tolerance {
-            relative: self.rtol.unwrap_or(default.relative),
-            absolute: self.atol.unwrap_or(default.absolute),
+            relative: self.rtol.or(own.rtol).unwrap_or(default.relative),
+            absolute: self.atol.or(own.atol).unwrap_or(default.absolute),
         }
     }
 }

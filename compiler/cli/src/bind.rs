@@ -45,14 +45,35 @@ pub fn apply(
         join(&mut dims, sizes, name)?;
         constants.insert((*name).to_owned(), value);
     }
-    if !constants.is_empty() {
-        // Sizes that only constants had are no dimensions of the model any more.
+    let mut bindings = Bindings { dims, constants };
+    bindings.forget_dims(source, path)?;
+    Ok(bindings)
+}
+
+impl Bindings {
+    /// Binds an input to a tensor as well.
+    pub fn add(
+        &mut self,
+        source: &mut ModelSource,
+        path: &Path,
+        (name, value): (&str, Tensor),
+    ) -> Result<(), CliError> {
+        let sizes = source.bind(name, &value).map_err(|error| CliError::model(path, error))?;
+        join(&mut self.dims, sizes, name)?;
+        self.constants.insert(name.to_owned(), value);
+        self.forget_dims(source, path)
+    }
+
+    /// Sizes that only constants had are no dimensions of the model any more.
+    fn forget_dims(&mut self, source: &ModelSource, path: &Path) -> Result<(), CliError> {
+        if self.constants.is_empty() {
+            return Ok(());
+        }
         let ports = drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?;
         let all = drift_onnx::free_dims(&ports);
-        let given = |flag: &str| binds.is_empty() || all.iter().any(|name| name == flag);
-        dims.retain(|name, _| given(name));
+        self.dims.retain(|name, _| all.contains(name));
+        Ok(())
     }
-    Ok(Bindings { dims, constants })
 }
 
 /// The bindings of each of several models: `ENTRY.NAME=...` is for one of them and wins, `NAME=...` for all that have such

@@ -2,7 +2,8 @@
 //!
 //! A folder holds `model.onnx` beside `test_data_set_N/{input,output}_J.pb`, or `.npy`. A folder without a model of its own
 //! stands for the model folders in it. A model file stands for itself, with the data beside it if it is called
-//! `model.onnx`; a bundle has the data beside it whatever its name. Data may be in a folder of their own too.
+//! `model.onnx`; a bundle has the data beside it whatever its name. Data may be in a folder of their own too. A file `case.json` beside
+//! `model.onnx` may say by how much results may differ: `{"rtol": 1e-3, "atol": 1e-7}`.
 
 use crate::error::CliError;
 use crate::files;
@@ -19,7 +20,7 @@ pub enum Kind {
 }
 
 /// A model or a bundle with its data sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// Name of the folder, or of the file where it is not called `model.onnx`.
     pub name: String,
@@ -29,6 +30,17 @@ pub struct Case {
     pub path: PathBuf,
     /// In numeric order; empty where there is no data.
     pub data_sets: Vec<DataSet>,
+    /// What its folder says of the tolerance.
+    pub tolerance: OwnTolerance,
+}
+
+/// By how much results of a model may differ, where its folder says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
+pub struct OwnTolerance {
+    /// Relative.
+    pub rtol: Option<f64>,
+    /// Absolute.
+    pub atol: Option<f64>,
 }
 
 /// One folder of inputs and the outputs expected for them, both in numeric order.
@@ -76,7 +88,27 @@ fn case(folder: &Path, path: &Path, kind: Kind, data: Option<&Path>) -> Result<C
         None if is_layout || kind == Kind::Bundle => data_sets(folder)?,
         None => Vec::new(),
     };
-    Ok(Case { name, kind, path: path.to_owned(), data_sets })
+    let tolerance = if is_layout { own_tolerance(folder)? } else { OwnTolerance::default() };
+    Ok(Case { name, kind, path: path.to_owned(), data_sets, tolerance })
+}
+
+fn own_tolerance(folder: &Path) -> Result<OwnTolerance, CliError> {
+    /// Bytes of a file that says two numbers and perhaps what the case is about.
+    const MOST: u64 = 1 << 20;
+    let path = folder.join("case.json");
+    let error = |reason: String| CliError::CaseFile { path: path.clone(), reason };
+    match fs::metadata(&path) {
+        Ok(file) if file.is_file() && file.len() <= MOST => {}
+        Ok(_) => return Err(error(format!("no file of at most {MOST} bytes"))),
+        Err(_) => return Ok(OwnTolerance::default()),
+    }
+    let text = fs::read_to_string(&path).map_err(|source| error(source.to_string()))?;
+    let own: OwnTolerance = serde_json::from_str(&text).map_err(|source| error(source.to_string()))?;
+    let is_tolerance = |number: f64| number.is_finite() && number >= 0.0;
+    if !own.rtol.into_iter().chain(own.atol).all(is_tolerance) {
+        return Err(error("`rtol` and `atol` are numbers from 0 on".to_owned()));
+    }
+    Ok(own)
 }
 
 /// The sets in a folder, or the folder as the only one.

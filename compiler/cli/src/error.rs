@@ -100,6 +100,14 @@ pub enum CliError {
         /// Why.
         reason: String,
     },
+    /// A file beside a model that does not say what it should.
+    #[error("cannot read the tolerance in {}: {reason}", path.display())]
+    CaseFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A data set that skips a number.
     #[error("{} skips {file}", folder.display())]
     DataGap {

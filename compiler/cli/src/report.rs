@@ -75,6 +75,8 @@ pub struct VerifyJson {
     pub models: Vec<ModelJson>,
     /// Models that passed.
     pub passed: usize,
+    /// Models whose outputs are right and of which nothing runs on the device, since constants decide all of them.
+    pub folded: usize,
     /// Models with an output that is wrong.
     pub failed: usize,
     /// Models that cannot be compiled or replayed.
@@ -86,7 +88,7 @@ pub struct VerifyJson {
 impl VerifyJson {
     /// Whether anything could be compared at all.
     pub fn is_empty(&self) -> bool {
-        self.passed + self.failed == 0
+        self.passed + self.folded + self.failed == 0
     }
 }
 
@@ -153,6 +155,8 @@ impl OutputJson {
 pub enum Status {
     /// Within the tolerance.
     Pass,
+    /// Within the tolerance, and nothing of it runs on the device.
+    Folded,
     /// Outside.
     Fail,
     /// Not compiled, or not replayed, for a stated reason.
@@ -166,6 +170,7 @@ impl Status {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pass => "PASS",
+            Self::Folded => "FOLDED",
             Self::Fail => "FAIL",
             Self::Unsupported => "UNSUPPORTED",
             Self::Error => "ERROR",

@@ -33,6 +33,68 @@ impl ModelSource {
     }
 }
 
+/// Operands for which exporters write constants: sizes, axes, bounds, scales of images and the like, by operator.
+const SIZING: &[(&str, &[usize])] = &[
+    ("AffineGrid", &[1]),
+    ("BlackmanWindow", &[0]),
+    ("CenterCropPad", &[1]),
+    ("Col2Im", &[1, 2]),
+    ("Compress", &[1]),
+    ("ConstantOfShape", &[0]),
+    ("CumProd", &[1]),
+    ("CumSum", &[1]),
+    ("DFT", &[1, 2]),
+    ("Dropout", &[1, 2]),
+    ("Expand", &[1]),
+    ("HammingWindow", &[0]),
+    ("HannWindow", &[0]),
+    ("Loop", &[0, 1]),
+    ("MaxUnpool", &[2]),
+    ("MelWeightMatrix", &[0, 1, 2, 3, 4]),
+    ("NonMaxSuppression", &[2, 3, 4]),
+    ("OneHot", &[1, 2]),
+    ("Pad", &[1, 2, 3]),
+    ("Range", &[0, 1, 2]),
+    ("ReduceL1", &[1]),
+    ("ReduceL2", &[1]),
+    ("ReduceLogSum", &[1]),
+    ("ReduceLogSumExp", &[1]),
+    ("ReduceMax", &[1]),
+    ("ReduceMean", &[1]),
+    ("ReduceMin", &[1]),
+    ("ReduceProd", &[1]),
+    ("ReduceSum", &[1]),
+    ("ReduceSumSquare", &[1]),
+    ("Reshape", &[1]),
+    ("Resize", &[1, 2, 3]),
+    ("STFT", &[1, 3]),
+    ("SequenceAt", &[1]),
+    ("SequenceErase", &[1]),
+    ("SequenceInsert", &[2]),
+    ("Slice", &[1, 2, 3, 4]),
+    ("Split", &[1]),
+    ("SplitToSequence", &[1]),
+    ("Squeeze", &[1]),
+    ("Tile", &[1]),
+    ("TopK", &[1]),
+    ("Trilu", &[1]),
+    ("Unsqueeze", &[1]),
+    ("Upsample", &[1]),
+];
+
+/// Inputs that a node reads where exporters write constants, such as axes, shapes and scales of images.
+pub fn sizing_inputs(source: &ModelSource) -> Result<Vec<String>, ImportError> {
+    let graph = source.model().graph.as_ref().ok_or(ImportError::NoGraph)?;
+    let sizes = |name: &str| {
+        graph.node.iter().any(|node| {
+            let (_, places) = SIZING.iter().find(|(op, _)| *op == node.op_type).unwrap_or(&("", &[]));
+            places.iter().any(|&at| node.input.get(at).is_some_and(|input| input == name))
+        })
+    };
+    let inputs = interface::runtime_inputs(graph).map(|info| &info.name);
+    Ok(inputs.filter(|name| sizes(name)).cloned().collect())
+}
+
 fn doubles(value: &Tensor) -> Tensor {
     let bytes: Vec<u8> = value.to_f64_vec().iter().flat_map(|value| value.to_le_bytes()).collect();
     Tensor::new(ElementType::F64, value.shape(), Bytes::from(bytes))

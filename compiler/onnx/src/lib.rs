@@ -37,6 +37,7 @@ mod walk;
 mod warning;
 mod wire;
 
+pub use bind::sizing_inputs;
 pub use budget::Exceeded;
 pub use cache::{cache_dim, follows, head_sizes, rows_axis};
 pub use error::{FreeDim, ImportError, NodeError, UnsupportedNode};

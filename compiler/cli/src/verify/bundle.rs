@@ -39,7 +39,7 @@ pub(super) fn check(
     for set in case.data_sets.iter().filter(|set| !set.outputs.is_empty()) {
         let given = data::in_order(&set.folder, "input", &set.inputs, &inputs)?;
         let expected = data::outputs(set, &outputs)?;
-        let found = differences(&mut session, &given, &expected, args.tolerance(half));
+        let found = differences(&mut session, &given, &expected, args.tolerance(half, case.tolerance));
         let named = |source| CliError::DataSet { folder: set.folder.clone(), source: Box::new(source) };
         all.add(found.map_err(named)?);
     }

@@ -72,6 +72,9 @@ fn check_usage(args: &VerifyArgs, cases: &[Case]) -> Result<(), CliError> {
     if has(Kind::Model) && args.entry.is_some() {
         return usage("--entry needs a bundle; a model has no entries");
     }
+    if has(Kind::Bundle) && args.bind_data {
+        return usage("--bind-data needs a model; a bundle's inputs stay inputs");
+    }
     if has(Kind::Bundle) && args.per_node {
         return usage("--per-node needs a model; a bundle holds no nodes");
     }
@@ -143,6 +146,7 @@ impl Tally {
         self.print(&model, console)?;
         match model.status {
             Status::Pass => self.report.passed += 1,
+            Status::Folded => self.report.folded += 1,
             Status::Fail => self.report.failed += 1,
             Status::Unsupported => self.report.unsupported += 1,
             Status::Error => self.report.errors += 1,
@@ -168,6 +172,9 @@ impl Tally {
                 first.unwrap_or_default()
             )?;
         }
+        if model.status == Status::Folded {
+            writeln!(console.out(), "FOLDED {name} constants decide all of it; nothing runs on the device")?;
+        }
         if let Some(reason) = &model.reason {
             writeln!(console.out(), "{} {name} {reason}", model.status.word())?;
         }
@@ -179,12 +186,13 @@ impl Tally {
 
     /// The last line, the report, and what the whole comes to.
     fn finish(self, args: &VerifyArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-        let VerifyJson { passed, failed, unsupported, errors, .. } = self.report;
+        let VerifyJson { passed, folded, failed, unsupported, errors, .. } = self.report;
         let nothing = if self.report.is_empty() { ": nothing was verified" } else { "" };
         let errors_text = if errors > 0 { format!(", {errors} errors") } else { String::new() };
+        let folded_text = if folded > 0 { format!(", {folded} folded") } else { String::new() };
         writeln!(
             console.out(),
-            "{passed} passed, {failed} failed, {unsupported} unsupported{errors_text}{nothing}"
+            "{passed} passed{folded_text}, {failed} failed, {unsupported} unsupported{errors_text}{nothing}"
         )?;
         report::write_json(args.json.as_deref(), &self.report)?;
         if unsupported > 0 && failed == 0 && !args.strict {

@@ -25,10 +25,58 @@ pub(super) fn check(
     args: &VerifyArgs,
     console: &mut Console<'_>,
 ) -> Result<ModelJson, CliError> {
+    if !args.bind_data || case.data_sets.is_empty() {
+        return check_at_once(case, target, device, args, console);
+    }
+    // Each data set makes a model of its own. The first that is wrong is told, or else the last.
+    let mut last = None;
+    for data in &case.data_sets {
+        let alone = Case { data_sets: vec![data.clone()], ..case.clone() };
+        let verdict = check_at_once(&alone, target, device, args, console)?;
+        if verdict.status == Status::Fail {
+            return Ok(verdict);
+        }
+        last = Some(verdict);
+    }
+    Ok(last.unwrap_or_else(|| unreachable!("there are data sets")))
+}
+
+fn check_at_once(
+    case: &Case,
+    target: Target,
+    device: &Device,
+    args: &VerifyArgs,
+    console: &mut Console<'_>,
+) -> Result<ModelJson, CliError> {
     let all_inputs = input_names(&model::open(&case.path)?, case)?;
-    let (source, bindings) = model::open_bound(&case.path, &args.flags)?;
+    let (mut source, mut bindings) = model::open_bound(&case.path, &args.flags)?;
+    if args.bind_data {
+        bind_data(case, &all_inputs, &mut source, &mut bindings)?;
+    }
     let open_inputs = input_names(&source, case)?;
     Check { case, target, device, args, source, bindings, all_inputs, open_inputs }.run(console)
+}
+
+/// Makes constants of inputs that decide sizes, as the first data set has them.
+fn bind_data(
+    case: &Case,
+    all_inputs: &[String],
+    source: &mut ModelSource,
+    bindings: &mut Bindings,
+) -> Result<(), CliError> {
+    let Some(data) = case.data_sets.first() else { return Ok(()) };
+    let mut sizing = drift_onnx::sizing_inputs(source).map_err(|error| CliError::model(&case.path, error))?;
+    sizing.retain(|name| !bindings.constants.contains_key(name));
+    if sizing.is_empty() {
+        return Ok(());
+    }
+    let tensors = data::in_order(&data.folder, "input", &data.inputs, all_inputs)?;
+    for (name, tensor) in all_inputs.iter().zip(tensors) {
+        if sizing.contains(name) {
+            bindings.add(source, &case.path, (name, tensor.to_ir()?))?;
+        }
+    }
+    Ok(())
 }
 
 fn input_names(source: &ModelSource, case: &Case) -> Result<Vec<String>, CliError> {
@@ -66,7 +114,7 @@ impl Check<'_> {
             sets => sets.iter().map(Some).collect(),
         };
         let mut outputs = Differences::default();
-        let (mut first_wrong_node, mut variant, mut warnings) = (None, None, Vec::new());
+        let (mut first_wrong_node, mut variant, mut warnings, mut dispatches) = (None, None, Vec::new(), 0);
         let mut subject: Option<Subject> = None;
         for data in data_sets {
             let stored = data.map(|data| self.stored_inputs(data)).transpose()?;
@@ -88,6 +136,7 @@ impl Check<'_> {
                 first_wrong_node = self.first_wrong_node(subject, &inputs, caches.as_ref())?;
             }
             variant = Some(subject.session.report().variant.clone());
+            dispatches = subject.session.report().dispatches;
             warnings.clone_from(&subject.warnings);
         }
         let passes = first_wrong_node.is_none() && outputs.pass();
@@ -96,7 +145,11 @@ impl Check<'_> {
             target: self.target.name(),
             device: Some(self.device.info().name.clone()),
             variant,
-            status: if passes { Status::Pass } else { Status::Fail },
+            status: match passes {
+                true if self.args.bind_data && dispatches == 0 => Status::Folded,
+                true => Status::Pass,
+                false => Status::Fail,
+            },
             outputs: outputs.report(),
             reason: None,
             warnings,
@@ -194,7 +247,7 @@ impl Check<'_> {
             console.warning(&format!("{}: {warning}", self.case.name))?;
         }
         warnings.extend(more);
-        Ok(Subject { dims, graph, session, tolerance: self.args.tolerance(half), warnings })
+        Ok(Subject { dims, graph, session, tolerance: self.args.tolerance(half, self.case.tolerance), warnings })
     }
 
     /// A session of the compiled graph, and what the compiler warned of.
