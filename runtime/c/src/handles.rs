@@ -162,9 +162,8 @@ unsafe fn from_vulkan(_vulkan: &Vulkan, _features: *mut CVulkanFeatures) -> Resu
 unsafe fn required(vulkan: &Vulkan, bundle: &CBundle) -> Result<CVulkanFeatures, Failure> {
     let physical = vk::PhysicalDevice::from_raw(vulkan.physical_device as u64);
     // SAFETY: as the caller says.
-    let features = unsafe {
-        drift_runtime::VulkanFeatures::required(&instance(vulkan)?, physical, &bundle.0)?
-    };
+    let features =
+        unsafe { drift_runtime::VulkanFeatures::required(&instance(vulkan)?, physical, &bundle.0)? };
     let mut features = Box::new(features);
     let extensions = features.extensions().iter().map(|name| name.as_ptr()).collect();
     let chain = features.features();

@@ -247,7 +247,13 @@ impl Check<'_> {
             console.warning(&format!("{}: {warning}", self.case.name))?;
         }
         warnings.extend(more);
-        Ok(Subject { dims, graph, session, tolerance: self.args.tolerance(half, self.case.tolerance), warnings })
+        Ok(Subject {
+            dims,
+            graph,
+            session,
+            tolerance: self.args.tolerance(half, self.case.tolerance),
+            warnings,
+        })
     }
 
     /// A session of the compiled graph, and what the compiler warned of.

@@ -155,7 +155,7 @@ impl Formulas {
             UnaryOp::Softplus => self.call("softplus", a),
             UnaryOp::Sqrt => format!("sqrt({a})"),
             UnaryOp::Tan => self.call("tangent", a),
-            UnaryOp::Tanh => unless_nan(&format!("tanh(clamp({a}, vec4<f32>(-10.0f), vec4<f32>(10.0f)))"), a),
+            UnaryOp::Tanh => unless_nan(&self.call("hyperbolic_tangent", a), a),
         }
     }
 

@@ -51,6 +51,7 @@ const FUNCTIONS: &[Function] = &[
     Function { name: "softplus", calls: &["log1p"], text: SOFTPLUS },
     Function { name: "hyperbolic_sine", calls: &[], text: HYPERBOLIC_SINE },
     Function { name: "hyperbolic_cosine", calls: &[], text: HYPERBOLIC_COSINE },
+    Function { name: "hyperbolic_tangent", calls: &[], text: HYPERBOLIC_TANGENT },
     Function { name: "inverse_hyperbolic_sine", calls: &["log1p"], text: INVERSE_HYPERBOLIC_SINE },
     Function { name: "inverse_hyperbolic_cosine", calls: &["log1p"], text: INVERSE_HYPERBOLIC_COSINE },
     Function { name: "inverse_hyperbolic_tangent", calls: &["log1p"], text: INVERSE_HYPERBOLIC_TANGENT },
@@ -298,6 +299,16 @@ fn log1p(x: vec4<f32>) -> vec4<f32> {
 const SOFTPLUS: &str = "\
 fn softplus(x: vec4<f32>) -> vec4<f32> {
     return max(x, vec4<f32>(0.0f)) + log1p(exp(-abs(x)));
+}
+";
+
+/// A driver's own loses the digits of small arguments, which cancel in a quotient of exponentials, and overflows in those of large ones. The
+/// polynomial is that of Cephes's `tanhf`.
+const HYPERBOLIC_TANGENT: &str = "\
+fn hyperbolic_tangent(x: vec4<f32>) -> vec4<f32> {
+    let u = x * x;
+    let near = x + x * u * (-0.33333282f + u * (0.13331442f + u * (-0.053739715f + u * (0.020639088f + u * -0.0057049887f))));
+    return select(tanh(clamp(x, vec4<f32>(-10.0f), vec4<f32>(10.0f))), near, abs(x) <= vec4<f32>(0.625f));
 }
 ";
 

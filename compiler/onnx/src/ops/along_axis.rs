@@ -18,11 +18,7 @@ pub(super) fn log_softmax(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// `d - log(sum(exp(d)))` with `d = x - max x`, along an axis.
-pub(super) fn log_of_softmax(
-    cx: &mut NodeCx<'_, '_>,
-    x: ValueId,
-    axis: usize,
-) -> Result<ValueId, NodeError> {
+pub(super) fn log_of_softmax(cx: &mut NodeCx<'_, '_>, x: ValueId, axis: usize) -> Result<ValueId, NodeError> {
     let max = reduce(cx, ReduceKind::Max, x, axis)?;
     let shifted = cx.binary(BinaryOp::Sub, x, max)?;
     let exponential = cx.unary(UnaryOp::Exp, shifted)?;

@@ -8,8 +8,8 @@ use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{
-    ArgReduce, BinaryOp, CumSum, Gather, GatherElements, Pad, PadMode, Range, ScalarOp, ScatterElements, ScatterNd,
-    ShapeOf, Slice, TopK, Update,
+    ArgReduce, BinaryOp, CumSum, Gather, GatherElements, Pad, PadMode, Range, ScalarOp, ScatterElements,
+    ScatterNd, ShapeOf, Slice, TopK, Update,
 };
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 

@@ -27,8 +27,13 @@ fn loss(cx: &mut NodeCx<'_, '_>, log: ValueId) -> Result<ValueId, NodeError> {
     let labels = cx.operand(1)?;
     let shape = cx.shape(labels);
     let mut wanted = cx.shape(log);
-    if wanted.len() < 2 || { wanted.remove(1); wanted != shape } {
-        return Err(NodeError::Operands("the labels do not have the shape of the scores but for the classes".to_owned()));
+    if wanted.len() < 2 || {
+        wanted.remove(1);
+        wanted != shape
+    } {
+        return Err(NodeError::Operands(
+            "the labels do not have the shape of the scores but for the classes".to_owned(),
+        ));
     }
     let ignored = match cx.attributes.int("ignore_index")? {
         Some(index) => {
