@@ -9,7 +9,7 @@ use drift_compiler::{
     CompileOptions, Compiled, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsStorage,
 };
 use drift_ir::{ElementType, Graph, Tensor, eval, text};
-use drift_runtime::{Device, DeviceKind, DeviceType, LoadOptions, OpenOptions};
+use drift_runtime::{Device, DeviceKind, DeviceType, LoadOptions, OpenOptions, Session};
 use std::error::Error;
 use std::sync::OnceLock;
 
@@ -197,12 +197,20 @@ fn run(
     let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
     let mut session = device.load_with(&bundle, &options)?;
     for (&id, tensor) in graph.inputs().iter().zip(inputs) {
-        session.write_raw(&graph.value(id).name, tensor.bytes())?;
+        let name = &graph.value(id).name;
+        match graph.states().iter().any(|state| state.input == id) {
+            true => write_state(&mut session, name, tensor)?,
+            false => session.write_raw(name, tensor.bytes())?,
+        }
     }
     session.run()?;
     let mut results = Vec::new();
     for &id in graph.outputs() {
         let value = graph.value(id);
+        if let Some(state) = graph.states().iter().find(|state| state.output == id) {
+            results.push(read_state(&mut session, &graph.value(state.input).name, value.ty.element)?);
+            continue;
+        }
         results.push(tensor(
             value.ty.element,
             &value.ty.static_shape().unwrap_or_default(),
@@ -214,6 +222,35 @@ fn run(
         Some(message) => Err(format!("{worst:?}, and the validation layers complain: {message}").into()),
         None => Ok(Outcome::Ran(worst)),
     }
+}
+
+/// The element of a state's numbers on the device, its shape and its bytes.
+fn state_of(session: &Session, name: &str) -> Result<(ElementType, Vec<u64>, u64), Box<dyn Error>> {
+    let state = session.states().iter().find(|state| state.name == name).ok_or("no such state")?;
+    let element = match state.element {
+        DeviceElement::F16 => ElementType::F16,
+        DeviceElement::F32 => ElementType::F32,
+        other => return Err(format!("a state of {other:?}").into()),
+    };
+    Ok((element, state.shape.clone(), state.bytes))
+}
+
+/// Floats into a state, as the device has them.
+fn write_state(session: &mut Session, name: &str, tensor: &Tensor) -> Result<(), Box<dyn Error>> {
+    let (element, shape, size) = state_of(session, name)?;
+    let stored = Tensor::from_f32_as(element, shape, &tensor.to_f32_vec())?;
+    let mut bytes = stored.bytes().to_vec();
+    bytes.resize(size as usize, 0);
+    Ok(session.write_state(name, &bytes)?)
+}
+
+/// Floats out of a state.
+fn read_state(session: &mut Session, name: &str, wanted: ElementType) -> Result<Tensor, Box<dyn Error>> {
+    let (element, shape, _) = state_of(session, name)?;
+    let mut bytes = session.read_state(name)?;
+    bytes.truncate(shape.iter().product::<u64>() as usize * element.size_bytes());
+    let stored = Tensor::new(element, shape.clone(), bytes.into())?;
+    Ok(Tensor::from_f32_as(wanted, shape, &stored.to_f32_vec())?)
 }
 
 /// What the init program of a kind's variant makes of weights, in floats of the setting's precision: a program that does

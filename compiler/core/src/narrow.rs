@@ -69,6 +69,7 @@ fn leaves_range(op: &Op) -> bool {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)

@@ -133,6 +133,7 @@ impl Ranges<'_> {
             | Op::Softmax(_)
             | Op::LayerNorm(_)
             | Op::RmsNorm(_)
+            | Op::Rotary(_)
             | Op::Reshape(_)
             | Op::Transpose(_)
             | Op::Expand(_)
@@ -228,7 +229,8 @@ impl Ranges<'_> {
             | Op::ConvTranspose(_)
             | Op::GroupNorm(_)
             | Op::LayerNorm(_)
-            | Op::RmsNorm(_) => Interval::ALL,
+            | Op::RmsNorm(_)
+            | Op::Rotary(_) => Interval::ALL,
         }
     }
 

@@ -62,6 +62,7 @@ pub const TECHNIQUES: &[Technique] = &[
         "attention as one op, without a matrix of scores where that is faster",
         &["attention"],
     ),
+    rules("rotary-embedding", "a written-out rotary embedding as one op", &["rotary", "rotary-absorbs-rest"]),
     rules("packed-projections", "queries, keys and values as one product", &["projections-packed"]),
     rules(
         "data-movement-in-products",
@@ -96,6 +97,15 @@ pub const TECHNIQUES: &[Technique] = &[
     allowed("in-place", "results over operands at their last use", |profile| profile.memory.in_place = false),
     allowed("step-order", "steps in the order that keeps least alive", |profile| {
         profile.memory.order = false
+    }),
+    allowed("norms-in-products", "normalised rows made where a product of few rows reads them", |profile| {
+        profile.steps.norms = false;
+    }),
+    allowed("gated-products", "a product of few rows and its gate in one walk", |profile| {
+        profile.steps.gates = false;
+    }),
+    allowed("cache-steps", "rotary embeddings and writes to a cache in one dispatch", |profile| {
+        profile.steps.caches = false;
     }),
     allowed("views", "parts of concatenations and slices as ranges of the whole", |profile| {
         profile.memory.views = false;

@@ -6,6 +6,7 @@ mod blocks;
 mod bytes;
 mod cached;
 mod causal;
+mod combined;
 mod data_movement;
 mod empty;
 mod half_precision;
@@ -19,6 +20,7 @@ mod parts;
 mod projections;
 mod quantized;
 mod ranks;
+mod rotary;
 mod scalar;
 mod special;
 mod speed;
@@ -57,6 +59,7 @@ const FAMILIES: &[&[Case]] = &[
     bytes::CASES,
     cached::CASES,
     causal::CASES,
+    combined::CASES,
     empty::CASES,
     half_precision::CASES,
     in_place::CASES,
@@ -70,6 +73,7 @@ const FAMILIES: &[&[Case]] = &[
     projections::CASES,
     quantized::CASES,
     ranks::CASES,
+    rotary::CASES,
     scalar::CASES,
     special::CASES,
     speed::CASES,

@@ -39,6 +39,8 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("gelu-tanh", Effect::Special),
     ("sigmoid", Effect::Special),
     ("silu", Effect::Special),
+    ("rotary", Effect::F16),
+    ("rotary-absorbs-rest", Effect::Same),
     ("layer-norm", Effect::Special),
     ("layer-norm-absorbs-scale", Effect::Special),
     ("layer-norm-absorbs-bias", Effect::Special),

@@ -5,7 +5,7 @@ use super::values::Style;
 use super::{data_movement, windows};
 use drift_ir::op::attention::{Attention, Band, HEADS_FIRST};
 use drift_ir::op::{
-    ArgReduce, BinaryOp, CumSum, GroupNorm, LayerNorm, MatMul, Reduce, ReduceKind, RmsNorm, ScalarOp,
+    ArgReduce, BinaryOp, CumSum, GroupNorm, LayerNorm, MatMul, Reduce, ReduceKind, RmsNorm, Rotary, ScalarOp,
     Softmax, Step, StepArg, TopK, UnaryOp,
 };
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Softmax,
     LayerNorm,
     RmsNorm,
+    Rotary,
     Reshape,
     Transpose,
     Expand,
@@ -48,7 +49,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Every kind, as often as it is wanted.
-    const KINDS: [Self; 37] = [
+    const KINDS: [Self; 38] = [
         Self::Elementwise,
         Self::Elementwise,
         Self::Elementwise,
@@ -69,6 +70,7 @@ impl Kind {
         Self::Softmax,
         Self::LayerNorm,
         Self::RmsNorm,
+        Self::Rotary,
         Self::Reshape,
         Self::Transpose,
         Self::Expand,
@@ -105,6 +107,7 @@ impl Kind {
             Op::Softmax(_) => Self::Softmax,
             Op::LayerNorm(_) => Self::LayerNorm,
             Op::RmsNorm(_) => Self::RmsNorm,
+            Op::Rotary(_) => Self::Rotary,
             Op::Reshape(_) => Self::Reshape,
             Op::Transpose(_) => Self::Transpose,
             Op::Expand(_) => Self::Expand,
@@ -139,6 +142,7 @@ impl Kind {
             Self::Softmax => softmax(maker),
             Self::LayerNorm => layer_norm(maker),
             Self::RmsNorm => rms_norm(maker),
+            Self::Rotary => rotary(maker),
             Self::Reshape => data_movement::reshape(maker),
             Self::Transpose => data_movement::transpose(maker),
             Self::Expand => data_movement::expand(maker),
@@ -360,6 +364,27 @@ fn rms_norm(maker: &mut Maker<'_>) -> Made {
     let scale = parameter(maker, x, axis)?;
     let epsilon = maker.choices.of(&EPSILONS);
     maker.add(Op::RmsNorm(RmsNorm { axis, epsilon }), &[x, scale])
+}
+
+fn rotary(maker: &mut Maker<'_>) -> Made {
+    let x = maker.any(1, ElementType::is_float)?;
+    let channels = *maker.sizes(x).last()?;
+    if channels < 2 || maker.sizes(x).len() > 4 {
+        return None;
+    }
+    let pairs = channels / 2 - maker.few(channels / 2);
+    let turned = 2 * pairs;
+    let mut shape = maker.shape(x);
+    let last = shape.len() - 1;
+    for axis in 0..last {
+        if maker.choices.once_in(2) {
+            shape[axis] = Dim::Const(1);
+        }
+    }
+    shape[last] = Dim::Const(maker.choices.of(&[pairs, turned]));
+    let [cosine, sine] = [maker.like(maker.element(x), &shape)?, maker.like(maker.element(x), &shape)?];
+    let interleaved = maker.choices.once_in(2);
+    maker.add(Op::Rotary(Rotary { turned, interleaved }), &[x, cosine, sine])
 }
 
 fn arg_reduce(maker: &mut Maker<'_>) -> Made {

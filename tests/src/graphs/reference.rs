@@ -187,6 +187,7 @@ fn sums(node: &Node) -> bool {
         | Op::GroupNorm(_)
         | Op::Softmax(_)
         | Op::Attention(_)
+        | Op::Rotary(_)
         | Op::CumSum(_) => true,
         Op::Elementwise(_)
         | Op::Resize(_)
@@ -240,6 +241,7 @@ fn rounds(node: &Node) -> bool {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
         | Op::WriteRows(_)

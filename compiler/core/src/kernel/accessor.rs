@@ -19,7 +19,7 @@ mod weights;
 pub(super) use packed::{is_words, write_wide};
 
 use super::functions;
-use super::interface::{Accessor, Prologue, Role};
+use super::interface::{Accessor, Prologue, Role, SlotSpec};
 use super::scalar::{self, Kind, ScalarProgram};
 use super::{Access, Binding, KernelCall, Shift, Slot, line};
 use crate::physical::{Element, LANES, Order, StorageType};
@@ -94,6 +94,32 @@ pub(super) fn write_parts(text: &mut String, bindings: &[Binding]) {
     }
 }
 
+/// Accessors of a slot that the call leaves out, which give zeros: where all is one block, nothing says where it begins.
+fn write_left_out(text: &mut String, spec: &SlotSpec) {
+    let name = spec.name;
+    for accessor in spec.accessors {
+        match accessor {
+            Accessor::Words => {
+                line(text, format_args!("fn {name}_words(row: u32, chunk: u32) -> vec4<u32> {{"));
+                line(text, format_args!("    return vec4<u32>();\n}}"));
+                line(text, format_args!("fn {name}_parameters(row: u32, block: u32) -> vec2<f32> {{"));
+                line(text, format_args!("    return vec2<f32>();\n}}"));
+            }
+            Accessor::Read => {
+                line(text, format_args!("fn {name}_read(b: u32, y: u32, x: u32, s: u32) -> vec4<f32> {{"));
+                line(text, format_args!("    return vec4<f32>();\n}}"));
+            }
+            Accessor::Scalar => {
+                line(text, format_args!("fn {name}_scalar(b: u32, y: u32, x: u32, c: u32) -> i32 {{"));
+                line(text, format_args!("    return 0i;\n}}"));
+            }
+            Accessor::Load | Accessor::Packed | Accessor::Block | Accessor::Write => {
+                unreachable!("no kernel leaves out a slot that it reaches so")
+            }
+        }
+    }
+}
+
 /// Bytes of all parts of a constant.
 fn total_bytes(first: &Binding, bindings: &[Binding]) -> u64 {
     let parts =
@@ -160,18 +186,11 @@ impl Accessors<'_> {
                 self.write_scalar(text, slot);
             }
         }
-        // Where all is one block, nothing says where it begins.
         let is_given = |name: &str| self.call.slots.iter().any(|slot| slot.name == name);
         let declared = self.call.kernel.interface.slots.iter();
-        for spec in declared.filter(|spec| spec.optional && !is_given(spec.name)) {
-            let name = spec.name;
-            line(
-                text,
-                format_args!(
-                    "fn {name}_scalar(b: u32, y: u32, x: u32, c: u32) -> i32 {{\n    return 0i;\n}}"
-                ),
-            );
-        }
+        declared
+            .filter(|spec| spec.optional && !is_given(spec.name))
+            .for_each(|spec| write_left_out(text, spec));
         self.write_prologue(text);
         for slot in self.call.slots.iter().filter(|slot| slot.access == Access::Write) {
             self.write_write(text, slot);

@@ -65,6 +65,8 @@ kernels!(
     "resize": images::RESIZE,
     "resize_repeat": images::RESIZE_REPEAT,
     "rms_norm": rows::RMS_NORM,
+    "rotary" + "turned": rows::ROTARY,
+    "rotary_cache" + "turned": rows::ROTARY_CACHE,
     "scatter_elements": data_movement::SCATTER_ELEMENTS,
     "scatter_known": data_movement::SCATTER_KNOWN,
     "scatter_nd": data_movement::SCATTER_ND,

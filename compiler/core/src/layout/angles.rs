@@ -85,6 +85,7 @@ fn is_layer(graph: &Graph, node: &Node) -> bool {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::GatherNd(_)
         | Op::GatherElements(_)
         | Op::ScatterElements(_)

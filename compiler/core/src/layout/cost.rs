@@ -100,6 +100,7 @@ fn read(graph: &Graph, node: &Node, images: bool, rank: usize) -> Read {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Concat(_)

@@ -269,7 +269,8 @@ fn writes_rows(graph: &Graph, node: &Node, rank: usize) -> bool {
         Op::Gather(op) => op.axis > 0 || graph.value(node.inputs[0]).ty.shape.len() != 2,
         // Heads and rows may change places on the way.
         Op::Attention(_) => true,
-        Op::GatherNd(_)
+        Op::Rotary(_)
+        | Op::GatherNd(_)
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
@@ -316,6 +317,7 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)

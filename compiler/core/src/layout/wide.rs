@@ -185,6 +185,7 @@ fn moves(op: &Op) -> bool {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
         | Op::WriteRows(_)

@@ -6,7 +6,9 @@ use super::apple::APPLE;
 use super::intel::INTEL_XE;
 use super::mali::MALI_VALHALL;
 use super::rates::{FROM_H200, H200};
-use super::{LayoutCosts, MatrixShape, MemoryForms, Profile, WeightsForms, Winograd, WinogradWhen};
+use super::{
+    LayoutCosts, MatrixShape, MemoryForms, Profile, StepForms, WeightsForms, Winograd, WinogradWhen,
+};
 
 /// Those of real devices; the first is the portable one.
 pub const ALL: &[Profile] =
@@ -45,6 +47,7 @@ pub const GENERIC: Profile = Profile {
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
+    steps: StepForms::ALL,
     rates: &FROM_H200,
 };
 
@@ -74,5 +77,6 @@ pub(super) const NVIDIA: Profile = Profile {
     layout: LayoutCosts::BUFFERS,
     weights: WeightsForms::BUFFERS,
     memory: MemoryForms::ALL,
+    steps: StepForms::ALL,
     rates: &H200,
 };

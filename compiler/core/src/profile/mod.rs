@@ -138,6 +138,22 @@ impl MemoryForms {
     pub const ALL: Self = Self { in_place: true, order: true, views: true, own_io: false };
 }
 
+/// Which steps of a program may become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepForms {
+    /// Normalisations in the products that read their rows.
+    pub norms: bool,
+    /// Two products of the same rows, one of which is the other's gate.
+    pub gates: bool,
+    /// Rotary embeddings of queries and keys, and the writes of keys and values into a cache.
+    pub caches: bool,
+}
+
+impl StepForms {
+    /// Everything that saves a dispatch.
+    pub const ALL: Self = Self { norms: true, gates: true, caches: true };
+}
+
 /// What a family of devices can do. A variant compiled for a profile carries the predicates that its kernels need, so
 /// a profile is a promise about speed, never about correctness.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +205,8 @@ pub struct Profile {
     pub weights: WeightsForms,
     /// How memory is saved.
     pub memory: MemoryForms,
+    /// How dispatches are saved.
+    pub steps: StepForms,
     /// Rates of its kernels, which estimates are made of.
     pub rates: &'static Rates,
 }

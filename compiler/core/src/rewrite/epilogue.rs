@@ -77,12 +77,13 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
         Op::Reshape(_) | Op::Transpose(_) | Op::Concat(_) | Op::Slice(_) | Op::Pad(_) => {
             Err(Declined::NoEpilogue { op: op.name() })
         }
-        // Rows of any shape, over whose axes operands cannot broadcast.
+        // Rows of any shape, over whose axes operands cannot broadcast, or that go on into a state.
         Op::GatherNd(_)
         | Op::GatherElements(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
-        | Op::WriteRows(_) => Err(Declined::NoEpilogue { op: op.name() }),
+        | Op::WriteRows(_)
+        | Op::Rotary(_) => Err(Declined::NoEpilogue { op: op.name() }),
         // These make indices, or running sums that are rarely worth it.
         Op::ArgReduce(_) | Op::TopK(_) | Op::CumSum(_) => Err(Declined::NoEpilogue { op: op.name() }),
         // These make shapes, a few integers each.
@@ -237,6 +238,7 @@ fn kept_together(op: &Op, rank: usize) -> Vec<Range<usize>> {
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
         | Op::WriteRows(_)
+        | Op::Rotary(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
         | Op::CumSum(_)

@@ -29,6 +29,8 @@ pub const SIMPLIFY: &[Rule] = &[
     algebra::activation::GELU_TANH,
     algebra::activation::SIGMOID,
     algebra::activation::SILU,
+    attention::rotary::ROTARY,
+    attention::rotary::ROTARY_ABSORBS_REST,
     norms::normalize::LAYER_NORM,
     norms::normalize::LAYER_NORM_ABSORBS_SCALE,
     norms::normalize::LAYER_NORM_ABSORBS_BIAS,

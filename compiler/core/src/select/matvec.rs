@@ -4,9 +4,10 @@
 use super::matmul::{Sizes, outer_slots};
 use super::{Chosen, Context, Declined, grid, weights};
 use crate::estimate::FEW_ROWS;
-use crate::kernel::{Constant, Slot};
-use crate::physical::LANES;
+use crate::kernel::scalar::{Kind, ScalarProgram};
+use crate::kernel::{Constant, KernelCall, Slot};
 use crate::physical::weights::{Filters, PackedRows, RowFormat, WeightsForm, WeightsOrder, WeightsStorage};
+use crate::physical::{LANES, Size};
 use crate::profile::Profile;
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
@@ -32,11 +33,13 @@ impl Walk {
     /// As many invocations as have all their chunks to ask for, and no more. Numbers of a few bits take instructions, which
     /// many invocations with a chunk each hide better than few with several: on an H200 a decode step of Llama-3.2-1B at four
     /// bits takes 1.2 ms with one chunk and four outputs, 1.4 with two chunks, 2.1 with two chunks and eight outputs.
-    fn along(rows: &PackedRows, m: u64, least: u64) -> Self {
+    ///
+    /// With two `products` each invocation asks for as many bytes in half as many chunks.
+    fn along(rows: &PackedRows, m: u64, least: u64, products: u64) -> Self {
         // Four rows of sixteen bytes each are 16 registers a step.
         let most = match rows.format() {
-            RowFormat::Floats(_) if m <= 2 => 4,
-            RowFormat::Floats(_) => 2,
+            RowFormat::Floats(_) if m <= 2 => 4 / products,
+            RowFormat::Floats(_) => 2 / products,
             RowFormat::Blocks { .. } => 1,
         };
         let chunks = rows.chunks();
@@ -96,12 +99,9 @@ fn select(
         return Err(Declined::Unsupported("weights are not in rows".to_owned()));
     };
     let (a, dst) = outer_slots(context, node, sizes)?;
-    let profile = context.profile;
-    let walk = Walk::along(&rows, m, subgroup.map_or(LEAST_LANES, u64::from));
-    let walks = sizes.n.div_ceil(walk.outputs);
-    let threads = workgroup_size(profile, walks, walk.lanes);
-    let [x, y] = grid((walks * walk.lanes).div_ceil(threads), u64::from(profile.grid_axis));
-    let mut constants = constants(&rows, &walk, m);
+    let walk = Walk::along(&rows, m, least_lanes(subgroup.map(u64::from)), 1);
+    let (size, workgroups) = grid_of(context.profile, &walk, sizes.n);
+    let mut constants = constants(&rows, &walk, (m, 1));
     let name = match subgroup {
         Some(size) => {
             constants.push(("SUBGROUP_SIZE", Constant::U32(size.into())));
@@ -109,11 +109,50 @@ fn select(
         }
         None => "matvec_rows",
     };
-    let size = [threads as u32, 1, 1];
-    let call = context.call(node, name, constants, vec![a, b_slot], dst, size, [x, y, 1])?;
+    let call = context.call(node, name, constants, vec![a, b_slot], dst, size, workgroups)?;
+    let call = KernelCall { prologue: Some(ScalarProgram::new(Kind::Float, Vec::new(), Vec::new())), ..call };
     let why =
         format!("{m} row(s): {} invocations per {} outputs, sixteen bytes a load", walk.lanes, walk.outputs);
     Ok(vec![Chosen { call, why, declined: Vec::new(), flops: sizes.flops() }])
+}
+
+/// Invocations that share a walk at least: whole subgroups where those add up their parts.
+fn least_lanes(subgroup: Option<u64>) -> u64 {
+    subgroup.unwrap_or(LEAST_LANES)
+}
+
+/// Invocations of a workgroup, and workgroups for `n` outputs.
+fn grid_of(profile: &Profile, walk: &Walk, n: u64) -> ([u32; 3], [u64; 3]) {
+    let walks = n.div_ceil(walk.outputs);
+    let threads = workgroup_size(profile, walks, walk.lanes);
+    let [x, y] = grid((walks * walk.lanes).div_ceil(threads), u64::from(profile.grid_axis));
+    ([threads as u32, 1, 1], [x, y, 1])
+}
+
+/// A number that a call is given.
+pub(super) fn constant(call: &KernelCall, name: &str) -> Option<u64> {
+    call.constants.iter().find_map(|&(given, constant)| match constant {
+        Constant::U32(value) if given == name => Some(value),
+        _ => None,
+    })
+}
+
+/// A product of few rows that has been given a second matrix, `c`: with walks over both.
+pub(super) fn gated(call: &KernelCall, profile: &Profile) -> Option<KernelCall> {
+    let b = call.slots.iter().find(|slot| slot.name == "b")?;
+    let (rows, m) = (b.rows.as_ref()?, constant(call, "ROWS_M")?);
+    let subgroup = constant(call, "SUBGROUP_SIZE");
+    let walk = Walk::along(rows, m, least_lanes(subgroup), 2);
+    let (workgroup_size, workgroups) = grid_of(profile, &walk, b.extents().width);
+    let mut constants = constants(rows, &walk, (m, 2));
+    constants.extend(subgroup.map(|size| ("SUBGROUP_SIZE", Constant::U32(size))));
+    // Rows of the sums that workgroup memory adds up.
+    let most = u64::from(profile.shared_bytes) / 16;
+    if subgroup.is_none() && u64::from(workgroup_size[0]) * (m * walk.outputs * 2 / LANES + 1) > most {
+        return None;
+    }
+    let workgroups = workgroups.map(Size::Const);
+    Some(KernelCall { constants, workgroup_size, workgroups, ..call.clone() })
 }
 
 /// Workgroups of 128 where there are enough of those to keep the device busy.
@@ -124,7 +163,7 @@ fn workgroup_size(profile: &Profile, walks: u64, lanes: u64) -> u64 {
     enough.next().unwrap_or(lanes.max(64))
 }
 
-fn constants(rows: &PackedRows, walk: &Walk, m: u64) -> Vec<(&'static str, Constant)> {
+fn constants(rows: &PackedRows, walk: &Walk, (m, products): (u64, u64)) -> Vec<(&'static str, Constant)> {
     let (span, chunk) = (rows.span(), rows.chunk());
     let spans = chunk / span;
     let block_spans = match rows.format() {
@@ -142,6 +181,9 @@ fn constants(rows: &PackedRows, walk: &Walk, m: u64) -> Vec<(&'static str, Const
         ("SPAN_SLICES", Constant::U32(span / LANES)),
         ("BLOCK_SPANS", Constant::U32(block_spans)),
         ("BLOCKS", Constant::U32(rows.per_row())),
+        ("PRODUCTS", Constant::U32(products)),
+        ("SQUARES", Constant::U32(0)),
+        ("EPSILON", Constant::F32(0.0)),
         ("ALL_LIVE", Constant::Bool(rows.columns().div_ceil(LANES) * LANES == rows.chunks() * chunk)),
     ]
 }

@@ -9,6 +9,7 @@
 //! fail fails there. The driver takes proposals over, one node after the other (`driver`).
 
 mod attention;
+mod combined;
 mod concat;
 mod constants;
 mod context;
@@ -33,6 +34,7 @@ mod product;
 mod propose;
 mod reduce;
 mod resize;
+mod rotary;
 mod rows;
 mod scan;
 mod selected;
@@ -161,5 +163,8 @@ pub fn choose_with(
     decisions: &Decisions,
     shared: (&Samples, &Orders),
 ) -> Result<Program, SelectError> {
-    Driver::new(Selected::new(graph, (profile, precision), decisions, shared), layouts).run()
+    let selected = Selected::new(graph, (profile, precision), decisions, shared);
+    let mut program = Driver::new(selected, layouts).run()?;
+    combined::steps(&mut program, profile);
+    Ok(program)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Chosen, Context, Declined, attention, concat, conv, conv_transpose, data, elementwise, empty, group_norm,
-    index, matmul, pad, pool, reduce, resize, rows, scan, write_rows,
+    index, matmul, pad, pool, reduce, resize, rotary, rows, scan, write_rows,
 };
 use drift_ir::{Node, NodeId, Op};
 
@@ -29,6 +29,7 @@ impl Context<'_> {
             Op::Pad(op) => return pad::select(self, node, op),
             Op::ScatterElements(op) => return index::select_scatter_elements(self, node, *op),
             Op::ScatterNd(op) => return index::select_scatter_nd(self, node, *op),
+            Op::Rotary(op) => self.floats_only(node).and_then(|()| rotary::select(self, node, *op)),
             Op::WriteRows(op) => write_rows::select(self, node, *op),
             Op::TopK(op) => return scan::select_top_k(self, node, *op),
             Op::Elementwise(op) => elementwise::select(self, node, *op),

@@ -63,7 +63,8 @@ pub fn of_result(
         | Op::Reduce(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
-        | Op::RmsNorm(_) => None,
+        | Op::RmsNorm(_)
+        | Op::Rotary(_) => None,
     };
     known.filter(|known| known.iter().all(|integer| fits(result.element, integer)))
 }

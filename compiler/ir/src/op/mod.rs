@@ -19,6 +19,7 @@ pub mod pad;
 pub mod pool;
 pub mod reduce;
 pub mod resize;
+pub mod rotary;
 pub mod scan;
 pub(crate) mod strided;
 pub mod write_rows;
@@ -36,6 +37,7 @@ pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
 pub use reduce::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 pub use resize::{CoordinateMode, Interpolation, NearestMode, Resize, ResizeAxis};
+pub use rotary::Rotary;
 pub use scan::{ArgReduce, CumSum, TopK};
 pub use write_rows::WriteRows;
 
@@ -75,6 +77,8 @@ pub enum Op {
     LayerNorm(LayerNorm),
     /// Root-mean-square normalisation over the axes from `axis` on: operands x, scale.
     RmsNorm(RmsNorm),
+    /// Turns pairs of channels: operands x, cosines, sines.
+    Rotary(Rotary),
     /// Same elements, another shape.
     Reshape(Reshape),
     /// Permutes axes.
@@ -126,6 +130,7 @@ impl Op {
             Self::Softmax(_) => "softmax",
             Self::LayerNorm(_) => "layer_norm",
             Self::RmsNorm(_) => "rms_norm",
+            Self::Rotary(_) => "rotary",
             Self::Reshape(_) => "reshape",
             Self::Transpose(_) => "transpose",
             Self::Expand(_) => "expand",
@@ -172,7 +177,11 @@ impl Op {
             | Self::CumSum(_)
             | Self::ShapeOf(_) => 1..=1,
             Self::Concat(_) => 1..=usize::MAX,
-            Self::ScatterElements(_) | Self::ScatterNd(_) | Self::WriteRows(_) | Self::Range(_) => 3..=3,
+            Self::ScatterElements(_)
+            | Self::ScatterNd(_)
+            | Self::WriteRows(_)
+            | Self::Rotary(_)
+            | Self::Range(_) => 3..=3,
         }
     }
 
@@ -204,6 +213,7 @@ impl Op {
             Self::Softmax(op) => op.infer(&check),
             Self::LayerNorm(op) => op.infer(&check),
             Self::RmsNorm(op) => op.infer(&check),
+            Self::Rotary(op) => op.infer(&check),
             Self::Reshape(op) => op.infer(&check),
             Self::Transpose(op) => op.infer(&check),
             Self::Expand(op) => op.infer(&check),
@@ -245,6 +255,7 @@ impl Op {
             Self::Softmax(op) => op.compute(operands),
             Self::LayerNorm(op) => op.compute(operands),
             Self::RmsNorm(op) => op.compute(operands),
+            Self::Rotary(op) => op.compute(operands),
             Self::Reshape(_) => data::compute_reshape(operands, shape),
             Self::Transpose(op) => op.compute(operands, shape),
             Self::Expand(_) => data::compute_expand(operands, shape),
@@ -287,6 +298,7 @@ impl Op {
             | Self::Softmax(_)
             | Self::LayerNorm(_)
             | Self::RmsNorm(_)
+            | Self::Rotary(_)
             | Self::Transpose(_)
             | Self::Concat(_)
             | Self::Gather(_)

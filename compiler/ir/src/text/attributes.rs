@@ -11,8 +11,8 @@ use crate::op::attention::{Band, HEADS_FIRST, HeadAxes};
 use crate::op::data::SliceAxis;
 use crate::op::{
     ArgReduce, Attention, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd,
-    LayerNorm, MatMul, Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, ScalarOp, ScatterElements, ScatterNd,
-    ShapeOf, Slice, Softmax, TopK, Transpose, UnaryOp, Update, WriteRows,
+    LayerNorm, MatMul, Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, Rotary, ScalarOp, ScatterElements,
+    ScatterNd, ShapeOf, Slice, Softmax, TopK, Transpose, UnaryOp, Update, WriteRows,
 };
 use crate::tensor::{ElementType, show_shape};
 use crate::text::lexer::{Lexer, Token};
@@ -228,6 +228,13 @@ impl Attributes {
                     epsilon: self.required("epsilon", epsilon)?,
                 })
             }
+            "rotary" => {
+                let turned = self.unsigned("turned")?;
+                Op::Rotary(Rotary {
+                    turned: self.required("turned", turned)?,
+                    interleaved: self.flag("interleaved")?,
+                })
+            }
             "reshape" => Op::Reshape(Reshape { shape: self.dims_of("shape")? }),
             "expand" => Op::Expand(Expand { shape: self.dims_of("shape")? }),
             "transpose" => Op::Transpose(Transpose { perm: self.integers_of("perm")? }),
@@ -390,6 +397,7 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
         Op::LayerNorm(LayerNorm { axis, epsilon }) | Op::RmsNorm(RmsNorm { axis, epsilon }) => {
             format!(" {{axis={axis}, epsilon={}}}", show_f64(*epsilon))
         }
+        Op::Rotary(op) => format!(" {{turned={}, interleaved={}}}", op.turned, op.interleaved),
         Op::Reshape(op) => format!(" {{shape={}}}", show_shape(&op.shape, symbols)),
         Op::Expand(op) => format!(" {{shape={}}}", show_shape(&op.shape, symbols)),
         Op::Transpose(op) => format!(" {{perm={}}}", show_list(&op.perm)),

@@ -91,6 +91,7 @@ fn every_op_round_trips() {
         "layer_norm %x, @b {axis=2, epsilon=1e-5}",
         "layer_norm %x, @b, @b {axis=2, epsilon=0.0}",
         "rms_norm %x, @b {axis=2, epsilon=1e-6}",
+        "rotary %x, @a, @a {turned=2, interleaved=true}",
         "reshape %x {shape=[n,15]}",
         "transpose %x {perm=[2,0,1]}",
         "expand %x {shape=[2,n,3,5]}",
@@ -115,7 +116,7 @@ fn every_op_round_trips() {
         let batch = if op.contains("batch_dims") { "2" } else { "n" };
         let text = format!(
             "%x: f32[{batch},3,5]\n@w: f32[5,4] = random(1)\n@v: f32[4,5] = random(2)\n@k: f32[5,3,2] = random(3)\n@t: f32[3,3,2] = random(3)\n@c: f32[3] = random(4)\n@g: f32[3] = random(5)\n\
-             @b: f32[5] = [1,2,3,4,5]\n@i: i64[2] = [0,-1]\n@j: i64[2,2] = [0,1,0,2]\n@m: i64[2,1] = [0,2]\n\
+             @a: f32[1,1,2] = random(6)\n@b: f32[5] = [1,2,3,4,5]\n@i: i64[2] = [0,-1]\n@j: i64[2,2] = [0,1,0,2]\n@m: i64[2,1] = [0,2]\n\
              @u: f32[2,5] = random(4)\n@e: f32[2,3] = random(5)\n@q: i64[2,3] = [0,1,2,4,3,-1]\n\
              @zero: i64[] = 0\n@nine: i64[] = 9\n@two: i64[] = 2\n%1 = {op}\nreturn %1"
         );

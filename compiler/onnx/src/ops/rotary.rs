@@ -2,7 +2,7 @@
 
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, Concat, Gather, Slice, data::SliceAxis};
+use drift_ir::op::{BinaryOp, Gather, Rotary};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// By how much channels turn, and which form pairs.
@@ -184,55 +184,17 @@ pub(super) fn turn(
         let reason = format!("the caches do not give up to {} angles to each position", size / 2);
         return Err(NodeError::Operands(reason));
     }
+    if pairs == 0 {
+        return Ok(x);
+    }
     let angles = [cx.insert_axis(rotation.cosine, head_axis)?, cx.insert_axis(rotation.sine, head_axis)?];
-    let shape = cx.shape(x);
-    let rotated = rotate(cx, x, angles, 2 * pairs, rotation.interleaved)?;
-    if cx.shape(rotated)[..3] != shape[..3] {
+    // Angles are for the very places of x, or for those of any batch and any head.
+    let (own, places) = (cx.shape(x), cx.shape(angles[0]));
+    let repeats = |axis: usize| places[axis] == own[axis] || places[axis] == Dim::Const(1);
+    if !(0..3).all(repeats) || places != cx.shape(angles[1]) {
         let reason = "the caches have another batch or sequence length than the input";
         return Err(NodeError::Operands(reason.to_owned()));
     }
-    if 2 * pairs == size {
-        return Ok(rotated);
-    }
-    let rest = channels(cx, x, 2 * pairs, 1, size - 2 * pairs)?;
-    cx.emit(Op::Concat(Concat { axis: 3 }), &[rotated, rest])
-}
-
-fn channels(
-    cx: &mut NodeCx<'_, '_>,
-    x: ValueId,
-    start: u64,
-    step: i64,
-    count: u64,
-) -> Result<ValueId, NodeError> {
-    let part = SliceAxis { axis: 3, start, step, count: Dim::Const(count) };
-    cx.emit(Op::Slice(Slice { axes: vec![part] }), &[x])
-}
-
-fn rotate(
-    cx: &mut NodeCx<'_, '_>,
-    x: ValueId,
-    [cosine, sine]: [ValueId; 2],
-    turned: u64,
-    interleaved: bool,
-) -> Result<ValueId, NodeError> {
-    let pairs = turned / 2;
-    let (second, step) = if interleaved { (1, 2) } else { (pairs, 1) };
-    let first = channels(cx, x, 0, step, pairs)?;
-    let second = channels(cx, x, second, step, pairs)?;
-    let mut turn = |op, a, b| {
-        let a = cx.binary(BinaryOp::Mul, a, cosine)?;
-        let b = cx.binary(BinaryOp::Mul, b, sine)?;
-        cx.binary(op, a, b)
-    };
-    let real = turn(BinaryOp::Sub, first, second)?;
-    let imaginary = turn(BinaryOp::Add, second, first)?;
-    if !interleaved {
-        return cx.emit(Op::Concat(Concat { axis: 3 }), &[real, imaginary]);
-    }
-    let mut shape = cx.shape(real);
-    shape[3] = Dim::Const(turned);
-    let (real, imaginary) = (cx.insert_axis(real, 4)?, cx.insert_axis(imaginary, 4)?);
-    let pairs = cx.emit(Op::Concat(Concat { axis: 4 }), &[real, imaginary])?;
-    cx.reshape(pairs, shape)
+    let op = Rotary { turned: 2 * pairs, interleaved: rotation.interleaved };
+    cx.emit(Op::Rotary(op), &[x, angles[0], angles[1]])
 }

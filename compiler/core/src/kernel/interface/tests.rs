@@ -40,7 +40,9 @@ fn call(kernel: &'static KernelSource) -> KernelCall {
         // Tiles that invocations cover.
         ConstantType::U32 if matches!(spec.name, "TILE_M" | "TILE_N") => Constant::U32(64),
         ConstantType::U32 if spec.name == "OUTPUTS" => Constant::U32(4),
-        ConstantType::U32 if matches!(spec.name, "COLUMN_SLICES" | "UNROLL" | "SPANS" | "SPAN_SLICES") => {
+        ConstantType::U32
+            if matches!(spec.name, "COLUMN_SLICES" | "UNROLL" | "SPANS" | "SPAN_SLICES" | "PRODUCTS") =>
+        {
             Constant::U32(1)
         }
         ConstantType::U32 => Constant::U32(16),

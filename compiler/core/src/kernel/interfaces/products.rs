@@ -99,15 +99,32 @@ const ROWS: &[ConstantSpec] = &u32s([
 
 const ROWS_FIT: &[ConstantSpec] = &bools(["ALL_LIVE"]);
 
+/// The rows of a are multiplied with, normalised first where there is a scale. With a gate the result is the product with b times a
+/// function, which is the prologue, of that with c.
+const ROW_PRODUCTS: &[SlotSpec] = &[
+    SlotSpec::input("a", &[Read]),
+    SlotSpec::input("scale", &[Read]).left_out(),
+    SlotSpec::weights("b", &[Words]),
+    SlotSpec::weights("c", &[Words]).left_out(),
+    SlotSpec::result(),
+];
+
+/// Products that are made at once, and sums of squares beside them: as many as rows in whole vectors where these are normalised.
+const BESIDE: &[ConstantSpec] = &u32s(["PRODUCTS", "SQUARES"]);
+
+const EPSILON: &[ConstantSpec] = &f32s(["EPSILON"]);
+
 pub(in crate::kernel) const MATVEC_ROWS: KernelInterface = KernelInterface {
-    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Words]), SlotSpec::result()],
-    constants: &[ROWS, ROWS_FIT],
+    slots: ROW_PRODUCTS,
+    constants: &[ROWS, BESIDE, EPSILON, ROWS_FIT],
+    prologue: Prologue::FinishesValue,
     ..PLAIN
 };
 
 pub(in crate::kernel) const MATVEC_ROWS_SUBGROUP: KernelInterface = KernelInterface {
-    slots: &[SlotSpec::input("a", &[Read]), SlotSpec::weights("b", &[Words]), SlotSpec::result()],
-    constants: &[ROWS, ROWS_FIT, &[ConstantSpec::subgroup_size()]],
+    slots: ROW_PRODUCTS,
+    constants: &[ROWS, BESIDE, EPSILON, ROWS_FIT, &[ConstantSpec::subgroup_size()]],
+    prologue: Prologue::FinishesValue,
     ..PLAIN
 };
 

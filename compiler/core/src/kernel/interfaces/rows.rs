@@ -139,3 +139,34 @@ pub(in crate::kernel) const GROUP_NORM_APPLY: KernelInterface = KernelInterface 
     constants: &[&u32s(["ITEMS"])],
     ..PLAIN
 };
+
+/// Cosines and sines of the angles by which channels turn.
+const ANGLES: [SlotSpec; 2] =
+    [SlotSpec::input("cosine", &[Read, Scalar]), SlotSpec::input("sine", &[Read, Scalar])];
+
+const PAIRS: &[ConstantSpec] = &u32s(["PAIRS"]);
+
+const INTERLEAVED: &[ConstantSpec] = &bools(["INTERLEAVED"]);
+
+pub(in crate::kernel) const ROTARY: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::input("src", &[Read, Scalar]), ANGLES[0], ANGLES[1], SlotSpec::result()],
+    constants: &[PAIRS, INTERLEAVED],
+    ..PLAIN
+};
+
+/// Rows of keys and values go into states, which are written where they are.
+pub(in crate::kernel) const ROTARY_CACHE: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::input("q", &[Read, Scalar]),
+        SlotSpec::input("k", &[Read, Scalar]),
+        SlotSpec::input("v", &[Read]),
+        ANGLES[0],
+        ANGLES[1],
+        SlotSpec::input("first", &[Scalar]).integers(),
+        SlotSpec::scratch("keys", &[Write]),
+        SlotSpec::scratch("values", &[Write]),
+        SlotSpec::result(),
+    ],
+    constants: &[PAIRS, INTERLEAVED, &bools(["HAS_VALUES", "CIRCULAR"])],
+    ..PLAIN
+};

@@ -2,4 +2,5 @@
 
 pub(super) mod band;
 pub(super) mod recognize;
+pub(super) mod rotary;
 pub(super) mod written_out;

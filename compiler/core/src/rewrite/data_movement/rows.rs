@@ -63,6 +63,7 @@ fn row_operand(graph: &Graph, maker: &Node, gather: Gather, rank: usize) -> Opti
         | Op::GroupNorm(_)
         | Op::Reduce(_)
         | Op::Softmax(_)
+        | Op::Rotary(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)

@@ -329,3 +329,89 @@ fn norm_expands_parameters() {
          return %y",
     );
 }
+
+/// Sums and products in any order; halves of a tensor, or of a slice of one.
+#[test]
+fn rotary() {
+    let sums = [
+        "%a = mul %x, %c\n%b = mul %t, %s\n%y = add %a, %b",
+        "%a = mul %c, %x\n%b = mul %s, %t\n%y = add %b, %a",
+    ];
+    for sum in sums {
+        let before = format!(
+            "%x: f32[1,2,3,8]
+             %c: f32[1,1,3,8]
+             %s: f32[3,8]
+             %l = slice %x {{axes=[3], starts=[0], steps=[1], counts=[4]}}
+             %h = slice %x {{axes=[3], starts=[4], steps=[1], counts=[4]}}
+             %n = neg %h
+             %t = concat %n, %l {{axis=3}}
+             {sum}
+             return %y"
+        );
+        check(
+            "rotary",
+            &before,
+            "%x: f32[1,2,3,8]
+             %c: f32[1,1,3,8]
+             %s: f32[3,8]
+             %r = reshape %s {shape=[1,1,3,8]}
+             %y = rotary %x, %c, %r {turned=8}
+             return %y",
+        );
+    }
+    // The second half is not negated, halves are of another tensor, or are no halves.
+    let left = |steps: &str| {
+        let report = report_of(
+            simplify,
+            &format!(
+                "%x: f32[2,8]\n%z: f32[2,8]\n%c: f32[2,8]\n%s: f32[2,8]\n{steps}\n%a = mul %x, %c\n%b = mul %t, %s\n\
+                 %y = add %a, %b\nreturn %y"
+            ),
+        );
+        assert_eq!(report.count("rotary"), 0);
+    };
+    let cut = |name: &str, of: &str, start: u64, count: u64| {
+        format!("%{name} = slice %{of} {{axes=[1], starts=[{start}], steps=[1], counts=[{count}]}}\n")
+    };
+    let joined = "%n = neg %h\n%t = concat %n, %l {axis=1}";
+    left(&format!("{}{}%t = concat %h, %l {{axis=1}}", cut("l", "x", 0, 4), cut("h", "x", 4, 4)));
+    left(&format!("{}{}{joined}", cut("l", "z", 0, 4), cut("h", "z", 4, 4)));
+    left(&format!("{}{}{joined}", cut("l", "x", 0, 6), cut("h", "x", 6, 2)));
+    left(&format!("{}{}{joined}", cut("l", "x", 4, 4), cut("h", "x", 0, 4)));
+}
+
+/// GPT-NeoX's form: what turns is a slice, of which the halves have become slices of the whole.
+#[test]
+fn rotary_absorbs_rest() {
+    let before = |rest: u64| {
+        format!(
+            "%x: f32[1,2,3,10]
+             %c: f32[1,1,3,6]
+             %s: f32[1,1,3,6]
+             %p = slice %x {{axes=[3], starts=[0], steps=[1], counts=[6]}}
+             %r = slice %x {{axes=[3], starts=[{rest}], steps=[1], counts=[{}]}}
+             %l = slice %p {{axes=[3], starts=[0], steps=[1], counts=[3]}}
+             %h = slice %p {{axes=[3], starts=[3], steps=[1], counts=[3]}}
+             %n = neg %h
+             %t = concat %n, %l {{axis=3}}
+             %a = mul %p, %c
+             %b = mul %t, %s
+             %z = add %a, %b
+             %y = concat %z, %r {{axis=3}}
+             return %y",
+            10 - rest
+        )
+    };
+    check(
+        "rotary-absorbs-rest",
+        &before(6),
+        "%x: f32[1,2,3,10]
+         %c: f32[1,1,3,6]
+         %s: f32[1,1,3,6]
+         %y = rotary %x, %c, %s {turned=6}
+         return %y",
+    );
+    let report = report_of(simplify, &before(7));
+    assert_eq!((report.count("rotary"), report.count("rotary-absorbs-rest")), (1, 0));
+}

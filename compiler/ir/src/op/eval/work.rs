@@ -43,6 +43,7 @@ pub(super) fn of(op: &Op, epilogue: &Epilogue, operands: &[TensorType], elements
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::RmsNorm(_)
+        | Op::Rotary(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)

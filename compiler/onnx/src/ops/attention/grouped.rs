@@ -56,7 +56,7 @@ pub(in crate::ops) fn group_query_attention(cx: &mut NodeCx<'_, '_>) -> Results 
     let sizes = known_sizes(cx, &form, query, key)?;
     let lengths = cache::lengths(cx, sizes)?;
     let (query, key) = prepared(cx, &form, sizes, lengths.first, [query, key])?;
-    let (query, key, value) = (swapped(cx, query)?, swapped(cx, key)?, swapped(cx, value)?);
+    let value = swapped(cx, value)?;
     let keys = cache::joined(cx, sizes, &lengths, 3, key)?;
     let values = cache::joined(cx, sizes, &lengths, 4, value)?;
     let mut heads = Heads { query, key: keys.seen, value: values.seen };
@@ -183,11 +183,12 @@ fn prepared(
         if let Some(weight) = cx.optional(operand) {
             *x = cx.emit(Op::RmsNorm(RmsNorm { axis: 3, epsilon }), &[*x, weight])?;
         }
+        *x = swapped(cx, *x)?;
     }
     if form.rotates {
         let rotation = rotation(cx, form, sizes, first)?;
         for x in &mut pair {
-            *x = turn(cx, *x, 2, rotation)?;
+            *x = turn(cx, *x, 1, rotation)?;
         }
     }
     Ok((pair[0], pair[1]))

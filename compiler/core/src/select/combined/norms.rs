@@ -1,0 +1,91 @@
+//! A root-mean-square normalisation in the products that read its rows. The root is one number a row, by which the sums of a
+//! product are multiplied when they are complete; the squares are added up on the same walk.
+
+use super::{Users, absorb, fits, leave_out, matvec, only_slot, slot};
+use crate::kernel::scalar::ScalarProgram;
+use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
+use crate::physical::LANES;
+use crate::program::{Program, ProgramStep};
+use drift_ir::ElementType;
+use drift_ir::op::ScalarOp;
+use std::collections::BTreeSet;
+
+/// Rows beyond which sums of squares take too many registers.
+const MOST_ROWS: u64 = 2;
+
+/// Elements of weights beyond which multiplying the rows again for each output takes longer than a dispatch of their own: on an
+/// H200 some three microseconds.
+const MOST_ELEMENTS: u64 = 1 << 27;
+
+/// Combines every normalisation that products alone read.
+pub(super) fn combine(program: &mut Program) {
+    let users = Users::new(program);
+    let mut gone = BTreeSet::new();
+    for at in 0..program.steps.len() {
+        let Some(calls) = combined(program, &users, at) else { continue };
+        let norm = program.steps[at].clone();
+        for (reader, call) in calls {
+            let step = &mut program.steps[reader];
+            absorb(step, &norm, call);
+            step.why.push_str("; rows normalised on the way");
+        }
+        gone.insert(at);
+    }
+    leave_out(program, &gone);
+}
+
+/// The calls of all steps that read what the step at `at` normalises, with its work in them.
+fn combined(program: &Program, users: &Users, at: usize) -> Option<Vec<(usize, KernelCall)>> {
+    let ProgramStep { call: norm, .. } = &program.steps[at];
+    if norm.kernel.name != "rms_norm" || !norm.epilogue.iter().all(only_rounds) {
+        return None;
+    }
+    let (src, scale, dst) = (slot(norm, "src")?, slot(norm, "scale")?, slot(norm, "dst")?);
+    let Source::Activation(made) = dst.source else { return None };
+    let readers = users.readers_of_own(made, at).filter(|readers| !readers.is_empty())?;
+    if !users.stays(src) || !users.stays(scale) {
+        return None;
+    }
+    let epsilon = norm.constants.iter().find(|(name, _)| *name == "EPSILON")?.1;
+    let with = |at: usize| {
+        let call = with(&program.steps[at].call, made, (src, scale), epsilon)?;
+        fits(program, at, &call).then_some((at, call))
+    };
+    readers.iter().map(|&at| with(at)).collect()
+}
+
+/// Whether all that a program does is to round to a type that it is not stored in any more.
+fn only_rounds(program: &ScalarProgram) -> bool {
+    let is_cast = |op| matches!(op, ScalarOp::Cast(ElementType::F16 | ElementType::F32));
+    program.steps.iter().all(|step| is_cast(step.op))
+}
+
+/// A product that normalises the rows that it reads.
+fn with(
+    product: &KernelCall,
+    made: u32,
+    (src, scale): (&Slot, &Slot),
+    epsilon: Constant,
+) -> Option<KernelCall> {
+    let (a, weights) = (only_slot(product, made)?, slot(product, "b")?.rows.as_ref()?);
+    let (e, outputs) = (a.extents(), slot(product, "b")?.extents().width);
+    let rows = matvec::constant(product, "ROWS_M")?;
+    let is_plain = matvec::constant(product, "SQUARES")? == 0 && a.name == "a";
+    let is_whole = e == src.extents() && e.channels.is_multiple_of(LANES);
+    if !is_plain || !is_whole || rows > MOST_ROWS || outputs * weights.columns() > MOST_ELEMENTS {
+        return None;
+    }
+    let mut call = product.clone();
+    for slot in call.slots.iter_mut().filter(|slot| slot.name == "a") {
+        *slot = src.as_argument("a", Access::Read);
+    }
+    call.slots.insert(1, scale.as_argument("scale", Access::Read));
+    for (name, constant) in &mut call.constants {
+        match *name {
+            "SQUARES" => *constant = Constant::U32(rows.next_multiple_of(LANES)),
+            "EPSILON" => *constant = epsilon,
+            _ => {}
+        }
+    }
+    Some(call)
+}
