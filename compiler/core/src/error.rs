@@ -59,6 +59,9 @@ pub enum CompileError {
     /// Memory could not be planned.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// A self-test could not be written.
+    #[error("the self-test")]
+    SelfTest(#[from] drift_bundle::BundleError),
 }
 
 impl CompileError {
@@ -69,7 +72,7 @@ impl CompileError {
             Self::Entry { source, .. } => source.is_internal(),
             Self::Shader(error) => error.is_internal(),
             Self::Memory(error) => error.is_internal(),
-            Self::Quantize(_) => true,
+            Self::Quantize(_) | Self::SelfTest(_) => true,
             Self::NoTarget
             | Self::UnknownWeights { .. }
             | Self::UnknownProfile { .. }
