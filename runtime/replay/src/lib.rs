@@ -64,6 +64,7 @@ mod options;
 mod pending;
 mod program;
 mod report;
+mod self_test;
 mod session;
 mod states;
 mod validation_log;
@@ -83,8 +84,10 @@ pub use info::{
 };
 pub use options::{LoadOptions, OpenOptions, SubmitLimits};
 pub use report::{
-    CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
+    CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes,
+    SelfTestUse, Timings,
 };
+pub use self_test::{Fault, SelfTestReport, Untested, WrongDispatch};
 pub use session::Session;
 pub use states::StateTensor;
 pub use validation_log::ValidationLog;

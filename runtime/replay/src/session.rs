@@ -14,7 +14,8 @@ use crate::error::RuntimeError;
 use crate::host::HostScalar;
 use crate::lease::Lease;
 use crate::program::{IoRange, Program};
-use crate::report::{DeclinedVariant, LoadReport, Timings};
+use crate::report::{DeclinedVariant, LoadReport, SelfTestUse, Timings};
+use crate::self_test::{Plan, SelfTestReport};
 use crate::states::{StateTensor, States};
 
 /// A loaded entry. Inputs keep their values between runs; an input that an output takes the place of (state)
@@ -33,6 +34,18 @@ pub struct Session {
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
     report: LoadReport,
+    /// What to compare results with, where the entry is a self-test.
+    self_test: Option<Box<Plan>>,
+}
+
+/// How a variant came to be chosen.
+pub(crate) struct Choice {
+    /// Those before it.
+    pub(crate) declined: Vec<DeclinedVariant>,
+    /// What is known of its self-test.
+    pub(crate) tested: SelfTestUse,
+    /// What it is a self-test of, if it is one.
+    pub(crate) self_test: Option<Plan>,
 }
 
 struct Input {
@@ -66,10 +79,11 @@ impl Session {
     pub(crate) fn new(
         program: &Program<'_>,
         loaded: Loaded,
-        declined: Vec<DeclinedVariant>,
+        choice: Choice,
         lease: Lease,
         (timeout, total): (Duration, Duration),
     ) -> Self {
+        let Choice { declined, tested, self_test } = choice;
         let report = LoadReport {
             entry: program.entry.name.clone(),
             variant: program.variant.name.clone(),
@@ -77,6 +91,7 @@ impl Session {
             pipelines: loaded.pipelines,
             dispatches: program.variant.dispatches.len(),
             submissions: loaded.submissions,
+            self_test: tested,
             cache: loaded.cache,
             times: crate::report::LoadTimes { total, ..loaded.times },
             bytes: loaded.bytes,
@@ -93,6 +108,7 @@ impl Session {
             timeout,
             uploads: Vec::with_capacity(program.entry.inputs.len()),
             report,
+            self_test: self_test.map(Box::new),
         }
     }
 
@@ -184,6 +200,23 @@ impl Session {
         leased.settle(0..self.states.len());
         self.inputs.iter_mut().for_each(|input| input.fresh = false);
         Ok(())
+    }
+
+    /// Runs a self-test twice, in a session of one, and compares samples of each dispatch's result with their right values:
+    /// [`crate::Device::self_test`] loads that of an entry.
+    pub fn self_test(&mut self) -> Result<SelfTestReport, RuntimeError> {
+        if self.self_test.is_none() {
+            let (entry, variant) = (self.report.entry.clone(), self.report.variant.clone());
+            return Err(RuntimeError::NoSelfTest { entry, variant });
+        }
+        let name = self.output_tensors[0].name.clone();
+        let mut bits = || {
+            self.run()?;
+            self.read::<i32>(&name)
+        };
+        let (first, second) = (bits()?, bits()?);
+        let plan = self.self_test.as_ref().unwrap_or_else(|| unreachable!("looked at above"));
+        Ok(plan.judge(&first, &second))
     }
 
     /// Zeros what runs keep in regions of state, as when the session was made, for the sessions that share it as well. Inputs,
