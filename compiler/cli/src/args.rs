@@ -2,10 +2,12 @@
 
 mod bench;
 mod generate;
+mod self_test;
 mod values;
 
 pub use bench::{BenchArgs, LanguageFlags};
 pub use generate::GenerateArgs;
+pub use self_test::SelfTestArgs;
 pub use values::{
     BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
     TargetArg, WeightsArg, WeightsLayoutArg,
@@ -67,6 +69,7 @@ impl Cli {
             Some(Command::Verify(args)) => [args.json.as_ref(), None],
             Some(Command::Bench(args)) => [args.json.as_ref(), args.trace.as_ref()],
             Some(Command::Generate(args)) => [args.json.as_ref(), None],
+            Some(Command::SelfTest(args)) => [args.json.as_ref(), None],
             Some(Command::Inspect(args)) => [args.html.as_ref(), None],
             Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
         };
@@ -80,7 +83,13 @@ impl Cli {
             Some(Command::Verify(args)) => Some(&args.flags),
             Some(Command::Bench(args)) => Some(&args.flags),
             Some(Command::Explain(args)) => Some(&args.flags),
-            Some(Command::Run(_) | Command::Generate(_) | Command::Inspect(_) | Command::Devices(_)) => None,
+            Some(
+                Command::Run(_)
+                | Command::SelfTest(_)
+                | Command::Generate(_)
+                | Command::Inspect(_)
+                | Command::Devices(_),
+            ) => None,
         };
         let dims = flags.map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
@@ -113,6 +122,8 @@ pub enum Command {
     Run(RunArgs),
     /// Compile, replay, and compare every output with stored ones or with the reference evaluator
     Verify(VerifyArgs),
+    /// Try a device on a bundle's self-tests (those of --self-test), and name the first dispatch that is wrong
+    SelfTest(SelfTestArgs),
     /// Measure load, first run and replay
     Bench(BenchArgs),
     /// Generate text with a language model's bundle
@@ -140,6 +151,9 @@ pub struct CompileArgs {
     /// Bundle to write [default for one model: its name with .drift, in the current folder]
     #[arg(short, long, value_name = "OUT.drift")]
     pub output: Option<PathBuf>,
+    /// Add a self-test of each variant: `driftc self-test` and the runtime try a device with it
+    #[arg(long)]
+    pub self_test: bool,
     /// Write stage times and memory use to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -244,6 +258,9 @@ pub struct RunArgs {
     /// Keep compiled pipelines in this folder, and use those that an earlier load left there
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
+    /// Take a variant only if its self-test passes here; what was found is kept in the folder of --pipeline-cache
+    #[arg(long)]
+    pub self_test: bool,
     /// How bundles are loaded and replayed.
     #[command(flatten)]
     pub replay: ReplayFlags,

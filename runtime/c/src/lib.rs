@@ -13,6 +13,7 @@
 mod call;
 mod objects;
 mod options;
+mod self_test;
 mod session;
 mod state;
 mod status;
@@ -22,6 +23,7 @@ pub use objects::{
     drift_device_free, drift_device_kind, drift_device_name, drift_device_open, drift_device_open_for,
 };
 pub use options::LoadOptions;
+pub use self_test::drift_device_self_test;
 pub use session::{
     CSession, Element, Tensor, drift_session_free, drift_session_gpu_seconds, drift_session_input,
     drift_session_input_count, drift_session_load, drift_session_load_entries, drift_session_output,
