@@ -3,11 +3,13 @@
 mod bench;
 mod compare;
 mod generate;
+mod self_test;
 mod values;
 
 pub use bench::{BenchArgs, LanguageFlags};
 pub use compare::CompareBundlesArgs;
 pub use generate::GenerateArgs;
+pub use self_test::SelfTestArgs;
 pub use values::{
     BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
     TargetArg, WeightsArg, WeightsLayoutArg,
@@ -71,6 +73,7 @@ impl Cli {
             Some(Command::Bench(args)) => [args.json.as_ref(), args.trace.as_ref()],
             Some(Command::Generate(args)) => [args.json.as_ref(), None],
             Some(Command::Compare(args)) => [args.json.as_ref(), None],
+            Some(Command::SelfTest(args)) => [args.json.as_ref(), None],
             Some(Command::Inspect(args)) => [args.html.as_ref(), None],
             Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
         };
@@ -86,6 +89,7 @@ impl Cli {
             Some(Command::Explain(args)) => Some(&args.flags),
             Some(
                 Command::Run(_)
+                | Command::SelfTest(_)
                 | Command::Generate(_)
                 | Command::Compare(_)
                 | Command::Inspect(_)
@@ -123,6 +127,8 @@ pub enum Command {
     Run(RunArgs),
     /// Compile, replay, and compare every output with stored ones or with the reference evaluator
     Verify(VerifyArgs),
+    /// Try a device on a bundle's self-tests (those of --self-test), and name the first dispatch that is wrong
+    SelfTest(SelfTestArgs),
     /// Measure load, first run and replay
     Bench(BenchArgs),
     /// Generate text with a language model's bundle
@@ -152,6 +158,9 @@ pub struct CompileArgs {
     /// Bundle to write [default for one model: its name with .drift, in the current folder]
     #[arg(short, long, value_name = "OUT.drift")]
     pub output: Option<PathBuf>,
+    /// Add a self-test of each variant: `driftc self-test` and the runtime try a device with it
+    #[arg(long)]
+    pub self_test: bool,
     /// Write stage times and memory use to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -256,6 +265,9 @@ pub struct RunArgs {
     /// Keep compiled pipelines in this folder, and use those that an earlier load left there
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
+    /// Take a variant only if its self-test passes here; what was found is kept in the folder of --pipeline-cache
+    #[arg(long)]
+    pub self_test: bool,
     /// How bundles are loaded and replayed.
     #[command(flatten)]
     pub replay: ReplayFlags,

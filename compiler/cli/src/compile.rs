@@ -10,6 +10,7 @@ use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, model};
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Target;
+use drift_bundle::self_test::tested_entry;
 use drift_compiler::quantize::QuantizedWeight;
 use drift_compiler::{
     CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, ModelIdentity, Stage,
@@ -43,7 +44,7 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     })?;
     progress.message("compiling");
     let targets: Vec<Target> = args.target.iter().map(|target| Target::from(*target)).collect();
-    let options = model::options(&args.flags, targets);
+    let options = CompileOptions { self_test: args.self_test, ..model::options(&args.flags, targets) };
     if let Some(emit) = &args.emit {
         let texts = stage_texts(args, imported.models, &options, stage(emit))?;
         drop(progress);
@@ -140,8 +141,19 @@ fn write_bundle(
     size.map_err(|source| CliError::Write { path: path.to_owned(), source })
 }
 
-/// The entry that each model becomes: `main` for one model without a name.
+/// The entry that each model becomes: `main` for one model without a name. No entry has the name of another's self-test.
 fn entry_names(args: &CompileArgs) -> Result<Vec<String>, CliError> {
+    let names = given_names(args)?;
+    match names.iter().find(|name| args.self_test && tested_entry(name).is_some()) {
+        Some(name) => {
+            let text = format!("`{name}` is the name of a self-test; name the entry otherwise");
+            Err(CliError::Usage(text))
+        }
+        None => Ok(names),
+    }
+}
+
+fn given_names(args: &CompileArgs) -> Result<Vec<String>, CliError> {
     let usage = |text: String| Err(CliError::Usage(text));
     if !args.entry.is_empty() {
         return named_entries(args);

@@ -6,6 +6,7 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::{
     Entry, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, StateRegion, Variant,
 };
+use drift_bundle::self_test::{SelfTest, Untested, is_self_test, tested_entry};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -28,8 +29,49 @@ pub struct BundleReport {
     pub shaders: usize,
     /// Weights stored, over all targets.
     pub weights_bytes: u64,
-    /// What can be run.
+    /// What can be run, but for self-tests.
     pub entries: Vec<EntryReport>,
+    /// Its self-tests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub self_tests: Vec<SelfTestReport>,
+}
+
+/// The self-test of a variant.
+#[derive(Debug, Serialize)]
+pub struct SelfTestReport {
+    /// The entry that it tests.
+    pub entry: String,
+    /// API of its shaders.
+    pub target: &'static str,
+    /// Name of the variant.
+    pub variant: String,
+    /// Tests of distinct dispatches; `null` where the right values cannot be read.
+    pub tests: Option<usize>,
+    /// Dispatches that are left out, each with the reason.
+    pub untested: Vec<String>,
+}
+
+/// The entries of a model, without those that are self-tests.
+pub fn shown(manifest: &Manifest) -> impl Iterator<Item = &Entry> {
+    manifest.entries.iter().filter(|entry| !is_self_test(manifest, entry))
+}
+
+fn self_tests(bundle: &Bundle) -> Vec<SelfTestReport> {
+    let manifest = bundle.manifest();
+    let entries = manifest.entries.iter().filter(|entry| is_self_test(manifest, entry));
+    let variants = entries.flat_map(|entry| entry.variants.iter().map(move |variant| (entry, variant)));
+    let one = |(entry, variant): (&Entry, &Variant)| {
+        let right = SelfTest::of(bundle, entry, variant).ok().flatten();
+        let untested = right.iter().flat_map(|right| &right.untested);
+        SelfTestReport {
+            entry: tested_entry(&entry.name).unwrap_or_default().to_owned(),
+            target: entry.target.name(),
+            variant: variant.name.clone(),
+            tests: right.as_ref().map(|right| right.tests.len()),
+            untested: untested.map(|Untested { dispatch, reason }| format!("{dispatch}: {reason}")).collect(),
+        }
+    };
+    variants.map(one).collect()
 }
 
 /// One entry for one target.
@@ -127,7 +169,8 @@ pub fn report(bundle: &Bundle, manifest: &Manifest) -> BundleReport {
         file_bytes: bundle.file_bytes(),
         shaders: manifest.shaders.len(),
         weights_bytes: manifest.weights.iter().map(|blob| blob.size).sum(),
-        entries: manifest.entries.iter().map(|entry| entry_report(manifest, entry)).collect(),
+        entries: shown(manifest).map(|entry| entry_report(manifest, entry)).collect(),
+        self_tests: self_tests(bundle),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The page that `driftc inspect --html` writes: one file, nothing loaded from elsewhere.
 
-use crate::contents::{BundleReport, VariantReport};
+use crate::contents::{BundleReport, VariantReport, shown};
 use crate::picture::{self, escape};
 use crate::units::{bytes, flops};
 use drift_bundle::manifest::{Manifest, Variant};
@@ -26,7 +26,7 @@ pub(crate) fn page(manifest: &Manifest, report: &BundleReport) -> String {
             ("weights", bytes(report.weights_bytes)),
         ]),
     ];
-    for (entry, entry_report) in manifest.entries.iter().zip(&report.entries) {
+    for (entry, entry_report) in shown(manifest).zip(&report.entries) {
         body.push(format!("<h2>{} for {}</h2>", escape(&entry_report.name), entry_report.target));
         body.push(table(&[("in", entry_report.inputs.join("; ")), ("out", entry_report.outputs.join("; "))]));
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {

@@ -1,7 +1,7 @@
 //! `driftc inspect`: what is inside a bundle, who made it, and how its memory is planned.
 
 use crate::args::InspectArgs;
-use crate::contents::{BundleReport, StateReport, VariantReport, report};
+use crate::contents::{BundleReport, SelfTestReport, StateReport, VariantReport, report, shown};
 use crate::error::CliError;
 use crate::picture;
 use crate::units::{bytes, flops};
@@ -75,7 +75,12 @@ fn print(manifest: &Manifest, report: &BundleReport, out: &mut dyn Write) -> Res
         report.shaders,
         bytes(report.weights_bytes)
     )?;
-    for (entry, entry_report) in manifest.entries.iter().zip(&report.entries) {
+    for SelfTestReport { entry, target, variant, tests, untested } in &report.self_tests {
+        let tests = tests.map_or_else(|| "unreadable".to_owned(), |tests| format!("{tests} tests"));
+        let left_out = untested.len();
+        writeln!(out, "self-test {entry} for {target}, variant {variant}: {tests}, {left_out} not tested")?;
+    }
+    for (entry, entry_report) in shown(manifest).zip(&report.entries) {
         writeln!(out)?;
         writeln!(out, "entry {} for {}", entry_report.name, entry_report.target)?;
         entry_report.inputs.iter().try_for_each(|input| writeln!(out, "  in   {input}"))?;

@@ -36,6 +36,7 @@ pub mod report;
 pub mod run;
 mod sampling_ranges;
 pub mod screen;
+pub mod self_test;
 pub mod signals;
 pub mod stats;
 mod trace;
@@ -137,6 +138,7 @@ fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
         Some(Command::Run(args)) => run::run(args, console),
         Some(Command::Verify(args)) => verify::run(args, console),
         Some(Command::Bench(args)) => bench::run(args, console),
+        Some(Command::SelfTest(args)) => self_test::run(args, console),
         Some(Command::Generate(args)) => generate::run(args, console),
         Some(Command::Compare(args)) => generate::divergence::run(args, console),
         Some(Command::Inspect(args)) => inspect::run(args, console),

@@ -151,6 +151,7 @@ pub fn joint_identity(entries: &[String], models: &[ModelIdentity]) -> ModelIden
 /// The compiler's options for these flags.
 pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     CompileOptions {
+        self_test: false,
         targets,
         profiles: flags.profile.clone(),
         precision: flags.precision.map(|precision| match precision {

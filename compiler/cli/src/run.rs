@@ -18,6 +18,7 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
         entry: args.entry.clone(),
         verify_weights: true,
         cache_dir: args.pipeline_cache.clone(),
+        self_test: args.self_test,
         ..args.replay.options()
     };
     let mut session = device.load_with(&bundle, &options)?;

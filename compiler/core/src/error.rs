@@ -76,6 +76,9 @@ pub enum CompileError {
     /// Memory could not be planned.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// A self-test could not be written.
+    #[error("the self-test")]
+    SelfTest(#[from] drift_bundle::BundleError),
 }
 
 impl CompileError {
@@ -86,7 +89,7 @@ impl CompileError {
             Self::Entry { source, .. } => source.is_internal(),
             Self::Shader(error) => error.is_internal(),
             Self::Memory(error) => error.is_internal(),
-            Self::Quantize(_) | Self::Edit(_) => true,
+            Self::Quantize(_) | Self::Edit(_) | Self::SelfTest(_) => true,
             Self::NoTarget
             | Self::UnlikeStates { .. }
             | Self::UnknownWeights { .. }

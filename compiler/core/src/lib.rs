@@ -1,7 +1,7 @@
 //! driftc's passes, layouts, kernels, memory and emission: a library without GPU or runtime.
 //!
 //! [`pipeline`] is the table of contents. Modules import downwards only: `pipeline > stage, report > options > rewrite > narrow,
-//! quantize, tie > ranges > emit > plan > select > estimate > layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and
+//! quantize, tie > ranges > self_test > emit > plan > select > estimate > layout > program > kernel > module > memory`, over the shared vocabulary of [`physical`] and
 //! [`profile`].
 
 pub mod emit;
@@ -23,6 +23,7 @@ mod ranges;
 pub mod report;
 pub mod rewrite;
 pub mod select;
+pub mod self_test;
 pub mod stage;
 pub mod technique;
 mod tie;

@@ -44,6 +44,8 @@ pub struct CompileOptions {
     pub weights_layout: WeightsChoice,
     /// Give each input and output memory of its own, in place of a range of the arena.
     pub own_io: bool,
+    /// Add a self-test of each variant.
+    pub self_test: bool,
     /// Rules and techniques switched off.
     pub disabled: Vec<String>,
     /// Run the SPIR-V optimiser.
@@ -184,6 +186,9 @@ impl CompileOptions {
         flags.extend(self.weights_layout.order.map(|order| format!("weights in the order {order}")));
         if self.own_io {
             flags.push("--io own".to_owned());
+        }
+        if self.self_test {
+            flags.push("--self-test".to_owned());
         }
         let mut disabled = self.disabled.clone();
         disabled.sort();

@@ -1,6 +1,6 @@
 //! The compiler from a graph to a bundle: each pass by name, in order.
 
-use crate::emit::{self, Draft, KernelModules};
+use crate::emit::{self, Draft, KernelModules, SelfTestDraft};
 use crate::error::CompileError;
 use crate::estimate::Decisions;
 use crate::layout::{self, LayoutChoice, LayoutMap, Precision};
@@ -14,11 +14,13 @@ use crate::ranges;
 use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
 use crate::rewrite::{self, Device};
 use crate::select::{self, Agreement, Orders, Samples};
+use crate::self_test::{self, Evaluator, Subject};
 use crate::stage::{self, Stage};
 use crate::technique::Enabled;
 use crate::tie;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Provenance, Target};
+use drift_bundle::self_test::{SelfTest, Untested};
 use drift_ir::Graph;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -225,7 +227,8 @@ impl<'a> Passes<'a> {
         agreements: &[Agreement],
         kernels: &mut KernelModules,
     ) -> Result<Vec<Draft>, CompileError> {
-        let (mut drafts, samples, none) = (Vec::new(), Samples::default(), Orders::default());
+        let (mut drafts, mut laid_outs) = (Vec::new(), Vec::new());
+        let (samples, none) = (Samples::default(), Orders::default());
         for (at, ((target, profile), laid_out)) in
             self.options.variants()?.into_iter().zip(variants).enumerate()
         {
@@ -233,9 +236,50 @@ impl<'a> Passes<'a> {
             let orders = agreements.get(at).map_or(&none, |agreement| &agreement.orders);
             let (program, plan) = self.plan(&laid_out, &reduced, (&samples, orders))?;
             let kernels = self.clock.time("shaders", || kernels.make(&program, target, profile))?;
-            drafts.push(Draft { entry, target, profile, program, plan, kernels });
+            drafts.push(Draft { entry, target, profile, program, plan, kernels, self_test: None });
+            laid_outs.extend(self.options.self_test.then_some(laid_out));
         }
-        Ok(Draft::without_duplicates(drafts))
+        let kept = Draft::distinct(&drafts);
+        if self.options.self_test {
+            let subjects = drafts.iter_mut().zip(&laid_outs).zip(&kept);
+            let subjects = subjects.filter(|(_, kept)| **kept).map(|(subject, _)| subject);
+            self.self_tests(subjects.collect(), kernels)?;
+        }
+        Ok(drafts.into_iter().zip(kept).filter_map(|(draft, kept)| kept.then_some(draft)).collect())
+    }
+
+    /// Adds the self-tests of an entry's variants.
+    fn self_tests(
+        &mut self,
+        mut drafts: Vec<(&mut Draft, &LaidOut)>,
+        kernels: &mut KernelModules,
+    ) -> Result<(), CompileError> {
+        let mut evaluator = Evaluator::default();
+        let mut make = |(draft, laid_out): &(&mut Draft, &LaidOut)| {
+            let profile = draft.profile;
+            let LaidOut { graph, layouts, .. } = laid_out;
+            let (program, kernels, precision) = (&draft.program, &draft.kernels[..], self.options.precision);
+            let subject = Subject { graph, layouts, program, kernels, profile, precision };
+            self_test::make(subject, &mut evaluator)
+        };
+        let made: Vec<_> = self.clock.time("self-test", || drafts.iter().map(&mut make).collect::<Vec<_>>());
+        let most = made.iter().map(|(_, right)| right.tests.len()).max().unwrap_or(0);
+        for ((draft, _), (mut program, right)) in drafts.iter_mut().zip(made) {
+            let of = format!("self-test of {} for {}", draft.profile.name, draft.target.name());
+            self.notes.extend(self_test_notes(&of, &right));
+            if right.tests.is_empty() {
+                continue;
+            }
+            self_test::make_room(&mut program, most);
+            let forms = MemoryForms { in_place: false, order: false, views: false, own_io: false };
+            let planned = self.clock.time("memory", || plan::plan_memory(program, forms));
+            let (program, plan) = planned?;
+            let (target, profile) = (draft.target, draft.profile);
+            let kernels = self.clock.time("shaders", || kernels.make(&program, target, profile))?;
+            let right = right.encode()?;
+            draft.self_test = Some(Box::new(SelfTestDraft { program, plan, kernels, right }));
+        }
+        Ok(())
     }
 
     /// How many warnings and notes there are.
@@ -326,6 +370,17 @@ struct LaidOut {
     graph: Graph,
     layouts: LayoutMap,
     decisions: Decisions,
+}
+
+/// What a self-test tests, and what not.
+fn self_test_notes(of: &str, right: &SelfTest) -> Vec<String> {
+    let dispatches: u32 = right.tests.iter().map(|test| test.count).sum();
+    let left_out = right.untested.len();
+    let tests = right.tests.len();
+    let summary = format!("{of}: {tests} tests of {dispatches} dispatches, {left_out} not tested");
+    let not =
+        |Untested { dispatch, reason }: &Untested| format!("{of}: `{dispatch}` is not tested: {reason}");
+    [summary].into_iter().chain(right.untested.iter().map(not)).collect()
 }
 
 /// Simplifies and fuses, and decides what stays f32 under f16.

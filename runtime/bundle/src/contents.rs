@@ -51,6 +51,11 @@ impl Contents {
         self.header.shaders.hash.unwrap_or_default()
     }
 
+    /// BLAKE3 of the header, which has the hash of all else but for the zeros between weights: equal for equal bundles.
+    pub fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.header.encode()).as_bytes()
+    }
+
     /// Size of a section in bytes.
     pub fn section_bytes(&self, section: Section) -> u64 {
         self.header.section(section).size

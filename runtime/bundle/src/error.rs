@@ -136,6 +136,14 @@ pub enum BundleError {
         /// The encoder's words.
         reason: String,
     },
+    /// The right values of a self-test are not those of its program.
+    #[error("right values `{name}` of a self-test: {reason}; compile the model again")]
+    SelfTest {
+        /// Name of the weight that holds them.
+        name: String,
+        /// What does not hold.
+        reason: String,
+    },
     /// The manifest says something that does not hold.
     #[error("{place}: {flaw}")]
     Invalid {

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod manifest;
 mod map;
 mod reader;
+pub mod self_test;
 mod source;
 mod spirv;
 mod stream;

@@ -218,6 +218,10 @@ typedef struct {
    Take GPU times, for drift_session_gpu_seconds.
    */
   bool timestamps;
+  /*
+   Take a variant only if its self-test passes on the device; what was found is kept in `cache_dir`.
+   */
+  bool self_test;
 } drift_load_options;
 
 /*
@@ -554,6 +558,17 @@ drift_status drift_session_write_state(drift_session *session,
                                        const char *name,
                                        const uint8_t *data,
                                        size_t bytes);
+
+/*
+ Runs the self-test of what drift_session_load takes with the same options, which may be NULL. `right` gets whether all
+ samples are right, and `report`, which may be NULL, a report in JSON for the user to send: device, driver, shader and
+ difference. It is valid until the next self-test of this thread. A bundle without self-tests is DRIFT_UNSUPPORTED.
+ */
+drift_status drift_device_self_test(const drift_device *device,
+                                    const drift_bundle *bundle,
+                                    const drift_load_options *options,
+                                    bool *right,
+                                    const char **report);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -140,6 +140,18 @@ class device {
         return found;
     }
 
+    /* Whether the device computes right what would be loaded; `report`, if given, gets the report in JSON. */
+    bool self_test(const bundle &bundle, const drift_load_options *options = nullptr,
+                   std::string *report = nullptr) const {
+        bool right = false;
+        const char *json = nullptr;
+        detail::check(drift_device_self_test(object_.get(), bundle.get(), options, &right, &json));
+        if (report != nullptr) {
+            *report = json;
+        }
+        return right;
+    }
+
     std::string name() const { return drift_device_name(object_.get()); }
     std::string kind() const { return drift_device_kind(object_.get()); }
     const drift_device *get() const noexcept { return object_.get(); }

@@ -16,6 +16,7 @@ mod handles;
 mod objects;
 mod options;
 mod run;
+mod self_test;
 mod session;
 mod state;
 mod status;
@@ -31,6 +32,7 @@ pub use objects::{
 };
 pub use options::LoadOptions;
 pub use run::{drift_run_done, drift_session_cancel, drift_session_run_async};
+pub use self_test::drift_device_self_test;
 pub use session::{
     CSession, Element, Tensor, drift_session_free, drift_session_gpu_seconds, drift_session_input,
     drift_session_input_count, drift_session_load, drift_session_load_entries, drift_session_output,

@@ -31,6 +31,8 @@ pub struct LoadOptions {
     pub untrusted: bool,
     /// Take GPU times, for drift_session_gpu_seconds.
     pub timestamps: bool,
+    /// Take a variant only if its self-test passes on the device; what was found is kept in `cache_dir`.
+    pub self_test: bool,
 }
 
 /// What `options` asks for; the defaults where it is null.
@@ -66,5 +68,6 @@ pub(crate) unsafe fn load_options(
     made.verify_weights = options.verify_weights;
     made.untrusted = options.untrusted;
     made.timestamps = options.timestamps;
+    made.self_test = options.self_test;
     Ok(made)
 }

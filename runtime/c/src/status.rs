@@ -55,6 +55,7 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::NoSuchDevice { .. } => Status::DRIFT_NO_DEVICE,
             RuntimeError::NoTarget { .. }
             | RuntimeError::NoVariant { .. }
+            | RuntimeError::NoSelfTest { .. }
             | RuntimeError::StateMismatch { .. } => Status::DRIFT_UNSUPPORTED,
             RuntimeError::OutOfMemory { .. } => Status::DRIFT_OUT_OF_MEMORY,
             RuntimeError::Timeout { .. } => Status::DRIFT_TIMEOUT,

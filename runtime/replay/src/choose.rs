@@ -2,6 +2,7 @@
 
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Entry, Requirement, Resource, Target, View};
+use drift_bundle::self_test::is_self_test;
 
 use crate::error::RuntimeError;
 use crate::info::{DeviceFeatures, DeviceInfo};
@@ -13,12 +14,13 @@ use crate::report::{DeclineReason, DeclinedVariant};
 /// Name of the entry that is meant when none is named.
 const DEFAULT_ENTRY: &str = "main";
 
-/// The variant that will run, and those that were passed over.
+/// The variant that will run, and those that were passed over; `wrong` are those whose self-test fails.
 pub(crate) fn choose<'a>(
     bundle: &'a Bundle,
     info: &DeviceInfo,
     entry: Option<&str>,
     options: &LoadOptions,
+    wrong: &[DeclinedVariant],
 ) -> Result<(Program<'a>, Vec<DeclinedVariant>), RuntimeError> {
     let entry = find_entry(bundle, info.kind.target(), entry)?;
     let variant = options.variant.as_deref();
@@ -38,7 +40,9 @@ pub(crate) fn choose<'a>(
             continue;
         }
         let program = Program { bundle, entry, variant: candidate };
-        let reasons = reasons_against(&program, info, options);
+        let mut reasons = reasons_against(&program, info, options);
+        let known = wrong.iter().filter(|known| known.variant == candidate.name);
+        reasons.extend(known.flat_map(|known| known.reasons.iter().cloned()));
         if reasons.is_empty() {
             return Ok((program, declined));
         }
@@ -60,7 +64,8 @@ fn find_entry<'a>(
         (Some(entry), _) => Ok(entry),
         (None, None) => Ok(first),
         (None, Some(wanted)) => {
-            let held = ours.iter().map(|entry| entry.name.clone()).collect();
+            let shown = ours.iter().filter(|entry| !is_self_test(bundle.manifest(), entry));
+            let held = shown.map(|entry| entry.name.clone()).collect();
             Err(RuntimeError::NoEntry { wanted: wanted.to_owned(), target, held })
         }
     }
@@ -69,7 +74,8 @@ fn find_entry<'a>(
 /// The error for a bundle without an entry for `wanted`.
 pub(crate) fn no_target(bundle: &Bundle, wanted: Target) -> RuntimeError {
     let entries = &bundle.manifest().entries;
-    let held = entries.iter().map(|entry| format!("`{}` for {}", entry.name, entry.target.name())).collect();
+    let shown = entries.iter().filter(|entry| !is_self_test(bundle.manifest(), entry));
+    let held = shown.map(|entry| format!("`{}` for {}", entry.name, entry.target.name())).collect();
     RuntimeError::NoTarget { wanted, held }
 }
 

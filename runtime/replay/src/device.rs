@@ -18,7 +18,10 @@ use crate::opencl;
 use crate::options::{LoadOptions, OpenOptions};
 use crate::own::{self, BufferProblem, IoBuffer, OwnBuffer};
 use crate::program::Program;
-use crate::session::Session;
+use crate::report::{DeclineReason, DeclinedVariant, SelfTestUse};
+use crate::self_test::verdicts::{Verdict, Verdicts};
+use crate::self_test::{Plan, SelfTestReport};
+use crate::session::{Choice, Session};
 use crate::states::States;
 use crate::validation_log::ValidationLog;
 #[cfg(feature = "vulkan")]
@@ -238,7 +241,7 @@ impl Device {
     /// What buffers of the app's own have to be for the inputs and outputs of the entry and variant that `options` load: those that
     /// can be in one.
     pub fn io_buffers(&self, bundle: &Bundle, options: &LoadOptions) -> Result<Vec<IoBuffer>, RuntimeError> {
-        let (program, _) = choose::choose(bundle, self.info(), options.entry.as_deref(), options)?;
+        let (program, _) = choose::choose(bundle, self.info(), options.entry.as_deref(), options, &[])?;
         Ok(own::needs(&program).into_iter().map(|(_, needs)| needs).collect())
     }
 
@@ -249,9 +252,8 @@ impl Device {
         (options, buffers): (&LoadOptions, &[(&str, OwnBuffer)]),
     ) -> Result<Vec<Session>, RuntimeError> {
         let start = Instant::now();
-        let choose = |entry: &Option<&str>| choose::choose(bundle, self.info(), *entry, options);
-        let chosen = entries.iter().map(choose).collect::<Result<Vec<_>, _>>()?;
-        let (programs, declined): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
+        let chosen = self.choose_all(bundle, entries, options)?;
+        let (programs, choices): (Vec<Program<'_>>, Vec<_>) = chosen.into_iter().unzip();
         let states = States::of(&programs)?;
         let own = match (&programs[..], buffers) {
             ([program], [_, ..]) => own::own_regions(program, buffers)?,
@@ -266,18 +268,115 @@ impl Device {
         }
         let loaded = self.backend.load((&programs, &states, &own), options)?;
         let leases = Lease::of(&programs, &states);
-        let parts = programs.iter().zip(loaded).zip(declined).zip(leases);
-        let sessions = parts.map(|(((program, loaded), declined), lease)| {
+        let parts = programs.iter().zip(loaded).zip(choices).zip(leases);
+        let sessions = parts.map(|(((program, loaded), choice), lease)| {
             let waiter = Arc::clone(&self.waiter);
             Session::new(
                 program,
                 (loaded, &own),
-                declined,
+                choice,
                 (lease, waiter),
                 (options.timeout, start.elapsed()),
             )
         });
         Ok(sessions.collect())
+    }
+
+    /// The variant of each entry, whose self-test passes where `options` ask for that.
+    fn choose_all<'a>(
+        &self,
+        bundle: &'a Bundle,
+        entries: &[Option<&str>],
+        options: &LoadOptions,
+    ) -> Result<Vec<(Program<'a>, Choice)>, RuntimeError> {
+        let mut verdicts: Option<Verdicts> = None;
+        let mut choose = |entry: &Option<&str>| {
+            let mut wrong: Vec<DeclinedVariant> = Vec::new();
+            loop {
+                let (program, declined) = choose::choose(bundle, self.info(), *entry, options, &wrong)?;
+                let self_test = Plan::of(&program, self.info())?;
+                let mut choice = Choice { declined, tested: SelfTestUse::Off, self_test };
+                // A self-test has none itself.
+                if !options.self_test || choice.self_test.is_some() {
+                    return Ok((program, choice));
+                }
+                let verdicts = verdicts.get_or_insert_with(|| {
+                    let (folder, hash) = (options.cache_dir.as_deref(), bundle.contents().hash());
+                    Verdicts::open(folder, self.info(), &hash, options.untrusted)
+                });
+                let (verdict, remembered) = self.verdict(&program, verdicts, options)?;
+                if verdict.wrong.is_empty() {
+                    choice.tested = if remembered { SelfTestUse::Remembered } else { SelfTestUse::Passed };
+                    return Ok((program, choice));
+                }
+                let reasons = vec![DeclineReason::SelfTest { what: verdict.wrong, remembered }];
+                wrong.push(DeclinedVariant { variant: program.variant.name.clone(), reasons });
+            }
+        };
+        entries.iter().map(&mut choose).collect()
+    }
+
+    /// What is known of a variant, or is found out now; and whether it was known.
+    fn verdict(
+        &self,
+        program: &Program<'_>,
+        verdicts: &mut Verdicts,
+        options: &LoadOptions,
+    ) -> Result<(Verdict, bool), RuntimeError> {
+        let (entry, variant) = (&program.entry.name, &program.variant.name);
+        if let Some(known) = verdicts.of(entry, variant) {
+            return Ok((known.clone(), true));
+        }
+        let verdict = |wrong: String| Verdict { entry: entry.clone(), variant: variant.clone(), wrong };
+        match self.self_test_of(program, options) {
+            Ok(report) => {
+                let found = verdict(report.first_wrong().map(ToString::to_string).unwrap_or_default());
+                verdicts.keep(found.clone());
+                Ok((found, false))
+            }
+            // Other options may let it run.
+            Err(error @ RuntimeError::NoVariant { .. }) => Ok((verdict(error.to_string()), false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs the self-test of the variant that [`Device::load`] takes of the bundle's `main` entry, or of its first.
+    /// [`RuntimeError::NoSelfTest`] if it has none.
+    pub fn self_test(&self, bundle: &Bundle) -> Result<SelfTestReport, RuntimeError> {
+        self.self_test_with(bundle, &LoadOptions::default())
+    }
+
+    /// The same of another entry or variant. Nothing is remembered of it, nor is what was remembered looked at:
+    /// `options.self_test` changes nothing.
+    pub fn self_test_with(
+        &self,
+        bundle: &Bundle,
+        options: &LoadOptions,
+    ) -> Result<SelfTestReport, RuntimeError> {
+        let entry = options.entry.as_deref();
+        let (program, _) = choose::choose(bundle, self.info(), entry, options, &[])?;
+        self.self_test_of(&program, options)
+    }
+
+    fn self_test_of(
+        &self,
+        program: &Program<'_>,
+        options: &LoadOptions,
+    ) -> Result<SelfTestReport, RuntimeError> {
+        let (entry, variant) = (program.entry, &program.variant.name);
+        let missing = || RuntimeError::NoSelfTest { entry: entry.name.clone(), variant: variant.clone() };
+        let test = drift_bundle::self_test::entry_of(program.bundle.manifest(), entry).ok_or_else(missing)?;
+        if !test.variants.iter().any(|other| other.name == *variant) {
+            return Err(missing());
+        }
+        let options = LoadOptions {
+            entry: Some(test.name.clone()),
+            variant: Some(variant.clone()),
+            self_test: false,
+            timestamps: false,
+            ..options.clone()
+        };
+        self.load_with(program.bundle, &options)?.self_test()
     }
 }
 

@@ -84,6 +84,17 @@ pub enum RuntimeError {
         /// Each variant that was tried, with why not.
         declined: Vec<DeclinedVariant>,
     },
+    /// A self-test was asked for that the bundle does not have.
+    #[error(
+        "variant `{variant}` of entry `{entry}` has no self-test; compile the bundle with `--self-test`, or load it without \
+         `LoadOptions::self_test`"
+    )]
+    NoSelfTest {
+        /// The entry.
+        entry: String,
+        /// The variant that the device takes.
+        variant: String,
+    },
     /// An input, output or state of a name that the entry does not have.
     #[error("entry `{entry}` has no {what} `{wanted}`, only: {}", held.join(", "))]
     NoSuchTensor {

@@ -66,6 +66,7 @@ mod pending;
 mod program;
 mod report;
 mod run;
+mod self_test;
 mod session;
 mod states;
 mod validation_log;
@@ -91,9 +92,11 @@ pub use opencl::{OpenClBuffer, OpenClHandles};
 pub use options::{LoadOptions, OpenOptions, Priority, SubmitLimits};
 pub use own::{BufferProblem, IoBuffer, OwnBuffer};
 pub use report::{
-    CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes, Timings,
+    CacheUse, DeclineReason, DeclinedVariant, DeviceBytes, DispatchTiming, LoadReport, LoadTimes,
+    SelfTestUse, Timings,
 };
 pub use run::{Run, RunThen};
+pub use self_test::{Fault, SelfTestReport, Untested, WrongDispatch};
 pub use session::Session;
 pub use states::StateTensor;
 pub use validation_log::ValidationLog;

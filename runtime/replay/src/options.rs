@@ -68,6 +68,10 @@ pub struct LoadOptions {
     /// say so), not that workgroup memory holds nothing of others, and not that the driver's compiler withstands its
     /// input.
     pub untrusted: bool,
+    /// Whether a variant is taken only if its self-test passes here, or has passed here before ([`LoadOptions::cache_dir`] is
+    /// where that is remembered, for this device, driver and bundle); the next one is tried otherwise. A bundle without
+    /// self-tests is refused then ([`crate::RuntimeError::NoSelfTest`]).
+    pub self_test: bool,
     /// Most memory that inputs and outputs take together on their way between host and device. A variant that needs more
     /// is declined. Weights pass through 16 MiB.
     pub staging_bytes: u64,
@@ -91,6 +95,7 @@ impl Default for LoadOptions {
             verify_weights: false,
             any_vendor: false,
             untrusted: false,
+            self_test: false,
             staging_bytes: 4 << 30,
             // Software devices take minutes for large models.
             timeout: Duration::from_secs(600),

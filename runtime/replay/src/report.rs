@@ -36,6 +36,14 @@ pub enum DeclineReason {
         /// Limit.
         available: u64,
     },
+    /// The device computes it wrong.
+    #[error("its self-test fails{}: {what}", if *remembered { " (remembered)" } else { "" })]
+    SelfTest {
+        /// The first wrong dispatch, in words.
+        what: String,
+        /// Whether an earlier load found it.
+        remembered: bool,
+    },
     /// Inputs and outputs are too large to pass between host and device.
     #[error(
         "inputs and outputs need {needed} bytes between host and device, {available} are allowed; allow more with \
@@ -92,12 +100,26 @@ pub struct LoadReport {
     pub dispatches: usize,
     /// Submissions of one run.
     pub submissions: usize,
+    /// What is known of the variant's self-test.
+    pub self_test: SelfTestUse,
     /// How the pipeline cache was used.
     pub cache: CacheUse,
     /// How long each stage took.
     pub times: LoadTimes,
     /// Memory that was taken.
     pub bytes: DeviceBytes,
+}
+
+/// What is known of a variant's self-test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SelfTestUse {
+    /// Nobody asked for it.
+    #[default]
+    Off,
+    /// It passed during this load.
+    Passed,
+    /// It passed during an earlier one.
+    Remembered,
 }
 
 /// How the pipeline cache was used.

@@ -16,7 +16,8 @@ use crate::host::HostScalar;
 use crate::lease::{Lease, Leased};
 use crate::own::OwnRegion;
 use crate::program::{IoRange, Program};
-use crate::report::{DeclinedVariant, LoadReport, Timings};
+use crate::report::{DeclinedVariant, LoadReport, SelfTestUse, Timings};
+use crate::self_test::{Plan, SelfTestReport};
 use crate::states::{StateTensor, States};
 use crate::waiter::{Waiter, Watch};
 
@@ -39,6 +40,18 @@ pub struct Session {
     /// Which inputs a run uploads; kept, so that a run allocates nothing.
     uploads: Vec<bool>,
     report: LoadReport,
+    /// What to compare results with, where the entry is a self-test.
+    self_test: Option<Box<Plan>>,
+}
+
+/// How a variant came to be chosen.
+pub(crate) struct Choice {
+    /// Those before it.
+    pub(crate) declined: Vec<DeclinedVariant>,
+    /// What is known of its self-test.
+    pub(crate) tested: SelfTestUse,
+    /// What it is a self-test of, if it is one.
+    pub(crate) self_test: Option<Plan>,
 }
 
 struct Input {
@@ -72,10 +85,11 @@ impl Session {
     pub(crate) fn new(
         program: &Program<'_>,
         (loaded, own): (Loaded, &[OwnRegion]),
-        declined: Vec<DeclinedVariant>,
+        choice: Choice,
         (lease, waiter): (Arc<Lease>, Arc<Waiter>),
         (timeout, total): (Duration, Duration),
     ) -> Self {
+        let Choice { declined, tested, self_test } = choice;
         let report = LoadReport {
             entry: program.entry.name.clone(),
             variant: program.variant.name.clone(),
@@ -83,6 +97,7 @@ impl Session {
             pipelines: loaded.pipelines,
             dispatches: program.variant.dispatches.len(),
             submissions: loaded.submissions,
+            self_test: tested,
             cache: loaded.cache,
             times: crate::report::LoadTimes { total, ..loaded.times },
             bytes: loaded.bytes,
@@ -101,6 +116,7 @@ impl Session {
             timeout,
             uploads: Vec::with_capacity(program.entry.inputs.len()),
             report,
+            self_test: self_test.map(Box::new),
         }
     }
 
@@ -240,6 +256,23 @@ impl Session {
 
     pub(crate) fn waiter(&self) -> &Waiter {
         &self.waiter
+    }
+
+    /// Runs a self-test twice, in a session of one, and compares samples of each dispatch's result with their right values:
+    /// [`crate::Device::self_test`] loads that of an entry.
+    pub fn self_test(&mut self) -> Result<SelfTestReport, RuntimeError> {
+        if self.self_test.is_none() {
+            let (entry, variant) = (self.report.entry.clone(), self.report.variant.clone());
+            return Err(RuntimeError::NoSelfTest { entry, variant });
+        }
+        let name = self.output_tensors[0].name.clone();
+        let mut bits = || {
+            self.run()?;
+            self.read::<i32>(&name)
+        };
+        let (first, second) = (bits()?, bits()?);
+        let plan = self.self_test.as_ref().unwrap_or_else(|| unreachable!("looked at above"));
+        Ok(plan.judge(&first, &second))
     }
 
     /// Zeros what runs keep in regions of state, as when the session was made, for the sessions that share it as well. Inputs,

@@ -12,6 +12,7 @@ use drift_runtime::{
     RuntimeError, SubgroupFeatures,
 };
 
+use super::damage::Damage;
 use super::kernels::{BoundKernel, Kernels};
 use super::memory::{Buffer, Texture};
 use super::queue::{Command, Failure, Queue, Stamps, lock};
@@ -20,11 +21,12 @@ use super::queue::{Command, Failure, Queue, Stamps, lock};
 pub(super) struct StandIn {
     info: DeviceInfo,
     queue: Queue,
+    damage: Option<Arc<Damage>>,
 }
 
 impl StandIn {
-    pub(super) fn new() -> Self {
-        Self { info: info(), queue: Queue::new() }
+    pub(super) fn new(damage: Option<Arc<Damage>>) -> Self {
+        Self { info: info(), queue: Queue::new(), damage }
     }
 }
 
@@ -139,7 +141,8 @@ impl Api for StandIn {
     ) -> Result<Vec<Arc<BoundKernel>>, RuntimeError> {
         let one = |dispatch: &Dispatch| {
             let slot = |n: usize| bound(&dispatch.bindings[n]);
-            BoundKernel::new(kernels, program, dispatch, slot).map(Arc::new)
+            let bound = BoundKernel::new(kernels, program, dispatch, slot)?;
+            Ok(Arc::new(bound.damaged_by(self.damage.as_ref(), dispatch)))
         };
         dispatches.iter().map(one).collect()
     }

@@ -9,6 +9,7 @@ use drift_bundle::manifest::{BindingKind, Dispatch, Shader};
 use drift_runtime::RuntimeError;
 use drift_runtime::api::{Bound, Deadline, Program};
 
+use super::damage::Damage;
 use super::device::StandIn;
 use super::memory::{Block, Texture};
 use super::text::{Source, translation_unit};
@@ -152,6 +153,10 @@ pub(super) struct BoundKernel {
     kernel: Arc<Kernel>,
     buffers: Vec<(Arc<Block>, u64, u64)>,
     textures: Vec<(Arc<Block>, [u32; 3], u32)>,
+    /// Which of the buffers are written.
+    written: Vec<usize>,
+    /// What becomes of them on a device that is wrong on purpose.
+    damage: Option<Arc<Damage>>,
 }
 
 impl BoundKernel {
@@ -169,7 +174,7 @@ impl BoundKernel {
             RuntimeError::Driver { doing: BINDING, code }
         };
         let slots = &program.shader(dispatch).bindings;
-        let (mut buffers, mut textures) = (Vec::new(), Vec::new());
+        let (mut buffers, mut textures, mut written) = (Vec::new(), Vec::new(), Vec::new());
         let mut found = 0;
         let mut order: Vec<usize> = (0..slots.len()).collect();
         order.sort_by_key(|n| (slots[*n].group, slots[*n].binding));
@@ -192,6 +197,7 @@ impl BoundKernel {
                     {
                         return Err(wrong(format!("{place}: the text takes {bytes} bytes of {size}")));
                     }
+                    written.extend(slot.writable.then_some(buffers.len()));
                     buffers.push((Arc::clone(&buffer.0), offset, size));
                 }
                 Bound::Texture { textures: all, index, .. } => {
@@ -215,7 +221,13 @@ impl BoundKernel {
                 kernel.arguments.len() - found
             )));
         }
-        Ok(Self { kernel, buffers, textures })
+        Ok(Self { kernel, buffers, textures, written, damage: None })
+    }
+
+    /// The same, for a device that gets some dispatches wrong.
+    pub(super) fn damaged_by(self, damage: Option<&Arc<Damage>>, dispatch: &Dispatch) -> Self {
+        let hit = damage.filter(|damage| (damage.hits)(&self.kernel.name, dispatch.workgroups));
+        Self { damage: hit.cloned(), ..self }
     }
 
     /// Runs it in so many threadgroups. The message of what it did wrong, if it did.
@@ -242,7 +254,13 @@ impl BoundKernel {
             threads: self.kernel.threads,
             shared_bytes: self.kernel.shared_bytes,
         };
-        execute(&raw)
+        execute(&raw)?;
+        if let Some(damage) = &self.damage {
+            for (block, offset, size) in self.written.iter().map(|&index| &self.buffers[index]) {
+                damage.apply(block, *offset, *size);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn name(&self) -> &str {

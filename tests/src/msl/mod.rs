@@ -8,6 +8,7 @@
 
 #[path = "../../../targets/tests/metal_stdlib/clang.rs"]
 pub mod clang;
+mod damage;
 mod device;
 mod kernels;
 mod memory;
@@ -19,7 +20,14 @@ use std::sync::Arc;
 
 use drift_runtime::Device;
 
+pub use damage::{Damage, How};
+
 /// Opens the device.
 pub fn open() -> Device {
-    Device::of_api(Arc::new(device::StandIn::new()))
+    Device::of_api(Arc::new(device::StandIn::new(None)))
+}
+
+/// Opens one that gets some dispatches wrong.
+pub fn open_damaged(damage: Damage) -> Device {
+    Device::of_api(Arc::new(device::StandIn::new(Some(Arc::new(damage)))))
 }

@@ -3,4 +3,5 @@
 
 mod faults;
 mod models;
+mod self_test;
 mod words;

@@ -65,6 +65,8 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["narrow", "quantize", "tie"],
     // What may not fit a device's integers.
     &["ranges"],
+    // Programs that try the dispatches of others.
+    &["self_test"],
     // Turns what the stages below made into a bundle.
     &["emit"],
     // Orders steps and places what they touch.

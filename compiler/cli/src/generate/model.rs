@@ -1,6 +1,7 @@
 //! A language model as the command sees it: tokens go in, logits of the last one come out, and caches can be cut.
 
 use super::session::Replayed;
+use crate::contents::shown;
 use crate::error::CliError;
 use crate::generate_error::GenerateError;
 use drift_bundle::Bundle;
@@ -44,7 +45,7 @@ pub(crate) trait LanguageModel {
 /// Refuses a bundle that was not compiled for generating.
 pub(crate) fn require_entries(bundle: &Bundle) -> Result<(), GenerateError> {
     let mut known: Vec<String> = Vec::new();
-    for entry in &bundle.manifest().entries {
+    for entry in shown(bundle.manifest()) {
         if !known.contains(&entry.name) {
             known.push(entry.name.clone());
         }

@@ -5,7 +5,9 @@ use crate::plan::MemoryPlan;
 use crate::profile::Profile;
 use crate::program::Program;
 use drift_bundle::BundleWriter;
-use drift_bundle::manifest::{Entry, Provenance, Target};
+use drift_bundle::manifest::{Entry, Provenance, Target, Variant};
+use drift_bundle::self_test::{blob_name, entry_name};
+use std::sync::Arc;
 
 /// A variant before it is emitted.
 pub struct Draft {
@@ -21,6 +23,20 @@ pub struct Draft {
     pub plan: MemoryPlan,
     /// The kernel of each step at load, then of each step of a run.
     pub kernels: Vec<usize>,
+    /// Its self-test, where there is one.
+    pub self_test: Option<Box<SelfTestDraft>>,
+}
+
+/// The self-test of a variant before it is emitted.
+pub struct SelfTestDraft {
+    /// Its dispatches.
+    pub program: Program,
+    /// Where everything is.
+    pub plan: MemoryPlan,
+    /// The kernel of each step at load, then of each step of a run.
+    pub kernels: Vec<usize>,
+    /// The right values, as the bundle holds them.
+    pub right: Vec<u8>,
 }
 
 impl Draft {
@@ -32,16 +48,16 @@ impl Draft {
         profiles
     }
 
-    /// Leaves out a tuned variant whose program is that of a later one for the same target.
-    pub fn without_duplicates(drafts: Vec<Self>) -> Vec<Self> {
+    /// Which of some drafts of one entry are kept: all but tuned variants whose program is that of a later one for the same
+    /// target.
+    pub fn distinct(drafts: &[Self]) -> Vec<bool> {
         let same = |a: &Self, b: &Self| a.target == b.target && a.program == b.program;
-        let keep: Vec<bool> =
-            (0..drafts.len()).map(|n| !drafts[n + 1..].iter().any(|later| same(&drafts[n], later))).collect();
-        drafts.into_iter().zip(keep).filter_map(|(draft, keep)| keep.then_some(draft)).collect()
+        (0..drafts.len()).map(|n| !drafts[n + 1..].iter().any(|later| same(&drafts[n], later))).collect()
     }
 }
 
-/// The bundle of `entries`, whose variants are `drafts`: for each entry and target, variants in the order of `drafts`.
+/// The bundle of `entries`, whose variants are `drafts`: for each entry and target, variants in the order of `drafts`. Their
+/// self-tests follow behind all of them.
 pub fn bundle(
     (entries, targets): (&[String], &[Target]),
     drafts: &[Draft],
@@ -50,6 +66,7 @@ pub fn bundle(
 ) -> BundleWriter {
     let mut bundle = BundleWriter::new(provenance);
     let mut blobs = Blobs::default();
+    let mut self_tests = Vec::new();
     for (index, name) in entries.iter().enumerate() {
         blobs.begin_entry(if entries.len() > 1 { format!("{name}/") } else { String::new() });
         for &target in targets {
@@ -61,15 +78,39 @@ pub fn bundle(
                 variants.push(variant(&draft.program, &draft.plan, draft.profile, target, sink));
             }
             if let Some(first) = of_target().next() {
-                bundle.add_entry(Entry {
-                    name: name.clone(),
-                    target,
-                    inputs: io_tensors(&first.program.inputs),
-                    outputs: io_tensors(&first.program.outputs),
-                    variants,
-                });
+                bundle.add_entry(entry((name.clone(), target), &first.program, variants));
             }
+            self_tests.extend(self_test((name, target), of_target(), (&mut bundle, &mut blobs), kernels));
         }
     }
+    for entry in self_tests {
+        bundle.add_entry(entry);
+    }
     bundle
+}
+
+fn entry((name, target): (String, Target), program: &Program, variants: Vec<Variant>) -> Entry {
+    let (inputs, outputs) = (io_tensors(&program.inputs), io_tensors(&program.outputs));
+    Entry { name, target, inputs, outputs, variants }
+}
+
+/// The self-test of an entry's variants for one target, as an entry; its right values become weights.
+fn self_test<'a>(
+    (name, target): (&str, Target),
+    drafts: impl Iterator<Item = &'a Draft>,
+    (bundle, blobs): (&mut BundleWriter, &mut Blobs),
+    kernels: &KernelModules,
+) -> Option<Entry> {
+    let name = entry_name(name);
+    let mut first = None;
+    let mut variants = Vec::new();
+    for (draft, test) in drafts.filter_map(|draft| Some((draft, draft.self_test.as_ref()?))) {
+        let sink = Sink { bundle: &mut *bundle, blobs: &mut *blobs, kernels: kernels.of(&test.kernels) };
+        let variant = variant(&test.program, &test.plan, draft.profile, target, sink);
+        let right = blob_name(target, &name, &variant.name);
+        bundle.add_packed_weight(&right, Arc::new(test.right.clone()));
+        variants.push(variant);
+        first.get_or_insert(&test.program);
+    }
+    first.map(|program| entry((name, target), program, variants))
 }

@@ -7,7 +7,7 @@ mod hazards;
 mod shaders;
 
 pub use blobs::Blobs;
-pub use bundle::{Draft, bundle};
+pub use bundle::{Draft, SelfTestDraft, bundle};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
 
 use crate::kernel::{Binding, Source};

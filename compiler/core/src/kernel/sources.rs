@@ -70,6 +70,8 @@ kernels!(
     "scatter_elements": data_movement::SCATTER_ELEMENTS,
     "scatter_known": data_movement::SCATTER_KNOWN,
     "scatter_nd": data_movement::SCATTER_ND,
+    "self_test_fill" + "scattered": data_movement::SELF_TEST_FILL,
+    "self_test_sample" + "scattered": data_movement::SELF_TEST_SAMPLE,
     "softmax": rows::SOFTMAX,
     "softmax_axis": rows::SOFTMAX_AXIS,
     "softmax_subgroup": rows::SOFTMAX_SUBGROUP,

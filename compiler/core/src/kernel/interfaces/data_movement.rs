@@ -1,7 +1,7 @@
 //! Kernels that move, gather and scatter elements, and the element-wise one.
 
 use super::{KernelInterface, PLAIN, Prologue, Read, Scalar, SlotSpec};
-use super::{bools, i32s, not_in_text, scalars, u32s};
+use super::{bools, f32s, i32s, not_in_text, scalars, u32s};
 
 const INPUT: &[SlotSpec] = &[SlotSpec::input("src", &[Read, Scalar]), SlotSpec::result()];
 
@@ -184,3 +184,18 @@ pub(in crate::kernel) const SCATTER_ND: KernelInterface = KernelInterface {
     scalar: Some("src"),
     ..PLAIN
 };
+
+/// Makes operands of a self-test.
+pub(in crate::kernel) const SELF_TEST_FILL: KernelInterface = KernelInterface {
+    slots: &[SlotSpec::result()],
+    constants: &[
+        &u32s(["SEED", "COUNT", "STRIDE_B", "STRIDE_Y", "STRIDE_X", "STRIDE_C"]),
+        &f32s(["OFFSET", "SCALE"]),
+    ],
+    scalar: Some("dst"),
+    ..PLAIN
+};
+
+/// Takes samples of a result.
+pub(in crate::kernel) const SELF_TEST_SAMPLE: KernelInterface =
+    KernelInterface { slots: &[SlotSpec::input("src", &[Read]), SlotSpec::result().integers()], ..PLAIN };

@@ -1,0 +1,188 @@
+//! Self-tests on a device that is made wrong on purpose: what they find, what they call it, and what the loader then does.
+
+use drift_bundle::Bundle;
+use drift_bundle::manifest::Target;
+use drift_compiler::{CompileOptions, ModelIdentity, Precision};
+use drift_runtime::{
+    DeclineReason, Device, Fault, LoadOptions, RuntimeError, SelfTestReport, SelfTestUse, WrongDispatch,
+};
+use drift_tests::conformance::graph;
+use drift_tests::msl::{self, Damage, How};
+use std::path::Path;
+
+/// A convolution, products of two shapes, and a softmax that the two profiles compute with kernels of their own.
+const GRAPH: &str = "%x: f32[1,8,7,9]\n%y: f32[6,64]\n@w: f32[8,8,3,3] = random(1)\n@u: f32[64,32] = random(2)\n\
+    @v: f32[32,96] = random(3)\n%a = conv %x, @w {pads=[1,1,1,1]} epilogue(relu)\n%b = matmul %y, @u\n%c = matmul %b, @v\n\
+    %d = softmax %c {axis=1}\nreturn %a, %d";
+
+fn bundle(profiles: &[&str], self_test: bool) -> Bundle {
+    let options = CompileOptions {
+        targets: vec![Target::Metal],
+        profiles: profiles.iter().map(|profile| (*profile).to_owned()).collect(),
+        precision: Some(Precision::F32),
+        self_test,
+        ..CompileOptions::default()
+    };
+    let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
+    let compiled = drift_compiler::compile(graph(GRAPH), identity, &options).expect("a bundle");
+    Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("a sound bundle")
+}
+
+fn report(device: &Device, bundle: &Bundle) -> SelfTestReport {
+    device.self_test(bundle).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What the self-test says of a device that is wrong where `hits` says.
+fn found(how: How, hits: fn(&str, [u32; 3]) -> bool) -> Vec<WrongDispatch> {
+    report(&msl::open_damaged(Damage::new(how, hits)), &bundle(&["generic"], true)).wrong
+}
+
+fn is_softmax(name: &str, _: [u32; 3]) -> bool {
+    name.starts_with("softmax")
+}
+
+#[test]
+fn a_sound_device_is_right() {
+    for profile in ["generic", "apple"] {
+        let report = report(&msl::open(), &bundle(&[profile], true));
+        assert!(report.is_right() && report.untested.is_empty(), "{report:?}");
+        assert!(report.tests >= 4, "{report:?}");
+        assert_eq!((&*report.entry, &*report.variant), ("main", profile));
+    }
+}
+
+#[test]
+fn a_wrong_kernel_is_named_with_its_node_and_its_worst_sample() {
+    let wrong = found(How::Larger, is_softmax);
+    let [WrongDispatch { dispatches, shaders, nodes, fault }] = wrong.as_slice() else { panic!("{wrong:?}") };
+    assert_eq!(dispatches, &["d: softmax"]);
+    assert!(shaders[0].starts_with("softmax_"), "{shaders:?}");
+    assert_eq!(nodes, &["d"]);
+    let Fault::Values { expected, got, tolerance, .. } = fault else { panic!("{fault:?}") };
+    assert!((got / expected - 1.01).abs() < 1e-3 && (got - expected).abs() > *tolerance, "{fault:?}");
+}
+
+/// Both products are one kernel; the wider one has more threadgroups along its columns.
+#[test]
+fn one_wrong_shape_of_a_kernel_is_told_from_the_others() {
+    let bundle = bundle(&["generic"], true);
+    let variant = &bundle.manifest().entries[0].variants[0];
+    let grid = |node: &str| {
+        let named = |name: &str| name.split(':').next() == Some(node);
+        variant.dispatches.iter().find(|dispatch| named(&dispatch.name)).expect("a dispatch").workgroups
+    };
+    assert_ne!(grid("b"), grid("c"), "the shapes are told apart by their grids");
+    let hits: fn(&str, [u32; 3]) -> bool = |name, grid| name.starts_with("mat") && grid[0] > 1;
+    let hit: Vec<&str> = ["b", "c"].into_iter().filter(|node| grid(node)[0] > 1).collect();
+    let [node] = hit.as_slice() else { panic!("{hit:?}") };
+    let wrong = found(How::Larger, hits);
+    let [WrongDispatch { nodes, .. }] = wrong.as_slice() else { panic!("{wrong:?}") };
+    assert_eq!(nodes, &[(*node).to_owned()]);
+}
+
+#[test]
+fn nan_is_wrong_whatever_the_tolerance() {
+    let wrong = found(How::Nan, is_softmax);
+    let [WrongDispatch { fault: Fault::Values { got, wrong, samples, .. }, .. }] = wrong.as_slice() else {
+        panic!("{wrong:?}")
+    };
+    assert!(got.is_nan() && wrong == samples);
+}
+
+#[test]
+fn numbers_within_tolerance_that_differ_from_run_to_run_are_told() {
+    let wrong = found(How::Unsteady, is_softmax);
+    let [WrongDispatch { fault: Fault::Unsteady { differ, .. }, dispatches, .. }] = wrong.as_slice() else {
+        panic!("{wrong:?}")
+    };
+    assert!(*differ > 0);
+    assert_eq!(dispatches, &["d: softmax"]);
+}
+
+/// Two variants, the first of which has kernels of subgroups and is tuned for another vendor's devices.
+const PROFILES: [&str; 2] = ["nvidia", "generic"];
+
+/// Options of a load that asks for self-tests.
+fn asking() -> LoadOptions {
+    LoadOptions { self_test: true, any_vendor: true, ..LoadOptions::default() }
+}
+
+/// The same, which remembers them in `folder`.
+fn remembering(folder: &Path) -> LoadOptions {
+    LoadOptions { cache_dir: Some(folder.to_owned()), ..asking() }
+}
+
+fn damaged_subgroups() -> Device {
+    msl::open_damaged(Damage::new(How::Larger, |name, _| name.starts_with("softmax_subgroup")))
+}
+
+#[test]
+fn the_next_variant_is_taken_and_the_verdict_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bundle = bundle(&PROFILES, true);
+    let options = remembering(folder.path());
+    let load = |device: &Device| {
+        let session = device.load_with(&bundle, &options).unwrap_or_else(|error| panic!("{error}"));
+        let report = session.report();
+        let reasons: Vec<DeclineReason> = report.declined.iter().flat_map(|d| d.reasons.clone()).collect();
+        (report.variant.clone(), report.self_test, reasons)
+    };
+    let (variant, tested, reasons) = load(&damaged_subgroups());
+    assert_eq!((&*variant, tested), ("generic", SelfTestUse::Passed));
+    let [DeclineReason::SelfTest { what, remembered: false }] = reasons.as_slice() else {
+        panic!("{reasons:?}")
+    };
+    assert!(what.contains("softmax_subgroup") && what.contains("(for d)"), "{what}");
+
+    // The same device, driver and bundle: nothing runs again, so that even a sound one is not asked.
+    let (variant, tested, reasons) = load(&msl::open());
+    assert_eq!((&*variant, tested), ("generic", SelfTestUse::Remembered));
+    assert!(matches!(reasons.as_slice(), [DeclineReason::SelfTest { remembered: true, .. }]), "{reasons:?}");
+
+    // A damaged file counts for nothing, and is replaced.
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("files").map(|f| f.expect("a file").path()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let mut bytes = std::fs::read(file).expect("bytes");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(file, bytes).expect("written");
+    assert_eq!(load(&msl::open()), ("nvidia".to_owned(), SelfTestUse::Passed, Vec::new()));
+    assert_eq!(load(&msl::open()), ("nvidia".to_owned(), SelfTestUse::Remembered, Vec::new()));
+}
+
+#[test]
+fn a_device_that_gets_all_variants_wrong_loads_none() {
+    let device = msl::open_damaged(Damage::new(How::Nan, is_softmax));
+    let error = device.load_with(&bundle(&PROFILES, true), &asking()).err().expect("an error");
+    let RuntimeError::NoVariant { declined, .. } = &error else { panic!("{error}") };
+    assert_eq!(declined.len(), 2);
+    assert!(error.to_string().contains("its self-test fails: `d: softmax"), "{error}");
+    // Nobody asked, nobody is told.
+    assert!(device.load(&bundle(&["generic"], true)).is_ok());
+}
+
+#[test]
+fn a_bundle_without_self_tests_is_refused_where_they_are_asked_for() {
+    let (device, bundle) = (msl::open(), bundle(&["generic"], false));
+    for error in [device.load_with(&bundle, &asking()).err(), device.self_test(&bundle).err()] {
+        assert!(matches!(error, Some(RuntimeError::NoSelfTest { .. })), "{error:?}");
+    }
+    let mut session = device.load(&bundle).expect("a session");
+    assert!(matches!(session.self_test(), Err(RuntimeError::NoSelfTest { .. })));
+}
+
+#[test]
+fn the_report_is_json_that_says_where_and_what() {
+    let device = msl::open_damaged(Damage::new(How::Nan, is_softmax));
+    let json = report(&device, &bundle(&["generic"], true)).to_json();
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(value["device"], device.info().name);
+    assert_eq!(value["driver"], device.info().driver);
+    assert_eq!(value["right"], false);
+    let wrong = &value["wrong"][0];
+    assert_eq!(wrong["nodes"][0], "d");
+    assert_eq!(wrong["got"], "NaN");
+    assert!(wrong["shaders"][0].as_str().expect("a name").starts_with("softmax"));
+    assert!(wrong["expected"].as_f64().is_some() && wrong["tolerance"].as_f64().is_some());
+}
