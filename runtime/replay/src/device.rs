@@ -271,13 +271,7 @@ impl Device {
         let parts = programs.iter().zip(loaded).zip(choices).zip(leases);
         let sessions = parts.map(|(((program, loaded), choice), lease)| {
             let waiter = Arc::clone(&self.waiter);
-            Session::new(
-                program,
-                (loaded, &own),
-                choice,
-                (lease, waiter),
-                (options.timeout, start.elapsed()),
-            )
+            Session::new(program, (loaded, &own), choice, (lease, waiter), (options.timeout, start.elapsed()))
         });
         Ok(sessions.collect())
     }

@@ -59,11 +59,11 @@ def cases(write, node, Rand):
     for kind in ("QLinearAdd", "QLinearMul"):
         low = kind.lower().replace("qlinear", "qlinear_")
         ours(low, kind, [u8(2, 5, 6), F32(0.0317), U8(120), u8(5, 6), F32(0.0219), U8(130), F32(0.0431), U8(125)], const=[1, 2, 4, 5, 6, 7])
-    ours("qlinear_leaky_relu", "QLinearLeakyRelu", [i8(3, 7), F32(0.03), I8(5), F32(0.02), I8(-20)], const=range(1, 5), alpha=0.2)
+    ours("qlinear_leaky_relu", "QLinearLeakyRelu", [i8(3, 7), F32(0.0313), I8(5), F32(0.0219), I8(-20)], const=range(1, 5), alpha=0.2)
     ours("qlinear_sigmoid", "QLinearSigmoid", [u8(3, 7), F32(0.05), U8(128), F32(1 / 256), U8(0)], const=range(1, 5))
     ours("qlinear_global_average_pool", "QLinearGlobalAveragePool", [u8(2, 5, 6, 4), F32(0.05), U8(128), F32(0.03), U8(100)],
          const=range(1, 5), channels_last=0)
-    ours("qlinear_concat", "QLinearConcat", [F32(0.04), U8(120), u8(2, 3, 4), F32(0.05), U8(128), u8(2, 2, 4), F32(0.03), U8(99)],
+    ours("qlinear_concat", "QLinearConcat", [F32(0.0431), U8(120), u8(2, 3, 4), F32(0.0517), U8(128), u8(2, 2, 4), F32(0.0313), U8(99)],
          const=[0, 1, 3, 4, 6, 7], axis=1)
 
     def lstm(name, sequence, hidden, scales, directions=1, **attributes):

@@ -83,6 +83,12 @@ pub enum Declined {
         /// The type.
         element: &'static str,
     },
+    /// Something that would have to be made is too large.
+    #[error("{what} is too large")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+    },
     /// Products of integers that no part of fits where it is exact.
     #[error("a sum of {terms} products of integers up to {} and {} may be beyond 2^24, up to which f32 holds integers",
         magnitudes[0], magnitudes[1])]

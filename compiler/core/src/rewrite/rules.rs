@@ -46,6 +46,9 @@ pub const SIMPLIFY: &[Rule] = &[
     images::padding::POOL_ABSORBS_PAD,
     images::absorb::CONV_ABSORBS_SCALE,
     images::absorb::CONV_ABSORBS_BIAS,
+    images::written_out::CONV_TRANSPOSE_BY_CONV,
+    images::written_out::CONV_BY_PRODUCT,
+    images::written_out::POOL_BY_AXES,
     data_movement::expand::ELEMENTWISE_ABSORBS_EXPAND,
     products::integers::INTEGER_PRODUCTS,
     products::operands::MATMUL_ABSORBS_TRANSPOSE,
@@ -84,6 +87,9 @@ const ALWAYS: &[&str] = &[
     attention::written_out::ATTENTION_WITHOUT_KERNEL.name,
     long::LONG_WALKS_IN_PARTS.name,
     products::integers::INTEGER_PRODUCTS.name,
+    images::written_out::CONV_TRANSPOSE_BY_CONV.name,
+    images::written_out::CONV_BY_PRODUCT.name,
+    images::written_out::POOL_BY_AXES.name,
 ];
 
 /// Every rule, by pass.

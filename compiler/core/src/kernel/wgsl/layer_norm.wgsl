@@ -1,5 +1,6 @@
 // Layer normalisation over the channels of a row: a workgroup makes one row. The variance is taken around the mean, in a
-// second pass, so that large offsets do not cancel.
+// second pass, so that large offsets do not cancel. The mean is taken around the first channel, so that that of equals is exact where
+// a driver divides inexactly.
 
 var<workgroup> shared_part: array<f32, WORKGROUP_X>;
 
@@ -15,9 +16,10 @@ fn layer_norm(
 ) {
     let row = group.y * GRID_X + group.x;
     let x = min(row, DST_WIDTH - 1u);
+    let first = src_read(0u, 0u, x, 0u).x;
     var sum = vec4<f32>(0.0);
     for (var s = local; s < SRC_SLICES; s += WORKGROUP_X) {
-        sum += live(s, src_read(0u, 0u, x, s));
+        sum += live(s, src_read(0u, 0u, x, s) - first);
     }
     shared_part[local] = (sum.x + sum.y) + (sum.z + sum.w);
     workgroupBarrier();
@@ -27,7 +29,7 @@ fn layer_norm(
         }
         workgroupBarrier();
     }
-    let mean = shared_part[0] / f32(SRC_CHANNELS);
+    let mean = first + shared_part[0] / f32(SRC_CHANNELS);
     workgroupBarrier();
     var squares = vec4<f32>(0.0);
     for (var s = local; s < SRC_SLICES; s += WORKGROUP_X) {

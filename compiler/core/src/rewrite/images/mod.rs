@@ -2,3 +2,4 @@
 
 pub(super) mod absorb;
 pub(super) mod padding;
+pub(super) mod written_out;
