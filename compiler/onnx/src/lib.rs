@@ -28,6 +28,7 @@ mod node;
 mod ops;
 mod order;
 mod proto;
+mod scans;
 mod scope;
 mod sequence;
 mod source;

@@ -35,22 +35,22 @@ fn all_unsupported_nodes_are_listed_at_once() {
     let mut foreign = node("FancyAttention", &["x"], &["d"]);
     foreign.domain = "com.example".to_owned();
     let model = over_x()
-        .node(node("Det", &["x"], &["a"]))
+        .node(node("ImageDecoder", &["x"], &["a"]))
         .node(named)
         .node(node("Relu", &["a"], &["skipped"]))
         .node(foreign)
         .node(with(node("Relu", &["x"], &["e"]), int("fast", 1)))
         .node(node("Loop", &["a"], &["f"]))
-        .node(node("Scan", &["a"], &["g"]))
+        .node(node("TfIdfVectorizer", &["x"], &["g"]))
         .output("skipped");
     check(
         &model,
         "5 of the model's nodes cannot be compiled:\
-         \n  `a` (Det): the operator is not supported (operator set 13)\
+         \n  `a` (ImageDecoder): the operator is not supported (operator set 13)\
          \n  `find` (NonZero): its result's size depends on data (how many elements are not zero), which is not supported\
          \n  `d` (com.example.FancyAttention): the operator is not supported (its domain is not imported)\
          \n  `e` (Relu): attribute `fast` is not known for operator set 13\
-         \n  `g` (Scan): loops over slices are not supported; export the model with the loop unrolled \
+         \n  `g` (TfIdfVectorizer): counting n-grams is not supported; count them before the model runs \
          (operator set 13)",
     );
 }
