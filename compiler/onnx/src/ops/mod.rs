@@ -27,6 +27,7 @@ mod pixels;
 mod pool;
 mod quantize;
 mod quantized;
+mod random;
 mod recurrent;
 mod reduce;
 mod resize;
@@ -89,6 +90,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Attention", (3, 7), attention::attention).results(1, 4),
     onnx("AveragePool", (1, 1), pool::average_pool),
     onnx("BatchNormalization", (5, 5), norm::batch_normalization).results(1, 5),
+    onnx("Bernoulli", (1, 1), random::bernoulli),
     onnx("BitCast", (1, 1), bits::bit_cast),
     onnx("BitShift", (2, 2), bits::bit_shift),
     onnx("BitwiseAnd", (2, 2), bits::bitwise_and),
@@ -176,6 +178,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Mish", (1, 1), activation::mish),
     onnx("Mod", (2, 2), bits::modulo),
     onnx("Mul", (2, 2), elementwise::mul),
+    onnx("Multinomial", (1, 1), random::multinomial),
     onnx("Neg", (1, 1), elementwise::neg),
     onnx("NegativeLogLikelihoodLoss", (2, 3), losses::negative_log_likelihood_loss),
     onnx("NonZero", (1, 1), index::non_zero),
@@ -190,6 +193,10 @@ const OPERATORS: &[Operator] = &[
     onnx("QuantizeLinear", (2, 3), quantize::quantize_linear),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
     onnx("RNN", (3, 6), recurrent::rnn).results(0, 2),
+    onnx("RandomNormal", (0, 0), random::random_normal),
+    onnx("RandomNormalLike", (1, 1), random::random_normal_like),
+    onnx("RandomUniform", (0, 0), random::random_uniform),
+    onnx("RandomUniformLike", (1, 1), random::random_uniform_like),
     onnx("Range", (3, 3), shape::range),
     onnx("Reciprocal", (1, 1), elementwise::reciprocal),
     onnx("ReduceL1", (1, 2), reduce::reduce_l1),

@@ -14,6 +14,7 @@ mod hostile;
 mod language;
 mod memory;
 mod names;
+mod random;
 mod refusals;
 mod structure;
 mod tensors;
