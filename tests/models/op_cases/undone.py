@@ -41,3 +41,12 @@ def cases(write, node, Rand):
     for size in (1, 2, 3, 4, 5):
         op(f"det_{size}", "Det", [r.f(2, 3, size, size)], 11)
     op("det_of_one_matrix", "Det", [r.f(3, 3)], 22)
+    for name, shape, attributes in [
+            ("plain", (2, 3, 5, 7), {}), ("pads", (1, 3, 5, 4), {"pads": [1, 0, 1, 1]}), ("strides", (2, 2, 6, 7), {"strides": [2, 3]}),
+            ("columns", (2, 2, 4, 5), {"storage_order": 1, "strides": [1, 2]}), ("dilations", (1, 2, 6, 6), {"dilations": [2, 1]})]:
+        op(f"maxpool_indices_{name}", "MaxPool", [r.f(*shape)], 12, outputs=2, kernel_shape=[2, 3], **attributes)
+    op("maxpool_indices_1d", "MaxPool", [r.f(2, 3, 9)], 8, outputs=2, kernel_shape=[3], strides=[2])
+    op("maxpool_indices_of_equals", "MaxPool", [r.i(1, 2, 5, 5, low=0, high=3).astype(F32)], 12, outputs=2, kernel_shape=[3, 3])
+    write("maxpool_and_back", [
+        node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("MaxUnpool", ["p", "i"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], [("x", r.f(2, 3, 4, 6))], ["y"], 11)

@@ -57,7 +57,7 @@ fn minor(
     columns: usize,
 ) -> Result<ValueId, NodeError> {
     let mut sum = None;
-    let mut negative = columns.count_ones() % 2 == 0;
+    let mut negative = columns.count_ones().is_multiple_of(2);
     for (column, &entry) in entries.iter().enumerate().filter(|(column, _)| columns >> column & 1 == 1) {
         let part = match minors[columns & !(1 << column)] {
             Some(rest) => cx.binary(BinaryOp::Mul, entry, rest)?,
