@@ -74,6 +74,9 @@ fn part(
     cx.emit(Op::Slice(Slice { axes }), &[x])
 }
 
+/// Heads of linear attention at most.
+const MOST_HEADS: u64 = 1 << 20;
+
 /// The sizes of linear attention, and its rule.
 struct Form {
     batch: Dim,
@@ -138,9 +141,9 @@ impl Form {
     fn read(cx: &mut NodeCx<'_, '_>) -> Result<Self, NodeError> {
         let heads = |cx: &mut NodeCx<'_, '_>, name: &'static str| {
             let given = cx.attributes.int(name)?.ok_or(NodeError::MissingAttribute(name))?;
-            let expected = "a positive number".to_owned();
+            let expected = format!("1 to {MOST_HEADS}");
             let error = NodeError::Value { name, value: given.to_string(), expected };
-            u64::try_from(given).ok().filter(|&heads| heads > 0).ok_or(error)
+            u64::try_from(given).ok().filter(|heads| (1..=MOST_HEADS).contains(heads)).ok_or(error)
         };
         let (query_heads, kv_heads) = (heads(cx, "q_num_heads")?, heads(cx, "kv_num_heads")?);
         if query_heads % kv_heads != 0 {

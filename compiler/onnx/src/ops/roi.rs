@@ -1,6 +1,7 @@
 //! Regions of images, sampled on a grid of their own.
 
 use super::pixels::{Pixels, Tap, place, with_number, within};
+use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
@@ -136,6 +137,7 @@ fn taps(
         length = with_number(cx, BinaryOp::Max, length, 1.0)?;
     }
     let bins = form.bins[axis];
+    cx.take(Resource::ConstantBytes, bins * form.samples * 12)?;
     let parts: Vec<f64> =
         (0..bins * form.samples).map(|at| (at as f64 + 0.5) / (form.samples * bins) as f64).collect();
     let parts = cx.constant(Tensor::from_f64_as(ElementType::F32, [1, bins * form.samples], &parts)?)?;

@@ -8,6 +8,7 @@ mod bind;
 mod bombs;
 mod build;
 mod cases;
+mod compositions;
 mod dims;
 mod external;
 mod hostile;
