@@ -31,6 +31,7 @@ mod proto;
 mod scans;
 mod scope;
 mod sequence;
+mod sequence_map;
 mod source;
 mod states;
 mod tensor;

@@ -1,4 +1,4 @@
-"""`Scan`: axes, directions, states, names of the graph around it."""
+"""`Scan` and `SequenceMap`: axes, directions, states, names of the graph around it."""
 import numpy as np
 from onnx import TensorProto, helper
 
@@ -37,3 +37,9 @@ def cases(write, node, Rand):
         node("Scan", ["x"], ["y"], num_scan_inputs=1, body=body([node("Softmax", ["a"], ["b"], axis=-1)], ["a"], ["b"]),
              scan_input_axes=[1], scan_output_axes=[1])],
         [("x", r.f(2, 3, 4))], ["y"], 13)
+    pair = body([node("Mul", ["a", "b"], ["p"]), node("Add", ["p", "bias"], ["q"]), node("Neg", ["a"], ["n"])], ["a", "b", "bias"], ["q", "n"])
+    write("sequencemap", [
+        node("SplitToSequence", ["x"], ["xs"], axis=0), node("SplitToSequence", ["z"], ["zs"], axis=0),
+        node("SequenceMap", ["xs", "zs", "bias"], ["qs", "ns"], body=pair),
+        node("ConcatFromSequence", ["qs"], ["q"], axis=1), node("ConcatFromSequence", ["ns"], ["n"], axis=0)],
+        [("x", r.f(3, 2, 4)), ("z", r.f(3, 2, 4)), ("bias", r.f(4))], ["q", "n"], 17)
