@@ -26,3 +26,6 @@ def cases(write, node, Rand):
            [r.f(2, 3, 20), r.f(2, 3, 10), r.f(2, 3, 6), r.f(2, 2, 5, 3),
             r.f(2, 3, 10, low=-1, high=0) if "gated" in rule else None, r.f(2, 3, 2) if "delta" in rule else None],
            27, outputs=2, q_num_heads=4, kv_num_heads=2, update_rule=rule)
+    write("causalconvwithstate_constant_kernel", [
+        node("CausalConvWithState", ["x", "w", "b", "past"], ["y", "present"], activation="swish")],
+        [("x", r.f(2, 3, 5)), ("past", r.f(2, 3, 3))], ["y", "present"], 27, [("w", kernel), ("b", bias)])

@@ -7,6 +7,9 @@ use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Concat, Conv, MatMul, Slice, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
+/// Taps up to which a kernel that is data is applied one by one.
+const MOST_TAPS: u64 = 16;
+
 /// CausalConvWithState, since 27: each channel's own convolution of the rows so far, `past_state` or zeros before them. Refused: free batch
 /// and channels where there is no past.
 pub(super) fn causal_conv_with_state(cx: &mut NodeCx<'_, '_>) -> Results {
@@ -40,9 +43,14 @@ pub(super) fn causal_conv_with_state(cx: &mut NodeCx<'_, '_>) -> Results {
             cx.emit(Op::Concat(Concat { axis: 2 }), &[zeros, x])?
         }
     };
-    let conv = Conv { groups: *channels, ..Conv::plain(1) };
-    let operands: Vec<ValueId> = [Some(rows), Some(weight), cx.optional(2)].into_iter().flatten().collect();
-    let y = cx.emit(Op::Conv(conv), &operands)?;
+    let y = if cx.constant_tensor(weight).is_none() && *taps <= MOST_TAPS {
+        by_taps(cx, rows, weight, (*taps, *length))?
+    } else {
+        let conv = Conv { groups: *channels, ..Conv::plain(1) };
+        let operands: Vec<ValueId> =
+            [Some(rows), Some(weight), cx.optional(2)].into_iter().flatten().collect();
+        cx.emit(Op::Conv(conv), &operands)?
+    };
     let y = match cx.attributes.text("activation")?.unwrap_or("none") {
         "none" => y,
         "silu" | "swish" => cx.unary(UnaryOp::Silu, y)?,
@@ -57,6 +65,37 @@ pub(super) fn causal_conv_with_state(cx: &mut NodeCx<'_, '_>) -> Results {
     let start = if carried == 0 { 0 } else { *length };
     let present = part(cx, rows, 2, start, carried)?;
     Ok(vec![y, present])
+}
+
+/// The convolution by a kernel that is data, which devices have no kernel for: the rows that each tap reads times the tap, in f32 for f16.
+fn by_taps(
+    cx: &mut NodeCx<'_, '_>,
+    rows: ValueId,
+    weight: ValueId,
+    (taps, length): (u64, u64),
+) -> Result<ValueId, NodeError> {
+    let element = cx.element(rows);
+    let (rows, weight) = (cx.widened(rows)?, cx.widened(weight)?);
+    let channels = cx.shape(weight)[0].clone();
+    let mut sum = match cx.optional(2) {
+        Some(bias) => {
+            let bias = cx.widened(bias)?;
+            Some(cx.reshape(bias, vec![channels.clone(), Dim::Const(1)])?)
+        }
+        None => None,
+    };
+    for tap in 0..taps {
+        let read = part(cx, rows, 2, tap, length)?;
+        let factor = part(cx, weight, 2, tap, 1)?;
+        let factor = cx.reshape(factor, vec![channels.clone(), Dim::Const(1)])?;
+        let product = cx.binary(BinaryOp::Mul, read, factor)?;
+        sum = Some(match sum {
+            None => product,
+            Some(sum) => cx.binary(BinaryOp::Add, sum, product)?,
+        });
+    }
+    let sum = sum.unwrap_or(rows);
+    cx.cast(sum, element)
 }
 
 /// Some elements along an axis.
