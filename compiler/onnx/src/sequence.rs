@@ -75,7 +75,8 @@ impl<'m> Importer<'m> {
         }])
     }
 
-    fn sequence(&self, slot: Slot) -> Option<&[ValueId]> {
+    /// The tensors of a sequence.
+    pub(crate) fn sequence(&self, slot: Slot) -> Option<&[ValueId]> {
         match slot {
             Slot::Sequence(index) => self.sequences.get(index).map(Vec::as_slice),
             Slot::Value(_) | Slot::Absent | Slot::Unavailable => None,

@@ -88,6 +88,12 @@ impl<'m> Importer<'m> {
         if (domain, node.op_type.as_str()) == ("", "Loop") {
             return self.unroll(node, operands, scope);
         }
+        if (domain, node.op_type.as_str()) == ("", "Scan") {
+            return self.unroll_scan(node, operands, scope);
+        }
+        if (domain, node.op_type.as_str()) == ("", "SequenceMap") {
+            return self.map_sequence(node, operands, scope);
+        }
         let operator = ops::find(domain, &node.op_type);
         let is_sequence_operator = domain.is_empty() && sequence::is_operator(&node.op_type);
         if operator.is_none() && !is_sequence_operator {
@@ -187,7 +193,10 @@ impl<'m> Importer<'m> {
                 let key = (node.domain.as_str(), node.op_type.as_str(), node.overload.as_str());
                 if let Some(function) = self.functions.get(&key) {
                     open.push((&function.node, &function.opset_import, label));
-                } else if matches!((domain, node.op_type.as_str()), ("", "If" | "Loop")) {
+                } else if matches!(
+                    (domain, node.op_type.as_str()),
+                    ("", "If" | "Loop" | "Scan" | "SequenceMap")
+                ) {
                     open.extend(branches(node).map(|graph| (&graph.node[..], opsets, label.clone())));
                 } else if ops::find(domain, &node.op_type).is_none()
                     && !(domain.is_empty() && sequence::is_operator(&node.op_type))
@@ -225,10 +234,7 @@ const NARROW_READERS: [&str; 4] = ["Cast", "DequantizeLinear", "GatherBlockQuant
 /// Why an operator cannot be imported, and of which operator set it is.
 fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
     let reason = match (domain_of(&node.domain), node.op_type.as_str()) {
-        ("", "Scan") => "loops over slices are not supported; export the model with the loop unrolled",
-        ("", "SequenceMap") => {
-            "functions over sequences are not supported; export the model with the loop unrolled"
-        }
+        ("", "TfIdfVectorizer") => "counting n-grams is not supported; count them before the model runs",
         ("com.microsoft", name) if LANGUAGE_MODEL_OPERATORS.contains(&name) => {
             "it belongs to ONNX Runtime's fused language-model operators, which are not supported; export the model without them"
         }

@@ -31,6 +31,11 @@ pub enum Warning {
         /// Which condition leads there.
         condition: bool,
     },
+    /// A node of random numbers, which are made once.
+    SameNumbers {
+        /// The node.
+        node: String,
+    },
     /// An `If` both of whose branches are computed.
     BothBranches {
         /// The node.
@@ -59,6 +64,12 @@ impl fmt::Display for Warning {
             }
             Self::DroppedBranch { node, condition } => {
                 write!(f, "node `{node}` has a constant condition; its branch for {condition} is dropped")
+            }
+            Self::SameNumbers { node } => {
+                write!(
+                    f,
+                    "the random numbers of node `{node}` are made when the model is compiled: each run gives the same"
+                )
             }
             Self::BothBranches { node } => {
                 write!(f, "the condition of node `{node}` depends on data; both of its branches are computed")

@@ -9,7 +9,7 @@ use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{
     ArgReduce, BinaryOp, CumSum, Gather, GatherElements, Pad, PadMode, Range, ScalarOp, ScatterElements,
-    ScatterNd, ShapeOf, Slice, TopK, Update,
+    ScatterNd, ShapeOf, Slice, TopK, Update, WriteRows,
 };
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
@@ -35,7 +35,7 @@ pub(super) fn arg_min(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// The one integer of an operand that must be constant.
-fn constant_int(cx: &NodeCx<'_, '_>, at: usize, name: &'static str) -> Result<i64, NodeError> {
+pub(super) fn constant_int(cx: &NodeCx<'_, '_>, at: usize, name: &'static str) -> Result<i64, NodeError> {
     let value = cx.operand(at)?;
     match cx.constant_ints(value, name)?[..] {
         [only] => Ok(only),
@@ -168,6 +168,32 @@ pub(super) fn scatter_nd(cx: &mut NodeCx<'_, '_>) -> Results {
     let (x, indices, updates) = (cx.operand(0)?, cx.operand(1)?, cx.operand(2)?);
     let update = update(cx)?;
     Ok(vec![cx.emit(Op::ScatterNd(ScatterNd { update }), &[x, indices, updates])?])
+}
+
+/// TensorScatter, since 24: rows of `update` in place of those of `past_cache` along an axis, each batch's from its own row on. Rows that would be
+/// behind the last are left out, or with `circular` go to the front.
+pub(super) fn tensor_scatter(cx: &mut NodeCx<'_, '_>) -> Results {
+    let (x, rows) = (cx.operand(0)?, cx.operand(1)?);
+    let axis = axis(cx.attributes.int("axis")?.unwrap_or(-2), cx.rank(x))?;
+    let circular = match cx.attributes.text("mode")?.unwrap_or("linear") {
+        "linear" => false,
+        "circular" => true,
+        other => {
+            let expected = "`linear` or `circular`".to_owned();
+            return Err(NodeError::Value { name: "mode", value: other.to_owned(), expected });
+        }
+    };
+    if axis == 0 {
+        return Err(NodeError::Operands("axis 0 is the batch, not the rows".to_owned()));
+    }
+    let first = match cx.optional(2) {
+        Some(first) => first,
+        None => {
+            let (zero, batch) = (cx.constant_i64(&[], &[0])?, cx.shape(x)[..1].to_vec());
+            cx.expand(zero, batch)?
+        }
+    };
+    Ok(vec![cx.emit(Op::WriteRows(WriteRows { axis, circular }), &[x, rows, first])?])
 }
 
 /// `0, 1, ..` below the size of an axis of `x`, as i64.

@@ -10,24 +10,32 @@ mod bits;
 mod blocks;
 mod constant;
 mod data;
+mod delta;
 mod dequantized;
+mod determinant;
 mod einsum;
 mod elementwise;
+mod fourier;
+mod grid;
 mod index;
 mod linear;
 mod losses;
 mod microsoft;
 mod norm;
 mod pad;
+mod pixels;
 mod pool;
 mod quantize;
 mod quantized;
+mod random;
 mod recurrent;
 mod reduce;
 mod resize;
+mod roi;
 mod rotary;
 mod shape;
 mod skip_norm;
+mod unfold;
 mod window;
 
 use crate::error::NodeError;
@@ -71,6 +79,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Acos", (1, 1), elementwise::acos),
     onnx("Acosh", (1, 1), elementwise::acosh),
     onnx("Add", (2, 2), elementwise::add),
+    onnx("AffineGrid", (2, 2), grid::affine_grid),
     onnx("And", (2, 2), elementwise::and),
     onnx("ArgMax", (1, 1), index::arg_max),
     onnx("ArgMin", (1, 1), index::arg_min),
@@ -81,17 +90,22 @@ const OPERATORS: &[Operator] = &[
     onnx("Attention", (3, 7), attention::attention).results(1, 4),
     onnx("AveragePool", (1, 1), pool::average_pool),
     onnx("BatchNormalization", (5, 5), norm::batch_normalization).results(1, 5),
+    onnx("Bernoulli", (1, 1), random::bernoulli),
+    onnx("BitCast", (1, 1), bits::bit_cast),
     onnx("BitShift", (2, 2), bits::bit_shift),
     onnx("BitwiseAnd", (2, 2), bits::bitwise_and),
     onnx("BitwiseNot", (1, 1), bits::bitwise_not),
     onnx("BitwiseOr", (2, 2), bits::bitwise_or),
     onnx("BitwiseXor", (2, 2), bits::bitwise_xor),
+    onnx("BlackmanWindow", (1, 1), fourier::blackman_window),
     onnx("Cast", (1, 1), elementwise::cast),
     onnx("CastLike", (2, 2), elementwise::cast_like),
+    onnx("CausalConvWithState", (2, 4), delta::causal_conv_with_state).results(1, 2),
     onnx("Ceil", (1, 1), elementwise::ceil),
     onnx("Celu", (1, 1), activation::celu),
     onnx("CenterCropPad", (2, 2), pad::center_crop_pad),
     onnx("Clip", (1, 3), elementwise::clip),
+    onnx("Col2Im", (3, 3), unfold::col2im),
     onnx("Compress", (2, 2), index::compress),
     onnx("Concat", (1, MANY), data::concat),
     onnx("Constant", (0, 0), constant::constant),
@@ -103,8 +117,10 @@ const OPERATORS: &[Operator] = &[
     onnx("Cosh", (1, 1), elementwise::cosh),
     onnx("CumProd", (2, 2), index::cum_prod),
     onnx("CumSum", (2, 2), index::cum_sum),
+    onnx("DFT", (1, 3), fourier::dft),
     onnx("DepthToSpace", (1, 1), shape::depth_to_space),
     onnx("DequantizeLinear", (2, 3), quantize::dequantize_linear),
+    onnx("Det", (1, 1), determinant::det),
     onnx("Div", (2, 2), elementwise::div),
     onnx("Dropout", (1, 3), constant::dropout).results(1, 2),
     onnx("DynamicQuantizeLinear", (1, 1), quantize::dynamic_quantize_linear).results(3, 3),
@@ -128,7 +144,10 @@ const OPERATORS: &[Operator] = &[
     onnx("GlobalMaxPool", (1, 1), reduce::global_max_pool),
     onnx("Greater", (2, 2), elementwise::greater),
     onnx("GreaterOrEqual", (2, 2), elementwise::greater_or_equal),
+    onnx("GridSample", (2, 2), grid::grid_sample),
     onnx("GroupNormalization", (3, 3), norm::group_normalization),
+    onnx("HammingWindow", (1, 1), fourier::hamming_window),
+    onnx("HannWindow", (1, 1), fourier::hann_window),
     onnx("HardSigmoid", (1, 1), activation::hard_sigmoid),
     onnx("HardSwish", (1, 1), activation::hard_swish),
     onnx("Hardmax", (1, 1), along_axis::hardmax),
@@ -142,6 +161,7 @@ const OPERATORS: &[Operator] = &[
     onnx("LeakyRelu", (1, 1), activation::leaky_relu),
     onnx("Less", (2, 2), elementwise::less),
     onnx("LessOrEqual", (2, 2), elementwise::less_or_equal),
+    onnx("LinearAttention", (3, 6), delta::linear_attention).results(1, 2),
     onnx("Log", (1, 1), elementwise::log),
     onnx("LogSoftmax", (1, 1), along_axis::log_softmax),
     onnx("LpNormalization", (1, 1), along_axis::lp_normalization),
@@ -150,12 +170,15 @@ const OPERATORS: &[Operator] = &[
     onnx("MatMulInteger", (2, 4), quantized::matmul_integer),
     onnx("Max", (1, MANY), elementwise::max),
     onnx("MaxPool", (1, 1), pool::max_pool).results(1, 2),
+    onnx("MaxUnpool", (2, 3), unfold::max_unpool),
     onnx("Mean", (1, MANY), elementwise::mean),
     onnx("MeanVarianceNormalization", (1, 1), norm::mean_variance_normalization),
+    onnx("MelWeightMatrix", (5, 5), fourier::mel_weight_matrix),
     onnx("Min", (1, MANY), elementwise::min),
     onnx("Mish", (1, 1), activation::mish),
     onnx("Mod", (2, 2), bits::modulo),
     onnx("Mul", (2, 2), elementwise::mul),
+    onnx("Multinomial", (1, 1), random::multinomial),
     onnx("Neg", (1, 1), elementwise::neg),
     onnx("NegativeLogLikelihoodLoss", (2, 3), losses::negative_log_likelihood_loss),
     onnx("NonZero", (1, 1), index::non_zero),
@@ -170,6 +193,10 @@ const OPERATORS: &[Operator] = &[
     onnx("QuantizeLinear", (2, 3), quantize::quantize_linear),
     onnx("RMSNormalization", (2, 2), reduce::rms_normalization),
     onnx("RNN", (3, 6), recurrent::rnn).results(0, 2),
+    onnx("RandomNormal", (0, 0), random::random_normal),
+    onnx("RandomNormalLike", (1, 1), random::random_normal_like),
+    onnx("RandomUniform", (0, 0), random::random_uniform),
+    onnx("RandomUniformLike", (1, 1), random::random_uniform_like),
     onnx("Range", (3, 3), shape::range),
     onnx("Reciprocal", (1, 1), elementwise::reciprocal),
     onnx("ReduceL1", (1, 2), reduce::reduce_l1),
@@ -186,8 +213,10 @@ const OPERATORS: &[Operator] = &[
     onnx("Reshape", (2, 2), shape::reshape),
     onnx("Resize", (2, 4), resize::resize),
     onnx("ReverseSequence", (2, 2), index::reverse_sequence),
+    onnx("RoiAlign", (3, 3), roi::roi_align),
     onnx("RotaryEmbedding", (3, 4), rotary::rotary_embedding),
     onnx("Round", (1, 1), elementwise::round),
+    onnx("STFT", (2, 4), fourier::stft),
     onnx("Scatter", (3, 3), index::scatter_elements),
     onnx("ScatterElements", (3, 3), index::scatter_elements),
     onnx("ScatterND", (3, 3), index::scatter_nd),
@@ -215,6 +244,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Swish", (1, 1), activation::swish),
     onnx("Tan", (1, 1), elementwise::tan),
     onnx("Tanh", (1, 1), elementwise::tanh),
+    onnx("TensorScatter", (2, 3), index::tensor_scatter),
     onnx("ThresholdedRelu", (1, 1), activation::thresholded_relu),
     onnx("Tile", (2, 2), index::tile),
     onnx("TopK", (1, 2), index::top_k).results(1, 2),

@@ -1,5 +1,7 @@
 //! Pooling.
 
+mod places;
+
 use super::window::{Padding, extents, padding, positive_list};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
@@ -7,6 +9,11 @@ use drift_ir::op::{BinaryOp, Pool, PoolKind, Reduce, ReduceKind, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, ValueId};
 
 fn pool(cx: &mut NodeCx<'_, '_>, kind: PoolKind) -> Results {
+    Ok(vec![pooled(cx, kind)?.1])
+}
+
+/// The operation that the attributes describe, and its result.
+fn pooled(cx: &mut NodeCx<'_, '_>, kind: PoolKind) -> Result<(Pool, ValueId), NodeError> {
     // Floats hold all bytes.
     let (x, element) = (cx.operand(0)?, cx.element(cx.operand(0)?));
     let is_byte = matches!(element, ElementType::I8 | ElementType::U8);
@@ -29,8 +36,9 @@ fn pool(cx: &mut NodeCx<'_, '_>, kind: PoolKind) -> Results {
         check_valid_windows(&sizes, &extents, &strides)?;
     }
     let pads = padding.resolve(&sizes, &extents, &strides)?;
-    let y = cx.emit(Op::Pool(Pool { kind, kernel, strides, pads, dilations, ceil }), &[x])?;
-    Ok(vec![if is_byte { cx.cast(y, element)? } else { y }])
+    let op = Pool { kind, kernel, strides, pads, dilations, ceil };
+    let y = cx.emit(Op::Pool(op.clone()), &[x])?;
+    Ok((op, if is_byte { cx.cast(y, element)? } else { y }))
 }
 
 fn spatial_axes(cx: &NodeCx<'_, '_>, x: ValueId) -> Result<usize, NodeError> {
@@ -54,11 +62,15 @@ fn check_valid_windows(sizes: &[Dim], extents: &[u64], strides: &[u64]) -> Resul
     Err(NodeError::Unsupported(reason.to_owned()))
 }
 
-/// MaxPool. `storage_order` (8) orders the Indices result, which is refused; dilations and `ceil_mode` since 10.
+/// MaxPool. Dilations and `ceil_mode` since 10. The places of the maxima (8), the first of equals, need known sizes: each window gathers its
+/// elements and is searched. `storage_order` 1 counts a place's columns first.
 pub(super) fn max_pool(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.attributes.ignore(&["storage_order"]);
-    cx.only_first_result("the Indices result of MaxPool is not supported")?;
-    pool(cx, PoolKind::Max)
+    let by_column = cx.attributes.flag("storage_order", false)?;
+    let (op, y) = pooled(cx, PoolKind::Max)?;
+    if !cx.wants_result(1) {
+        return Ok(vec![y]);
+    }
+    Ok(vec![y, places::of_maxima(cx, &op, y, by_column)?])
 }
 
 /// AveragePool. `count_include_pad` since 7, `ceil_mode` since 10, dilations since 19.

@@ -169,7 +169,7 @@ pub(super) fn qlinear_conv(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// QLinearMatMul, since 10: a product of integers, then one factor for what the scales come to. Scales and zero points may differ by
-/// row of A and by column of B.
+/// row of A and by column of B. Since 21 scales may be f16, which are computed with in f32.
 pub(super) fn qlinear_matmul(cx: &mut NodeCx<'_, '_>) -> Results {
     let (a, b) = (Quantized::operands(cx, 0)?, Quantized::operands(cx, 3)?);
     let sum = integer_product(cx, [a.x, b.x], [a.zero, b.zero])?;
@@ -182,7 +182,8 @@ pub(super) fn qlinear_matmul(cx: &mut NodeCx<'_, '_>) -> Results {
 fn requantized(cx: &mut NodeCx<'_, '_>, sum: ValueId, scales: [ValueId; 2], to: usize) -> Results {
     let (scale, zero) = (cx.operand(to)?, cx.optional(to + 1));
     let scale = one_number(cx, scale, "the result's scale")?;
-    let factor = cx.binary(BinaryOp::Mul, scales[0], scales[1])?;
+    let [a, b, scale] = [cx.widened(scales[0])?, cx.widened(scales[1])?, cx.widened(scale)?];
+    let factor = cx.binary(BinaryOp::Mul, a, b)?;
     let factor = cx.binary(BinaryOp::Div, factor, scale)?;
     let shape = cx.shape(sum);
     let numbers = cx.cast(sum, cx.element(factor))?;

@@ -230,7 +230,7 @@ fn functions() {
     let mut relu = node("Relu", &["a"], &["b"]);
     relu.name = "n".repeat(20_000);
     refused(&doubling(short, vec![relu]), &["bytes of names"]);
-    let mut missing = node("Det", &["a"], &["b"]);
+    let mut missing = node("ImageDecoder", &["a"], &["b"]);
     missing.name = "n".repeat(20_000);
     refused(&doubling(short, vec![missing]), &["bytes of names"]);
     let values: Vec<i64> = vec![1; 4000];

@@ -178,3 +178,12 @@ pub(crate) fn function(name: &str, nodes: Vec<NodeProto>) -> FunctionProto {
         ..FunctionProto::default()
     }
 }
+
+pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        f: value,
+        type_: AttributeType::FLOAT.into(),
+        ..AttributeProto::default()
+    }
+}
