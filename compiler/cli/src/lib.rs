@@ -37,6 +37,7 @@ pub mod run;
 mod sampling_ranges;
 pub mod screen;
 pub mod signals;
+mod spill;
 pub mod stats;
 mod trace;
 mod units;
