@@ -18,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use decoder::Transcriber;
 use drift_runtime::{Bundle, Device, DeviceKind, OpenOptions};
+use std::io::Write;
 use std::path::PathBuf;
 use tokenizers::Tokenizer;
 
@@ -67,12 +68,12 @@ fn main() -> Result<()> {
     let features = audio::log_mel(&samples, mels, frames);
     let tokens = transcriber.transcribe(&features, &args.prompt, (args.end, args.max_tokens))?;
     match &args.tokenizer {
-        None => println!("{tokens:?}"),
+        None => writeln!(std::io::stdout(), "{tokens:?}")?,
         Some(path) => {
             let tokenizer = Tokenizer::from_file(path).map_err(|error| anyhow::anyhow!(error))?;
             let text = tokenizer.decode(&tokens, true).map_err(|error| anyhow::anyhow!(error))?;
             ensure!(!text.is_empty() || tokens.is_empty(), "the tokenizer knows none of the tokens");
-            println!("{}", text.trim());
+            writeln!(std::io::stdout(), "{}", text.trim())?;
         }
     }
     Ok(())
