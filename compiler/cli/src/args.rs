@@ -190,7 +190,7 @@ pub struct CompileFlags {
     /// Arithmetic and activations [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub precision: Option<PrecisionArg>,
-    /// Storage of weights: that of --precision, or q8 or q4 for those of matrix products [default: the model's own]
+    /// Storage of weights: that of --precision, or q8, q4 or 844 for those of matrix products [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub weights: Option<WeightsArg>,
     /// Leave a weight, or that of a node of this name, as it is where --weights quantizes others; may be repeated

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::report::{self, CompileJson, FailureJson};
+use crate::spill::Spill;
 use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, model};
 use drift_bundle::BundleWriter;
@@ -54,11 +55,18 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let path = args.output.clone().unwrap_or_else(|| default_output(&args.models[0].path));
     // Before the long work, so that a folder that is not there is told at once.
     let mut output = Output::create(&path)?;
-    let compiled = drift_compiler::compile_entries(imported.models, imported.identity, &options)
+    let spill = Spill::beside(&path);
+    let store = |numbers: Vec<u8>| {
+        let kept = spill.keep(numbers);
+        // What they were made of is not needed until the next weight is read.
+        sources.iter().for_each(ModelSource::release_pages);
+        kept
+    };
+    let compiled = drift_compiler::compile_entries_with(imported.models, imported.identity, &options, &store)
         .map_err(|error| failed(args, &names, error))?;
     progress.message("writing");
     let started = Instant::now();
-    let size = write_bundle(compiled.bundle, &path, &mut output, &sources, &progress)?;
+    let size = write_bundle(compiled.bundle, &path, &mut output, (&sources, &spill), &progress)?;
     // Entries of one model are one file.
     for ((source, model), identity) in sources.iter().zip(&args.models).zip(&imported.identities) {
         model::check_unchanged(source, &model.path, identity)?;
@@ -125,7 +133,7 @@ fn write_bundle(
     bundle: BundleWriter,
     path: &Path,
     output: &mut Output,
-    sources: &[ModelSource],
+    (sources, spill): (&[ModelSource], &Spill),
     progress: &Progress,
 ) -> Result<u64, CliError> {
     let released = AtomicU64::new(0);
@@ -134,6 +142,7 @@ fn write_bundle(
         if written - released.load(Ordering::Relaxed) >= model::RELEASE_BYTES as u64 {
             released.store(written, Ordering::Relaxed);
             sources.iter().for_each(ModelSource::release_pages);
+            spill.release_pages();
         }
     };
     bundle.finish_into(output.file(), path, &report).map_err(CliError::emitted)?;

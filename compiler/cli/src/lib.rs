@@ -38,6 +38,7 @@ mod sampling_ranges;
 pub mod screen;
 pub mod self_test;
 pub mod signals;
+mod spill;
 pub mod stats;
 mod trace;
 mod units;

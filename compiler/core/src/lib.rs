@@ -32,6 +32,6 @@ pub use error::CompileError;
 pub use layout::{LayoutChoice, Precision};
 pub use options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity, WeightsPrecision};
 pub use physical::weights::{WeightsChoice, WeightsOrder, WeightsStorage};
-pub use pipeline::{Compiled, compile, compile_entries, emit_stage};
+pub use pipeline::{Compiled, compile, compile_entries, compile_entries_with, emit_stage};
 pub use report::{CompileReport, DispatchReport, RuleReport, VariantReport};
 pub use stage::Stage;

@@ -4,7 +4,7 @@ use crate::error::CompileError;
 use crate::layout::{LayoutChoice, Precision};
 use crate::physical::weights::WeightsChoice;
 use crate::profile::{self, Profile};
-use crate::quantize;
+use crate::quantize::{Form, Forms};
 use crate::technique::Enabled;
 use drift_bundle::manifest::Target;
 use drift_ir::Graph;
@@ -83,10 +83,11 @@ impl CompileOptions {
         }
         let activations = self.precision;
         match (self.weights, activations) {
-            (Some(WeightsPrecision::Q8 | WeightsPrecision::Q4), _) => return Ok(()),
+            (Some(WeightsPrecision::Q8 | WeightsPrecision::Q4 | WeightsPrecision::Q844), _) => return Ok(()),
             _ if !self.keep.is_empty() => {
                 return Err(CompileError::Unsupported(
-                    "--keep names weights that are not quantized, so it needs --weights q8 or q4".to_owned(),
+                    "--keep names weights that are not quantized, so it needs --weights q8 or q4 or 844"
+                        .to_owned(),
                 ));
             }
             _ => {}
@@ -108,12 +109,13 @@ impl CompileOptions {
         self.targets.iter().enumerate().filter(first).map(|(_, &target)| target).collect()
     }
 
-    /// The form in which weights of products are stored, where the model's are floats.
-    pub(crate) fn quantized(&self) -> Option<quantize::Form> {
+    /// The forms in which weights of products are stored, where the model's are floats.
+    pub(crate) fn quantized(&self) -> Option<Forms> {
         match self.weights? {
-            WeightsPrecision::Q8 => Some(quantize::Form::Q8),
-            WeightsPrecision::Q4 => Some(quantize::Form::Q4),
-            WeightsPrecision::F32 | WeightsPrecision::F16 | WeightsPrecision::Q844 => None,
+            WeightsPrecision::Q8 => Some(Forms::All(Form::Q8)),
+            WeightsPrecision::Q4 => Some(Forms::All(Form::Q4)),
+            WeightsPrecision::Q844 => Some(Forms::ByRole),
+            WeightsPrecision::F32 | WeightsPrecision::F16 => None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
 use crate::profile::{LayoutCosts, MemoryForms, Profile};
 use crate::program::{Program, StatePort};
-use crate::quantize::{self, QuantizedWeight};
+use crate::quantize::{self, Keep, QuantizedWeight};
 use crate::ranges;
 use crate::report::{self, Clock, CompileReport, RuleReport, rule_reports};
 use crate::rewrite::{self, Device};
@@ -18,6 +18,7 @@ use crate::self_test::{self, Evaluator, Subject};
 use crate::stage::{self, Stage};
 use crate::technique::Enabled;
 use crate::tie;
+use bytes::Bytes;
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::{Provenance, Target};
 use drift_bundle::self_test::{SelfTest, Untested};
@@ -49,8 +50,18 @@ pub fn compile_entries(
     identity: ModelIdentity,
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
+    compile_entries_with(models, identity, options, &Bytes::from)
+}
+
+/// As [`compile_entries`], with a place for what is made of weights until the bundle is written.
+pub fn compile_entries_with(
+    models: Vec<EntryModel>,
+    identity: ModelIdentity,
+    options: &CompileOptions,
+    store: Keep<'_>,
+) -> Result<Compiled, CompileError> {
     let several = models.len() > 1;
-    let mut passes = Passes::new(options)?;
+    let mut passes = Passes::new(options, store)?;
     let mut kernels = KernelModules::new(options.optimize);
     let names: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
     let named = |entry: usize, error| match several {
@@ -123,7 +134,7 @@ pub fn emit_stage(
     options: &CompileOptions,
     stage: Stage,
 ) -> Result<Vec<(String, String)>, CompileError> {
-    let mut passes = Passes::new(options)?;
+    let mut passes = Passes::new(options, &Bytes::from)?;
     let graph = passes.rewrite(graph)?;
     if stage == Stage::Graph {
         return Ok(vec![("graph.txt".to_owned(), stage::graph_text(&graph))]);
@@ -154,6 +165,7 @@ pub fn emit_stage(
 /// The passes, and what they leave for the report.
 struct Passes<'a> {
     options: &'a CompileOptions,
+    store: Keep<'a>,
     enabled: Enabled,
     clock: Clock,
     warnings: Vec<String>,
@@ -167,12 +179,13 @@ struct Passes<'a> {
 }
 
 impl<'a> Passes<'a> {
-    fn new(options: &'a CompileOptions) -> Result<Self, CompileError> {
+    fn new(options: &'a CompileOptions, store: Keep<'a>) -> Result<Self, CompileError> {
         options.check()?;
         let enabled = Enabled::without(&options.disabled)?;
         let (warnings, notes, rules) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self {
             options,
+            store,
             enabled,
             clock: Clock::default(),
             warnings,
@@ -300,9 +313,9 @@ impl<'a> Passes<'a> {
             self.clock.time("rewrite", || rewrite(graph, &self.enabled, self.options.precision));
         self.rules.extend(reports);
         self.clock.time("rewrite", || tie::embeddings(&mut graph))?;
-        if let Some(form) = self.options.quantized() {
-            let Self { clock, options, unknown, .. } = self;
-            let quantize = || quantize::weights(&mut graph, form, &options.keep, unknown);
+        if let Some(forms) = self.options.quantized() {
+            let Self { clock, options, store, unknown, .. } = self;
+            let quantize = || quantize::weights(&mut graph, forms, (&options.keep, unknown), *store);
             self.quantized.extend(clock.time("quantize", quantize)?);
         }
         graph.share();

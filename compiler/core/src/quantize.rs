@@ -1,8 +1,11 @@
-//! Quantizes the weights of matrix products of a float model: `--weights q8` and `--weights q4`.
+//! Quantizes the weights of matrix products of a float model: `--weights q8`, `q4` and `844`.
 //!
 //! q8 is symmetric with a scale for each output; q4 has blocks of 32 inputs whose value of largest magnitude becomes -8. Weights are
 //! read where they are, a band of rows at a time: what is kept is the result.
 
+mod roles;
+
+use bytes::Bytes;
 use drift_ir::graph::EditError;
 use drift_ir::tensor::TensorError;
 use drift_ir::tensor::blocks::{Blocks, Parts, Zeros, pack_numbers};
@@ -65,6 +68,29 @@ impl Form {
     }
 }
 
+/// Which weights have which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forms {
+    /// All of them one.
+    All(Form),
+    /// Eight bits in attention's projections, four in all else: embedding, feed-forward layers, head (section 3.6 of the ML
+    /// Drift paper).
+    ByRole,
+}
+
+impl Forms {
+    /// Name for `--weights`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All(form) => form.name(),
+            Self::ByRole => "844",
+        }
+    }
+}
+
+/// Where numbers are kept until the bundle is written: memory, or a file that the system may page out.
+pub type Keep<'a> = &'a dyn Fn(Vec<u8>) -> Bytes;
+
 /// A weight that was quantized.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedWeight {
@@ -92,14 +118,18 @@ pub enum QuantizeError {
 }
 
 /// Quantizes the constant matrices that products read, but for those that `keep` names, or whose products it names; what it
-/// names is taken out of `unknown`.
+/// names is taken out of `unknown`. Numbers go where `store` keeps them.
 pub fn weights(
     graph: &mut Graph,
-    form: Form,
-    keep: &[String],
-    unknown: &mut BTreeSet<String>,
+    forms: Forms,
+    (keep, unknown): (&[String], &mut BTreeSet<String>),
+    store: Keep<'_>,
 ) -> Result<Vec<QuantizedWeight>, QuantizeError> {
     let mut report = Vec::new();
+    let of_attention = match forms {
+        Forms::All(_) => BTreeSet::new(),
+        Forms::ByRole => roles::of_attention(graph),
+    };
     let nodes: Vec<NodeId> = graph.nodes().collect();
     let mut seen = BTreeSet::new();
     for node in nodes {
@@ -109,7 +139,12 @@ pub fn weights(
             continue;
         }
         let Some(tensor) = graph.constant(value) else { continue };
-        let Some((blocks, relative_error)) = quantized(tensor, turned, form)? else { continue };
+        let form = match forms {
+            Forms::All(form) => form,
+            Forms::ByRole if of_attention.contains(&value) => Form::Q8,
+            Forms::ByRole => Form::Q4,
+        };
+        let Some((blocks, relative_error)) = quantized(tensor, (turned, form), store)? else { continue };
         let (name, elements, bytes) =
             (graph.value(value).name.clone(), tensor.len() as u64, blocks.size_bytes());
         let quantized = match turned {
@@ -212,7 +247,11 @@ impl<'a> Rows<'a> {
 }
 
 /// A matrix in blocks, and its error; nothing where it has values that are not finite.
-fn quantized(tensor: &Tensor, turned: bool, form: Form) -> Result<Option<(Blocks, f64)>, TensorError> {
+fn quantized(
+    tensor: &Tensor,
+    (turned, form): (bool, Form),
+    store: Keep<'_>,
+) -> Result<Option<(Blocks, f64)>, TensorError> {
     let rows = Rows::new(tensor, turned);
     let size = if form == Form::Q8 { rows.columns } else { BLOCK };
     let (mut scales, mut finite) = (Vec::new(), true);
@@ -231,7 +270,9 @@ fn quantized(tensor: &Tensor, turned: bool, form: Form) -> Result<Option<(Blocks
     // Numbers are chosen for the scales that are kept.
     let scales = stored.to_f32_vec();
     let mut of_rows = scales.chunks(shape[1] as usize);
-    let (mut numbers, mut squares) = (Vec::new(), [0.0_f64; 2]);
+    let row_bytes = (rows.columns * u64::from(form.bits())).div_ceil(8);
+    let mut numbers = Vec::with_capacity((rows.rows * row_bytes) as usize);
+    let mut squares = [0.0_f64; 2];
     rows.each(|row| {
         let blocks = row.chunks(size as usize).zip(of_rows.next().unwrap_or(&[]));
         let of_row: Vec<u8> = blocks
@@ -248,7 +289,7 @@ fn quantized(tensor: &Tensor, turned: bool, form: Form) -> Result<Option<(Blocks
     });
     let zeros = Zeros::All(form.zero());
     let shape = [rows.rows, rows.columns];
-    let parts = Parts { bits: form.bits(), size, shape, numbers: numbers.into(), scales: stored, zeros };
+    let parts = Parts { bits: form.bits(), size, shape, numbers: store(numbers), scales: stored, zeros };
     let error = if squares[1] > 0.0 { (squares[0] / squares[1]).sqrt() } else { 0.0 };
     Ok(Some((Blocks::new(parts)?, error)))
 }
@@ -271,7 +312,8 @@ mod tests {
             let (mut subject, mut unknown) =
                 (graph(text), BTreeSet::from(["u".to_owned(), "none".to_owned()]));
             let keep = ["u".to_owned(), "none".to_owned()];
-            let report = weights(&mut subject, form, &keep, &mut unknown).expect("they fit");
+            let report = weights(&mut subject, Forms::All(form), (&keep, &mut unknown), &Bytes::from)
+                .expect("they fit");
             assert_eq!(unknown, BTreeSet::from(["none".to_owned()]));
             let names: Vec<&str> = report.iter().map(|weight| weight.name.as_str()).collect();
             assert_eq!(names, ["w", "v"]);
@@ -291,11 +333,12 @@ mod tests {
         let mut values = vec![0.1_f32; 32 * 128];
         (values[5], values[40], values[100]) = (-4.0, 3.0, f32::MIN_POSITIVE);
         let tensor = Tensor::from_f32([128, 32], &values).expect("a matrix");
-        let (blocks, _) = quantized(&tensor, false, Form::Q4).expect("they fit").expect("they are finite");
+        let (blocks, _) =
+            quantized(&tensor, (false, Form::Q4), &Bytes::from).expect("they fit").expect("they are finite");
         let rows: Vec<Vec<f32>> = blocks.values().collect();
         assert!((rows[0][5] - -4.0).abs() < 1e-3 && (rows[1][8] - 3.0).abs() < 2e-3, "{:?}", &rows[..2]);
         values[7] = f32::NAN;
         let tensor = Tensor::from_f32([128, 32], &values).expect("a matrix");
-        assert_eq!(quantized(&tensor, false, Form::Q4).expect("no error"), None);
+        assert_eq!(quantized(&tensor, (false, Form::Q4), &Bytes::from).expect("no error"), None);
     }
 }

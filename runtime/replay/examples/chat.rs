@@ -69,7 +69,7 @@ fn main() -> Result<()> {
         // What a tokenizer puts at the beginning of a text is wanted once.
         let encoded = tokenizer.encode(text, model.position == 0).map_err(|error| anyhow::anyhow!(error))?;
         answer(&mut model, &tokenizer, encoded.get_ids(), (&stops, args.max_tokens))?;
-        println!();
+        writeln!(std::io::stdout())?;
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ fn answer(
         let text = tokenizer.decode(&tokens, true).map_err(|error| anyhow::anyhow!(error))?;
         shown = show(&text, shown)?;
         if model.position == model.capacity {
-            print!(" [the context is full]");
+            write!(std::io::stdout(), " [the context is full]")?;
             break;
         }
         logits = model.feed(&[token])?;
@@ -109,8 +109,9 @@ fn show(text: &str, shown: usize) -> Result<usize> {
     if text.ends_with('\u{fffd}') {
         return Ok(shown);
     }
-    print!("{}", text.get(shown..).unwrap_or_default());
-    std::io::stdout().flush()?;
+    let mut out = std::io::stdout();
+    write!(out, "{}", text.get(shown..).unwrap_or_default())?;
+    out.flush()?;
     Ok(text.len().max(shown))
 }
 

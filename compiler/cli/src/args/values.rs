@@ -50,7 +50,7 @@ pub enum WeightsArg {
     /// 4 bits for weights of matrix products, a scale for each block of 32 inputs
     Q4,
     /// 8 bits in attention, 4 bits in the embedding and feed-forward layers
-    #[value(name = "844", hide = true)]
+    #[value(name = "844")]
     Q844,
 }
 
