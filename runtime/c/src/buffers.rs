@@ -132,9 +132,9 @@ unsafe fn own_buffer(buffer: &OwnedBuffer) -> Result<OwnBuffer, Failure> {
     match (buffer.opencl.is_null(), buffer.vulkan) {
         #[cfg(feature = "opencl")]
         // SAFETY: as the caller says.
-        (false, 0) => Ok(OwnBuffer::OpenCl(unsafe {
-            drift_runtime::OpenClBuffer::new(buffer.opencl, buffer.offset)
-        })),
+        (false, 0) => {
+            Ok(OwnBuffer::OpenCl(unsafe { drift_runtime::OpenClBuffer::new(buffer.opencl, buffer.offset) }))
+        }
         #[cfg(feature = "vulkan")]
         (true, raw) if raw != 0 => {
             use drift_runtime::ash::vk::{self, Handle};

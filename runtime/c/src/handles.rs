@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 
 #[cfg(feature = "vulkan")]
 use drift_runtime::ash::vk::{self, Handle};
+#[cfg(any(feature = "vulkan", feature = "opencl"))]
 use drift_runtime::{Device, OpenOptions};
 
 use crate::call::{free, make, shared};
@@ -162,9 +163,8 @@ unsafe fn from_vulkan(_vulkan: &Vulkan, _features: *mut CVulkanFeatures) -> Resu
 unsafe fn required(vulkan: &Vulkan, bundle: &CBundle) -> Result<CVulkanFeatures, Failure> {
     let physical = vk::PhysicalDevice::from_raw(vulkan.physical_device as u64);
     // SAFETY: as the caller says.
-    let features = unsafe {
-        drift_runtime::VulkanFeatures::required(&instance(vulkan)?, physical, &bundle.0)?
-    };
+    let features =
+        unsafe { drift_runtime::VulkanFeatures::required(&instance(vulkan)?, physical, &bundle.0)? };
     let mut features = Box::new(features);
     let extensions = features.extensions().iter().map(|name| name.as_ptr()).collect();
     let chain = features.features();

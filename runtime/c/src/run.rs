@@ -62,9 +62,7 @@ impl Slot {
     fn begin(&self, done: drift_run_done, user: *mut c_void) -> Result<(), Failure> {
         let Some(done) = done else { return Err(Failure::argument("`done` is null")) };
         let mut here = self.here()?;
-        let Some(session) = here.0.session.take() else {
-            unreachable!("verified: the session is here")
-        };
+        let Some(session) = here.0.session.take() else { unreachable!("verified: the session is here") };
         // The callback may come at once, and takes the lock.
         drop(here);
         let (shared, user) = (Arc::clone(&self.0), User(user));
@@ -98,7 +96,8 @@ impl Slot {
             state.session = Some(session);
             return false;
         }
-        let elsewhere = |state: &State| state.caller.is_some_and(|caller| caller != std::thread::current().id());
+        let elsewhere =
+            |state: &State| state.caller.is_some_and(|caller| caller != std::thread::current().id());
         let is_called = was_running || elsewhere(&state);
         while elsewhere(&state) || state.session.is_none() {
             state = self.0.returned.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -25,8 +25,7 @@ fn bundle(target: Target) -> Vec<u8> {
         profiles: Vec::new(),
     };
     let mut writer = BundleWriter::new(provenance);
-    let tensor =
-        |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4] };
+    let tensor = |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4] };
     let place = IoBinding { region: 0, offset: 0, element: DeviceElement::F32 };
     writer.add_entry(Entry {
         name: "main".to_owned(),
@@ -173,7 +172,8 @@ impl App {
     unsafe fn device(&self, features: *const CVulkanFeatures) -> (ash::Device, vk::Queue) {
         // SAFETY: as above; the features are alive.
         unsafe {
-            let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
+            let queues =
+                [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
             let mut count = 0;
             let names = drift_vulkan_features_extensions(features, &raw mut count);
             let info = vk::DeviceCreateInfo {
@@ -189,7 +189,12 @@ impl App {
     }
 
     /// A buffer in memory that the host sees, mapped.
-    unsafe fn buffer(&self, device: &ash::Device, size: u64, usage: u32) -> (vk::Buffer, vk::DeviceMemory, *mut u8) {
+    unsafe fn buffer(
+        &self,
+        device: &ash::Device,
+        size: u64,
+        usage: u32,
+    ) -> (vk::Buffer, vk::DeviceMemory, *mut u8) {
         // SAFETY: as above.
         unsafe {
             let info =
@@ -203,7 +208,8 @@ impl App {
                     && memory.memory_types[*index as usize].property_flags.contains(host)
             };
             let index = (0..memory.memory_type_count).find(suits).expect("memory");
-            let info = vk::MemoryAllocateInfo::default().allocation_size(needed.size).memory_type_index(index);
+            let info =
+                vk::MemoryAllocateInfo::default().allocation_size(needed.size).memory_type_index(index);
             let memory = device.allocate_memory(&info, None).expect("memory");
             device.bind_buffer_memory(buffer, memory, 0).expect("bound");
             let mapped = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).expect("mapped");
@@ -224,7 +230,10 @@ fn an_apps_vulkan_device_and_buffer_are_taken_by_their_handles() {
     unsafe {
         fine(drift_bundle_from_memory(bytes_of.as_ptr(), bytes_of.len(), &raw mut bundle));
         vulkan.size -= 1;
-        refused(drift_vulkan_features_required(&raw const vulkan, bundle, &raw mut features), "`vulkan.size`");
+        refused(
+            drift_vulkan_features_required(&raw const vulkan, bundle, &raw mut features),
+            "`vulkan.size`",
+        );
         vulkan.size += 1;
         fine(drift_vulkan_features_required(&raw const vulkan, bundle, &raw mut features));
         refused(
@@ -232,8 +241,7 @@ fn an_apps_vulkan_device_and_buffer_are_taken_by_their_handles() {
             "`vulkan.device` or `vulkan.queue` is null",
         );
         let (raw, queue) = app.device(features);
-        (vulkan.device, vulkan.queue) =
-            (raw.handle().as_raw() as *mut c_void, queue.as_raw() as *mut c_void);
+        (vulkan.device, vulkan.queue) = (raw.handle().as_raw() as *mut c_void, queue.as_raw() as *mut c_void);
         fine(drift_device_from_vulkan(&raw const vulkan, features, &raw mut device));
         let mut second = ptr::null_mut();
         refused(drift_device_from_vulkan(&raw const vulkan, features, &raw mut second), "used up");
@@ -288,7 +296,8 @@ fn an_apps_opencl_context_and_buffer_are_taken_by_their_handles() {
     let bytes_of = bundle(Target::OpenCl);
     let (x, y) = (CString::from(c"x"), CString::from(c"y"));
     let raw = opencl3::device::get_all_devices(opencl3::device::CL_DEVICE_TYPE_ALL).expect("devices")[0];
-    let context = opencl3::context::Context::from_device(&opencl3::device::Device::new(raw)).expect("a context");
+    let context =
+        opencl3::context::Context::from_device(&opencl3::device::Device::new(raw)).expect("a context");
     #[expect(deprecated, reason = "as for devices of OpenCL 1.2")]
     let queue = opencl3::command_queue::CommandQueue::create_default(&context, 0).expect("a queue");
     let (mut bundle, mut device, mut session) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
