@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 
 #[cfg(feature = "vulkan")]
 use drift_runtime::ash::vk::{self, Handle};
+#[cfg(any(feature = "vulkan", feature = "opencl"))]
 use drift_runtime::{Device, OpenOptions};
 
 use crate::call::{free, make, shared};

@@ -76,7 +76,7 @@ impl Slot {
             shared.returned.notify_all();
         });
         let mut state = self.0.lock();
-        if state.session.is_some() || state.caller.is_some() {
+        if state.session.is_some() || state.run.is_some() {
             drop(state);
             run.detach();
         } else {

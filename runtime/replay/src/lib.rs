@@ -2,24 +2,42 @@
 //! nothing else.
 //!
 //! ```no_run
-//! use drift_runtime::{Bundle, Device, DeviceKind};
+//! use drift_runtime::{Bundle, Device, OpenOptions, RuntimeError};
 //!
-//! # fn main() -> Result<(), drift_runtime::RuntimeError> {
-//! # let pixels = vec![0.0_f32; 3 * 224 * 224];
-//! let bundle = Bundle::open("model.drift")?;
-//! let device = Device::open(DeviceKind::Vulkan)?;
-//! let mut session = device.load(&bundle)?;
-//! session.write("image", &pixels)?;
-//! session.run()?;
-//! let logits: Vec<f32> = session.read("logits")?;
+//! fn main() -> Result<(), RuntimeError> {
+//!     let (pixels, mut logits) = (vec![0.0_f32; 3 * 224 * 224], [0.0_f32; 1000]);
+//!     let bundle = Bundle::open("model.drift")?;
+//!     let device = Device::open_any(&bundle, &OpenOptions::default())?;
+//!     let mut session = device.load(&bundle)?;
+//!     session.write("image", &pixels)?;
+//!     session.run()?;
+//!     session.read_into("logits", &mut logits)
+//! }
+//! ```
+//!
+//! Without a thread that waits, and with a run that is called off when it is not wanted any more:
+//!
+//! ```no_run
+//! # async fn work(mut session: drift_runtime::Session) -> Result<(), drift_runtime::RuntimeError> {
+//! session.run_async().await?;
+//! session
+//!     .run_then(|mut session, outcome| {
+//!         if outcome.is_ok() {
+//!             let logits = session.read::<f32>("logits");
+//!         }
+//!     })
+//!     .detach();
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! A bundle can be a part of the program: `Bundle::from_static(include_bytes!("model.drift"))`. A [`Device`] is shared by its
 //! clones and by threads. A [`Session`] belongs to one thread at a time and can be handed to another, a worker that runs it
-//! for instance; sessions of one device run side by side, those that share memory in turn. After
+//! for instance. [`Session::run`] waits, [`Session::run_async`] and [`Session::run_then`] do not; sessions of one device run side by side, those that share memory in turn. After
 //! [`RuntimeError::DeviceLost`] nothing that was made of the device works any more: open it again and load the bundle again.
+//!
+//! Inputs and outputs may be in buffers of the app's own ([`Device::load_onto`]), on a device of its own
+//! ([`Device::from_vulkan`], [`Device::from_opencl`]).
 //!
 //! What a bundle promises is checked when it is opened, what a device can do is checked in [`Device::load`],
 //! before the first GPU call. Sessions and the loader know no GPU API: a device is a folder that implements the
@@ -77,7 +95,7 @@ mod waiter;
 mod wgpu;
 
 pub use device::{Device, devices, devices_of};
-pub use drift_bundle::manifest::{DeviceElement, HostElement, IoTensor};
+pub use drift_bundle::manifest::{DeviceElement, HostElement, IoTensor, Manifest, Requirement, Target};
 pub use drift_bundle::{Bundle, BundleError};
 pub use error::RuntimeError;
 pub use half::f16;

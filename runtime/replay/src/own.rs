@@ -124,7 +124,7 @@ impl IoBuffer {
     /// The first of these problems that a buffer of `found` bytes has at `offset`.
     pub(crate) fn place_problem(&self, offset: u64, found: u64) -> Option<BufferProblem> {
         let (alignment, needed) = (self.alignment, self.bytes);
-        if offset % alignment != 0 {
+        if !offset.is_multiple_of(alignment) {
             return Some(BufferProblem::Misaligned { alignment, found: offset });
         }
         let found = found.saturating_sub(offset);

@@ -8,6 +8,7 @@ import { Gpu, type Lost } from "./gpu.js";
 import { type DeviceInfo, LIMITS, WANTED, infoOf } from "./info.js";
 import { loadProgram } from "./loader.js";
 import { Session } from "./session.js";
+import { States } from "./states.js";
 
 export interface OpenOptions {
   readonly powerPreference?: GPUPowerPreference;
@@ -81,11 +82,38 @@ export class Device {
 
   /** Loads an entry of a bundle: pipelines are compiled while weights come. */
   async load(bundle: Bundle, options: LoadOptions = {}): Promise<Session> {
-    this.gpu.check("loading");
-    const { program, declined } = choose(bundle, this.gpu.info, options);
+    const [session] = await this.loadAll(bundle, [options.entry], options);
+    return session;
+  }
+
+  /**
+   * Loads several entries of a bundle, one after another, which share states of one name: what a run of one session leaves there, the next run of
+   * another finds. Their runs take turns. The sessions come in the order of `entries`; `options.entry` is not looked at.
+   */
+  async loadEntries(bundle: Bundle, entries: readonly string[], options: LoadOptions = {}): Promise<Session[]> {
+    return this.loadAll(bundle, entries, options);
+  }
+
+  private async loadAll(bundle: Bundle, entries: readonly (string | undefined)[], options: LoadOptions): Promise<Session[]> {
+    const doing = "loading";
+    this.gpu.check(doing);
+    const chosen = entries.map((entry) => choose(bundle, this.gpu.info, { ...options, entry }));
     const { loadTimeout = 600_000, timeout = 60_000, signal } = options;
-    const loaded = await loadProgram(this.gpu, program, { loadTimeout, signal });
-    return new Session(this.gpu, program, loaded, declined, timeout);
+    const programs = chosen.map(({ program }) => program);
+    const deadline = this.gpu.deadline(loadTimeout, signal);
+    const states = await this.gpu.scoped("allocating memory", () => new States(this.gpu.device, programs), deadline);
+    const sessions: Session[] = [];
+    try {
+      for (const { program, declined } of chosen) {
+        const loaded = await loadProgram(this.gpu, program, states, { loadTimeout, signal });
+        sessions.push(new Session(this.gpu, program, loaded, declined, timeout));
+      }
+    } catch (error) {
+      sessions.forEach((session) => session.destroy());
+      chosen.slice(sessions.length).forEach(() => states.release());
+      throw error;
+    }
+    return sessions;
   }
 
   /** Gives all of it back. */

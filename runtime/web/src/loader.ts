@@ -8,6 +8,7 @@ import { type Bound, bind, createPipelines, encode } from "./pipelines.js";
 import { statesOf } from "./manifest.js";
 import { type Program, submissions, usedWeights } from "./program.js";
 import { BufferFill, type DeviceBytes, Memory, Regions, Weights } from "./regions.js";
+import type { States } from "./states.js";
 
 export interface Loading {
   readonly loadTimeout: number;
@@ -28,6 +29,8 @@ export interface LoadTimes {
 export interface Loaded {
   readonly memory: Memory;
   readonly regions: Regions;
+  /** What runs keep, shared with the sessions that were loaded together. */
+  readonly states: States;
   /** What results are read through. */
   readonly staging: GPUBuffer;
   readonly bound: readonly Bound[];
@@ -37,11 +40,11 @@ export interface Loaded {
   readonly times: LoadTimes;
 }
 
-export const loadProgram = async (gpu: Gpu, program: Program, loading: Loading): Promise<Loaded> => {
+export const loadProgram = async (gpu: Gpu, program: Program, states: States, loading: Loading): Promise<Loaded> => {
   const memory = new Memory(gpu.device);
   const initOnly = new Memory(gpu.device);
   try {
-    return await load(gpu, program, loading, memory, initOnly);
+    return await load(gpu, program, states, loading, memory, initOnly);
   } catch (error) {
     memory.destroy();
     throw error;
@@ -50,7 +53,14 @@ export const loadProgram = async (gpu: Gpu, program: Program, loading: Loading):
   }
 };
 
-const load = async (gpu: Gpu, program: Program, loading: Loading, memory: Memory, initMemory: Memory): Promise<Loaded> => {
+const load = async (
+  gpu: Gpu,
+  program: Program,
+  states: States,
+  loading: Loading,
+  memory: Memory,
+  initMemory: Memory,
+): Promise<Loaded> => {
   const start = performance.now();
   const since = (): number => performance.now() - start;
   const times: LoadTimes = { weights: 0, pipelines: 0, init: 0, total: 0 };
@@ -58,7 +68,7 @@ const load = async (gpu: Gpu, program: Program, loading: Loading, memory: Memory
   const bytes: DeviceBytes = { arena: 0, textures: 0, weights: 0, derived: 0, state: 0, io: 0, params: 0, staging: 0 };
   const { regions, weights, initOnly, staging } = await gpu.scoped(
     "allocating memory",
-    () => allocate(gpu, program, memory, initMemory, bytes),
+    () => allocate(gpu, program, states, memory, initMemory, bytes),
     deadline(),
   );
   const upload = new Upload(gpu, [weights, initOnly], loading.loadTimeout);
@@ -86,18 +96,18 @@ const load = async (gpu: Gpu, program: Program, loading: Loading, memory: Memory
   await runInit(gpu, program, () => bindAll(init, [weights, initOnly]), deadline());
   times.total = since();
   times.init = times.total - before;
-  return { memory, regions, staging, bound, pipelines: pipelines.size, bytes, times };
+  return { memory, regions, states, staging, bound, pipelines: pipelines.size, bytes, times };
 };
 
 /** Most bytes of a state that are read at once. */
 const STATE_PART_BYTES = 2 ** 23;
 
-const allocate = (gpu: Gpu, program: Program, memory: Memory, initMemory: Memory, bytes: DeviceBytes) => {
+const allocate = (gpu: Gpu, program: Program, held: States, memory: Memory, initMemory: Memory, bytes: DeviceBytes) => {
   const { device } = gpu;
   const { variant } = program;
   const most = gpu.info.limits.maxBufferSize;
   const all = program.bundle.manifest.weights;
-  const regions = new Regions(memory, variant, most, bytes);
+  const regions = new Regions(memory, variant, held, most, bytes);
   const ofRuns = usedWeights(variant.dispatches);
   const ofInit = usedWeights(variant.init);
   ofRuns.blobs.forEach((blob) => ofInit.blobs.delete(blob));

@@ -4,8 +4,9 @@ import { BUFFER, TEXTURE } from "./flags.js";
 import { roundUp } from "./header.js";
 import { whole } from "./host.js";
 import { ALIGNMENT_BYTES } from "./limits.js";
-import { type RegionKind, type TextureObject, type Variant, type WeightBlob, nameOf, textureBytes } from "./manifest.js";
+import { type RegionKind, type TextureObject, type Variant, type WeightBlob, nameOf, statesOf, textureBytes } from "./manifest.js";
 import { type UsedWeights, type WeightTexture, textureKey } from "./program.js";
+import type { States } from "./states.js";
 
 /** A range of a buffer that begins there. */
 export interface Place {
@@ -96,7 +97,7 @@ export const textureFormat = ({ element }: Pick<TextureObject, "element">): GPUT
 export const viewDimension = ({ kind }: Pick<TextureObject, "kind">): GPUTextureViewDimension => DIMENSIONS[kind];
 
 /** Kinds whose regions share buffers, each kind its own. */
-const POOLS = ["State", "Params", "Derived"] as const;
+const POOLS = ["Params", "Derived"] as const;
 
 /** The regions of a variant. */
 export class Regions {
@@ -104,7 +105,7 @@ export class Regions {
   private readonly views: (GPUTextureView | null)[];
   private readonly state: GPUBuffer[] = [];
 
-  constructor(memory: Memory, variant: Variant, mostBytes: number, bytes: DeviceBytes) {
+  constructor(memory: Memory, variant: Variant, states: States, mostBytes: number, bytes: DeviceBytes) {
     const is = (kind: RegionKind, name: string): boolean => nameOf(kind) === name;
     this.places = variant.regions.map(({ kind, size }) => {
       if (!is(kind, "Arena") && !is(kind, "Io")) {
@@ -126,10 +127,12 @@ export class Regions {
       const { places, sizes } = pack(indices.map((index) => variant.regions[index]), mostBytes);
       const buffers = sizes.map((size) => memory.kernels(size));
       indices.forEach((index, at) => (this.places[index] = { buffer: buffers[places[at].buffer], offset: places[at].offset }));
-      bytes[pool.toLowerCase() as "state" | "params" | "derived"] += sizes.reduce((sum, size) => sum + size, 0);
-      if (pool === "State") {
-        this.state.push(...buffers);
-      }
+      bytes[pool.toLowerCase() as "params" | "derived"] += sizes.reduce((sum, size) => sum + size, 0);
+    }
+    for (const { name, region, size } of statesOf(variant.regions)) {
+      this.places[region] = states.place(name);
+      this.state.push(states.place(name).buffer);
+      bytes.state += size;
     }
   }
 

@@ -122,11 +122,16 @@ export class Session {
   /** Runs the program once and waits for it. */
   async run(): Promise<void> {
     const missing = this.held.find(({ isKnown, isState }) => !isKnown && !isState);
-    await this.alone("running", async () => {
+    const { states } = this.loaded;
+    const { regions } = this.program.variant;
+    await this.inTurn("running", async () => {
       if (missing !== undefined) {
         throw new DriftError("not-written", `input \`${missing.tensor.name}\` was never written; call \`write\` before \`run\``);
       }
+      states.check(regions);
+      states.tear(regions);
       await this.submit("running", () => this.submitRun());
+      states.settle(this.states.map(({ name }) => name));
       this.progress = "run";
     });
   }
@@ -195,15 +200,16 @@ export class Session {
     return bytes;
   }
 
-  /** Zeros what runs keep in regions of state, as when the session was loaded. Inputs and outputs stay as they are. */
+  /** Zeros what runs keep in regions of state, as when the session was loaded, for the sessions that share it as well. Inputs and outputs stay as they are. */
   async resetState(): Promise<void> {
     const before = this.progress;
-    await this.alone("resetting state", async () => {
+    await this.inTurn("resetting state", async () => {
       await this.submit("resetting state", () => {
         const commands = this.gpu.device.createCommandEncoder();
         this.loaded.regions.clearState(commands);
         this.gpu.device.queue.submit([commands.finish()]);
       });
+      this.loaded.states.settle(this.states.map((state) => state.name));
       this.progress = before;
     });
   }
@@ -212,7 +218,8 @@ export class Session {
   async readState(name: string): Promise<Uint8Array> {
     const state = this.state(name);
     const before = this.progress;
-    return this.alone("reading a state", async () => {
+    return this.inTurn("reading a state", async () => {
+      this.loaded.states.check(this.program.variant.regions, name);
       const bytes = new Uint8Array(state.size);
       const part = this.loaded.bytes.staging - (this.loaded.bytes.staging % 4);
       for (let at = 0; at < state.size; at += part) {
@@ -224,7 +231,7 @@ export class Session {
     });
   }
 
-  /** Sets a state from what `readState` gave. */
+  /** Sets a state from what `readState` gave, for the sessions that share it as well. */
   writeState(name: string, bytes: Uint8Array): void {
     const state = this.state(name);
     if (bytes.length !== state.size) {
@@ -235,6 +242,7 @@ export class Session {
     padded.set(bytes);
     const { buffer, offset } = this.loaded.regions.place(state.region);
     this.gpu.device.queue.writeBuffer(buffer, offset, padded);
+    this.loaded.states.settle([name]);
   }
 
   private state(name: string): ReturnType<typeof statesOf>[number] {
@@ -248,6 +256,9 @@ export class Session {
 
   /** Gives its memory back, weights included. */
   destroy(): void {
+    if (this.progress !== "destroyed") {
+      this.loaded.states.release();
+    }
     this.progress = "destroyed";
     this.held.forEach((input) => (input.bytes = null));
     this.loaded.memory.destroy();
@@ -262,6 +273,17 @@ export class Session {
     if (this.progress === "failed" && !this.isBusy) {
       throw new DriftError("failed", "an earlier run of this session failed; load the bundle again");
     }
+  }
+
+  /** The same while no session that shares states does anything with them. */
+  private inTurn<T>(doing: string, body: () => Promise<T>): Promise<T> {
+    const { states } = this.loaded;
+    return this.alone(doing, () =>
+      states.alone(() => {
+        this.check(doing);
+        return body();
+      }),
+    );
   }
 
   /** Refuses to begin while an earlier call is on its way. */

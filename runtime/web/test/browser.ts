@@ -286,7 +286,7 @@ const main = async (): Promise<void> => {
     await say(browser, "replays");
     const after = (runs: number, scale = 1): number[] => [1, 2, 3, 4].map((x) => 2 * runs * scale * x + 100);
     const onFromSaved = [1, 2, 3, 4].map((x) => 102 * x + 100);
-    const sums = [after(1), after(2), after(3), after(1), after(2), after(5, 10), onFromSaved];
+    const sums = [after(1), after(2), after(3), after(1), after(2), after(5, 10), onFromSaved, after(1, 11), after(1)];
     assert.deepEqual(await call(page, "accumulate"), sums);
     await demo(browser, served.url);
     await say(browser, "the demo");

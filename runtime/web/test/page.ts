@@ -128,7 +128,27 @@ const accumulate = async (): Promise<number[][]> => {
   }
   session.destroy();
   other.destroy();
+  sums.push(...(await accumulateTogether(bundle)));
   return sums;
+};
+
+/** The same sum, which two sessions that are loaded together share and add to in turn. */
+const accumulateTogether = async (bundle: Bundle): Promise<number[][]> => {
+  const [first, second] = await (await device()).loadEntries(bundle, ["main", "main"]);
+  first.write("x", Float32Array.of(1, 2, 3, 4));
+  second.write("x", Float32Array.of(10, 20, 30, 40));
+  await Promise.all([first.run(), second.run()]);
+  const together = [...((await second.read("y")) as Float32Array)];
+  if ((await first.readState("sum")).join() !== (await second.readState("sum")).join()) {
+    throw new Error("two sessions of one state read it differently");
+  }
+  await second.resetState();
+  // Its memory stays for as long as somebody has it.
+  second.destroy();
+  await first.run();
+  const after = [...((await first.read("y")) as Float32Array)];
+  first.destroy();
+  return [together, after];
 };
 
 const large = async (url: string, entry: string, options: BundleOptions): Promise<{ y: number[]; loaded: number; total: number; ms: number }> => {

@@ -47,6 +47,7 @@ const CRATES: &[Arrows] = &[
         ],
         dev: &["naga"],
     },
+    Arrows { folder: "tests/smallest", name: "drift-smallest", may: &["drift-runtime"], dev: &[] },
     Arrows { folder: "tests/xtask", name: "xtask", may: &[], dev: &[] },
 ];
 

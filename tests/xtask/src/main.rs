@@ -18,6 +18,7 @@ mod package;
 mod platforms;
 mod prerequisites;
 mod shell;
+mod sizes;
 mod spdx;
 mod summary;
 mod test;
@@ -51,6 +52,8 @@ Commands:
   check-platforms [TARGET[=DEVICES]]...
          Type-check the runtime for macOS, iOS, Android and Windows, or for the targets that are named; some two minutes of
          processor time each
+  sizes [DEVICE]...
+         Build the smallest app with each device of the runtime alone, or those that are named, and print its stripped size
   lint   Check formatting, clippy, the runtime with each device alone, and the dependencies (licenses, sources, duplicates, lock file)
 
 On Debian as root, `demo`, `web-demo`, `test`, `matrix` and `check-platforms` install the system packages that are missing; elsewhere they name them and exit 2.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         ["fuzz", options @ ..] => fuzz::fuzz(options),
         ["web-demo", flags @ ..] => web_demo::web_demo(flags),
         ["lint"] => lint::lint(),
+        ["sizes", devices @ ..] => sizes::sizes(devices),
         ["metal-check", options @ ..] => metal_check::metal_check(options),
         ["check-platforms", targets @ ..] => platforms::check(targets),
         ["--help" | "-h" | "help"] => {

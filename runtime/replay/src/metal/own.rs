@@ -56,8 +56,10 @@ pub(crate) fn import(
             None => return Ok((Buffer::of_the_app(own.buffer.clone()), own.offset)),
             Some(problem) => problem,
         },
-        #[cfg(any(feature = "vulkan", feature = "opencl"))]
-        _ => BufferProblem::OfAnother { what: "API" },
+        #[cfg(feature = "vulkan")]
+        OwnBuffer::Vulkan(_) => BufferProblem::OfAnother { what: "API" },
+        #[cfg(feature = "opencl")]
+        OwnBuffer::OpenCl(_) => BufferProblem::OfAnother { what: "API" },
     };
     Err(RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem })
 }

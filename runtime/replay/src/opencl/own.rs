@@ -94,8 +94,10 @@ pub(crate) fn import(
     let unusable = |problem| RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem };
     let own = match memory {
         OwnBuffer::OpenCl(own) => own,
-        #[cfg(any(feature = "vulkan", all(feature = "metal", target_vendor = "apple")))]
-        _ => return Err(unusable(BufferProblem::OfAnother { what: "API" })),
+        #[cfg(feature = "vulkan")]
+        OwnBuffer::Vulkan(_) => return Err(unusable(BufferProblem::OfAnother { what: "API" })),
+        #[cfg(all(feature = "metal", target_vendor = "apple"))]
+        OwnBuffer::Metal(_) => return Err(unusable(BufferProblem::OfAnother { what: "API" })),
     };
     let looking = failed("looking at a buffer of the app's");
     if let Some(problem) = own.problem(context, needs).map_err(&looking)? {

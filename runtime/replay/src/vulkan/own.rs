@@ -84,8 +84,10 @@ pub(crate) fn import(
             None => return Ok((Buffer::of_the_app(context, buffer.raw, buffer.created.0), buffer.offset)),
             Some(problem) => problem,
         },
-        #[cfg(any(feature = "opencl", all(feature = "metal", target_vendor = "apple")))]
-        _ => BufferProblem::OfAnother { what: "API" },
+        #[cfg(feature = "opencl")]
+        OwnBuffer::OpenCl(_) => BufferProblem::OfAnother { what: "API" },
+        #[cfg(all(feature = "metal", target_vendor = "apple"))]
+        OwnBuffer::Metal(_) => BufferProblem::OfAnother { what: "API" },
     };
     Err(RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem })
 }

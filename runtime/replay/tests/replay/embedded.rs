@@ -328,11 +328,15 @@ fn a_vulkan_buffer_that_does_not_do_is_refused() {
 
 mod opencl {
     use opencl3::command_queue::{
-        CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, CommandQueue, enqueue_read_buffer, enqueue_write_buffer,
+        CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, CommandQueue, enqueue_map_buffer, enqueue_read_buffer,
+        enqueue_unmap_mem_object, enqueue_write_buffer,
     };
     use opencl3::context::Context;
     use opencl3::device::{CL_DEVICE_TYPE_ALL, get_all_devices};
-    use opencl3::memory::{CL_MEM_READ_ONLY, CL_MEM_READ_WRITE, create_buffer, release_mem_object};
+    use opencl3::memory::{
+        CL_MAP_READ, CL_MAP_WRITE, CL_MEM_READ_ONLY, CL_MEM_READ_WRITE, CL_MEM_USE_HOST_PTR, create_buffer,
+        release_mem_object,
+    };
     use opencl3::types::{CL_BLOCKING, CL_NON_BLOCKING};
 
     use super::*;
@@ -400,6 +404,48 @@ mod opencl {
             drop((session, device));
         }
         queue.finish().unwrap();
+    }
+
+    #[repr(align(4096))]
+    struct Pages([f32; 1024]);
+
+    /// A buffer over memory of the app's own, which it looks at by mapping: the device reads and writes where the host does, where
+    /// they share memory.
+    #[test]
+    fn memory_of_the_host_backs_an_input_and_an_output() {
+        let (raw, context) = context();
+        let queue = queue(&context, 0);
+        let bundle = apart(DeviceKind::OpenCl, Work::Double);
+        let mut pages = Box::new(Pages([0.0; 1024]));
+        let host = pages.0.as_mut_ptr().cast::<c_void>();
+        // SAFETY: as above; the memory is used through the mapping alone and freed last.
+        unsafe {
+            let device =
+                Device::from_opencl(&handles(&raw, &context, &queue), &OpenOptions::default()).unwrap();
+            let flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
+            let memory = create_buffer(context.get(), flags, 4096, host).unwrap();
+            let at = |offset| OwnBuffer::OpenCl(OpenClBuffer::new(memory, offset));
+            let buffers = [("x", at(256)), ("y", at(2048))];
+            let mut session = device.load_onto(&bundle, &LoadOptions::default(), &buffers).unwrap();
+            let mapped = |offset: usize, flags, body: &mut dyn FnMut(&mut [f32; 4])| {
+                let (mut place, none) = (std::ptr::null_mut(), std::ptr::null());
+                enqueue_map_buffer(queue.get(), memory, CL_BLOCKING, flags, offset, 16, &mut place, 0, none)
+                    .unwrap();
+                assert_eq!(place as usize, host as usize + offset, "it is the app's memory");
+                body(&mut *place.cast::<[f32; 4]>());
+                enqueue_unmap_mem_object(queue.get(), memory, place, 0, none).unwrap();
+            };
+            for factor in [1.0_f32, -3.0] {
+                let x = X.map(|x| x * factor);
+                mapped(256, CL_MAP_WRITE, &mut |place| *place = x);
+                session.run().unwrap();
+                mapped(2048, CL_MAP_READ, &mut |place| assert_eq!(*place, x.map(|x| 2.0 * x)));
+            }
+            drop((session, device));
+            release_mem_object(memory).unwrap();
+        }
+        queue.finish().unwrap();
+        drop(pages);
     }
 
     #[test]
