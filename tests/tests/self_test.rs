@@ -72,7 +72,7 @@ fn every_case_of_the_kernel_suite_is_tested_or_says_why_not() {
     let device = conformance::devices().next().expect("a device");
     let (mut tests, mut left_out, mut untested, mut bad) = (0, Vec::new(), Vec::new(), Vec::new());
     // Walks that go in parts are long for an evaluator, too.
-    let cases = cases::all().into_iter().filter(|case| !case.name.starts_with("parts/"));
+    let cases = cases::all().filter(|case| !case.name.starts_with("parts/"));
     let is_full = std::env::var("DRIFT_MATRIX").is_ok_and(|matrix| matrix == "full");
     for case in cases.step_by(if is_full { 1 } else { 7 }) {
         let options = options(device.info().kind.target(), SETTINGS[0]);
