@@ -44,7 +44,7 @@ impl Damage {
                 number.write(match self.how {
                     How::Larger => value * 1.01,
                     How::Nan => f32::NAN,
-                    How::Unsteady => f32::from_bits(value.to_bits() ^ turn % 4),
+                    How::Unsteady => f32::from_bits(value.to_bits() ^ (turn % 4)),
                 });
             }
         }
