@@ -63,6 +63,9 @@ fn combined(
     (write, gone): (usize, &BTreeSet<usize>),
 ) -> Option<(Parts, KernelCall)> {
     let calls = |at: usize| &program.steps[at].call;
+    if calls(write).kernel.name != "write_rows_in_place" {
+        return None;
+    }
     let keys =
         (0..write).rev().find(|&at| !gone.contains(&at) && makes_rows_of(program, users, at, write))?;
     let is_free = |at: &usize| ![keys, write].contains(at) && !gone.contains(at);
