@@ -1,6 +1,6 @@
-"""Writes `src/operators/schemas.txt`: every operator of ONNX's own domain and of com.microsoft, one a line.
+"""Writes `src/schemas.txt`: every operator of ONNX's own domain and of com.microsoft, one a line.
 
-    python3 schemas.py > src/operators/schemas.txt
+    python3 schemas.py > src/schemas.txt
 
 needs the Python packages onnx 1.23.2 and onnxruntime 1.32.0, whose registries are the source. A line holds the operator, the
 operator sets in which its form changed (`!` marks one that removes it), and the element types that the operands of

@@ -9,7 +9,7 @@ onnxruntime's own outputs move when float inputs move by a millionth of their va
 
 Needs the Python packages numpy, onnx and onnxruntime. In `real_models.json` a package may have: `dims` (for file patterns, the shapes
 of inputs), `symbols` (sizes of named free dimensions), `free` (the size of all others, 1), `values` (what fills an input),
-`high` (integers are below it, 200), `parts` (packages that hold one file between them), `chunks` (a list of the parts
+`high` (integers are below it, 200), `whole` (floats are such integers, too), `parts` (packages that hold one file between them), `chunks` (a list of the parts
 that make one file, by hash).
 """
 
@@ -99,7 +99,7 @@ def data(package, file, session):
         size = shape(package, file, port)
         if port.name in package.get("values", {}):
             value = np.full(size, package["values"][port.name])
-        elif np.issubdtype(ty, np.floating):
+        elif np.issubdtype(ty, np.floating) and not package.get("whole"):
             value = random.standard_normal(size) * 0.5
         else:
             value = random.integers(0, 2 if ty is np.bool_ else package.get("high", 200), size)

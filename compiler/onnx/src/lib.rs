@@ -29,6 +29,7 @@ mod operators;
 mod ops;
 mod order;
 mod proto;
+mod schemas;
 mod scope;
 mod sequence;
 mod source;

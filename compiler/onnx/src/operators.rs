@@ -1,18 +1,14 @@
 //! Every operator of ONNX's own domain and of ONNX Runtime's, and what is read of each: `docs/operators.md` and
 //! `driftc operators`.
 //!
-//! Names, operator sets and types come from `operators/schemas.txt`, which `schemas.py` writes; what is read, from the
-//! tables that the importer itself looks operators up in.
+//! Names, operator sets and types come from `schemas`; what is read, from the tables that the importer itself looks
+//! operators up in.
 
 use crate::data_type::DataType;
+use crate::schemas::{MICROSOFT, Schema, schemas};
 use crate::scope::{NEWEST_OPSET, OLDEST_OPSET};
 use crate::{branches, loops, ops, sequence, walk};
 use std::fmt::Write;
-
-/// Lines of an operator, the operator sets in which its form changed, and its operands' types.
-const SCHEMAS: &str = include_str!("operators/schemas.txt");
-/// How the schemas write ONNX Runtime's domain in front of a name.
-const MICROSOFT: &str = "com.microsoft";
 
 /// What is read of one operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,26 +55,10 @@ impl OperatorStatus {
 
 /// All operators, by domain, then name.
 pub fn operators() -> Vec<OperatorSupport> {
-    schemas().map(|(domain, name, since, types)| one(domain, name, since, types)).collect()
+    schemas().map(one).collect()
 }
 
-/// Whether the domain is one whose operators are listed, and has none of this name.
-pub(crate) fn is_unknown(domain: &str, name: &str) -> bool {
-    ["", MICROSOFT].contains(&domain) && !schemas().any(|schema| (schema.0, schema.1) == (domain, name))
-}
-
-/// Domain, name, operator sets and types of each line.
-fn schemas() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str)> {
-    let lines = SCHEMAS.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| {
-        let mut words = line.split(' ');
-        let (name, since, types) = (words.next()?, words.next()?, words.next()?);
-        let (domain, name) = name.rsplit_once('.').unwrap_or(("", name));
-        Some((domain, name, since, types))
-    })
-}
-
-fn one(domain: &'static str, name: &'static str, since: &str, types: &'static str) -> OperatorSupport {
+fn one(Schema { domain, name, since, types }: Schema) -> OperatorSupport {
     let (status, refused) = status(domain, name);
     let number = |text: &str| text.trim_end_matches('!').parse::<u32>().ok();
     let removed = since.split(',').filter(|form| form.ends_with('!')).find_map(number);
@@ -170,6 +150,7 @@ fn short(ty: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schemas::is_unknown;
 
     #[test]
     fn the_page_is_what_the_tables_say() {

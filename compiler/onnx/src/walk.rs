@@ -6,10 +6,10 @@ use crate::data_type::DataType;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
 use crate::importer::Importer;
 use crate::node::NodeCx;
-use crate::operators;
 use crate::ops;
 use crate::order;
 use crate::proto::{AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto};
+use crate::schemas;
 use crate::scope::{MAX_DEPTH, Scope, Slot, domain_of, operator_name, results};
 use crate::sequence;
 use std::collections::HashMap;
@@ -233,7 +233,7 @@ fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
     let (domain, name) = (domain_of(&node.domain), node.op_type.as_str());
     let reason = match why_refused(domain, name) {
         Some(reason) => reason,
-        None if operators::is_unknown(domain, name) => {
+        None if schemas::is_unknown(domain, name) => {
             "the operator is not supported; no operator set known here has one of this name"
         }
         None => "the operator is not supported",
