@@ -9,7 +9,8 @@ onnxruntime's own outputs move when float inputs move by a millionth of their va
 
 Needs the Python packages numpy, onnx and onnxruntime. In `real_models.json` a package may have: `dims` (for file patterns, the shapes
 of inputs), `symbols` (sizes of named free dimensions), `free` (the size of all others, 1), `values` (what fills an input),
-`high` (integers are below it, 200), `whole` (floats are such integers, too), `parts` (packages that hold one file between them), `chunks` (a list of the parts
+`high` (integers are below it, 200), `whole` (floats are such integers, too), `bind` (for files, what
+`driftc verify --bind` makes a constant), `parts` (packages that hold one file between them), `chunks` (a list of the parts
 that make one file, by hash).
 """
 
@@ -107,9 +108,11 @@ def data(package, file, session):
     return feed
 
 
-def sensitivity(session, feed, outputs):
-    """How far outputs move, at most, when every float of the inputs moves by a millionth up or down."""
+def sensitivity(session, feed, outputs, whole):
+    """How far outputs move, at most, when every float of the inputs that is no whole number moves by a millionth."""
     moved = [0.0] * len(outputs)
+    if whole:
+        return moved
     for seed in range(4):
         random = np.random.default_rng(seed)
         near = {}
@@ -139,7 +142,7 @@ def case(package, file, unpacked, folder):
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         feed = data(package, file, session)
         outputs = [np.asarray(value) for value in session.run(None, feed)]
-        moved = sensitivity(session, feed, outputs)
+        moved = sensitivity(session, feed, outputs, package.get("whole", False))
     except Exception as error:  # Whatever onnxruntime says is the entry.
         return {**entry, "error": str(error).splitlines()[0][:300]}
     sets = folder / name / "test_data_set_0"
@@ -150,6 +153,7 @@ def case(package, file, unpacked, folder):
     names = [port.name for port in session.get_outputs()]
     store(sets, "input", feed, feed.values())
     store(sets, "output", names, outputs)
+    entry["bind"] = package.get("bind", {}).get(file.name, [])
     entry["outputs"] = {
         name: {"largest": float(np.nanmax(np.abs(value.astype(np.float64)))) if value.size else 0.0, "moved": by}
         for name, value, by in zip(names, outputs, moved)

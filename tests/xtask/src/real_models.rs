@@ -123,7 +123,9 @@ fn try_one(entry: &Value, driftc: &Path, folder: &Path) -> Result<(Verdict, Stri
     let _ = std::fs::remove_file(&report);
     let (program, report_text) = (driftc.display().to_string(), report.display().to_string());
     let case = entry["case"].as_str().unwrap_or_default();
-    let words = ["verify", case, "--target", "vulkan", "--json", &report_text];
+    let mut words = vec!["verify", case, "--target", "vulkan", "--json", &report_text];
+    let bound = entry["bind"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    words.extend(bound.flat_map(|bind| ["--bind", bind]));
     let start = Instant::now();
     shell::announce(&program, &words);
     let mut child =
