@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 
 /// Runs `driftc operators`.
 pub fn run(args: &OperatorsArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    if args.json {
+    let text = if args.json {
         let all: Vec<Value> = drift_onnx::operators().iter().map(object).collect();
-        writeln!(console.out(), "{:#}", Value::from(all))?;
+        format!("{:#}", Value::from(all))
     } else {
-        write!(console.out(), "{}", drift_onnx::operators_page())?;
+        drift_onnx::operators_page()
+    };
+    // The console escapes line ends inside of what it is given.
+    for line in text.lines() {
+        writeln!(console.out(), "{line}")?;
     }
     Ok(Outcome::Fine)
 }

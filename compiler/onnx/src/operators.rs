@@ -61,8 +61,12 @@ pub fn operators() -> Vec<OperatorSupport> {
 fn one(Schema { domain, name, since, types }: Schema) -> OperatorSupport {
     let (status, refused) = status(domain, name);
     let number = |text: &str| text.trim_end_matches('!').parse::<u32>().ok();
-    let removed = since.split(',').filter(|form| form.ends_with('!')).find_map(number);
-    let since = since.split(',').filter(|form| !form.ends_with('!')).filter_map(number).collect();
+    let forms: Vec<u32> = since.split(',').filter_map(number).collect();
+    // A form that a later one replaced is one of its forms, even where ONNX withdrew it.
+    let (since, removed) = match forms.split_last() {
+        Some((&last, rest)) if since.ends_with('!') => (rest.to_vec(), Some(last)),
+        _ => (forms, None),
+    };
     let all = types.split(',').filter(|&ty| ty != "-");
     let (types, missing_types) = match status {
         OperatorStatus::Supported => all.partition(|ty| holds(name, ty)),
@@ -188,6 +192,8 @@ mod tests {
         assert!(all.iter().all(|operator| operator.since.is_sorted() && !operator.since.is_empty()));
         let upsample = all.iter().find(|operator| operator.name == "Upsample").unwrap();
         assert_eq!((upsample.since.as_slice(), upsample.removed), (&[1, 7, 9][..], Some(10)));
+        let group = all.iter().find(|operator| operator.name == "GroupNormalization").unwrap();
+        assert_eq!((group.since.as_slice(), group.removed), (&[18, 21][..], None));
         let scan = all.iter().find(|operator| operator.name == "Scan").unwrap();
         assert_eq!((scan.status, scan.types.len()), (OperatorStatus::Refused, 0));
     }
