@@ -89,6 +89,7 @@ fn help_names_every_command() {
         "inspect",
         "explain",
         "devices",
+        "operators",
         "--target",
         "--dim",
         "Exit codes",

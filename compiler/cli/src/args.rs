@@ -75,7 +75,9 @@ impl Cli {
             Some(Command::Compare(args)) => [args.json.as_ref(), None],
             Some(Command::SelfTest(args)) => [args.json.as_ref(), None],
             Some(Command::Inspect(args)) => [args.html.as_ref(), None],
-            Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_)) => [None, None],
+            Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_) | Command::Operators(_)) => {
+                [None, None]
+            }
         };
         files.into_iter().flatten().map(PathBuf::as_path)
     }
@@ -93,7 +95,8 @@ impl Cli {
                 | Command::Generate(_)
                 | Command::Compare(_)
                 | Command::Inspect(_)
-                | Command::Devices(_),
+                | Command::Devices(_)
+                | Command::Operators(_),
             ) => None,
         };
         let dims = flags.map_or(&[][..], |flags| &flags.dim);
@@ -141,6 +144,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// What can replay here, with limits
     Devices(DevicesArgs),
+    /// Which ONNX operators are read, with which types, and what is refused of them
+    Operators(OperatorsArgs),
 }
 
 /// `driftc MODEL.onnx`
@@ -380,6 +385,14 @@ pub struct ExplainArgs {
 #[derive(Args, Debug)]
 pub struct DevicesArgs {}
 
+/// `driftc operators`
+#[derive(Args, Debug)]
+pub struct OperatorsArgs {
+    /// Print JSON instead of the page docs/operators.md
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
@@ -451,6 +464,7 @@ mod tests {
             "explain m.onnx --target vulkan --profile adreno,mali --disable conv-absorbs-bias",
             "compare a.drift b.drift --tokens t.txt --window 128 --json c.json --device 0",
             "devices",
+            "operators --json",
         ] {
             assert!(parse(line).unwrap().command.is_some(), "{line}");
         }

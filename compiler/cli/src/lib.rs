@@ -26,6 +26,7 @@ pub mod inspect;
 mod measure;
 pub mod model;
 pub mod npy;
+pub mod operators;
 pub mod output;
 mod per_node;
 mod picture;
@@ -145,6 +146,7 @@ fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
         Some(Command::Inspect(args)) => inspect::run(args, console),
         Some(Command::Explain(args)) => explain::run(args, console),
         Some(Command::Devices(args)) => devices::run(args, console),
+        Some(Command::Operators(args)) => operators::run(args, console),
     }
 }
 

@@ -9,6 +9,10 @@ use crate::warning::Warning;
 use drift_ir::op::ScalarOp;
 use drift_ir::{Op, ValueId};
 
+/// What is refused of the operator.
+pub(crate) const REFUSED: &str =
+    "a condition that is data where the branches give other shapes or types, or sequences";
+
 impl<'m> Importer<'m> {
     /// Replaces an `If` by what it gives.
     pub(crate) fn take_branch(

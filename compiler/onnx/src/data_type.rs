@@ -28,6 +28,27 @@ pub(crate) enum DataType {
 }
 
 impl DataType {
+    /// All of them, by ONNX's numbers.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Float,
+        Self::Uint8,
+        Self::Int8,
+        Self::Uint16,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Bool,
+        Self::Float16,
+        Self::Double,
+        Self::Uint32,
+        Self::Uint64,
+        Self::Bfloat16,
+        Self::Uint4,
+        Self::Int4,
+        Self::Uint2,
+        Self::Int2,
+    ];
+
     /// From `TensorProto.DataType`; the error is the name of the type.
     pub(crate) fn from_proto(code: i32) -> Result<Self, String> {
         Ok(match code {

@@ -8,6 +8,9 @@ use crate::scope::{MAX_DEPTH, Scope, Slot, results};
 use drift_ir::op::Concat;
 use drift_ir::{Op, Tensor, ValueId};
 
+/// What is refused of the operator.
+pub(crate) const REFUSED: &str = "rounds whose number is data, or that a condition on data ends";
+
 /// A loop on its way into the graph.
 struct Loop<'m> {
     body: &'m GraphProto,

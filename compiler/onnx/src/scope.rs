@@ -7,9 +7,9 @@ use drift_ir::ValueId;
 use std::collections::HashMap;
 
 /// Oldest operator set that is read.
-const OLDEST_OPSET: i64 = 7;
+pub(crate) const OLDEST_OPSET: i64 = 7;
 /// Newest operator set that is read.
-const NEWEST_OPSET: i64 = 28;
+pub(crate) const NEWEST_OPSET: i64 = 28;
 /// Functions and branches within each other.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// What a name stands for.

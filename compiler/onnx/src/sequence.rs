@@ -20,22 +20,27 @@ enum Made {
     Same(Slot),
 }
 
+/// Operators of ONNX's own domain that make or read sequences or optionals.
+pub(crate) const OPERATORS: [&str; 11] = [
+    "ConcatFromSequence",
+    "Optional",
+    "OptionalGetElement",
+    "OptionalHasElement",
+    "SequenceAt",
+    "SequenceConstruct",
+    "SequenceEmpty",
+    "SequenceErase",
+    "SequenceInsert",
+    "SequenceLength",
+    "SplitToSequence",
+];
+/// What is refused of them.
+pub(crate) const REFUSED: &str =
+    "lengths and positions that are data; sequences as inputs or outputs of a model";
+
 /// Whether an operator of ONNX's own domain makes or reads sequences or optionals.
 pub(crate) fn is_operator(name: &str) -> bool {
-    matches!(
-        name,
-        "ConcatFromSequence"
-            | "Optional"
-            | "OptionalGetElement"
-            | "OptionalHasElement"
-            | "SequenceAt"
-            | "SequenceConstruct"
-            | "SequenceEmpty"
-            | "SequenceErase"
-            | "SequenceInsert"
-            | "SequenceLength"
-            | "SplitToSequence"
-    )
+    OPERATORS.contains(&name)
 }
 
 impl<'m> Importer<'m> {

@@ -9,6 +9,7 @@ use crate::node::NodeCx;
 use crate::ops;
 use crate::order;
 use crate::proto::{AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto};
+use crate::schemas;
 use crate::scope::{MAX_DEPTH, Scope, Slot, domain_of, operator_name, results};
 use crate::sequence;
 use std::collections::HashMap;
@@ -231,20 +232,73 @@ const DATA_MOVEMENT: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "
 /// Operators that know the range of integers of fewer than eight bits.
 const NARROW_READERS: [&str; 4] = ["Cast", "DequantizeLinear", "GatherBlockQuantized", "QuantizeLinear"];
 
-/// Why an operator cannot be imported, and of which operator set it is.
+/// Whether an operator knows integers of fewer than eight bits, or only moves them.
+pub(crate) fn knows_narrow(operator: &str) -> bool {
+    DATA_MOVEMENT.contains(&operator) || NARROW_READERS.contains(&operator)
+}
+
+/// Why an operator cannot be imported. The operator set is not named: no other one would help.
 fn missing_operator(node: &NodeProto, version: Option<i64>) -> String {
-    let reason = match (domain_of(&node.domain), node.op_type.as_str()) {
-        ("", "TfIdfVectorizer") => "counting n-grams is not supported; count them before the model runs",
-        ("com.microsoft", name) if LANGUAGE_MODEL_OPERATORS.contains(&name) => {
-            "it belongs to ONNX Runtime's fused language-model operators, which are not supported; export the model without them"
+    let (domain, name) = (domain_of(&node.domain), node.op_type.as_str());
+    let reason = match why_refused(domain, name) {
+        Some(reason) => reason,
+        None if schemas::is_unknown(domain, name) => {
+            "the operator is not supported; no operator set known here has one of this name"
         }
-        _ => "the operator is not supported",
+        None => "the operator is not supported",
     };
     match version {
-        Some(version) => format!("{reason} (operator set {version})"),
+        Some(_) => reason.to_owned(),
         None => format!("{reason} (its domain is not imported)"),
     }
 }
 
-/// Operators that ONNX Runtime's generators write into language models, and that are not read.
-const LANGUAGE_MODEL_OPERATORS: [&str; 2] = ["QMoE", "SparseAttention"];
+/// Why an operator that is known by name is refused.
+pub(crate) fn why_refused(domain: &str, name: &str) -> Option<&'static str> {
+    let found = REFUSED.iter().find(|refused| refused.0 == domain && refused.1.contains(&name));
+    found.map(|refused| refused.2)
+}
+
+/// The operators that are refused by name.
+#[cfg(test)]
+pub(crate) fn refused_names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    REFUSED.iter().flat_map(|&(domain, names, _)| names.iter().map(move |&name| (domain, name)))
+}
+
+/// Operators that are refused for a reason of their own: domain, names, reason.
+const REFUSED: &[(&str, &[&str], &str)] = &[
+    ("", &["ImageDecoder"], "images are not decoded; give the model their pixels as an input"),
+    (
+        "",
+        &["RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit"],
+        "texts are not supported; give the model what they become as an input",
+    ),
+    ("", &["TfIdfVectorizer"], "counting n-grams is not supported; count them before the model runs"),
+    (
+        "",
+        &["Unique"],
+        "its result's size depends on data (how many elements are different), which is not supported",
+    ),
+    (
+        "",
+        &["NonMaxSuppression"],
+        "its result's size depends on data (how many boxes are kept), which is not supported; end the model before it",
+    ),
+    (
+        "",
+        &[
+            "Bernoulli",
+            "Multinomial",
+            "RandomNormal",
+            "RandomNormalLike",
+            "RandomUniform",
+            "RandomUniformLike",
+        ],
+        "random numbers are not generated; give them to the model as an input",
+    ),
+    (
+        "com.microsoft",
+        &["QMoE", "SparseAttention"],
+        "it belongs to ONNX Runtime's fused language-model operators, which are not supported; export the model without them",
+    ),
+];

