@@ -64,6 +64,25 @@ impl<'m> Importer<'m> {
         results(&names, &inner)
     }
 
+    /// Imports a branch that may never be meant to run: what it makes no sense of then is no fault of the model.
+    fn branch_of_data(
+        &mut self,
+        node: &'m NodeProto,
+        condition: bool,
+        scope: &Scope<'m, '_>,
+    ) -> Result<Vec<Slot>, ImportError> {
+        self.branch(node, condition, scope).map_err(|error| match error {
+            ImportError::Node { node: inner, op, reason } => scope.error(
+                node,
+                NodeError::Unsupported(format!(
+                    "its condition depends on data, and of its branch for {condition} `{inner}` ({op}) cannot be read: {reason}; \
+                     fixing free dimensions with --dim, or an input with --bind, may make the condition constant"
+                )),
+            ),
+            other => other,
+        })
+    }
+
     /// Imports both branches, which compute nothing but their results, and picks by the condition.
     fn both_branches(
         &mut self,
@@ -72,8 +91,8 @@ impl<'m> Importer<'m> {
         scope: &Scope<'m, '_>,
     ) -> Result<Vec<Slot>, ImportError> {
         let known = self.unsupported.len();
-        let taken = self.branch(node, true, scope)?;
-        let other = self.branch(node, false, scope)?;
+        let taken = self.branch_of_data(node, true, scope)?;
+        let other = self.branch_of_data(node, false, scope)?;
         if self.unsupported.len() > known {
             return Ok(Vec::new());
         }

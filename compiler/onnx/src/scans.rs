@@ -9,6 +9,9 @@ use crate::scope::{MAX_DEPTH, Scope, Slot, results};
 use drift_ir::op::{Concat, Slice, data::SliceAxis};
 use drift_ir::{Dim, Op, ValueId};
 
+/// What is refused of the operator.
+pub(crate) const REFUSED: &str = "the form of operator set 8; axes of free size";
+
 /// A scan on its way into the graph.
 struct Scan<'m> {
     body: &'m GraphProto,

@@ -285,18 +285,6 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "its result's size depends on data (how many boxes are kept), which is not supported; end the model before it",
     ),
     (
-        "",
-        &[
-            "Bernoulli",
-            "Multinomial",
-            "RandomNormal",
-            "RandomNormalLike",
-            "RandomUniform",
-            "RandomUniformLike",
-        ],
-        "random numbers are not generated; give them to the model as an input",
-    ),
-    (
         "com.microsoft",
         &["QMoE", "SparseAttention"],
         "it belongs to ONNX Runtime's fused language-model operators, which are not supported; export the model without them",
