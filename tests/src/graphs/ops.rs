@@ -376,9 +376,9 @@ fn rotary(maker: &mut Maker<'_>) -> Made {
     let turned = 2 * pairs;
     let mut shape = maker.shape(x);
     let last = shape.len() - 1;
-    for axis in 0..last {
+    for size in &mut shape[..last] {
         if maker.choices.once_in(2) {
-            shape[axis] = Dim::Const(1);
+            *size = Dim::Const(1);
         }
     }
     shape[last] = Dim::Const(maker.choices.of(&[pairs, turned]));

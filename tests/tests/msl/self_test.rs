@@ -154,7 +154,7 @@ fn the_next_variant_is_taken_and_the_verdict_remembered() {
 #[test]
 fn a_device_that_gets_all_variants_wrong_loads_none() {
     let device = msl::open_damaged(Damage::new(How::Nan, is_softmax));
-    let error = device.load_with(&bundle(&PROFILES, true), &asking()).err().expect("an error");
+    let error = device.load_with(&bundle(&PROFILES, true), &asking()).expect_err("an error");
     let RuntimeError::NoVariant { declined, .. } = &error else { panic!("{error}") };
     assert_eq!(declined.len(), 2);
     assert!(error.to_string().contains("its self-test fails: `d: softmax"), "{error}");
