@@ -92,6 +92,10 @@ pub(crate) fn import(
     needs: &IoBuffer,
 ) -> Result<(Buffer, u64), RuntimeError> {
     let unusable = |problem| RuntimeError::OwnBuffer { tensor: needs.tensor.name.clone(), problem };
+    #[cfg_attr(
+        not(any(feature = "vulkan", all(feature = "metal", target_vendor = "apple"))),
+        expect(clippy::infallible_destructuring_match, reason = "the one API of this build")
+    )]
     let own = match memory {
         OwnBuffer::OpenCl(own) => own,
         #[cfg(feature = "vulkan")]
