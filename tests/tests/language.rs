@@ -233,6 +233,29 @@ fn entries_hold_each_weight_once() {
     }
 }
 
+/// So they do where a token's entry walks two matrices at once.
+#[test]
+fn entries_hold_each_weight_once_where_products_are_gated() {
+    for (name, sizes) in MODELS {
+        let bundle = |stages: &[(&str, usize)]| {
+            let entry = |&(entry, new): &(&str, usize)| EntryModel {
+                name: entry.to_owned(),
+                graph: import(name, sizes, new, None),
+            };
+            let options = CompileOptions {
+                targets: vec![DeviceKind::Vulkan.target()],
+                profiles: vec!["nvidia".to_owned()],
+                precision: Some(Precision::F16),
+                ..CompileOptions::default()
+            };
+            compile(name, stages.iter().map(entry).collect(), options)
+        };
+        let stages = [("prefill", 2 * CHUNK), ("decode", 1)];
+        let [both, decode] = [&stages[..], &stages[1..]].map(|stages| weight_bytes(&bundle(stages)));
+        assert!(both as f64 <= 1.02 * decode as f64, "{name}: {both} bytes, {decode} in one entry");
+    }
+}
+
 fn weight_bytes(bundle: &Bundle) -> u64 {
     bundle.manifest().weights.iter().map(|blob| blob.size).sum()
 }

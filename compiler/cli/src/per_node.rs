@@ -29,6 +29,18 @@ pub(crate) fn observe(graph: &Graph, inputs: &[Tensor]) -> Result<Observed, Eval
     Ok(observed)
 }
 
+/// Values that are outputs at once, beside the model's own: a bundle takes 4,096 in all.
+const AT_ONCE: usize = 3_000;
+
+/// Observed values in parts that a bundle takes as outputs, in the order in which they are computed.
+pub(crate) fn parts(observed: Observed) -> impl Iterator<Item = Observed> {
+    let mut left = observed.into_iter();
+    std::iter::from_fn(move || {
+        let part: Observed = left.by_ref().take(AT_ONCE).collect();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 /// The same graph with every observed value as an output, after its own.
 pub(crate) fn with_all_outputs(graph: &Graph, observed: &Observed) -> Result<Graph, EditError> {
     let mut all = graph.clone();

@@ -83,7 +83,7 @@ pub const FOR_DEVICE: &[&[Rule]] = &[
 ];
 
 /// Rules that nothing switches off: without them there is no kernel, or one that some driver stops.
-const ALWAYS: &[&str] = &[
+pub(super) const ALWAYS: &[&str] = &[
     attention::written_out::ATTENTION_WITHOUT_KERNEL.name,
     long::LONG_WALKS_IN_PARTS.name,
     products::integers::INTEGER_PRODUCTS.name,

@@ -11,7 +11,7 @@ use crate::physical::content::{Hash, sample};
 use crate::physical::weights::{RowFormat, WeightsForm, WeightsOrder, WeightsStorage};
 use crate::profile::Profile;
 use crate::program::{Content, Program, ProgramStep};
-use drift_ir::ValueId;
+use drift_ir::{Tensor, ValueId};
 use indexmap::IndexMap;
 use std::collections::HashMap;
 
@@ -85,7 +85,7 @@ pub fn agree(programs: &[Option<Program>], profile: &Profile) -> Agreement {
     for (entry, program) in programs.iter().enumerate() {
         let Some(program) = program else { continue };
         for step in &program.steps {
-            if let Some((weights, reading)) = reading(program, step, entry) {
+            for (weights, reading) in of_step(program, step, entry) {
                 readings.entry(weights).or_default().push(reading);
             }
         }
@@ -140,31 +140,40 @@ impl Reading {
     }
 }
 
-/// What a step reads of weights in a buffer, if it is a product with some that are floats.
-fn reading(program: &Program, step: &ProgramStep, entry: usize) -> Option<(Hash, Reading)> {
+/// What a step reads of weights in buffers, if it is a product with some that are floats, or two such in one walk.
+fn of_step(program: &Program, step: &ProgramStep, entry: usize) -> Vec<(Hash, Reading)> {
     let few = match step.call.kernel.name {
         "matvec_rows_subgroup" | "matvec_rows" | "matvec" => true,
         "matmul_cooperative" | "matmul_tiled" => false,
-        _ => return None,
+        _ => return Vec::new(),
     };
-    let slot = step.call.slots.iter().find(|slot| slot.name == "b")?;
+    let matrices: Vec<(&Tensor, Sides, &Slot)> =
+        step.call.slots.iter().filter_map(|slot| matrix(program, slot)).collect();
+    let elements = |tensor: &Tensor| (tensor.len() as u64).max(1);
+    let all: u64 = matrices.iter().map(|(tensor, ..)| elements(tensor)).sum();
+    let reading = |(tensor, sides, slot): (&Tensor, Sides, &Slot)| {
+        let elements = elements(tensor);
+        // The first size of the slot is no padded one.
+        let first = slot.shape.first().map_or(1, |&first| first.max(1));
+        let [k, n] = match sides {
+            Sides::Inputs => [elements / first, first],
+            Sides::Outputs => [first, elements / first],
+        };
+        // The step's arithmetic is that of its rows, however they are cut.
+        let m = (step.flops / (2 * all)).max(1);
+        let size = Size { batches: 1, m, n, k, transposed: false, parts_bytes: u64::MAX };
+        let element = slot.layout.element;
+        let reading = Reading { entry, size, element, sides, bytes: elements * element.size_bytes(), few };
+        (sample(tensor), reading)
+    };
+    matrices.into_iter().map(reading).collect()
+}
+
+/// The weights that a slot reads in one of the two orders.
+fn matrix<'p>(program: &'p Program, slot: &'p Slot) -> Option<(&'p Tensor, Sides, &'p Slot)> {
     let Source::Constant(constant) = slot.source else { return None };
     let Content::Packed(recipe) = &program.constants.get(constant as usize)?.content else { return None };
-    let tensor = recipe.source();
-    let sides = sides(slot)?;
-    let elements = (tensor.len() as u64).max(1);
-    // The first size of the slot is no padded one.
-    let first = (*slot.shape.first()?).max(1);
-    let [k, n] = match sides {
-        Sides::Inputs => [elements / first, first],
-        Sides::Outputs => [first, elements / first],
-    };
-    // The step's arithmetic is that of its rows, however they are cut.
-    let m = (step.flops / (2 * elements)).max(1);
-    let size = Size { batches: 1, m, n, k, transposed: false, parts_bytes: u64::MAX };
-    let element = slot.layout.element;
-    let reading = Reading { entry, size, element, sides, bytes: elements * element.size_bytes(), few };
-    Some((sample(tensor), reading))
+    Some((recipe.source(), sides(slot)?, slot))
 }
 
 /// In which of the two orders a matrix is; none for others.

@@ -397,9 +397,9 @@ fn random_graphs_compute_the_same_after_both_passes() {
 
 #[test]
 fn random_graphs_compute_the_same_without_any_one_rule() {
-    for (seed, rule) in
-        (1000..).zip(crate::rewrite::rules::SIMPLIFY.iter().chain(crate::rewrite::rules::FUSE))
-    {
+    use crate::rewrite::rules::{ALWAYS, FUSE, SIMPLIFY};
+    let rules = SIMPLIFY.iter().chain(FUSE).filter(|rule| !ALWAYS.contains(&rule.name));
+    for (seed, rule) in (1000..).zip(rules) {
         let graph = parse(&random_graph(seed));
         let rules = Rules::disabling([rule.name]).unwrap();
         let (rewritten, _) = fuse(simplify(graph.clone(), &rules).0, &rules);
