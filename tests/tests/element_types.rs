@@ -4,7 +4,7 @@
 use drift_compiler::{LayoutChoice, Precision, WeightsChoice};
 use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
 use drift_ir::{ElementType, text};
-use drift_tests::conformance::{Outcome, Setting, on_vulkan};
+use drift_tests::conformance::{Outcome, Setting, on_vulkan, on_vulkan_at_the_ends};
 
 /// Graphs over operands of type T: `x` and `y` of shape [3,5], and `i` of indices.
 const DATA_MOVEMENT: [(&str, &str); 15] = [
@@ -122,4 +122,47 @@ fn every_function_takes_the_types_that_it_has() {
     }
     report(&failures);
     assert!(tried > 120, "{tried}");
+}
+
+/// Products of integers, whose sums are beyond what f16 holds, with movement before and behind them: exact in either precision.
+#[test]
+fn products_of_integers_are_exact_in_either_precision() {
+    let image = "%xb: u8[2,4,5,6]\n%wb: u8[6,2,3,3]\n%fb: u8[3,4,1,2]";
+    let wide =
+        "@s: i32[] = 3\n%xi = cast %xb {to=i32}\n%wi = cast %wb {to=i32}\n%x = mul %xi, @s\n%w = mul %wi, @s";
+    let cases = [
+        ("groups", format!("{image}\n{wide}\n%y = conv %x, %w {{pads=[1,0,1,2], groups=2}}\nreturn %y")),
+        (
+            "few results, moved",
+            format!(
+                "{image}\n{wide}\n%f = cast %fb {{to=i32}}\n%c = conv %x, %f {{strides=[2,1]}}\n\
+                 %y = transpose %c {{perm=[0,2,3,1]}}\nreturn %y"
+            ),
+        ),
+        (
+            "product, moved",
+            "%xb: u8[2,7,33]\n%wb: u8[2,9,33]\n@s: i32[] = 3\n%xi = cast %xb {to=i32}\n%wi = cast %wb {to=i32}\n\
+             %x = mul %xi, @s\n%w = mul %wi, @s\n%wt = transpose %w {perm=[0,2,1]}\n%c = matmul %x, %wt\n\
+             %t = transpose %c {perm=[1,0,2]}\n%y = reshape %t {shape=[7,18]}\nreturn %y"
+                .to_owned(),
+        ),
+    ];
+    for (what, source) in cases {
+        let graph = text::parse(&source).unwrap_or_else(|error| panic!("{what}: {error}"));
+        for precision in [Precision::F32, Precision::F16] {
+            for layout in [LayoutChoice::Buffer, LayoutChoice::Texture2d] {
+                let setting = Setting {
+                    layout,
+                    precision,
+                    weights: WeightsChoice::default(),
+                    profile: "generic",
+                    keep_attention: false,
+                };
+                let outcome =
+                    on_vulkan_at_the_ends(&graph, setting).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let Outcome::Ran(worst) = outcome else { panic!("{what}: {outcome:?}") };
+                assert_eq!(worst.absolute, 0.0, "{what}, {precision:?}, {layout:?}");
+            }
+        }
+    }
 }

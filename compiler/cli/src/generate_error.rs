@@ -121,6 +121,11 @@ pub enum GenerateError {
     /// Too few tokens to compare anything.
     #[error("--tokens has {0}, but a comparison needs at least two: the second is what follows the first")]
     FewTokens(usize),
+    /// Windows in which no token follows another.
+    #[error(
+        "a window of {0} token predicts none; a comparison needs caches, and a --window, of at least two"
+    )]
+    ShortWindow(usize),
     /// Two models over different tokens.
     #[error("the bundles are of models with different vocabularies: {reference} tokens and {other}")]
     OtherVocabulary {

@@ -125,7 +125,10 @@ fn compare(
         let tokens = window.unwrap_or_default();
         return Err(GenerateError::TestTooLong { test, tokens, capacity }.into());
     }
-    let window = window.unwrap_or(capacity).max(1);
+    let window = window.unwrap_or(capacity);
+    if window < 2 {
+        return Err(GenerateError::ShortWindow(window).into());
+    }
     let progress = Progress::steps(tokens.len(), "comparing");
     let mut sums = Sums::default();
     for (number, part) in tokens.chunks(window).enumerate() {

@@ -3,7 +3,7 @@
 //! one after the other.
 
 use crate::rewrite::declined::Declined;
-use crate::rewrite::edit::{self, insert_named};
+use crate::rewrite::edit;
 use crate::rewrite::rule::{Apply, Outcome, Rule, at};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Concat, Conv, MatMul, Pad, PadMode, Pool, Reshape, ScalarOp, Slice, Transpose};
@@ -61,20 +61,35 @@ fn shape_of(graph: &Graph, value: ValueId) -> Option<Vec<u64>> {
     graph.value(value).ty.static_shape()
 }
 
+/// Adds a node before another. What is made of operands that stay f32, such as integers whose sums are exact, stays f32, too.
+fn insert(
+    graph: &mut Graph,
+    at: NodeId,
+    what: &str,
+    op: Op,
+    inputs: &[ValueId],
+) -> Result<ValueId, Declined> {
+    let made = edit::insert_named(graph, at, what, op, inputs)?;
+    if graph.node(at).inputs.iter().any(|&input| graph.is_single(input)) {
+        graph.keep_single(made);
+    }
+    Ok(made)
+}
+
 fn reshape(graph: &mut Graph, at: NodeId, x: ValueId, shape: &[u64]) -> Result<ValueId, Declined> {
     let shape = shape.iter().map(|&size| Dim::Const(size)).collect();
-    insert_named(graph, at, "shape", Op::Reshape(Reshape { shape }), &[x])
+    insert(graph, at, "shape", Op::Reshape(Reshape { shape }), &[x])
 }
 
 fn slice(graph: &mut Graph, at: NodeId, x: ValueId, axes: Vec<SliceAxis>) -> Result<ValueId, Declined> {
-    insert_named(graph, at, "part", Op::Slice(Slice { axes }), &[x])
+    insert(graph, at, "part", Op::Slice(Slice { axes }), &[x])
 }
 
 fn padded(graph: &mut Graph, at: NodeId, x: ValueId, pads: Vec<u64>) -> Result<ValueId, Declined> {
     if pads.iter().all(|&pad| pad == 0) {
         return Ok(x);
     }
-    insert_named(graph, at, "padded", Op::Pad(Pad { mode: PadMode::Constant(0.0), pads }), &[x])
+    insert(graph, at, "padded", Op::Pad(Pad { mode: PadMode::Constant(0.0), pads }), &[x])
 }
 
 /// Padding of spatial axes as that of all.
@@ -113,16 +128,16 @@ fn conv_by_product(graph: &mut Graph, node: NodeId) -> Outcome {
     }
     let columns = match images[..] {
         [only] => only,
-        _ => insert_named(graph, node, "columns", Op::Concat(Concat { axis: 2 }), &images)?,
+        _ => insert(graph, node, "columns", Op::Concat(Concat { axis: 2 }), &images)?,
     };
     // Rows of weights as columns of the image: taps outermost.
     let w = reshape(graph, node, w, &[groups * outputs, inputs, taps])?;
-    let w = insert_named(graph, node, "taps", Op::Transpose(Transpose { perm: vec![0, 2, 1] }), &[w])?;
+    let w = insert(graph, node, "taps", Op::Transpose(Transpose { perm: vec![0, 2, 1] }), &[w])?;
     let w = reshape(graph, node, w, &[1, groups, outputs, taps * inputs])?;
-    let product = insert_named(graph, node, "product", Op::MatMul(MatMul::default()), &[w, columns])?;
+    let product = insert(graph, node, "product", Op::MatMul(MatMul::default()), &[w, columns])?;
     let last = Op::Reshape(Reshape { shape: result.iter().map(|&size| Dim::Const(size)).collect() });
     let Some(bias) = bias else { return edit::set_op(graph, node, last, &[product]) };
-    let image = insert_named(graph, node, "image", last, &[product])?;
+    let image = insert(graph, node, "image", last, &[product])?;
     let mut along = vec![1; spatial + 1];
     along[0] = result[1];
     let bias = reshape(graph, node, bias, &along)?;
@@ -209,7 +224,7 @@ fn turned(
     let taps: u64 = kernel.iter().product();
     let w = reshape(graph, node, w, &[groups, inputs, outputs, taps])?;
     let perm = vec![0, 2, 1, 3];
-    let w = insert_named(graph, node, "swapped", Op::Transpose(Transpose { perm }), &[w])?;
+    let w = insert(graph, node, "swapped", Op::Transpose(Transpose { perm }), &[w])?;
     let w = reshape(graph, node, w, &[&[groups * outputs, inputs], kernel].concat())?;
     let turn = |(axis, &size): (usize, &u64)| {
         (size > 1).then_some(SliceAxis { axis: axis + 2, start: size - 1, step: -1, count: Dim::Const(size) })
@@ -236,14 +251,14 @@ fn pool_by_axes(graph: &mut Graph, node: NodeId) -> Outcome {
     let (n, c, depth) = (shape[0], shape[1], shape[2]);
     let pixels = result[3] * result[4];
     let planes = reshape(graph, node, x, &[n, c * depth, shape[3], shape[4]])?;
-    let planes = insert_named(graph, node, "planes", Op::Pool(of(1..3)), &[planes])?;
+    let planes = insert(graph, node, "planes", Op::Pool(of(1..3)), &[planes])?;
     let lines = reshape(graph, node, planes, &[n, c, depth, pixels])?;
     let mut line = of(0..1);
     for list in [&mut line.kernel, &mut line.strides, &mut line.dilations] {
         list.push(1);
     }
     line.pads = vec![line.pads[0], 0, line.pads[1], 0];
-    let lines = insert_named(graph, node, "lines", Op::Pool(line), &[lines])?;
+    let lines = insert(graph, node, "lines", Op::Pool(line), &[lines])?;
     let last = Op::Reshape(Reshape { shape: result.iter().map(|&size| Dim::Const(size)).collect() });
     edit::set_op(graph, node, last, &[lines])
 }
