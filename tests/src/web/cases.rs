@@ -54,12 +54,13 @@ const INTEGERS: &str = "%i: i64[3,5]\n%j: i64[5]\n%b: bool[3,5]\n%1 = add %i, %j
 /// A model of so many kernels that software takes 40 s to compile them.
 const LONG: &str = "tiny_unet_sd_dynamo18";
 
-/// Writes a bundle and the files of its data for each carried model whose name begins with `tiny_`, and for each case, with
+/// Writes a bundle and the files of its data for each carried model of one file whose name begins with `tiny_`, and for each case, with
 /// `cases.json` that lists them. What takes long is left out unless `long`.
 pub fn write(models: &Path, folder: &Path, long: bool) -> Result<(), Box<dyn Error>> {
     let mut names: Vec<String> = fs::read_dir(models)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with("tiny_") && (long || name != LONG))
+        .filter(|name| models.join(name).join("model.onnx").is_file())
         .collect();
     names.sort();
     let mut cases = Vec::new();
