@@ -407,6 +407,13 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         self.constant(Tensor::from_i64(shape, values)?)
     }
 
+    /// Adds the constant 0, 1, 2 and so on, of `count` i64 elements in a shape that they fit. They are counted before they are made.
+    pub(crate) fn counting(&mut self, shape: &[u64], count: u64) -> Result<ValueId, NodeError> {
+        self.take(Resource::ConstantBytes, count.saturating_mul(8))?;
+        let numbers: Vec<i64> = (0..count as i64).collect();
+        self.constant(Tensor::from_i64(shape, &numbers)?)
+    }
+
     /// Adds a scalar constant of the element type of `like`.
     pub(crate) fn scalar_like(&mut self, like: ValueId, value: f64) -> Result<ValueId, NodeError> {
         let element = self.element(like);

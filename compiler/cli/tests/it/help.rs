@@ -19,7 +19,7 @@ fn place() -> Place {
         scaled_data(&place, &format!("{folder}/test_data_set_0"), "pb");
     }
     place.array("cat.npy", &floats(&[1, 3, 4, 4], vec![1.0; 48]));
-    place.fine("model.onnx --target vulkan");
+    place.fine("model.onnx --target vulkan --self-test");
     place
 }
 

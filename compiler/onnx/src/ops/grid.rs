@@ -86,11 +86,7 @@ fn bad_text(name: &'static str, value: &str, expected: &str) -> NodeError {
 fn images(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> {
     let batch = cx.shape(x)[0].clone();
     let numbers = match batch.as_const() {
-        Some(count) => {
-            cx.take(Resource::ConstantBytes, count.saturating_mul(8))?;
-            let numbers: Vec<i64> = (0..count as i64).collect();
-            cx.constant_i64(&[count], &numbers)?
-        }
+        Some(count) => cx.counting(&[count], count)?,
         None => {
             let size = cx.emit(Op::ShapeOf(ShapeOf { start: 0, end: 1 }), &[x])?;
             let size = cx.reshape(size, Vec::new())?;

@@ -10,7 +10,7 @@ use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use cell::{Cell, State};
 use drift_ir::op::{BinaryOp, Concat, ScalarOp, Slice, data::SliceAxis};
-use drift_ir::{Dim, Op, Tensor, ValueId};
+use drift_ir::{Dim, Op, ValueId};
 use form::{Form, Pass};
 
 /// Which network a node is.
@@ -162,6 +162,6 @@ fn concat(cx: &mut NodeCx<'_, '_>, axis: usize, parts: &[ValueId]) -> Result<Val
 
 /// A state of zeros, which broadcasts over the batch.
 fn zeros(cx: &mut NodeCx<'_, '_>, like: ValueId, hidden: u64) -> Result<ValueId, NodeError> {
-    let numbers = vec![0.0; hidden as usize];
-    cx.constant(Tensor::from_f64_as(cx.element(like), [1, hidden], &numbers)?)
+    let zero = cx.scalar_like(like, 0.0)?;
+    cx.expand(zero, vec![Dim::Const(1), Dim::Const(hidden)])
 }

@@ -64,8 +64,7 @@ pub(super) fn microsoft_rotary_embedding(cx: &mut NodeCx<'_, '_>) -> Results {
 /// Positions `[1, sequence]` from the first on, which is the one element of `first`.
 fn from_first(cx: &mut NodeCx<'_, '_>, first: ValueId, sequence: u64) -> Result<ValueId, NodeError> {
     let first = cx.reshape(first, vec![Dim::Const(1), Dim::Const(1)])?;
-    let numbers: Vec<i64> = (0..sequence as i64).collect();
-    let places = cx.constant_i64(&[1, sequence], &numbers)?;
+    let places = cx.counting(&[1, sequence], sequence)?;
     let places = cx.cast(places, cx.element(first))?;
     cx.binary(BinaryOp::Add, first, places)
 }
