@@ -28,30 +28,26 @@ pub fn apply(
     source: &mut ModelSource,
     path: &Path,
     binds: &[(&str, &BindArg)],
-    mut dims: Dims,
+    dims: Dims,
 ) -> Result<Bindings, CliError> {
-    let mut constants = BTreeMap::new();
+    let mut bindings = Bindings { dims, constants: BTreeMap::new() };
     for (name, bind) in binds {
         let ports = drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?;
         let Some(port) = ports.iter().find(|port| port.name == *name) else {
-            if constants.contains_key(*name) {
+            if bindings.constants.contains_key(*name) {
                 return Err(CliError::InputTwice((*name).to_owned()));
             }
             let known = ports.into_iter().map(|port| port.name).collect();
             return Err(CliError::UnknownInput { name: (*name).to_owned(), known });
         };
         let value = value(port, bind)?;
-        let sizes = source.bind(name, &value).map_err(|error| CliError::model(path, error))?;
-        join(&mut dims, sizes, name)?;
-        constants.insert((*name).to_owned(), value);
+        bindings.add(source, path, (name, value))?;
     }
-    let mut bindings = Bindings { dims, constants };
-    bindings.forget_dims(source, path)?;
     Ok(bindings)
 }
 
 impl Bindings {
-    /// Binds an input to a tensor as well.
+    /// Makes an input a constant. Sizes that its shape gives join the others.
     pub fn add(
         &mut self,
         source: &mut ModelSource,
@@ -61,14 +57,7 @@ impl Bindings {
         let sizes = source.bind(name, &value).map_err(|error| CliError::model(path, error))?;
         join(&mut self.dims, sizes, name)?;
         self.constants.insert(name.to_owned(), value);
-        self.forget_dims(source, path)
-    }
-
-    /// Sizes that only constants had are no dimensions of the model any more.
-    fn forget_dims(&mut self, source: &ModelSource, path: &Path) -> Result<(), CliError> {
-        if self.constants.is_empty() {
-            return Ok(());
-        }
+        // Sizes that only constants had are no dimensions of the model any more.
         let ports = drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?;
         let all = drift_onnx::free_dims(&ports);
         self.dims.retain(|name, _| all.contains(name));

@@ -4,7 +4,7 @@ use crate::error::{ImportError, NodeError};
 use crate::importer::Importer;
 use crate::node::NodeCx;
 use crate::proto::{GraphProto, NodeProto};
-use crate::scope::{MAX_DEPTH, Scope, Slot, results};
+use crate::scope::{Scope, Slot};
 use crate::warning::Warning;
 use drift_ir::op::ScalarOp;
 use drift_ir::{Op, ValueId};
@@ -31,10 +31,6 @@ impl<'m> Importer<'m> {
                 }
                 None => self.both_branches(node, condition, scope),
             },
-            [Slot::Unavailable] => {
-                self.note_branches(node, &label, scope);
-                Ok(Vec::new())
-            }
             _ => {
                 let expected = "1".to_owned();
                 Err(scope.error(node, NodeError::OperandCount { found: operands.len(), expected }))
@@ -54,14 +50,7 @@ impl<'m> Importer<'m> {
         let name = if condition { "then_branch" } else { "else_branch" };
         let branch = attributes.graph(name).map_err(error)?;
         let branch: &'m GraphProto = branch.ok_or(NodeError::MissingAttribute(name)).map_err(error)?;
-        if scope.depth() == MAX_DEPTH {
-            return Err(ImportError::FunctionDepth { function: scope.label(node), limit: MAX_DEPTH });
-        }
-        let mut inner = scope.inside(scope.label(node));
-        self.add_initializers(branch, &mut inner)?;
-        self.add_nodes(&branch.node, &mut inner)?;
-        let names: Vec<String> = branch.output.iter().map(|info| info.name.clone()).collect();
-        results(&names, &inner)
+        self.import_body(branch, scope.inside(scope.label(node)))
     }
 
     /// Imports a branch that may never be meant to run: what it makes no sense of then is no fault of the model.

@@ -10,6 +10,7 @@
 
 mod attributes;
 mod bind;
+mod bodies;
 mod branches;
 mod budget;
 mod cache;

@@ -1,12 +1,12 @@
 //! Loops whose number of rounds is known while a model is imported: each round becomes nodes of its own.
 
+use crate::bodies::{collect, side_by_side};
 use crate::error::{ImportError, NodeError};
 use crate::importer::Importer;
 use crate::node::NodeCx;
 use crate::proto::{GraphProto, NodeProto};
-use crate::scope::{MAX_DEPTH, Scope, Slot, results};
-use drift_ir::op::Concat;
-use drift_ir::{Op, Tensor, ValueId};
+use crate::scope::{Scope, Slot};
+use drift_ir::{Tensor, ValueId};
 
 /// What is refused of the operator.
 pub(crate) const REFUSED: &str = "rounds whose number is data, or that a condition on data ends";
@@ -32,13 +32,6 @@ impl<'m> Importer<'m> {
     ) -> Result<Vec<Slot>, ImportError> {
         let label = scope.label(node);
         let error = |reason| scope.error(node, reason);
-        if operands.contains(&Slot::Unavailable) {
-            self.note_branches(node, &label, scope);
-            return Ok(Vec::new());
-        }
-        if scope.depth() == MAX_DEPTH {
-            return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
-        }
         let mut attributes = scope.attributes(node).map_err(error)?;
         let body = attributes.graph("body").map_err(error)?;
         let body: &'m GraphProto = body.ok_or(NodeError::MissingAttribute("body")).map_err(error)?;
@@ -107,10 +100,7 @@ impl<'m> Importer<'m> {
         for (info, &slot) in this.body.input[2..].iter().zip(&this.carried) {
             inner.insert(info.name.clone(), slot);
         }
-        self.add_initializers(this.body, &mut inner)?;
-        self.add_nodes(&this.body.node, &mut inner)?;
-        let names: Vec<String> = this.body.output.iter().map(|info| info.name.clone()).collect();
-        let given = results(&names, &inner)?;
+        let given = self.import_body(this.body, inner)?;
         if given.contains(&Slot::Unavailable) {
             return Ok(());
         }
@@ -119,12 +109,7 @@ impl<'m> Importer<'m> {
         })?;
         let (carried, collected) = given[1..].split_at(this.carried.len());
         this.carried = carried.to_vec();
-        for (all, slot) in this.collected.iter_mut().zip(collected) {
-            let bad =
-                || error(NodeError::Operands("a result of its body that collects is no tensor".to_owned()));
-            all.push(slot.value().ok_or_else(bad)?);
-        }
-        Ok(())
+        collect(&mut this.collected, collected).map_err(error)
     }
 
     /// The loop's results: what the last round carried, and what all rounds gave, one after the other.
@@ -138,16 +123,7 @@ impl<'m> Importer<'m> {
         let mut cx = NodeCx::new(self, node, scope, Vec::new(), attributes, 0);
         let mut slots = this.carried;
         for parts in this.collected {
-            let parts =
-                parts.into_iter().map(|part| cx.insert_axis(part, 0)).collect::<Result<Vec<_>, _>>()?;
-            slots.push(Slot::Value(match parts[..] {
-                [] => {
-                    let reason = "it runs no round, so that the shape of what it collects is not known";
-                    return Err(NodeError::Unsupported(reason.to_owned()));
-                }
-                [only] => only,
-                _ => cx.emit(Op::Concat(Concat { axis: 0 }), &parts)?,
-            }));
+            slots.push(Slot::Value(side_by_side(&mut cx, parts, 0)?));
         }
         Ok(slots)
     }

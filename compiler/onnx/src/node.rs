@@ -13,8 +13,9 @@ use crate::tensor::{self, MAX_RANK};
 use crate::warning::Warning;
 use drift_ir::dim::{IntExpr, Symbols};
 use drift_ir::eval::{Limits, eval_op, work_of};
+use drift_ir::op::data::SliceAxis;
 use drift_ir::op::infer::broadcast;
-use drift_ir::op::{BinaryOp, Expand, Reshape, ScalarOp, Transpose, UnaryOp};
+use drift_ir::op::{BinaryOp, Concat, Expand, Reshape, ScalarOp, Slice, Transpose, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 use std::collections::HashSet;
 
@@ -464,6 +465,29 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         let mut shape = self.shape(x);
         shape.insert(axis, Dim::Const(1));
         self.reshape(x, shape)
+    }
+
+    /// `count` places along an axis from `start` on; nothing where that is all of them.
+    pub(crate) fn part(
+        &mut self,
+        x: ValueId,
+        axis: usize,
+        start: u64,
+        count: u64,
+    ) -> Result<ValueId, NodeError> {
+        if start == 0 && self.shape(x)[axis] == Dim::Const(count) {
+            return Ok(x);
+        }
+        let axes = vec![SliceAxis { axis, start, step: 1, count: Dim::Const(count) }];
+        self.emit(Op::Slice(Slice { axes }), &[x])
+    }
+
+    /// Puts tensors behind one another along an axis; nothing where there is one.
+    pub(crate) fn concat(&mut self, axis: usize, parts: &[ValueId]) -> Result<ValueId, NodeError> {
+        match parts {
+            [only] => Ok(*only),
+            _ => self.emit(Op::Concat(Concat { axis }), parts),
+        }
     }
 
     /// Permutes axes; nothing where they stay.

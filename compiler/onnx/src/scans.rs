@@ -1,13 +1,13 @@
 //! `Scan`: a loop over the slices of tensors, whose length is that of an axis. Each round becomes nodes of its own.
 
+use crate::bodies::{collect, side_by_side};
 use crate::error::{ImportError, NodeError};
 use crate::importer::Importer;
 use crate::node::NodeCx;
 use crate::ops::axis;
 use crate::proto::{GraphProto, NodeProto};
-use crate::scope::{MAX_DEPTH, Scope, Slot, results};
-use drift_ir::op::{Concat, Slice, data::SliceAxis};
-use drift_ir::{Dim, Op, ValueId};
+use crate::scope::{Scope, Slot};
+use drift_ir::{Dim, ValueId};
 
 /// What is refused of the operator.
 pub(crate) const REFUSED: &str = "the form of operator set 8; axes of free size";
@@ -37,13 +37,6 @@ impl<'m> Importer<'m> {
     ) -> Result<Vec<Slot>, ImportError> {
         let label = scope.label(node);
         let error = |reason| scope.error(node, reason);
-        if operands.contains(&Slot::Unavailable) {
-            self.note_branches(node, &label, scope);
-            return Ok(Vec::new());
-        }
-        if scope.depth() == MAX_DEPTH {
-            return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
-        }
         if scope.opset("", &label)? < 9 {
             self.note_branches(node, &label, scope);
             let reason = "the form of operator set 8, with a batch and lengths, is not supported; export the model with operator set 9 or later";
@@ -156,21 +149,13 @@ impl<'m> Importer<'m> {
         for (info, slice) in this.body.input[this.states.len()..].iter().zip(slices) {
             inner.insert(info.name.clone(), Slot::Value(slice));
         }
-        self.add_initializers(this.body, &mut inner)?;
-        self.add_nodes(&this.body.node, &mut inner)?;
-        let names: Vec<String> = this.body.output.iter().map(|info| info.name.clone()).collect();
-        let given = results(&names, &inner)?;
+        let given = self.import_body(this.body, inner)?;
         if given.contains(&Slot::Unavailable) {
             return Ok(());
         }
         let (states, collected) = given.split_at(this.states.len());
         this.states = states.to_vec();
-        for (all, slot) in this.collected.iter_mut().zip(collected) {
-            let bad =
-                || error(NodeError::Operands("a result of its body that collects is no tensor".to_owned()));
-            all.push(slot.value().ok_or_else(bad)?);
-        }
-        Ok(())
+        collect(&mut this.collected, collected).map_err(error)
     }
 
     /// The slices that a round reads, without the scanned axis.
@@ -186,8 +171,7 @@ impl<'m> Importer<'m> {
         let mut slices = Vec::new();
         for (&input, &(axis, from_end)) in this.inputs.iter().zip(&this.along) {
             let start = if from_end { this.rounds - 1 - round } else { round };
-            let cut = SliceAxis { axis, start, step: 1, count: Dim::Const(1) };
-            let slice = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[input])?;
+            let slice = cx.part(input, axis, start, 1)?;
             let mut shape = cx.shape(slice);
             shape.remove(axis);
             slices.push(cx.reshape(slice, shape)?);
@@ -206,21 +190,10 @@ impl<'m> Importer<'m> {
         let mut cx = NodeCx::new(self, node, scope, Vec::new(), attributes, 0);
         let mut slots = this.states;
         for (mut parts, (given, reversed)) in this.collected.into_iter().zip(this.output_axes) {
-            let Some(&first) = parts.first() else {
-                let reason = "it runs no round, so that the shape of what it collects is not known";
-                return Err(NodeError::Unsupported(reason.to_owned()));
-            };
-            let at = axis(given, cx.rank(first) + 1)?;
             if reversed {
                 parts.reverse();
             }
-            for part in &mut parts {
-                *part = cx.insert_axis(*part, at)?;
-            }
-            slots.push(Slot::Value(match parts[..] {
-                [only] => only,
-                _ => cx.emit(Op::Concat(Concat { axis: at }), &parts)?,
-            }));
+            slots.push(Slot::Value(side_by_side(&mut cx, parts, given)?));
         }
         Ok(slots)
     }

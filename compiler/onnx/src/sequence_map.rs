@@ -4,7 +4,7 @@ use crate::budget::Resource;
 use crate::error::{ImportError, NodeError};
 use crate::importer::Importer;
 use crate::proto::{GraphProto, NodeProto};
-use crate::scope::{MAX_DEPTH, Scope, Slot, results};
+use crate::scope::{Scope, Slot};
 use drift_ir::ValueId;
 
 impl<'m> Importer<'m> {
@@ -17,13 +17,6 @@ impl<'m> Importer<'m> {
     ) -> Result<Vec<Slot>, ImportError> {
         let label = scope.label(node);
         let error = |reason| scope.error(node, reason);
-        if operands.contains(&Slot::Unavailable) {
-            self.note_branches(node, &label, scope);
-            return Ok(Vec::new());
-        }
-        if scope.depth() == MAX_DEPTH {
-            return Err(ImportError::FunctionDepth { function: label, limit: MAX_DEPTH });
-        }
         let mut attributes = scope.attributes(node).map_err(error)?;
         let body = attributes.graph("body").map_err(error)?;
         let body: &'m GraphProto = body.ok_or(NodeError::MissingAttribute("body")).map_err(error)?;
@@ -55,14 +48,12 @@ impl<'m> Importer<'m> {
                 let slot = list.as_ref().map_or(*slot, |list| Slot::Value(list[at]));
                 inner.insert(info.name.clone(), slot);
             }
-            self.add_initializers(body, &mut inner)?;
-            self.add_nodes(&body.node, &mut inner)?;
+            let given = self.import_body(body, inner)?;
             if self.unsupported.len() > known {
                 // The other calls would only say the same again.
                 return Ok(Vec::new());
             }
-            let names: Vec<String> = body.output.iter().map(|info| info.name.clone()).collect();
-            for (list, slot) in mapped.iter_mut().zip(results(&names, &inner)?) {
+            for (list, slot) in mapped.iter_mut().zip(given) {
                 let bad = || error(NodeError::Operands("a result of its body is no tensor".to_owned()));
                 list.push(slot.value().ok_or_else(bad)?);
             }

@@ -1,6 +1,7 @@
 //! The walk over nodes: names are looked up, functions and constant branches are expanded, operators emitted.
 
 use crate::attributes::Attributes;
+use crate::bodies;
 use crate::budget::Resource;
 use crate::data_type::DataType;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
@@ -82,25 +83,17 @@ impl<'m> Importer<'m> {
         if let Some(&function) = self.functions.get(&key) {
             return self.call(function, node, operands, scope);
         }
-        let unavailable = operands.contains(&Slot::Unavailable);
-        if (domain, node.op_type.as_str()) == ("", "If") {
-            return self.take_branch(node, operands, scope);
-        }
-        if (domain, node.op_type.as_str()) == ("", "Loop") {
-            return self.unroll(node, operands, scope);
-        }
-        if (domain, node.op_type.as_str()) == ("", "Scan") {
-            return self.unroll_scan(node, operands, scope);
-        }
-        if (domain, node.op_type.as_str()) == ("", "SequenceMap") {
-            return self.map_sequence(node, operands, scope);
+        if domain.is_empty()
+            && let Some(expanded) = self.expand_bodies(node, operands, scope)
+        {
+            return expanded;
         }
         let operator = ops::find(domain, &node.op_type);
         let is_sequence_operator = domain.is_empty() && sequence::is_operator(&node.op_type);
         if operator.is_none() && !is_sequence_operator {
             return Err(error(NodeError::Unsupported(missing_operator(node, scope.version(domain)))));
         }
-        if unavailable {
+        if operands.contains(&Slot::Unavailable) {
             return Ok(Vec::new());
         }
         let opset = scope.opset(domain, &scope.label(node))?;
@@ -194,10 +187,7 @@ impl<'m> Importer<'m> {
                 let key = (node.domain.as_str(), node.op_type.as_str(), node.overload.as_str());
                 if let Some(function) = self.functions.get(&key) {
                     open.push((&function.node, &function.opset_import, label));
-                } else if matches!(
-                    (domain, node.op_type.as_str()),
-                    ("", "If" | "Loop" | "Scan" | "SequenceMap")
-                ) {
+                } else if domain.is_empty() && bodies::OPERATORS.contains(&node.op_type.as_str()) {
                     open.extend(branches(node).map(|graph| (&graph.node[..], opsets, label.clone())));
                 } else if ops::find(domain, &node.op_type).is_none()
                     && !(domain.is_empty() && sequence::is_operator(&node.op_type))

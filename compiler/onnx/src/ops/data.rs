@@ -6,7 +6,7 @@ use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::dim::{IntExpr, Symbols};
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{Concat, Gather, GatherNd, Slice};
+use drift_ir::op::{Gather, GatherNd, Slice};
 use drift_ir::{Dim, ElementType, Op, ValueId};
 
 /// Concat. Since 11 the axis may be negative.
@@ -14,10 +14,7 @@ pub(super) fn concat(cx: &mut NodeCx<'_, '_>) -> Results {
     let given = cx.attributes.int("axis")?.ok_or(NodeError::MissingAttribute("axis"))?;
     let operands = (0..cx.operand_count()).map(|at| cx.operand(at)).collect::<Result<Vec<_>, _>>()?;
     let axis = axis(given, cx.rank(operands[0]))?;
-    match operands[..] {
-        [only] => Ok(vec![only]),
-        _ => Ok(vec![cx.emit(Op::Concat(Concat { axis }), &operands)?]),
-    }
+    Ok(vec![cx.concat(axis, &operands)?])
 }
 
 /// Slice. Before 10 the bounds are attributes; since then operands, with `steps`. Bounds clamp to the axis, negative

@@ -3,8 +3,7 @@
 use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Concat, Conv, MatMul, Slice, UnaryOp};
+use drift_ir::op::{BinaryOp, Concat, Conv, MatMul, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// Taps up to which a kernel that is data is applied one by one.
@@ -63,7 +62,7 @@ pub(super) fn causal_conv_with_state(cx: &mut NodeCx<'_, '_>) -> Results {
         return Ok(vec![y]);
     }
     let start = if carried == 0 { 0 } else { *length };
-    let present = part(cx, rows, 2, start, carried)?;
+    let present = cx.part(rows, 2, start, carried)?;
     Ok(vec![y, present])
 }
 
@@ -85,8 +84,8 @@ fn by_taps(
         None => None,
     };
     for tap in 0..taps {
-        let read = part(cx, rows, 2, tap, length)?;
-        let factor = part(cx, weight, 2, tap, 1)?;
+        let read = cx.part(rows, 2, tap, length)?;
+        let factor = cx.part(weight, 2, tap, 1)?;
         let factor = cx.reshape(factor, vec![channels.clone(), Dim::Const(1)])?;
         let product = cx.binary(BinaryOp::Mul, read, factor)?;
         sum = Some(match sum {
@@ -96,21 +95,6 @@ fn by_taps(
     }
     let sum = sum.unwrap_or(rows);
     cx.cast(sum, element)
-}
-
-/// Some elements along an axis.
-fn part(
-    cx: &mut NodeCx<'_, '_>,
-    x: ValueId,
-    axis: usize,
-    start: u64,
-    count: u64,
-) -> Result<ValueId, NodeError> {
-    if start == 0 && cx.shape(x)[axis] == Dim::Const(count) {
-        return Ok(x);
-    }
-    let axes = vec![SliceAxis { axis, start, step: 1, count: Dim::Const(count) }];
-    cx.emit(Op::Slice(Slice { axes }), &[x])
 }
 
 /// Heads of linear attention at most.
@@ -289,7 +273,7 @@ impl Form {
         token: u64,
         [heads, rows, columns]: [u64; 3],
     ) -> Result<ValueId, NodeError> {
-        let x = part(cx, x, 1, token, 1)?;
+        let x = cx.part(x, 1, token, 1)?;
         let sizes = [heads, rows, columns].map(Dim::Const);
         cx.reshape(x, [&[self.batch.clone()][..], &sizes].concat())
     }

@@ -6,8 +6,7 @@ use crate::budget::{LIST, Resource};
 use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Gather, MatMul, Slice};
+use drift_ir::op::{BinaryOp, Gather, MatMul};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 use std::f64::consts::PI;
 
@@ -125,10 +124,7 @@ pub(super) fn dft(cx: &mut NodeCx<'_, '_>) -> Results {
     let transform = Transform { length, given: size.min(read), complex, inverse, onesided };
     let element = cx.element(x);
     let mut x = cx.widened(x)?;
-    if size > read {
-        let cut = SliceAxis { axis: along, start: 0, step: 1, count: Dim::Const(read) };
-        x = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[x])?;
-    }
+    x = cx.part(x, along, 0, transform.given)?;
     // The axis goes before the last and back.
     let mut order: Vec<usize> = (0..rank - 1).filter(|&at| at != along).collect();
     let mut back: Vec<usize> = (0..rank - 2).collect();

@@ -4,8 +4,7 @@ use super::pixels::{Pixels, Tap, mirrored, place, with_number, within};
 use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, MatMul, Range, ScalarOp, ShapeOf, Slice, UnaryOp};
+use drift_ir::op::{BinaryOp, MatMul, Range, ScalarOp, ShapeOf, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// How samples between pixels are computed.
@@ -100,8 +99,7 @@ fn images(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> {
 
 /// One coordinate of a grid `[n, samples, coordinates]`, `[n, samples]`.
 fn coordinate(cx: &mut NodeCx<'_, '_>, grid: ValueId, at: u64) -> Result<ValueId, NodeError> {
-    let cut = SliceAxis { axis: 2, start: at, step: 1, count: Dim::Const(1) };
-    let part = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[grid])?;
+    let part = cx.part(grid, 2, at, 1)?;
     let shape = cx.shape(part)[..2].to_vec();
     cx.reshape(part, shape)
 }

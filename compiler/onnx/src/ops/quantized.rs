@@ -6,7 +6,7 @@ use super::linear::{convolution, product};
 use super::quantize::{dynamically, nearest};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::{BinaryOp, Concat, Reduce, ReduceKind, UnaryOp};
+use drift_ir::op::{BinaryOp, Reduce, ReduceKind, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, ValueId};
 
 /// Integers that stand for numbers.
@@ -26,12 +26,8 @@ impl Quantized {
     /// The numbers, with one scale for all of them.
     fn numbers(self, cx: &mut NodeCx<'_, '_>) -> Result<ValueId, NodeError> {
         let scale = one_number(cx, self.scale, "a scale")?;
-        let mut y = cx.cast(self.x, ElementType::I32)?;
-        if let Some(zero) = self.zero {
-            let zero = one_number(cx, zero, "a zero point")?;
-            let zero = cx.cast(zero, ElementType::I32)?;
-            y = cx.binary(BinaryOp::Sub, y, zero)?;
-        }
+        let zero = self.zero.map(|zero| one_number(cx, zero, "a zero point")).transpose()?;
+        let y = less_zero(cx, self.x, zero, 0)?;
         let y = cx.cast(y, cx.element(scale))?;
         cx.binary(BinaryOp::Mul, y, scale)
     }
@@ -110,14 +106,8 @@ fn integer_product(
     [a, b]: [ValueId; 2],
     zeros: [Option<ValueId>; 2],
 ) -> Result<ValueId, NodeError> {
-    let rows = match zeros[0] {
-        Some(zero) => Some(along(cx, zero, 2, 0)?),
-        None => None,
-    };
-    let columns = match zeros[1] {
-        Some(zero) => Some(along(cx, zero, 1, 0)?),
-        None => None,
-    };
+    let rows = zeros[0].map(|zero| along(cx, zero, 2, 0)).transpose()?;
+    let columns = zeros[1].map(|zero| along(cx, zero, 1, 0)).transpose()?;
     let a = less_zero(cx, a, rows, 0)?;
     let b = less_zero(cx, b, columns, 1)?;
     product(cx, a, b)
@@ -140,10 +130,8 @@ fn integer_convolution(
     bias: Option<ValueId>,
 ) -> Result<ValueId, NodeError> {
     let zero = zeros[0].map(|zero| one_number(cx, zero, "the input's zero point")).transpose()?;
-    let filters = match zeros[1] {
-        Some(zero) => Some(along(cx, zero, cx.rank(w), 0)?),
-        None => None,
-    };
+    let rank = cx.rank(w);
+    let filters = zeros[1].map(|zero| along(cx, zero, rank, 0)).transpose()?;
     let x = less_zero(cx, x, zero, 0)?;
     let w = less_zero(cx, w, filters, 1)?;
     let y = convolution(cx, x, w, None)?;
@@ -201,7 +189,7 @@ pub(super) fn matmul_integer_to_float(cx: &mut NodeCx<'_, '_>) -> Results {
     let rows = cx.operand(2)?;
     let rows = along(cx, rows, 2, 0)?;
     let columns = cx.operand(3)?;
-    scaled_product(cx, sum, [rows, columns], 6)
+    scaled_product(cx, sum, [rows, columns], cx.optional(6))
 }
 
 /// DynamicQuantizeMatMul: the product of a tensor that is quantized by its own range and of integers, plus a bias.
@@ -209,15 +197,21 @@ pub(super) fn dynamic_quantize_matmul(cx: &mut NodeCx<'_, '_>) -> Results {
     let (a, b, columns) = (cx.operand(0)?, cx.operand(1)?, cx.operand(2)?);
     let [a, scale, zero] = dynamically(cx, a)?;
     let sum = integer_product(cx, [a, b], [Some(zero), cx.optional(3)])?;
-    scaled_product(cx, sum, [scale, columns], 4)
+    scaled_product(cx, sum, [scale, columns], cx.optional(4))
 }
 
-fn scaled_product(cx: &mut NodeCx<'_, '_>, sum: ValueId, scales: [ValueId; 2], bias: usize) -> Results {
+/// Sums in units of two scales, the second by column, as numbers, plus a bias.
+fn scaled_product(
+    cx: &mut NodeCx<'_, '_>,
+    sum: ValueId,
+    scales: [ValueId; 2],
+    bias: Option<ValueId>,
+) -> Results {
     let columns = along(cx, scales[1], 1, 0)?;
     let factor = cx.binary(BinaryOp::Mul, scales[0], columns)?;
     let numbers = cx.cast(sum, cx.element(factor))?;
     let y = cx.binary(BinaryOp::Mul, numbers, factor)?;
-    Ok(vec![match cx.optional(bias) {
+    Ok(vec![match bias {
         Some(bias) => cx.binary(BinaryOp::Add, y, bias)?,
         None => y,
     }])
@@ -243,13 +237,11 @@ pub(super) fn qgemm(cx: &mut NodeCx<'_, '_>) -> Results {
     let alpha = cx.scalar_like(a.scale, alpha)?;
     let rows = one_number(cx, a.scale, "the scale of A")?;
     let rows = cx.binary(BinaryOp::Mul, alpha, rows)?;
-    let columns = along(cx, b.scale, 1, 0)?;
     if cx.optional(7).is_some() {
+        let columns = along(cx, b.scale, 1, 0)?;
         return requantized(cx, sum, [rows, columns], 7);
     }
-    let factor = cx.binary(BinaryOp::Mul, rows, columns)?;
-    let numbers = cx.cast(sum, cx.element(factor))?;
-    Ok(vec![cx.binary(BinaryOp::Mul, numbers, factor)?])
+    scaled_product(cx, sum, [rows, b.scale], None)
 }
 
 /// QLinearAdd.
@@ -309,9 +301,6 @@ pub(super) fn qlinear_concat(cx: &mut NodeCx<'_, '_>) -> Results {
         parts.push(Quantized::operands(cx, first)?.numbers(cx)?);
     }
     let axis = axis(given, cx.rank(parts[0]))?;
-    let y = match parts[..] {
-        [only] => only,
-        _ => cx.emit(Op::Concat(Concat { axis }), &parts)?,
-    };
+    let y = cx.concat(axis, &parts)?;
     quantized(cx, y, 0)
 }

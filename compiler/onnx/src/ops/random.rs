@@ -8,9 +8,8 @@ use crate::dims;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use crate::warning::Warning;
-use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, CumSum, Reduce, ReduceKind, Slice, Softmax};
-use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
+use drift_ir::op::{BinaryOp, CumSum, Reduce, ReduceKind, Softmax};
+use drift_ir::{ElementType, Op, Tensor, ValueId};
 use philox::Philox;
 
 /// RandomNormal, since 7: of a shape that is an attribute, by Box and Muller from pairs of uniform numbers.
@@ -83,8 +82,7 @@ pub(super) fn multinomial(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.cast(x, ElementType::F32)?;
     let x = cx.emit(Op::Softmax(Softmax { axis: 1 }), &[x])?;
     let sums = cx.emit(Op::CumSum(CumSum { axis: 1, exclusive: false, reverse: false }), &[x])?;
-    let cut = SliceAxis { axis: 1, start: 0, step: 1, count: Dim::Const(classes - 1) };
-    let sums = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[sums])?;
+    let sums = cx.part(sums, 1, 0, classes - 1)?;
     let sums = cx.insert_axis(sums, 1)?;
     let reached = cx.binary(BinaryOp::LessOrEqual, sums, numbers)?;
     let reached = cx.cast(reached, ElementType::I32)?;

@@ -9,7 +9,7 @@ mod weights;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use cell::{Cell, State};
-use drift_ir::op::{BinaryOp, Concat, ScalarOp, Slice, data::SliceAxis};
+use drift_ir::op::{BinaryOp, ScalarOp};
 use drift_ir::{Dim, Op, ValueId};
 use form::{Form, Pass};
 
@@ -66,9 +66,9 @@ fn recurrent(cx: &mut NodeCx<'_, '_>, kind: Kind, is_quantized: bool) -> Results
             cells.push(cx.insert_axis(cell, 0)?);
         }
     }
-    let mut results = vec![concat(cx, 1, &all)?, concat(cx, 0, &last)?];
+    let mut results = vec![cx.concat(1, &all)?, cx.concat(0, &last)?];
     if kind == Kind::Lstm {
-        results.push(concat(cx, 0, &cells)?);
+        results.push(cx.concat(0, &cells)?);
     }
     if form.batch_first {
         results[0] = cx.transpose(results[0], vec![2, 0, 1, 3])?;
@@ -91,7 +91,7 @@ fn run(cx: &mut NodeCx<'_, '_>, form: &Form, pass: &Pass) -> Result<(ValueId, St
     let mut steps = Vec::new();
     for round in 0..form.sequence {
         let at = if pass.reversed { form.sequence - 1 - round } else { round };
-        let inputs = part(cx, products, 0, at, 1)?;
+        let inputs = cx.part(products, 0, at, 1)?;
         let inputs =
             cx.reshape(inputs, vec![form.batch.clone(), Dim::Const(form.kind.gates() * form.hidden)])?;
         let next = cell.step(cx, form, inputs, state)?;
@@ -110,7 +110,7 @@ fn run(cx: &mut NodeCx<'_, '_>, form: &Form, pass: &Pass) -> Result<(ValueId, St
         shape.insert(0, Dim::Const(0));
         cx.reshape(products, shape)?
     } else {
-        concat(cx, 0, &steps)?
+        cx.concat(0, &steps)?
     };
     Ok((steps, state))
 }
@@ -136,28 +136,6 @@ fn within_length(
     let zero = cx.scalar_like(after.hidden, 0.0)?;
     let result = cx.emit(Op::Elementwise(ScalarOp::Select), &[inside, after.hidden, zero])?;
     Ok((result, State { hidden, cell }))
-}
-
-/// Some elements along an axis.
-fn part(
-    cx: &mut NodeCx<'_, '_>,
-    x: ValueId,
-    axis: usize,
-    start: u64,
-    count: u64,
-) -> Result<ValueId, NodeError> {
-    if start == 0 && cx.shape(x)[axis] == Dim::Const(count) {
-        return Ok(x);
-    }
-    let axes = vec![SliceAxis { axis, start, step: 1, count: Dim::Const(count) }];
-    cx.emit(Op::Slice(Slice { axes }), &[x])
-}
-
-fn concat(cx: &mut NodeCx<'_, '_>, axis: usize, parts: &[ValueId]) -> Result<ValueId, NodeError> {
-    match parts {
-        [only] => Ok(*only),
-        _ => cx.emit(Op::Concat(Concat { axis }), parts),
-    }
 }
 
 /// A state of zeros, which broadcasts over the batch.

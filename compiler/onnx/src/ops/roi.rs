@@ -4,8 +4,7 @@ use super::pixels::{Pixels, Tap, place, with_number, within};
 use crate::budget::Resource;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Reduce, ReduceKind, ScalarOp, Slice, UnaryOp};
+use drift_ir::op::{BinaryOp, Reduce, ReduceKind, ScalarOp, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// What a node's attributes say.
@@ -125,8 +124,7 @@ fn taps(
     size: u64,
 ) -> Result<Vec<Tap>, NodeError> {
     let mut corner = |at: u64| {
-        let cut = SliceAxis { axis: 1, start: at, step: 1, count: Dim::Const(1) };
-        let corner = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[rois])?;
+        let corner = cx.part(rois, 1, at, 1)?;
         let corner = with_number(cx, BinaryOp::Mul, corner, form.scale)?;
         if form.half_pixel { with_number(cx, BinaryOp::Sub, corner, 0.5) } else { Ok(corner) }
     };

@@ -4,7 +4,7 @@ mod cache;
 mod form;
 
 use super::super::rotary::{Rotation, at_positions, turn};
-use super::heads::{ROWS, concat, cut, join, sizes, split, swapped, zero_rows};
+use super::heads::{ROWS, concat, join, sizes, split, swapped, zero_rows};
 use super::masks::{First, by_count, by_place, counted, padded, write_out_band};
 use super::{Heads, Scores, Shown, attend, show};
 use crate::error::NodeError;
@@ -80,7 +80,7 @@ fn projections(cx: &mut NodeCx<'_, '_>, form: &Form) -> Result<[ValueId; 3], Nod
         (None, None) => {
             let all = split(cx, query, heads + 2 * kv_heads, "num_heads")?;
             let part =
-                |cx: &mut NodeCx<'_, '_>, start: i64, count: i64| cut(cx, all, 2, start as u64, count as u64);
+                |cx: &mut NodeCx<'_, '_>, start: i64, count: i64| cx.part(all, 2, start as u64, count as u64);
             return Ok([
                 part(cx, 0, heads)?,
                 part(cx, heads, kv_heads)?,
@@ -215,15 +215,15 @@ fn rotation(cx: &mut NodeCx<'_, '_>, form: &Form, sizes: Sizes, first: First) ->
     let positions = match (given, first) {
         (Some(given), _) if !sizes.is_first() => given,
         (Some(given), _) => {
-            let start = cut(cx, given, 0, 0, 1)?;
-            let start = cut(cx, start, 1, 0, 1)?;
+            let start = cx.part(given, 0, 0, 1)?;
+            let start = cx.part(start, 1, 0, 1)?;
             let places = counted(cx, [1, sizes.queries])?;
             let places = cx.cast(places, cx.element(start))?;
             cx.binary(BinaryOp::Add, start, places)?
         }
         (None, First::Known(first)) => {
             let mut part = |cache| {
-                let rows = cut(cx, cache, 0, first as u64, sizes.queries)?;
+                let rows = cx.part(cache, 0, first as u64, sizes.queries)?;
                 cx.insert_axis(rows, 0)
             };
             let (cosine, sine) = (part(caches[0])?, part(caches[1])?);
@@ -279,7 +279,7 @@ fn bias_of(cx: &mut NodeCx<'_, '_>, sizes: Sizes, heads: Heads, bias: ValueId) -
         return Err(NodeError::Operands(reason));
     }
     match cx.shape(heads.key)[ROWS] {
-        Dim::Const(keys) if keys < sizes.total => cut(cx, bias, 3, 0, keys),
+        Dim::Const(keys) if keys < sizes.total => cx.part(bias, 3, 0, keys),
         _ => padded(cx, bias, heads.key),
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::error::NodeError;
 use crate::node::NodeCx;
-use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{Concat, Slice};
+use drift_ir::op::Concat;
 use drift_ir::{Dim, Op, Tensor, ValueId};
 
 /// The axis of the keys' rows in `[batch, heads, rows, channels]`.
@@ -58,21 +57,6 @@ pub(super) fn concat(cx: &mut NodeCx<'_, '_>, axis: usize, parts: &[ValueId]) ->
         [only] => Ok(only),
         _ => cx.emit(Op::Concat(Concat { axis }), &some),
     }
-}
-
-/// `count` places along an axis.
-pub(super) fn cut(
-    cx: &mut NodeCx<'_, '_>,
-    x: ValueId,
-    axis: usize,
-    start: u64,
-    count: u64,
-) -> Result<ValueId, NodeError> {
-    if start == 0 && cx.shape(x)[axis] == Dim::Const(count) {
-        return Ok(x);
-    }
-    let part = SliceAxis { axis, start, step: 1, count: Dim::Const(count) };
-    cx.emit(Op::Slice(Slice { axes: vec![part] }), &[x])
 }
 
 /// `count` rows of zeros like those of `x`, `[batch, heads, count, channels]`.

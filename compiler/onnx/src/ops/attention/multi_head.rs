@@ -1,6 +1,6 @@
 //! `MultiHeadAttention` and `Attention` of ONNX Runtime, whose masks lower scores instead of hiding keys.
 
-use super::heads::{self, ROWS, concat, cut, join, sizes, swapped};
+use super::heads::{self, ROWS, concat, join, sizes, swapped};
 use super::masks::{First, by_place, counted};
 use super::{Heads, Scores, attend};
 use crate::error::NodeError;
@@ -89,7 +89,7 @@ fn unpacked(cx: &mut NodeCx<'_, '_>, x: ValueId, count: u64) -> Result<Vec<Value
     let width = cx.product(&[shape[2].clone(), shape[4].clone()])?;
     let flat = vec![shape[0].clone(), shape[1].clone(), width];
     let mut part = |at: u64| {
-        let part = cut(cx, x, 3, at, 1)?;
+        let part = cx.part(x, 3, at, 1)?;
         cx.reshape(part, flat.clone())
     };
     (0..count).map(&mut part).collect()
@@ -113,7 +113,7 @@ fn add_bias(cx: &mut NodeCx<'_, '_>, parts: &mut [ValueId], bias: ValueId) -> Re
             return Err(NodeError::Operands(reason));
         }
         if is_flat {
-            let own = cut(cx, bias, 0, start, width)?;
+            let own = cx.part(bias, 0, start, width)?;
             *part = cx.binary(BinaryOp::Add, *part, own)?;
         }
         start = end;
@@ -151,7 +151,7 @@ pub(in crate::ops) fn attention(cx: &mut NodeCx<'_, '_>) -> Results {
     let mut start = 0;
     let mut parts = Vec::new();
     for width in widths(cx, width)? {
-        let part = cut(cx, product, 2, start, width)?;
+        let part = cx.part(product, 2, start, width)?;
         let part = heads::split(cx, part, form.heads, "num_heads")?;
         parts.push(swapped(cx, part)?);
         start += width;
@@ -195,7 +195,7 @@ fn after_past(cx: &mut NodeCx<'_, '_>, new: Heads, past: ValueId) -> Result<Head
         return Err(NodeError::Operands("`past` is not [2, batch, heads, rows, size]".to_owned()));
     }
     let mut behind = |at: u64, new: ValueId| {
-        let part = cut(cx, past, 0, at, 1)?;
+        let part = cx.part(past, 0, at, 1)?;
         let part = cx.reshape(part, shape[1..].to_vec())?;
         concat(cx, ROWS, &[part, new])
     };
@@ -250,11 +250,11 @@ fn lowered(
     let kept = match shape[..] {
         [count] if count == batch || count == 2 * batch || count == 3 * batch + 2 => {
             let places = counted(cx, [1, keys])?;
-            let end = cut(cx, mask, 0, 0, batch)?;
+            let end = cx.part(mask, 0, 0, batch)?;
             let end = cx.reshape(end, per_batch.clone())?;
             let before_end = cx.binary(BinaryOp::Less, places, end)?;
             if count == 2 * batch {
-                let start = cut(cx, mask, 0, batch, batch)?;
+                let start = cx.part(mask, 0, batch, batch)?;
                 let start = cx.reshape(start, per_batch)?;
                 let behind_start = cx.binary(BinaryOp::GreaterOrEqual, places, start)?;
                 cx.binary(BinaryOp::And, before_end, behind_start)?

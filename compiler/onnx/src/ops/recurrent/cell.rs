@@ -1,9 +1,9 @@
 //! One step of each network.
 
+use super::Kind;
 use super::activation::Activation;
 use super::form::{Form, Pass};
 use super::weights::Weights;
-use super::{Kind, part};
 use crate::error::NodeError;
 use crate::node::NodeCx;
 use drift_ir::op::{BinaryOp, ScalarOp};
@@ -49,8 +49,8 @@ impl<'p> Cell<'p> {
                 let candidate = pass.recurrence.rows(cx, 2 * hidden, hidden)?;
                 let mut candidate_bias = None;
                 if let Some([_, state]) = bias {
-                    cell.state_bias = Some(part(cx, state, 0, 0, 2 * hidden)?);
-                    candidate_bias = Some(part(cx, state, 0, 2 * hidden, hidden)?);
+                    cell.state_bias = Some(cx.part(state, 0, 0, 2 * hidden)?);
+                    candidate_bias = Some(cx.part(state, 0, 2 * hidden, hidden)?);
                 }
                 cell.candidate = Some((candidate, candidate_bias));
             }
@@ -60,7 +60,7 @@ impl<'p> Cell<'p> {
             (_, None) => {}
         }
         if let Some(all) = pass.peepholes {
-            let mut of = |at: u64| part(cx, all, 0, at * hidden, hidden);
+            let mut of = |at: u64| cx.part(all, 0, at * hidden, hidden);
             cell.peepholes = Some([of(0)?, of(1)?, of(2)?]);
         }
         Ok(cell)
@@ -97,11 +97,11 @@ impl<'p> Cell<'p> {
         let Some((candidate, bias)) = self.candidate else {
             return Err(NodeError::Operands("a GRU without weights of its candidate".to_owned()));
         };
-        let gates = part(cx, inputs, 1, 0, 2 * hidden)?;
+        let gates = cx.part(inputs, 1, 0, 2 * hidden)?;
         let gates = self.with_state(cx, gates, before)?;
         let gates = self.activate(cx, form, 0, gates)?;
-        let update = part(cx, gates, 1, 0, hidden)?;
-        let reset = part(cx, gates, 1, hidden, hidden)?;
+        let update = cx.part(gates, 1, 0, hidden)?;
+        let reset = cx.part(gates, 1, hidden, hidden)?;
         let state = if form.reset_after {
             let state = product(cx, before, candidate, bias)?;
             cx.binary(BinaryOp::Mul, reset, state)?
@@ -109,7 +109,7 @@ impl<'p> Cell<'p> {
             let kept = cx.binary(BinaryOp::Mul, reset, before)?;
             product(cx, kept, candidate, bias)?
         };
-        let input = part(cx, inputs, 1, 2 * hidden, hidden)?;
+        let input = cx.part(inputs, 1, 2 * hidden, hidden)?;
         let sum = cx.binary(BinaryOp::Add, input, state)?;
         let new = self.activate(cx, form, 1, sum)?;
         let one = cx.scalar_like(update, 1.0)?;
@@ -130,7 +130,7 @@ impl<'p> Cell<'p> {
     ) -> Result<State, NodeError> {
         let hidden = form.hidden;
         let sum = self.with_state(cx, inputs, before)?;
-        let mut gate = |at: u64| part(cx, sum, 1, at * hidden, hidden);
+        let mut gate = |at: u64| cx.part(sum, 1, at * hidden, hidden);
         let [input, output, forget, new] = [gate(0)?, gate(1)?, gate(2)?, gate(3)?];
         let input = self.peep(cx, 0, input, cell)?;
         let input = self.activate(cx, form, 0, input)?;

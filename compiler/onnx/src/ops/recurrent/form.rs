@@ -3,7 +3,7 @@
 use super::activation::Activation;
 use super::cell::State;
 use super::weights::{Weights, row};
-use super::{Kind, part, zeros};
+use super::{Kind, zeros};
 use crate::error::NodeError;
 use crate::node::NodeCx;
 use drift_ir::{Dim, ElementType, ValueId};
@@ -159,7 +159,7 @@ impl Form {
             let bias = match bias {
                 Some(bias) => {
                     let both = row(cx, bias, place)?;
-                    Some([part(cx, both, 0, 0, rows)?, part(cx, both, 0, rows, rows)?])
+                    Some([cx.part(both, 0, 0, rows)?, cx.part(both, 0, rows, rows)?])
                 }
                 None => None,
             };

@@ -3,7 +3,6 @@
 use super::super::quantize::dynamically;
 use super::super::quantized::less_zero;
 use super::form::expect;
-use super::part;
 use crate::error::NodeError;
 use crate::node::NodeCx;
 use drift_ir::op::{BinaryOp, MatMul};
@@ -60,11 +59,11 @@ impl Weights {
     /// Some of the rows of one direction.
     pub(super) fn rows(self, cx: &mut NodeCx<'_, '_>, start: u64, count: u64) -> Result<Self, NodeError> {
         Ok(match self {
-            Self::Floats(all) => Self::Floats(part(cx, all, 0, start, count)?),
+            Self::Floats(all) => Self::Floats(cx.part(all, 0, start, count)?),
             Self::Integers { integers, scale } => {
                 let one_scale = cx.shape(scale).last() == Some(&Dim::Const(1));
-                let scale = if one_scale { scale } else { part(cx, scale, 1, start, count)? };
-                Self::Integers { integers: part(cx, integers, 0, start, count)?, scale }
+                let scale = if one_scale { scale } else { cx.part(scale, 1, start, count)? };
+                Self::Integers { integers: cx.part(integers, 0, start, count)?, scale }
             }
         })
     }
@@ -101,6 +100,6 @@ fn by_row(cx: &mut NodeCx<'_, '_>, x: ValueId) -> Result<ValueId, NodeError> {
 /// One of the things along the first axis, without that axis.
 pub(super) fn row(cx: &mut NodeCx<'_, '_>, x: ValueId, at: u64) -> Result<ValueId, NodeError> {
     let shape = cx.shape(x)[1..].to_vec();
-    let x = part(cx, x, 0, at, 1)?;
+    let x = cx.part(x, 0, at, 1)?;
     cx.reshape(x, shape)
 }

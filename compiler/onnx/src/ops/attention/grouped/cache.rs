@@ -1,8 +1,6 @@
 //! Present keys and values: the past, the new ones, zeros.
 
-use super::{
-    Dim, ElementType, First, NodeCx, NodeError, ROWS, Sizes, concat, counted, cut, number, zero_rows,
-};
+use super::{Dim, ElementType, First, NodeCx, NodeError, ROWS, Sizes, concat, counted, number, zero_rows};
 use drift_ir::op::{BinaryOp, Expand, Gather, GatherElements, ScalarOp, WriteRows};
 use drift_ir::{Op, ValueId};
 
@@ -100,7 +98,7 @@ pub(super) fn joined(
             let end = first as u64 + sizes.queries;
             let seen = match past {
                 Some(past) => {
-                    let kept = cut(cx, past, ROWS, 0, end - sizes.new_keys)?;
+                    let kept = cx.part(past, ROWS, 0, end - sizes.new_keys)?;
                     concat(cx, ROWS, &[kept, new])?
                 }
                 None => new,
