@@ -214,6 +214,11 @@ impl<'a> Passes<'a> {
     fn agree(&mut self, names: &[String], prepared: &[Vec<LaidOut>]) -> Result<Vec<Agreement>, CompileError> {
         let mut agreements = Vec::new();
         for (at, (target, profile)) in self.options.variants()?.into_iter().enumerate() {
+            let graphs = prepared.iter().filter_map(|variants| Some(&variants.get(at)?.graph));
+            if !select::share_matrices(graphs) {
+                agreements.push(Agreement::default());
+                continue;
+            }
             let reduced = self.adjusted(target, profile);
             let (samples, orders) = (Samples::default(), Orders::default());
             let device = (&*reduced, self.options.precision);

@@ -47,7 +47,7 @@ mod winograd;
 mod write_rows;
 
 pub use context::{Chosen, Context, grid};
-pub use orders::{Agreement, Orders, agree};
+pub use orders::{Agreement, Orders, agree, share_matrices};
 pub use selected::Selected;
 pub use winograd::Samples;
 

@@ -11,9 +11,9 @@ use crate::physical::content::{Hash, sample};
 use crate::physical::weights::{RowFormat, WeightsForm, WeightsOrder, WeightsStorage};
 use crate::profile::Profile;
 use crate::program::{Content, Program, ProgramStep};
-use drift_ir::{Tensor, ValueId};
+use drift_ir::{Graph, Tensor, ValueId};
 use indexmap::IndexMap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Which of the two orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,19 @@ fn agreed(context: &Context<'_>, weights: ValueId) -> Option<Sides> {
         return None;
     }
     context.orders.0.get(&sample(context.constant_tensor(weights)?)).copied()
+}
+
+/// Whether any of these graphs hold the same matrix, without which there is nothing to agree on.
+pub fn share_matrices<'g>(graphs: impl IntoIterator<Item = &'g Graph>) -> bool {
+    let mut seen: HashSet<Hash> = HashSet::new();
+    graphs.into_iter().any(|graph| {
+        let tensors = graph.values().filter_map(|(value, _)| graph.constant(value));
+        let own: HashSet<Hash> =
+            tensors.filter(|tensor| tensor.rank() > 1 && tensor.element().is_float()).map(sample).collect();
+        let shares = !seen.is_disjoint(&own);
+        seen.extend(own);
+        shares
+    })
 }
 
 /// Decides for each weight that several entries read in different orders. `programs` are those that the entries would have on
