@@ -225,6 +225,14 @@ impl Dim {
         }
     }
 
+    /// A number that divides the size whatever its symbols are: the largest that sums and products tell. Zero for no places.
+    pub fn divisor(&self) -> u64 {
+        match self {
+            Self::Const(size) => *size,
+            Self::Expr(terms) => poly::Poly::from_terms(terms).map_or(1, |poly| poly.divisor()),
+        }
+    }
+
     /// Whether the bounds rule out that both are the same size.
     pub fn differs_from(&self, other: &Self, symbols: &Symbols) -> bool {
         self.differs_within(other, &|symbol| symbols.bounds(symbol))

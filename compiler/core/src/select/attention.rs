@@ -99,7 +99,8 @@ fn call_of(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Cal
 
 /// Sizes of an attention on this device.
 fn work(context: &Context<'_>, node: &Node, op: &Attention) -> Result<Work, Declined> {
-    let [q, k, v] = [0, 1, 2].map(|at: usize| context.shape(node.inputs[at]));
+    let shape = |at: usize| context.shape(node.inputs[at]);
+    let (q, k, v) = (shape(0)?, shape(1)?, shape(2)?);
     Ok(Work::new(node, op, &op.sizes(&q, &k, &v), context.element(node.inputs[0])?))
 }
 

@@ -118,7 +118,7 @@ impl<'a> Driver<'a> {
         let layout = self.layouts[&value].clone();
         // No texture has a side of zero.
         let layout = match self.selected.is_empty(value) {
-            true => Layout::row_major(layout.element, self.selected.shape(value).len()),
+            true => Layout::row_major(layout.element, self.selected.rank(value)),
             false => layout,
         };
         self.place_as(value, layout);
@@ -126,7 +126,7 @@ impl<'a> Driver<'a> {
 
     fn place_as(&mut self, value: ValueId, layout: Layout) {
         let graph = self.selected.graph;
-        let shape = graph.value(value).ty.static_shape().unwrap_or_default();
+        let shape = self.selected.largest(value);
         let name = graph.value(value).name.clone();
         let kind = StorageKind::of(&layout, &shape);
         let storage = self.selected.add_storage(Storage { name, kind, within: None });

@@ -211,7 +211,7 @@ impl Conversions {
             }
             (None, Some(from)) => {
                 let mut context = self.context(selected);
-                let shape = context.shape(value);
+                let shape = context.largest(value);
                 let layout = Layout {
                     storage_type: StorageType::Buffer,
                     order: Order::RowMajor,
@@ -249,7 +249,7 @@ fn with_epilogue_counted(mut chosen: Chosen) -> Chosen {
         chosen.why.push_str(&format!("; {reason}"));
     }
     let written = chosen.call.slots.iter().filter(|s| s.access == Access::Write);
-    let elements: u64 = written.map(|s| s.extents().elements()).sum();
+    let elements: u64 = written.map(|s| s.extents().elements().max()).sum();
     chosen.flops += chosen.call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements;
     chosen
 }

@@ -18,8 +18,8 @@ impl KernelCall {
     /// The constant that means this, where the call gives it.
     pub fn constant(&self, meaning: Meaning) -> Option<u64> {
         let spec = self.kernel.interface.constants().find(|spec| spec.meaning == Some(meaning))?;
-        self.constants.iter().find_map(|&(name, value)| match value {
-            Constant::U32(value) if name == spec.name => Some(value),
+        self.constants.iter().find_map(|(name, value)| match value {
+            Constant::U32(value) if *name == spec.name => Some(*value),
             _ => None,
         })
     }
