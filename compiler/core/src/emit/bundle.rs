@@ -91,7 +91,7 @@ pub fn bundle(
 
 fn entry((name, target): (String, Target), program: &Program, variants: Vec<Variant>) -> Entry {
     let (inputs, outputs) = (io_tensors(&program.inputs), io_tensors(&program.outputs));
-    Entry { name, target, inputs, outputs, variants }
+    Entry { name, target, dims: Vec::new(), sizes: Vec::new(), inputs, outputs, variants }
 }
 
 /// The self-test of an entry's variants for one target, as an entry; its right values become weights.

@@ -127,6 +127,7 @@ impl Emitter<'_> {
             shader: self.bundle.add_shader(shader, &kernel.code),
             bindings: resources,
             workgroups: kernel.workgroups,
+            free_workgroups: [None; 3],
             barrier,
             // Equal nodes are one, so a dispatch can stand for any number; a bundle names the first ones.
             origins: step.origins.iter().take(limits::ORIGINS).cloned().collect(),
@@ -234,6 +235,7 @@ pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
             name: port.name.clone(),
             element: host_element(port.element),
             shape: port.shape.clone(),
+            free: Vec::new(),
         })
         .collect()
 }
