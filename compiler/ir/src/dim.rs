@@ -27,6 +27,20 @@ pub struct Symbol {
     pub low: u64,
     /// Largest size allowed, inclusive; `None` while nobody bounded it.
     pub high: Option<u64>,
+    /// Where it counts the steps of a dim: the dim's name, and what its sizes are multiples of.
+    pub steps_of: Option<(String, u64)>,
+}
+
+impl Symbol {
+    /// Name of the dim that it is, or whose steps it counts, as the model writes it.
+    pub fn dim(&self) -> &str {
+        self.steps_of.as_ref().map_or(&self.name, |(dim, _)| dim)
+    }
+
+    /// What sizes of that dim are multiples of.
+    pub fn step(&self) -> u64 {
+        self.steps_of.as_ref().map_or(1, |(_, step)| *step)
+    }
 }
 
 /// One word of a postfix dim expression. Arithmetic is checked; a result below zero is an error, not a wrap.
@@ -138,6 +152,20 @@ impl Dim {
         match self {
             Self::Const(size) => Some(*size),
             Self::Expr(_) => None,
+        }
+    }
+
+    /// A symbol and what it is multiplied by, where the dim is that and nothing else.
+    pub fn as_multiple(&self) -> Option<(SymbolId, u64)> {
+        match self {
+            Self::Expr(terms) => match terms.as_ref() {
+                [DimTerm::Symbol(symbol)] => Some((*symbol, 1)),
+                [DimTerm::Const(times), DimTerm::Symbol(symbol), DimTerm::Mul] => {
+                    Some((*symbol, u64::try_from(*times).ok().filter(|&times| times > 0)?))
+                }
+                _ => None,
+            },
+            Self::Const(_) => None,
         }
     }
 

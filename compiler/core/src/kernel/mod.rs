@@ -26,7 +26,7 @@ pub use join::{Join, MOST_PARTS};
 pub use limits::{MOST_ARRAY_BYTES, TooLarge, dispatched};
 pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
-pub use words::ModuleText;
+pub use words::{ModuleText, PARAMS_GROUP};
 
 use crate::physical::weights::PackedRows;
 use crate::physical::{Element, Size, StorageType, View, Window};

@@ -12,6 +12,9 @@ use drift_ir::{Dim, SymbolId, Symbols};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The group of the uniform buffer, in which it is alone.
+pub const PARAMS_GROUP: u32 = 2;
+
 /// Stands before and after an expression; WGSL has no use for it.
 const MARK: char = '$';
 
@@ -81,7 +84,7 @@ pub(super) fn resolve(text: &str, symbols: Option<&Arc<Symbols>>) -> ModuleText 
     for (name, size) in &resolving.words {
         line(&mut whole, format_args!("    {name}: u32, // at most {}", size.max()));
     }
-    line(&mut whole, format_args!("}}\n@group(2) @binding(0) var<uniform> sizes: Sizes;"));
+    line(&mut whole, format_args!("}}\n@group({PARAMS_GROUP}) @binding(0) var<uniform> sizes: Sizes;"));
     for body in body {
         line(&mut whole, format_args!("{body}"));
     }
@@ -171,4 +174,40 @@ fn constant(line: &str) -> Option<(&str, &str)> {
     let (declared, value) = line.strip_prefix("const ")?.split_once('=')?;
     let name = declared.split(':').next()?.trim();
     Some((name, value.trim().strip_suffix(';')?.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbols() -> Arc<Symbols> {
+        let mut symbols = Symbols::default();
+        let symbol = symbols.intern("n");
+        symbols.set_bounds(symbol, 1, Some(12)).expect("bounds");
+        Arc::new(symbols)
+    }
+
+    #[test]
+    fn names_are_words_and_so_is_what_follows_from_them() {
+        let symbols = symbols();
+        let n = Size::of(&Dim::symbol(SymbolId(0)), &symbols);
+        let rows = count(&n.times(&Size::Const(3)));
+        let text = format!(
+            "enable f16;\nconst SRC_WIDTH: u32 = {rows};\nconst HALF: u32 = SRC_WIDTH / 2u;\nconst FOUR: u32 = 4u;\n\
+             fn f() -> u32 {{\n    return HALF + MY_SRC_WIDTH + {} + {rows} + FOUR;\n}}\n",
+            count(&n)
+        );
+        let ModuleText { text, words } = resolve(&text, Some(&symbols));
+        let expected = "enable f16;\nstruct Sizes {\n    src_width: u32, // at most 36\n    size_1: u32, // at most 12\n}\n\
+            @group(2) @binding(0) var<uniform> sizes: Sizes;\nconst FOUR: u32 = 4u;\nfn f() -> u32 {\n    \
+            return (sizes.src_width / 2u) + MY_SRC_WIDTH + sizes.size_1 + sizes.src_width + FOUR;\n}\n";
+        assert_eq!(text, expected);
+        assert_eq!(words, [n.times(&Size::Const(3)), n]);
+    }
+
+    #[test]
+    fn a_text_of_numbers_stays_as_it_is() {
+        let text = "const A: u32 = 4u;\nfn f() -> u32 {\n    return A;\n}\n";
+        assert_eq!(resolve(text, None), ModuleText { text: text.to_owned(), words: Vec::new() });
+    }
 }

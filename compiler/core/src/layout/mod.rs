@@ -75,7 +75,9 @@ pub fn device_element(element: ElementType, precision: Option<Precision>) -> Opt
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// A free dimension reached the kernels.
-    #[error("value `{value}` has a free size {shape}; pass --dim NAME=SIZE for each free dimension")]
+    #[error(
+        "value `{value}` has a size without a bound: {shape}; give each of its dims a size (--dim NAME=N) or a bound (--dim NAME=LO..HI)"
+    )]
     FreeDimension {
         /// The value.
         value: String,

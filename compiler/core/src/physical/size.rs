@@ -140,7 +140,9 @@ impl Size {
         match self {
             Self::Const(size) => Ok(*size),
             Self::Free(free) => {
-                let mut dims: Vec<String> = free.dim.symbols().map(|dim| free.symbols.name(dim)).collect();
+                let name =
+                    |dim| free.symbols.get(dim).map_or_else(String::new, |symbol| symbol.dim().to_owned());
+                let mut dims: Vec<String> = free.dim.symbols().map(name).collect();
                 dims.sort();
                 dims.dedup();
                 Err(NotKnown { size: self.to_string(), dims })

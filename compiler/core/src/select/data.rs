@@ -4,6 +4,7 @@ use super::copies::{CoordinateMap, copy_constants};
 use super::strided::{self, Distance, Walk};
 use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::physical::size;
 use crate::physical::{AxisMap, Element, Layout, Order, Size};
 use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
 use drift_ir::{Node, Tensor, ValueId};
@@ -14,8 +15,11 @@ pub(super) fn select_shape_of(
     node: &Node,
     op: ShapeOf,
 ) -> Result<Chosen, Declined> {
-    let sizes: Vec<i64> =
-        context.shape(node.inputs[0])?[op.start..op.end].iter().map(|&size| size as i64).collect();
+    let sizes = &context.sizes(node.inputs[0])[op.start..op.end];
+    if let [size @ Size::Free(_)] = sizes {
+        return one_size(context, node, size);
+    }
+    let sizes: Vec<i64> = size::known(sizes)?.into_iter().map(|size| size as i64).collect();
     let tensor = Tensor::from_i64([sizes.len() as u64], &sizes)
         .map_err(|error| Declined::Unsupported(error.to_string()))?;
     let y = node.outputs[0];
@@ -23,6 +27,14 @@ pub(super) fn select_shape_of(
     let src = context.derived_slot("src", y, "sizes", &tensor)?;
     let call = context.identity_copy(src, dst);
     Ok(Chosen { call, why: "sizes are known".to_owned(), declined: Vec::new(), flops: 0 })
+}
+
+/// A free size, written by the dispatch that has it as a word.
+fn one_size(context: &mut Context<'_>, node: &Node, size: &Size) -> Result<Chosen, Declined> {
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &AxisMap::channels_last(1))?;
+    let constants = vec![("START", Constant::signed_size(size)), ("DELTA", Constant::I32(0))];
+    let call = KernelCall::plain("range", constants, vec![dst], [64, 1, 1], [1_u64; 3]);
+    Ok(Chosen { call, why: "a size that the host says".to_owned(), declined: Vec::new(), flops: 0 })
 }
 
 /// `start + index * delta`; inference made sure that the operands are known.

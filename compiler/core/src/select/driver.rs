@@ -104,6 +104,11 @@ impl<'a> Driver<'a> {
             let port = self.port(value)?;
             match self.selected.graph.states().iter().any(|state| state.input == value) {
                 true => {
+                    if let Err(free) = self.selected.shape(value) {
+                        return Err(SelectError::NoKernel {
+                            nodes: vec![format!("state `{}` {free}", port.name)],
+                        });
+                    }
                     let Port { name, shape, device, storage, .. } = port;
                     self.selected.program.states.push(StatePort { name, shape, device, storage });
                 }
@@ -137,7 +142,8 @@ impl<'a> Driver<'a> {
         let (device, shape) = device_type(self.selected.graph, value, self.selected.precision)?;
         let v = self.selected.graph.value(value);
         let storage = self.selected.places[&value].storage;
-        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, device, storage })
+        let sizes = self.selected.sizes(value);
+        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, sizes, device, storage })
     }
 
     /// Whether a node's results have no elements: then they have a place, and nothing writes to it.

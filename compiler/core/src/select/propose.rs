@@ -161,6 +161,15 @@ impl Selected<'_> {
                 constants.iter().chain(&made.constants).nth(at as usize).map(|c| c.name.clone())
             }
         };
+        if let Some(free) = call.free_where_fixed() {
+            let nodes = vec![format!("`{name}` ({kernel}): {free}")];
+            return Err(SelectError::NoKernel { nodes });
+        }
+        if let Some(size) = call.may_be_empty() {
+            let reason = "may be zero: raise the lower bound of its dims (--dim NAME=LO..HI)";
+            let nodes = vec![format!("`{name}` ({kernel}): the size {size} {reason}")];
+            return Err(SelectError::NoKernel { nodes });
+        }
         debug_assert_eq!(call.check_interface(), Ok(()), "{}", call.kernel.name);
         if let Err(source) = call.check(|source| named(source).unwrap_or_default()) {
             return Err(SelectError::TooLarge { node: name, kernel, source });

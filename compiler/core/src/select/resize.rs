@@ -74,15 +74,20 @@ fn resample(
     src: Slot,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    let (from, to) = (src.extents().known()?, dst.extents().known()?);
-    let longest = to.height.max(to.width);
+    // Batches and channels may be free: places of rows and columns are tables.
+    let sides = |slot: &Slot| -> Result<[u64; 2], Declined> {
+        let e = slot.extents();
+        Ok([e.height.to_known()?, e.width.to_known()?])
+    };
+    let (from, to) = (sides(&src)?, sides(&dst)?);
+    let longest = to[0].max(to[1]);
     if longest > LONGEST {
         let reason = format!("resampling of images with {longest} rows or columns, more than {LONGEST}");
         return Err(Declined::Unsupported(reason));
     }
-    let rows = taps(op, 1, [from.height, to.height], &dst.layout.axes);
-    let columns = taps(op, 2, [from.width, to.width], &dst.layout.axes);
-    match (factor(&rows, from.height), factor(&columns, from.width)) {
+    let rows = taps(op, 1, [from[0], to[0]], &dst.layout.axes);
+    let columns = taps(op, 2, [from[1], to[1]], &dst.layout.axes);
+    match (factor(&rows, from[0]), factor(&columns, from[1])) {
         (Some(y), Some(x)) if y * x <= MOST_REPEATS => repeat(context, node, [y, x], src, dst),
         _ => interpolate(context, node, op, [rows, columns], src, dst),
     }
@@ -116,9 +121,9 @@ fn repeat(
     src: Slot,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    let e = src.extents().known()?;
+    let e = src.extents();
     let constants = vec![("FACTOR_Y", Constant::U32(y)), ("FACTOR_X", Constant::U32(x))];
-    let (size, workgroups) = grid_over(&e.width.into(), &(e.height * e.batch).into(), e.slices().into());
+    let (size, workgroups) = grid_over(&e.width, &e.height.times(&e.batch), e.slices());
     let call = context.call(node, "resize_repeat", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("each pixel {y} x {x} times"), declined: Vec::new(), flops: 0 })
 }
@@ -131,7 +136,7 @@ fn interpolate(
     src: Slot,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    let e = dst.extents().known()?;
+    let e = dst.extents();
     let counts = [0, 1].map(|n: usize| taps[n].first().map_or(1, |tap| tap.weights.len() as u64));
     let extrapolates = taps.iter().flatten().any(|tap| tap.outside);
     let constants = vec![
@@ -144,7 +149,7 @@ fn interpolate(
     let [rows, columns] = taps;
     let rows = table(context, node, "rows", &rows)?;
     let columns = table(context, node, "columns", &columns)?;
-    let (size, workgroups) = grid_over(&e.width.into(), &(e.height * e.batch).into(), e.slices().into());
+    let (size, workgroups) = grid_over(&e.width, &e.height.times(&e.batch), e.slices());
     let slots = vec![src, rows, columns];
     let call = context.call(node, "resize", constants, slots, dst, size, workgroups)?;
     let [y, x] = counts;
@@ -152,7 +157,7 @@ fn interpolate(
         call,
         why: format!("{y} x {x} taps"),
         declined: vec!["resize_repeat: needs whole factors, nearest".to_owned()],
-        flops: 2 * e.elements() * y * x,
+        flops: 2 * e.elements().max() * y * x,
     })
 }
 

@@ -314,6 +314,7 @@ mod tests {
             score_operands: 0,
             operands: 0,
             data_movements: 0,
+            is_free: false,
         }
     }
 
