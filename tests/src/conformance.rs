@@ -281,7 +281,8 @@ pub fn derived_on(device: &Device, graph: &Graph, setting: Setting) -> Result<Ve
         if region.kind == RegionKind::Derived {
             region.kind = RegionKind::Arena;
             let shape = vec![region.size / element.size_bytes()];
-            outputs.push(IoTensor { name: format!("derived{}", outputs.len()), element: host, shape });
+            let name = format!("derived{}", outputs.len());
+            outputs.push(IoTensor { name, element: host, shape, free: Vec::new() });
             places.push(IoBinding { region: number, offset: 0, element });
         }
     }

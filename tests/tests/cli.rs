@@ -607,6 +607,7 @@ fn copying_bundle(target: Target) -> Vec<u8> {
             Resource::bytes(RegionId::Variant(0), 256, 64),
         ],
         workgroups: [1, 1, 1],
+        free_workgroups: [None; 3],
         barrier: false,
         origins: vec!["Identity_0".to_owned()],
         bytes_read: 64,
@@ -614,10 +615,17 @@ fn copying_bundle(target: Target) -> Vec<u8> {
         flops: 0,
     };
     let place = |offset| IoBinding { region: 0, offset, element: DeviceElement::F32 };
-    let tensor = |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![16] };
+    let tensor = |name: &str| IoTensor {
+        name: name.to_owned(),
+        element: HostElement::F32,
+        shape: vec![16],
+        free: Vec::new(),
+    };
     writer.add_entry(Entry {
         name: "main".to_owned(),
         target,
+        dims: Vec::new(),
+        sizes: Vec::new(),
         inputs: vec![tensor("x")],
         outputs: vec![tensor("y")],
         variants: vec![Variant {

@@ -184,9 +184,10 @@ pub struct CompileFlags {
     /// Device profiles to make variants for [default: each target's portable variant and the tuned ones it has]
     #[arg(long, value_name = "P[,P...]", value_delimiter = ',')]
     pub profile: Vec<String>,
-    /// Bind a free dimension to a size; ENTRY.NAME means that of one of several models; may be repeated [default: 1 for
-    /// the first axis, if it is the batch; others must be given]
-    #[arg(long, value_name = "NAME=N")]
+    /// Bind a free dimension to a size, or leave it free inside of LO..HI, a multiple of STEP: the size is then said where the
+    /// bundle runs; ENTRY.NAME means that of one of several models; may be repeated [default: 1 for the first axis, if it is
+    /// the batch; others must be given]
+    #[arg(long, value_name = "NAME=N|LO..HI[/STEP]")]
     pub dim: Vec<DimArg>,
     /// Make an input a constant: one element (true, 16000, 1e-5), or a file's tensor; ENTRY.NAME means that of one of several
     /// models; may be repeated

@@ -101,8 +101,7 @@ fn join(dims: &mut Dims, sizes: Dims, input: &str) -> Result<(), CliError> {
     for (name, size) in sizes {
         let DimBinding::Fixed(wanted) = size else { continue };
         let agrees = match dims.get(&name) {
-            Some(DimBinding::Fixed(given)) => *given == wanted,
-            Some(DimBinding::Range(low, high)) => (*low..=*high).contains(&wanted),
+            Some(given) => given.allows(wanted),
             None => true,
         };
         if !agrees {

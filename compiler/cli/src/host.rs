@@ -168,7 +168,7 @@ const fn ir_element(element: HostElement) -> ElementType {
 /// What a caller must give for a value of the graph, if its sizes are known.
 pub fn io_tensor(name: &str, ty: &TensorType) -> Result<IoTensor, BoundaryError> {
     let shape = ty.static_shape().ok_or_else(|| BoundaryError::FreeShape(name.to_owned()))?;
-    Ok(IoTensor { name: name.to_owned(), element: host_element(ty.element)?, shape })
+    Ok(IoTensor { name: name.to_owned(), element: host_element(ty.element)?, shape, free: Vec::new() })
 }
 
 /// Name of a type, as driftc writes it everywhere.

@@ -196,6 +196,7 @@ mod tests {
                 Resource::bytes(RegionId::Weight(blob), 0, 64),
             ],
             workgroups: [1, 1, 1],
+            free_workgroups: [None; 3],
             barrier: true,
             origins: vec!["Add_0".to_owned()],
             bytes_read: 128,
@@ -203,8 +204,12 @@ mod tests {
             flops: 16,
         };
         let place = |offset| IoBinding { region: 0, offset, element: DeviceElement::F32 };
-        let tensor =
-            |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4, 4] };
+        let tensor = |name: &str| IoTensor {
+            name: name.to_owned(),
+            element: HostElement::F32,
+            shape: vec![4, 4],
+            free: Vec::new(),
+        };
         let (name, element) = ("layer 0 <key>".to_owned(), DeviceElement::F16);
         let cache = RegionKind::State { name, element, shape: vec![8, 60] };
         let variant = Variant {
@@ -229,6 +234,8 @@ mod tests {
         writer.add_entry(Entry {
             name: "main".to_owned(),
             target: Target::WebGpu,
+            dims: Vec::new(),
+            sizes: Vec::new(),
             inputs: vec![tensor("x")],
             outputs: vec![tensor("y")],
             variants: vec![variant],

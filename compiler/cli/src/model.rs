@@ -86,6 +86,7 @@ pub const fn binding(size: DimSize) -> DimBinding {
     match size {
         DimSize::Fixed(size) => DimBinding::Fixed(size),
         DimSize::Range(low, high) => DimBinding::Range(low, high),
+        DimSize::Steps(low, high, step) => DimBinding::Steps(low, high, step),
     }
 }
 
@@ -198,6 +199,7 @@ fn import_flags(flags: &CompileFlags) -> Vec<String> {
         .map(|(name, binding)| match binding {
             DimBinding::Fixed(size) => format!("--dim {name}={size}"),
             DimBinding::Range(low, high) => format!("--dim {name}={low}..{high}"),
+            DimBinding::Steps(low, high, step) => format!("--dim {name}={low}..{high}/{step}"),
         })
         .collect();
     let mut binds: Vec<String> = flags

@@ -143,8 +143,8 @@ mod tests {
 
     fn declared() -> Vec<IoTensor> {
         vec![
-            IoTensor { name: "x".to_owned(), element: HostElement::F32, shape: vec![2, 3] },
-            IoTensor { name: "ids".to_owned(), element: HostElement::I64, shape: vec![4] },
+            IoTensor { name: "x".to_owned(), element: HostElement::F32, shape: vec![2, 3], free: vec![] },
+            IoTensor { name: "ids".to_owned(), element: HostElement::I64, shape: vec![4], free: vec![] },
         ]
     }
 

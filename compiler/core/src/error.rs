@@ -1,6 +1,6 @@
 //! Why a model does not compile.
 
-use crate::emit::ShaderError;
+use crate::emit::{ShaderError, SizeError};
 use crate::layout::LayoutError;
 use crate::memory::MemoryError;
 use crate::quantize::QuantizeError;
@@ -73,6 +73,9 @@ pub enum CompileError {
     /// A kernel could not be made.
     #[error(transparent)]
     Shader(#[from] ShaderError),
+    /// A free size that no bundle can say.
+    #[error(transparent)]
+    Size(#[from] SizeError),
     /// Memory could not be planned.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -96,6 +99,7 @@ impl CompileError {
             | Self::UnknownProfile { .. }
             | Self::UnknownRule(_)
             | Self::Unsupported(_)
+            | Self::Size(_)
             | Self::Layout(_)
             | Self::Select(_) => false,
         }

@@ -1,7 +1,7 @@
 //! A variant's program: storages, packed constants and an ordered list of kernel calls. Data only.
 
 use crate::kernel::{Access, KernelCall, Source};
-use crate::physical::{Element, LANES, Layout, Place, Recipe, StorageType};
+use crate::physical::{Element, LANES, Layout, Place, Recipe, Size, StorageType};
 use drift_ir::{ElementType, ValueId};
 use std::collections::BTreeSet;
 
@@ -131,8 +131,10 @@ pub struct Port {
     pub name: String,
     /// Type on the host.
     pub element: ElementType,
-    /// Sizes.
+    /// The largest sizes.
     pub shape: Vec<u64>,
+    /// Sizes, of which some may be free.
+    pub sizes: Vec<Size>,
     /// Type on the device.
     pub device: Element,
     /// Where it is, dense row-major.
@@ -196,6 +198,11 @@ impl Program {
     /// Dispatches at load, then those of a run.
     pub fn all_steps(&self) -> impl Iterator<Item = &ProgramStep> {
         self.init.iter().chain(&self.steps)
+    }
+
+    /// Whether sizes of its inputs or outputs are free.
+    pub fn is_free(&self) -> bool {
+        self.inputs.iter().chain(&self.outputs).any(|port| port.sizes.iter().any(Size::is_free))
     }
 
     /// Storages of inputs, then of outputs.

@@ -27,6 +27,20 @@ pub struct Symbol {
     pub low: u64,
     /// Largest size allowed, inclusive; `None` while nobody bounded it.
     pub high: Option<u64>,
+    /// Where it counts the steps of a dim: the dim's name, and what its sizes are multiples of.
+    pub steps_of: Option<(String, u64)>,
+}
+
+impl Symbol {
+    /// Name of the dim that it is, or whose steps it counts, as the model writes it.
+    pub fn dim(&self) -> &str {
+        self.steps_of.as_ref().map_or(&self.name, |(dim, _)| dim)
+    }
+
+    /// What sizes of that dim are multiples of.
+    pub fn step(&self) -> u64 {
+        self.steps_of.as_ref().map_or(1, |(_, step)| *step)
+    }
 }
 
 /// One word of a postfix dim expression. Arithmetic is checked; a result below zero is an error, not a wrap.
@@ -141,6 +155,20 @@ impl Dim {
         }
     }
 
+    /// A symbol and what it is multiplied by, where the dim is that and nothing else.
+    pub fn as_multiple(&self) -> Option<(SymbolId, u64)> {
+        match self {
+            Self::Expr(terms) => match terms.as_ref() {
+                [DimTerm::Symbol(symbol)] => Some((*symbol, 1)),
+                [DimTerm::Const(times), DimTerm::Symbol(symbol), DimTerm::Mul] => {
+                    Some((*symbol, u64::try_from(*times).ok().filter(|&times| times > 0)?))
+                }
+                _ => None,
+            },
+            Self::Const(_) => None,
+        }
+    }
+
     /// The symbol, where the dim is one symbol and nothing else.
     pub fn as_symbol(&self) -> Option<SymbolId> {
         match self {
@@ -222,6 +250,14 @@ impl Dim {
                 let low = low.map_or(0, |low| u64::try_from(low.max(0)).unwrap_or(0));
                 (low, high.and_then(|high| u64::try_from(high.max(0)).ok()))
             }
+        }
+    }
+
+    /// A number that divides the size whatever its symbols are: the largest that sums and products tell. Zero for no places.
+    pub fn divisor(&self) -> u64 {
+        match self {
+            Self::Const(size) => *size,
+            Self::Expr(terms) => poly::Poly::from_terms(terms).map_or(1, |poly| poly.divisor()),
         }
     }
 

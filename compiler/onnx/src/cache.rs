@@ -139,7 +139,7 @@ impl CacheForm {
             DeclaredDim::Fixed(size) => Some(*size),
             DeclaredDim::Free(name) => match dims.get(name) {
                 Some(DimBinding::Fixed(size)) => Some(*size),
-                Some(DimBinding::Range(..)) | None => None,
+                Some(DimBinding::Range(..) | DimBinding::Steps(..)) | None => None,
             },
             DeclaredDim::Computed(_) => None,
         };

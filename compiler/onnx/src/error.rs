@@ -58,6 +58,18 @@ pub enum ImportError {
         /// Upper bound.
         high: u64,
     },
+    /// A range without a multiple of its step.
+    #[error("dimension `{name}` is bound to {low}..{high}/{step}, in which there is no multiple of {step}")]
+    EmptySteps {
+        /// The dimension.
+        name: String,
+        /// Lower bound.
+        low: u64,
+        /// Upper bound.
+        high: u64,
+        /// What sizes are multiples of.
+        step: u64,
+    },
     /// A range for a size that follows from others.
     #[error("dimension `{name}` follows from others; give ranges to those")]
     ComputedRange {

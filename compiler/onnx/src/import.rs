@@ -66,10 +66,14 @@ fn bindings(inputs: &[Port], options: &ImportOptions) -> Result<BTreeMap<String,
     let known = interface::free_dims(inputs);
     let (mut dims, mut computed) = (BTreeMap::new(), Vec::new());
     for (name, &binding) in &options.dims {
-        if let DimBinding::Range(low, high) = binding
-            && low > high
-        {
-            return Err(ImportError::EmptyRange { name: name.clone(), low, high });
+        match binding {
+            DimBinding::Range(low, high) if low > high => {
+                return Err(ImportError::EmptyRange { name: name.clone(), low, high });
+            }
+            DimBinding::Steps(low, high, step) if steps(low, high, step).is_none() => {
+                return Err(ImportError::EmptySteps { name: name.clone(), low, high, step });
+            }
+            DimBinding::Range(..) | DimBinding::Steps(..) | DimBinding::Fixed(_) => {}
         }
         match interface::computed_dims(inputs).find(|formula| formula.text() == name) {
             Some(formula) => computed.push((formula, binding)),
@@ -85,7 +89,7 @@ fn bindings(inputs: &[Port], options: &ImportOptions) -> Result<BTreeMap<String,
         };
         let fixed = dims.iter().filter_map(|(name, binding)| match binding {
             DimBinding::Fixed(size) => Some((name.clone(), *size)),
-            DimBinding::Range(..) => None,
+            DimBinding::Range(..) | DimBinding::Steps(..) => None,
         });
         let mut fixed: BTreeMap<String, u64> = fixed.collect();
         if let Some((name, size)) = formula.solve(size, &fixed) {
@@ -97,6 +101,12 @@ fn bindings(inputs: &[Port], options: &ImportOptions) -> Result<BTreeMap<String,
         }
     }
     Ok(dims)
+}
+
+/// The least and the greatest number of steps whose size is within a range; none where no size is.
+fn steps(low: u64, high: u64, step: u64) -> Option<(u64, u64)> {
+    let (least, most) = (low.checked_next_multiple_of(step)? / step, high.checked_div(step)?);
+    (least <= most).then_some((least, most))
 }
 
 /// A size that follows from others.
@@ -142,6 +152,9 @@ impl<'m> Importer<'m> {
             }
             let size = match dims.get(&name) {
                 Some(DimBinding::Fixed(size)) => Dim::Const(*size),
+                Some(&DimBinding::Steps(low, high, step)) if step > 1 => {
+                    self.add_steps(&name, low, high, step)?
+                }
                 bounds => Dim::symbol(self.add_symbol(&name, bounds)),
             };
             sizes.insert(name, size);
@@ -177,7 +190,7 @@ impl<'m> Importer<'m> {
     /// A dimension that stays free. Without bounds it has at least one element, as every real batch or sequence does.
     fn add_symbol(&mut self, name: &str, bounds: Option<&DimBinding>) -> SymbolId {
         let (low, high) = match bounds {
-            Some(&DimBinding::Range(low, high)) => (low, Some(high)),
+            Some(&(DimBinding::Range(low, high) | DimBinding::Steps(low, high, _))) => (low, Some(high)),
             Some(&DimBinding::Fixed(size)) => (size, Some(size)),
             None => (1, None),
         };
@@ -185,6 +198,16 @@ impl<'m> Importer<'m> {
         let set = self.graph.symbols.set_bounds(symbol, low, high);
         set.unwrap_or_else(|_| unreachable!("checked: the range is not empty and the symbol new"));
         symbol
+    }
+
+    /// A dimension whose sizes are multiples of `step`: that many times a symbol which counts them.
+    fn add_steps(&mut self, name: &str, low: u64, high: u64, step: u64) -> Result<Dim, ImportError> {
+        let empty = || ImportError::EmptySteps { name: name.to_owned(), low, high, step };
+        let (least, most) = steps(low, high, step).ok_or_else(empty)?;
+        let symbol = self.graph.symbols.intern_steps(name, step);
+        let set = self.graph.symbols.set_bounds(symbol, least, Some(most));
+        set.unwrap_or_else(|_| unreachable!("checked: the range is not empty and the symbol new"));
+        Dim::symbol(symbol).mul(&Dim::Const(step)).map_err(|_| empty())
     }
 
     /// Collects the results under the names that the file gives them.

@@ -16,6 +16,19 @@ pub enum DimBinding {
     Fixed(u64),
     /// Any size from the first to the second, inclusive.
     Range(u64, u64),
+    /// Any multiple of the third from the first to the second, inclusive.
+    Steps(u64, u64, u64),
+}
+
+impl DimBinding {
+    /// Whether it allows a size.
+    pub const fn allows(self, size: u64) -> bool {
+        match self {
+            Self::Fixed(fixed) => size == fixed,
+            Self::Range(low, high) => low <= size && size <= high,
+            Self::Steps(low, high, step) => low <= size && size <= high && size.is_multiple_of(step),
+        }
+    }
 }
 
 /// Size of an axis as the file declares it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::code::ShaderFlaw;
-use crate::manifest::{DeviceElement, HostElement, Requirement, Target, TextureKind};
+use crate::manifest::{DeviceElement, HostElement, Requirement, SizeFlaw, Target, TextureKind};
 
 /// A part of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -245,6 +245,51 @@ pub enum Flaw {
         /// Cap.
         most: u64,
     },
+    /// A dim that has no size, or one that 32 bits do not hold.
+    #[error("dim `{name}` is a multiple of {step} from {low} to {high}, which no size of 32 bits is")]
+    Dim {
+        /// The dim.
+        name: String,
+        /// Its least size.
+        low: u64,
+        /// Its greatest size.
+        high: u64,
+        /// What its sizes are multiples of.
+        step: u64,
+    },
+    /// Lists whose order makes them unique, in another order.
+    #[error("{what} are not in ascending order")]
+    Order {
+        /// Plural name of the list.
+        what: &'static str,
+    },
+    /// A size that cannot be computed for all sizes of the dims.
+    #[error("size {index} {flaw}")]
+    Size {
+        /// Index in `Entry::sizes`.
+        index: usize,
+        /// What does not hold.
+        flaw: SizeFlaw,
+    },
+    /// Something that is stated to be the most where there is more, or never as much.
+    #[error(
+        "{what} is stated to be at most {stated}, its size {index} is {largest} at the largest dims and may be up to {most}"
+    )]
+    Maximum {
+        /// Which number.
+        what: String,
+        /// What the manifest says.
+        stated: u64,
+        /// Index in `Entry::sizes`.
+        index: u32,
+        /// What it is where all dims have their largest sizes.
+        largest: u64,
+        /// Its bound over all sizes.
+        most: u64,
+    },
+    /// A dispatch that runs once, of a grid that follows from dims.
+    #[error("the grid of a dispatch of `init` follows from a dim")]
+    FreeInit,
     /// A shader's code by itself, or against the manifest.
     #[error(transparent)]
     Shader(#[from] ShaderFlaw),

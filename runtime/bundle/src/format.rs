@@ -10,7 +10,7 @@ use crate::limits;
 pub const MAGIC: [u8; 8] = *b"DRIFT\r\n\x1a";
 
 /// Version of the format. It is raised with every change of the header or of the manifest's types.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Alignment of weight blobs and of ranges that a dispatch binds: no API asks for a coarser storage buffer
 /// offset.

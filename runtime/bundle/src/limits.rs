@@ -32,6 +32,16 @@ pub const TENSORS: usize = 1 << 12;
 /// Axes of an input or output: models use up to eight.
 pub const RANK: usize = 16;
 
+/// Dims of one entry whose sizes the host says: a model has a handful of symbolic ones.
+pub const DIMS: usize = 1 << 6;
+
+/// Sizes of one entry that follow from its dims: strides, counts and grids of every dispatch of the largest models, most of which
+/// are equal.
+pub const SIZES: usize = 1 << 16;
+
+/// Terms of one size: each window that an image passes through adds up to eight.
+pub const TERMS: usize = 1 << 10;
+
 /// Elements of an input or output: eight bytes each must still be addressable.
 pub const ELEMENTS: u64 = 1 << 48;
 

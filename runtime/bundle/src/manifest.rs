@@ -4,10 +4,12 @@
 
 mod metal;
 mod region;
+mod size;
 
 pub use metal::Argument;
 pub(crate) use metal::LIBRARY_MAGIC;
 pub use region::{Region, RegionId, RegionKind, Resource, StateRegion, View};
+pub use size::{Bounds, FreeAxis, FreeDim, SizeExpression, SizeFlaw, SizeTerm, Word};
 
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +167,10 @@ pub struct Entry {
     pub name: String,
     /// Target of its variants.
     pub target: Target,
+    /// Dims whose sizes the host says, in the order of their names.
+    pub dims: Vec<FreeDim>,
+    /// Sizes that follow from those of `dims`.
+    pub sizes: Vec<SizeExpression>,
     /// Inputs by name.
     pub inputs: Vec<IoTensor>,
     /// Outputs by name.
@@ -180,8 +186,11 @@ pub struct IoTensor {
     pub name: String,
     /// Type that the caller gives or gets.
     pub element: HostElement,
-    /// Sizes, outermost first.
+    /// Sizes, outermost first; the largest where they are free.
     pub shape: Vec<u64>,
+    /// Axes whose sizes follow from [`Entry::dims`]. The elements of a smaller tensor are as dense as those of the largest, and
+    /// begin where those do.
+    pub free: Vec<FreeAxis>,
 }
 
 /// One way to run an entry.
@@ -329,8 +338,11 @@ pub struct Dispatch {
     pub shader: u32,
     /// One for each `Shader::bindings`, in order.
     pub bindings: Vec<Resource>,
-    /// Workgroups dispatched in each axis; none is zero.
+    /// Workgroups dispatched in each axis, none of which is zero; the most where they are free.
     pub workgroups: [u32; 3],
+    /// For each axis the index in [`Entry::sizes`] of its workgroups, where these follow from the dims. Where one is zero,
+    /// nothing is dispatched.
+    pub free_workgroups: [Option<u32>; 3],
     /// Whether earlier writes must be visible (or earlier reads finished) before this one starts.
     pub barrier: bool,
     /// Names of the model's nodes that this dispatch computes.

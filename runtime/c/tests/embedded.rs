@@ -25,11 +25,18 @@ fn bundle(target: Target) -> Vec<u8> {
         profiles: Vec::new(),
     };
     let mut writer = BundleWriter::new(provenance);
-    let tensor = |name: &str| IoTensor { name: name.to_owned(), element: HostElement::F32, shape: vec![4] };
+    let tensor = |name: &str| IoTensor {
+        name: name.to_owned(),
+        element: HostElement::F32,
+        shape: vec![4],
+        free: Vec::new(),
+    };
     let place = IoBinding { region: 0, offset: 0, element: DeviceElement::F32 };
     writer.add_entry(Entry {
         name: "main".to_owned(),
         target,
+        dims: Vec::new(),
+        sizes: Vec::new(),
         inputs: vec![tensor("x")],
         outputs: vec![tensor("y")],
         variants: vec![Variant {

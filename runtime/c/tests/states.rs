@@ -29,6 +29,8 @@ fn bundle() -> Vec<u8> {
         writer.add_entry(Entry {
             name: entry.to_owned(),
             target: Target::Vulkan,
+            dims: Vec::new(),
+            sizes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             variants: vec![Variant {

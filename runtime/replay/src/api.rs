@@ -137,8 +137,8 @@ pub trait Api: Send + Sync + Sized + 'static {
     /// Timestamps for a program of these submissions.
     fn queries(self: &Arc<Self>, submissions: &[Range<usize>]) -> Result<Self::Queries, RuntimeError>;
 
-    /// Times of the last run, which has been waited for.
-    fn times(&self, queries: &Self::Queries) -> Result<Times, RuntimeError>;
+    /// Times of the last run, which has been waited for; `ran` says of each dispatch whether it was one of the run's.
+    fn times(&self, queries: &Self::Queries, ran: &[bool]) -> Result<Times, RuntimeError>;
 }
 
 /// A buffer.
@@ -171,13 +171,7 @@ pub trait Record<A: Api> {
     fn fill(&mut self, from: &A::Buffer, textures: &A::Textures, rows: &Rows);
 
     /// Dispatch `index` of those that `bindings` are of.
-    fn dispatch(
-        &mut self,
-        pipelines: &A::Pipelines,
-        bindings: &A::Bindings,
-        index: usize,
-        dispatch: &Dispatch,
-    );
+    fn dispatch(&mut self, pipelines: &A::Pipelines, bindings: &A::Bindings, index: usize, launch: Launch);
 
     /// Forgets the timestamps of the last run.
     fn reset_times(&mut self, queries: &A::Queries);
@@ -187,6 +181,20 @@ pub trait Record<A: Api> {
 
     /// Takes the time after a dispatch.
     fn stamp_end(&mut self, queries: &A::Queries, submission: usize, dispatch: usize);
+
+    /// Stands where a dispatch was left out, for an API whose times are those between dispatches.
+    fn stamp_left_out(&mut self, queries: &A::Queries, submission: usize, dispatch: usize) {
+        let _ = (queries, submission, dispatch);
+    }
+}
+
+/// What a dispatch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Index of the shader in the bundle.
+    pub shader: u32,
+    /// Workgroups along each axis, none of which is zero.
+    pub grid: [u32; 3],
 }
 
 /// What a buffer is for; decides where its memory is.
@@ -294,8 +302,27 @@ impl Rows {
 /// GPU times of a run.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// Of each dispatch, from the end of all before it to its own end.
+    /// Of each dispatch, from the end of all before it to its own end; nothing where it was left out.
     pub dispatches: Vec<Duration>,
     /// From the first dispatch's start to the last one's end.
     pub total: Duration,
+}
+
+impl Times {
+    /// Times of dispatches that each have their own start and end; `elapsed` knows how long a tick is.
+    #[cfg_attr(
+        not(any(feature = "wgpu", all(feature = "metal", target_vendor = "apple"))),
+        expect(dead_code, reason = "no API of this build takes times so")
+    )]
+    pub(crate) fn of_pairs(pairs: &[[u64; 2]], ran: &[bool], elapsed: impl Fn(u64, u64) -> Duration) -> Self {
+        let taken = || pairs.iter().zip(ran).filter(|(_, ran)| **ran).map(|(pair, _)| pair);
+        let time = |([start, end], ran): (&[u64; 2], &bool)| {
+            if *ran { elapsed(*start, *end) } else { Duration::ZERO }
+        };
+        let total = match (taken().next(), taken().last()) {
+            (Some([start, _]), Some([_, end])) => elapsed(*start, *end),
+            _ => Duration::ZERO,
+        };
+        Self { dispatches: pairs.iter().zip(ran).map(time).collect(), total }
+    }
 }

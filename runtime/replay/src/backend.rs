@@ -11,6 +11,7 @@ use crate::options::LoadOptions;
 use crate::own::OwnRegion;
 use crate::program::Program;
 use crate::report::{CacheUse, DeviceBytes, LoadTimes, Timings};
+use crate::sizes::Sizes;
 use crate::states::States;
 use crate::validation_log::ValidationLog;
 use crate::waiter::Watch;
@@ -83,6 +84,9 @@ pub(crate) trait Replay: Send {
 
     /// Host memory from which input `index` is uploaded, in device form; refused while the device may read it.
     fn input(&mut self, index: usize) -> Result<&mut [u8], RuntimeError>;
+
+    /// Has the next run follow these sizes; inputs and outputs take so many bytes on the device from now on.
+    fn resize(&mut self, sizes: &Sizes, inputs: &[u64], outputs: &[u64]);
 
     /// Uploads the inputs that `uploads` marks and runs the program, without waiting for it.
     fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError>;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drift_bundle::BundleError;
-use drift_bundle::manifest::{HostElement, Target};
+use drift_bundle::manifest::{FreeDim, HostElement, Target};
 
 use crate::info::DeviceKind;
 use crate::own::BufferProblem;
@@ -107,6 +107,24 @@ pub enum RuntimeError {
         /// Names that there are.
         held: Vec<String>,
     },
+    /// A dim whose size cannot be set.
+    #[error("entry `{entry}` has no dim `{wanted}` whose size is free, {}", free_dims(held))]
+    NoSuchDim {
+        /// The entry.
+        entry: String,
+        /// What was asked for.
+        wanted: String,
+        /// Names of those that are free.
+        held: Vec<String>,
+    },
+    /// A size that a dim may not have.
+    #[error("dim `{}` cannot be {found}: {}", dim.name, sizes_of(dim))]
+    DimSize {
+        /// The dim.
+        dim: Box<FreeDim>,
+        /// What was asked for.
+        found: u64,
+    },
     /// Values of another type than the model declares.
     #[error("`{tensor}` holds {expected:?} values, {found:?} were given or asked for")]
     ElementType {
@@ -147,7 +165,7 @@ pub enum RuntimeError {
         /// The input.
         tensor: String,
     },
-    /// Results were asked for before the first run.
+    /// Results were asked for before the first run, or before the first after a size has changed.
     #[error("there are no results yet; call `run` first")]
     NotRun,
     /// Results that are gone.
@@ -242,6 +260,21 @@ pub enum RuntimeError {
 /// Targets of this platform's devices, as the command line names them.
 fn names_here() -> String {
     DeviceKind::HERE.iter().map(|kind| kind.target().name()).collect::<Vec<_>>().join(", ")
+}
+
+fn free_dims(held: &[String]) -> String {
+    match held {
+        [] => "nor any other; compile the model with `--dim NAME=LOW..HIGH`".to_owned(),
+        held => format!("only: {}", held.join(", ")),
+    }
+}
+
+fn sizes_of(dim: &FreeDim) -> String {
+    let (least, most) = (dim.least(), dim.most());
+    match dim.step {
+        1 => format!("it is {least} to {most}"),
+        step => format!("it is a multiple of {step} from {least} to {most}"),
+    }
 }
 
 fn in_words(declined: &[DeclinedVariant]) -> String {

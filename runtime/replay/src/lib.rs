@@ -86,6 +86,7 @@ mod report;
 mod run;
 mod self_test;
 mod session;
+mod sizes;
 mod states;
 mod validation_log;
 #[cfg(feature = "vulkan")]
@@ -95,7 +96,9 @@ mod waiter;
 mod wgpu;
 
 pub use device::{Device, devices, devices_of};
-pub use drift_bundle::manifest::{DeviceElement, HostElement, IoTensor, Manifest, Requirement, Target};
+pub use drift_bundle::manifest::{
+    DeviceElement, FreeAxis, FreeDim, HostElement, IoTensor, Manifest, Requirement, Target,
+};
 pub use drift_bundle::{Bundle, BundleError};
 pub use error::RuntimeError;
 pub use half::f16;
@@ -116,6 +119,7 @@ pub use report::{
 pub use run::{Run, RunThen};
 pub use self_test::{Fault, SelfTestReport, Untested, WrongDispatch};
 pub use session::Session;
+pub use sizes::Dim;
 pub use states::StateTensor;
 pub use validation_log::ValidationLog;
 #[cfg(feature = "vulkan")]

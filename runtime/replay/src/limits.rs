@@ -255,6 +255,7 @@ mod tests {
             shader: writer.add_shader(shader.clone(), &stub::code(&shader)),
             bindings: kinds.iter().map(|(_, _, resource)| *resource).collect(),
             workgroups: [9, 1, 1],
+            free_workgroups: [None; 3],
             barrier: false,
             origins: Vec::new(),
             bytes_read: 0,
@@ -281,6 +282,8 @@ mod tests {
         writer.add_entry(Entry {
             name: "main".to_owned(),
             target: Target::Vulkan,
+            dims: Vec::new(),
+            sizes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             variants: vec![variant],

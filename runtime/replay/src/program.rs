@@ -218,6 +218,7 @@ mod tests {
                 shader: 0,
                 bindings: Vec::new(),
                 workgroups: [1; 3],
+                free_workgroups: [None; 3],
                 barrier: false,
                 origins: Vec::new(),
                 bytes_read: *bytes_read,

@@ -18,6 +18,7 @@ use crate::own::OwnRegion;
 use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, SelfTestUse, Timings};
 use crate::self_test::{Plan, SelfTestReport};
+use crate::sizes::{Dim, Sizes};
 use crate::states::{StateTensor, States};
 use crate::waiter::{Waiter, Watch};
 
@@ -30,6 +31,7 @@ pub struct Session {
     outputs: Vec<Output>,
     input_tensors: Vec<IoTensor>,
     output_tensors: Vec<IoTensor>,
+    sizes: Sizes,
     states: Vec<StateTensor>,
     progress: Progress,
     /// Until when a run that was called off may go on, if it was not seen to end.
@@ -66,6 +68,8 @@ struct Input {
     overwritten: bool,
     /// It is in an arena, which other sessions may have written over.
     in_arena: bool,
+    /// It is in a buffer of the app's, which may have written it there.
+    is_the_apps: bool,
 }
 
 struct Output {
@@ -108,6 +112,7 @@ impl Session {
             outputs: outputs(program),
             input_tensors: program.entry.inputs.clone(),
             output_tensors: program.entry.outputs.clone(),
+            sizes: Sizes::of(program.entry),
             states: States::tensors(program),
             progress: Progress::Loaded,
             called_off: None,
@@ -120,12 +125,12 @@ impl Session {
         }
     }
 
-    /// Inputs of the entry.
+    /// Inputs of the entry. Shapes are those of the sizes that are set.
     pub fn inputs(&self) -> &[IoTensor] {
         &self.input_tensors
     }
 
-    /// Outputs of the entry.
+    /// Outputs of the entry. Shapes are those of the sizes that are set.
     pub fn outputs(&self) -> &[IoTensor] {
         &self.output_tensors
     }
@@ -133,6 +138,47 @@ impl Session {
     /// What runs keep for the next one, here and in the sessions that share it.
     pub fn states(&self) -> &[StateTensor] {
         &self.states
+    }
+
+    /// The dims of the model whose sizes are free, in the order of their names.
+    pub fn dims(&self) -> &[Dim] {
+        self.sizes.dims()
+    }
+
+    /// Sets the size of a dim of the model that was left free; until then it has the largest. It holds from the next run on.
+    ///
+    /// An input whose shape follows has to be written again before that ([`RuntimeError::NotWritten`]), unless it is in a buffer
+    /// of the app's, and there are no results until then ([`RuntimeError::NotRun`]). States stay as they are. A run that was
+    /// called off is waited for. To set what is set already changes nothing.
+    ///
+    /// [`RuntimeError::NoSuchDim`] and [`RuntimeError::DimSize`] say what may be set.
+    pub fn set_dim(&mut self, name: &str, size: u64) -> Result<(), RuntimeError> {
+        let index = self.sizes.find(name, size, &self.report.entry)?;
+        self.goes_on("setting a size")?;
+        if !self.sizes.set(index, size) {
+            return Ok(());
+        }
+        for (tensor, input) in self.input_tensors.iter_mut().zip(&mut self.inputs) {
+            if self.sizes.shape(tensor) {
+                (input.fresh, input.known) = (false, input.is_the_apps || elements(tensor) == 0);
+            }
+        }
+        for tensor in &mut self.output_tensors {
+            self.sizes.shape(tensor);
+        }
+        let bytes =
+            |(tensor, binding): (&IoTensor, IoBinding)| elements(tensor) * binding.element.size_bytes();
+        let inputs: Vec<u64> =
+            self.input_tensors.iter().zip(self.inputs.iter().map(|input| input.binding)).map(bytes).collect();
+        let outputs: Vec<u64> = self
+            .output_tensors
+            .iter()
+            .zip(self.outputs.iter().map(|output| output.binding))
+            .map(bytes)
+            .collect();
+        self.replay.resize(&self.sizes, &inputs, &outputs);
+        self.progress = Progress::Loaded;
+        Ok(())
     }
 
     /// What loading did.
@@ -473,17 +519,19 @@ impl Input {
 fn inputs(program: &Program<'_>, own: &[OwnRegion]) -> Vec<Input> {
     let written = written_ranges(program);
     let places = program.variant.inputs.iter().zip(program.input_ranges());
-    places
-        .zip(program.state_inputs())
-        .map(|((binding, range), state)| Input {
+    let input = |((binding, range), state): ((&IoBinding, IoRange), bool)| {
+        let is_the_apps = own.iter().any(|own| own.region == range.region);
+        Input {
             binding: *binding,
             fresh: false,
-            known: range.size == 0 || own.iter().any(|own| own.region == range.region),
+            known: range.size == 0 || is_the_apps,
             state,
             overwritten: written.iter().any(|other| other.overlaps(&range)),
             in_arena: program.is_in_arena(binding),
-        })
-        .collect()
+            is_the_apps,
+        }
+    };
+    places.zip(program.state_inputs()).map(input).collect()
 }
 
 fn outputs(program: &Program<'_>) -> Vec<Output> {

@@ -1,6 +1,6 @@
 /** Caps on what a reader accepts: those of `runtime/bundle/src/limits.rs`, where each has its reason. */
 
-export const FORMAT_VERSION = 5;
+export const FORMAT_VERSION = 6;
 export const ALIGNMENT_BYTES = 256;
 export const MANIFEST_BYTES = 128 * 2 ** 20;
 export const SHADER_BYTES = 2 ** 30;
@@ -12,6 +12,9 @@ export const ENTRIES = 2 ** 10;
 export const VARIANTS = 2 ** 8;
 export const TENSORS = 2 ** 12;
 export const RANK = 16;
+export const DIMS = 2 ** 6;
+export const SIZES = 2 ** 16;
+export const TERMS = 2 ** 10;
 export const ELEMENTS = 2 ** 48;
 export const REQUIREMENTS = 2 ** 8;
 export const TEXTURES = 2 ** 16;

@@ -50,11 +50,13 @@ const requirement = variants({
   Vendor: list(u32),
 });
 
+const word = variants({ Const: u32, Size: u32 });
+
 const regionKind = variants({
   Arena: null,
   State: struct({ name: text, element: deviceElement, shape: list(wide) }),
   Io: null,
-  Params: list(u32),
+  Params: list(word),
   Derived: null,
   Texture: textureObject,
 });
@@ -76,6 +78,7 @@ const dispatch = struct({
   shader: u32,
   bindings: list(resource),
   workgroups: three(u32),
+  free_workgroups: three(option(u32)),
   barrier: flag,
   origins: list(text),
   bytes_read: wide,
@@ -83,7 +86,24 @@ const dispatch = struct({
   flops: wide,
 });
 
-const ioTensor = struct({ name: text, element: hostElement, shape: list(wide) });
+const freeDim = struct({ name: text, low: wide, high: wide, step: wide });
+
+const sizeTerm = variants({
+  Const: wide,
+  Dim: u32,
+  Add: null,
+  Sub: null,
+  Mul: null,
+  FloorDiv: null,
+  CeilDiv: null,
+  Max: null,
+  Min: null,
+});
+
+const sizeExpression = list(sizeTerm);
+
+const freeAxis = struct({ axis: u32, size: u32 });
+const ioTensor = struct({ name: text, element: hostElement, shape: list(wide), free: list(freeAxis) });
 const ioBinding = struct({ region: u32, offset: size, element: deviceElement });
 
 const variant = struct({
@@ -99,13 +119,15 @@ const variant = struct({
     naive_bytes: wide,
     planned_bytes: wide,
     lower_bound_bytes: wide,
-    strategy: names("GreedyBySize", "GreedyByBreadth", "Search"),
+    strategy: names("GreedyBySize", "GreedyByBreadth", "Search", "GreedyByTime"),
   }),
 });
 
 const entry = struct({
   name: text,
   target,
+  dims: list(freeDim),
+  sizes: list(sizeExpression),
   inputs: list(ioTensor),
   outputs: list(ioTensor),
   variants: list(variant),
@@ -140,7 +162,10 @@ export type RegionKind = Decoded<typeof regionKind>;
 export type Region = Decoded<typeof region>;
 export type View = Decoded<typeof view>;
 export type Resource = Decoded<typeof resource>;
+export type Word = Decoded<typeof word>;
 export type Dispatch = Decoded<typeof dispatch>;
+export type FreeDim = Decoded<typeof freeDim>;
+export type SizeExpression = Decoded<typeof sizeExpression>;
 export type IoTensor = Decoded<typeof ioTensor>;
 export type IoBinding = Decoded<typeof ioBinding>;
 export type Variant = Decoded<typeof variant>;

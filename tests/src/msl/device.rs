@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drift_bundle::manifest::{DeviceElement, Dispatch, Resource, TextureObject};
-use drift_runtime::api::{Api, Bound, Deadline, Program, Purpose, Record, Role, Rows, Serial, Times, Work};
+use drift_runtime::api::{
+    Api, Bound, Deadline, Launch, Program, Purpose, Record, Role, Rows, Serial, Times, Work,
+};
 use drift_runtime::{
     CacheUse, CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType,
     RuntimeError, SubgroupFeatures,
@@ -210,8 +212,9 @@ impl Api for StandIn {
         Ok(Arc::new(Mutex::new(vec![Duration::ZERO; dispatches])))
     }
 
-    fn times(&self, stamps: &Stamps) -> Result<Times, RuntimeError> {
-        let dispatches = lock(stamps).clone();
+    fn times(&self, stamps: &Stamps, ran: &[bool]) -> Result<Times, RuntimeError> {
+        let time = |(time, ran): (&Duration, &bool)| if *ran { *time } else { Duration::ZERO };
+        let dispatches: Vec<Duration> = lock(stamps).iter().zip(ran).map(time).collect();
         let total = dispatches.iter().sum();
         Ok(Times { dispatches, total })
     }
@@ -249,10 +252,10 @@ impl Record<StandIn> for Recorder<'_> {
         _kernels: &Kernels,
         bindings: &Vec<Arc<BoundKernel>>,
         index: usize,
-        dispatch: &Dispatch,
+        launch: Launch,
     ) {
         let kernel = Arc::clone(&bindings[index]);
-        self.0.push(Command::Dispatch { kernel, threadgroups: dispatch.workgroups, stamp: None });
+        self.0.push(Command::Dispatch { kernel, threadgroups: launch.grid, stamp: None });
     }
 
     fn reset_times(&mut self, _stamps: &Stamps) {}

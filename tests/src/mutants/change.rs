@@ -122,7 +122,7 @@ fn visit_mut(value: &mut Value, at: &mut impl FnMut(&mut Value)) {
 }
 
 /// Names of variants that enums of the manifest have, so that one can stand for another.
-const VARIANTS: [&str; 25] = [
+const VARIANTS: [&str; 32] = [
     "F32",
     "F16",
     "I32",
@@ -148,6 +148,13 @@ const VARIANTS: [&str; 25] = [
     "UniformBuffer",
     "GreedyBySize",
     "Search",
+    "Add",
+    "Sub",
+    "Mul",
+    "FloorDiv",
+    "CeilDiv",
+    "Max",
+    "Min",
 ];
 
 fn alter(node: &mut Value, random: &mut Random) {
@@ -188,7 +195,7 @@ fn alter(node: &mut Value, random: &mut Random) {
         }
         Value::Object(map) if map.len() == 1 => {
             // A variant with fields becomes another with the same fields.
-            const TAGS: [&str; 12] = [
+            const TAGS: [&str; 16] = [
                 "StorageBuffer",
                 "UniformBuffer",
                 "Texture",
@@ -201,6 +208,10 @@ fn alter(node: &mut Value, random: &mut Random) {
                 "DerivedTexels",
                 "WeightTexture",
                 "SharedBytes",
+                "Const",
+                "Dim",
+                "Size",
+                "Params",
             ];
             let fields = map.values().next().cloned().unwrap_or_default();
             map.clear();

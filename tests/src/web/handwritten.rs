@@ -66,6 +66,7 @@ fn dispatch(name: &str, shader: u32, bindings: Vec<Resource>) -> Dispatch {
         shader,
         bindings,
         workgroups: [1; 3],
+        free_workgroups: [None; 3],
         barrier: true,
         origins: Vec::new(),
         bytes_read: 32,
@@ -107,10 +108,13 @@ fn writer() -> BundleWriter {
 }
 
 fn entry(name: &str, element: HostElement, variants: Vec<Variant>) -> Entry {
-    let tensor = |name: &str| vec![IoTensor { name: name.to_owned(), element, shape: vec![4] }];
+    let tensor =
+        |name: &str| vec![IoTensor { name: name.to_owned(), element, shape: vec![4], free: Vec::new() }];
     Entry {
         name: name.to_owned(),
         target: Target::WebGpu,
+        dims: Vec::new(),
+        sizes: Vec::new(),
         inputs: tensor("x"),
         outputs: tensor("y"),
         variants,
@@ -135,8 +139,8 @@ pub fn accumulator() -> Result<Vec<u8>, BundleError> {
         region(state("other", &[5, 5]), 100),
         region(state("sum", &[2, 64]), 512),
         region(RegionKind::Io, 16),
-        region(RegionKind::Params(vec![7, 2, 8, 9]), 16),
-        region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).collect()), 272),
+        region(RegionKind::Params([7, 2, 8, 9].map(Word::Const).to_vec()), 16),
+        region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).map(Word::Const).collect()), 272),
     ];
     let io = |region| vec![IoBinding { region, offset: 0, element: DeviceElement::F32 }];
     let variant = variant(regions, io(0), io(3), vec![dispatch("accumulate", shader, bound)]);

@@ -69,6 +69,7 @@ impl Module<'_> {
             shader: writer.add_shader(shader, text.as_bytes()),
             bindings: numbers.clone().map(resource).collect(),
             workgroups: self.groups,
+            free_workgroups: [None; 3],
             barrier: false,
             origins: Vec::new(),
             bytes_read: 0,
@@ -82,10 +83,13 @@ impl Module<'_> {
             name: format!("{prefix}{n}"),
             element: HostElement::I32,
             shape: vec![bytes(n) / 4],
+            free: Vec::new(),
         };
         writer.add_entry(Entry {
             name: "main".to_owned(),
             target: Target::Metal,
+            dims: Vec::new(),
+            sizes: Vec::new(),
             inputs: numbers.clone().map(|n| tensor("in", n)).collect(),
             outputs: numbers.clone().map(|n| tensor("out", n)).collect(),
             variants: vec![Variant {

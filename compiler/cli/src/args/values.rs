@@ -139,9 +139,11 @@ pub enum DimSize {
     Fixed(u64),
     /// Any size from the first to the second, both included.
     Range(u64, u64),
+    /// Any multiple of the third from the first to the second, both included.
+    Steps(u64, u64, u64),
 }
 
-/// `NAME=N` or `NAME=LO..HI`.
+/// `NAME=N`, `NAME=LO..HI` or `NAME=LO..HI/STEP`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DimArg {
     /// Name as the model writes it.
@@ -165,13 +167,28 @@ impl FromStr for DimArg {
         };
         let size = match size.split_once("..") {
             None => DimSize::Fixed(number(size)?),
-            Some((low, high)) => match (number(low)?, number(high)?) {
-                (low, high) if low > high => return Err(format!("the range {low}..{high} is empty")),
-                (low, high) if low == high => DimSize::Fixed(low),
-                (low, high) => DimSize::Range(low, high),
-            },
+            Some((low, high)) => {
+                let (high, step) = high.split_once('/').unwrap_or((high, "1"));
+                range(number(low)?, number(high)?, number(step)?)?
+            }
         };
         Ok(Self { name: name.to_owned(), size })
+    }
+}
+
+/// The sizes of a range that are multiples of `step`.
+fn range(low: u64, high: u64, step: u64) -> Result<DimSize, String> {
+    let least = low.checked_next_multiple_of(step);
+    let most = high.checked_div(step).map(|steps| steps * step);
+    let (Some(least), Some(most)) = (least, most) else {
+        return Err(format!("{low}..{high}/{step}: a step is at least 1"));
+    };
+    match step {
+        _ if least > most && step == 1 => Err(format!("the range {low}..{high} is empty")),
+        _ if least > most => Err(format!("the range {low}..{high} has no multiple of {step}")),
+        _ if least == most => Ok(DimSize::Fixed(least)),
+        1 => Ok(DimSize::Range(low, high)),
+        step => Ok(DimSize::Steps(least, most, step)),
     }
 }
 

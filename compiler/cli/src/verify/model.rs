@@ -223,11 +223,7 @@ impl Check<'_> {
         for (name, given) in &self.bindings.dims {
             let found = dims.insert(name.clone(), *given);
             let Some(DimBinding::Fixed(size)) = found else { continue };
-            let agrees = match given {
-                DimBinding::Fixed(given) => *given == size,
-                DimBinding::Range(low, high) => (*low..=*high).contains(&size),
-            };
-            if !agrees {
+            if !given.allows(size) {
                 let by = data.map_or_else(String::new, |data| data.folder.display().to_string());
                 return Err(CliError::DimContradicted { dim: name.clone(), by, size });
             }

@@ -1,6 +1,6 @@
 //! Variants of one or several models as a bundle.
 
-use super::{Blobs, KernelModules, Sink, io_tensors, variant};
+use super::{Blobs, KernelModules, Sink, SizeError, Sizes, io_tensors, variant};
 use crate::plan::MemoryPlan;
 use crate::profile::Profile;
 use crate::program::Program;
@@ -63,22 +63,24 @@ pub fn bundle(
     drafts: &[Draft],
     kernels: &KernelModules,
     provenance: Provenance,
-) -> BundleWriter {
+) -> Result<BundleWriter, SizeError> {
     let mut bundle = BundleWriter::new(provenance);
     let mut blobs = Blobs::default();
     let mut self_tests = Vec::new();
     for (index, name) in entries.iter().enumerate() {
         blobs.begin_entry(if entries.len() > 1 { format!("{name}/") } else { String::new() });
         for &target in targets {
+            let programs = drafts.iter().filter(|draft| (draft.entry, draft.target) == (index, target));
+            let sizes = Sizes::of(programs.map(|draft| &draft.program))?;
             let of_target = || drafts.iter().filter(|draft| (draft.entry, draft.target) == (index, target));
             let mut variants = Vec::new();
             for draft in of_target() {
                 let kernels = kernels.of(&draft.kernels);
-                let sink = Sink { bundle: &mut bundle, blobs: &mut blobs, kernels };
+                let sink = Sink { bundle: &mut bundle, blobs: &mut blobs, sizes: &sizes, kernels };
                 variants.push(variant(&draft.program, &draft.plan, draft.profile, target, sink));
             }
             if let Some(first) = of_target().next() {
-                bundle.add_entry(entry((name.clone(), target), &first.program, variants));
+                bundle.add_entry(entry((name.clone(), target), &first.program, &sizes, variants));
             }
             self_tests.extend(self_test((name, target), of_target(), (&mut bundle, &mut blobs), kernels));
         }
@@ -86,12 +88,17 @@ pub fn bundle(
     for entry in self_tests {
         bundle.add_entry(entry);
     }
-    bundle
+    Ok(bundle)
 }
 
-fn entry((name, target): (String, Target), program: &Program, variants: Vec<Variant>) -> Entry {
-    let (inputs, outputs) = (io_tensors(&program.inputs), io_tensors(&program.outputs));
-    Entry { name, target, inputs, outputs, variants }
+fn entry(
+    (name, target): (String, Target),
+    program: &Program,
+    sizes: &Sizes,
+    variants: Vec<Variant>,
+) -> Entry {
+    let (inputs, outputs) = (io_tensors(&program.inputs, sizes), io_tensors(&program.outputs, sizes));
+    Entry { name, target, dims: sizes.dims(), sizes: sizes.expressions(), inputs, outputs, variants }
 }
 
 /// The self-test of an entry's variants for one target, as an entry; its right values become weights.
@@ -104,13 +111,20 @@ fn self_test<'a>(
     let name = entry_name(name);
     let mut first = None;
     let mut variants = Vec::new();
+    // Tests are of programs whose sizes are known.
+    let sizes = Sizes::default();
     for (draft, test) in drafts.filter_map(|draft| Some((draft, draft.self_test.as_ref()?))) {
-        let sink = Sink { bundle: &mut *bundle, blobs: &mut *blobs, kernels: kernels.of(&test.kernels) };
+        let sink = Sink {
+            bundle: &mut *bundle,
+            blobs: &mut *blobs,
+            sizes: &sizes,
+            kernels: kernels.of(&test.kernels),
+        };
         let variant = variant(&test.program, &test.plan, draft.profile, target, sink);
         let right = blob_name(target, &name, &variant.name);
         bundle.add_packed_weight(&right, Arc::new(test.right.clone()));
         variants.push(variant);
         first.get_or_insert(&test.program);
     }
-    first.map(|program| entry((name, target), program, variants))
+    first.map(|program| entry((name, target), program, &sizes, variants))
 }

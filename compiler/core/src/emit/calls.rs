@@ -44,10 +44,11 @@ fn numbered(call: &KernelCall) -> KernelCall {
 /// A number that calls of different texts seldom share.
 fn hash(call: &KernelCall) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (call.kernel.name, call.workgroup_size, call.workgroups, call.slots.len()).hash(&mut hasher);
+    (call.kernel.name, call.workgroup_size, &call.workgroups, call.slots.len()).hash(&mut hasher);
     for (name, constant) in &call.constants {
         name.hash(&mut hasher);
         match *constant {
+            Constant::Free(ty, ref size) => (ty, size).hash(&mut hasher),
             Constant::U32(value) => value.hash(&mut hasher),
             Constant::I32(value) => value.hash(&mut hasher),
             Constant::F32(value) => value.to_bits().hash(&mut hasher),

@@ -5,19 +5,21 @@ mod bundle;
 mod calls;
 mod hazards;
 mod shaders;
+mod sizes;
 
 pub use blobs::Blobs;
 pub use bundle::{Draft, SelfTestDraft, bundle};
 pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
+pub use sizes::{SizeError, Sizes};
 
-use crate::kernel::{Binding, Source};
+use crate::kernel::{Binding, PARAMS_GROUP, Source};
 use crate::physical::StorageType;
 use crate::plan::{MemoryPlan, Place};
 use crate::profile::Profile;
 use crate::program::{Content, Port, Program, ProgramStep, StatePort};
 use drift_bundle::manifest::{
     BindingKind, BindingSlot, DeviceElement, Dispatch, HostElement, IoBinding, IoTensor, Region, RegionId,
-    RegionKind, Requirement, Resource, Shader, Target, TextureKind, TextureObject, Variant,
+    RegionKind, Requirement, Resource, Shader, Target, TextureKind, TextureObject, Variant, Word,
 };
 use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, limits};
 use drift_ir::ElementType;
@@ -29,6 +31,8 @@ pub struct Sink<'a> {
     pub bundle: &'a mut BundleWriter,
     /// Its weights.
     pub blobs: &'a mut Blobs,
+    /// The entry's dims and sizes.
+    pub sizes: &'a Sizes,
     /// Shaders of this variant's steps at load, then of those of a run, one for each.
     pub kernels: Vec<&'a EmittedKernel>,
 }
@@ -41,7 +45,7 @@ pub fn variant(
     target: Target,
     sink: Sink<'_>,
 ) -> Variant {
-    let Sink { bundle, blobs, kernels } = sink;
+    let Sink { bundle, blobs, sizes, kernels } = sink;
     let (at_load, of_runs) = kernels.split_at(program.init.len());
     let (regions, first) = planned_regions(program, plan);
     let mut emitter = Emitter {
@@ -51,6 +55,7 @@ pub fn variant(
         bundle,
         blobs,
         held: vec![None; program.constants.len()],
+        sizes,
         regions,
         first,
         requires: Vec::new(),
@@ -84,6 +89,9 @@ pub fn variant(
     }
 }
 
+/// Bytes of a word of parameters.
+const WORD_BYTES: u64 = 4;
+
 /// Where a constant is.
 #[derive(Clone, Copy)]
 enum Held {
@@ -102,7 +110,8 @@ struct Emitter<'a> {
     blobs: &'a mut Blobs,
     /// Where each constant is that a dispatch has bound.
     held: Vec<Option<Held>>,
-    /// The memory that is planned, then derived blobs as they are found.
+    sizes: &'a Sizes,
+    /// The memory that is planned, then derived blobs and words as they are found.
     regions: Vec<Region>,
     first: FirstRegions,
     requires: Vec<Requirement>,
@@ -118,15 +127,18 @@ impl Emitter<'_> {
 
     fn dispatch(&mut self, step: &ProgramStep, kernel: &EmittedKernel, hazards: &mut Hazards) -> Dispatch {
         let bindings = step.call.bindings();
-        let resources: Vec<Resource> = bindings.iter().map(|binding| self.resource(binding)).collect();
+        let mut resources: Vec<Resource> = bindings.iter().map(|binding| self.resource(binding)).collect();
         let barrier = hazards.step(bindings.iter().map(|b| b.writable).zip(&resources));
-        let shader = shader_entry(step, kernel, &bindings, self.target);
+        let params = self.params(step);
+        let shader = shader_entry(step, kernel, (&bindings, params.as_ref()), self.target);
+        resources.extend(params);
         merge_requirements(&mut self.requires, kernel, &bindings);
         Dispatch {
             name: format!("{}: {}", step.name, step.call.kernel.name),
             shader: self.bundle.add_shader(shader, &kernel.code),
             bindings: resources,
             workgroups: kernel.workgroups,
+            free_workgroups: step.call.workgroups.each_ref().map(|count| self.sizes.index(count)),
             barrier,
             // Equal nodes are one, so a dispatch can stand for any number; a bundle names the first ones.
             origins: step.origins.iter().take(limits::ORIGINS).cloned().collect(),
@@ -134,6 +146,22 @@ impl Emitter<'_> {
             bytes_written: step.bytes_written,
             flops: step.flops,
         }
+    }
+
+    /// The words that a dispatch reads; dispatches that read the same share them.
+    fn params(&mut self, step: &ProgramStep) -> Option<Resource> {
+        let words = if sizes::is_free(step) { step.call.module().words } else { Vec::new() };
+        if words.is_empty() {
+            return None;
+        }
+        let words: Vec<Word> = words.iter().map(|size| self.sizes.word(size)).collect();
+        let size = words.len() as u64 * WORD_BYTES;
+        let kind = RegionKind::Params(words);
+        let index = self.regions.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
+            self.regions.push(region(kind, size));
+            self.regions.len() - 1
+        });
+        Some(Resource::bytes(RegionId::Variant(index as u32), 0, size))
     }
 
     fn resource(&mut self, binding: &Binding) -> Resource {
@@ -227,13 +255,14 @@ fn region(kind: RegionKind, size: u64) -> Region {
 }
 
 /// The caller's view of inputs or outputs.
-pub fn io_tensors(ports: &[Port]) -> Vec<IoTensor> {
+pub fn io_tensors(ports: &[Port], sizes: &Sizes) -> Vec<IoTensor> {
     ports
         .iter()
         .map(|port| IoTensor {
             name: port.name.clone(),
             element: host_element(port.element),
             shape: port.shape.clone(),
+            free: sizes.axes(port),
         })
         .collect()
 }
@@ -253,7 +282,12 @@ fn side(texels: u64) -> u32 {
     u32::try_from(texels).unwrap_or(u32::MAX)
 }
 
-fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding], target: Target) -> Shader {
+fn shader_entry(
+    step: &ProgramStep,
+    kernel: &EmittedKernel,
+    (bindings, params): (&[Binding], Option<&Resource>),
+    target: Target,
+) -> Shader {
     let slots = bindings.iter().map(|binding| BindingSlot {
         group: binding.group,
         binding: binding.index,
@@ -271,6 +305,12 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         },
         writable: binding.writable,
     });
+    let params = params.map(|params| BindingSlot {
+        group: PARAMS_GROUP,
+        binding: 0,
+        kind: BindingKind::UniformBuffer { min_bytes: params.view.range().1 },
+        writable: false,
+    });
     Shader {
         name: format!("{}_{}", step.call.kernel.name, kernel.index),
         target,
@@ -280,7 +320,7 @@ fn shader_entry(step: &ProgramStep, kernel: &EmittedKernel, bindings: &[Binding]
         workgroup_size: kernel.workgroup_size,
         shared_bytes: kernel.shared_bytes,
         subgroup_size: kernel.subgroup_size,
-        bindings: slots.collect(),
+        bindings: slots.chain(params).collect(),
     }
 }
 

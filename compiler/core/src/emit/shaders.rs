@@ -2,9 +2,10 @@
 
 use super::calls::Calls;
 use crate::kernel::interface::{Meaning, Mismatch};
-use crate::kernel::{KernelCall, dispatched};
+use crate::kernel::{KernelCall, ModuleText, dispatched};
 use crate::module::lower::{FoldedGrid, OneF16};
 use crate::module::{self, MOST_ROUNDS, ModuleError, Specialized};
+use crate::physical::Size;
 use crate::profile::Profile;
 use crate::program::{Program, ProgramStep};
 use drift_bundle::manifest::{DeviceElement, Requirement, Target};
@@ -49,6 +50,21 @@ pub enum ShaderError {
         /// The profile's limit.
         limit: u32,
     },
+    /// A grid that follows from free dims does not fit as it is.
+    #[error(
+        "`{node}` ({kernel}) needs up to {wanted:?} workgroups, and a device is given at most {limit} along an axis; lower the \
+         bounds of the model's free dims (`--dim NAME=LO..HI`), or bind them"
+    )]
+    FreeGrid {
+        /// The step.
+        node: String,
+        /// Name of the algorithm.
+        kernel: &'static str,
+        /// The most workgroups along each axis.
+        wanted: [u64; 3],
+        /// The profile's limit.
+        limit: u32,
+    },
     /// More rounds of loops than every driver runs.
     #[error(
         "`{node}` ({kernel}) needs {rounds} rounds of loops in one invocation, and at most {MOST_ROUNDS} are sure to run; \
@@ -80,7 +96,7 @@ impl ShaderError {
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Interface { .. } | Self::Module { .. } => true,
-            Self::Grid { .. } | Self::Rounds { .. } => false,
+            Self::Grid { .. } | Self::FreeGrid { .. } | Self::Rounds { .. } => false,
             Self::Emit { source, .. } => source.is_internal(),
         }
     }
@@ -116,6 +132,8 @@ struct KernelKey {
     /// Workgroups dispatched; the text says how many it counts.
     dispatched: [u32; 3],
     text: String,
+    /// The most that each word of the uniform buffer is.
+    words: Vec<u64>,
 }
 
 /// The distinct kernels of a bundle.
@@ -154,8 +172,19 @@ impl KernelModules {
                 wanted: step.call.grid(),
                 limit: axis,
             })?;
+            if dispatched.map(u64::from) != step.call.grid() && step.call.workgroups.iter().any(Size::is_free)
+            {
+                return Err(ShaderError::FreeGrid {
+                    node: step.name.clone(),
+                    kernel: step.call.kernel.name,
+                    wanted: step.call.grid(),
+                    limit: axis,
+                });
+            }
             numbers.push(calls.of(&step.call, || {
-                let key = KernelKey { target, loops, dispatched, text: step.call.module_text() };
+                let ModuleText { text, words } = step.call.module();
+                let words = words.iter().map(Size::max).collect();
+                let key = KernelKey { target, loops, dispatched, text, words };
                 match self.made.get_index_of(&key) {
                     Some(number) => number,
                     None => {
@@ -217,7 +246,7 @@ fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, Shader
 }
 
 fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKernel, ShaderError> {
-    let KernelKey { target, loops, dispatched, ref text } = *key;
+    let KernelKey { target, loops, dispatched, ref text, ref words } = *key;
     let call = &step.call;
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     let mut kernel = specialized_text(text, call)?;
@@ -227,7 +256,7 @@ fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKe
         kernel = module::lower::fold_grid(kernel, FoldedGrid { wanted, dispatched }).map_err(failed)?;
     }
     // Before matrices become loops: that is for tests, which see what a driver cuts off.
-    let rounds = module::rounds(&kernel.module).map_err(failed)?;
+    let rounds = module::rounds(&kernel.module, words).map_err(failed)?;
     if rounds > MOST_ROUNDS {
         return Err(ShaderError::Rounds { node: step.name.clone(), kernel: call.kernel.name, rounds });
     }

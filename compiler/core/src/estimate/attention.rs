@@ -39,6 +39,8 @@ pub struct Work {
     pub operands: usize,
     /// How many of q, k, v and the result have their heads elsewhere than before the rows: written out, each is a transpose.
     pub data_movements: u64,
+    /// Whether sizes are free, so that these are the largest.
+    pub is_free: bool,
 }
 
 /// A kernel that makes no matrix of scores.
@@ -92,7 +94,12 @@ pub struct Plan {
 
 impl Work {
     /// From the op's sizes.
-    pub fn new(node: &Node, op: &Attention, sizes: &HeadSizes<u64>, element: Element) -> Self {
+    pub fn new(
+        node: &Node,
+        op: &Attention,
+        (sizes, is_free): (&HeadSizes<u64>, bool),
+        element: Element,
+    ) -> Self {
         let &HeadSizes { batch, heads, kv_heads, queries, keys, channels, value_channels, .. } = sizes;
         let data_movements =
             [op.q, op.k, op.v, op.y].iter().filter(|axes| axes[..2] != HEADS_FIRST[..2]).count() as u64;
@@ -114,6 +121,7 @@ impl Work {
             score_operands,
             operands,
             data_movements,
+            is_free,
         }
     }
 
@@ -382,7 +390,7 @@ const LEAST_SHARE: u64 = 32;
 const MOST_SPLITS: u64 = 32;
 
 fn cached(work: &Work, profile: &Profile) -> Option<Strategy> {
-    if !work.has_first || work.queries > FEW_QUERIES {
+    if !work.has_first || work.queries > FEW_QUERIES || work.is_free {
         return None;
     }
     let threads = 128.min(u64::from(profile.workgroup_invocations));
@@ -404,6 +412,9 @@ fn cached(work: &Work, profile: &Profile) -> Option<Strategy> {
 fn partial(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     if work.has_first {
         return Err("the place of the first query is known only when the model runs".to_owned());
+    }
+    if work.is_free {
+        return Err("sizes are free, and blocks of scores are of known sizes".to_owned());
     }
     if work.queries <= FEW_ROWS {
         return Err(format!("few queries ({}), whose products only read a matrix", work.queries));
@@ -457,6 +468,7 @@ mod tests {
             score_operands: 0,
             operands: 0,
             data_movements: 0,
+            is_free: false,
         }
     }
 

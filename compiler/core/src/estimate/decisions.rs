@@ -15,14 +15,14 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Estimates every attention whose sizes are known.
+    /// Estimates every attention whose sizes are known or bounded.
     pub fn of(graph: &Graph, profile: &Profile, precision: Option<Precision>) -> Self {
         let estimated = |id| Some((id, work(graph, id, precision)?));
         let planned = |(id, work): (NodeId, Work)| (id, (work.clone(), plan(&work, profile)));
         Self { attention: graph.nodes().filter_map(estimated).map(planned).collect() }
     }
 
-    /// The estimates for a node; none where its sizes are free.
+    /// The estimates for a node; none where its sizes have no bound.
     pub fn attention(&self, id: NodeId) -> Option<&Plan> {
         self.attention.get(&id).map(|(_, plan)| plan)
     }
@@ -37,11 +37,15 @@ impl Decisions {
     }
 }
 
-/// Sizes of an attention, where they are known.
+/// Sizes of an attention; the largest where they are free, none where they have no bound.
 fn work(graph: &Graph, id: NodeId, precision: Option<Precision>) -> Option<Work> {
     let node = graph.node(id);
     let Op::Attention(op) = &node.op else { return None };
-    let shape = |at: usize| graph.value(node.inputs[at]).ty.static_shape();
+    let dims = |at: usize| &graph.value(node.inputs[at]).ty.shape;
+    let largest =
+        |at: usize| -> Option<Vec<u64>> { dims(at).iter().map(|dim| dim.range(&graph.symbols).1).collect() };
+    let is_free = (0..3).any(|at| dims(at).iter().any(|dim| dim.as_const().is_none()));
     let element = device_element(graph.value(node.inputs[0]).ty.element, precision)?;
-    Some(Work::new(node, op, &op.sizes(&shape(0)?, &shape(1)?, &shape(2)?), element))
+    let sizes = op.sizes(&largest(0)?, &largest(1)?, &largest(2)?);
+    Some(Work::new(node, op, (&sizes, is_free), element))
 }

@@ -21,8 +21,9 @@ pub(super) use packed::{is_words, write_wide};
 use super::functions;
 use super::interface::{Accessor, Prologue, Role, SlotSpec};
 use super::scalar::{self, Kind, ScalarProgram};
+use super::words::count;
 use super::{Access, Binding, KernelCall, Shift, Slot, line};
-use crate::physical::{Element, LANES, Order, StorageType};
+use crate::physical::{Element, Extents, LANES, Order, Size, StorageType};
 
 /// Type of an element of a buffer's array, and its bytes.
 fn array_element(binding: &Binding) -> (String, u64) {
@@ -252,7 +253,8 @@ impl Accessors<'_> {
         let value = match live.is_multiple_of(LANES) {
             true => value,
             false => format!(
-                "select({to}(), {value}, vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u))"
+                "select({to}(), {value}, vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({}))",
+                count(&live)
             ),
         };
         line(text, format_args!("    return vec4<{scalar}>({value});\n}}"));
@@ -277,7 +279,7 @@ impl Accessors<'_> {
         let e = slot.extents();
         match slot.layout.order {
             Order::Slices | Order::TextureRows | Order::TextureLayers => {
-                let s = if slot.address.is_splat() || e.channels <= LANES { "0u" } else { "s" };
+                let s = if slot.address.is_splat() || e.channels.max() <= LANES { "0u" } else { "s" };
                 let texel = texel(slot, binding, s);
                 let swizzle = if slot.address.is_splat() { ".xxxx" } else { "" };
                 line(text, format_args!("    return vec4<{scalar}>({texel}{swizzle});"));
@@ -305,8 +307,8 @@ impl Accessors<'_> {
             return;
         }
         line(text, format_args!("    let base = {};", dense_base(slot)));
-        let stride = strides(slot)[3];
-        if e.channels == 1 {
+        let [_, _, _, stride] = strides(slot);
+        if e.channels.is_always(1) {
             let value = format!("{scalar}({})", element(binding, "base"));
             match slot.address.is_splat() {
                 true => line(text, format_args!("    return vec4<{scalar}>({value});")),
@@ -319,16 +321,16 @@ impl Accessors<'_> {
             }
             return;
         }
-        let last = e.channels - 1;
+        let last = count(&e.channels.minus(&Size::ONE));
         let lanes: Vec<String> = (0..LANES)
             .map(|lane| {
                 let channel = format!("(s * 4u + {lane}u)");
                 if e.channels.is_multiple_of(LANES) {
-                    return format!("{scalar}({})", element(binding, &offset("base", &channel, stride)));
+                    return format!("{scalar}({})", element(binding, &offset("base", &channel, &stride)));
                 }
-                let clamped = format!("min({channel}, {last}u)");
-                let value = format!("{scalar}({})", element(binding, &offset("base", &clamped, stride)));
-                format!("select({scalar}(0), {value}, {channel} < {}u)", e.channels)
+                let clamped = format!("min({channel}, {last})");
+                let value = format!("{scalar}({})", element(binding, &offset("base", &clamped, &stride)));
+                format!("select({scalar}(0), {value}, {channel} < {})", count(&e.channels))
             })
             .collect();
         line(text, format_args!("    return vec4<{scalar}>({});", lanes.join(", ")));
@@ -340,11 +342,11 @@ impl Accessors<'_> {
         let ty = slot.layout.element.compute_name();
         let binding = self.binding(slot);
         line(text, format_args!("fn {name}_scalar(b: u32, y: u32, x: u32, c: u32) -> {ty} {{"));
-        let c = if slot.extents().channels == 1 { "0u" } else { "c" };
+        let c = if slot.extents().channels.is_always(1) { "0u" } else { "c" };
         let value = match slot.layout.order {
             Order::RowMajor => {
-                let stride = strides(slot)[3];
-                line(text, format_args!("    let index = {};", offset(&dense_base(slot), c, stride)));
+                let [_, _, _, stride] = strides(slot);
+                line(text, format_args!("    let index = {};", offset(&dense_base(slot), c, &stride)));
                 element(binding, "index")
             }
             Order::Slices | Order::TextureRows | Order::TextureLayers => {
@@ -389,12 +391,10 @@ fn write_slice_store(text: &mut String, slot: &Slot, binding: &Binding, ty: &str
     let e = slot.extents();
     let mut value = "stored".to_owned();
     if !e.channels.is_multiple_of(LANES) {
-        let live = e.channels;
+        let live = count(&e.channels);
         line(
             text,
-            format_args!(
-                "    let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live}u);"
-            ),
+            format_args!("    let live = vec4<u32>(s * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({live});"),
         );
         value = format!("select(vec4<{ty}>(), {value}, live)");
     }
@@ -417,17 +417,18 @@ fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
         return;
     }
     let e = slot.extents();
-    let stride = strides(slot)[3];
+    let [_, _, _, stride] = strides(slot);
     line(text, format_args!("    let base = {};", dense_base(slot)));
-    for lane in 0..LANES.min(e.channels) {
+    for lane in 0..LANES.min(e.channels.max()) {
         let channel = format!("(s * 4u + {lane}u)");
-        let target = element(binding, &offset("base", &channel, stride));
-        let always = lane == 0 || e.channels.is_multiple_of(LANES) || e.channels <= LANES;
+        let target = element(binding, &offset("base", &channel, &stride));
+        let in_one = e.channels.as_known().is_some_and(|channels| channels <= LANES);
+        let always = lane == 0 || e.channels.is_multiple_of(LANES) || in_one;
         match always {
             true => line(text, format_args!("    {target} = stored[{lane}];")),
             false => line(
                 text,
-                format_args!("    if {channel} < {}u {{ {target} = stored[{lane}]; }}", e.channels),
+                format_args!("    if {channel} < {} {{ {target} = stored[{lane}]; }}", count(&e.channels)),
             ),
         }
     }
@@ -437,34 +438,39 @@ fn write_dense_store(text: &mut String, slot: &Slot, binding: &Binding) {
 fn contiguous(slot: &Slot, binding: &Binding) -> Option<String> {
     let [batch, height, width, channels] = strides(slot);
     let e = slot.extents();
-    let whole = channels == 1 && e.channels.is_multiple_of(LANES) && binding.vectors;
-    let aligned = [batch, height, width].iter().all(|stride| stride % LANES == 0) && slot.starts_at_vector();
+    let whole = channels.is_always(1) && e.channels.is_multiple_of(LANES) && binding.vectors;
+    let aligned = [&batch, &height, &width].into_iter().all(|stride| stride.is_multiple_of(LANES))
+        && slot.starts_at_vector();
     (whole && aligned && !slot.address.is_splat()).then(|| {
-        let s = if e.channels == LANES { "0u" } else { "s" };
+        let s = if e.channels.is_always(LANES) { "0u" } else { "s" };
         sum(&[
-            term("b", e.batch, batch / LANES),
-            term("y", e.height, height / LANES),
-            term("x", e.width, width / LANES),
-            term(s, e.slices(), 1),
+            term("b", &e.batch, &batch.div_floor(LANES)),
+            term("y", &e.height, &height.div_floor(LANES)),
+            term("x", &e.width, &width.div_floor(LANES)),
+            term(s, &e.slices(), &Size::ONE),
             first(slot, LANES),
         ])
     })
 }
 
 /// Distances between neighbours along the coordinates of a dense slot.
-fn strides(slot: &Slot) -> [u64; 4] {
+fn strides(slot: &Slot) -> [Size; 4] {
     let strides = slot.strides();
     let [b, y, x, c] =
         strides.unwrap_or_else(|| unreachable!("selection asks for views under axes that collapse"));
     // An axis of one place has no neighbours, and its stride may be anything.
     let e = slot.extents();
-    let along = |extent: u64, stride: u64| if extent > 1 { stride } else { 0 };
-    [along(e.batch, b), along(e.height, y), along(e.width, x), if e.channels > 1 { c } else { c.min(1) }]
+    let along = |extent: &Size, stride| if extent.max() > 1 { stride } else { Size::Const(0) };
+    let c = match (e.channels.max() > 1, &c) {
+        (true, _) | (false, Size::Const(0 | 1)) => c,
+        (false, _) => Size::ONE,
+    };
+    [along(&e.batch, b), along(&e.height, y), along(&e.width, x), c]
 }
 
 /// What is added to an index in units of so many elements for a tensor that does not begin where its source does.
 fn first(slot: &Slot, unit: u64) -> Option<String> {
-    let start = offset_by(slot.address.view().map_or(0, |view| view.start) / unit);
+    let start = offset_by(&(slot.address.view().map_or(0, |view| view.start) / unit).into());
     let shift = slot.address.shift().map(|Shift { slot, lane, .. }| match unit {
         1 => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u))"),
         unit => format!("u32({slot}_scalar(0u, 0u, 0u, {lane}u)) / {unit}u"),
@@ -477,7 +483,12 @@ fn first(slot: &Slot, unit: u64) -> Option<String> {
 fn dense_base(slot: &Slot) -> String {
     let [batch, height, width, _] = strides(slot);
     let e = slot.extents();
-    sum(&[term("b", e.batch, batch), term("y", e.height, height), term("x", e.width, width), first(slot, 1)])
+    sum(&[
+        term("b", &e.batch, &batch),
+        term("y", &e.height, &height),
+        term("x", &e.width, &width),
+        first(slot, 1),
+    ])
 }
 
 /// The slice `(b, y, x, s)` as stored.
@@ -495,41 +506,50 @@ fn texel(slot: &Slot, binding: &Binding, s: &str) -> String {
 /// `((s*H + y)*W + x)*B + b`.
 fn slice_index(slot: &Slot, s: &str) -> String {
     let (e, (all, [b0, y0, x0, s0])) = (slot.extents(), slot.place());
-    let first = ((s0 * all.height + y0) * all.width + x0) * all.batch + b0;
+    let first = offset_in_slices(&all, [b0, y0, x0, s0]);
+    let row = all.width.times(&all.batch);
     sum(&[
-        term(s, e.slices(), all.height * all.width * all.batch),
-        term("y", e.height, all.width * all.batch),
-        term("x", e.width, all.batch),
-        term("b", e.batch, 1),
-        offset_by(first),
+        term(s, &e.slices(), &all.height.times(&row)),
+        term("y", &e.height, &row),
+        term("x", &e.width, &all.batch),
+        term("b", &e.batch, &Size::ONE),
+        offset_by(&first),
     ])
+}
+
+/// Slices before the one at a place.
+fn offset_in_slices(all: &Extents<Size>, [b, y, x, s]: [u64; 4]) -> Size {
+    let [b, y, x, s] = [b, y, x, s].map(Size::Const);
+    (((s * all.height.clone() + y) * all.width.clone()) + x) * all.batch.clone() + b
 }
 
 /// Where a texture holds a slice: `(x*B + b, y*S + s)` of a 2D one, `(x*B + b, y)` and layer `s` of an array, `(x*B + b, y, s)`
 /// of a 3D one.
 fn texture_coordinates(slot: &Slot, s: &str) -> String {
     let (e, (all, [b0, y0, x0, s0])) = (slot.extents(), slot.place());
-    let x = sum(&[term("x", e.width, all.batch), term("b", e.batch, 1), offset_by(x0 * all.batch + b0)]);
-    let (y, s) = (term("y", e.height, 1), term(s, e.slices(), 1));
+    let first = Size::Const(x0) * all.batch.clone() + Size::Const(b0);
+    let x = sum(&[term("x", &e.width, &all.batch), term("b", &e.batch, &Size::ONE), offset_by(&first)]);
+    let (y, s) = (term("y", &e.height, &Size::ONE), term(s, &e.slices(), &Size::ONE));
     match slot.layout.storage_type {
         StorageType::TextureArray | StorageType::Texture3d => {
-            let (y, s) = (sum(&[y, offset_by(y0)]), sum(&[s, offset_by(s0)]));
+            let (y, s) = (sum(&[y, offset_by(&y0.into())]), sum(&[s, offset_by(&s0.into())]));
             match slot.layout.storage_type {
                 StorageType::TextureArray => format!("vec2<i32>(i32({x}), i32({y})), i32({s})"),
                 _ => format!("vec3<i32>(i32({x}), i32({y}), i32({s}))"),
             }
         }
         StorageType::Texture2d | StorageType::Buffer | StorageType::ImageBuffer => {
-            let y = term("y", e.height, all.slices());
-            let y = sum(&[y, s, offset_by(y0 * all.slices() + s0)]);
+            let y = term("y", &e.height, &all.slices());
+            let first = Size::Const(y0) * all.slices() + Size::Const(s0);
+            let y = sum(&[y, s, offset_by(&first)]);
             format!("vec2<i32>(i32({x}), i32({y}))")
         }
     }
 }
 
 /// A number that is added to others, if it is one.
-fn offset_by(first: u64) -> Option<String> {
-    (first > 0).then(|| format!("{first}u"))
+fn offset_by(first: &Size) -> Option<String> {
+    (first.max() > 0).then(|| count(first))
 }
 
 /// Element `index` of a buffer.
@@ -547,11 +567,11 @@ fn element(binding: &Binding, index: &str) -> String {
 }
 
 /// `coordinate * stride`, or nothing where the axis has one element.
-fn term(coordinate: &str, extent: u64, stride: u64) -> Option<String> {
-    match (extent, stride) {
-        (0 | 1, _) | (_, 0) => None,
-        (_, 1) => Some(coordinate.to_owned()),
-        (_, stride) => Some(format!("{coordinate} * {stride}u")),
+fn term(coordinate: &str, extent: &Size, stride: &Size) -> Option<String> {
+    match (extent.max(), stride) {
+        (0 | 1, _) | (_, Size::Const(0)) => None,
+        (_, Size::Const(1)) => Some(coordinate.to_owned()),
+        (_, stride) => Some(format!("{coordinate} * {}", count(stride))),
     }
 }
 
@@ -560,10 +580,10 @@ fn sum(terms: &[Option<String>]) -> String {
     if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
 }
 
-fn offset(base: &str, coordinate: &str, stride: u64) -> String {
+fn offset(base: &str, coordinate: &str, stride: &Size) -> String {
     match stride {
-        0 => base.to_owned(),
-        1 => format!("{base} + {coordinate}"),
-        stride => format!("{base} + {coordinate} * {stride}u"),
+        Size::Const(0) => base.to_owned(),
+        Size::Const(1) => format!("{base} + {coordinate}"),
+        stride => format!("{base} + {coordinate} * {}", count(stride)),
     }
 }

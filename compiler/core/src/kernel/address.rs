@@ -1,6 +1,6 @@
 //! Which element of its source a slot has at a coordinate: one affine map, written out by the accessors.
 
-use crate::physical::{Place, View, Window};
+use crate::physical::{Place, Size, View, Window};
 
 /// How far into its source a part of a tensor begins: dispatches for parts of one tensor share their shader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub enum AddressMap {
     /// the axes that share a coordinate. Where coordinates broadcast whole, the others will do.
     Broadcast {
         /// Sizes of that tensor.
-        full: Vec<u64>,
+        full: Vec<Size>,
         /// Where the dense one is, if it is not all of its source.
         view: Option<View>,
     },
@@ -61,7 +61,7 @@ impl AddressMap {
     }
 
     /// The same place, read under the coordinates of a tensor of shape `full`.
-    pub fn broadcast(self, full: Vec<u64>) -> Self {
+    pub fn broadcast(self, full: Vec<Size>) -> Self {
         Self::Broadcast { full, view: self.view().cloned() }
     }
 
@@ -106,7 +106,7 @@ impl AddressMap {
     }
 
     /// The shape of the tensor under whose coordinates it is read, where it broadcasts by axes.
-    pub fn full(&self) -> Option<&[u64]> {
+    pub fn full(&self) -> Option<&[Size]> {
         match self {
             Self::Broadcast { full, .. } => Some(full),
             Self::Direct(_) | Self::Splat(_) | Self::Block { .. } | Self::Piece { .. } => None,

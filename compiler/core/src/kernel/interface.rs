@@ -167,7 +167,7 @@ impl SlotSpec {
 }
 
 /// Type of a constant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConstantType {
     /// `u32`.
     U32,
@@ -183,15 +183,25 @@ pub enum ConstantType {
 
 impl ConstantType {
     /// Whether a value is of this type, in a kernel that computes with `scalar`.
-    pub fn admits(self, value: Constant, scalar: Option<Element>) -> bool {
+    pub fn admits(self, value: &Constant, scalar: Option<Element>) -> bool {
         match (self, value) {
             (Self::U32, Constant::U32(_))
             | (Self::I32, Constant::I32(_))
             | (Self::F32, Constant::F32(_))
             | (Self::Bool, Constant::Bool(_)) => true,
+            (Self::U32 | Self::I32 | Self::F32, Constant::Free(ty, _)) => self == *ty,
+            (Self::Scalar, Constant::Free(Self::F32, _)) => scalar.is_some_and(Element::is_float),
+            (Self::Scalar, Constant::Free(Self::I32, _)) => scalar.is_some_and(|element| !element.is_float()),
             (Self::Scalar, Constant::F32(_)) => scalar.is_some_and(Element::is_float),
             (Self::Scalar, Constant::I32(_)) => scalar.is_some_and(|element| !element.is_float()),
-            (_, Constant::U32(_) | Constant::I32(_) | Constant::F32(_) | Constant::Bool(_)) => false,
+            (
+                _,
+                Constant::U32(_)
+                | Constant::I32(_)
+                | Constant::F32(_)
+                | Constant::Bool(_)
+                | Constant::Free(..),
+            ) => false,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What a dispatch of the kernel `concat` does.
 
 use super::{Constant, KernelCall, Slot};
-use crate::physical::Order;
-use std::ops::Range;
+use crate::physical::{Order, Size};
 
 /// Parts that a dispatch reads: with the result they are the eight storage buffers that every device has.
 pub const MOST_PARTS: usize = 7;
@@ -26,17 +25,20 @@ pub struct Join {
     /// Whether every part begins at a whole slice, or another coordinate than channels is joined.
     pub whole_slices: bool,
     /// First coordinate of each part.
-    pub starts: Vec<u64>,
-    /// Coordinates along which the dispatch writes, or slices where channels are joined.
-    pub written: Range<u64>,
+    pub starts: Vec<Size>,
+    /// The first coordinate along which the dispatch writes, or slice where channels are joined.
+    pub first: Size,
+    /// How many it writes.
+    pub count: Size,
 }
 
 impl Join {
     /// Batch, rows, columns and slices that the dispatch writes.
-    pub fn sizes(&self, dst: &Slot) -> [u64; 4] {
+    pub fn sizes(&self, dst: &Slot) -> [Size; 4] {
         let e = dst.extents();
-        let mut sizes = [e.batch, e.height, e.width, e.slices()];
-        sizes[self.along] = self.written.end - self.written.start;
+        let slices = e.slices();
+        let mut sizes = [e.batch, e.height, e.width, slices];
+        sizes[self.along] = self.count.clone();
         sizes
     }
 
@@ -46,7 +48,7 @@ impl Join {
         parts: &[Slot],
         dst: Slot,
         workgroup_size: [u32; 3],
-        workgroups: [u64; 3],
+        workgroups: [Size; 3],
     ) -> KernelCall {
         let mut constants = self.constants(&dst);
         let mut slots = Vec::with_capacity(MOST_PARTS + 1);
@@ -54,7 +56,7 @@ impl Join {
             // Slots beyond the parts show the first: the kernel reads none of them.
             let part = if n < parts.len() { n } else { 0 };
             slots.push(Slot { name: name.to_owned(), ..parts[part].clone() });
-            constants.push((start, Constant::U32(self.starts[part])));
+            constants.push((start, Constant::count(self.starts[part].clone())));
         }
         slots.push(dst);
         let call = KernelCall::plain("concat", constants, slots, workgroup_size, workgroups);
@@ -62,27 +64,27 @@ impl Join {
     }
 
     fn constants(&self, dst: &Slot) -> Vec<(&'static str, Constant)> {
-        let number = Constant::U32;
-        let is_along = |coordinate: usize| number(u64::from(coordinate == self.along));
-        let mut first = [0; 4];
-        first[self.along] = self.written.start;
+        let number = |number: &Size| Constant::count(number.clone());
+        let is_along = |coordinate: usize| Constant::U32(u64::from(coordinate == self.along));
+        let mut first = [0; 4].map(Size::Const);
+        first[self.along] = self.first.clone();
         let size = self.sizes(dst);
         vec![
-            ("PARTS", number(self.starts.len() as u64)),
+            ("PARTS", Constant::U32(self.starts.len() as u64)),
             ("WHOLE_SLICES", Constant::Bool(self.whole_slices)),
             ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
             ("ALONG_B", is_along(0)),
             ("ALONG_Y", is_along(1)),
             ("ALONG_X", is_along(2)),
             ("ALONG_C", is_along(3)),
-            ("FIRST_B", number(first[0])),
-            ("FIRST_Y", number(first[1])),
-            ("FIRST_X", number(first[2])),
-            ("FIRST_S", number(first[3])),
-            ("SIZE_B", number(size[0])),
-            ("SIZE_Y", number(size[1])),
-            ("SIZE_X", number(size[2])),
-            ("SIZE_S", number(size[3])),
+            ("FIRST_B", number(&first[0])),
+            ("FIRST_Y", number(&first[1])),
+            ("FIRST_X", number(&first[2])),
+            ("FIRST_S", number(&first[3])),
+            ("SIZE_B", number(&size[0])),
+            ("SIZE_Y", number(&size[1])),
+            ("SIZE_X", number(&size[2])),
+            ("SIZE_S", number(&size[3])),
         ]
     }
 }

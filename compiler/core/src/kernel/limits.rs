@@ -63,7 +63,7 @@ impl KernelCall {
     /// Fails where an index, a size or a count of this call does not fit the 32 bits that kernels compute with. `name` says
     /// what a source is called.
     pub fn check(&self, name: impl Fn(Source) -> String) -> Result<(), TooLarge> {
-        self.constants.iter().try_for_each(|&(name, value)| check_constant(name, value))?;
+        self.constants.iter().try_for_each(|(name, value)| check_constant(name, value))?;
         self.slots.iter().try_for_each(|slot| check_slot(slot, &name))?;
         for binding in self.bindings() {
             if binding.storage_type == StorageType::Buffer && binding.size_bytes > MOST_ARRAY_BYTES {
@@ -82,20 +82,25 @@ impl KernelCall {
     }
 }
 
-fn check_constant(name: &'static str, value: Constant) -> Result<(), TooLarge> {
-    match value {
+fn check_constant(name: &'static str, value: &Constant) -> Result<(), TooLarge> {
+    match *value {
+        Constant::Free(_, ref size) if i32::try_from(size.max()).is_err() => {
+            Err(TooLarge::Constant { name, value: size.max().into(), bits: "i32" })
+        }
         Constant::U32(value) if u32::try_from(value).is_err() => {
             Err(TooLarge::Constant { name, value: value.into(), bits: "u32" })
         }
         Constant::I32(value) if i32::try_from(value).is_err() => {
             Err(TooLarge::Constant { name, value: value.into(), bits: "i32" })
         }
-        Constant::U32(_) | Constant::I32(_) | Constant::F32(_) | Constant::Bool(_) => Ok(()),
+        Constant::U32(_) | Constant::I32(_) | Constant::F32(_) | Constant::Bool(_) | Constant::Free(..) => {
+            Ok(())
+        }
     }
 }
 
 fn check_slot(slot: &Slot, name: &impl Fn(Source) -> String) -> Result<(), TooLarge> {
-    let (e, whole) = (slot.extents(), slot.place().0);
+    let (e, whole) = (slot.extents().largest(), slot.place().0.largest());
     let padded = |e: &crate::physical::Extents| {
         let sizes = [e.batch, e.height, e.width, e.slices(), LANES];
         sizes.into_iter().try_fold(1_u64, u64::checked_mul).unwrap_or(u64::MAX)
@@ -147,13 +152,14 @@ fn narrow(workgroups: [u64; 3]) -> Option<[u32; 3]> {
 mod tests {
     use super::*;
     use crate::kernel::Access;
+    use crate::physical::size::sizes;
     use crate::physical::{Element, Layout};
 
     /// A call that moves `shape`, with a constant.
     fn call(shape: Vec<u64>, constant: Constant, workgroups: [u64; 3]) -> KernelCall {
         let slot = |name: &str, access, storage| {
             let layout = Layout::row_major(Element::F32, shape.len());
-            Slot::new(name, access, Source::Activation(storage), shape.clone(), layout)
+            Slot::new(name, access, Source::Activation(storage), sizes(&shape), layout)
         };
         let slots = vec![slot("src", Access::Read, 0), slot("dst", Access::Write, 1)];
         KernelCall::plain("copy", vec![("STEP_B", constant)], slots, [64, 1, 1], workgroups)

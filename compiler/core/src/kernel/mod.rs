@@ -19,22 +19,26 @@ mod prelude;
 pub mod scalar;
 mod slot;
 mod sources;
+mod words;
 
 pub use address::{AddressMap, Shift};
 pub use join::{Join, MOST_PARTS};
 pub use limits::{MOST_ARRAY_BYTES, TooLarge, dispatched};
 pub use slot::{Access, Slot, Source};
 pub use sources::{ALL, KernelSource, source};
+pub use words::{ModuleText, PARAMS_GROUP};
 
 use crate::physical::weights::PackedRows;
 use crate::physical::{Element, Size, StorageType, View, Window};
-use interface::{Meaning, Role};
+use interface::{ConstantType, Meaning, Role};
 use scalar::ScalarProgram;
 use std::fmt::Write;
 
 /// A constant of the prelude.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
+    /// A size of this type that follows from free dims.
+    Free(ConstantType, Size),
     /// `u32`. Any number can be written here; [`KernelCall::check`] refuses those that 32 bits do not hold.
     U32(u64),
     /// `i32`, likewise.
@@ -46,6 +50,30 @@ pub enum Constant {
 }
 
 impl Constant {
+    /// A size or distance as `u32`.
+    pub fn count(size: Size) -> Self {
+        match size {
+            Size::Const(size) => Self::U32(size),
+            size @ Size::Free(_) => Self::Free(ConstantType::U32, size),
+        }
+    }
+
+    /// The same as `i32`.
+    pub fn signed_size(size: &Size) -> Self {
+        match size {
+            Size::Const(size) => Self::signed(*size),
+            Size::Free(_) => Self::Free(ConstantType::I32, size.clone()),
+        }
+    }
+
+    /// The same as `f32`.
+    pub fn float_size(size: &Size) -> Self {
+        match size {
+            Size::Const(size) => Self::F32(*size as f32),
+            Size::Free(_) => Self::Free(ConstantType::F32, size.clone()),
+        }
+    }
+
     /// A size or distance as `i32`.
     pub fn signed(value: u64) -> Self {
         Self::I32(i64::try_from(value).unwrap_or(i64::MAX))
@@ -121,7 +149,7 @@ impl KernelCall {
         constants: Vec<(&'static str, Constant)>,
         slots: Vec<Slot>,
         workgroup_size: [u32; 3],
-        workgroups: [u64; 3],
+        workgroups: [impl Into<Size>; 3],
     ) -> Self {
         Self {
             kernel: source(kernel),
@@ -130,14 +158,14 @@ impl KernelCall {
             prologue: None,
             epilogue: None,
             workgroup_size,
-            workgroups: workgroups.map(Size::Const),
+            workgroups: workgroups.map(Into::into),
             join: None,
         }
     }
 
-    /// The workgroups as numbers.
+    /// The most workgroups.
     pub fn grid(&self) -> [u64; 3] {
-        self.workgroups.map(Size::known)
+        self.workgroups.each_ref().map(Size::max)
     }
 
     /// The bindings: one for each distinct source and storage type, or several for a constant that one cannot hold.
@@ -219,7 +247,7 @@ impl KernelCall {
         for slot in self.slots.iter().filter(|slot| slot.access == access) {
             let image = matches!(slot.source, Source::Activation(_)) && self.role(slot) != Role::Scratch;
             let share = blocks.filter(|_| image).unwrap_or(1);
-            let elements = || slot.extents().elements() * slot.layout.element.size_bytes();
+            let elements = || slot.extents().elements().max() * slot.layout.element.size_bytes();
             let bytes = slot.rows.as_ref().map_or_else(elements, PackedRows::size_bytes).div_ceil(share);
             let part = (slot.source, slot.address.view(), slot.address.window());
             match seen.iter_mut().find(|(known, _)| *known == part) {

@@ -2,8 +2,9 @@
 
 use super::AddressMap;
 use super::interface::SizeOf;
+use crate::physical::size::{self, NotKnown};
 use crate::physical::weights::{PackedRows, WeightsLayout};
-use crate::physical::{Extents, LANES, Layout, Order, Size, View, Window};
+use crate::physical::{Extents, LANES, Layout, Order, Size, Window};
 
 /// What a slot refers to: slots of one source share a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +34,7 @@ pub struct Slot {
     /// Which binding it is in.
     pub source: Source,
     /// Logical sizes.
-    pub shape: Vec<u64>,
+    pub shape: Vec<Size>,
     /// Layout under the axis map that this kernel uses.
     pub layout: Layout,
     /// Which element of its source it has at a coordinate.
@@ -49,7 +50,7 @@ pub struct Slot {
 
 impl Slot {
     /// A tensor as it is in its source, with nothing repeated or split.
-    pub fn new(name: &str, access: Access, source: Source, shape: Vec<u64>, layout: Layout) -> Self {
+    pub fn new(name: &str, access: Access, source: Source, shape: Vec<Size>, layout: Layout) -> Self {
         Self {
             name: name.to_owned(),
             access,
@@ -63,7 +64,17 @@ impl Slot {
         }
     }
 
-    /// Bytes of its resources that it takes, up to its last element.
+    /// The largest sizes that it may have.
+    pub fn largest(&self) -> Vec<u64> {
+        size::largest(&self.shape)
+    }
+
+    /// Its sizes, for a kernel that is made for them.
+    pub fn known_shape(&self) -> Result<Vec<u64>, NotKnown> {
+        size::known(&self.shape)
+    }
+
+    /// Bytes of its resources that it takes at most, up to its last element.
     pub(super) fn size_bytes(&self) -> u64 {
         if let Some(rows) = &self.rows {
             return rows.size_bytes();
@@ -71,37 +82,43 @@ impl Slot {
         match (&self.weights, self.address.view()) {
             (Some(weights), _) => weights.size_bytes(),
             (None, Some(view)) => {
-                let end = view.end(&self.shape) + self.address.shift().map_or(0, |shift| shift.most);
+                let end = view.end(&self.largest()) + self.address.shift().map_or(0, |shift| shift.most);
                 // Whole vectors, as storages have.
                 let whole = matches!(self.source, Source::Activation(_));
                 let end = if whole { end.next_multiple_of(LANES) } else { end };
                 end * self.layout.element.size_bytes()
             }
             (None, None) => {
-                self.layout.size_bytes(self.address.window().map_or(&self.shape, |window| &window.whole))
+                let whole = self.address.window().map(|window| window.whole.clone());
+                self.layout.size_bytes(&whole.unwrap_or_else(|| self.largest()))
             }
         }
     }
 
     /// Sizes of its source's coordinates, for a tensor whose channels are kept in slices, and where it begins along batch,
     /// height, width and slices.
-    pub(super) fn place(&self) -> (Extents, [u64; 4]) {
+    pub(super) fn place(&self) -> (Extents<Size>, [u64; 4]) {
         let first = |window: &Window| {
-            let first = window.first(&self.layout.axes, &self.shape);
-            (self.layout.axes.extents(&window.whole), first.unwrap_or([0; 4]))
+            let first = window.first(&self.layout.axes, &self.largest());
+            (self.layout.axes.extents(&size::sizes(&window.whole)), first.unwrap_or([0; 4]))
         };
         self.address.window().map_or_else(|| (self.extents(), [0; 4]), first)
     }
 
     /// Distance in elements between neighbours along each axis of a dense tensor.
-    pub(super) fn axis_strides(&self) -> Vec<u64> {
-        self.address.view().map_or_else(|| View::whole(&self.shape).strides, |view| view.strides.clone())
+    pub(super) fn axis_strides(&self) -> Vec<Size> {
+        let whole = || (0..self.shape.len()).map(|axis| self.shape[axis + 1..].iter().product()).collect();
+        self.address.view().map_or_else(whole, |view| size::sizes(&view.strides))
     }
 
     /// The same along the coordinates, where the axes of each collapse into one.
-    pub fn strides(&self) -> Option<[u64; 4]> {
+    pub fn strides(&self) -> Option<[Size; 4]> {
         match self.address.view() {
-            Some(view) => view.strides(&self.layout.axes, &self.shape),
+            // What is free is no view but along axes whose strides are known.
+            Some(view) => {
+                let strides = view.strides(&self.layout.axes, &self.known_shape().ok()?)?;
+                Some(strides.map(Size::Const))
+            }
             None => Some(self.layout.axes.strides(&self.shape)),
         }
     }
@@ -137,20 +154,20 @@ impl Slot {
     }
 
     /// Sizes of the coordinates.
-    pub fn extents(&self) -> Extents {
+    pub fn extents(&self) -> Extents<Size> {
         self.layout.axes.extents(&self.shape)
     }
 
     /// A size along its coordinates, as kernels see it.
     pub fn size(&self, of: SizeOf) -> Size {
         let e = self.extents();
-        Size::Const(match of {
+        match of {
             SizeOf::Batch => e.batch,
             SizeOf::Height => e.height,
             SizeOf::Width => e.width,
             SizeOf::Channels => e.channels,
             SizeOf::Slices => e.slices(),
-        })
+        }
     }
 
     /// Whether the binding can be an array of vectors: whole slices, dense rows of whole slices, or a dense last axis of
@@ -162,12 +179,12 @@ impl Slot {
         match self.layout.order {
             Order::RowMajor => {
                 let Some([batch, height, width, channels]) = self.strides() else { return false };
-                let whole =
-                    self.address.view().is_none() && self.shape.last().is_some_and(|last| last % 4 == 0);
+                let whole = self.address.view().is_none()
+                    && self.shape.last().is_some_and(|last| last.is_multiple_of(4));
                 // Two invocations must never write lanes of one vector: a compiler may store it whole.
-                let slices = channels == 1 && self.extents().channels.is_multiple_of(4);
+                let slices = channels.is_always(1) && self.extents().channels.is_multiple_of(4);
                 let rows = slices
-                    && [batch, height, width].iter().all(|stride| stride % 4 == 0)
+                    && [batch, height, width].iter().all(|stride| stride.is_multiple_of(4))
                     && self.starts_at_vector();
                 rows || whole && (self.access == Access::Read || slices)
             }

@@ -75,7 +75,9 @@ pub fn device_element(element: ElementType, precision: Option<Precision>) -> Opt
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// A free dimension reached the kernels.
-    #[error("value `{value}` has a free size {shape}; pass --dim NAME=SIZE for each free dimension")]
+    #[error(
+        "value `{value}` has a size without a bound: {shape}; give each of its dims a size (--dim NAME=N) or a bound (--dim NAME=LO..HI)"
+    )]
     FreeDimension {
         /// The value.
         value: String,
@@ -120,7 +122,9 @@ pub fn assign(
             let mut layout = dense(output)?;
             if !graph.is_output(output) && layout.element.is_float() {
                 let (_, shape) = device_type(graph, output, precision)?;
-                layout = activation(graph, node, &layouts, layout, &shape, profile, choice);
+                let is_free = graph.value(output).ty.static_shape().is_none();
+                let shape = (shape.as_slice(), is_free);
+                layout = activation(graph, node, &layouts, layout, shape, profile, choice);
             }
             layouts.insert(output, layout);
         }
@@ -142,7 +146,7 @@ fn check(graph: &Graph, precision: Option<Precision>) -> Result<(), LayoutError>
     if values.is_empty() { Ok(()) } else { Err(LayoutError::Values { values }) }
 }
 
-/// The static shape and device element of a value.
+/// The largest sizes and the device element of a value. Where a size is free, memory is planned for its bound.
 pub fn device_type(
     graph: &Graph,
     value: ValueId,
@@ -151,7 +155,8 @@ pub fn device_type(
     let precision = if graph.is_single(value) { Some(Precision::F32) } else { precision };
     let value = graph.value(value);
     let name = || value.name.clone();
-    let shape = value.ty.static_shape().ok_or_else(|| LayoutError::FreeDimension {
+    let sizes = value.ty.shape.iter().map(|dim| dim.range(&graph.symbols).1);
+    let shape = sizes.collect::<Option<Vec<u64>>>().ok_or_else(|| LayoutError::FreeDimension {
         value: name(),
         shape: value.ty.display(&graph.symbols).to_string(),
     })?;
@@ -166,7 +171,7 @@ fn activation(
     node: &Node,
     layouts: &LayoutMap,
     dense: Layout,
-    shape: &[u64],
+    (shape, is_free): (&[u64], bool),
     profile: &Profile,
     choice: LayoutChoice,
 ) -> Layout {
@@ -189,6 +194,8 @@ fn activation(
         axes: axes.clone(),
     };
     let viewed = matches!(node.op, Op::Reshape(_)) || read_by_view(graph, node);
+    // What a texture's texels are is fixed by its sides, and those are planned for the largest size.
+    let choice = if is_free { LayoutChoice::Buffer } else { choice };
     let wanted = match choice {
         _ if rank > 4 => None,
         // Around convolutions, whole slices keep reads of four channels together.
@@ -355,7 +362,7 @@ mod tests {
 
     #[test]
     fn every_value_without_a_layout_is_named() {
-        let text = "symbol n: 1..8\n%x: f32[n,4]\n%y: f32[3]\n%1 = exp %x\n%2 = exp %y\n%3 = cast %2 {to=f64}\nreturn %1, %3";
+        let text = "symbol n\n%x: f32[n,4]\n%y: f32[3]\n%1 = exp %x\n%2 = exp %y\n%3 = cast %2 {to=f64}\nreturn %1, %3";
         let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
         let error =
             assign(&graph, &profile::GENERIC, LayoutChoice::Auto, None).expect_err("no device has these");

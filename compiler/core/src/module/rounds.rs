@@ -24,12 +24,12 @@ pub const MOST_ROUNDS: u64 = 65_535;
 
 type Operand = Handle<Expression>;
 
-/// The most rounds that an invocation of any entry point makes.
-pub fn rounds(module: &Module) -> Result<u64, ModuleError> {
+/// The most rounds that an invocation of any entry point makes, where the words of the uniform buffer are at most `words`.
+pub fn rounds(module: &Module, words: &[u64]) -> Result<u64, ModuleError> {
     module.entry_points.iter().try_fold(0, |most, entry| {
         let locals = entry.function.local_variables.iter();
         let starts = locals.filter_map(|(local, variable)| Some((local, variable.init?))).collect();
-        let counting = Counting { entry, bounds: Bounds::new(entry), starts };
+        let counting = Counting { entry, bounds: Bounds::new(module, entry, words), starts };
         Ok(counting.run()?.max(most))
     })
 }

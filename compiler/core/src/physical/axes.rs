@@ -1,6 +1,7 @@
 //! Which of a tensor's axes are batch, height, width and channels.
 
 use super::LANES;
+use super::size::{Extent, NotKnown, Size};
 use std::fmt;
 use std::ops::Range;
 
@@ -19,36 +20,65 @@ pub struct AxisMap {
 
 /// Sizes of the coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Extents {
+pub struct Extents<T = u64> {
     /// Batch size.
-    pub batch: u64,
+    pub batch: T,
     /// Rows.
-    pub height: u64,
+    pub height: T,
     /// Columns.
-    pub width: u64,
+    pub width: T,
     /// Channels, before rounding up to slices.
-    pub channels: u64,
+    pub channels: T,
 }
 
-impl Extents {
+impl<T: Extent> Extents<T> {
     /// Slices of four channels, the last one padded.
-    pub const fn slices(&self) -> u64 {
-        self.channels.div_ceil(LANES)
+    pub fn slices(&self) -> T {
+        self.channels.in_slices()
     }
 
     /// Positions that have channels.
-    pub const fn pixels(&self) -> u64 {
-        self.batch * self.height * self.width
+    pub fn pixels(&self) -> T {
+        self.batch.by(&self.height).by(&self.width)
     }
 
     /// Elements, without padding.
-    pub const fn elements(&self) -> u64 {
-        self.pixels() * self.channels
+    pub fn elements(&self) -> T {
+        self.pixels().by(&self.channels)
     }
 
+    /// Each of them by itself.
+    pub fn as_array(&self) -> [&T; 4] {
+        [&self.batch, &self.height, &self.width, &self.channels]
+    }
+}
+
+impl Extents {
     /// Live lanes of the last slice, 1 to 4.
     pub const fn last_lanes(&self) -> u64 {
-        self.channels - (self.slices() - 1) * LANES
+        self.channels - (self.channels.div_ceil(LANES) - 1) * LANES
+    }
+}
+
+impl Extents<Size> {
+    /// The numbers, for a kernel that is made for them.
+    pub fn known(&self) -> Result<Extents, NotKnown> {
+        Ok(Extents {
+            batch: self.batch.to_known()?,
+            height: self.height.to_known()?,
+            width: self.width.to_known()?,
+            channels: self.channels.to_known()?,
+        })
+    }
+
+    /// The largest that each may be.
+    pub fn largest(&self) -> Extents {
+        Extents {
+            batch: self.batch.max(),
+            height: self.height.max(),
+            width: self.width.max(),
+            channels: self.channels.max(),
+        }
     }
 }
 
@@ -83,8 +113,8 @@ impl AxisMap {
     }
 
     /// Sizes of the coordinates for `shape`.
-    pub fn extents(&self, shape: &[u64]) -> Extents {
-        let product = |axes: &Range<usize>| shape[axes.clone()].iter().product::<u64>();
+    pub fn extents<T: Extent>(&self, shape: &[T]) -> Extents<T> {
+        let product = |axes: &Range<usize>| product(&shape[axes.clone()]);
         Extents {
             batch: product(&self.batch),
             height: product(&self.height),
@@ -94,10 +124,10 @@ impl AxisMap {
     }
 
     /// Distance in elements between neighbours along batch, height, width and channels in a dense row-major tensor.
-    pub fn strides(&self, shape: &[u64]) -> [u64; 4] {
+    pub fn strides<T: Extent>(&self, shape: &[T]) -> [T; 4] {
         let stride = |axes: &Range<usize>| match axes.is_empty() {
-            true => 0,
-            false => shape[axes.end..].iter().product(),
+            true => T::none(),
+            false => product(&shape[axes.end..]),
         };
         [stride(&self.batch), stride(&self.height), stride(&self.width), stride(&self.channels)]
     }
@@ -108,6 +138,11 @@ impl AxisMap {
             .iter()
             .position(|run| run.len() == 1 && run.start == axis)
     }
+}
+
+/// All of them multiplied.
+pub(super) fn product<T: Extent>(sizes: &[T]) -> T {
+    sizes.iter().fold(T::one(), |all, size| all.by(size))
 }
 
 impl fmt::Display for AxisMap {

@@ -10,14 +10,14 @@
 mod axes;
 pub mod content;
 mod pack;
-mod size;
+pub mod size;
 mod transfer;
 mod view;
 pub mod weights;
 
 pub use axes::{AxisMap, Extents};
 pub use pack::{PackError, Packing, Recipe, pack, unpack};
-pub use size::Size;
+pub use size::{NotKnown, Size};
 pub use transfer::Transfer;
 pub use view::{Place, View, Window};
 

@@ -110,7 +110,7 @@ impl Joiner {
             let Some(offset_bytes) = concat.place(index) else { continue };
             let storage = &self.program.storages[part as usize];
             let whole =
-                storage.kind == StorageKind::Buffer { size_bytes: slot.layout.size_bytes(&slot.shape) };
+                storage.kind == StorageKind::Buffer { size_bytes: slot.layout.size_bytes(&slot.largest()) };
             // One part is in one result.
             let free = storage.within.is_none() && !self.kept.contains(&part);
             let alone = times.get(&part) == Some(&1);
@@ -137,7 +137,7 @@ impl Joiner {
         match (rest.first(), rest.last()) {
             (Some(&first), Some(&last)) if last - first + 1 == rest.len() => {
                 let elements =
-                    rest.iter().map(|&index| concat.parts[index].extents().elements()).sum::<u64>();
+                    rest.iter().map(|&index| concat.parts[index].extents().elements().max()).sum::<u64>();
                 let bytes = elements * concat.dst.layout.element.size_bytes();
                 let step = &mut self.program.steps[step];
                 (step.call, step.bytes_read, step.bytes_written) =

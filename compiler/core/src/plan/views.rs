@@ -6,7 +6,7 @@
 
 use crate::kernel::{self, KernelCall, Slot};
 use crate::memory::BINDING_ALIGN_BYTES;
-use crate::physical::{LANES, Order};
+use crate::physical::{LANES, Order, Size};
 
 /// A call that concatenates.
 pub(super) struct Concat<'a> {
@@ -24,14 +24,15 @@ impl<'a> Concat<'a> {
         Some(Self { call, join, dst, parts: slots.get(..join.starts.len())? })
     }
 
-    fn size_of(&self, slot: &Slot) -> u64 {
-        let e = slot.extents();
-        [e.batch, e.height, e.width, e.channels][self.join.along]
+    fn size_of(&self, slot: &Slot) -> Size {
+        slot.extents().as_array()[self.join.along].clone()
     }
 
     /// Where a part's bytes begin in the result, if they are there as in the part.
     pub(super) fn place(&self, part: usize) -> Option<u64> {
-        let (slot, start) = (&self.parts[part], self.join.starts[part]);
+        let slot = &self.parts[part];
+        // Where a part begins is known, or it is copied there.
+        let start = self.join.starts[part].as_known()?;
         let layouts_agree = (slot.layout.order, slot.layout.element, &slot.layout.axes)
             == (self.dst.layout.order, self.dst.layout.element, &self.dst.layout.axes);
         let plain =
@@ -39,8 +40,8 @@ impl<'a> Concat<'a> {
         if !layouts_agree || !plain(slot) || !plain(self.dst) {
             return None;
         }
-        let e = self.dst.extents();
-        let (size, all) = (self.size_of(slot), self.size_of(self.dst));
+        let e = self.dst.extents().known().ok()?;
+        let (size, all) = (self.size_of(slot).as_known()?, self.size_of(self.dst).as_known()?);
         let elements = match self.dst.layout.order {
             // Whole slices, the last of which may be padded at the end of the result.
             Order::Slices if self.join.along == 3 => {
@@ -49,7 +50,7 @@ impl<'a> Concat<'a> {
                 whole.then_some(start * e.pixels())?
             }
             Order::RowMajor => {
-                let stride = self.dst.layout.axes.strides(&self.dst.shape)[self.join.along];
+                let stride = self.dst.layout.axes.strides(&self.dst.known_shape().ok()?)[self.join.along];
                 (stride * all == e.elements()).then_some(start * stride)?
             }
             Order::Slices | Order::TextureRows | Order::TextureLayers => return None,
@@ -62,14 +63,20 @@ impl<'a> Concat<'a> {
     pub(super) fn only(&self, parts: std::ops::Range<usize>) -> KernelCall {
         let unit = if self.join.along == 3 { LANES } else { 1 };
         let last = parts.end - 1;
-        let first = self.join.starts[parts.start] / unit;
-        let end = (self.join.starts[last] + self.size_of(&self.parts[last])).div_ceil(unit);
+        let first = self.join.starts[parts.start].div_floor(unit);
+        let end = self.join.starts[last].plus(&self.size_of(&self.parts[last])).div_ceil(unit);
         let starts = self.join.starts[parts.clone()].to_vec();
-        let join = kernel::Join { starts, written: first..end, ..self.join.clone() };
+        let join = kernel::Join { starts, count: end.minus(&first), first, ..self.join.clone() };
         let size = self.call.workgroup_size;
-        let groups = join.sizes(self.dst).iter().product::<u64>().div_ceil(u64::from(size[0])).max(1);
+        let groups =
+            join.sizes(self.dst).iter().product::<Size>().div_ceil(u64::from(size[0])).at_least(&Size::ONE);
         let [_, rows, layers] = self.call.grid();
-        join.call(&self.parts[parts], self.dst.clone(), size, [groups.div_ceil(rows), rows, layers])
+        join.call(
+            &self.parts[parts],
+            self.dst.clone(),
+            size,
+            [groups.div_ceil(rows), rows.into(), layers.into()],
+        )
     }
 }
 

@@ -10,9 +10,9 @@ use super::{Chosen, Context, Declined};
 use crate::estimate::attention::{Strategy, Work};
 use crate::kernel::scalar::{Kind, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
-use crate::physical::{AxisMap, Layout};
+use crate::physical::{AxisMap, Layout, Size};
 use drift_ir::Node;
-use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes};
+use drift_ir::op::attention::{Band, HEADS_FIRST, HeadAxes, HeadSizes};
 use drift_ir::op::{Attention, BinaryOp, ScalarOp, Step, StepArg};
 
 /// Batch, heads, rows and channels as the coordinates of a kernel.
@@ -33,7 +33,9 @@ pub(super) fn select(
     if let Strategy::Cached { threads, rows, splits } = strategy {
         return cached::select(context, node, op, &work, ([threads, rows, splits], &plan.explain()));
     }
-    let Some((kernel, size, workgroups, mut constants)) = call_of(context, strategy, &work) else {
+    let [q, k, v] = [0, 1, 2].map(|at: usize| context.sizes(node.inputs[at]));
+    let Some((kernel, size, workgroups, mut constants)) = call_of(context, strategy, &op.sizes(&q, &k, &v))
+    else {
         return partial::select(context, node, op, &work, &plan.explain());
     };
     constants.push(("SHARING", Constant::U32(work.heads / work.kv_heads)));
@@ -67,11 +69,11 @@ fn band_constants(band: &Band) -> [(&'static str, Constant); 4] {
 }
 
 /// Kernel, workgroup size, workgroups and constants of a strategy.
-type Call = (&'static str, [u32; 3], [u64; 3], Vec<(&'static str, Constant)>);
+type Call = (&'static str, [u32; 3], [Size; 3], Vec<(&'static str, Constant)>);
 
 /// `None` where it takes more than one.
-fn call_of(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Call> {
-    let grid = |rows: u64| [work.queries.div_ceil(rows), work.heads, work.batch];
+fn call_of(context: &Context<'_>, strategy: Strategy, sizes: &HeadSizes<Size>) -> Option<Call> {
+    let grid = |rows: u64| [sizes.queries.div_ceil(rows), sizes.heads.clone(), sizes.batch.clone()];
     Some(match strategy {
         Strategy::Partial | Strategy::Cached { .. } => return None,
         Strategy::Cooperative { threads, parts, tile } => (
@@ -99,8 +101,9 @@ fn call_of(context: &Context<'_>, strategy: Strategy, work: &Work) -> Option<Cal
 
 /// Sizes of an attention on this device.
 fn work(context: &Context<'_>, node: &Node, op: &Attention) -> Result<Work, Declined> {
-    let [q, k, v] = [0, 1, 2].map(|at: usize| context.shape(node.inputs[at]));
-    Ok(Work::new(node, op, &op.sizes(&q, &k, &v), context.element(node.inputs[0])?))
+    let [q, k, v] = [0, 1, 2].map(|at: usize| context.largest(node.inputs[at]));
+    let is_free = (0..3).any(|at| context.shape(node.inputs[at]).is_err());
+    Ok(Work::new(node, op, (&op.sizes(&q, &k, &v), is_free), context.element(node.inputs[0])?))
 }
 
 /// The steps on the scores, with slots for what they read.

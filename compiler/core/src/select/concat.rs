@@ -3,6 +3,7 @@
 
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Join, KernelCall, MOST_PARTS, Slot};
+use crate::physical::size::{self, Size};
 use crate::physical::{AxisMap, LANES, Order};
 use drift_ir::op::Concat;
 use drift_ir::{Node, ValueId};
@@ -13,7 +14,16 @@ use std::ops::Range;
 struct Group {
     parts: Range<usize>,
     /// Coordinates, or slices where channels are joined.
-    written: Range<u64>,
+    written: Range<Size>,
+}
+
+impl Group {
+    /// All parts at once.
+    fn all(starts: &[Size], channels: bool) -> Self {
+        let parts = starts.len() - 1;
+        let end = starts[parts].div_ceil(if channels { LANES } else { 1 });
+        Self { parts: 0..parts, written: Size::Const(0)..end }
+    }
 }
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: Concat) -> Result<Vec<Chosen>, Declined> {
@@ -29,14 +39,18 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: Concat) -> Resu
         let slot = context.slot("src", Access::Read, part, &axes)?;
         slots.push(slot);
     }
-    let mut starts = vec![0];
+    let mut starts = vec![Size::Const(0)];
     for slot in &slots {
         let e = slot.extents();
-        let size = [e.batch, e.height, e.width, e.channels][along];
-        starts.push(starts[starts.len() - 1] + size);
+        let next = starts[starts.len() - 1].plus(e.as_array()[along]);
+        starts.push(next);
     }
-    let whole = along != 3 || starts[..slots.len()].iter().all(|start| start % LANES == 0);
-    let groups = groups(&starts, along == 3, whole);
+    let whole = along != 3 || starts[..slots.len()].iter().all(|start| start.is_multiple_of(LANES));
+    let groups = match size::known(&starts) {
+        Ok(starts) => groups(&starts, along == 3, whole),
+        Err(_) if slots.len() <= MOST_PARTS => vec![Group::all(&starts, along == 3)],
+        Err(free) => return Err(free.into()),
+    };
     let why = match (groups.len(), whole) {
         (1, true) => "whole slices".to_owned(),
         (1, false) => "channel by channel: a part begins inside of a slice".to_owned(),
@@ -58,7 +72,7 @@ fn axes(context: &Context<'_>, y: ValueId, parts: &[ValueId], axis: usize) -> Ax
         let layout = &context.placement(*value)?.layout;
         (layout.order != Order::RowMajor).then(|| layout.axes.clone())
     });
-    let rank = context.shape(y).len();
+    let rank = context.rank(y);
     sliced.unwrap_or(AxisMap { batch: 0..0, height: 0..0, width: 0..axis, channels: axis..rank })
 }
 
@@ -78,7 +92,7 @@ fn groups(starts: &[u64], channels: bool, whole: bool) -> Vec<Group> {
             true => starts[beyond] / unit,
             false => last,
         };
-        groups.push(Group { parts: first..beyond.min(parts), written: next..until });
+        groups.push(Group { parts: first..beyond.min(parts), written: next.into()..until.into() });
         next = until;
     }
     groups
@@ -88,14 +102,15 @@ fn call(
     context: &Context<'_>,
     group: &Group,
     slots: &[Slot],
-    starts: &[u64],
+    starts: &[Size],
     dst: &Slot,
     along: usize,
     whole_slices: bool,
 ) -> KernelCall {
     let starts = starts[group.parts.clone()].to_vec();
-    let join = Join { along, whole_slices, starts, written: group.written.clone() };
-    let (workgroup_size, workgroups) = context.linear(join.sizes(dst).iter().product());
+    let Range { start: first, end } = group.written.clone();
+    let join = Join { along, whole_slices, starts, count: end.minus(&first), first };
+    let (workgroup_size, workgroups) = context.linear(&join.sizes(dst).iter().product());
     join.call(&slots[group.parts.clone()], dst.clone(), workgroup_size, workgroups)
 }
 
@@ -103,34 +118,41 @@ fn call(
 mod tests {
     use super::*;
 
+    fn group(parts: Range<usize>, written: Range<u64>) -> Group {
+        Group { parts, written: written.start.into()..written.end.into() }
+    }
+
     #[test]
     fn a_slice_in_which_parts_meet_belongs_to_one_group() {
         let starts: Vec<u64> = (0..=20).map(|part| part * 3).collect();
         let groups = groups(&starts, true, false);
-        assert_eq!(groups[0], Group { parts: 0..7, written: 0..5 });
+        assert_eq!(groups[0], group(0..7, 0..5));
         // Slice 5 is channels 20 to 23: the end of part 6 and the beginning of part 7.
-        assert_eq!(groups[1], Group { parts: 6..13, written: 5..9 });
+        assert_eq!(groups[1], group(6..13, 5..9));
         for group in &groups {
-            let channels = group.written.start * 4..(group.written.end * 4).min(60);
+            let channels = group.written.start.max() * 4..(group.written.end.max() * 4).min(60);
             assert!(starts[group.parts.start] <= channels.start && channels.end <= starts[group.parts.end]);
         }
-        assert_eq!(groups.last().map(|group| group.written.end), Some(15));
+        assert_eq!(groups.last().map(|group| group.written.end.max()), Some(15));
         assert!(groups.windows(2).all(|pair| pair[0].written.end == pair[1].written.start));
     }
 
     #[test]
     fn parts_of_whole_slices_go_seven_at_a_time() {
         let starts: Vec<u64> = (0..=9).map(|part| part * 8).collect();
-        let expected = [Group { parts: 0..7, written: 0..14 }, Group { parts: 7..9, written: 14..18 }];
+        let expected = [group(0..7, 0..14), group(7..9, 14..18)];
         assert_eq!(groups(&starts, true, true), expected);
-        assert_eq!(groups(&starts, false, true)[1], Group { parts: 7..9, written: 56..72 });
+        assert_eq!(groups(&starts, false, true)[1], group(7..9, 56..72));
     }
 
     #[test]
     fn parts_of_one_channel_still_make_progress() {
         let starts: Vec<u64> = (0..=30).collect();
         let groups = groups(&starts, true, false);
-        assert!(groups.iter().all(|group| !group.written.is_empty() && group.parts.len() <= MOST_PARTS));
-        assert_eq!(groups.last().map(|group| group.written.end), Some(8));
+        assert!(
+            groups.iter().all(|group| group.written.start.max() < group.written.end.max()
+                && group.parts.len() <= MOST_PARTS)
+        );
+        assert_eq!(groups.last().map(|group| group.written.end.max()), Some(8));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Context, Declined};
 use crate::kernel::{Access, Slot, Source};
+use crate::physical::size;
 use crate::physical::{AxisMap, Element, Layout, Order, Packing, Recipe, StorageType};
 use crate::program::{Content, PackedConstant, PackedKey};
 use drift_ir::op::StepArg;
@@ -16,7 +17,7 @@ impl Context<'_> {
         axes: &AxisMap,
     ) -> Result<Slot, Declined> {
         let element = self.element(value)?;
-        let shape = self.shape(value);
+        let shape = self.shape(value)?;
         let dense = axes.strides(&shape)[3] == 1 && shape.last().is_some_and(|last| last % 4 == 0)
             || !element.is_float();
         let order = if dense { Order::RowMajor } else { Order::Slices };
@@ -82,7 +83,7 @@ impl Context<'_> {
             }
         };
         let part_bytes = self.part_bytes(layout.size_bytes(&shape));
-        let slot = Slot::new(name, Access::Read, Source::Constant(index), shape, layout);
+        let slot = Slot::new(name, Access::Read, Source::Constant(index), size::sizes(&shape), layout);
         Ok(Slot { part_bytes: Some(part_bytes), ..slot })
     }
 

@@ -3,7 +3,8 @@
 use super::{Declined, Selected};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, AddressMap, Constant, KernelCall, Slot, Source};
-use crate::physical::{AxisMap, Element, Extents, Layout, Order, Packing, Place, Window};
+use crate::physical::size::{self, Extent};
+use crate::physical::{AxisMap, Element, Extents, Layout, Order, Packing, Place, Size, View, Window};
 use crate::program::{PackedConstant, PackedKey, Placement, Storage, StorageKind};
 use drift_ir::{Node, ValueId};
 use indexmap::IndexMap;
@@ -84,7 +85,7 @@ impl<'a> Context<'a> {
         value: ValueId,
         axes: &AxisMap,
     ) -> Result<Slot, Declined> {
-        let shape = self.shape(value);
+        let shape = self.sizes(value);
         if self.constant_tensor(value).is_some() {
             return self.constant_slot(name, value, axes);
         }
@@ -104,12 +105,18 @@ impl<'a> Context<'a> {
         }
         // Axes of one place here may have more where the window is cut from.
         let is_lost = |window: &Window| {
-            window.first(axes, &shape).is_none() || placement.layout.axes != *axes && !merged
+            window.first(axes, &size::largest(&shape)).is_none() || placement.layout.axes != *axes && !merged
         };
+        if placement.place != Place::Whole {
+            // What is free is all of its source.
+            size::known(&shape)?;
+        }
         if placement.place.window().is_some_and(is_lost) {
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
-        if let Some(view) = placement.place.view().filter(|view| view.strides(axes, &shape).is_none()) {
+        if let Some(view) =
+            placement.place.view().filter(|view| view.strides(axes, &size::largest(&shape)).is_none())
+        {
             debug_assert_eq!(access, Access::Read, "a result is no view: {view:?}");
             return Err(Declined::Convert { value, name: self.graph.value(value).name.clone() });
         }
@@ -150,11 +157,11 @@ impl<'a> Context<'a> {
 
     /// A broadcast operand of a result written under `dst`.
     pub fn operand(&mut self, name: &str, value: ValueId, dst: &Slot) -> Result<(Slot, Operand), Declined> {
-        let shape = self.shape(value);
+        let shape = self.sizes(value);
         let slot = match operand_axes(&shape, dst) {
             Some(axes) if self.walks_on(value, &axes) => {
                 let mut slot = self.slot(name, Access::Read, value, &axes)?;
-                let splat = slot.extents().channels == 1 && dst.extents().channels > 1;
+                let splat = slot.extents().channels.is_always(1) && !dst.extents().channels.is_always(1);
                 slot.address = slot.address.splat(splat);
                 slot
             }
@@ -172,7 +179,7 @@ impl<'a> Context<'a> {
         name: &str,
         access: Access,
         value: ValueId,
-        shape: Vec<u64>,
+        shape: Vec<Size>,
         axes: AxisMap,
     ) -> Result<Slot, Declined> {
         let slot = match self.constant_tensor(value).map(|tensor| tensor.shape().to_vec()) {
@@ -189,9 +196,13 @@ impl<'a> Context<'a> {
                     });
                 }
                 let Placement { storage, layout, place } = self.placed(value)?.clone();
-                let place = match place.view().map(|view| view.reshaped(&self.shape(value), &shape)) {
+                let reshaped = |view: &View| {
+                    let (own, wanted) = (self.shape(value).ok()?, size::known(&shape).ok()?);
+                    view.reshaped(&own, &wanted).filter(|view| view.strides(&axes, &wanted).is_some())
+                };
+                let place = match place.view().map(reshaped) {
                     None => Place::Whole,
-                    Some(Some(view)) if view.strides(&axes, &shape).is_some() => Place::View(view),
+                    Some(Some(view)) => Place::View(view),
                     Some(_) => {
                         let name = self.graph.value(value).name.clone();
                         return Err(Declined::Convert { value, name });
@@ -211,9 +222,9 @@ impl<'a> Context<'a> {
         name: &str,
         access: Access,
         value: ValueId,
-        sizes: [u64; 4],
+        sizes: [impl Into<Size>; 4],
     ) -> Result<Slot, Declined> {
-        self.dense(name, access, value, sizes.to_vec(), AxisMap::channels_last(4))
+        self.dense(name, access, value, sizes.map(Into::into).to_vec(), AxisMap::channels_last(4))
     }
 
     /// Whether a value is stored in row-major order, as constants can be.
@@ -223,16 +234,18 @@ impl<'a> Context<'a> {
 
     /// A slot for a buffer of this node's own, dense, with the sizes `[batch, height, width, channels]`. Ask for it after
     /// everything that may be declined.
-    pub fn scratch(&mut self, name: &str, what: &str, element: Element, sizes: [u64; 4]) -> Slot {
+    pub fn scratch(&mut self, name: &str, what: &str, element: Element, sizes: [impl Into<Size>; 4]) -> Slot {
         let layout = Layout::row_major(element, 4);
-        let kind = StorageKind::of(&layout, &sizes);
+        let sizes = sizes.map(Into::into);
+        let kind = StorageKind::of(&layout, &size::largest(&sizes));
         let storage = self.add_storage(Storage { name: what.to_owned(), kind, within: None });
         Slot::new(name, Access::Write, Source::Activation(storage), sizes.to_vec(), layout)
     }
 
     /// A buffer of this node's own for a dense tensor of `shape`, between two steps that move along different axes.
-    pub fn dense_scratch(&mut self, what: &str, element: Element, shape: &[u64]) -> Slot {
-        let slot = self.scratch("dst", what, element, [1, 1, 1, shape.iter().product()]);
+    pub fn dense_scratch(&mut self, what: &str, element: Element, shape: &[Size]) -> Slot {
+        let elements: Size = shape.iter().product();
+        let slot = self.scratch("dst", what, element, [Size::ONE, Size::ONE, Size::ONE, elements]);
         Slot { shape: shape.to_vec(), ..slot }
     }
 
@@ -240,7 +253,7 @@ impl<'a> Context<'a> {
     pub(crate) fn axes(&self, value: ValueId) -> AxisMap {
         match self.placement(value) {
             Some(placement) => placement.layout.axes.clone(),
-            None => AxisMap::channels_last(self.shape(value).len()),
+            None => AxisMap::channels_last(self.rank(value)),
         }
     }
 
@@ -254,7 +267,7 @@ impl<'a> Context<'a> {
         mut slots: Vec<Slot>,
         dst: Slot,
         workgroup_size: [u32; 3],
-        workgroups: [u64; 3],
+        workgroups: [impl Into<Size>; 3],
     ) -> Result<KernelCall, Declined> {
         let (epilogue, operands) = self.epilogue(node, &dst)?;
         slots.extend(operands);
@@ -265,15 +278,15 @@ impl<'a> Context<'a> {
 }
 
 /// `groups` as x and y within `limit` each.
-pub fn grid(groups: u64, limit: u64) -> [u64; 2] {
-    let rows = groups.div_ceil(limit).max(1);
-    [groups.div_ceil(rows), rows]
+pub fn grid(groups: &Size, limit: u64) -> [Size; 2] {
+    let rows = groups.max().div_ceil(limit).max(1);
+    [groups.div_ceil(rows), Size::Const(rows)]
 }
 
 /// Whether two maps differ only in axes of size one.
-fn single_axes_agree(a: &AxisMap, b: &AxisMap, shape: &[u64]) -> bool {
+fn single_axes_agree(a: &AxisMap, b: &AxisMap, shape: &[Size]) -> bool {
     let significant = |run: &std::ops::Range<usize>| -> Vec<usize> {
-        run.clone().filter(|&axis| shape[axis] > 1).collect()
+        run.clone().filter(|&axis| !shape[axis].is_always(1)).collect()
     };
     significant(&a.batch) == significant(&b.batch)
         && significant(&a.height) == significant(&b.height)
@@ -282,18 +295,18 @@ fn single_axes_agree(a: &AxisMap, b: &AxisMap, shape: &[u64]) -> bool {
 }
 
 /// Whether `view` is `stored` with rows and columns merged into one run of pixels.
-fn merges_pixels(stored: &AxisMap, view: &AxisMap, shape: &[u64]) -> bool {
+fn merges_pixels(stored: &AxisMap, view: &AxisMap, shape: &[Size]) -> bool {
     let Extents { batch, height, width, channels } = stored.extents(shape);
     let merged = view.extents(shape);
     stored.channels == view.channels
         && stored.batch == view.batch
         && stored.height.end == stored.width.start
         && view.width == (stored.height.start..stored.width.end)
-        && merged == Extents { batch, height: 1, width: height * width, channels }
+        && merged == Extents { batch, height: Size::ONE, width: height.by(&width), channels }
 }
 
 /// The axes of an operand of `shape` that line up with `dst` when shapes are aligned at their ends.
-pub(super) fn operand_axes(shape: &[u64], dst: &Slot) -> Option<AxisMap> {
+pub(super) fn operand_axes(shape: &[Size], dst: &Slot) -> Option<AxisMap> {
     let rank = dst.shape.len();
     let shift = rank.checked_sub(shape.len())?;
     let lower = |run: &std::ops::Range<usize>| run.start.saturating_sub(shift)..run.end.saturating_sub(shift);
@@ -307,10 +320,6 @@ pub(super) fn operand_axes(shape: &[u64], dst: &Slot) -> Option<AxisMap> {
     // Each coordinate must be whole or of size one: a merged run cannot broadcast in part.
     let own = mapped.extents(shape);
     let full = dst.extents();
-    let fits = |own: u64, full: u64| own == full || own == 1;
-    (fits(own.batch, full.batch)
-        && fits(own.height, full.height)
-        && fits(own.width, full.width)
-        && fits(own.channels, full.channels))
-    .then_some(mapped)
+    let fits = |(own, full): (&Size, &Size)| own == full || own.is_always(1);
+    own.as_array().into_iter().zip(full.as_array()).all(fits).then_some(mapped)
 }

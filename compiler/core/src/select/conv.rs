@@ -4,8 +4,8 @@ use super::product::{self, Product, Window};
 use super::winograd::{self, Layer};
 use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, Slot};
-use crate::physical::AxisMap;
 use crate::physical::weights::{Filters, WeightsForm};
+use crate::physical::{AxisMap, Size};
 use crate::profile::{WeightsForms, WinogradWhen};
 use drift_ir::Node;
 use drift_ir::op::Conv;
@@ -40,7 +40,7 @@ impl Sizes {
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Conv) -> Result<Vec<Chosen>, Declined> {
     let sizes = sizes(context, node, op)?;
-    let dst_elements: u64 = context.shape(node.outputs[0]).iter().product();
+    let dst_elements = context.sizes(node.outputs[0]).iter().product::<Size>().max();
     let per_output = sizes.kernel[0] * sizes.kernel[1] * sizes.src_channels / sizes.groups;
     let flops = 2 * dst_elements * per_output;
     let candidates: [(&str, Candidate); 5] = [
@@ -56,7 +56,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Conv) -> Resul
 type Candidate = fn(&mut Context<'_>, &Node, &Sizes, u64) -> Result<Vec<Chosen>, Declined>;
 
 fn sizes(context: &Context<'_>, node: &Node, op: &Conv) -> Result<Sizes, Declined> {
-    let weights = context.shape(node.inputs[1]);
+    let weights = context.shape(node.inputs[1])?;
     let spatial = op.strides.len();
     let two = |values: &[u64], missing: u64| -> [u64; 2] {
         if spatial == 1 { [missing, values[0]] } else { [values[0], values[1]] }
@@ -71,7 +71,7 @@ fn sizes(context: &Context<'_>, node: &Node, op: &Conv) -> Result<Sizes, Decline
         pads: two(&op.pads[..spatial], 0),
         padded: op.pads.iter().any(|&pad| pad > 0),
         groups: op.groups,
-        src_channels: context.shape(node.inputs[0])[1],
+        src_channels: context.sizes(node.inputs[0])[1].to_known()?,
         dst_channels: weights[0],
     })
 }
@@ -79,16 +79,16 @@ fn sizes(context: &Context<'_>, node: &Node, op: &Conv) -> Result<Sizes, Decline
 /// Source and result under the same kind of axes; rows merge into one where neither cares.
 fn image_slots(context: &mut Context<'_>, node: &Node, sizes: &Sizes) -> Result<(Slot, Slot), Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let rank = context.shape(y).len();
+    let rank = context.rank(y);
     let axes = if rank == 3 { AxisMap::signal() } else { AxisMap::channels_first(rank) };
     let buffer = |value| {
         let placed: Option<&crate::program::Placement> = context.placement(value);
         placed.is_some_and(|p| !p.layout.storage_type.is_texture())
     };
     let plain = node.epilogue.operands.iter().all(|&operand| {
-        let shape = context.shape(operand);
+        let shape = context.sizes(operand);
         let texture = context.placement(operand).is_some_and(|p| p.layout.storage_type.is_texture());
-        !texture && (shape == context.shape(y) || shape.iter().product::<u64>() == 1)
+        !texture && (shape == context.sizes(y) || shape.iter().all(|size| size.is_always(1)))
     });
     let merge = rank == 4 && sizes.is_pointwise() && buffer(x) && buffer(y) && plain;
     let axes = match merge {
@@ -138,8 +138,9 @@ fn depthwise(
     let bias =
         context.bias_slot("bias", node.inputs.get(2).copied(), sizes.dst_channels, weights.layout.element)?;
     let e = dst.extents();
-    let (x, y) = pixel_workgroup(e.width, e.height * e.batch, 64);
-    let workgroups = [e.width.div_ceil(x), (e.height * e.batch).div_ceil(y), e.slices()];
+    let rows = e.height.times(&e.batch);
+    let (x, y) = pixel_workgroup(e.width.max(), rows.max(), 64);
+    let workgroups = [e.width.div_ceil(x), rows.div_ceil(y), e.slices()];
     let call = context.call(
         node,
         "conv_depthwise",
@@ -217,10 +218,10 @@ fn product_of(
     let b = columns(context, node, sizes, context.profile.weights.product)?;
     let Sizes { kernel, strides, dilations, pads, padded, .. } = *sizes;
     Ok(Product {
-        batches: 1,
+        batches: Size::ONE,
         m: dst.extents().pixels(),
-        n: sizes.dst_channels,
-        k: sizes.filters().rows(),
+        n: sizes.dst_channels.into(),
+        k: sizes.filters().rows().into(),
         b_transposed: weights::is_transposed(&b),
         a,
         b,
@@ -238,8 +239,10 @@ fn generic(
     flops: u64,
 ) -> Result<Vec<Chosen>, Declined> {
     let (src, dst) = image_slots(context, node, sizes)?;
-    let e = dst.extents();
-    let rows = e.height * e.batch;
+    let own = dst.extents();
+    let own_rows = own.height.times(&own.batch);
+    let e = own.largest();
+    let rows = own_rows.max();
     let filters = sizes.filters();
     let (group_src_slices, group_dst_slices) = (filters.src_slices(), filters.dst_slices());
     let weights = weights::blocks(context, node.inputs[1], filters.clone(), context.profile.weights.direct)?;
@@ -267,7 +270,8 @@ fn generic(
         ("INPUT_LANES", Constant::Bool(weights::is_transposed(&weights))),
     ]);
     constants.extend(group_constants(&filters));
-    let workgroups = [e.width.div_ceil(block_x).div_ceil(x), rows.div_ceil(y), e.slices().div_ceil(block_s)];
+    let workgroups =
+        [own.width.div_ceil(block_x).div_ceil(x), own_rows.div_ceil(y), own.slices().div_ceil(block_s)];
     let why = format!("{block_x} pixels x {block_s} slices an invocation, input slices split {split} ways");
     let call = context.call(
         node,

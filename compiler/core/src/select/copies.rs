@@ -1,9 +1,9 @@
 //! Copies: from one layout to another, and of constants that are results.
 
-use super::strided::{self, Walk};
+use super::strided::{self, Distance, Walk};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, AddressMap, Constant, KernelCall, Slot, Source};
-use crate::physical::{AxisMap, LANES, Layout, Order, View};
+use crate::physical::{AxisMap, LANES, Layout, Order, Size, View};
 use crate::program::Placement;
 use drift_ir::ValueId;
 
@@ -15,7 +15,7 @@ impl Context<'_> {
         from: &Placement,
         to: &Placement,
     ) -> Result<Chosen, Declined> {
-        let shape = self.shape(value);
+        let shape = self.sizes(value);
         let slot = |name: &str, access, placement: &Placement| {
             let source = Source::Activation(placement.storage);
             let slot = Slot::new(name, access, source, shape.clone(), placement.layout.clone());
@@ -24,9 +24,10 @@ impl Context<'_> {
         let (src, dst) = (slot("src", Access::Read, from), slot("dst", Access::Write, to));
         let call = match from.place.view() {
             Some(view) => {
-                let (src, View { start, strides }) = self.run_of_view("src", &shape, from, view.clone());
-                let axes = shape.iter().copied().zip(strides.iter().map(|&stride| stride as i64));
-                let walk = Walk { start: start as i64, axes: axes.collect() };
+                let (src, View { start, strides }) =
+                    self.run_of_view("src", &self.shape(value)?, from, view.clone());
+                let distances = strides.iter().map(|&stride| Distance::of(1, &stride.into()));
+                let walk = Walk { start: start.into(), axes: shape.iter().cloned().zip(distances).collect() };
                 let (elements, axes) = (shape.iter().product(), AxisMap::channels_last(1));
                 let layout = Layout { axes, ..dst.layout.clone() };
                 strided::copy_along(self, src, Slot { shape: vec![elements], layout, ..dst }, walk)?.call
@@ -45,9 +46,9 @@ impl Context<'_> {
     }
 
     pub(super) fn identity_copy(&self, src: Slot, dst: Slot) -> KernelCall {
-        let (workgroup_size, workgroups) = self.linear(dst.extents().pixels() * dst.extents().slices());
+        let (workgroup_size, workgroups) = self.linear(&(dst.extents().pixels() * dst.extents().slices()));
         let maps: Vec<CoordinateMap> =
-            (0..4).map(|n| CoordinateMap { from: Some(n), start: 0, step: 1 }).collect();
+            (0..4).map(|n| CoordinateMap { from: Some(n), start: Size::Const(0), step: 1 }).collect();
         let (constants, _) = copy_constants(&maps, &dst);
         KernelCall::plain("copy", constants, vec![src, dst], workgroup_size, workgroups)
     }
@@ -63,7 +64,7 @@ pub(super) struct CoordinateMap {
     /// 0 batch, 1 height, 2 width, 3 channels; none where the source has one place.
     pub from: Option<usize>,
     /// At the result's origin.
-    pub start: i64,
+    pub start: Size,
     /// From one result to the next.
     pub step: i64,
 }
@@ -77,16 +78,16 @@ pub(super) fn copy_constants(maps: &[CoordinateMap], dst: &Slot) -> (Vec<(&'stat
         ["PICK_C", "START_C", "STEP_C"],
     ];
     let whole = maps.last().is_some_and(|channels| {
-        channels.from == Some(3) && channels.step == 1 && channels.start % LANES as i64 == 0
+        channels.from == Some(3) && channels.step == 1 && channels.start.is_multiple_of(LANES)
     });
     let mut constants = vec![
         ("WHOLE_SLICES", Constant::Bool(whole)),
         ("CHANNELS_INNERMOST", Constant::Bool(dst.layout.order == Order::RowMajor)),
     ];
-    for (&CoordinateMap { from, start, step }, [pick_name, start_name, step_name]) in maps.iter().zip(NAMES) {
+    for (CoordinateMap { from, start, step }, [pick_name, start_name, step_name]) in maps.iter().zip(NAMES) {
         constants.push((pick_name, Constant::U32(from.unwrap_or(4) as u64)));
-        constants.push((start_name, Constant::I32(start)));
-        constants.push((step_name, Constant::I32(step)));
+        constants.push((start_name, Constant::signed_size(start)));
+        constants.push((step_name, Constant::I32(*step)));
     }
     (constants, whole)
 }

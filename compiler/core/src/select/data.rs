@@ -1,10 +1,11 @@
 //! Ops that move data.
 
 use super::copies::{CoordinateMap, copy_constants};
-use super::strided::{self, Walk};
+use super::strided::{self, Distance, Walk};
 use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, Layout, Order, View};
+use crate::physical::size;
+use crate::physical::{AxisMap, Element, Layout, Order, Size};
 use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
 use drift_ir::{Node, Tensor, ValueId};
 
@@ -14,8 +15,11 @@ pub(super) fn select_shape_of(
     node: &Node,
     op: ShapeOf,
 ) -> Result<Chosen, Declined> {
-    let sizes: Vec<i64> =
-        context.shape(node.inputs[0])[op.start..op.end].iter().map(|&size| size as i64).collect();
+    let sizes = &context.sizes(node.inputs[0])[op.start..op.end];
+    if let [size @ Size::Free(_)] = sizes {
+        return one_size(context, node, size);
+    }
+    let sizes: Vec<i64> = size::known(sizes)?.into_iter().map(|size| size as i64).collect();
     let tensor = Tensor::from_i64([sizes.len() as u64], &sizes)
         .map_err(|error| Declined::Unsupported(error.to_string()))?;
     let y = node.outputs[0];
@@ -23,6 +27,14 @@ pub(super) fn select_shape_of(
     let src = context.derived_slot("src", y, "sizes", &tensor)?;
     let call = context.identity_copy(src, dst);
     Ok(Chosen { call, why: "sizes are known".to_owned(), declined: Vec::new(), flops: 0 })
+}
+
+/// A free size, written by the dispatch that has it as a word.
+fn one_size(context: &mut Context<'_>, node: &Node, size: &Size) -> Result<Chosen, Declined> {
+    let dst = context.slot("dst", Access::Write, node.outputs[0], &AxisMap::channels_last(1))?;
+    let constants = vec![("START", Constant::signed_size(size)), ("DELTA", Constant::I32(0))];
+    let call = KernelCall::plain("range", constants, vec![dst], [64, 1, 1], [1_u64; 3]);
+    Ok(Chosen { call, why: "a size that the host says".to_owned(), declined: Vec::new(), flops: 0 })
 }
 
 /// `start + index * delta`; inference made sure that the operands are known.
@@ -40,12 +52,12 @@ pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Cho
         Element::F32 | Element::F16 => Constant::F32(value as f32),
         Element::I32 | Element::U32 => Constant::I32(value as i64),
     };
-    let last = start + delta * (dst.extents().channels.max(1) - 1) as f64;
+    let last = start + delta * dst.extents().channels.max().saturating_sub(1) as f64;
     let most = f64::from(i32::MAX);
     if !dst.layout.element.is_float() && [start, delta, last].iter().any(|value| value.abs() > most) {
         return Err(Declined::Unsupported("values beyond a device's i32".to_owned()));
     }
-    let (workgroup_size, workgroups) = context.linear(dst.extents().slices());
+    let (workgroup_size, workgroups) = context.linear(&dst.extents().slices());
     let call = KernelCall::plain(
         "range",
         vec![("START", constant(start)), ("DELTA", constant(delta))],
@@ -58,7 +70,7 @@ pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Cho
 
 /// Axes that address `value` one logical axis at a time: as stored, or any for a dense tensor.
 fn single_axes(context: &Context<'_>, value: ValueId) -> Result<AxisMap, Declined> {
-    let rank = context.shape(value).len();
+    let rank = context.rank(value);
     let placement = context.placement(value);
     match placement {
         Some(placement) if placement.layout.order != Order::RowMajor => Ok(placement.layout.axes.clone()),
@@ -72,18 +84,17 @@ fn single_axes(context: &Context<'_>, value: ValueId) -> Result<AxisMap, Decline
 fn move_axes(
     context: &mut Context<'_>,
     node: &Node,
-    from: impl Fn(usize) -> (usize, i64, i64),
+    from: impl Fn(usize) -> (usize, Size, i64),
 ) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     if context.is_dense(x) && context.is_dense(y) {
-        let result = context.shape(y);
-        let (_, View { start, strides }) = context.run("src", x)?;
-        let mut walk = Walk { start: start as i64, axes: result.iter().map(|&size| (size, 0)).collect() };
+        let axes = context.sizes(y).into_iter().map(|size| (size, Distance::NONE)).collect();
+        let (_, first, strides) = context.run("src", x)?;
+        let mut walk = Walk { start: first, axes };
         for (axis, distance) in strides.into_iter().enumerate() {
-            let distance = distance as i64;
             let (place, start, step) = from(axis);
-            walk.start += start * distance;
-            walk.axes[place].1 = step.saturating_mul(distance);
+            walk.start = walk.start.plus(&start.times(&distance));
+            walk.axes[place].1 = Distance::of(step, &distance);
         }
         return strided::select(context, x, y, &walk);
     }
@@ -94,7 +105,7 @@ fn move_axes(
 fn copy(
     context: &mut Context<'_>,
     node: &Node,
-    from: impl Fn(usize) -> (usize, i64, i64),
+    from: impl Fn(usize) -> (usize, Size, i64),
 ) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     let (src_axes, dst_axes) = (single_axes(context, x)?, single_axes(context, y)?);
@@ -104,7 +115,7 @@ fn copy(
     let mut maps = Vec::new();
     for run in runs {
         maps.push(match run.len() {
-            0 => CoordinateMap { from: None, start: 0, step: 0 },
+            0 => CoordinateMap { from: None, start: Size::Const(0), step: 0 },
             1 => {
                 let (axis, start, step) = from(run.start);
                 CoordinateMap { from: dst_axes.coordinate_of(axis), start, step }
@@ -127,7 +138,7 @@ fn finish(
     why: &str,
 ) -> Result<Chosen, Declined> {
     let e = dst.extents();
-    let (workgroup_size, workgroups) = context.linear(e.pixels() * e.slices());
+    let (workgroup_size, workgroups) = context.linear(&(e.pixels() * e.slices()));
     let call = context.call(node, kernel, constants, vec![src], dst, workgroup_size, workgroups)?;
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
 }
@@ -139,13 +150,13 @@ pub(super) fn select_transpose(
 ) -> Result<Chosen, Declined> {
     // Result axis i is source axis perm[i], so source axis j is found at the i with perm[i] = j.
     let place = |axis: usize| op.perm.iter().position(|&from| from == axis).unwrap_or(0);
-    move_axes(context, node, |axis| (place(axis), 0, 1))
+    move_axes(context, node, |axis| (place(axis), Size::Const(0), 1))
 }
 
 pub(super) fn select_slice(context: &mut Context<'_>, node: &Node, op: &Slice) -> Result<Chosen, Declined> {
     let cut = |axis: usize| match op.axes.iter().find(|cut| cut.axis == axis) {
-        Some(cut) => (axis, cut.start as i64, cut.step),
-        None => (axis, 0, 1),
+        Some(cut) => (axis, cut.start.into(), cut.step),
+        None => (axis, Size::Const(0), 1),
     };
     move_axes(context, node, cut)
 }
@@ -163,7 +174,7 @@ pub(super) fn select_reshape(context: &mut Context<'_>, node: &Node) -> Result<C
     for (names, (slot, axes)) in names.iter().zip([(&src, &src_axes), (&dst, &dst_axes)]) {
         for (name, stride) in names.iter().zip(axes.strides(&slot.shape)) {
             // An axis of one element has no distance; one keeps the division defined.
-            constants.push((*name, Constant::U32(stride.max(1))));
+            constants.push((*name, Constant::count(stride.at_least(&Size::ONE))));
         }
     }
     finish(context, node, "reshape", constants, src, dst, "layouts differ, so elements move")
@@ -171,7 +182,7 @@ pub(super) fn select_reshape(context: &mut Context<'_>, node: &Node) -> Result<C
 
 pub(super) fn select_gather(context: &mut Context<'_>, node: &Node, op: Gather) -> Result<Chosen, Declined> {
     let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
-    let (rank, index_rank) = (context.shape(x).len(), context.shape(indices).len());
+    let (rank, index_rank) = (context.rank(x), context.rank(indices));
     let src_axes =
         AxisMap { batch: 0..0, height: 0..op.axis, width: op.axis..op.axis + 1, channels: op.axis + 1..rank };
     let src = rows_or_whole(context, x, (op, src_axes))?;
@@ -199,7 +210,7 @@ fn rows_or_whole(
     match quantized {
         Some(slot) => {
             let layout = Layout { axes, ..slot.layout.clone() };
-            Ok(Slot { shape: context.shape(x), layout, ..slot })
+            Ok(Slot { shape: context.sizes(x), layout, ..slot })
         }
         None => context.slot("src", Access::Read, x, &axes),
     }
@@ -211,9 +222,9 @@ pub(super) fn select_gather_nd(
     op: GatherNd,
 ) -> Result<Chosen, Declined> {
     let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
-    let (shape, index_shape) = (context.shape(x), context.shape(indices));
+    let (shape, index_shape) = (context.sizes(x), context.sizes(indices));
     let (rank, index_rank) = (shape.len(), index_shape.len());
-    let tuple = index_shape.last().copied().unwrap_or(0) as usize;
+    let tuple = index_shape.last().map_or(Ok(0), Size::to_known)? as usize;
     check_tuple(tuple)?;
     let batch = op.batch_dims;
     let indexed = batch + tuple;
@@ -225,7 +236,7 @@ pub(super) fn select_gather_nd(
     };
     let src = context.slot("src", Access::Read, x, &rows(indexed, rank))?;
     let indices = context.slot("indices", Access::Read, indices, &rows(index_rank - 1, index_rank))?;
-    let dst_rank = context.shape(y).len();
+    let dst_rank = context.rank(y);
     let dst = context.slot("dst", Access::Write, y, &rows(index_rank - 1, dst_rank))?;
     let constants = tuple_constants(&shape[batch..indexed]);
     gather(context, node, "gather_nd", constants, [src, indices], dst)
@@ -242,14 +253,14 @@ pub(super) fn check_tuple(tuple: usize) -> Result<(), Declined> {
 }
 
 /// Sizes of the axes that a tuple indexes, and their distances in rows.
-pub(super) fn tuple_constants(sizes: &[u64]) -> Vec<(&'static str, Constant)> {
+pub(super) fn tuple_constants(sizes: &[Size]) -> Vec<(&'static str, Constant)> {
     const NAMES: [[&str; 2]; MOST_INDICES] =
         [["LIMIT_0", "STRIDE_0"], ["LIMIT_1", "STRIDE_1"], ["LIMIT_2", "STRIDE_2"], ["LIMIT_3", "STRIDE_3"]];
     let mut constants = Vec::new();
     for (n, [limit, stride]) in NAMES.into_iter().enumerate() {
-        let distance: u64 = sizes.iter().skip(n + 1).product();
-        constants.push((limit, Constant::U32(sizes.get(n).copied().unwrap_or(1))));
-        constants.push((stride, Constant::U32(distance)));
+        let distance: Size = sizes.iter().skip(n + 1).product();
+        constants.push((limit, Constant::count(sizes.get(n).cloned().unwrap_or(Size::ONE))));
+        constants.push((stride, Constant::count(distance)));
     }
     constants
 }
@@ -266,7 +277,7 @@ fn gather(
         return Err(Declined::Element { needed: "integer", found: slots[1].layout.element.name() });
     }
     let e = dst.extents();
-    let (workgroup_size, workgroups) = context.linear(e.pixels() * e.slices());
+    let (workgroup_size, workgroups) = context.linear(&(e.pixels() * e.slices()));
     let call = context.call(node, kernel, constants, slots.to_vec(), dst, workgroup_size, workgroups)?;
     Ok(Chosen { call, why: "one invocation per slice".to_owned(), declined: Vec::new(), flops: 0 })
 }

@@ -4,6 +4,7 @@ use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
 use crate::physical::Layout;
+use crate::physical::size::sizes;
 use crate::program::{Content, PackedConstant, PackedKey};
 use drift_ir::ValueId;
 
@@ -57,7 +58,7 @@ impl Context<'_> {
             }
         };
         let part_bytes = self.part_bytes(layout.size_bytes(shape));
-        let slot = Slot::new(name, Access::Read, Source::Constant(index), shape.to_vec(), layout);
+        let slot = Slot::new(name, Access::Read, Source::Constant(index), sizes(shape), layout);
         Ok(Slot { part_bytes: Some(part_bytes), ..slot })
     }
 
@@ -69,8 +70,8 @@ impl Context<'_> {
         let count = (most / aligned * aligned).max(aligned);
         let firsts = (0..shape[0]).step_by(count as usize);
         let piece = |first: u64| {
-            let sizes = [&[count.min(shape[0] - first)], &shape[1..]].concat();
-            let dst = Slot::new("dst", Access::Write, Source::Constant(index), sizes, layout.clone());
+            let part = [&[count.min(shape[0] - first)], &shape[1..]].concat();
+            let dst = Slot::new("dst", Access::Write, Source::Constant(index), sizes(&part), layout.clone());
             Piece { first, dst: Slot { address: AddressMap::Piece { offset_bytes: first * one }, ..dst } }
         };
         firsts.map(piece).collect()

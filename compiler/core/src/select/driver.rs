@@ -104,6 +104,11 @@ impl<'a> Driver<'a> {
             let port = self.port(value)?;
             match self.selected.graph.states().iter().any(|state| state.input == value) {
                 true => {
+                    if let Err(free) = self.selected.shape(value) {
+                        return Err(SelectError::NoKernel {
+                            nodes: vec![format!("state `{}` {free}", port.name)],
+                        });
+                    }
                     let Port { name, shape, device, storage, .. } = port;
                     self.selected.program.states.push(StatePort { name, shape, device, storage });
                 }
@@ -118,7 +123,7 @@ impl<'a> Driver<'a> {
         let layout = self.layouts[&value].clone();
         // No texture has a side of zero.
         let layout = match self.selected.is_empty(value) {
-            true => Layout::row_major(layout.element, self.selected.shape(value).len()),
+            true => Layout::row_major(layout.element, self.selected.rank(value)),
             false => layout,
         };
         self.place_as(value, layout);
@@ -126,7 +131,7 @@ impl<'a> Driver<'a> {
 
     fn place_as(&mut self, value: ValueId, layout: Layout) {
         let graph = self.selected.graph;
-        let shape = graph.value(value).ty.static_shape().unwrap_or_default();
+        let shape = self.selected.largest(value);
         let name = graph.value(value).name.clone();
         let kind = StorageKind::of(&layout, &shape);
         let storage = self.selected.add_storage(Storage { name, kind, within: None });
@@ -137,7 +142,8 @@ impl<'a> Driver<'a> {
         let (device, shape) = device_type(self.selected.graph, value, self.selected.precision)?;
         let v = self.selected.graph.value(value);
         let storage = self.selected.places[&value].storage;
-        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, device, storage })
+        let sizes = self.selected.sizes(value);
+        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, sizes, device, storage })
     }
 
     /// Whether a node's results have no elements: then they have a place, and nothing writes to it.

@@ -3,7 +3,7 @@
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::scalar::{Kind, ScalarProgram, is_safe_literal};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Order, View};
+use crate::physical::{AxisMap, Order, Size, View};
 use drift_ir::op::{ScalarOp, Step, StepArg};
 use drift_ir::{Node, ValueId};
 
@@ -75,16 +75,17 @@ fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined>
     });
     match sliced.next() {
         None => {
-            let shapes: Vec<Vec<u64>> = node.operands().map(|operand| context.shape(operand)).collect();
-            let views: Vec<(&View, &[u64])> = node
+            let shapes: Vec<Vec<Size>> = node.operands().map(|operand| context.sizes(operand)).collect();
+            let viewed: Vec<(&View, Vec<u64>)> = node
                 .operands()
-                .zip(&shapes)
-                .filter_map(|(operand, shape)| Some((context.view(operand)?, shape.as_slice())))
+                .filter_map(|operand| Some((context.view(operand)?, context.largest(operand))))
                 .collect();
+            let views: Vec<(&View, &[u64])> =
+                viewed.iter().map(|(view, shape)| (*view, shape.as_slice())).collect();
             dst.layout.axes = merged_axes(&dst.shape, &shapes, &views);
         }
         // Any axes suit a dense result, so those of an operand that is stored under its own spare a conversion.
-        Some((operand, layout)) if context.shape(operand) == dst.shape => {
+        Some((operand, layout)) if context.sizes(operand) == dst.shape => {
             dst.layout.axes = layout.axes.clone();
         }
         Some(_) => {}
@@ -94,7 +95,7 @@ fn result_slot(context: &mut Context<'_>, node: &Node) -> Result<Slot, Declined>
 
 /// The axes of `shape` in as few coordinates as its broadcast `operands` allow, and those of them that are views. Where that
 /// is more than four, the outermost ones share the batch coordinate.
-fn merged_axes(shape: &[u64], operands: &[Vec<u64>], views: &[(&View, &[u64])]) -> AxisMap {
+fn merged_axes(shape: &[Size], operands: &[Vec<Size>], views: &[(&View, &[u64])]) -> AxisMap {
     // Whether an axis walks on as one with those inside of it, up to the end of their run.
     let walks_on = |axis: usize, end: usize| {
         views.iter().all(|(view, own)| {
@@ -104,7 +105,10 @@ fn merged_axes(shape: &[u64], operands: &[Vec<u64>], views: &[(&View, &[u64])]) 
     };
     let repeats = |axis: usize| -> Vec<bool> {
         let from_end = shape.len() - axis;
-        operands.iter().map(|o| o.len().checked_sub(from_end).is_none_or(|axis| o[axis] == 1)).collect()
+        operands
+            .iter()
+            .map(|o| o.len().checked_sub(from_end).is_none_or(|axis| o[axis].is_always(1)))
+            .collect()
     };
     // Ends of the runs, innermost first.
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
@@ -112,7 +116,8 @@ fn merged_axes(shape: &[u64], operands: &[Vec<u64>], views: &[(&View, &[u64])]) 
     for axis in (0..shape.len()).rev() {
         match runs.last_mut() {
             Some(run)
-                if (shape[axis] == 1 || innermost.as_ref().is_none_or(|known| *known == repeats(axis)))
+                if (shape[axis].is_always(1)
+                    || innermost.as_ref().is_none_or(|known| *known == repeats(axis)))
                     && walks_on(axis, run.end) =>
             {
                 run.start = axis;
@@ -122,7 +127,7 @@ fn merged_axes(shape: &[u64], operands: &[Vec<u64>], views: &[(&View, &[u64])]) 
                 innermost = None;
             }
         }
-        if shape[axis] > 1 && innermost.is_none() {
+        if !shape[axis].is_always(1) && innermost.is_none() {
             innermost = Some(repeats(axis));
         }
     }
@@ -142,13 +147,14 @@ fn finish(
     // Long tensors keep several loads of each invocation in flight; short ones need every invocation they can get.
     let slices = extents.pixels() * extents.slices();
     let (threads, items): (u64, u64) =
-        if slices >= u64::from(context.profile.busy_workgroups) * 4096 { (256, 4) } else { (64, 1) };
-    let [x, y] = grid(slices.div_ceil(threads * items).max(1), u64::from(context.profile.grid_axis));
+        if slices.max() >= u64::from(context.profile.busy_workgroups) * 4096 { (256, 4) } else { (64, 1) };
+    let [x, y] =
+        grid(&slices.div_ceil(threads * items).at_least(&Size::ONE), u64::from(context.profile.grid_axis));
     let innermost = dst.layout.order == Order::RowMajor;
-    let flops = prologue.flops() * extents.elements();
+    let flops = prologue.flops() * extents.elements().max();
     slots.push(dst);
     let constants = vec![("CHANNELS_INNERMOST", Constant::Bool(innermost)), ("ITEMS", Constant::U32(items))];
-    let call = KernelCall::plain("elementwise", constants, slots, [threads as u32, 1, 1], [x, y, 1]);
+    let call = KernelCall::plain("elementwise", constants, slots, [threads as u32, 1, 1], [x, y, Size::ONE]);
     Ok(Chosen {
         call: KernelCall { prologue: Some(prologue), epilogue, ..call },
         why: format!("{items} slice(s) an invocation"),

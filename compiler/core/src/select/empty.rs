@@ -27,9 +27,9 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node) -> Result<Chosen, D
     // A source of one element stands for all.
     let from = |n| (src.shape == dst.shape).then_some(n);
     let maps: Vec<CoordinateMap> =
-        (0..4).map(|n| CoordinateMap { from: from(n), start: 0, step: 1 }).collect();
+        (0..4).map(|n| CoordinateMap { from: from(n), start: 0.into(), step: 1 }).collect();
     let (constants, _) = copy_constants(&maps, &dst);
-    let (size, workgroups) = context.linear(dst.extents().pixels() * dst.extents().slices());
+    let (size, workgroups) = context.linear(&(dst.extents().pixels() * dst.extents().slices()));
     let call = context.call(node, "copy", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
 }
@@ -65,7 +65,7 @@ fn known(context: &Context<'_>, value: ValueId) -> Result<Tensor, Declined> {
     let value_of = context.graph.value(value);
     let refused = |reason: &str| Declined::Unsupported(format!("`{}` {reason}", value_of.name));
     match context.is_empty(value) {
-        true => Tensor::new(value_of.ty.element, context.shape(value), Vec::new().into())
+        true => Tensor::new(value_of.ty.element, context.shape(value)?, Vec::new().into())
             .map_err(|error| refused(&error.to_string())),
         false => {
             Err(refused("is computed, and another operand has no elements; drop the node that reads both"))

@@ -5,7 +5,7 @@ use super::image::slots;
 use super::{Chosen, Context, Declined, grid};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::module::LOOP_ROUNDS;
-use crate::physical::{AxisMap, Element, LANES};
+use crate::physical::{AxisMap, Element, LANES, Size};
 use drift_ir::Node;
 use drift_ir::op::GroupNorm;
 
@@ -14,7 +14,7 @@ const SMALL_GROUP: u64 = 2048;
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: GroupNorm) -> Result<Vec<Chosen>, Declined> {
     let (src, dst) = slots(context, node)?;
-    let e = src.extents();
+    let e = src.extents().known()?;
     let scale = parameter(context, node, ("scale", 1), 1.0, e.channels)?;
     let bias = parameter(context, node, ("bias", 2), 0.0, e.channels)?;
     let parts = Parts { src, dst, scale, bias, groups: op.groups, epsilon: op.epsilon };
@@ -57,18 +57,18 @@ struct Parts {
 
 impl Parts {
     fn group_channels(&self) -> u64 {
-        self.src.extents().channels / self.groups
+        self.src.extents().channels.max() / self.groups
     }
 
     /// Elements of a group.
     fn count(&self) -> u64 {
-        let e = self.src.extents();
+        let e = self.src.extents().largest();
         self.group_channels() * e.height * e.width
     }
 
     /// The slices of a group, or the slice of several groups, if a workgroup each keeps the device busy.
     fn unit(&self, context: &Context<'_>) -> Result<Unit, Declined> {
-        let e = self.src.extents();
+        let e = self.src.extents().known()?;
         let channels = self.group_channels();
         let unit = match channels {
             _ if self.groups == 1 => Unit { slices: e.slices(), lanes: LANES },
@@ -95,11 +95,11 @@ impl Parts {
     }
 
     fn whole(self, context: &mut Context<'_>, node: &Node, unit: Unit) -> Result<Chosen, Declined> {
-        let e = self.src.extents();
+        let e = self.src.extents().known()?;
         let units = e.slices() / unit.slices;
         let vectors = unit.slices * e.height * e.width;
         let threads = vectors.next_power_of_two().clamp(32, 256) as u32;
-        let [x, y] = grid(e.batch * units, u64::from(context.profile.grid_axis));
+        let [x, y] = grid(&(e.batch * units).into(), u64::from(context.profile.grid_axis));
         let constants = vec![
             ("UNITS", Constant::U32(units)),
             ("UNIT_SLICES", Constant::U32(unit.slices)),
@@ -108,8 +108,15 @@ impl Parts {
             ("EPSILON", Constant::F32(self.epsilon as f32)),
         ];
         let slots = vec![self.src, self.scale, self.bias];
-        let call =
-            context.call(node, "group_norm", constants, slots, self.dst, [threads, 1, 1], [x, y, 1])?;
+        let call = context.call(
+            node,
+            "group_norm",
+            constants,
+            slots,
+            self.dst,
+            [threads, 1, 1],
+            [x, y, Size::ONE],
+        )?;
         let why = format!("{threads} invocations a group of {vectors} vectors");
         Ok(Chosen { call, why, declined: Vec::new(), flops: 8 * e.elements() })
     }
@@ -123,7 +130,7 @@ impl Parts {
     ) -> Result<Vec<Chosen>, Declined> {
         const THREADS: u64 = 128;
         const ITEMS: u64 = 4;
-        let e = self.src.extents();
+        let e = self.src.extents().known()?;
         let pixels = e.height * e.width;
         // At least one round of loads an invocation, at most as many workgroups as keep the device busy twice.
         let wanted = (2 * u64::from(context.profile.busy_workgroups)).div_ceil(e.slices() * e.batch);

@@ -3,13 +3,13 @@
 use super::{Context, Declined};
 use crate::kernel::{Access, Slot};
 use crate::layout::image_axes;
-use crate::physical::{AxisMap, Extents};
+use crate::physical::{AxisMap, Extents, Size};
 use drift_ir::Node;
 
 /// First operand and result as images; their axes.
 pub(super) fn slots(context: &mut Context<'_>, node: &Node) -> Result<(Slot, Slot), Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let axes = image_axes(context.shape(y).len());
+    let axes = image_axes(context.rank(y));
     let src = context.slot("src", Access::Read, x, &axes)?;
     let dst = context.slot("dst", Access::Write, y, &axes)?;
     Ok((src, dst))
@@ -30,10 +30,10 @@ pub(super) fn alone(axis: usize, rank: usize) -> AxisMap {
 }
 
 /// The grid over `columns` x `rows` x `slices` invocations: x covers columns, y rows of all batch items, z slices.
-pub(super) fn grid_over(columns: u64, rows: u64, slices: u64) -> ([u32; 3], [u64; 3]) {
+pub(super) fn grid_over(columns: &Size, rows: &Size, slices: Size) -> ([u32; 3], [Size; 3]) {
     const INVOCATIONS: u64 = 64;
-    let x = columns.next_power_of_two().min(if rows > 1 { 8 } else { INVOCATIONS });
-    let y = (INVOCATIONS / x).min(rows.next_power_of_two());
+    let x = columns.max().next_power_of_two().min(if rows.max() > 1 { 8 } else { INVOCATIONS });
+    let y = (INVOCATIONS / x).min(rows.max().next_power_of_two());
     ([x as u32, y as u32, 1], [columns.div_ceil(x), rows.div_ceil(y), slices])
 }
 

@@ -5,6 +5,7 @@ use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::module::LOOP_ROUNDS;
 use crate::physical::Element;
+use crate::physical::size::sizes as sizes_of;
 use drift_ir::op::{GatherElements, ScatterElements, ScatterNd, Update};
 use drift_ir::{Node, Tensor, ValueId};
 
@@ -38,8 +39,8 @@ pub(super) fn select_gather_elements(
     op: GatherElements,
 ) -> Result<Chosen, Declined> {
     let (x, indices, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
-    let (size, count) = (context.shape(x)[op.axis], context.shape(indices)[op.axis]);
-    let around = Around::of(&context.shape(x), op.axis);
+    let (size, count) = (context.shape(x)?[op.axis], context.shape(indices)?[op.axis]);
+    let around = Around::of(&context.shape(x)?, op.axis);
     let src = context.dense_as("src", Access::Read, x, around.sizes(size))?;
     let indices = context.dense_as("indices", Access::Read, indices, around.sizes(count))?;
     let dst = context.dense_as("dst", Access::Write, y, around.sizes(count))?;
@@ -53,8 +54,8 @@ pub(super) fn select_scatter_elements(
     op: ScatterElements,
 ) -> Result<Vec<Chosen>, Declined> {
     let [x, indices, updates] = [node.inputs[0], node.inputs[1], node.inputs[2]];
-    let (size, count) = (context.shape(x)[op.axis], context.shape(indices)[op.axis]);
-    let around = Around::of(&context.shape(x), op.axis);
+    let (size, count) = (context.shape(x)?[op.axis], context.shape(indices)?[op.axis]);
+    let around = Around::of(&context.shape(x)?, op.axis);
     let src = context.dense_as("src", Access::Read, x, around.sizes(size))?;
     let indices = context.dense_as("indices", Access::Read, indices, around.sizes(count))?;
     let updates = context.dense_as("updates", Access::Read, updates, around.sizes(count))?;
@@ -83,7 +84,7 @@ pub(super) fn select_scatter_nd(
     op: ScatterNd,
 ) -> Result<Vec<Chosen>, Declined> {
     let [x, indices, updates] = [node.inputs[0], node.inputs[1], node.inputs[2]];
-    let (shape, index_shape) = (context.shape(x), context.shape(indices));
+    let (shape, index_shape) = (context.shape(x)?, context.shape(indices)?);
     let tuple = index_shape[index_shape.len() - 1];
     let (indexed, block) = shape.split_at(tuple as usize);
     let rows: u64 = indexed.iter().product();
@@ -104,7 +105,7 @@ pub(super) fn select_scatter_nd(
     }
     check_tuple(tuple as usize)?;
     let indices = context.dense_as("indices", Access::Read, indices, [1, 1, count, tuple])?;
-    constants.extend(tuple_constants(indexed));
+    constants.extend(tuple_constants(&sizes_of(indexed)));
     let why = "each slice goes through all updates";
     Scatter { kernel: "scatter_nd", constants, src, indices, updates, dst, count, why }
         .in_ranges(context, &node.name)
@@ -135,7 +136,7 @@ impl Scatter {
             return Err(Declined::Shape(format!("{count} updates for each slice to look at are too many")));
         }
         let element = if dst.layout.element.is_float() { Element::F32 } else { dst.layout.element };
-        let e = dst.extents();
+        let e = dst.extents().known()?;
         let mut steps = Vec::new();
         for range in 0..ranges {
             let (first, end) = (range * LOOP_ROUNDS, ((range + 1) * LOOP_ROUNDS).min(count));
@@ -196,7 +197,7 @@ fn chosen(
     why: &str,
 ) -> Chosen {
     let e = dst.extents();
-    let (workgroup_size, workgroups) = context.linear(e.pixels() * e.slices());
+    let (workgroup_size, workgroups) = context.linear(&(e.pixels() * e.slices()));
     slots.push(dst);
     let call = KernelCall::plain(kernel, constants, slots, workgroup_size, workgroups);
     Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 }

@@ -5,38 +5,38 @@ use super::{Chosen, Context, Declined, matvec, orders, weights};
 use crate::estimate::FEW_ROWS;
 use crate::kernel::{Access, Constant, Slot};
 use crate::physical::weights::Filters;
-use crate::physical::{AxisMap, Order};
+use crate::physical::{AxisMap, Order, Size};
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
 
 /// The sizes of a product.
 pub(super) struct Sizes {
-    pub(super) batches: u64,
-    pub(super) m: u64,
-    pub(super) n: u64,
-    k: u64,
+    pub(super) batches: Size,
+    pub(super) m: Size,
+    pub(super) n: Size,
+    k: Size,
     /// Batches are rows of one product.
     pub(super) merged: bool,
 }
 
 impl Sizes {
     pub(super) fn flops(&self) -> u64 {
-        2 * self.batches * self.m * self.n * self.k
+        [&self.batches, &self.m, &self.n, &self.k].into_iter().product::<Size>().max().saturating_mul(2)
     }
 }
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: MatMul) -> Result<Vec<Chosen>, Declined> {
-    let a_shape = context.shape(node.inputs[0]);
-    let dst_shape = context.shape(node.outputs[0]);
+    let a_shape = context.sizes(node.inputs[0]);
+    let dst_shape = context.sizes(node.outputs[0]);
     let rank = dst_shape.len();
     let merged = merges_batches(context, node);
-    let batches: u64 = dst_shape[..rank - 2].iter().product();
-    let m = dst_shape[rank - 2];
+    let batches: Size = dst_shape[..rank - 2].iter().product();
+    let m = &dst_shape[rank - 2];
     let sizes = Sizes {
-        batches: if merged { 1 } else { batches },
-        m: if merged { batches * m } else { m },
-        n: dst_shape[rank - 1],
-        k: a_shape[a_shape.len() - 1],
+        m: if merged { batches.times(m) } else { m.clone() },
+        batches: if merged { Size::ONE } else { batches },
+        n: dst_shape[rank - 1].clone(),
+        k: a_shape[a_shape.len() - 1].clone(),
         merged,
     };
     let candidates: [(&str, Candidate); 5] = [
@@ -60,16 +60,16 @@ type Candidate = fn(&mut Context<'_>, &Node, MatMul, &Sizes) -> Result<Vec<Chose
 /// Whether batches are rows of one product: b is one matrix, and all else is dense and broadcasts by whole rows.
 fn merges_batches(context: &Context<'_>, node: &Node) -> bool {
     let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
-    let shape = context.shape(y);
+    let shape = context.sizes(y);
     let rank = shape.len();
     let dense = |value| context.placement(value).is_some_and(|p| p.layout.order == Order::RowMajor);
-    let one_matrix = context.shape(b).iter().rev().skip(2).all(|&size| size == 1);
+    let one_matrix = context.sizes(b).iter().rev().skip(2).all(|size| size.is_always(1));
     let by_rows = node.epilogue.operands.iter().all(|&operand| {
-        let own = context.shape(operand);
+        let own = context.sizes(operand);
         let whole = own == shape && (dense(operand) || context.constant_tensor(operand).is_some());
-        whole || own.iter().rev().skip(1).all(|&size| size == 1)
+        whole || own.iter().rev().skip(1).all(|size| size.is_always(1))
     });
-    let a_shape = context.shape(a);
+    let a_shape = context.sizes(a);
     let same_rows = a_shape[..a_shape.len() - 1] == shape[..rank - 1];
     rank > 2 && same_rows && one_matrix && dense(a) && dense(y) && by_rows
 }
@@ -77,7 +77,7 @@ fn merges_batches(context: &Context<'_>, node: &Node) -> bool {
 /// Axes of a and of the result.
 fn axes(context: &Context<'_>, node: &Node, sizes: &Sizes) -> [AxisMap; 2] {
     [node.inputs[0], node.outputs[0]].map(|value| {
-        let rank = context.shape(value).len();
+        let rank = context.rank(value);
         if sizes.merged { AxisMap::rows(rank - 1, rank) } else { AxisMap::channels_last(rank) }
     })
 }
@@ -103,7 +103,7 @@ fn slots(
     let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let [a_axes, y_axes] = axes(context, node, sizes);
     let dst = context.slot("dst", Access::Write, y, &y_axes)?;
-    if !sizes.merged && context.shape(y).len() > 4 {
+    if !sizes.merged && context.rank(y) > 4 {
         // Several axes of batches are one coordinate, along which factors may repeat in part.
         let factors = (factor(context, "a", a, &dst)?, factor(context, "b", b, &dst)?);
         return Ok((factors.0, factors.1, dst));
@@ -111,14 +111,14 @@ fn slots(
     let a_slot = context.slot("a", Access::Read, a, &a_axes)?;
     let b_slot = match context.constant_tensor(b).is_some_and(|tensor| tensor.shape().len() == 2) {
         true => matrix(context, b, op.transpose_b)?,
-        false => context.slot("b", Access::Read, b, &AxisMap::channels_last(context.shape(b).len()))?,
+        false => context.slot("b", Access::Read, b, &AxisMap::channels_last(context.rank(b)))?,
     };
     Ok((a_slot, b_slot, dst))
 }
 
 /// A factor of a product of more axes than there are coordinates, under those of the result.
 fn factor(context: &mut Context<'_>, name: &str, value: ValueId, dst: &Slot) -> Result<Slot, Declined> {
-    let own = context.shape(value);
+    let own = context.sizes(value);
     let batches = &dst.shape[..dst.shape.len() - 2];
     let full = [batches, &own[own.len() - 2..]].concat();
     let under = Slot {
@@ -163,10 +163,10 @@ fn product_of(
     let (a, b, dst) = slots(context, node, op, sizes)?;
     let b_transposed = is_transposed(&b, op);
     Ok(Product {
-        batches: sizes.batches,
-        m: sizes.m,
-        n: sizes.n,
-        k: sizes.k,
+        batches: sizes.batches.clone(),
+        m: sizes.m.clone(),
+        n: sizes.n.clone(),
+        k: sizes.k.clone(),
         a,
         b,
         dst,
@@ -202,7 +202,7 @@ fn matvec(
     op: MatMul,
     sizes: &Sizes,
 ) -> Result<Vec<Chosen>, Declined> {
-    if sizes.m > FEW_ROWS {
+    if sizes.m.max() > FEW_ROWS {
         return Err(Declined::Shape(format!("needs at most {FEW_ROWS} rows, has {}", sizes.m)));
     }
     let (a, b, dst) = slots(context, node, op, sizes)?;
@@ -212,11 +212,11 @@ fn matvec(
     }
     // Few columns: more invocations share one, so that all of the device reads.
     let slices = sizes.n.div_ceil(4);
-    let groups = |x: u64| slices.div_ceil(x) * sizes.m * sizes.batches;
+    let groups = |x: u64| slices.div_ceil(x).times(&sizes.m).times(&sizes.batches).max();
     let x = [16, 8, 4].into_iter().find(|&x| groups(x) >= u64::from(context.profile.busy_workgroups));
     let x = x.unwrap_or(4);
     let y = 256 / x;
-    let workgroups = [slices.div_ceil(x), sizes.m, sizes.batches];
+    let workgroups = [slices.div_ceil(x), sizes.m.clone(), sizes.batches.clone()];
     let constants = vec![("K_ALIGNED", Constant::Bool(sizes.k.is_multiple_of(4)))];
     let call =
         context.call(node, "matvec", constants, vec![a, b], dst, [x as u32, y as u32, 1], workgroups)?;

@@ -83,13 +83,14 @@ fn select(
     sizes: &Sizes,
     subgroup: Option<u32>,
 ) -> Result<Vec<Chosen>, Declined> {
-    let m = sizes.m;
-    let is_deep = !sizes.merged && context.shape(node.outputs[0]).len() > 4;
-    if m > FEW_ROWS || sizes.batches > 1 || is_deep {
-        let rows = m * sizes.batches;
+    let m = sizes.m.max();
+    let is_deep = !sizes.merged && context.rank(node.outputs[0]) > 4;
+    if m > FEW_ROWS || !sizes.batches.is_always(1) || is_deep {
+        let rows = m * sizes.batches.max();
         return Err(Declined::Shape(format!("needs at most {FEW_ROWS} rows of one product, has {rows}")));
     }
     let b = node.inputs[1];
+    let (m, n) = (sizes.m.to_known()?, sizes.n.to_known()?);
     let quantized = weights::quantized(context, "b", b, op.transpose_b)?;
     let b_slot = match quantized {
         Some(slot) => slot,
@@ -100,7 +101,7 @@ fn select(
     };
     let (a, dst) = outer_slots(context, node, sizes)?;
     let walk = Walk::along(&rows, m, least_lanes(subgroup.map(u64::from)), 1);
-    let (size, workgroups) = grid_of(context.profile, &walk, sizes.n);
+    let (size, workgroups) = grid_of(context.profile, &walk, n);
     let mut constants = constants(&rows, &walk, (m, 1));
     let name = match subgroup {
         Some(size) => {
@@ -122,17 +123,17 @@ fn least_lanes(subgroup: Option<u64>) -> u64 {
 }
 
 /// Invocations of a workgroup, and workgroups for `n` outputs.
-fn grid_of(profile: &Profile, walk: &Walk, n: u64) -> ([u32; 3], [u64; 3]) {
+fn grid_of(profile: &Profile, walk: &Walk, n: u64) -> ([u32; 3], [Size; 3]) {
     let walks = n.div_ceil(walk.outputs);
     let threads = workgroup_size(profile, walks, walk.lanes);
-    let [x, y] = grid((walks * walk.lanes).div_ceil(threads), u64::from(profile.grid_axis));
-    ([threads as u32, 1, 1], [x, y, 1])
+    let [x, y] = grid(&(walks * walk.lanes).div_ceil(threads).into(), u64::from(profile.grid_axis));
+    ([threads as u32, 1, 1], [x, y, Size::ONE])
 }
 
 /// A number that a call is given.
 pub(super) fn constant(call: &KernelCall, name: &str) -> Option<u64> {
-    call.constants.iter().find_map(|&(given, constant)| match constant {
-        Constant::U32(value) if given == name => Some(value),
+    call.constants.iter().find_map(|(given, constant)| match constant {
+        Constant::U32(value) if *given == name => Some(*value),
         _ => None,
     })
 }
@@ -143,7 +144,7 @@ pub(super) fn gated(call: &KernelCall, profile: &Profile) -> Option<KernelCall> 
     let (rows, m) = (b.rows.as_ref()?, constant(call, "ROWS_M")?);
     let subgroup = constant(call, "SUBGROUP_SIZE");
     let walk = Walk::along(rows, m, least_lanes(subgroup), 2);
-    let (workgroup_size, workgroups) = grid_of(profile, &walk, b.extents().width);
+    let (workgroup_size, workgroups) = grid_of(profile, &walk, b.extents().width.as_known()?);
     let mut constants = constants(rows, &walk, (m, 2));
     constants.extend(subgroup.map(|size| ("SUBGROUP_SIZE", Constant::U32(size))));
     // Rows of the sums that workgroup memory adds up.
@@ -151,7 +152,6 @@ pub(super) fn gated(call: &KernelCall, profile: &Profile) -> Option<KernelCall> 
     if subgroup.is_none() && u64::from(workgroup_size[0]) * (m * walk.outputs * 2 / LANES + 1) > most {
         return None;
     }
-    let workgroups = workgroups.map(Size::Const);
     Some(KernelCall { constants, workgroup_size, workgroups, ..call.clone() })
 }
 
@@ -190,7 +190,7 @@ fn constants(rows: &PackedRows, walk: &Walk, (m, products): (u64, u64)) -> Vec<(
 
 /// Rows of floats in whole chunks, where the profile has weights of products in buffers.
 fn float_rows(context: &mut Context<'_>, b: ValueId, transposed: bool) -> Result<Slot, Declined> {
-    let shape = context.shape(b);
+    let shape = context.shape(b)?;
     let (Some(_), &[rows, columns]) = (context.constant_tensor(b), &shape[..]) else {
         return Err(Declined::Shape("needs a constant matrix on the right".to_owned()));
     };

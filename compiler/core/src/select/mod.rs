@@ -56,7 +56,7 @@ use driver::Driver;
 use crate::estimate::Decisions;
 use crate::kernel::TooLarge;
 use crate::layout::{LayoutError, LayoutMap, Precision};
-use crate::physical::PackError;
+use crate::physical::{NotKnown, PackError};
 use crate::profile::Profile;
 use crate::program::Program;
 use drift_ir::{Graph, ValueId};
@@ -75,6 +75,9 @@ pub enum Declined {
     /// Sizes do not suit.
     #[error("{0}")]
     Shape(String),
+    /// A size is free, and the kernel is made for known ones.
+    #[error(transparent)]
+    Free(#[from] NotKnown),
     /// The element type does not suit.
     #[error("needs {needed} elements, has {found}")]
     Element {

@@ -129,7 +129,8 @@ fn decide(readings: &[Reading], profile: &Profile) -> Option<Sides> {
         return None;
     }
     let cost = |sides| -> Option<f64> {
-        let of_a_row = |reading: &Reading| Some(reading.cycles(sides, profile)? / reading.size.m as f64);
+        let of_a_row =
+            |reading: &Reading| Some(reading.cycles(sides, profile)? / reading.size.m.max() as f64);
         readings.iter().map(of_a_row).sum()
     };
     match (cost(Sides::Inputs), cost(Sides::Outputs)) {
@@ -148,7 +149,7 @@ impl Reading {
             let beside = if sides == Sides::Inputs { rates.by_inputs } else { rates.by_outputs };
             return Some(beside + self.bytes as f64 / profile.rates.device.bytes_per_cycle);
         }
-        let size = Size { transposed: sides == Sides::Inputs, ..self.size };
+        let size = Size { transposed: sides == Sides::Inputs, ..self.size.clone() };
         product::cycles(profile, &size, self.element, self.bytes).ok()
     }
 }
@@ -167,14 +168,15 @@ fn of_step(program: &Program, step: &ProgramStep, entry: usize) -> Vec<(Hash, Re
     let reading = |(tensor, sides, slot): (&Tensor, Sides, &Slot)| {
         let elements = elements(tensor);
         // The first size of the slot is no padded one.
-        let first = slot.shape.first().map_or(1, |&first| first.max(1));
+        let first = slot.shape.first().map_or(1, |first| first.max().max(1));
         let [k, n] = match sides {
             Sides::Inputs => [elements / first, first],
             Sides::Outputs => [first, elements / first],
         };
         // The step's arithmetic is that of its rows, however they are cut.
         let m = (step.flops / (2 * all)).max(1);
-        let size = Size { batches: 1, m, n, k, transposed: false, parts_bytes: u64::MAX };
+        let [batches, m, n, k] = [1, m, n, k].map(Into::into);
+        let size = Size { batches, m, n, k, transposed: false, parts_bytes: u64::MAX };
         let element = slot.layout.element;
         let reading = Reading { entry, size, element, sides, bytes: elements * element.size_bytes(), few };
         (sample(tensor), reading)

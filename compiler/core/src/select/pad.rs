@@ -30,7 +30,7 @@ fn padded_among_others(op: &Pad, axes: &AxisMap) -> bool {
 /// axis has a step of its own.
 fn one_by_one(context: &mut Context<'_>, node: &Node, op: &Pad) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let mut shape = context.shape(x);
+    let mut shape = context.sizes(x);
     let rank = shape.len();
     let axes: Vec<usize> = (0..rank).filter(|&axis| op.pads[axis] > 0 || op.pads[rank + axis] > 0).collect();
     let [first, .., last] = axes[..] else {
@@ -54,7 +54,7 @@ fn one_by_one(context: &mut Context<'_>, node: &Node, op: &Pad) -> Result<Vec<Ch
         let mut pads = vec![0; 2 * rank];
         for side in [axis, rank + axis] {
             pads[side] = op.pads[side];
-            shape[axis] += op.pads[side];
+            shape[axis] = shape[axis].plus(&op.pads[side].into());
         }
         let (step, to) = match axis == last {
             true => (node, dst.clone()),
@@ -107,7 +107,7 @@ fn pad(context: &mut Context<'_>, node: &Node, op: &Pad, src: Slot, dst: Slot) -
     let names = ["BEGIN_B", "BEGIN_Y", "BEGIN_X", "BEGIN_C"];
     constants.extend(names.into_iter().zip(begins).map(|(name, begin)| (name, Constant::signed(begin))));
     let e = dst.extents();
-    let (size, workgroups) = context.linear(e.pixels() * e.slices());
+    let (size, workgroups) = context.linear(&(e.pixels() * e.slices()));
     let call = context.call(node, "pad", constants, vec![src], dst, size, workgroups)?;
     let why = if pads_channels { "element by element" } else { "slice by slice" };
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })

@@ -3,6 +3,7 @@
 use super::image::{block_x, grid_over, rows_and_columns, slots};
 use super::{Chosen, Context, Declined};
 use crate::kernel::Constant;
+use crate::physical::Size;
 use drift_ir::Node;
 use drift_ir::op::{Pool, PoolKind};
 
@@ -18,10 +19,14 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Pool) -> Resul
     let (src, dst) = slots(context, node)?;
     let (from, e) = (src.extents(), dst.extents());
     // Rounding up the number of windows lets the last one reach beyond the padding.
-    let reaches_out = |n: usize, from: u64, to: u64| {
-        (to - 1) * strides[n] + (kernel[n] - 1) * dilations[n] + 1 > from + begins[n] + ends[n]
+    let reaches_out = |n: usize, from: &Size, to: &Size| match (from.as_known(), to.as_known()) {
+        (Some(from), Some(to)) => {
+            (to - 1) * strides[n] + (kernel[n] - 1) * dilations[n] + 1 > from + begins[n] + ends[n]
+        }
+        // At some sizes it may.
+        _ => true,
     };
-    let beyond = reaches_out(0, from.height, e.height) || reaches_out(1, from.width, e.width);
+    let beyond = reaches_out(0, &from.height, &e.height) || reaches_out(1, &from.width, &e.width);
     let padded = beyond || op.pads.iter().any(|&pad| pad > 0);
     let (kind, p, count_padding, counted) = match op.kind {
         PoolKind::Max => (0, 1, false, false),
@@ -30,7 +35,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Pool) -> Resul
         PoolKind::Lp(p) => (2, p, false, false),
     };
     // Neighbouring windows share columns, unless there are gaps between a window's taps.
-    let block = block_x(context, &e, if dilations[1] == 1 { 4 } else { 1 });
+    let block = block_x(context, &e.largest(), if dilations[1] == 1 { 4 } else { 1 });
     let columns = (block - 1) * strides[1] + kernel[1];
     let chunk = if columns <= MOST_COLUMNS { columns } else { 4 };
     let u32s = [
@@ -56,8 +61,8 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Pool) -> Resul
         ("COUNTED", Constant::Bool(counted)),
         ("COUNT_PADDING", Constant::Bool(count_padding)),
     ]);
-    let (size, workgroups) = grid_over(e.width.div_ceil(block), e.height * e.batch, e.slices());
-    let flops = e.elements() * kernel[0] * kernel[1];
+    let (size, workgroups) = grid_over(&e.width.div_ceil(block), &e.height.times(&e.batch), e.slices());
+    let flops = e.elements().max() * kernel[0] * kernel[1];
     let call = context.call(node, "pool", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("{block} pixel(s) an invocation"), declined: Vec::new(), flops })
 }

@@ -5,7 +5,7 @@ use super::tiling::{self, Shared, Size, Tiling};
 use super::{Chosen, Context, Declined, grid, headroom};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
-use crate::physical::{AxisMap, Element, LANES, Order};
+use crate::physical::{self, AxisMap, Element, LANES, Order};
 use crate::profile::Profile;
 use crate::profile::rates::Tile;
 use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
@@ -22,11 +22,11 @@ pub(super) struct Window {
 
 /// One product, or a batch of them. Rows of `a` are its width coordinate, or the output pixels of a window over it.
 pub(super) struct Product {
-    pub(super) batches: u64,
-    pub(super) m: u64,
-    pub(super) n: u64,
+    pub(super) batches: physical::Size,
+    pub(super) m: physical::Size,
+    pub(super) n: physical::Size,
     /// Rows of `b`: for a window, taps times the source's channels in whole slices.
-    pub(super) k: u64,
+    pub(super) k: physical::Size,
     pub(super) a: Slot,
     pub(super) b: Slot,
     pub(super) dst: Slot,
@@ -67,7 +67,9 @@ impl Product {
     fn size(&self, context: &Context<'_>, node: &Node) -> Size {
         /// Bytes that no device misses.
         const LEAST: u64 = 1 << 20;
-        let Self { batches, m, n, k, b_transposed: transposed, .. } = *self;
+        let Self { batches, m, n, k, b_transposed: transposed, .. } = self;
+        let [batches, m, n, k] = [batches, m, n, k].map(Clone::clone);
+        let transposed = *transposed;
         let widened = Element::F32.size_bytes() / self.dst.layout.element.size_bytes();
         let peak = headroom::of(context, node.outputs[0]).peak * widened;
         let parts_bytes = (peak + peak / 2).max(LEAST);
@@ -90,13 +92,13 @@ impl Product {
         let window = self.window.as_ref().unwrap_or(&one);
         let [out_batch, out_height, out_width] = self.result_extents();
         vec![
-            ("ROWS_M", Constant::U32(self.m)),
+            ("ROWS_M", Constant::count(self.m.clone())),
             ("PIXELS", Constant::Bool(self.window.is_some())),
             ("ROWS_ADJACENT", Constant::Bool(self.rows_adjacent())),
             ("BATCH_INNERMOST", Constant::Bool(self.dst.layout.order != Order::RowMajor)),
-            ("OUT_BATCH", Constant::U32(out_batch)),
-            ("OUT_HEIGHT", Constant::U32(out_height)),
-            ("OUT_WIDTH", Constant::U32(out_width)),
+            ("OUT_BATCH", Constant::count(out_batch)),
+            ("OUT_HEIGHT", Constant::count(out_height)),
+            ("OUT_WIDTH", Constant::count(out_width)),
             ("TAPS", Constant::U32(self.taps())),
             ("KERNEL_X", Constant::U32(window.kernel[1])),
             ("STRIDE_Y", Constant::U32(window.strides[0])),
@@ -110,7 +112,7 @@ impl Product {
         ]
     }
 
-    fn result_extents(&self) -> [u64; 3] {
+    fn result_extents(&self) -> [physical::Size; 3] {
         let e = self.dst.extents();
         [e.batch, e.height, e.width]
     }
@@ -132,7 +134,7 @@ impl Product {
             ("PREFETCH", Constant::Bool(tile.prefetch)),
             ("BUFFERS", Constant::U32(tiling.buffers)),
             ("WHOLE_TAPS", Constant::Bool(whole_taps)),
-            ("STEPS", Constant::U32(tiling.steps)),
+            ("STEPS", Constant::count(tiling.steps.clone())),
             ("PART_STEPS", Constant::U32(tiling.part_steps)),
             ("SPLIT", Constant::U32(tiling.split)),
         ]
@@ -250,7 +252,7 @@ fn finish(
     tiling: &Tiling,
 ) -> Result<Vec<Chosen>, Declined> {
     let common = product.constants();
-    let (batches, flops) = (product.batches, product.flops);
+    let (batches, flops) = (product.batches.clone(), product.flops);
     let mut why = format!("{}x{}x{} tiles", tiling.tile.m, tiling.tile.n, tiling.tile.k);
     if product.window.is_some() {
         why.push_str(", one row a pixel");
@@ -261,7 +263,7 @@ fn finish(
     let Product { a, b, dst, m, n, .. } = product;
     let product_call = |mut slots: Vec<Slot>, dst, epilogue| {
         slots.push(dst);
-        let call = KernelCall::plain(kernel, constants, slots, size, tiling.workgroups);
+        let call = KernelCall::plain(kernel, constants, slots, size, tiling.workgroups.clone());
         KernelCall { epilogue, ..call }
     };
     let Some(parts) = parts else {
@@ -273,24 +275,26 @@ fn finish(
     why.push_str(&format!(", k in {} parts", tiling.split));
     let made = Chosen { call, why, declined: Vec::new(), flops };
 
-    let groups = (batches * m * n.div_ceil(LANES)).div_ceil(64);
-    let [x, y] = grid(groups, u64::from(context.profile.grid_axis));
+    let slices = batches.times(&m).times(&n.div_ceil(LANES));
+    let [x, y] = grid(&slices.div_ceil(64), u64::from(context.profile.grid_axis));
     let mut constants = common;
     constants.push(("SPLIT", Constant::U32(tiling.split)));
-    constants.push(("BATCHES", Constant::U32(batches)));
+    let flops = tiling.split * batches.times(&m).times(&n).max();
+    constants.push(("BATCHES", Constant::count(batches)));
     let src = parts.as_argument("src", Access::Read);
     let slots = [vec![src], operands, vec![dst]].concat();
-    let call = KernelCall::plain("split_sum", constants, slots, [64, 1, 1], [x, y, 1]);
+    let call = KernelCall::plain("split_sum", constants, slots, [64, 1, 1], [x, y, physical::Size::ONE]);
     let call = KernelCall { epilogue, ..call };
     let why = format!("adds up {} parts", tiling.split);
-    let flops = tiling.split * batches * m * n;
     Ok(vec![made, Chosen { call, why, declined: Vec::new(), flops }])
 }
 
 /// Where the parts of a split product are: f32, and in the order in which the result is finished.
 fn parts_slot(context: &mut Context<'_>, product: &Product, split: u64, name: &str) -> Slot {
     // Rows of the parts are whole vectors, whatever the result's are.
-    let sizes = [1, split * product.batches, product.m, product.n.next_multiple_of(LANES)];
+    let whole = |size: &physical::Size| size.div_ceil(LANES).times(&LANES.into());
+    let batches = product.batches.times(&split.into());
+    let sizes = [physical::Size::ONE, batches, product.m.clone(), whole(&product.n)];
     let mut slot = context.scratch("dst", &format!("{name} (parts)"), Element::F32, sizes);
     if product.rows_adjacent() {
         slot.layout.order = Order::Slices;

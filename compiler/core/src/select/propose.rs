@@ -161,6 +161,15 @@ impl Selected<'_> {
                 constants.iter().chain(&made.constants).nth(at as usize).map(|c| c.name.clone())
             }
         };
+        if let Some(free) = call.free_where_fixed() {
+            let nodes = vec![format!("`{name}` ({kernel}): {free}")];
+            return Err(SelectError::NoKernel { nodes });
+        }
+        if let Some(size) = call.may_be_empty() {
+            let reason = "may be zero: raise the lower bound of its dims (--dim NAME=LO..HI)";
+            let nodes = vec![format!("`{name}` ({kernel}): the size {size} {reason}")];
+            return Err(SelectError::NoKernel { nodes });
+        }
         debug_assert_eq!(call.check_interface(), Ok(()), "{}", call.kernel.name);
         if let Err(source) = call.check(|source| named(source).unwrap_or_default()) {
             return Err(SelectError::TooLarge { node: name, kernel, source });
@@ -211,7 +220,7 @@ impl Conversions {
             }
             (None, Some(from)) => {
                 let mut context = self.context(selected);
-                let shape = context.shape(value);
+                let shape = context.largest(value);
                 let layout = Layout {
                     storage_type: StorageType::Buffer,
                     order: Order::RowMajor,
@@ -249,7 +258,7 @@ fn with_epilogue_counted(mut chosen: Chosen) -> Chosen {
         chosen.why.push_str(&format!("; {reason}"));
     }
     let written = chosen.call.slots.iter().filter(|s| s.access == Access::Write);
-    let elements: u64 = written.map(|s| s.extents().elements()).sum();
+    let elements: u64 = written.map(|s| s.extents().elements().max()).sum();
     chosen.flops += chosen.call.epilogue.as_ref().map_or(0, ScalarProgram::flops) * elements;
     chosen
 }

@@ -4,6 +4,7 @@ use super::rows::row_grid;
 use super::{Chosen, Context, Declined};
 use crate::estimate::{part_of, wants_parts};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
+use crate::physical::size::{self, Size};
 use crate::physical::{AxisMap, Element, Order};
 use drift_ir::op::{Reduce, ReduceKind};
 use drift_ir::{Node, ValueId};
@@ -27,7 +28,7 @@ pub(super) fn coordinates(
     over: &[usize],
     keep_dims: bool,
 ) -> Result<Coordinates, Vec<(Range<usize>, bool)>> {
-    let shape = context.shape(x);
+    let shape = context.sizes(x);
     // Tensors that are not dense have an axis for each coordinate, and a dense one can be read under any.
     let stored = |value: ValueId| {
         let layout = &context.placement(value)?.layout;
@@ -58,18 +59,18 @@ pub(super) fn coordinates(
         },
     };
     let reduced = [&axes.batch, &axes.height, &axes.width, &axes.channels]
-        .map(|run| run.clone().any(|axis| shape[axis] > 1 && over.contains(&axis)));
+        .map(|run| run.clone().any(|axis| !shape[axis].is_always(1) && over.contains(&axis)));
     Ok(Coordinates { axes, result, reduced })
 }
 
 /// Neighbouring axes that are all reduced or all kept, outermost first; an axis of one place is either.
-fn runs(shape: &[u64], over: &[usize]) -> Vec<(Range<usize>, bool)> {
+fn runs(shape: &[Size], over: &[usize]) -> Vec<(Range<usize>, bool)> {
     let mut runs: Vec<(Range<usize>, bool)> = Vec::new();
     for axis in 0..shape.len() {
         let is_reduced = over.contains(&axis);
         match runs.last_mut() {
-            Some((run, known)) if shape[axis] == 1 || *known == is_reduced => run.end = axis + 1,
-            Some((run, known)) if shape[run.clone()].iter().all(|&size| size == 1) => {
+            Some((run, known)) if shape[axis].is_always(1) || *known == is_reduced => run.end = axis + 1,
+            Some((run, known)) if shape[run.clone()].iter().all(|size| size.is_always(1)) => {
                 (run.end, *known) = (axis + 1, is_reduced);
             }
             _ => runs.push((axis..axis + 1, is_reduced)),
@@ -99,8 +100,8 @@ fn in_steps(
     runs: &[(Range<usize>, bool)],
 ) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let shape = context.shape(x);
-    let mut sizes: Vec<(u64, bool)> =
+    let shape = context.sizes(x);
+    let mut sizes: Vec<(Size, bool)> =
         runs.iter().map(|(run, reduced)| (shape[run.clone()].iter().product(), *reduced)).collect();
     // Sums of f16 are kept wide in between.
     let element = if context.element(x)?.is_float() { Element::F32 } else { context.element(x)? };
@@ -109,11 +110,12 @@ fn in_steps(
     let mut steps = Vec::new();
     while sizes.len() > 4 {
         let last = sizes.iter().rposition(|(_, reduced)| *reduced).unwrap_or(0);
-        let product = |part: &[(u64, bool)]| part.iter().map(|(size, _)| size).product::<u64>();
+        let product = |part: &[(Size, bool)]| part.iter().map(|(size, _)| size).product::<Size>();
         let (outer, inner) = (product(&sizes[..last]), product(&sizes[last + 1..]));
         let between = format!("{} (partly reduced)", node.name);
-        let part = context.scratch("dst", &between, element, [1, outer, 1, inner]);
-        src.shape = vec![1, outer, sizes[last].0, inner];
+        let part =
+            context.scratch("dst", &between, element, [Size::ONE, outer.clone(), Size::ONE, inner.clone()]);
+        src.shape = vec![Size::ONE, outer, sizes[last].0.clone(), inner];
         src.layout.axes = AxisMap::channels_last(4);
         steps.extend(step(
             context,
@@ -127,20 +129,22 @@ fn in_steps(
         sizes.remove(last);
         // The runs on both sides are kept, and one now.
         if last < sizes.len() && last > 0 {
-            sizes[last - 1].0 *= sizes[last].0;
+            sizes[last - 1].0 = sizes[last - 1].0.times(&sizes[last].0);
             sizes.remove(last);
         }
     }
-    let padded: Vec<(u64, bool)> = std::iter::repeat_n((1, false), 4 - sizes.len()).chain(sizes).collect();
-    src.shape = padded.iter().map(|(size, _)| *size).collect();
+    let padded: Vec<(Size, bool)> =
+        std::iter::repeat_n((Size::ONE, false), 4 - sizes.len()).chain(sizes).collect();
+    src.shape = padded.iter().map(|(size, _)| size.clone()).collect();
     src.layout.axes = AxisMap::channels_last(4);
-    dst.shape = padded.iter().map(|(size, reduced)| if *reduced { 1 } else { *size }).collect();
+    dst.shape =
+        padded.iter().map(|(size, reduced)| if *reduced { Size::ONE } else { size.clone() }).collect();
     let reduced = [padded[0].1, padded[1].1, padded[2].1, padded[3].1];
     if !node.epilogue.is_empty() {
         // Its operands broadcast to the result's own axes.
-        let kept: Vec<u64> = context.shape(y);
-        dst.layout.axes = result_axes(&kept, &dst.shape);
-        dst.shape = kept;
+        let kept = context.shape(y)?;
+        dst.layout.axes = result_axes(&kept, &dst.known_shape()?);
+        dst.shape = size::sizes(&kept);
     }
     steps.extend(step(context, (Some(node), &node.name), op.kind, src, dst, reduced)?);
     Ok(steps)
@@ -182,10 +186,13 @@ fn step(
     dst: Slot,
     reduced: [bool; 4],
 ) -> Result<Vec<Chosen>, Declined> {
-    let results = dst.extents().pixels() * dst.extents().slices();
+    let results = (dst.extents().pixels() * dst.extents().slices()).max();
     let vectors = vectors(&src, reduced);
-    let threads = u64::from(threads(count(&src, reduced)));
-    if !wants_parts(context.profile, results, vectors.div_ceil(threads), 1) {
+    let threads = u64::from(threads(count(&src, reduced).max()));
+    let is_free = vectors.is_free() || dst.shape.iter().any(Size::is_free);
+    let vectors = vectors.max();
+    // How many parts there are is part of the kernels, so what is free goes in one.
+    if is_free || !wants_parts(context.profile, results, vectors.div_ceil(threads), 1) {
         return Ok(vec![dispatch(context, node, (kind, Role::Whole), src, dst, reduced)?]);
     }
     if let Some(node) = node {
@@ -194,7 +201,7 @@ fn step(
     }
     let part = part_of(context.profile, results, vectors, threads);
     let parts = vectors.div_ceil(part);
-    let d = dst.extents();
+    let d = dst.extents().known()?;
     let element = if src.layout.element.is_float() { Element::F32 } else { src.layout.element };
     let between = context.scratch(
         "dst",
@@ -202,7 +209,7 @@ fn step(
         element,
         [parts * d.batch, d.height, d.width, d.channels],
     );
-    let all = count(&src, reduced);
+    let all = count(&src, reduced).to_known()?;
     let first = dispatch(context, None, (kind, Role::Part(part)), src, between.clone(), reduced)?;
     let src = between.as_argument("src", Access::Read);
     let last = dispatch(context, node, (kind, Role::Last(all)), src, dst, [true, false, false, false])?;
@@ -210,16 +217,17 @@ fn step(
 }
 
 /// Elements that make one element of the result.
-fn count(src: &Slot, reduced: [bool; 4]) -> u64 {
+fn count(src: &Slot, reduced: [bool; 4]) -> Size {
     let e = src.extents();
-    let sizes = [e.batch, e.height, e.width, e.channels];
-    sizes.iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product()
+    let sizes = e.as_array();
+    sizes.into_iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product()
 }
 
 /// Vectors that make one slice of the result.
-fn vectors(src: &Slot, reduced: [bool; 4]) -> u64 {
+fn vectors(src: &Slot, reduced: [bool; 4]) -> Size {
     let e = src.extents();
-    let sizes = [e.batch, e.height, e.width, e.slices()];
+    let slices = e.slices();
+    let sizes = [e.batch, e.height, e.width, slices];
     sizes.iter().zip(reduced).filter(|(_, reduced)| *reduced).map(|(size, _)| size).product()
 }
 
@@ -243,17 +251,24 @@ fn dispatch(
     let (count, batches, batch_step, along) = match role {
         Role::Whole | Role::Part(_) => {
             let along = count(&src, reduced);
-            (along, e.batch, 1, along)
+            (along.clone(), e.batch.clone(), Size::ONE, along)
         }
-        Role::Last(all) => (all, e.batch / d.batch, d.batch, e.batch / d.batch),
+        Role::Last(all) => {
+            let (batches, step) = (e.batch.to_known()?, d.batch.to_known()?);
+            (all.into(), (batches / step).into(), step.into(), (batches / step).into())
+        }
     };
     let (part, result_batch) = match role {
-        Role::Part(part) => (part, d.batch / vectors(&src, reduced).div_ceil(part)),
-        Role::Whole | Role::Last(_) => (0, d.batch),
+        Role::Part(part) => {
+            let parts = vectors(&src, reduced).to_known()?.div_ceil(part);
+            (part, (d.batch.to_known()? / parts).into())
+        }
+        Role::Whole | Role::Last(_) => (0, d.batch.clone()),
     };
     let [over_b, over_y, over_x, over_c] = reduced;
-    let extent = |is_reduced: bool, size: u64| Constant::U32(if is_reduced { size } else { 1 });
-    let typed = |float: f32, int: i64| if is_float { Constant::F32(float) } else { Constant::I32(int) };
+    let extent =
+        |is_reduced: bool, size: &Size| Constant::count(if is_reduced { size.clone() } else { Size::ONE });
+    let typed = if is_float { Constant::float_size(&count) } else { Constant::signed_size(&count) };
     let bits = |float: f32, int: i32| {
         Constant::U32(u64::from(if is_float { float.to_bits() } else { int.cast_unsigned() }))
     };
@@ -269,20 +284,20 @@ fn dispatch(
     };
     let constants = vec![
         ("KIND", Constant::U32(kind)),
-        ("COUNT", typed(count as f32, i64::try_from(count).unwrap_or(i64::MAX))),
+        ("COUNT", typed),
         ("LOWEST_BITS", bits(f32::NEG_INFINITY, i32::MIN)),
         ("HIGHEST_BITS", bits(f32::INFINITY, i32::MAX)),
-        ("COUNT_B", extent(over_b, batches)),
-        ("COUNT_Y", extent(over_y, e.height)),
-        ("COUNT_X", extent(over_x, e.width)),
-        ("COUNT_S", extent(over_c, e.slices())),
+        ("COUNT_B", extent(over_b, &batches)),
+        ("COUNT_Y", extent(over_y, &e.height)),
+        ("COUNT_X", extent(over_x, &e.width)),
+        ("COUNT_S", extent(over_c, &e.slices())),
         ("REDUCE_C", Constant::Bool(over_c)),
         ("PART", Constant::U32(part)),
-        ("RESULT_BATCH", Constant::U32(result_batch)),
-        ("BATCH_STEP", Constant::U32(batch_step)),
+        ("RESULT_BATCH", Constant::count(result_batch)),
+        ("BATCH_STEP", Constant::count(batch_step)),
     ];
-    let workgroups = row_grid(context, d.pixels() * d.slices());
-    let threads = threads(along);
+    let workgroups = row_grid(context, &(d.pixels() * d.slices()));
+    let threads = threads(along.max());
     let workgroup_size = [threads, 1, 1];
     let call = match node {
         Some(node) => context.call(node, "reduce", constants, vec![src], dst, workgroup_size, workgroups)?,
@@ -293,19 +308,20 @@ fn dispatch(
         Role::Part(part) => format!("{threads} invocations for each {part} vectors of a slice"),
         Role::Last(_) => format!("{batches} parts of each slice"),
     };
-    Ok(Chosen { call, why, declined: Vec::new(), flops: e.elements() })
+    Ok(Chosen { call, why, declined: Vec::new(), flops: e.elements().max() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::physical::size::sizes;
 
     #[test]
     fn neighbours_that_are_reduced_together_are_one_run() {
-        assert_eq!(runs(&[2, 3, 4, 5], &[2, 3]), [(0..2, false), (2..4, true)]);
-        assert_eq!(runs(&[1, 3, 1, 5], &[0, 1]), [(0..3, true), (3..4, false)]);
-        assert_eq!(runs(&[2, 1, 3], &[1]), [(0..3, false)]);
-        assert_eq!(runs(&[2, 3, 4, 5, 6], &[1, 3]).len(), 5);
+        assert_eq!(runs(&sizes(&[2, 3, 4, 5]), &[2, 3]), [(0..2, false), (2..4, true)]);
+        assert_eq!(runs(&sizes(&[1, 3, 1, 5]), &[0, 1]), [(0..3, true), (3..4, false)]);
+        assert_eq!(runs(&sizes(&[2, 1, 3]), &[1]), [(0..3, false)]);
+        assert_eq!(runs(&sizes(&[2, 3, 4, 5, 6]), &[1, 3]).len(), 5);
         assert!(runs(&[], &[]).is_empty());
     }
 

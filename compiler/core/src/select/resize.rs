@@ -5,14 +5,15 @@ use super::image::{alone, grid_over};
 use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::layout::resize_axes;
-use crate::physical::Layout;
+use crate::physical::size::sizes;
+use crate::physical::{AxisMap, Layout};
 use drift_ir::op::resize::{LONGEST, Taps};
 use drift_ir::op::{CoordinateMode, Epilogue, Interpolation, Resize, ResizeAxis};
 use drift_ir::{Node, Tensor};
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let Some(axes) = resize_axes(op, context.shape(y).len()) else {
+    let Some(axes) = resize_axes(op, context.rank(y)) else {
         return one_by_one(context, node, op);
     };
     let src = context.slot("src", Access::Read, x, &axes)?;
@@ -23,7 +24,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: &Resize) -> Res
 /// More axes than rows and columns, of dense tensors: weights of several axes are products, so each axis has a step of its own.
 fn one_by_one(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let (mut shape, result) = (context.shape(x), context.shape(y));
+    let (mut shape, result) = (context.shape(x)?, context.shape(y)?);
     let moves = |at: &&ResizeAxis| {
         shape[at.axis] != result[at.axis]
             || at.scale.is_some_and(|scale| scale != 1.0)
@@ -55,7 +56,7 @@ fn one_by_one(context: &mut Context<'_>, node: &Node, op: &Resize) -> Result<Vec
             true => (node, dst.clone()),
             false => {
                 let what = format!("{} (axis {axis})", node.name);
-                (&bare, under(context.dense_scratch(&what, dst.layout.element, &shape)))
+                (&bare, under(context.dense_scratch(&what, dst.layout.element, &sizes(&shape))))
             }
         };
         let next = to.as_argument("src", Access::Read);
@@ -73,15 +74,20 @@ fn resample(
     src: Slot,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    let longest = dst.extents().height.max(dst.extents().width);
+    // Batches and channels may be free: places of rows and columns are tables.
+    let sides = |slot: &Slot| -> Result<[u64; 2], Declined> {
+        let e = slot.extents();
+        Ok([e.height.to_known()?, e.width.to_known()?])
+    };
+    let (from, to) = (sides(&src)?, sides(&dst)?);
+    let longest = to[0].max(to[1]);
     if longest > LONGEST {
         let reason = format!("resampling of images with {longest} rows or columns, more than {LONGEST}");
         return Err(Declined::Unsupported(reason));
     }
-    let rows = taps(op, 1, &src, &dst);
-    let columns = taps(op, 2, &src, &dst);
-    let e = src.extents();
-    match (factor(&rows, e.height), factor(&columns, e.width)) {
+    let rows = taps(op, 1, [from[0], to[0]], &dst.layout.axes);
+    let columns = taps(op, 2, [from[1], to[1]], &dst.layout.axes);
+    match (factor(&rows, from[0]), factor(&columns, from[1])) {
         (Some(y), Some(x)) if y * x <= MOST_REPEATS => repeat(context, node, [y, x], src, dst),
         _ => interpolate(context, node, op, [rows, columns], src, dst),
     }
@@ -91,15 +97,11 @@ fn resample(
 const MOST_REPEATS: u64 = 16;
 
 /// What each result along a coordinate is made of; an axis that is not resampled is itself.
-fn taps(op: &Resize, coordinate: usize, src: &Slot, dst: &Slot) -> Vec<Taps> {
-    let size = |slot: &Slot| match coordinate {
-        1 => slot.extents().height,
-        _ => slot.extents().width,
-    };
-    let here = |axis| dst.layout.axes.coordinate_of(axis) == Some(coordinate);
+fn taps(op: &Resize, coordinate: usize, [from, to]: [u64; 2], axes: &AxisMap) -> Vec<Taps> {
+    let here = |axis| axes.coordinate_of(axis) == Some(coordinate);
     match op.axes.iter().find(|resized| here(resized.axis)) {
-        Some(resized) => op.taps(resized, size(src), size(dst)),
-        None => (0..size(dst)).map(|first| Taps { first, weights: vec![1.0], outside: false }).collect(),
+        Some(resized) => op.taps(resized, from, to),
+        None => (0..to).map(|first| Taps { first, weights: vec![1.0], outside: false }).collect(),
     }
 }
 
@@ -121,7 +123,7 @@ fn repeat(
 ) -> Result<Chosen, Declined> {
     let e = src.extents();
     let constants = vec![("FACTOR_Y", Constant::U32(y)), ("FACTOR_X", Constant::U32(x))];
-    let (size, workgroups) = grid_over(e.width, e.height * e.batch, e.slices());
+    let (size, workgroups) = grid_over(&e.width, &e.height.times(&e.batch), e.slices());
     let call = context.call(node, "resize_repeat", constants, vec![src], dst, size, workgroups)?;
     Ok(Chosen { call, why: format!("each pixel {y} x {x} times"), declined: Vec::new(), flops: 0 })
 }
@@ -147,7 +149,7 @@ fn interpolate(
     let [rows, columns] = taps;
     let rows = table(context, node, "rows", &rows)?;
     let columns = table(context, node, "columns", &columns)?;
-    let (size, workgroups) = grid_over(e.width, e.height * e.batch, e.slices());
+    let (size, workgroups) = grid_over(&e.width, &e.height.times(&e.batch), e.slices());
     let slots = vec![src, rows, columns];
     let call = context.call(node, "resize", constants, slots, dst, size, workgroups)?;
     let [y, x] = counts;
@@ -155,7 +157,7 @@ fn interpolate(
         call,
         why: format!("{y} x {x} taps"),
         declined: vec!["resize_repeat: needs whole factors, nearest".to_owned()],
-        flops: 2 * e.elements() * y * x,
+        flops: 2 * e.elements().max() * y * x,
     })
 }
 

@@ -6,6 +6,7 @@ use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::module::LOOP_ROUNDS;
 use crate::physical::Element;
+use crate::physical::Size;
 use drift_ir::Node;
 use drift_ir::op::{ArgReduce, CumSum, TopK};
 
@@ -15,7 +16,7 @@ pub(super) fn select_arg_reduce(
     op: ArgReduce,
 ) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let count = context.shape(x)[op.axis];
+    let count = context.sizes(x)[op.axis].clone();
     let axes = coordinates(context, x, y, &[op.axis], op.keep_dims)
         .map_err(|_| Declined::Unsupported("one axis between others makes three runs at most".to_owned()))?;
     let src = context.slot("src", Access::Read, x, &axes.axes)?;
@@ -27,16 +28,16 @@ pub(super) fn select_arg_reduce(
     let constants = vec![
         ("SMALLEST", Constant::Bool(!op.largest)),
         ("LAST", Constant::Bool(op.last)),
-        ("COUNT", Constant::U32(steps)),
+        ("COUNT", Constant::count(steps.clone())),
         ("ALONG_B", Constant::U32(over_b.into())),
         ("ALONG_Y", Constant::U32(over_y.into())),
         ("ALONG_X", Constant::U32(over_x.into())),
         ("ALONG_S", Constant::U32(over_c.into())),
         ("ALONG_C", Constant::Bool(along_channels)),
     ];
-    let threads = steps.next_power_of_two().clamp(32, 128) as u32;
-    let workgroups = row_grid(context, dst.extents().pixels() * dst.extents().slices());
-    let flops = e.elements();
+    let threads = steps.max().next_power_of_two().clamp(32, 128) as u32;
+    let workgroups = row_grid(context, &(dst.extents().pixels() * dst.extents().slices()));
+    let flops = e.elements().max();
     let call = call("arg_reduce", constants, src, dst, threads, workgroups);
     Ok(Chosen { call, why: format!("{threads} invocations a slice"), declined: Vec::new(), flops })
 }
@@ -48,7 +49,7 @@ pub(super) fn select_top_k(
 ) -> Result<Vec<Chosen>, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
     let (last, outer) =
-        context.shape(x).split_last().map_or((1, 1), |(&last, outer)| (last, outer.iter().product()));
+        context.shape(x)?.split_last().map_or((1, 1), |(&last, outer)| (last, outer.iter().product()));
     let threads = last.next_power_of_two().clamp(32, 256);
     let search = last.div_ceil(threads) + u64::from(threads.ilog2());
     let rounds = op.k.div_ceil(4) * (1 + 4 * search);
@@ -57,7 +58,7 @@ pub(super) fn select_top_k(
     }
     let src = context.dense_as("src", Access::Read, x, [1, 1, outer, last])?;
     let dst = context.dense_as("dst", Access::Write, y, [1, 1, outer, op.k])?;
-    let workgroups = row_grid(context, outer);
+    let workgroups = row_grid(context, &(outer).into());
     let constants = vec![("SMALLEST", Constant::Bool(!op.largest))];
     let flops = outer * last * op.k;
     let call = call("top_k", constants, src, dst, threads as u32, workgroups);
@@ -81,12 +82,12 @@ fn sorted_runs(
     let what = format!("{} (runs of {RUN})", node.name);
     let mut sorted = context.scratch("dst", &what, Element::I32, [1, rows, runs * length, 1]);
     let constants = vec![
-        smallest,
+        smallest.clone(),
         ("RUN", Constant::U32(RUN)),
         ("RUNS", Constant::U32(runs)),
         ("KEPT", Constant::U32(length)),
     ];
-    let (size, workgroups) = context.linear(rows * runs * RUN);
+    let (size, workgroups) = context.linear(&(rows * runs * RUN).into());
     let call = call("sort_runs", constants, src.clone(), sorted.clone(), size[0], workgroups);
     let mut steps = vec![Chosen {
         call,
@@ -105,13 +106,13 @@ fn sorted_runs(
         };
         let halvings = u64::from(length.ilog2()) + 1;
         let constants = vec![
-            smallest,
+            smallest.clone(),
             ("RUNS", Constant::U32(runs)),
             ("LENGTH", Constant::U32(length)),
             ("KEPT", Constant::U32(kept)),
             ("HALVINGS", Constant::U32(halvings)),
         ];
-        let (size, workgroups) = context.linear(rows * merged * kept);
+        let (size, workgroups) = context.linear(&(rows * merged * kept).into());
         let slots = vec![src.clone(), sorted.as_argument("runs", Access::Read), to.clone()];
         let call = KernelCall::plain("merge_runs", constants, slots, size, workgroups);
         let flops = rows * merged * kept * halvings;
@@ -124,7 +125,7 @@ fn sorted_runs(
 
 pub(super) fn select_cumsum(context: &mut Context<'_>, node: &Node, op: CumSum) -> Result<Chosen, Declined> {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let shape = context.shape(x);
+    let shape = context.shape(x)?;
     let size = |axes: &[u64]| axes.iter().product::<u64>();
     let (outer, count, inner) = (size(&shape[..op.axis]), shape[op.axis], size(&shape[op.axis + 1..]));
     let along_channels = inner == 1;
@@ -133,15 +134,15 @@ pub(super) fn select_cumsum(context: &mut Context<'_>, node: &Node, op: CumSum) 
     let dst = context.dense_as("dst", Access::Write, y, sizes)?;
     let mut constants =
         vec![("EXCLUSIVE", Constant::Bool(op.exclusive)), ("REVERSE", Constant::Bool(op.reverse))];
-    let e = dst.extents();
+    let e = dst.extents().known()?;
     let flops = e.elements();
     let (call, why) = if along_channels {
         let threads = e.slices().next_power_of_two().clamp(32, 64) as u32;
         constants.push(("CHUNK", Constant::U32(e.slices().div_ceil(u64::from(threads)))));
-        let workgroups = row_grid(context, outer);
+        let workgroups = row_grid(context, &(outer).into());
         (call("cumsum_rows", constants, src, dst, threads, workgroups), "a workgroup a row")
     } else {
-        let ([threads, _, _], workgroups) = context.linear(e.height * e.slices());
+        let ([threads, _, _], workgroups) = context.linear(&(e.height * e.slices()).into());
         (call("cumsum", constants, src, dst, threads, workgroups), "an invocation a line")
     };
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops })
@@ -153,7 +154,7 @@ fn call(
     src: Slot,
     dst: Slot,
     threads: u32,
-    workgroups: [u64; 3],
+    workgroups: [Size; 3],
 ) -> KernelCall {
     KernelCall::plain(kernel, constants, vec![src, dst], [threads, 1, 1], workgroups)
 }

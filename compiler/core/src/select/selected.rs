@@ -5,13 +5,15 @@ use super::{Declined, Orders, Samples, grid};
 use crate::estimate::Decisions;
 use crate::kernel::MOST_ARRAY_BYTES;
 use crate::layout::{Precision, device_type};
-use crate::physical::Element;
+use crate::physical::size::{self, NotKnown};
+use crate::physical::{Element, Size};
 use crate::profile::Profile;
 use crate::program::{PackedKey, Placement, Program, Storage};
-use drift_ir::{Graph, Tensor, ValueDef, ValueId};
+use drift_ir::{Graph, Symbols, Tensor, ValueDef, ValueId};
 use indexmap::IndexMap;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Bindings that one constant takes at most, which leaves two of eight for the other operand and the result.
 const MOST_PARTS: u64 = 6;
@@ -20,6 +22,8 @@ const MOST_PARTS: u64 = 6;
 pub struct Selected<'a> {
     /// The graph.
     pub graph: &'a Graph,
+    /// Its free dims.
+    symbols: Arc<Symbols>,
     /// What the kernels are made for.
     pub profile: &'a Profile,
     /// Precision of floats.
@@ -61,6 +65,7 @@ impl<'a> Selected<'a> {
     ) -> Self {
         Self {
             graph,
+            symbols: Arc::new(graph.symbols.clone()),
             profile,
             precision,
             decisions,
@@ -84,7 +89,7 @@ impl<'a> Selected<'a> {
 
     /// Whether a value has no elements.
     pub(crate) fn is_empty(&self, value: ValueId) -> bool {
-        self.shape(value).contains(&0)
+        self.sizes(value).iter().any(|size| size.is_always(0))
     }
 
     /// Element type of a placed value or of a constant, on the device.
@@ -94,9 +99,24 @@ impl<'a> Selected<'a> {
             .map_err(|error| Declined::Unsupported(error.to_string()))
     }
 
-    /// Static shape of a value.
-    pub(crate) fn shape(&self, value: ValueId) -> Vec<u64> {
-        self.graph.value(value).ty.static_shape().unwrap_or_default()
+    /// Sizes of a value, some of which may be free.
+    pub(crate) fn sizes(&self, value: ValueId) -> Vec<Size> {
+        self.graph.value(value).ty.shape.iter().map(|dim| Size::of(dim, &self.symbols)).collect()
+    }
+
+    /// The largest sizes that a value may have: what memory is planned for, and what costs are estimated of.
+    pub(crate) fn largest(&self, value: ValueId) -> Vec<u64> {
+        size::largest(&self.sizes(value))
+    }
+
+    /// Sizes of a value, for a kernel that is made for them.
+    pub(crate) fn shape(&self, value: ValueId) -> Result<Vec<u64>, NotKnown> {
+        size::known(&self.sizes(value))
+    }
+
+    /// How many axes a value has.
+    pub(crate) fn rank(&self, value: ValueId) -> usize {
+        self.graph.value(value).ty.shape.len()
     }
 
     /// What tells a packed tensor from all others: the constant, where all variants have it; its content, where selection made it
@@ -123,11 +143,11 @@ impl<'a> Selected<'a> {
     }
 
     /// A one-dimensional dispatch of `invocations`, folded into rows where one axis is not enough.
-    pub fn linear(&self, invocations: u64) -> ([u32; 3], [u64; 3]) {
+    pub fn linear(&self, invocations: &Size) -> ([u32; 3], [Size; 3]) {
         let size = 64;
-        let groups = invocations.div_ceil(size).max(1);
-        let [x, y] = grid(groups, u64::from(self.profile.grid_axis));
-        ([size as u32, 1, 1], [x, y, 1])
+        let groups = invocations.div_ceil(size).at_least(&Size::ONE);
+        let [x, y] = grid(&groups, u64::from(self.profile.grid_axis));
+        ([size as u32, 1, 1], [x, y, Size::ONE])
     }
 
     /// How much there is.

@@ -2,17 +2,17 @@
 
 use super::Declined;
 use crate::module::LOOP_ROUNDS;
-use crate::physical::LANES;
+use crate::physical::{self, LANES};
 use crate::profile::Profile;
 use crate::profile::rates::{Speed, Tile, TileRates};
 
 /// The sizes of a product, or of a batch of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Size {
-    pub(super) batches: u64,
-    pub(super) m: u64,
-    pub(super) n: u64,
-    pub(super) k: u64,
+    pub(super) batches: physical::Size,
+    pub(super) m: physical::Size,
+    pub(super) n: physical::Size,
+    pub(super) k: physical::Size,
     /// Rows of the right operand are n and its channels k.
     pub(super) transposed: bool,
     /// Bytes that parts of the sums may take.
@@ -22,7 +22,8 @@ pub(super) struct Size {
 impl Size {
     /// Bytes of a part of the sums.
     fn part_bytes(&self) -> u64 {
-        self.batches * self.m * self.n.next_multiple_of(LANES) * 4
+        let elements = self.batches.times(&self.m).max();
+        elements.saturating_mul(self.n.max().next_multiple_of(LANES) * 4)
     }
 }
 
@@ -46,14 +47,14 @@ pub(super) struct Shared {
 pub(super) struct Tiling {
     pub(super) tile: Tile,
     /// Tiles of k in all.
-    pub(super) steps: u64,
+    pub(super) steps: physical::Size,
     /// Tiles of k in a part.
     pub(super) part_steps: u64,
     /// Parts of k.
     pub(super) split: u64,
     /// Tiles in workgroup memory: with two, one is filled while the other is read.
     pub(super) buffers: u64,
-    pub(super) workgroups: [u64; 3],
+    pub(super) workgroups: [physical::Size; 3],
     /// Estimated time.
     pub(super) cycles: f64,
 }
@@ -74,23 +75,25 @@ pub(super) fn choose(
     };
     let mut best: Option<Tiling> = None;
     for tile in rates.tiles.iter().filter(fits) {
-        let steps = size.k.div_ceil(tile.k);
+        let tiles = size.k.div_ceil(tile.k);
+        let steps = tiles.max();
         // Each step is a round, and so is each of its slices.
         let least = (steps * (1 + tile.k / LANES)).div_ceil(LOOP_ROUNDS).max(1);
         let more = [2, 3, 4, 6, 8, 12, 16, 24, 32].into_iter().filter(|&parts| parts > least);
         for parts in std::iter::once(least).chain(more) {
             let part_steps = steps.div_ceil(parts);
             let split = steps.div_ceil(part_steps);
-            let fits = split * size.part_bytes() <= size.parts_bytes;
+            let fits = split * size.part_bytes() <= size.parts_bytes && !tiles.is_free();
             if parts > least && (part_steps < 4 || split != parts || !fits) {
                 continue;
             }
             let cycles = typical(tile, size, profile, (split, part_steps));
             if best.as_ref().is_none_or(|best| cycles < best.cycles) {
-                let workgroups = [size.n.div_ceil(tile.n), size.m.div_ceil(tile.m), size.batches * split];
+                let batches = size.batches.times(&split.into());
+                let workgroups = [size.n.div_ceil(tile.n), size.m.div_ceil(tile.m), batches];
                 best = Some(Tiling {
                     tile: *tile,
-                    steps,
+                    steps: tiles.clone(),
                     part_steps,
                     split,
                     buffers: buffers(tile),
@@ -121,7 +124,7 @@ fn typical(tile: &Tile, size: &Size, profile: &Profile, parts: (u64, u64)) -> f6
 fn estimate(tile: &Tile, size: &Size, profile: &Profile, units: u64, (split, part_steps): (u64, u64)) -> f64 {
     let Speed { rate, latency, startup, resident, part_traffic } = tile.speed;
     let device = &profile.rates.device;
-    let groups = size.m.div_ceil(tile.m) * size.n.div_ceil(tile.n) * size.batches * split;
+    let groups = size.m.max().div_ceil(tile.m) * size.n.max().div_ceil(tile.n) * size.batches.max() * split;
     let load = groups.div_ceil(units);
     let waves = load.div_ceil(resident.clamp(1, load)) as f64;
     let work = (tile.m * tile.n * tile.k) as f64;
@@ -144,6 +147,7 @@ mod tests {
     fn chosen([batches, m, n, k]: [u64; 4], transposed: bool) -> Tile {
         let shared =
             |tile: &Tile| Shared { tiles: 2 * tile.k * (tile.m + tile.n + 16), rest: tile.threads * 40 };
+        let [batches, m, n, k] = [batches, m, n, k].map(physical::Size::Const);
         let size = Size { batches, m, n, k, transposed, parts_bytes: u64::MAX };
         let profile = profile::find("nvidia").expect("a profile");
         choose(&profile.rates.products.cooperative_f16, &size, profile, &shared).expect("a tiling").tile

@@ -4,6 +4,7 @@ use super::driver::Driver;
 use super::{Context, Declined, SelectError, strided};
 use crate::kernel::{Access, AddressMap, Slot, Source};
 use crate::memory::BINDING_ALIGN_BYTES;
+use crate::physical::size::{self, Size};
 use crate::physical::{AxisMap, LANES, Layout, Order, Place, StorageType, View, Window};
 use crate::program::{Placement, Storage, StorageKind, Within};
 use drift_ir::op::Slice;
@@ -36,8 +37,12 @@ impl Driver<'_> {
             return Ok(false);
         }
         if let Some(view) = placement.place.view() {
-            let (shape, wanted) = (self.selected.shape(source), self.selected.shape(target));
-            placement = match view.reshaped(&shape, &wanted) {
+            let shapes = (self.selected.shape(source), self.selected.shape(target));
+            let reshaped = match shapes {
+                (Ok(shape), Ok(wanted)) => view.reshaped(&shape, &wanted),
+                _ => None,
+            };
+            placement = match reshaped {
                 Some(view) => Placement { place: Place::View(view), ..placement },
                 None => self.convert(source)?,
             };
@@ -53,7 +58,10 @@ impl Driver<'_> {
         let node = graph.node(id);
         let (source, target) = (node.inputs[0], node.outputs[0]);
         let Some(from) = self.selected.places.get(&source) else { return false };
-        let (shape, result) = (self.selected.shape(source), self.selected.shape(target));
+        // What has a free size is moved: the strides of a view are numbers.
+        let (Ok(shape), Ok(result)) = (self.selected.shape(source), self.selected.shape(target)) else {
+            return false;
+        };
         let layout = &self.layouts[&target];
         let allowed = self.selected.profile.memory.views && !graph.is_output(target);
         if !allowed
@@ -110,7 +118,9 @@ impl Driver<'_> {
         let node = graph.node(id);
         let (source, target) = (node.inputs[0], node.outputs[0]);
         let Some(from) = self.selected.places.get(&source) else { return false };
-        let (shape, result) = (self.selected.shape(source), self.selected.shape(target));
+        let (Ok(shape), Ok(result)) = (self.selected.shape(source), self.selected.shape(target)) else {
+            return false;
+        };
         let is_port = graph.is_output(target) && graph.is_input(source);
         let layout = &self.layouts[&target];
         let same = from.place == Place::Whole
@@ -159,11 +169,14 @@ impl Context<'_> {
         value: ValueId,
         dst: &Slot,
     ) -> Result<Slot, Declined> {
-        let shape = self.shape(value);
-        let lead = dst.shape.len().checked_sub(shape.len()).ok_or_else(|| {
-            Declined::Unsupported(format!("{shape:?} does not broadcast to {:?}", dst.shape))
-        })?;
-        let aligned = [vec![1; lead], shape].concat();
+        let shape = self.sizes(value);
+        let unlike = || Declined::Unsupported(format!("{shape:?} does not broadcast to {:?}", dst.shape));
+        let lead = dst.shape.len().checked_sub(shape.len()).ok_or_else(unlike)?;
+        let fits = |(own, full): (&Size, &Size)| own == full || own.is_always(1);
+        if !shape.iter().zip(&dst.shape[lead..]).all(fits) {
+            return Err(unlike());
+        }
+        let aligned = [vec![Size::ONE; lead], shape].concat();
         let axes = dst.layout.axes.clone();
         let slot = match self.view(value).cloned() {
             Some(view) => {
@@ -187,19 +200,25 @@ impl Context<'_> {
 
     /// Whether the axes of `value` that share a coordinate under `axes` collapse into one.
     pub(super) fn walks_on(&self, value: ValueId, axes: &AxisMap) -> bool {
-        self.view(value).is_none_or(|view| view.strides(axes, &self.shape(value)).is_some())
+        self.view(value).is_none_or(|view| view.strides(axes, &self.largest(value)).is_some())
     }
 
-    /// The storage of a dense value as one run of elements, and where the value's own are in it.
-    pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, View), Declined> {
-        let shape = self.shape(value);
+    /// The storage of a dense value as one run of elements, where the first of the value is in it, and how far apart neighbours
+    /// along each axis are.
+    pub fn run(&mut self, name: &str, value: ValueId) -> Result<(Slot, Size, Vec<Size>), Declined> {
+        let shape = self.sizes(value);
         let axes = AxisMap { batch: 0..0, height: 0..0, width: 0..0, channels: 0..1 };
         match self.placement(value).and_then(|placement| Some((placement, placement.place.view()?.clone()))) {
-            Some((placement, view)) => Ok(self.run_of_view(name, &shape, placement, view)),
+            Some((placement, view)) => {
+                let (slot, View { start, strides }) =
+                    self.run_of_view(name, &size::known(&shape)?, placement, view);
+                Ok((slot, start.into(), size::sizes(&strides)))
+            }
             None => {
                 let elements = shape.iter().product();
                 let slot = self.dense(name, Access::Read, value, vec![elements], axes)?;
-                Ok((slot, View::whole(&shape)))
+                let strides = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+                Ok((slot, Size::Const(0), strides))
             }
         }
     }
@@ -216,6 +235,6 @@ impl Context<'_> {
         let layout = Layout { axes, ..placement.layout.clone() };
         let elements = view.end(shape).next_multiple_of(LANES);
         let source = Source::Activation(placement.storage);
-        (Slot::new(name, Access::Read, source, vec![elements], layout), view)
+        (Slot::new(name, Access::Read, source, vec![elements.into()], layout), view)
     }
 }

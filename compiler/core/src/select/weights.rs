@@ -2,6 +2,7 @@
 
 use super::{Context, Declined};
 use crate::kernel::Slot;
+use crate::physical::size::sizes;
 use crate::physical::weights::{Filters, Lanes, PackedRows, WeightsForm, WeightsLayout, WeightsStorage};
 use crate::physical::{AxisMap, Element, LANES, Layout, StorageType};
 use crate::profile::Profile;
@@ -61,7 +62,7 @@ pub(super) fn quantized(
     let stored = Layout::row_major(Element::U32, 2);
     let slot = context.packed_slot(name, value, || packed.packing(), stored)?;
     let layout = Layout { element, ..slot.layout.clone() };
-    let shape = vec![rows, columns.next_multiple_of(LANES)];
+    let shape = sizes(&[rows, columns.next_multiple_of(LANES)]);
     Ok(Some(Slot { shape, layout, rows: Some(packed), ..slot }))
 }
 
@@ -77,7 +78,7 @@ fn slot(
     let storage_type = weights.storage_type();
     let layout = Layout { storage_type, axes: AxisMap::channels_last(2), ..packed.layout.clone() };
     let part_bytes = packed.part_bytes.filter(|_| storage_type == StorageType::Buffer);
-    Ok(Slot { shape, layout, part_bytes, weights: Some(weights), ..packed })
+    Ok(Slot { shape: sizes(&shape), layout, part_bytes, weights: Some(weights), ..packed })
 }
 
 /// `filters` in `form`, or in a buffer where they do not fit its storage type.

@@ -20,7 +20,7 @@ impl Selected<'_> {
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: WriteRows) -> Result<Chosen, Declined> {
     let [x, rows, first, y] = [node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[0]];
-    let (shape, new) = (context.shape(x), context.shape(rows)[op.axis]);
+    let (shape, new) = (context.shape(x)?, context.shape(rows)?[op.axis]);
     let blocks: u64 = shape[1..op.axis].iter().product();
     let inner: u64 = shape[op.axis + 1..].iter().product();
     let sizes = |rows: u64| [shape[0], blocks, rows, inner];
@@ -38,7 +38,7 @@ pub(super) fn select(context: &mut Context<'_>, node: &Node, op: WriteRows) -> R
             ("write_rows", vec![src, rows, first, dst], extents, "one invocation per slice of the result")
         }
     };
-    let (size, workgroups) = context.linear(extents.pixels() * extents.slices());
+    let (size, workgroups) = context.linear(&(extents.pixels() * extents.slices()));
     let call = KernelCall::plain(kernel, constants, slots, size, workgroups);
     Ok(Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: 0 })
 }

@@ -1,6 +1,7 @@
 //! Seeded operands and samples: the kernel calls that make them on a device, and the same numbers on the host.
 
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
+use crate::physical::size::{Size, sizes};
 use crate::physical::{Extents, LANES, Layout};
 use crate::profile::Profile;
 use crate::select::grid;
@@ -98,8 +99,8 @@ pub(super) fn fill(
     (range, ordinal): (Range, u32),
     profile: &Profile,
 ) -> KernelCall {
-    let dst = Slot::new("dst", Access::Write, Source::Activation(storage), shape.to_vec(), layout.clone());
-    let e = dst.extents();
+    let dst = Slot::new("dst", Access::Write, Source::Activation(storage), sizes(shape), layout.clone());
+    let e = layout.axes.extents(shape);
     let [b, y, x, c] = layout.axes.strides(shape);
     let constants = vec![
         ("SEED", Constant::U32(seed(ordinal).into())),
@@ -112,15 +113,22 @@ pub(super) fn fill(
         ("SCALE", Constant::F32(range.scale)),
     ];
     let groups = (e.pixels() * e.slices()).div_ceil(INVOCATIONS).max(1);
-    let [columns, rows] = grid(groups, u64::from(profile.grid_axis));
-    KernelCall::plain("self_test_fill", constants, vec![dst], [INVOCATIONS as u32, 1, 1], [columns, rows, 1])
+    let [columns, rows] = grid(&groups.into(), u64::from(profile.grid_axis));
+    KernelCall::plain(
+        "self_test_fill",
+        constants,
+        vec![dst],
+        [INVOCATIONS as u32, 1, 1],
+        [columns, rows, Size::ONE],
+    )
 }
 
 /// The call that takes the samples of a result, and the layout of what it makes: a dense buffer of [`SAMPLES`] numbers.
 pub(super) fn sample(from: u32, (shape, layout): (&[u64], &Layout), to: u32, made: &Layout) -> KernelCall {
-    let src = Slot::new("src", Access::Read, Source::Activation(from), shape.to_vec(), layout.clone());
-    let dst = Slot::new("dst", Access::Write, Source::Activation(to), vec![1, 1, 1, SAMPLES], made.clone());
-    KernelCall::plain("self_test_sample", Vec::new(), vec![src, dst], [SLICES as u32, 1, 1], [1, 1, 1])
+    let src = Slot::new("src", Access::Read, Source::Activation(from), sizes(shape), layout.clone());
+    let dst =
+        Slot::new("dst", Access::Write, Source::Activation(to), sizes(&[1, 1, 1, SAMPLES]), made.clone());
+    KernelCall::plain("self_test_sample", Vec::new(), vec![src, dst], [SLICES as u32, 1, 1], [1_u64; 3])
 }
 
 /// The place of each sample in the dense row-major tensor; none for lanes behind the last channel, which hold zero.

@@ -108,6 +108,17 @@ impl Poly {
         }
     }
 
+    /// What divides the sum whatever the atoms are: the greatest common divisor of the coefficients.
+    pub(super) fn divisor(&self) -> u64 {
+        let gcd = |mut a: u64, mut b: u64| {
+            while b != 0 {
+                (a, b) = (b, a % b);
+            }
+            a
+        };
+        self.products.values().fold(0, |all, coefficient| gcd(all, coefficient.unsigned_abs()))
+    }
+
     fn plus_scaled(&self, other: &Self, scale: i64) -> Result<Self, DimError> {
         let mut sum = self.clone();
         for (atoms, &coefficient) in &other.products {

@@ -17,7 +17,7 @@ impl Symbols {
             return symbol;
         }
         let symbol = SymbolId(u32::try_from(self.symbols.len()).expect("fewer than 2^32 symbols"));
-        self.symbols.push(Symbol { name: name.to_owned(), low: 0, high: None });
+        self.symbols.push(Symbol { name: name.to_owned(), low: 0, high: None, steps_of: None });
         self.by_name.insert(name.to_owned(), symbol);
         symbol
     }
@@ -35,6 +35,15 @@ impl Symbols {
     /// A symbol's name; `?N` for an id of another graph.
     pub fn name(&self, symbol: SymbolId) -> String {
         self.get(symbol).map_or_else(|| format!("?{}", symbol.0), |symbol| symbol.name.clone())
+    }
+
+    /// The symbol that counts the steps of a dim whose sizes are multiples of `step`, which is above one.
+    pub fn intern_steps(&mut self, dim: &str, step: u64) -> SymbolId {
+        let symbol = self.intern(&format!("{dim}/{step}"));
+        if let Some(entry) = self.symbols.get_mut(symbol.0 as usize) {
+            entry.steps_of = Some((dim.to_owned(), step));
+        }
+        symbol
     }
 
     /// Sets the sizes that a symbol may take, both inclusive.

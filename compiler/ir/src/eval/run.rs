@@ -46,8 +46,9 @@ fn check_inputs(graph: &Graph, inputs: &[Tensor]) -> Result<BTreeMap<SymbolId, u
     let mut sizes: BTreeMap<SymbolId, u64> = BTreeMap::new();
     for (&value, tensor) in graph.inputs().iter().zip(inputs) {
         for (dim, &size) in graph.value(value).ty.shape.iter().zip(tensor.shape()) {
-            if let Some(symbol) = dim.as_symbol() {
-                sizes.entry(symbol).or_insert(size);
+            // What is no multiple is told where the shape is checked.
+            if let Some((symbol, times)) = dim.as_multiple() {
+                sizes.entry(symbol).or_insert(size / times);
             }
         }
     }

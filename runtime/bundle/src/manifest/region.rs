@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceElement, TextureObject, Variant};
+use super::{DeviceElement, TextureObject, Variant, Word};
 
 /// Memory that a session takes for a variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub enum RegionKind {
     /// Inputs or outputs in a buffer of their own. No dispatch writes where an input is.
     Io,
     /// Words that the host writes before a run and dispatches only read, through slots of group 2. Each is four bytes,
-    /// little-endian; in this version they keep these values.
-    Params(Vec<u32>),
+    /// little-endian.
+    Params(Vec<Word>),
     /// What `init` makes of weights and `dispatches` only read; kept for as long as the session.
     Derived,
     /// A texture that activations share over time; `Region::size` is that of all texels.

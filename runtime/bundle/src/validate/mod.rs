@@ -7,6 +7,7 @@
 mod dispatch;
 mod hazard;
 mod region;
+mod size;
 mod variant;
 
 use std::collections::{BTreeMap, HashSet};
@@ -19,6 +20,7 @@ use crate::limits;
 use crate::manifest::{
     BindingKind, Entry, IoTensor, Manifest, Provenance, Shader, Target, WeightBlob, elements,
 };
+use size::Sizes;
 
 /// What is in the sections that the manifest points into.
 #[derive(Clone, Copy, Debug)]
@@ -171,32 +173,36 @@ fn entries(manifest: &Manifest, declared: &[Arc<Declared>]) -> Result<(), Bundle
                 Flaw::Duplicate { what: "entries of one target", name: shown(&entry.name) },
             ));
         }
-        interface(entry).map_err(|flaw| invalid(&*place, flaw))?;
+        let sizes = interface(entry).map_err(|flaw| invalid(&*place, flaw))?;
         for item in &entry.variants {
             let place = format!("{place}, variant `{}`", shown(&item.name));
-            variant::variant((manifest, declared), entry, item, &place)?;
+            variant::variant((manifest, declared), (entry, &sizes), item, &place)?;
         }
     }
     Ok(())
 }
 
-fn interface(entry: &Entry) -> Result<(), Flaw> {
+/// All but the variants; returns what is known of the sizes.
+fn interface(entry: &Entry) -> Result<Sizes, Flaw> {
     name("name", &entry.name)?;
+    let sizes = Sizes::of(entry)?;
     for (what, tensors) in [("inputs", &entry.inputs), ("outputs", &entry.outputs)] {
         count(what, tensors.len(), limits::TENSORS)?;
         unique(what, tensors.iter().map(|tensor| tensor.name.as_str()))?;
-        tensors.iter().try_for_each(tensor)?;
+        tensors.iter().try_for_each(|item| tensor(item, &sizes))?;
     }
     if entry.variants.is_empty() {
         return Err(Flaw::Empty { what: "variants" });
     }
     count("variants", entry.variants.len(), limits::VARIANTS)?;
-    unique("variants", entry.variants.iter().map(|variant| variant.name.as_str()))
+    unique("variants", entry.variants.iter().map(|variant| variant.name.as_str()))?;
+    Ok(sizes)
 }
 
-fn tensor(tensor: &IoTensor) -> Result<(), Flaw> {
+fn tensor(tensor: &IoTensor, sizes: &Sizes) -> Result<(), Flaw> {
     name("name of an input or output", &tensor.name)?;
-    shape(&tensor.shape).map(drop)
+    shape(&tensor.shape)?;
+    sizes.axes(tensor)
 }
 
 /// The number of elements of a shape, which is not absurd.

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use super::size::Sizes;
 use super::{aligned, count, shape, span, unique};
 use crate::error::Flaw;
 use crate::format::ALIGNMENT_BYTES;
 use crate::limits;
 use crate::manifest::{DeviceElement, IoBinding, Region, RegionKind, TextureKind, TextureObject, Variant};
 
-pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {
+pub(super) fn regions(regions: &[Region], sizes: &Sizes) -> Result<(), Flaw> {
     count("regions", regions.len(), limits::REGIONS)?;
     let arenas = regions.iter().filter(|region| region.kind == RegionKind::Arena);
     count("arenas", arenas.count(), limits::ARENAS)?;
     let textures = regions.iter().filter(|region| matches!(region.kind, RegionKind::Texture(_)));
     count("textures", textures.count(), limits::TEXTURES)?;
-    regions.iter().try_for_each(region)?;
+    regions.iter().try_for_each(|item| region(item, sizes))?;
     unique("states", regions.iter().filter_map(state_name))?;
     let bytes = regions.iter().fold(0_u64, |sum, region| sum.saturating_add(region.size));
     if bytes > limits::REGION_BYTES {
@@ -23,7 +24,7 @@ pub(super) fn regions(regions: &[Region]) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn region(region: &Region) -> Result<(), Flaw> {
+fn region(region: &Region, sizes: &Sizes) -> Result<(), Flaw> {
     let Region { kind, size, alignment } = region;
     if !alignment.is_power_of_two() || *alignment > limits::REGION_ALIGNMENT {
         let what = "alignment of a region, a power of two,";
@@ -42,6 +43,7 @@ fn region(region: &Region) -> Result<(), Flaw> {
         RegionKind::Derived => Ok(()),
         RegionKind::Params(words) => {
             count("words of parameters", words.len(), limits::PARAMS)?;
+            sizes.words(words)?;
             same_size(region, 4 * words.len() as u64)
         }
     }

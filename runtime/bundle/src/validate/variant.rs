@@ -14,15 +14,16 @@ use crate::manifest::{
 
 use super::dispatch::{Context, Program};
 use super::hazard::{Derived, Hazards};
+use super::size::Sizes;
 use super::{aligned, count, dispatch, indexed, invalid, length, name, region, shown, span};
 
 pub(super) fn variant(
     (manifest, declared): (&Manifest, &[Arc<Declared>]),
-    entry: &Entry,
+    (entry, sizes): (&Entry, &Sizes),
     variant: &Variant,
     place: &str,
 ) -> Result<(), BundleError> {
-    let inputs = outline(entry, variant).map_err(|flaw| invalid(place, flaw))?;
+    let inputs = outline((entry, sizes), variant).map_err(|flaw| invalid(place, flaw))?;
     let mut derived = Derived::default();
     let mut textures = WeightTextures::default();
     for (program, dispatches) in [(Program::Init, &variant.init), (Program::Run, &variant.dispatches)] {
@@ -32,6 +33,10 @@ pub(super) fn variant(
             described(item)?;
             let slots = dispatch::dispatch(context, item)?;
             dispatch::is_required(manifest, declared, variant, item)?;
+            match program {
+                Program::Init if item.free_workgroups != [None; 3] => return Err(Flaw::FreeInit),
+                Program::Init | Program::Run => sizes.grid(item)?,
+            }
             hazards.add(slots, item)?;
             textures.add(item)?;
             match program {
@@ -68,12 +73,12 @@ impl WeightTextures {
 }
 
 /// All but the dispatches; returns the indices of the regions of their own that inputs are in.
-fn outline(entry: &Entry, variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
+fn outline((entry, sizes): (&Entry, &Sizes), variant: &Variant) -> Result<BTreeSet<u32>, Flaw> {
     name("name", &variant.name)?;
     length("profile", &variant.profile)?;
     count("requirements", variant.requires.len(), limits::REQUIREMENTS)?;
     variant.requires.iter().try_for_each(requirement)?;
-    region::regions(&variant.regions)?;
+    region::regions(&variant.regions, sizes)?;
     placed("inputs", &entry.inputs, &variant.inputs, &variant.regions)?;
     placed("outputs", &entry.outputs, &variant.outputs, &variant.regions)?;
     inputs_are_disjoint(entry, variant)?;
@@ -172,6 +177,7 @@ mod tests {
             shader: 0,
             bindings: vec![Resource::texture(RegionId::Weight(0), offset, object)],
             workgroups: [1; 3],
+            free_workgroups: [None; 3],
             barrier: false,
             origins: Vec::new(),
             bytes_read: 0,

@@ -7,4 +7,5 @@ mod regions;
 mod round_trip;
 mod rules;
 mod sample;
+mod sizes;
 mod stream;

@@ -174,7 +174,7 @@ fn an_input_of_its_own_is_never_written() {
 
 #[test]
 fn parameters_are_read_through_group_2() {
-    let words = || RegionKind::Params(vec![1, 2, 3, 4]);
+    let words = || RegionKind::Params([1, 2, 3, 4].map(Word::Const).to_vec());
     let bind = |m: &mut Manifest| {
         with_region(m, words(), 16);
         bound(m)[0] = arena(0, 60);
@@ -182,7 +182,7 @@ fn parameters_are_read_through_group_2() {
     };
     assert_eq!(verdict(bind), "");
     check("slot 0 of group 0 is bound to parameters, which slots of group 2 take", |m| {
-        with_region(m, RegionKind::Params(vec![0; 15]), 60);
+        with_region(m, RegionKind::Params(vec![Word::Const(0); 15]), 60);
     });
     check("slot 1 is writable and bound to parameters, which only the host writes", |m| {
         bind(m);
@@ -198,10 +198,14 @@ fn parameters_are_read_through_group_2() {
         with_region(m, RegionKind::Params(Vec::new()), 0);
     });
     check("words of parameters where at most", |m| {
-        with_region(m, RegionKind::Params(vec![0; limits::PARAMS + 1]), 4 * (limits::PARAMS as u64 + 1));
+        with_region(
+            m,
+            RegionKind::Params(vec![Word::Const(0); limits::PARAMS + 1]),
+            4 * (limits::PARAMS as u64 + 1),
+        );
     });
     check("region of kind `parameters`, which `init` may not touch", |m| {
-        with_region(m, RegionKind::Params(vec![0; 100]), 400);
+        with_region(m, RegionKind::Params(vec![Word::Const(0); 100]), 400);
         bound(m)[0] = arena(0, 60);
         m.shaders[2].bindings[0].group = 2;
         variant(m).init[0].bindings[0] = Resource::bytes(RegionId::Variant(4), 0, 400);

@@ -116,6 +116,7 @@ fn dispatch(name: &str, shader: u32) -> Dispatch {
             Resource::texture(RegionId::Weight(0), 256, weight_texture()),
         ],
         workgroups: [3, 2, 1],
+        free_workgroups: [None; 3],
         barrier: true,
         origins: vec!["conv_1".to_owned(), "relu_1".to_owned()],
         bytes_read: 460,
@@ -167,13 +168,33 @@ fn entry(target: Target, shader: u32, deriving: u32) -> Entry {
         name: name.to_owned(),
         element,
         shape: shape.to_vec(),
+        free: Vec::new(),
     };
     Entry {
         name: "main".to_owned(),
         target,
+        dims: Vec::new(),
+        sizes: Vec::new(),
         inputs: vec![tensor("image", HostElement::F32, &[1, 3, 1, 5]), tensor("ids", HostElement::I64, &[])],
         outputs: vec![tensor("logits", HostElement::F32, &[3, 5])],
         variants: vec![variant(shader, deriving)],
+    }
+}
+
+/// Gives an entry two dims: `n` is the second axis of the first input and the first of the output.
+pub(crate) fn set_free(entry: &mut Entry) {
+    let dim = |name: &str, low, high| FreeDim { name: name.to_owned(), low, high, step: 1 };
+    let (batch, n) = (SizeTerm::Dim(0), SizeTerm::Dim(1));
+    entry.dims = vec![dim("batch", 1, 1), dim("n", 0, 3)];
+    entry.sizes = vec![
+        SizeExpression(vec![n]),
+        SizeExpression(vec![n, SizeTerm::Const(2), SizeTerm::CeilDiv]),
+        SizeExpression(vec![batch]),
+    ];
+    entry.inputs[0].free = vec![FreeAxis { axis: 0, size: 2 }, FreeAxis { axis: 1, size: 0 }];
+    entry.outputs[0].free = vec![FreeAxis { axis: 0, size: 0 }];
+    for dispatch in &mut entry.variants[0].dispatches {
+        dispatch.free_workgroups = [Some(0), Some(1), None];
     }
 }
 
@@ -193,7 +214,9 @@ pub(crate) fn fill(writer: &mut BundleWriter) {
     let opencl = add(shader(Target::OpenCl, "conv_tiled_0"));
     let [for_vulkan, for_opencl] = [Target::Vulkan, Target::OpenCl].map(|target| add(deriving(target)));
     writer.add_entry(entry(Target::Vulkan, vulkan, for_vulkan));
-    writer.add_entry(entry(Target::OpenCl, opencl, for_opencl));
+    let mut free = entry(Target::OpenCl, opencl, for_opencl);
+    set_free(&mut free);
+    writer.add_entry(free);
 }
 
 pub(crate) fn writer() -> BundleWriter {

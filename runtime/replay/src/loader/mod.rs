@@ -3,6 +3,7 @@
 mod memory;
 mod regions;
 mod replay;
+mod sized;
 mod staged;
 mod states;
 pub(crate) mod weights;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drift_bundle::WeightReader;
-use drift_bundle::manifest::Dispatch;
 
 use crate::api::{Api, Purpose, Record, Work};
 use crate::backend::{Loaded, Together};
@@ -22,9 +22,11 @@ use crate::options::LoadOptions;
 use crate::pending::Serial;
 use crate::program::{Program, UsedWeights, submissions};
 use crate::report::{DeviceBytes, LoadTimes};
+use crate::sizes::Sizes;
 use memory::Places;
 use regions::{Arenas, Regions, Shared};
 use replay::{Recorded, Replayed, TimedDispatches};
+use sized::{Params, Steps};
 use staged::Staged;
 use states::StateMemory;
 use weights::Weights;
@@ -83,13 +85,16 @@ fn load_one<A: Api>(
     if parts.is_empty() {
         parts.push(0..0);
     }
+    let submissions = parts.len();
     let timed = TimedDispatches::new(api, program, &parts, options.timestamps)?;
     let fence = api.fence()?;
     let mut recordings = api.recordings(timed.queries().is_some())?;
+    let sizes = Sizes::of(program.entry);
+    let steps = Steps::new(&variant.dispatches, &sizes);
     let list = DispatchList::<A> {
         pipelines: &pipelines,
         bindings: &bindings,
-        dispatches: &variant.dispatches,
+        steps: &steps,
         queries: timed.queries(),
     };
     let uploads = inputs.record_uploads(api, &mut recordings, &regions)?;
@@ -99,12 +104,16 @@ fn load_one<A: Api>(
         regions.record_reset(commands);
     })?;
     let program_lists = list.record_all(api, &mut recordings, &parts)?;
+    let mut params = Params::new(api, variant, &sizes)?;
+    if let Some(params) = &mut params {
+        params.record_upload(api, &mut recordings, &regions)?;
+    }
     let recorded = Recorded { uploads, program: program_lists, downloads, reset };
     let record = clock.lap();
     let (init_only_bytes, init_upload) =
-        initialise(api, program, &pipelines, (places, reader), (options, deadline))?;
+        initialise(api, program, &pipelines, (places, reader, params.as_ref()), (options, deadline))?;
     let init = clock.lap().saturating_sub(init_upload);
-    let staging = inputs.size() + outputs.size();
+    let staging = inputs.size() + outputs.size() + params.as_ref().map_or(0, Params::size);
     let bytes = DeviceBytes { weights: weights.bytes(), staging, ..regions.bytes() };
     let bytes = DeviceBytes { peak: bytes.total() + weights.staging_bytes.max(init_only_bytes), ..bytes };
     let upload = upload + init_upload;
@@ -112,11 +121,12 @@ fn load_one<A: Api>(
     let replay = Replayed::new(
         api,
         (recordings, recorded, fence, timed),
+        (steps, parts, params),
         (inputs, outputs),
         (bindings, pipelines, regions, weights),
     );
     let pipelines = program.used_shaders().len();
-    Ok(Loaded { replay: Box::new(replay), pipelines, submissions: parts.len(), cache, times, bytes })
+    Ok(Loaded { replay: Box::new(replay), pipelines, submissions, cache, times, bytes })
 }
 
 /// Zeros all regions, writes parameters, then runs the init program. Weights that only it reads are there meanwhile: returns the bytes that they took and the time of their upload.
@@ -124,7 +134,7 @@ fn initialise<A: Api>(
     api: &Arc<A>,
     program: &Program<'_>,
     pipelines: &A::Pipelines,
-    (places, reader): (Places<'_, A>, &mut WeightReader<'_>),
+    (places, reader, params): (Places<'_, A>, &mut WeightReader<'_>, Option<&Params<A>>),
     (options, deadline): (&LoadOptions, Deadline),
 ) -> Result<(u64, Duration), RuntimeError> {
     let mut clock = Clock(Instant::now());
@@ -139,14 +149,15 @@ fn initialise<A: Api>(
     let bindings = api.bind(program, pipelines, dispatches, |resource| places.bound(resource))?;
     let fence = api.fence()?;
     let mut recordings = api.recordings(false)?;
-    let params = Staged::params(api, program.variant)?;
     let clear = api.record(&mut recordings, |commands| {
         places.regions.record_clear(commands);
-        if let Some(params) = &params {
-            params.record_all_uploads(commands, places.regions);
+        if let Some(params) = params {
+            commands.barrier(Work::Transfer, Work::Transfer);
+            params.record_copies(commands, places.regions);
         }
     })?;
-    let list = DispatchList::<A> { pipelines, bindings: &bindings, dispatches, queries: None };
+    let steps = Steps::new(dispatches, &Sizes::of(program.entry));
+    let list = DispatchList::<A> { pipelines, bindings: &bindings, steps: &steps, queries: None };
     let mut parts = vec![clear];
     parts.extend(list.record_all(api, &mut recordings, &submissions(dispatches, &options.submit))?);
     let last = submit_all(&**api, &mut recordings, &parts, &fence)?;
@@ -174,7 +185,7 @@ struct DispatchList<'a, A: Api> {
     pipelines: &'a A::Pipelines,
     bindings: &'a A::Bindings,
     /// Those that `bindings` are of.
-    dispatches: &'a [Dispatch],
+    steps: &'a Steps,
     queries: Option<&'a A::Queries>,
 }
 
@@ -192,7 +203,8 @@ impl<A: Api> DispatchList<'_, A> {
         parts.iter().enumerate().map(one).collect()
     }
 
-    /// Records one submission. The first waits for all earlier work, uploads and the last run included.
+    /// Records one submission. The first waits for all earlier work, uploads and the last run included. What comes before a
+    /// dispatch that is left out is waited for all the same, since those after it may rely on that.
     fn record(&self, commands: &mut A::Recorder<'_>, submission: usize, range: Range<usize>) {
         if submission == 0 {
             commands.barrier(Work::Any, Work::Any);
@@ -204,13 +216,17 @@ impl<A: Api> DispatchList<'_, A> {
             commands.stamp_start(queries, submission);
         }
         for index in range {
-            let dispatch = &self.dispatches[index];
-            if dispatch.barrier {
+            if self.steps.has_barrier(index) {
                 commands.barrier(Work::Compute, Work::Compute);
             }
-            commands.dispatch(self.pipelines, self.bindings, index, dispatch);
-            if let Some(queries) = self.queries {
-                commands.stamp_end(queries, submission, index);
+            let launch = self.steps.launch(index);
+            if let Some(launch) = launch {
+                commands.dispatch(self.pipelines, self.bindings, index, launch);
+            }
+            match (self.queries, launch) {
+                (Some(queries), Some(_)) => commands.stamp_end(queries, submission, index),
+                (Some(queries), None) => commands.stamp_left_out(queries, submission, index),
+                (None, _) => {}
             }
         }
     }

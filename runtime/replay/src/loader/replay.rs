@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::regions::Regions;
+use super::sized::{Params, Steps};
 use super::staged::Staged;
-use super::submit_all;
 use super::weights::Weights;
+use super::{DispatchList, submit_all};
 use crate::api::Api;
 use crate::backend::Replay;
 use crate::deadline::Deadline;
@@ -14,6 +15,7 @@ use crate::error::RuntimeError;
 use crate::pending::Serial;
 use crate::program::Program;
 use crate::report::{DispatchTiming, Timings};
+use crate::sizes::Sizes;
 use crate::waiter::Watch;
 
 /// Everything that a run uses.
@@ -24,6 +26,12 @@ pub(crate) struct Replayed<A: Api> {
     first: Vec<usize>,
     fence: A::Fence,
     timed: TimedDispatches<A>,
+    steps: Steps,
+    /// Dispatches of each part of the program.
+    parts: Vec<Range<usize>>,
+    params: Option<Params<A>>,
+    /// Sizes that the next run follows and the last one did not.
+    resized: Option<Sizes>,
     inputs: Staged<A>,
     outputs: Staged<A>,
     memory: Kept<A>,
@@ -82,17 +90,55 @@ impl<A: Api> Replayed<A> {
     pub(crate) fn new(
         api: &Arc<A>,
         (recordings, recorded, fence, timed): (A::Recordings, Recorded, A::Fence, TimedDispatches<A>),
+        (steps, parts, params): (Steps, Vec<Range<usize>>, Option<Params<A>>),
         (inputs, outputs): (Staged<A>, Staged<A>),
         memory: Kept<A>,
     ) -> Self {
-        let first = Vec::with_capacity(recorded.uploads.len() + 1);
+        let first = Vec::with_capacity(recorded.uploads.len() + 2);
         let api = Arc::clone(api);
         let last = Serial::default();
-        Self { recordings, recorded, first, fence, timed, inputs, outputs, memory, last, api }
+        Self {
+            recordings,
+            recorded,
+            first,
+            fence,
+            timed,
+            steps,
+            parts,
+            params,
+            resized: None,
+            inputs,
+            outputs,
+            memory,
+            last,
+            api,
+        }
     }
 }
 
 impl<A: Api> Replayed<A> {
+    /// Records again what follows from sizes that were set: copies of inputs and outputs of another length, parts of the
+    /// program with another grid, and words.
+    fn follow(&mut self, sizes: &Sizes) -> Result<(), RuntimeError> {
+        let (api, recordings) = (&*self.api, &mut self.recordings);
+        let (bindings, pipelines, regions, _) = &self.memory;
+        self.inputs.follow_uploads(api, recordings, (regions, &self.recorded.uploads))?;
+        self.outputs.follow_downloads(api, recordings, (regions, &self.recorded.downloads))?;
+        for (number, (list, range)) in self.recorded.program.iter().zip(&self.parts).enumerate() {
+            if self.steps.follow(range.clone(), sizes) {
+                let queries = self.timed.queries();
+                let steps = DispatchList::<A> { pipelines, bindings, steps: &self.steps, queries };
+                api.record_again(recordings, *list, |commands| {
+                    steps.record(commands, number, range.clone())
+                })?;
+            }
+        }
+        if let Some(params) = &mut self.params {
+            params.write(sizes);
+        }
+        Ok(())
+    }
+
     /// Submits one list and waits for it.
     fn submit_alone(&mut self, number: usize, deadline: Deadline) -> Result<(), RuntimeError> {
         self.last = self.api.submit(&mut self.recordings, &[number], Some(&self.fence))?;
@@ -112,11 +158,21 @@ impl<A: Api> Replay for Replayed<A> {
         Ok(self.inputs.bytes_mut(index))
     }
 
+    fn resize(&mut self, sizes: &Sizes, inputs: &[u64], outputs: &[u64]) {
+        self.inputs.resize(inputs);
+        self.outputs.resize(outputs);
+        self.resized = Some(sizes.clone());
+    }
+
     fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError> {
+        self.first.clear();
+        if let Some(sizes) = self.resized.take() {
+            self.follow(&sizes)?;
+            self.first.extend(self.params.as_ref().and_then(Params::upload));
+        }
         let Some((start, rest)) = self.recorded.program.split_first() else {
             unreachable!("verified: a program has at least one part")
         };
-        self.first.clear();
         let wanted = self.recorded.uploads.iter().zip(uploads).filter(|(_, wanted)| **wanted);
         self.first.extend(wanted.map(|(upload, _)| *upload));
         self.first.push(*start);
@@ -164,7 +220,7 @@ impl<A: Api> Replay for Replayed<A> {
             TimedDispatches::Queries { queries, names } => (queries, names),
             TimedDispatches::None { reason } => return Err(RuntimeError::NoTimings { reason }),
         };
-        let times = self.api.times(queries)?;
+        let times = self.api.times(queries, &self.steps.run())?;
         let named = names.iter().cloned().zip(times.dispatches);
         let dispatches = named.map(|(name, time)| DispatchTiming { name, time }).collect();
         Ok(Timings { dispatches, total: times.total })

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use drift_bundle::ALIGNMENT_BYTES;
-use drift_bundle::manifest::{Region, RegionKind, Variant};
 
 use super::regions::Regions;
 use crate::api::{Api, Memory, Purpose, Record, Work};
@@ -15,6 +14,8 @@ pub(crate) struct Staged<A: Api> {
     buffer: A::Buffer,
     /// Where each copy begins, and what it is of.
     ranges: Vec<(u64, IoRange)>,
+    /// Bytes that the list of each copy copies.
+    recorded: Vec<u64>,
 }
 
 impl<A: Api> Staged<A> {
@@ -22,34 +23,21 @@ impl<A: Api> Staged<A> {
     pub(crate) fn new(api: &Arc<A>, ranges: Vec<IoRange>, purpose: Purpose) -> Result<Self, RuntimeError> {
         let mut end = 0_u64;
         let mut placed = Vec::with_capacity(ranges.len());
+        let recorded = ranges.iter().map(|range| range.size).collect();
         for range in ranges {
             placed.push((end, range));
             end = (end + range.size).next_multiple_of(ALIGNMENT_BYTES);
         }
-        Ok(Self { buffer: api.buffer(end, purpose)?, ranges: placed })
-    }
-
-    /// The words of all parameters of a variant; none where it has no parameters.
-    pub(crate) fn params(api: &Arc<A>, variant: &Variant) -> Result<Option<Self>, RuntimeError> {
-        let params =
-            (0..).zip(&variant.regions).filter_map(|(region, Region { kind, size, .. })| match kind {
-                RegionKind::Params(words) => Some((IoRange { region, offset: 0, size: *size }, words)),
-                _ => None,
-            });
-        let (ranges, words): (Vec<IoRange>, Vec<&Vec<u32>>) = params.unzip();
-        if ranges.is_empty() {
-            return Ok(None);
-        }
-        let mut staged = Self::new(api, ranges, Purpose::Upload)?;
-        for (index, words) in words.into_iter().enumerate() {
-            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            staged.bytes_mut(index).copy_from_slice(&bytes);
-        }
-        Ok(Some(staged))
+        Ok(Self { buffer: api.buffer(end, purpose)?, ranges: placed, recorded })
     }
 
     pub(crate) fn size(&self) -> u64 {
         self.buffer.size()
+    }
+
+    /// Has each range hold no more than so many bytes, which are no more than it was made with.
+    pub(crate) fn resize(&mut self, sizes: &[u64]) {
+        self.ranges.iter_mut().zip(sizes).for_each(|((_, range), size)| range.size = *size);
     }
 
     /// Records the upload of each range as a list of its own.
@@ -59,22 +47,29 @@ impl<A: Api> Staged<A> {
         recordings: &mut A::Recordings,
         regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |index| {
-            api.record(recordings, |commands| {
-                commands.barrier(Work::Any, Work::Transfer);
-                self.record_upload(commands, regions, index);
-            })
-        };
+        let one = |index| api.record(recordings, |commands| self.upload(commands, regions, index));
         (0..self.ranges.len()).map(one).collect()
     }
 
-    /// Records the upload of all ranges, after earlier copies and fills.
-    pub(crate) fn record_all_uploads(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>) {
-        commands.barrier(Work::Transfer, Work::Transfer);
-        (0..self.ranges.len()).for_each(|index| self.record_upload(commands, regions, index));
+    /// Records those of `lists` again whose ranges have another size than when they were recorded.
+    pub(crate) fn follow_uploads(
+        &mut self,
+        api: &A,
+        recordings: &mut A::Recordings,
+        (regions, lists): (&Regions<A>, &[usize]),
+    ) -> Result<(), RuntimeError> {
+        self.follow(|staged, index| {
+            api.record_again(recordings, lists[index], |commands| staged.upload(commands, regions, index))
+        })
     }
 
-    fn record_upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
+    fn upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
+        commands.barrier(Work::Any, Work::Transfer);
+        self.record_upload(commands, regions, index);
+    }
+
+    /// Records the copy of a range to the device, and nothing else.
+    pub(crate) fn record_upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
         let (here, range) = self.ranges[index];
         let (region, start) = regions.place(range.region);
         commands.copy((&self.buffer, here), (region, start + range.offset), range.size);
@@ -87,15 +82,43 @@ impl<A: Api> Staged<A> {
         recordings: &mut A::Recordings,
         regions: &Regions<A>,
     ) -> Result<Vec<usize>, RuntimeError> {
-        let one = |(here, range): &(u64, IoRange)| {
-            let (region, start) = regions.place(range.region);
-            api.record(recordings, |commands| {
-                commands.barrier(Work::Any, Work::Transfer);
-                commands.copy((region, start + range.offset), (&self.buffer, *here), range.size);
-                commands.barrier(Work::Transfer, Work::Host);
-            })
-        };
-        self.ranges.iter().map(one).collect()
+        let one = |index| api.record(recordings, |commands| self.download(commands, regions, index));
+        (0..self.ranges.len()).map(one).collect()
+    }
+
+    /// As [`Staged::follow_uploads`].
+    pub(crate) fn follow_downloads(
+        &mut self,
+        api: &A,
+        recordings: &mut A::Recordings,
+        (regions, lists): (&Regions<A>, &[usize]),
+    ) -> Result<(), RuntimeError> {
+        self.follow(|staged, index| {
+            api.record_again(recordings, lists[index], |commands| staged.download(commands, regions, index))
+        })
+    }
+
+    fn download(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
+        let (here, range) = self.ranges[index];
+        let (region, start) = regions.place(range.region);
+        commands.barrier(Work::Any, Work::Transfer);
+        commands.copy((region, start + range.offset), (&self.buffer, here), range.size);
+        commands.barrier(Work::Transfer, Work::Host);
+    }
+
+    /// Calls `record` for each range whose list copies another number of bytes.
+    fn follow(
+        &mut self,
+        mut record: impl FnMut(&Self, usize) -> Result<(), RuntimeError>,
+    ) -> Result<(), RuntimeError> {
+        for index in 0..self.ranges.len() {
+            let (_, IoRange { size, .. }) = self.ranges[index];
+            if self.recorded[index] != size {
+                record(self, index)?;
+                self.recorded[index] = size;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn bytes_mut(&mut self, index: usize) -> &mut [u8] {

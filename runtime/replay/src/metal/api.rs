@@ -141,7 +141,7 @@ impl Api for Context {
         Queries::new(self, submissions)
     }
 
-    fn times(&self, queries: &Queries) -> Result<Times, RuntimeError> {
-        queries.read(self)
+    fn times(&self, queries: &Queries, ran: &[bool]) -> Result<Times, RuntimeError> {
+        queries.read(self, ran)
     }
 }

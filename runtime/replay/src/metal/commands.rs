@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use drift_bundle::manifest::{Dispatch, TextureKind, TextureObject};
+use drift_bundle::manifest::{TextureKind, TextureObject};
 use objc2::rc::Retained;
 use objc2::runtime::ProtocolObject;
 use objc2_foundation::NSRange;
@@ -20,7 +20,7 @@ use super::not_made;
 use super::pipelines::{Kernel, Pipelines};
 use super::queries::{Queries, Samples};
 use super::texture::{Textures, row_bytes};
-use crate::api::{Memory, Record, Rows, Work};
+use crate::api::{Launch, Memory, Record, Rows, Work};
 use crate::error::RuntimeError;
 
 const DOING: &str = "recording commands";
@@ -263,10 +263,10 @@ impl Record<Context> for Recorder<'_> {
         self.list.push(Command::Fill { from: from.raw.clone(), texture, rows: *rows });
     }
 
-    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, dispatch: &Dispatch) {
-        let [width, height, depth] = dispatch.workgroups.map(|count| count as usize);
+    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, launch: Launch) {
+        let [width, height, depth] = launch.grid.map(|count| count as usize);
         self.list.push(Command::Dispatch {
-            kernel: pipelines.of(dispatch.shader),
+            kernel: pipelines.of(launch.shader),
             arguments: bindings.of(index),
             grid: MTLSize { width, height, depth },
             stamp: None,

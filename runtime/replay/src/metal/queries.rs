@@ -60,7 +60,7 @@ impl Samples {
     }
 
     /// The samples of the last run, in order.
-    fn read(&self) -> Result<Vec<u64>, RuntimeError> {
+    fn read(&self, ran: &[bool]) -> Result<Vec<[u64; 2]>, RuntimeError> {
         let failed = || RuntimeError::Driver {
             doing: "reading timestamps",
             code: "the device has not taken them".to_owned(),
@@ -76,7 +76,12 @@ impl Samples {
             let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
             ticks.extend(words.take(range.len()));
         }
-        if ticks.contains(&MTLCounterErrorValue) { Err(failed()) } else { Ok(ticks) }
+        let (pairs, _) = ticks.as_chunks::<2>();
+        let mut taken = pairs.iter().zip(ran).filter(|(_, ran)| **ran);
+        if taken.any(|(pair, _)| pair.contains(&MTLCounterErrorValue)) {
+            return Err(failed());
+        }
+        Ok(pairs.to_vec())
     }
 }
 
@@ -108,20 +113,14 @@ impl Queries {
     }
 
     /// Times of the last run, which has been waited for.
-    pub(crate) fn read(&self, context: &Context) -> Result<Times, RuntimeError> {
-        let ticks = self.samples.read()?;
+    pub(crate) fn read(&self, context: &Context, ran: &[bool]) -> Result<Times, RuntimeError> {
+        let pairs = self.samples.read(ran)?;
         let end = now(context);
         let (passed, ticked) = (end.0 - self.begin.0, end.1.saturating_sub(self.begin.1));
         let nanoseconds = passed.as_secs_f64() * 1e9 / ticked.max(1) as f64;
         let elapsed =
             |from: u64, to: u64| Duration::from_nanos((to.saturating_sub(from) as f64 * nanoseconds) as u64);
-        let pairs = ticks.as_chunks::<2>().0;
-        let dispatches = pairs.iter().map(|[start, end]| elapsed(*start, *end)).collect();
-        let total = match (ticks.first(), ticks.last()) {
-            (Some(start), Some(end)) => elapsed(*start, *end),
-            _ => Duration::ZERO,
-        };
-        Ok(Times { dispatches, total })
+        Ok(Times::of_pairs(&pairs, ran, elapsed))
     }
 }
 

@@ -145,7 +145,7 @@ impl Api for Context {
         Ok(Queries::new(submissions))
     }
 
-    fn times(&self, queries: &Queries) -> Result<Times, RuntimeError> {
-        queries.read()
+    fn times(&self, queries: &Queries, ran: &[bool]) -> Result<Times, RuntimeError> {
+        queries.read(ran)
     }
 }

@@ -7,7 +7,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drift_bundle::manifest::{Dispatch, TextureObject};
+use drift_bundle::manifest::TextureObject;
 use opencl3::command_queue::{
     enqueue_copy_buffer, enqueue_fill_buffer, enqueue_fill_image, enqueue_nd_range_kernel,
     enqueue_read_buffer, enqueue_write_buffer, enqueue_write_image,
@@ -22,7 +22,7 @@ use super::handle::Handle;
 use super::kernels::Kernels;
 use super::memory::{Buffer, Retiring};
 use super::texture::Textures;
-use crate::api::{Record, Rows, Times, Work};
+use crate::api::{Launch, Record, Rows, Times, Work};
 use crate::error::RuntimeError;
 
 /// A command and everything that it uses.
@@ -212,9 +212,9 @@ impl Record<Context> for Recorder<'_> {
         });
     }
 
-    fn dispatch(&mut self, kernels: &Kernels, bindings: &Bindings, index: usize, dispatch: &Dispatch) {
-        let local = kernels.of(dispatch.shader).workgroup_size.map(|size| size as usize);
-        let global = [0, 1, 2].map(|axis| dispatch.workgroups[axis] as usize * local[axis]);
+    fn dispatch(&mut self, kernels: &Kernels, bindings: &Bindings, index: usize, launch: Launch) {
+        let local = kernels.of(launch.shader).workgroup_size.map(|size| size as usize);
+        let global = [0, 1, 2].map(|axis| launch.grid[axis] as usize * local[axis]);
         self.list.push(Command::Dispatch { kernel: bindings.of(index), global, local, stamp: None });
     }
 
@@ -246,14 +246,18 @@ impl Queries {
     }
 
     /// Times of the last run, each from the start of a dispatch to its end.
-    pub(crate) fn read(&self) -> Result<Times, RuntimeError> {
+    pub(crate) fn read(&self, ran: &[bool]) -> Result<Times, RuntimeError> {
         const DOING: &str = "reading timestamps";
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let time = |event: &Handle, question| -> Result<u64, RuntimeError> {
             Ok(get_event_profiling_info(event.raw(), question).map_err(failed(DOING))?.into())
         };
         let (mut dispatches, mut whole) = (Vec::with_capacity(events.len()), None);
-        for event in events.iter().flatten() {
+        for event in events.iter().zip(ran).map(|(event, ran)| event.as_ref().filter(|_| *ran)) {
+            let Some(event) = event else {
+                dispatches.push(Duration::ZERO);
+                continue;
+            };
             let (start, end) =
                 (time(event, CL_PROFILING_COMMAND_START)?, time(event, CL_PROFILING_COMMAND_END)?);
             dispatches.push(Duration::from_nanos(end.saturating_sub(start)));

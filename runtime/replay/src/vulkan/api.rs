@@ -16,7 +16,7 @@ use super::own;
 use super::pipeline::Pipelines;
 use super::query::Queries;
 use super::texture::{self, Textures};
-use crate::api::{Api, Bound, Purpose, Record, Role, Rows, Times, Work};
+use crate::api::{Api, Bound, Launch, Purpose, Record, Role, Rows, Times, Work};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
@@ -125,7 +125,7 @@ impl Api for Context {
         Queries::new(self, submissions)
     }
 
-    fn times(&self, queries: &Queries) -> Result<Times, RuntimeError> {
+    fn times(&self, queries: &Queries, _ran: &[bool]) -> Result<Times, RuntimeError> {
         queries.read()
     }
 }
@@ -161,11 +161,11 @@ impl Record<Context> for Recorder<'_> {
         texture::record_fill(self.context, self.commands, from.raw, image, rows);
     }
 
-    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, dispatch: &Dispatch) {
-        let pipeline = pipelines.of(dispatch.shader);
+    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, launch: Launch) {
+        let pipeline = pipelines.of(launch.shader);
         let sets = bindings.of(index);
         let (device, commands) = (&self.context.device, self.commands);
-        let [x, y, z] = dispatch.workgroups;
+        let [x, y, z] = launch.grid;
         // SAFETY: the command buffer is recording; pipeline and sets match since both come from the shader's
         // slots; the counts are within the device's limits.
         unsafe {
@@ -193,6 +193,10 @@ impl Record<Context> for Recorder<'_> {
     }
 
     fn stamp_end(&mut self, queries: &Queries, submission: usize, dispatch: usize) {
+        queries.record_end(self.commands, submission, dispatch);
+    }
+
+    fn stamp_left_out(&mut self, queries: &Queries, submission: usize, dispatch: usize) {
         queries.record_end(self.commands, submission, dispatch);
     }
 }

@@ -142,7 +142,7 @@ impl Api for Context {
         Queries::new(self, submissions)
     }
 
-    fn times(&self, queries: &Queries) -> Result<Times, RuntimeError> {
-        Ok(queries.read())
+    fn times(&self, queries: &Queries, ran: &[bool]) -> Result<Times, RuntimeError> {
+        Ok(queries.read(ran))
     }
 }

@@ -13,7 +13,6 @@ use ::wgpu::wgt::{
     CommandBufferDescriptor, CommandEncoderDescriptor, Extent3d, Origin3d, TexelCopyBufferLayout,
     TexelCopyTextureInfo, TextureAspect,
 };
-use drift_bundle::manifest::Dispatch;
 
 use super::bind::{Bindings, Groups};
 use super::context::{Context, Ended};
@@ -23,7 +22,7 @@ use super::pipelines::Pipelines;
 use super::queries::{Queries, Timestamps};
 use super::texture::Textures;
 use super::{failed, made};
-use crate::api::{Memory, Record, Rows, Work};
+use crate::api::{Launch, Memory, Record, Rows, Work};
 use crate::error::RuntimeError;
 use crate::host_memory::HostMemory;
 
@@ -51,6 +50,8 @@ pub(crate) enum Command {
         grid: [u32; 3],
         stamp: Option<Stamp>,
     },
+    /// Takes the times of a dispatch that was left out, since all that are read have to be taken.
+    LeftOut(Stamp),
     Resolve(Arc<Timestamps>),
 }
 
@@ -211,6 +212,11 @@ impl<'a> Encoder<'_, 'a> {
             Command::Dispatch { pipeline, groups, grid, stamp } => {
                 self.dispatch(pipeline.id(), groups, *grid, stamp.as_ref())
             }
+            Command::LeftOut(stamp) => {
+                self.end_pass()?;
+                self.begin_pass(Some(stamp.timestamps.of(stamp.dispatch)))?;
+                self.end_pass()
+            }
             Command::Resolve(timestamps) => {
                 let commands = self.commands()?;
                 timestamps.resolve(core, commands)
@@ -363,11 +369,11 @@ impl Record<Context> for Recorder<'_> {
         self.list.push(Command::Write(Write { from: Arc::clone(host), to }));
     }
 
-    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, dispatch: &Dispatch) {
+    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, launch: Launch) {
         self.list.push(Command::Dispatch {
-            pipeline: pipelines.of(dispatch.shader).raw(),
+            pipeline: pipelines.of(launch.shader).raw(),
             groups: bindings.of(index),
-            grid: dispatch.workgroups,
+            grid: launch.grid,
             stamp: None,
         });
     }
@@ -382,6 +388,20 @@ impl Record<Context> for Recorder<'_> {
         if let Some(Command::Dispatch { stamp, .. }) = self.list.last_mut() {
             *stamp = Some(Stamp { timestamps: Arc::clone(timestamps), dispatch });
         }
+        self.resolve_after(queries, dispatch);
+    }
+
+    fn stamp_left_out(&mut self, queries: &Queries, _submission: usize, dispatch: usize) {
+        let timestamps = Arc::clone(&queries.timestamps);
+        self.list.push(Command::LeftOut(Stamp { timestamps, dispatch }));
+        self.resolve_after(queries, dispatch);
+    }
+}
+
+impl Recorder<'_> {
+    /// Reads all times after the last dispatch.
+    fn resolve_after(&mut self, queries: &Queries, dispatch: usize) {
+        let timestamps = &queries.timestamps;
         if dispatch + 1 == timestamps.dispatches {
             self.list.push(Command::Resolve(Arc::clone(timestamps)));
             let bytes = queries.landing.size();

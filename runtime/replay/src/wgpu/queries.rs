@@ -85,17 +85,11 @@ impl Queries {
     }
 
     /// Times of the last run, which has been waited for.
-    pub(crate) fn read(&self) -> Times {
+    pub(crate) fn read(&self, ran: &[bool]) -> Times {
         let bytes = self.landing.bytes().unwrap_or_default();
         let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let ticks: Vec<u64> = words.take(2 * self.timestamps.dispatches).collect();
-        let dispatches =
-            ticks.as_chunks::<2>().0.iter().map(|[start, end]| self.elapsed(*start, *end)).collect();
-        let total = match (ticks.first(), ticks.last()) {
-            (Some(start), Some(end)) => self.elapsed(*start, *end),
-            _ => Duration::ZERO,
-        };
-        Times { dispatches, total }
+        Times::of_pairs(ticks.as_chunks().0, ran, |start, end| self.elapsed(start, end))
     }
 
     fn elapsed(&self, from: u64, to: u64) -> Duration {

@@ -69,6 +69,8 @@ impl Program {
             entry: Entry {
                 name: "main".to_owned(),
                 target: Target::Vulkan,
+                dims: Vec::new(),
+                sizes: Vec::new(),
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 variants: Vec::new(),
@@ -95,7 +97,7 @@ impl Program {
         at: u64,
         device: DeviceElement,
     ) -> Self {
-        self.entry.inputs.push(IoTensor { name: name.to_owned(), element: host, shape: shape.to_vec() });
+        self.entry.inputs.push(tensor(name, host, shape));
         self.variant.inputs.push(IoBinding { region: 0, offset: at, element: device });
         self
     }
@@ -108,7 +110,7 @@ impl Program {
         at: u64,
         device: DeviceElement,
     ) -> Self {
-        self.entry.outputs.push(IoTensor { name: name.to_owned(), element: host, shape: shape.to_vec() });
+        self.entry.outputs.push(tensor(name, host, shape));
         self.variant.outputs.push(IoBinding { region: 0, offset: at, element: device });
         self
     }
@@ -212,12 +214,17 @@ impl Program {
     }
 }
 
+fn tensor(name: &str, element: HostElement, shape: &[u64]) -> IoTensor {
+    IoTensor { name: name.to_owned(), element, shape: shape.to_vec(), free: Vec::new() }
+}
+
 pub(crate) fn dispatch(name: &str, shader: u32, bindings: &[Resource], workgroups: [u32; 3]) -> Dispatch {
     Dispatch {
         name: name.to_owned(),
         shader,
         bindings: bindings.to_vec(),
         workgroups,
+        free_workgroups: [None; 3],
         barrier: true,
         origins: vec![name.to_owned()],
         bytes_read: 0,

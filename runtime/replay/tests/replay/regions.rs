@@ -42,8 +42,8 @@ fn accumulator(target: Target) -> Program {
         .region(state("idle", &[25]), 100)
         .region(state("sum", &[128]), 512)
         .region(RegionKind::Io, 16)
-        .region(RegionKind::Params(vec![7, 2, 8, 9]), 16)
-        .region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).collect()), 272)
+        .region(RegionKind::Params([7, 2, 8, 9].map(Word::Const).to_vec()), 16)
+        .region(RegionKind::Params((0..64).chain([5, 4, 100, 3]).map(Word::Const).collect()), 272)
         .f32_input("x", &[4], 0)
         .f32_output("y", &[4], 0);
     program.variant.inputs[0].region = X;

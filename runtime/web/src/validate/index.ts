@@ -9,6 +9,7 @@ import * as limits from "../limits.js";
 import type { Entry, IoTensor, Manifest, Shader, WeightBlob } from "../manifest.js";
 import { roundUp } from "../header.js";
 import { type Place, aligned, check, count, elements, length, named, nonzero, range, shown, unique } from "./rules.js";
+import { Sizes } from "./size.js";
 import { checkVariant } from "./variant.js";
 import { type Declared, compare, declarations } from "./wgsl.js";
 
@@ -100,26 +101,30 @@ const checkEntries = (manifest: Manifest, declared: readonly (Declared | null)[]
   unique("entries", "entries of one target", manifest.entries.map(({ name, target }) => `${target} ${name}`));
   for (const entry of manifest.entries) {
     const place = `entry \`${shown(entry.name)}\` for ${entry.target}`;
-    checkInterface(place, entry);
+    const sizes = checkInterface(place, entry);
     for (const variant of entry.variants) {
-      checkVariant(manifest, declared, entry, variant, `${place}, variant \`${shown(variant.name)}\``);
+      checkVariant(manifest, declared, entry, sizes, variant, `${place}, variant \`${shown(variant.name)}\``);
     }
   }
 };
 
-const checkInterface = (place: Place, entry: Entry): void => {
+/** All but the variants; returns what is known of the sizes. */
+const checkInterface = (place: Place, entry: Entry): Sizes => {
   named(place, "name", entry.name);
+  const sizes = new Sizes(place, entry);
   for (const [what, tensors] of [["inputs", entry.inputs] as const, ["outputs", entry.outputs] as const]) {
     count(place, what, tensors.length, limits.TENSORS);
     unique(place, what, tensors.map(({ name }) => name));
-    tensors.forEach((tensor) => checkTensor(place, tensor));
+    tensors.forEach((tensor) => checkTensor(place, tensor, sizes));
   }
   nonzero(place, "the number of variants", [entry.variants.length]);
   count(place, "variants", entry.variants.length, limits.VARIANTS);
   unique(place, "variants", entry.variants.map(({ name }) => name));
+  return sizes;
 };
 
-const checkTensor = (place: Place, { name, shape }: IoTensor): void => {
-  named(place, "name of an input or output", name);
-  elements(place, shape);
+const checkTensor = (place: Place, tensor: IoTensor, sizes: Sizes): void => {
+  named(place, "name of an input or output", tensor.name);
+  elements(place, tensor.shape);
+  sizes.axes(tensor);
 };

@@ -19,16 +19,18 @@ import {
 import { checkDispatch } from "./dispatch.js";
 import { Derived, Hazards } from "./hazard.js";
 import { type Place, aligned, check, count, elements, indexed, length, named, nonzero, shown, span, unique } from "./rules.js";
+import type { Sizes } from "./size.js";
 import type { Declared } from "./wgsl.js";
 
 export const checkVariant = (
   manifest: Manifest,
   declared: readonly (Declared | null)[],
   entry: Entry,
+  sizes: Sizes,
   variant: Variant,
   place: Place,
 ): void => {
-  const inputs = checkOutline(place, entry, variant);
+  const inputs = checkOutline(place, entry, sizes, variant);
   const derived = new Derived();
   const textures = new Set<string>();
   for (const [program, dispatches] of [["init", variant.init] as const, ["run", variant.dispatches] as const]) {
@@ -40,6 +42,9 @@ export const checkVariant = (
       const slots = checkDispatch(at, { manifest, target: entry.target, variant, inputs, program }, dispatch);
       const unmet = declared[dispatch.shader]?.needs.find((need) => !variant.requires.includes(need));
       check(unmet === undefined, at, `its code needs ${String(unmet)}, which the variant does not require`);
+      const isFree = dispatch.free_workgroups.some((size) => size !== null);
+      check(program === "run" || !isFree, at, "the grid of a dispatch of `init` follows from a dim");
+      sizes.grid(at, dispatch);
       hazards.add(at, slots, dispatch);
       countTextures(at, textures, dispatch);
       if (program === "init") {
@@ -68,7 +73,7 @@ const described = (place: Place, dispatch: Dispatch): void => {
 };
 
 /** All but the dispatches; returns the indices of the regions of their own that inputs are in. */
-const checkOutline = (place: Place, entry: Entry, variant: Variant): ReadonlySet<number> => {
+const checkOutline = (place: Place, entry: Entry, sizes: Sizes, variant: Variant): ReadonlySet<number> => {
   named(place, "name", variant.name);
   length(place, "profile", variant.profile);
   count(place, "requirements", variant.requires.length, limits.REQUIREMENTS);
@@ -77,7 +82,7 @@ const checkOutline = (place: Place, entry: Entry, variant: Variant): ReadonlySet
       count(place, "vendor ids", requirement.Vendor.length, limits.REQUIREMENTS);
     }
   }
-  checkRegions(place, variant.regions);
+  checkRegions(place, variant.regions, sizes);
   placed(place, "inputs", entry.inputs, variant.inputs, variant.regions);
   placed(place, "outputs", entry.outputs, variant.outputs, variant.regions);
   inputsAreDisjoint(place, entry, variant);
@@ -93,20 +98,20 @@ const checkOutline = (place: Place, entry: Entry, variant: Variant): ReadonlySet
   return inputs;
 };
 
-const checkRegions = (place: Place, regions: readonly Region[]): void => {
+const checkRegions = (place: Place, regions: readonly Region[], sizes: Sizes): void => {
   count(place, "regions", regions.length, limits.REGIONS);
   count(place, "arenas", regions.filter(({ kind }) => kind === "Arena").length, limits.ARENAS);
   count(place, "textures", regions.filter(({ kind }) => nameOf(kind) === "Texture").length, limits.TEXTURES);
   unique(place, "states", statesOf(regions).map(({ name }) => name));
   let bytes = 0;
   for (const region of regions) {
-    checkRegion(place, region);
+    checkRegion(place, region, sizes);
     bytes += region.size;
     check(bytes <= limits.REGION_BYTES, place, "the sum of all regions is too large");
   }
 };
 
-const checkRegion = (place: Place, { kind, size, alignment }: Region): void => {
+const checkRegion = (place: Place, { kind, size, alignment }: Region, sizes: Sizes): void => {
   const isPower = alignment > 0 && Number.isInteger(Math.log2(alignment));
   check(isPower && alignment <= limits.REGION_ALIGNMENT, place, "alignment of a region is no power of two, or too large");
   aligned(place, "alignment of a region", alignment);
@@ -128,6 +133,7 @@ const checkRegion = (place: Place, { kind, size, alignment }: Region): void => {
     span(place, 0, elements(place, shape) * elementBytes(element), "state", size);
   } else if (typeof kind === "object") {
     count(place, "words of parameters", kind.Params.length, limits.PARAMS);
+    sizes.words(place, kind.Params);
     isOf(4 * kind.Params.length);
   }
 };

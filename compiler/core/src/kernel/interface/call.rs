@@ -2,6 +2,7 @@
 
 use super::{Meaning, Role};
 use crate::kernel::{Constant, KernelCall, Slot};
+use crate::physical::{NotKnown, Size};
 
 impl KernelCall {
     /// What a slot of this call is to the kernel. One that the text does not name is read by generated functions: as an operand,
@@ -18,10 +19,23 @@ impl KernelCall {
     /// The constant that means this, where the call gives it.
     pub fn constant(&self, meaning: Meaning) -> Option<u64> {
         let spec = self.kernel.interface.constants().find(|spec| spec.meaning == Some(meaning))?;
-        self.constants.iter().find_map(|&(name, value)| match value {
-            Constant::U32(value) if name == spec.name => Some(value),
+        self.constants.iter().find_map(|(name, value)| match value {
+            Constant::U32(value) if *name == spec.name => Some(*value),
             _ => None,
         })
+    }
+
+    /// A free size among those that the kernel takes as constants.
+    pub fn free_where_fixed(&self) -> Option<NotKnown> {
+        self.slots.iter().find_map(|slot| {
+            let fixed = self.kernel.interface.slot(&slot.name)?.fixed;
+            fixed.iter().find_map(|&of| slot.size(of).to_known().err())
+        })
+    }
+
+    /// A free size that may be zero: kernels clamp indices to a last element, which there has to be.
+    pub fn may_be_empty(&self) -> Option<&Size> {
+        self.slots.iter().flat_map(|slot| &slot.shape).find(|size| size.is_free() && size.min() == 0)
     }
 
     /// The slot whose element the kernel computes with.

@@ -87,13 +87,13 @@ impl KernelCall {
     fn check_constants(&self) -> Result<(), Mismatch> {
         let interface = &self.kernel.interface;
         let scalar = self.scalar_slot().map(|slot| slot.layout.element);
-        for (at, &(name, value)) in self.constants.iter().enumerate() {
+        for (at, (name, value)) in self.constants.iter().enumerate() {
             let spec = interface.constant(name).ok_or(Mismatch::UndeclaredConstant { name })?;
-            if self.constants[..at].iter().any(|(other, _)| *other == name) {
+            if self.constants[..at].iter().any(|(other, _)| other == name) {
                 return Err(Mismatch::RepeatedConstant { name });
             }
             if !spec.ty.admits(value, scalar) {
-                return Err(Mismatch::ConstantType { name, declared: spec.ty, found: value });
+                return Err(Mismatch::ConstantType { name, declared: spec.ty, found: value.clone() });
             }
         }
         let is_given = |name: &str| self.constants.iter().any(|(given, _)| *given == name);

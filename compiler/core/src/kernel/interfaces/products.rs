@@ -1,6 +1,6 @@
 //! Matrix products and attention.
 
-use super::SizeOf::{Batch, Height, Slices, Width};
+use super::SizeOf::Slices;
 use super::{
     ConstantSpec, KernelInterface, Load, PLAIN, Packed, Prologue, Read, Scalar, SlotSpec, Words, Write,
 };
@@ -144,8 +144,8 @@ const SPLITS: &[ConstantSpec] = &u32s(["SPLITS"]);
 
 pub(in crate::kernel) const ATTENTION_CACHED: KernelInterface = KernelInterface {
     slots: &[
-        SlotSpec::input("q", &[Read]).fixed(&[Width]),
-        SlotSpec::input("k", &[Read]).fixed(&[Width, Slices]),
+        SlotSpec::input("q", &[Read]),
+        SlotSpec::input("k", &[Read]).fixed(&[Slices]),
         SlotSpec::input("v", &[Read]).fixed(&[Slices]),
         POSITION,
         SlotSpec::scratch("made", &[Write]),
@@ -171,7 +171,7 @@ pub(in crate::kernel) const ATTENTION_MERGE: KernelInterface = KernelInterface {
 pub(in crate::kernel) const ATTENTION_COOPERATIVE: KernelInterface = KernelInterface {
     slots: &[
         SlotSpec::input("q", &[Load]).fixed(&[Slices]),
-        SlotSpec::input("k", &[Load]).fixed(&[Width]),
+        SlotSpec::input("k", &[Load]),
         SlotSpec::input("v", &[Load]).fixed(&[Slices]),
         POSITION.left_out(),
         SlotSpec::result(),
@@ -191,7 +191,7 @@ pub(in crate::kernel) const ATTENTION_COOPERATIVE: KernelInterface = KernelInter
 pub(in crate::kernel) const ATTENTION_ROWS: KernelInterface = KernelInterface {
     slots: &[
         SlotSpec::input("q", &[Read]).fixed(&[Slices]),
-        SlotSpec::input("k", &[Read]).fixed(&[Width, Slices]),
+        SlotSpec::input("k", &[Read]).fixed(&[Slices]),
         SlotSpec::input("v", &[Read]).fixed(&[Slices]),
         POSITION.left_out(),
         SlotSpec::result(),
@@ -210,7 +210,7 @@ pub(in crate::kernel) const ATTENTION_ROWS: KernelInterface = KernelInterface {
 
 pub(in crate::kernel) const ATTENTION_STATS: KernelInterface = KernelInterface {
     slots: &[
-        SlotSpec::scratch("src", &[Read]).fixed(&[Batch, Height, Width]),
+        SlotSpec::scratch("src", &[Read]),
         SlotSpec::block_start(),
         SlotSpec::scratch("largest", &[Write]),
         SlotSpec::scratch("inverse", &[Write]),

@@ -2,8 +2,8 @@
 
 use super::super::operands;
 use naga::{
-    BinaryOperator, Binding, BuiltIn, EntryPoint, Expression, Handle, Literal, LocalVariable, MathFunction,
-    Statement,
+    AddressSpace, BinaryOperator, Binding, BuiltIn, EntryPoint, Expression, Handle, Literal, LocalVariable,
+    MathFunction, Module, Statement,
 };
 use std::collections::BTreeMap;
 
@@ -14,7 +14,10 @@ const WIDEST_SUBGROUP: u64 = 128;
 
 /// What an entry point's expressions may be.
 pub(super) struct Bounds<'m> {
+    module: &'m Module,
     entry: &'m EntryPoint,
+    /// The most that each word of the uniform buffer is.
+    words: &'m [u64],
     /// What is stored to each local, and what it starts with.
     stored: BTreeMap<Handle<LocalVariable>, Vec<Operand>>,
 }
@@ -36,7 +39,7 @@ impl Linear {
 }
 
 impl<'m> Bounds<'m> {
-    pub(super) fn new(entry: &'m EntryPoint) -> Self {
+    pub(super) fn new(module: &'m Module, entry: &'m EntryPoint, words: &'m [u64]) -> Self {
         let function = &entry.function;
         let mut stored: BTreeMap<_, Vec<Operand>> = BTreeMap::new();
         for (local, variable) in function.local_variables.iter() {
@@ -49,7 +52,7 @@ impl<'m> Bounds<'m> {
                 stored.entry(local).or_default().push(*value);
             }
         });
-        Self { entry, stored }
+        Self { module, entry, words, stored }
     }
 
     /// The local that an expression is the value of.
@@ -60,6 +63,15 @@ impl<'m> Bounds<'m> {
             Expression::LocalVariable(local) => Some(local),
             _ => None,
         }
+    }
+
+    /// The word of the uniform buffer that an expression is the value of.
+    fn word(&self, value: Operand) -> Option<u32> {
+        let expressions = &self.entry.function.expressions;
+        let Expression::Load { pointer } = expressions[value] else { return None };
+        let Expression::AccessIndex { base, index } = expressions[pointer] else { return None };
+        let Expression::GlobalVariable(variable) = expressions[base] else { return None };
+        (self.module.global_variables[variable].space == AddressSpace::Uniform).then_some(index)
     }
 
     pub(super) fn is_zero(&self, value: Operand) -> bool {
@@ -124,6 +136,10 @@ impl<'m> Bounds<'m> {
 
     /// What tells a value from others: its expression, down to what is evaluated in its place only.
     fn key(&self, value: Operand) -> String {
+        if let Some(word) = self.word(value) {
+            // No kernel writes words, so they are the same everywhere.
+            return format!("word {word}");
+        }
         match self.entry.function.expressions[value] {
             Expression::FunctionArgument(number) => format!("argument {number}"),
             Expression::AccessIndex { base, index } => format!("{}.{index}", self.key(base)),
@@ -162,6 +178,9 @@ impl<'m> Bounds<'m> {
                 _ => None,
             },
             Expression::Load { .. } => {
+                if let Some(word) = self.word(value) {
+                    return self.words.get(word as usize).copied();
+                }
                 let local = self.loaded(value).filter(|local| !seen.contains(local))?;
                 seen.push(local);
                 let stored = &self.stored[&local];

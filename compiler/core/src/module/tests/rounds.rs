@@ -5,7 +5,7 @@ use crate::module::{ModuleError, rounds};
 
 #[track_caller]
 fn bound(statements: &str) -> Result<u64, ModuleError> {
-    rounds(&done(&kernel("", statements)).module)
+    rounds(&done(&kernel("", statements)).module, &[])
 }
 
 #[track_caller]

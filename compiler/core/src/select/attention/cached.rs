@@ -44,8 +44,8 @@ pub(super) fn select(
     let call = KernelCall { prologue: Some(program), ..call };
     let sums = Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: work.flops() };
 
-    let e = dst.extents();
-    let (size, workgroups) = context.linear(e.pixels() * e.slices());
+    let e = dst.extents().known()?;
+    let (size, workgroups) = context.linear(&(e.pixels() * e.slices()).into());
     let constants = [&shares[..], &[("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero))]].concat();
     let read = [made, stats].map(|slot| {
         let name = slot.name.clone();

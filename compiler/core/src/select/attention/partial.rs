@@ -75,10 +75,10 @@ pub(super) fn select(
     let bare = Node { epilogue: Epilogue::default(), ..node.clone() };
     let mut steps = product::first(PRODUCTS, |make| {
         let first = Product {
-            batches: batch * heads,
-            m: queries,
-            n: work.keys,
-            k: work.channels,
+            batches: (batch * heads).into(),
+            m: queries.into(),
+            n: work.keys.into(),
+            k: work.channels.into(),
             a: q.clone(),
             b: k.clone(),
             dst: scores.clone(),
@@ -115,17 +115,17 @@ pub(super) fn select(
         constants,
         [vec![read(&scores, "src", false)], of_rows, vec![largest.clone(), inverse.clone()]].concat(),
         [threads, 1, 1],
-        row_grid(context, batch * heads * queries),
+        row_grid(context, &(batch * heads * queries).into()),
     );
     let flops = 4 * work.seen() / blocks.count();
     steps.push(Chosen { call, why: format!("{why}{cut}"), declined: Vec::new(), flops });
 
     let mut second = product::first(PRODUCTS, |make| {
         let second = Product {
-            batches: batch * heads,
-            m: queries,
-            n: work.value_channels,
-            k: work.keys,
+            batches: (batch * heads).into(),
+            m: queries.into(),
+            n: work.value_channels.into(),
+            k: work.keys.into(),
             a: read(&scores, "a", false),
             b: v.clone(),
             dst: dst.clone(),
@@ -177,7 +177,7 @@ fn hide_beyond(
     let mut slot = |what: &'static str, tensor: &Tensor| -> Result<Slot, Declined> {
         let mut slot = context.derived_slot(what, node.outputs[0], what, tensor)?;
         slot.layout.axes = AxisMap::channels_last(2);
-        let splat = slot.extents().channels == 1 && keys > 1;
+        let splat = slot.extents().channels.is_always(1) && keys > 1;
         slot.address = slot.address.splat(splat);
         Ok(slot)
     };

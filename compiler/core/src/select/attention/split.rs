@@ -4,6 +4,7 @@
 
 use crate::estimate::attention::Work;
 use crate::kernel::{Shift, Slot, Source};
+use crate::physical::size::sizes;
 use crate::physical::{Order, View};
 use crate::profile::Profile;
 use crate::program::Placement;
@@ -123,18 +124,18 @@ impl Split {
         let held = if bytes <= profile.winograd.scratch_bytes { scores.cached } else { 1.0 };
         let traffic = (bytes as f64 * held) as u64;
         let first = Size {
-            batches,
-            m: queries,
-            n: work.keys,
-            k: work.channels,
+            batches: batches.into(),
+            m: queries.into(),
+            n: work.keys.into(),
+            k: work.channels.into(),
             transposed: true,
             parts_bytes: u64::MAX,
         };
         let second = Size {
-            batches,
-            m: queries,
-            n: work.value_channels,
-            k: work.keys,
+            batches: batches.into(),
+            m: queries.into(),
+            n: work.value_channels.into(),
+            k: work.keys.into(),
             transposed: false,
             parts_bytes: u64::MAX,
         };
@@ -210,7 +211,7 @@ impl Blocks {
 
     /// The part of a slot that a block sees.
     pub(super) fn cut(&mut self, context: &Context<'_>, slot: Slot, cut: Cut) -> Result<Slot, Declined> {
-        let e = slot.extents();
+        let e = slot.extents().known()?;
         let own = [e.batch, e.height, e.width];
         let group = if cut == Cut::Keys { self.full[1] / self.shared } else { 1 };
         let wanted = |n: usize| match (cut, n) {
@@ -227,7 +228,7 @@ impl Blocks {
         let Some(strides) = strides.filter(|_| dense) else {
             return Err(convert(context, &slot));
         };
-        let mut shape = slot.shape.clone();
+        let mut shape = slot.known_shape()?;
         let mut distances = [0; 3];
         for n in moving {
             let axes = &slot.layout.axes;
@@ -236,15 +237,16 @@ impl Blocks {
                 return Err(convert(context, &slot));
             };
             shape[axis] = wanted(n);
-            distances[n] = strides[n];
+            distances[n] = strides[n].to_known()?;
         }
         let lane = self.lanes.len() as u64;
         self.lanes.push((distances, group));
         let most = self.starts.iter().map(|start| place(start, &distances, group)).max().unwrap_or(0);
         let unit = distances.iter().copied().fold(0, gcd);
-        let view = slot.address.view().cloned().unwrap_or_else(|| View::whole(&slot.shape));
+        let whole = View::whole(&slot.known_shape()?);
+        let view = slot.address.view().cloned().unwrap_or(whole);
         let shift = Shift { slot: BLOCK.to_owned(), lane, unit, most };
-        Ok(Slot { shape, address: slot.address.block(view, shift), ..slot })
+        Ok(Slot { shape: sizes(&shape), address: slot.address.block(view, shift), ..slot })
     }
 
     /// The slot that says where each block begins.
@@ -312,6 +314,7 @@ mod tests {
             score_operands: 0,
             operands: 0,
             data_movements: 0,
+            is_free: false,
         }
     }
 

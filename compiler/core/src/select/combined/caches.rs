@@ -3,7 +3,7 @@
 
 use super::{Users, absorb, fits, leave_out, slot};
 use crate::kernel::{Access, AddressMap, Constant, KernelCall, Slot, Source};
-use crate::physical::{Extents, Order, Place, StorageType, View};
+use crate::physical::{Extents, Order, Place, Size, StorageType, View};
 use crate::profile::Profile;
 use crate::program::{Program, ProgramStep};
 use crate::select::grid;
@@ -155,15 +155,15 @@ fn call(program: &Program, profile: &Profile, parts: &Parts) -> Option<KernelCal
         of(parts.queries, "dst")?.clone(),
     ];
     let items = |e: Extents| e.pixels() * e.slices();
-    let mut all = items(slots[0].extents()) + items(slots[1].extents());
+    let mut all = items(slots[0].extents().known().ok()?) + items(slots[1].extents().known().ok()?);
     if parts.values.is_some() {
-        all += items(slots[2].extents());
+        all += items(slots[2].extents().known().ok()?);
     }
     let mut constants = program.steps[parts.keys].call.constants.clone();
-    constants.extend(program.steps[parts.write].call.constants.iter().copied());
+    constants.extend(program.steps[parts.write].call.constants.iter().cloned());
     constants.push(("HAS_VALUES", Constant::Bool(parts.values.is_some())));
-    let [x, y] = grid(all.div_ceil(THREADS).max(1), u64::from(profile.grid_axis));
-    Some(KernelCall::plain("rotary_cache", constants, slots, [THREADS as u32, 1, 1], [x, y, 1]))
+    let [x, y] = grid(&all.div_ceil(THREADS).max(1).into(), u64::from(profile.grid_axis));
+    Some(KernelCall::plain("rotary_cache", constants, slots, [THREADS as u32, 1, 1], [x, y, Size::ONE]))
 }
 
 /// A dense slot as a view of the storage that its own is in, so that parts of one storage share a binding.
@@ -172,7 +172,10 @@ fn in_root(program: &Program, slot: Slot) -> Slot {
     let (root, size) = (program.root(storage), slot.layout.element.size_bytes());
     let is_dense = slot.layout.order == Order::RowMajor && slot.layout.storage_type == StorageType::Buffer;
     let view = match &slot.address {
-        AddressMap::Direct(Place::Whole) => View::whole(&slot.shape),
+        AddressMap::Direct(Place::Whole) => match slot.known_shape() {
+            Ok(shape) => View::whole(&shape),
+            Err(_) => return slot,
+        },
         AddressMap::Direct(Place::View(view)) => view.clone(),
         _ => return slot,
     };

@@ -46,7 +46,7 @@ fn combined(program: &Program, users: &Users, at: usize) -> Option<Vec<(usize, K
     if !users.stays(src) || !users.stays(scale) {
         return None;
     }
-    let epsilon = norm.constants.iter().find(|(name, _)| *name == "EPSILON")?.1;
+    let (_, epsilon) = norm.constants.iter().find(|(name, _)| *name == "EPSILON")?;
     let with = |at: usize| {
         let call = with(&program.steps[at].call, made, (src, scale), epsilon)?;
         fits(program, at, &call).then_some((at, call))
@@ -65,13 +65,14 @@ fn with(
     product: &KernelCall,
     made: u32,
     (src, scale): (&Slot, &Slot),
-    epsilon: Constant,
+    epsilon: &Constant,
 ) -> Option<KernelCall> {
     let (a, weights) = (only_slot(product, made)?, slot(product, "b")?.rows.as_ref()?);
-    let (e, outputs) = (a.extents(), slot(product, "b")?.extents().width);
+    let e = a.extents().known().ok()?;
+    let outputs = slot(product, "b")?.extents().width.as_known()?;
     let rows = matvec::constant(product, "ROWS_M")?;
     let is_plain = matvec::constant(product, "SQUARES")? == 0 && a.name == "a";
-    let is_whole = e == src.extents() && e.channels.is_multiple_of(LANES);
+    let is_whole = Some(e) == src.extents().known().ok() && e.channels.is_multiple_of(LANES);
     if !is_plain || !is_whole || rows > MOST_ROWS || outputs * weights.columns() > MOST_ELEMENTS {
         return None;
     }
@@ -83,7 +84,7 @@ fn with(
     for (name, constant) in &mut call.constants {
         match *name {
             "SQUARES" => *constant = Constant::U32(rows.next_multiple_of(LANES)),
-            "EPSILON" => *constant = epsilon,
+            "EPSILON" => *constant = epsilon.clone(),
             _ => {}
         }
     }

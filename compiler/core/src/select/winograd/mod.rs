@@ -159,12 +159,12 @@ impl Layer<'_> {
 
     fn direct_cycles(&self, profile: &Profile, stored: Element) -> Result<f64, Declined> {
         let [k, n] = self.whole_channels();
-        let (src, dst) = (self.src.extents(), self.dst.extents());
+        let (src, dst) = (self.src.extents().known()?, self.dst.extents().known()?);
         let size = Size {
-            batches: 1,
-            m: dst.pixels(),
-            n: self.dst_channels,
-            k: 9 * k,
+            batches: 1.into(),
+            m: dst.pixels().into(),
+            n: self.dst_channels.into(),
+            k: (9 * k).into(),
             transposed: false,
             parts_bytes: u64::MAX,
         };
@@ -180,7 +180,7 @@ impl Layer<'_> {
         stored: Element,
         free: u64,
     ) -> Result<Plan, Declined> {
-        let e = self.dst.extents();
+        let e = self.dst.extents().known()?;
         let tiles = [e.width.div_ceil(form.tile()), e.height.div_ceil(form.tile())];
         let plans = (1..=MOST_BLOCKS.min(tiles[1])).map(|wanted| {
             let rows = tiles[1].div_ceil(wanted);
@@ -230,9 +230,11 @@ impl Layer<'_> {
         let [k, n] = self.whole_channels();
         let domain: u64 = self.domain_bytes(form, element, m).iter().sum();
         let filters = form.positions() * k * n * element.size_bytes();
-        let size = Size { batches: form.positions(), m, n, k, transposed: false, parts_bytes: u64::MAX };
+        let [batches, m, n, k] = [form.positions(), m, n, k].map(Into::into);
+        let size = Size { batches, m, n, k, transposed: false, parts_bytes: u64::MAX };
         let product = product::cycles(profile, &size, element, domain + filters)?;
-        let images = (self.src.extents().elements() + self.dst.extents().elements()) * stored.size_bytes();
+        let images =
+            (self.src.extents().elements() + self.dst.extents().elements()).max() * stored.size_bytes();
         let device = &profile.rates.device;
         let moved = (images / blocks + domain) as f64 / device.bytes_per_cycle;
         // A direct product is one dispatch; here each block has three.
@@ -249,7 +251,7 @@ impl Layer<'_> {
     ) -> Result<Vec<Chosen>, Declined> {
         let form = plan.form;
         let [k, n] = self.whole_channels();
-        let m = plan.tiles[0] * plan.rows * self.dst.extents().batch;
+        let m = plan.tiles[0] * plan.rows * self.dst.extents().batch.max();
         let filters = filters(context, node, &self, plan)?;
         let bias = node.inputs.get(2).copied();
         let weights = context.element(node.inputs[1])?;
@@ -280,10 +282,10 @@ impl Layer<'_> {
         let slots = vec![self.src, starts[0].clone(), input_tiles.as_argument("domain", Access::Write)];
         let input = KernelCall::plain("winograd_input", constants, slots, workgroup_size, workgroups);
         let product = Product {
-            batches: form.positions(),
-            m,
-            n,
-            k,
+            batches: form.positions().into(),
+            m: m.into(),
+            n: n.into(),
+            k: k.into(),
             a: input_tiles.as_argument("a", Access::Read),
             b: filters,
             dst: sums.as_argument("dst", Access::Write),

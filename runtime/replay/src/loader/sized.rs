@@ -1,0 +1,139 @@
+//! What of a program follows from sizes that the app sets: words of parameters, and grids.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use drift_bundle::manifest::{Dispatch, Region, RegionKind, Variant, Word};
+
+use super::regions::Regions;
+use super::staged::Staged;
+use crate::api::{Api, Launch, Purpose, Record, Work};
+use crate::error::RuntimeError;
+use crate::program::IoRange;
+use crate::sizes::Sizes;
+
+/// The dispatches of a list, as they are recorded.
+pub(crate) struct Steps(Vec<Step>);
+
+struct Step {
+    launch: Launch,
+    barrier: bool,
+    /// For each axis the size that is its workgroups.
+    free: [Option<u32>; 3],
+}
+
+impl Steps {
+    pub(crate) fn new(dispatches: &[Dispatch], sizes: &Sizes) -> Self {
+        let one = |dispatch: &Dispatch| {
+            let Dispatch { shader, workgroups, free_workgroups, barrier, .. } = *dispatch;
+            let mut step =
+                Step { launch: Launch { shader, grid: workgroups }, barrier, free: free_workgroups };
+            step.follow(sizes);
+            step
+        };
+        Self(dispatches.iter().map(one).collect())
+    }
+
+    /// Whether a dispatch waits for those before it.
+    pub(crate) fn has_barrier(&self, index: usize) -> bool {
+        self.0[index].barrier
+    }
+
+    /// What a dispatch runs; nothing where it has no workgroups.
+    pub(crate) fn launch(&self, index: usize) -> Option<Launch> {
+        let Step { launch, .. } = self.0[index];
+        (!launch.grid.contains(&0)).then_some(launch)
+    }
+
+    /// For each dispatch whether it runs.
+    pub(crate) fn run(&self) -> Vec<bool> {
+        (0..self.0.len()).map(|index| self.launch(index).is_some()).collect()
+    }
+
+    /// Gives the dispatches of a range the grids of these sizes, and says whether one has another than before.
+    pub(crate) fn follow(&mut self, range: Range<usize>, sizes: &Sizes) -> bool {
+        // All of them, and not up to the first that has changed.
+        self.0[range].iter_mut().fold(false, |changed, step| step.follow(sizes) || changed)
+    }
+}
+
+impl Step {
+    fn follow(&mut self, sizes: &Sizes) -> bool {
+        let before = self.launch.grid;
+        for (count, size) in self.launch.grid.iter_mut().zip(self.free) {
+            if let Some(size) = size {
+                *count = sizes.value(size);
+            }
+        }
+        self.launch.grid != before
+    }
+}
+
+/// The words of all parameters of a variant, and how they come to the device.
+pub(crate) struct Params<A: Api> {
+    staged: Staged<A>,
+    /// Those of each region.
+    words: Vec<Vec<Word>>,
+    /// Number of the list that uploads them, once it is recorded.
+    upload: Option<usize>,
+}
+
+impl<A: Api> Params<A> {
+    /// None where a variant has no parameters.
+    pub(crate) fn new(api: &Arc<A>, variant: &Variant, sizes: &Sizes) -> Result<Option<Self>, RuntimeError> {
+        let params =
+            (0..).zip(&variant.regions).filter_map(|(region, Region { kind, size, .. })| match kind {
+                RegionKind::Params(words) => {
+                    Some((IoRange { region, offset: 0, size: *size }, words.clone()))
+                }
+                _ => None,
+            });
+        let (ranges, words): (Vec<IoRange>, Vec<Vec<Word>>) = params.unzip();
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let mut params = Self { staged: Staged::new(api, ranges, Purpose::Upload)?, words, upload: None };
+        params.write(sizes);
+        Ok(Some(params))
+    }
+
+    /// Bytes of the host's copy.
+    pub(crate) fn size(&self) -> u64 {
+        self.staged.size()
+    }
+
+    /// Writes the words of these sizes to the host's copy, which the device is not reading.
+    pub(crate) fn write(&mut self, sizes: &Sizes) {
+        for (index, words) in self.words.iter().enumerate() {
+            let places = self.staged.bytes_mut(index).chunks_exact_mut(size_of::<u32>());
+            places
+                .zip(words)
+                .for_each(|(place, word)| place.copy_from_slice(&sizes.word(*word).to_le_bytes()));
+        }
+    }
+
+    /// Records the upload of all words, as a list that [`Params::upload`] then has the number of.
+    pub(crate) fn record_upload(
+        &mut self,
+        api: &A,
+        recordings: &mut A::Recordings,
+        regions: &Regions<A>,
+    ) -> Result<(), RuntimeError> {
+        let number = api.record(recordings, |commands| {
+            commands.barrier(Work::Any, Work::Transfer);
+            self.record_copies(commands, regions);
+        })?;
+        self.upload = Some(number);
+        Ok(())
+    }
+
+    /// Number of the list that uploads them.
+    pub(crate) fn upload(&self) -> Option<usize> {
+        self.upload
+    }
+
+    /// Records the copies alone.
+    pub(crate) fn record_copies(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>) {
+        (0..self.words.len()).for_each(|index| self.staged.record_upload(commands, regions, index));
+    }
+}

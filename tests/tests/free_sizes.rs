@@ -1,0 +1,387 @@
+//! Programs whose sizes the host says: one bundle for a bound, run at several sizes inside it, each against the evaluator.
+
+use drift_bundle::Bundle;
+use drift_bundle::manifest::RegionKind;
+use drift_compiler::{CompileError, CompileOptions, ModelIdentity, Precision};
+use drift_ir::dim::SymbolId;
+use drift_ir::{ElementType, Graph, Tensor, text};
+use drift_onnx::{DimBinding, ImportOptions, ModelSource};
+use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions};
+use drift_tests::conformance::compare;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// A graph over `n`, and over `m` where it names it.
+struct Case {
+    what: &'static str,
+    bounds: &'static str,
+    graph: &'static str,
+    /// Sizes of `n`, then of `m`.
+    sizes: &'static [[u64; 2]],
+}
+
+const ONE: &str = "symbol n: 1..37\n";
+const TWO: &str = "symbol n: 1..24\nsymbol m: 1..19\n";
+const OF_ONE: &[[u64; 2]] = &[[37, 0], [1, 0], [4, 0], [17, 0], [36, 0], [2, 0]];
+const OF_TWO: &[[u64; 2]] = &[[24, 19], [1, 1], [1, 19], [24, 1], [8, 4], [7, 5]];
+
+/// Each op that takes free sizes: as rows, as columns, and where the innermost size is no multiple of anything.
+const CASES: &[Case] = &[
+    Case { what: "a row", bounds: ONE, graph: "%x: f32[n]\n%1 = tanh %x\nreturn %1", sizes: OF_ONE },
+    Case {
+        what: "rows",
+        bounds: ONE,
+        graph: "%x: f32[n,8]\n%1 = tanh %x\n%2 = mul %1, %x\nreturn %2",
+        sizes: OF_ONE,
+    },
+    Case {
+        what: "a constant along rows and one along columns",
+        bounds: ONE,
+        graph: "%x: f32[n,6]\n@b: f32[6] = random(1)\n@c: f32[1,1] = random(2)\n%1 = add %x, @b\n%2 = mul %1, @c\nreturn %2",
+        sizes: OF_ONE,
+    },
+    Case {
+        what: "broadcasts along either free axis",
+        bounds: TWO,
+        graph: "%x: f32[n,1,m]\n%y: f32[1,5,m]\n%z: f32[n,5,1]\n%1 = add %x, %y\n%2 = mul %1, %z\nreturn %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "a mask over heads",
+        bounds: TWO,
+        graph: "%x: f32[m,3,n,n]\n%k: f32[m,1,1,n]\n%1 = add %x, %k\n%2 = softmax %1 {axis=3}\nreturn %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "expanded",
+        bounds: TWO,
+        graph: "%x: f32[n,1]\n%y: f32[m]\n%1 = expand %x {shape=[n,m]}\n%2 = add %1, %y\nreturn %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "reshaped: batches and rows are one axis",
+        bounds: TWO,
+        graph: "%x: f32[n,m,8]\n%1 = reshape %x {shape=[n*m,8]}\n%2 = exp %1\n%3 = reshape %2 {shape=[n,m,2,4]}\n%4 = neg %3\nreturn %4",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "heads first",
+        bounds: TWO,
+        graph: "%x: f32[m,n,3,8]\n%1 = transpose %x {perm=[0,2,1,3]}\n%2 = tanh %1\nreturn %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "free columns become rows, in tiles and element by element",
+        bounds: TWO,
+        graph: "%x: f32[n,m]\n%y: f32[n,20]\n%1 = transpose %x {perm=[1,0]}\n%2 = transpose %y {perm=[1,0]}\nreturn %1, %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "keys across",
+        bounds: TWO,
+        graph: "%x: f32[m,n,2,16]\n%1 = transpose %x {perm=[0,2,3,1]}\n%2 = transpose %1 {perm=[3,0,1,2]}\nreturn %1, %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "slices beside a free axis",
+        bounds: ONE,
+        graph: "%x: f32[n,24]\n%1 = slice %x {axes=[1], starts=[8], counts=[8]}\n%2 = slice %x {axes=[1], starts=[3], counts=[5]}\nreturn %1, %2",
+        sizes: OF_ONE,
+    },
+    Case {
+        what: "the first row, the last one is cut off",
+        bounds: "symbol n: 2..37\n",
+        graph: "%x: f32[2,n,8]\n%1 = slice %x {axes=[1], starts=[0], counts=[1]}\n%2 = slice %x {axes=[1], starts=[1], counts=[n-1]}\nreturn %1, %2",
+        sizes: &[[37, 0], [2, 0], [5, 0]],
+    },
+    Case {
+        what: "a table cut to the rows there are",
+        bounds: ONE,
+        graph: "%x: f32[2,n,8]\n@t: f32[37,8] = random(1)\n%1 = slice @t {axes=[0], starts=[0], counts=[n]}\n%2 = add %x, %1\nreturn %2",
+        sizes: OF_ONE,
+    },
+    Case {
+        what: "joined along a free axis, and beside one",
+        bounds: TWO,
+        graph: "%x: f32[2,n,4]\n%y: f32[2,m,4]\n%z: f32[2,n,3]\n%1 = concat %x, %y {axis=1}\n%2 = concat %x, %z {axis=2}\nreturn %1, %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "gathered rows",
+        bounds: TWO,
+        graph: "%i: i64[m,n]\n@t: f32[3,12] = random(1)\n%1 = gather @t, %i {axis=0}\n%2 = tanh %1\nreturn %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "one row gathered of free ones",
+        bounds: ONE,
+        graph: "%x: f32[2,n,8]\n@i: i64[1] = [0]\n%1 = gather %x, @i {axis=1}\n%2 = tanh %1\nreturn %2",
+        sizes: OF_ONE,
+    },
+    Case {
+        what: "sums, means and maxima",
+        bounds: TWO,
+        graph: "%x: f32[n,m,8]\n%1 = reduce_mean %x {axes=[1], keep_dims=true}\n%2 = reduce_sum %x {axes=[0,1], keep_dims=false}\n\
+                %3 = reduce_max %x {axes=[2], keep_dims=false}\n%4 = reduce_mean %x {axes=[0,2], keep_dims=false}\nreturn %1, %2, %3, %4",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "softmax over a free axis, last and not",
+        bounds: TWO,
+        graph: "%x: f32[2,n,m]\n%1 = softmax %x {axis=2}\n%2 = softmax %x {axis=1}\nreturn %1, %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "norms of free rows",
+        bounds: TWO,
+        graph: "%x: f32[m,n,12]\n@s: f32[12] = random(1)\n@b: f32[12] = random(2)\n%1 = layer_norm %x, @s, @b {axis=2, epsilon=1e-5}\n\
+                %2 = rms_norm %x, @s {axis=2, epsilon=1e-5}\nreturn %1, %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "rows times a matrix, with an epilogue",
+        bounds: TWO,
+        graph: "%x: f32[m,n,24]\n@w: f32[24,20] = random(1)\n@b: f32[20] = random(2)\n%1 = matmul %x, @w epilogue(add @b; tanh)\n\
+                %2 = reshape %x {shape=[m*n,24]}\n%3 = matmul %2, @w\nreturn %1, %3",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "scores and their values: free columns, then a free inner size",
+        bounds: TWO,
+        graph: "%q: f32[m,2,n,8]\n%k: f32[m,2,n,8]\n%v: f32[m,2,n,8]\n%1 = matmul %q, %k {transpose_b=true}\n%2 = softmax %1 {axis=3}\n\
+                %3 = matmul %2, %v\nreturn %3",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "a product of two free matrices",
+        bounds: TWO,
+        graph: "%a: f32[n,m]\n%b: f32[m,n]\n%1 = matmul %a, %b\n%2 = matmul %b, %a\nreturn %1, %2",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "attention",
+        bounds: TWO,
+        graph: "%q: f32[m,n,2,8]\n%k: f32[m,n,2,8]\n%v: f32[m,n,2,8]\n%y: f32[m,n,2,8] = attention %q, %k, %v \
+                {q=[0,2,1,3], k=[0,2,1,3], v=[0,2,1,3], y=[0,2,1,3]}\nreturn %y",
+        sizes: OF_TWO,
+    },
+    Case {
+        what: "a batch of images",
+        bounds: "symbol n: 1..5\n",
+        graph: "%x: f32[n,3,9,9]\n@w: f32[16,3,3,3] = random(1)\n@d: f32[16,1,3,3] = random(2)\n@p: f32[8,16,1,1] = random(3)\n\
+                %1 = conv %x, @w {pads=[1,1,1,1], strides=[2,2]}\n%2 = relu %1\n%3 = conv %2, @d {pads=[1,1,1,1], groups=16}\n\
+                %4 = conv %3, @p\n%5 = reduce_mean %4 {axes=[2,3], keep_dims=false}\nreturn %5",
+        sizes: &[[5, 0], [1, 0], [2, 0], [3, 0]],
+    },
+    Case {
+        what: "images of any size",
+        bounds: "symbol n: 4..21\nsymbol m: 5..18\n",
+        graph: "%x: f32[1,3,n,m]\n@w: f32[12,3,3,3] = random(1)\n@p: f32[6,12,1,1] = random(3)\n\
+                %1 = conv %x, @w {pads=[1,1,1,1], strides=[2,2]}\n%2 = conv %1, @p\n\
+                %3 = pool_max %x {kernel=[3,3], strides=[2,2], pads=[1,1,1,1]}\n%4 = pool_average %x {kernel=[2,2], strides=[2,2]}\n\
+                return %2, %3, %4",
+        sizes: &[[21, 18], [4, 5], [4, 18], [21, 5], [8, 8], [13, 7]],
+    },
+];
+
+fn graph_of(case: &Case) -> Graph {
+    let source = format!("{}{}", case.bounds, case.graph);
+    text::parse(&source).unwrap_or_else(|error| panic!("{}: {error}\n{source}", case.what))
+}
+
+fn device(kind: DeviceKind) -> &'static Device {
+    static DEVICES: [OnceLock<Device>; DeviceKind::ALL.len()] =
+        [const { OnceLock::new() }; DeviceKind::ALL.len()];
+    let at = DeviceKind::ALL.iter().position(|other| *other == kind).expect("a listed kind");
+    let options = OpenOptions { validation: true, ..OpenOptions::default() };
+    DEVICES[at].get_or_init(|| Device::open_with(kind, &options).expect("`cargo xtask test` installs one"))
+}
+
+/// A profile, a precision, and the error that it explains.
+type Setting = (&'static str, Precision, f64);
+
+const PLAIN: Setting = ("generic", Precision::F32, 1e-4);
+
+fn compiled(
+    graph: &Graph,
+    kind: DeviceKind,
+    (profile, precision, _): Setting,
+) -> Result<Bundle, CompileError> {
+    let options = CompileOptions {
+        targets: vec![kind.target()],
+        profiles: vec![profile.to_owned()],
+        precision: Some(precision),
+        ..CompileOptions::default()
+    };
+    let identity = ModelIdentity { name: "free".to_owned(), hash: "0".repeat(64) };
+    let compiled = drift_compiler::compile(graph.clone(), identity, &options)?;
+    Ok(Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("a sound bundle"))
+}
+
+/// Inputs for sizes of the dims: floats around zero, indices 0 to 2.
+fn inputs(graph: &Graph, sizes: &BTreeMap<SymbolId, u64>) -> Vec<Tensor> {
+    let of = |input: &drift_ir::ValueId| {
+        let ty = &graph.value(*input).ty;
+        let shape: Vec<u64> = ty
+            .shape
+            .iter()
+            .map(|dim| dim.evaluate(|symbol| sizes.get(&symbol).copied()).expect("a size"))
+            .collect();
+        let count = shape.iter().product::<u64>();
+        let values: Vec<f64> = (0..count)
+            .map(|n| match ty.element {
+                ElementType::F32 | ElementType::F16 => ((n * 2_654_435_761) % 1009) as f64 / 252.0 - 2.0,
+                _ => (n % 3) as f64,
+            })
+            .collect();
+        Tensor::from_f64_as(ty.element, shape, &values).expect("as many as there are")
+    };
+    graph.inputs().iter().map(of).collect()
+}
+
+/// Runs one bundle of `graph` at each of the sizes, and compares.
+fn at_sizes(
+    what: &str,
+    graph: &Graph,
+    kind: DeviceKind,
+    sizes: &[BTreeMap<SymbolId, u64>],
+    setting: Setting,
+) {
+    let bundle = compiled(graph, kind, setting).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let (profile, precision, tolerance) = setting;
+    let what = format!("{what}, {profile}");
+    let device = device(kind);
+    let earlier = device.validation_log().messages().len();
+    let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
+    let mut session = device.load_with(&bundle, &options).unwrap_or_else(|error| panic!("{what}: {error}"));
+    for sizes in sizes {
+        for (&symbol, &size) in sizes {
+            let name = graph.symbols.name(symbol);
+            session.set_dim(&name, size).unwrap_or_else(|error| panic!("{what}: {error}"));
+        }
+        let inputs = inputs(graph, sizes);
+        for (&id, tensor) in graph.inputs().iter().zip(&inputs) {
+            let name = &graph.value(id).name;
+            session
+                .write_raw(name, tensor.bytes())
+                .unwrap_or_else(|error| panic!("{what} {sizes:?}: {error}"));
+        }
+        session.run().unwrap_or_else(|error| panic!("{what}: {error}"));
+        let read = |&id: &drift_ir::ValueId| {
+            let value = graph.value(id);
+            let tensor =
+                session.outputs().iter().find(|output| output.name == value.name).expect("an output");
+            let shape = tensor.shape.clone();
+            Tensor::new(value.ty.element, shape, session.read_raw(&value.name).expect("an output").into())
+                .expect("a whole tensor")
+        };
+        let got: Vec<Tensor> = graph.outputs().iter().map(read).collect();
+        let worst = compare(graph, precision, &inputs, &got);
+        assert!(worst.relative <= tolerance, "{what} at {sizes:?}: {worst:?}");
+    }
+    let messages = &device.validation_log().messages()[earlier..];
+    assert!(messages.is_empty(), "{what}: {messages:?}");
+}
+
+fn of_cases(kind: DeviceKind, setting: Setting) {
+    for case in CASES {
+        let graph = graph_of(case);
+        let named = |name: &str, size: u64| Some((graph.symbols.find(name)?, size));
+        let sizes: Vec<BTreeMap<SymbolId, u64>> = case
+            .sizes
+            .iter()
+            .map(|[n, m]| [named("n", *n), named("m", *m)].into_iter().flatten().collect())
+            .collect();
+        at_sizes(case.what, &graph, kind, &sizes, setting);
+    }
+}
+
+#[test]
+fn each_op_is_right_at_every_size_on_vulkan() {
+    of_cases(DeviceKind::Vulkan, PLAIN);
+}
+
+#[test]
+fn each_op_is_right_at_every_size_on_opencl() {
+    of_cases(DeviceKind::OpenCl, PLAIN);
+}
+
+#[test]
+fn each_op_is_right_at_every_size_on_webgpu() {
+    of_cases(DeviceKind::WebGpu, PLAIN);
+}
+
+#[test]
+fn each_op_is_right_at_every_size_with_subgroups_and_in_half_precision() {
+    of_cases(DeviceKind::Vulkan, ("subgroups", Precision::F32, 1e-4));
+    of_cases(DeviceKind::Vulkan, ("cooperative-loops", Precision::F16, 0.03));
+}
+
+/// A model of `tests/models` with dims that are left free inside of bounds.
+fn model(name: &str, dims: &[(&str, u64, u64)]) -> Graph {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name).join("model.onnx");
+    let source = ModelSource::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let dims = dims.iter().map(|&(dim, low, high)| (dim.to_owned(), DimBinding::Range(low, high))).collect();
+    let options = ImportOptions { dims, ..ImportOptions::default() };
+    drift_onnx::import(&source, &options).unwrap_or_else(|error| panic!("{name}: {error}")).graph
+}
+
+fn of_model(name: &str, dims: &[(&str, u64, u64)], sizes: &[&[u64]], kind: DeviceKind) {
+    let graph = model(name, dims);
+    let sizes: Vec<BTreeMap<SymbolId, u64>> = sizes
+        .iter()
+        .map(|sizes| {
+            let of = |((dim, ..), &size): (&(&str, u64, u64), &u64)| Some((graph.symbols.find(dim)?, size));
+            dims.iter().zip(*sizes).filter_map(of).collect()
+        })
+        .collect();
+    at_sizes(name, &graph, kind, &sizes, ("generic", Precision::F32, 1e-3));
+}
+
+#[test]
+fn bert_is_right_at_every_batch_and_length() {
+    let sizes: &[&[u64]] = &[&[4, 32], &[1, 1], &[1, 32], &[4, 1], &[2, 7], &[3, 31], &[1, 16]];
+    of_model("tiny_bert_dynamo18", &[("batch", 1, 4), ("sequence", 1, 32)], sizes, DeviceKind::Vulkan);
+}
+
+#[test]
+fn mobilenet_is_right_at_every_batch() {
+    of_model("tiny_mobilenetv2_legacy17", &[("batch", 1, 4)], &[&[4], &[1], &[3]], DeviceKind::Vulkan);
+}
+
+/// Words are all that tells sizes apart: the shaders and the plan of a bundle are those of the largest.
+#[test]
+fn a_program_with_free_dims_says_what_the_host_may_set() {
+    let graph = text::parse("symbol n: 2..37\n%x: f32[n,8]\n%1 = tanh %x\nreturn %1").expect("a graph");
+    let bundle = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect("a bundle");
+    let entry = &bundle.manifest().entries[0];
+    assert_eq!(
+        entry.dims.iter().map(|dim| (dim.name.as_str(), dim.low, dim.high)).collect::<Vec<_>>(),
+        [("n", 2, 37)]
+    );
+    assert_eq!((&entry.inputs[0].shape, entry.inputs[0].free.len()), (&vec![37, 8], 1));
+    let variant = &entry.variants[0];
+    assert!(variant.regions.iter().any(|region| matches!(region.kind, RegionKind::Params(_))));
+    let known = text::parse("%x: f32[37,8]\n%1 = tanh %x\nreturn %1").expect("a graph");
+    let known = compiled(&known, DeviceKind::Vulkan, PLAIN).expect("a bundle");
+    let entry = &known.manifest().entries[0];
+    assert!(entry.dims.is_empty() && entry.sizes.is_empty());
+    assert!(!entry.variants[0].regions.iter().any(|region| matches!(region.kind, RegionKind::Params(_))));
+}
+
+#[test]
+fn what_needs_known_sizes_says_which_dim_to_bind() {
+    let graph = text::parse("symbol n: 2..37\n%x: f32[n,8]\n%sums = cumsum %x {axis=0}\nreturn %sums")
+        .expect("a graph");
+    let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("a running sum");
+    let message = error.to_string();
+    assert!(message.contains("`sums`") && message.contains("--dim n=N") && !error.is_internal(), "{message}");
+}
+
+#[test]
+fn a_dim_without_a_bound_says_how_to_give_it_one() {
+    let graph = text::parse("symbol n\n%x: f32[n,8]\n%1 = tanh %x\nreturn %1").expect("a graph");
+    let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("no bound");
+    assert!(error.to_string().contains("--dim"), "{error}");
+}
