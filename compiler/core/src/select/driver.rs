@@ -137,7 +137,8 @@ impl<'a> Driver<'a> {
         let (device, shape) = device_type(self.selected.graph, value, self.selected.precision)?;
         let v = self.selected.graph.value(value);
         let storage = self.selected.places[&value].storage;
-        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, device, storage })
+        let form = self.selected.graph.host_forms.get(&v.name).copied();
+        Ok(Port { name: v.name.clone(), element: v.ty.element, form, shape, device, storage })
     }
 
     /// Whether a node's results have no elements: then they have a place, and nothing writes to it.

@@ -53,7 +53,7 @@ pub fn make(subject: Subject<'_>, evaluator: &mut Evaluator) -> (Program, SelfTe
     let (name, kind) = ("samples".to_owned(), StorageKind::Buffer { size_bytes: 0 });
     maker.made.storages.push(Storage { name: name.clone(), kind, within: None });
     let (element, device) = (ElementType::I32, Element::I32);
-    maker.made.outputs.push(Port { name, element, shape: vec![0], device, storage: SAMPLES });
+    maker.made.outputs.push(Port { name, element, form: None, shape: vec![0], device, storage: SAMPLES });
     maker.made.constants = program.constants.clone();
     maker.made.init = program.init.clone();
     let kernels = &subject.kernels[program.init.len()..];
