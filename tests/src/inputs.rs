@@ -93,7 +93,19 @@ pub(crate) fn special_inputs(graph: &Graph) -> Vec<Tensor> {
                 (0..count).map(|n| pick(&ends(-128.0, 127.0), f64::from(n as i32 % 9))).collect()
             }
             ElementType::U8 => (0..count).map(|n| pick(&ends(0.0, 255.0), f64::from(n as i32 % 9))).collect(),
-            ElementType::I64 => (0..count).map(|n| f64::from(n as i32 % 3)).collect(),
+            ElementType::I16 => {
+                let ends = ends(f64::from(i16::MIN), f64::from(i16::MAX));
+                (0..count).map(|n| pick(&ends, f64::from(n as i32 % 9) - 4.0)).collect()
+            }
+            ElementType::U16 => {
+                let ends = ends(0.0, f64::from(u16::MAX));
+                (0..count).map(|n| pick(&ends, f64::from(n as i32 % 9))).collect()
+            }
+            ElementType::U32 => {
+                let ends = ends(0.0, f64::from(u32::MAX));
+                (0..count).map(|n| pick(&ends, f64::from(n as i32 % 9))).collect()
+            }
+            ElementType::I64 | ElementType::U64 => (0..count).map(|n| f64::from(n as i32 % 3)).collect(),
             ElementType::Bool => (0..count).map(|n| f64::from(u8::from(n % 3 != 1))).collect(),
         };
         Tensor::from_f64_as(element, shape, &values)

@@ -148,6 +148,10 @@ fn element(ty: ElementType, text: &str) -> Option<Vec<u8>> {
         ElementType::I32 => text.parse::<i32>().ok()?.to_le_bytes().to_vec(),
         ElementType::I8 => text.parse::<i8>().ok()?.to_le_bytes().to_vec(),
         ElementType::U8 => vec![text.parse().ok()?],
+        ElementType::I16 => text.parse::<i16>().ok()?.to_le_bytes().to_vec(),
+        ElementType::U16 => text.parse::<u16>().ok()?.to_le_bytes().to_vec(),
+        ElementType::U32 => text.parse::<u32>().ok()?.to_le_bytes().to_vec(),
+        ElementType::U64 => text.parse::<u64>().ok()?.to_le_bytes().to_vec(),
         ElementType::Bool => vec![match text {
             "true" | "True" | "1" => 1,
             "false" | "False" | "0" => 0,

@@ -1,7 +1,6 @@
 //! Compares what a device computed with what was expected.
 
 use crate::host::{HostTensor, element_name, shape_text};
-use drift_bundle::manifest::HostElement;
 use std::fmt;
 
 /// A float passes when `|got - expected| <= absolute + relative * |expected|`.
@@ -104,7 +103,7 @@ pub fn compare(
         return Err(Mismatch { got: text(got), expected: text(expected) });
     }
     let exact = Tolerance { absolute: 0.0, relative: 0.0 };
-    let is_float = matches!(got.element(), HostElement::F32 | HostElement::F16);
+    let is_float = got.element().is_float();
     Ok(compare_values(&got.to_f64(), &expected.to_f64(), if is_float { tolerance } else { exact }))
 }
 
@@ -135,6 +134,7 @@ pub fn compare_values(got: &[f64], expected: &[f64], tolerance: Tolerance) -> Di
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drift_bundle::manifest::HostElement;
     const INF: f64 = f64::INFINITY;
     const NAN: f64 = f64::NAN;
 

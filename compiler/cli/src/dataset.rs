@@ -3,7 +3,7 @@
 //! A folder holds `model.onnx` beside `test_data_set_N/{input,output}_J.pb`, or `.npy`. A folder without a model of its own
 //! stands for the model folders in it. A model file stands for itself, with the data beside it if it is called
 //! `model.onnx`; a bundle has the data beside it whatever its name. Data may be in a folder of their own too. A file `case.json` beside
-//! `model.onnx` may say by how much results may differ: `{"rtol": 1e-3, "atol": 1e-7}`.
+//! `model.onnx` may say by how much results may differ, `{"rtol": 1e-3, "atol": 1e-7}`, and what the case is about (`ops`, `dtypes`, `kind`), and nothing else.
 
 use crate::error::CliError;
 use crate::files;
@@ -35,7 +35,7 @@ pub struct Case {
 }
 
 /// By how much results of a model may differ, where its folder says it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OwnTolerance {
     /// Relative.
     pub rtol: Option<f64>,
@@ -95,6 +95,17 @@ fn case(folder: &Path, path: &Path, kind: Kind, data: Option<&Path>) -> Result<C
 fn own_tolerance(folder: &Path) -> Result<OwnTolerance, CliError> {
     /// Bytes of a file that says two numbers and perhaps what the case is about.
     const MOST: u64 = 1 << 20;
+    /// What the file may say. A key that is none of these is a mistake that nobody would notice otherwise.
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "what a case is about is for people")]
+    struct Said {
+        rtol: Option<f64>,
+        atol: Option<f64>,
+        ops: Option<serde::de::IgnoredAny>,
+        dtypes: Option<serde::de::IgnoredAny>,
+        kind: Option<serde::de::IgnoredAny>,
+    }
     let path = folder.join("case.json");
     let error = |reason: String| CliError::CaseFile { path: path.clone(), reason };
     match fs::metadata(&path) {
@@ -103,7 +114,8 @@ fn own_tolerance(folder: &Path) -> Result<OwnTolerance, CliError> {
         Err(_) => return Ok(OwnTolerance::default()),
     }
     let text = fs::read_to_string(&path).map_err(|source| error(source.to_string()))?;
-    let own: OwnTolerance = serde_json::from_str(&text).map_err(|source| error(source.to_string()))?;
+    let said: Said = serde_json::from_str(&text).map_err(|source| error(source.to_string()))?;
+    let own = OwnTolerance { rtol: said.rtol, atol: said.atol };
     let is_tolerance = |number: f64| number.is_finite() && number >= 0.0;
     if !own.rtol.into_iter().chain(own.atol).all(is_tolerance) {
         return Err(error("`rtol` and `atol` are numbers from 0 on".to_owned()));
@@ -246,6 +258,19 @@ mod tests {
         let root = make(&["test_data_set_0/input_0.pb"]);
         fs::write(root.path().join("net.drift"), drift_bundle::MAGIC).unwrap();
         assert_eq!(find(&root.path().join("net.drift"), None).unwrap()[0].data_sets.len(), 1);
+    }
+
+    #[test]
+    fn a_case_says_what_is_known_and_nothing_else() {
+        let root = make(&["m/model.onnx"]);
+        let path = root.path().join("m");
+        let of = |text: &str| {
+            fs::write(path.join("case.json"), text).unwrap();
+            find(&path, None).map(|cases| cases[0].tolerance)
+        };
+        let own = OwnTolerance { rtol: Some(1e-3), atol: None };
+        assert_eq!(of(r#"{"rtol": 1e-3, "ops": ["Add"], "dtypes": [], "kind": "tensor"}"#).unwrap(), own);
+        assert!(of(r#"{"rtoll": 1e-3}"#).unwrap_err().to_string().contains("rtoll"));
     }
 
     #[test]

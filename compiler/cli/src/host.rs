@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use drift_bundle::manifest::{HostElement, IoTensor};
 use drift_ir::tensor::TensorError;
-use drift_ir::{ElementType, Tensor, TensorType};
-use half::f16;
+use drift_ir::{ElementType, HostForm, SmallFloat, Tensor, TensorType};
+use half::{bf16, f16};
 
 /// Dense row-major data in little-endian order. [`HostTensor::new`] holds size and content to type and shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,9 +85,69 @@ impl HostTensor {
         Ok(Self { element, shape: tensor.shape().to_vec(), bytes: tensor.bytes().to_vec() })
     }
 
+    /// As [`Self::from_ir`] for a value that callers have otherwise than the graph: each is rounded to what that holds.
+    pub fn from_ir_as(tensor: &Tensor, form: Option<HostForm>) -> Result<Self, BoundaryError> {
+        let held = Self::from_ir(tensor)?;
+        Ok(match form {
+            Some(form) => held.rounded(host_form(form)),
+            None => held,
+        })
+    }
+
     /// The same tensor in the graph language.
     pub fn to_ir(&self) -> Result<Tensor, TensorError> {
-        Tensor::new(ir_element(self.element), self.shape.clone(), Bytes::from(self.bytes.clone()))
+        let element = ir_element(self.element);
+        if self.element.is_float() && !matches!(self.element, HostElement::F32 | HostElement::F16) {
+            return Tensor::from_f64_as(element, self.shape.clone(), &self.to_f64());
+        }
+        Tensor::new(element, self.shape.clone(), Bytes::from(self.bytes.clone()))
+    }
+
+    /// The same numbers, as `element` has those next to them. Only floats become floats, and only bytes integers of fewer bits.
+    fn rounded(&self, element: HostElement) -> Self {
+        let values = self.to_f64().into_iter().map(|value| value as f32);
+        let bytes = match element {
+            HostElement::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
+            HostElement::Bf16 => values.flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect(),
+            HostElement::F32 => values.flat_map(f32::to_le_bytes).collect(),
+            small if small.is_float() => values.map(|value| small.small_code(value)).collect(),
+            _ => self.bytes.clone(),
+        };
+        Self { element, shape: self.shape.clone(), bytes }
+    }
+
+    /// The tensor in the type that NumPy has for its numbers, where it has not its own.
+    pub fn as_numpy(&self) -> Option<Self> {
+        let own = matches!(self.element, HostElement::F32 | HostElement::F16);
+        (self.element.is_float() && !own).then(|| self.rounded(HostElement::F32))
+    }
+
+    /// The tensor as an input takes it. A type that holds its numbers exactly is as good as the input's own, since files of arrays have no bfloat16 and no types of
+    /// fewer than eight bits; other types and shapes are refused.
+    pub fn fitted(&self, tensor: &IoTensor) -> Result<Self, BoundaryError> {
+        let smaller = match (self.element, tensor.element) {
+            (HostElement::F32 | HostElement::F16, to) => to.is_float() && to != HostElement::F16,
+            (HostElement::I8, HostElement::I4 | HostElement::I2)
+            | (HostElement::U8, HostElement::U4 | HostElement::U2) => true,
+            _ => false,
+        };
+        if smaller && self.element != tensor.element {
+            let fitted = self.rounded(tensor.element);
+            let equal = |(a, b): (f64, f64)| a == b || a.is_nan() && b.is_nan();
+            let in_range = |value: f64| {
+                tensor
+                    .element
+                    .small_range()
+                    .is_none_or(|(low, high)| (f64::from(low)..=f64::from(high)).contains(&value))
+            };
+            let (own, its) = (self.to_f64(), fitted.to_f64());
+            if own.iter().all(|&value| in_range(value)) && own.into_iter().zip(its).all(equal) {
+                fitted.check_is(tensor)?;
+                return Ok(fitted);
+            }
+        }
+        self.check_is(tensor)?;
+        Ok(self.clone())
     }
 
     /// Type of an element.
@@ -129,7 +189,23 @@ impl HostTensor {
             HostElement::I64 => each(&self.bytes, |bytes| i64::from_le_bytes(bytes) as f64),
             HostElement::I32 => each(&self.bytes, |bytes| i32::from_le_bytes(bytes).into()),
             HostElement::I8 => each(&self.bytes, |[byte]| f64::from(byte.cast_signed())),
-            HostElement::U8 | HostElement::Bool => each(&self.bytes, |[byte]| byte.into()),
+            HostElement::I16 => each(&self.bytes, |bytes| i16::from_le_bytes(bytes).into()),
+            HostElement::U16 => each(&self.bytes, |bytes| u16::from_le_bytes(bytes).into()),
+            HostElement::U32 => each(&self.bytes, |bytes| u32::from_le_bytes(bytes).into()),
+            HostElement::U64 => each(&self.bytes, |bytes| u64::from_le_bytes(bytes) as f64),
+            HostElement::Bf16 => each(&self.bytes, |bytes| bf16::from_le_bytes(bytes).into()),
+            HostElement::I4 | HostElement::I2 => each(&self.bytes, |[byte]| byte.cast_signed().into()),
+            HostElement::U8 | HostElement::Bool | HostElement::U4 | HostElement::U2 => {
+                each(&self.bytes, |[byte]| byte.into())
+            }
+            HostElement::F8E4M3
+            | HostElement::F8E4M3Fnuz
+            | HostElement::F8E5M2
+            | HostElement::F8E5M2Fnuz
+            | HostElement::F8E8M0
+            | HostElement::F4E2M1 => {
+                self.bytes.iter().map(|&byte| self.element.small_value(byte).into()).collect()
+            }
         }
     }
 }
@@ -149,31 +225,64 @@ pub fn host_element(element: ElementType) -> Result<HostElement, BoundaryError> 
         ElementType::I8 => Ok(HostElement::I8),
         ElementType::U8 => Ok(HostElement::U8),
         ElementType::Bool => Ok(HostElement::Bool),
+        ElementType::I16 => Ok(HostElement::I16),
+        ElementType::U16 => Ok(HostElement::U16),
+        ElementType::U32 => Ok(HostElement::U32),
+        ElementType::U64 => Ok(HostElement::U64),
         ElementType::F64 => Err(BoundaryError::Type(element.name())),
+    }
+}
+
+/// The type that callers have a value of such a form in.
+const fn host_form(form: HostForm) -> HostElement {
+    match form {
+        HostForm::Bf16 => HostElement::Bf16,
+        HostForm::Small(SmallFloat::E4M3) => HostElement::F8E4M3,
+        HostForm::Small(SmallFloat::E4M3Fnuz) => HostElement::F8E4M3Fnuz,
+        HostForm::Small(SmallFloat::E5M2) => HostElement::F8E5M2,
+        HostForm::Small(SmallFloat::E5M2Fnuz) => HostElement::F8E5M2Fnuz,
+        HostForm::Small(SmallFloat::E8M0) => HostElement::F8E8M0,
+        HostForm::Small(SmallFloat::E2M1) => HostElement::F4E2M1,
+        HostForm::I4 => HostElement::I4,
+        HostForm::U4 => HostElement::U4,
+        HostForm::I2 => HostElement::I2,
+        HostForm::U2 => HostElement::U2,
     }
 }
 
 const fn ir_element(element: HostElement) -> ElementType {
     match element {
-        HostElement::F32 => ElementType::F32,
+        HostElement::F32
+        | HostElement::Bf16
+        | HostElement::F8E4M3
+        | HostElement::F8E4M3Fnuz
+        | HostElement::F8E5M2
+        | HostElement::F8E5M2Fnuz
+        | HostElement::F8E8M0
+        | HostElement::F4E2M1 => ElementType::F32,
+        HostElement::I16 => ElementType::I16,
+        HostElement::U16 => ElementType::U16,
+        HostElement::U32 => ElementType::U32,
+        HostElement::U64 => ElementType::U64,
         HostElement::F16 => ElementType::F16,
         HostElement::I64 => ElementType::I64,
         HostElement::I32 => ElementType::I32,
-        HostElement::I8 => ElementType::I8,
-        HostElement::U8 => ElementType::U8,
+        HostElement::I8 | HostElement::I4 | HostElement::I2 => ElementType::I8,
+        HostElement::U8 | HostElement::U4 | HostElement::U2 => ElementType::U8,
         HostElement::Bool => ElementType::Bool,
     }
 }
 
 /// What a caller must give for a value of the graph, if its sizes are known.
-pub fn io_tensor(name: &str, ty: &TensorType) -> Result<IoTensor, BoundaryError> {
+pub fn io_tensor(name: &str, ty: &TensorType, form: Option<HostForm>) -> Result<IoTensor, BoundaryError> {
     let shape = ty.static_shape().ok_or_else(|| BoundaryError::FreeShape(name.to_owned()))?;
-    Ok(IoTensor { name: name.to_owned(), element: host_element(ty.element)?, shape, free: Vec::new() })
+    let element = form.map_or_else(|| host_element(ty.element), |form| Ok(host_form(form)))?;
+    Ok(IoTensor { name: name.to_owned(), element, shape, free: Vec::new() })
 }
 
 /// Name of a type, as driftc writes it everywhere.
 pub const fn element_name(element: HostElement) -> &'static str {
-    ir_element(element).name()
+    element.name()
 }
 
 /// `[1, 3, 224, 224]`.
@@ -192,7 +301,7 @@ mod tests {
 
     #[test]
     fn elements_convert_by_their_type() {
-        let cases: [(HostElement, Vec<u8>, &[f64]); 7] = [
+        let cases: [(HostElement, Vec<u8>, &[f64]); 15] = [
             (
                 HostElement::F32,
                 [1.5_f32, -0.25].iter().flat_map(|v| v.to_le_bytes()).collect(),
@@ -204,11 +313,37 @@ mod tests {
             (HostElement::I8, vec![0xff, 0x7f], &[-1.0, 127.0]),
             (HostElement::U8, vec![0xff, 0], &[255.0, 0.0]),
             (HostElement::Bool, vec![1, 0], &[1.0, 0.0]),
+            (HostElement::I16, (-3_i16).to_le_bytes().to_vec(), &[-3.0]),
+            (HostElement::U16, 65_535_u16.to_le_bytes().to_vec(), &[65_535.0]),
+            (HostElement::U32, u32::MAX.to_le_bytes().to_vec(), &[4_294_967_295.0]),
+            (HostElement::U64, (1_u64 << 40).to_le_bytes().to_vec(), &[1_099_511_627_776.0]),
+            (HostElement::Bf16, bf16::from_f32(-2.5).to_le_bytes().to_vec(), &[-2.5]),
+            (HostElement::F8E4M3, vec![0x7e, 0x80], &[448.0, 0.0]),
+            (HostElement::F4E2M1, vec![0xf, 3], &[-6.0, 1.5]),
+            (HostElement::I4, vec![0xf8, 7], &[-8.0, 7.0]),
         ];
         for (element, bytes, expected) in cases {
             let tensor = HostTensor::new(element, vec![expected.len() as u64], bytes).unwrap();
             assert_eq!(tensor.to_f64(), expected, "{element:?}");
         }
+    }
+
+    #[test]
+    fn numbers_that_an_input_holds_are_taken() {
+        let tensor = |element| IoTensor { name: "x".to_owned(), element, shape: vec![2] };
+        let floats = |values: [f32; 2]| {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            HostTensor::new(HostElement::F32, vec![2], bytes).unwrap()
+        };
+        let fitted = floats([1.5, -2.0]).fitted(&tensor(HostElement::Bf16)).unwrap();
+        assert_eq!((fitted.element(), fitted.to_f64()), (HostElement::Bf16, vec![1.5, -2.0]));
+        assert!(floats([0.1, 1.0]).fitted(&tensor(HostElement::Bf16)).is_err());
+        assert!(floats([448.0, -1.5]).fitted(&tensor(HostElement::F8E4M3)).is_ok());
+        assert!(floats([1.0, 2.0]).fitted(&tensor(HostElement::F16)).is_err());
+        let bytes = HostTensor::new(HostElement::I8, vec![2], vec![7, 0xf8]).unwrap();
+        assert!(
+            bytes.fitted(&tensor(HostElement::I4)).is_ok() && bytes.fitted(&tensor(HostElement::I2)).is_err()
+        );
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub fn write(tensor: &HostTensor) -> Vec<u8> {
         [one] => format!("({one},)"),
         axes => format!("({})", axes.join(", ")),
     };
+    // Types that NumPy has not go as those that hold them.
+    let stored = tensor.as_numpy();
+    let tensor = stored.as_ref().unwrap_or(tensor);
     let mut header =
         format!("{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}", descr(tensor.element()));
     let preamble = MAGIC.len() + 4;
@@ -115,9 +118,20 @@ const fn descr(element: HostElement) -> &'static str {
         HostElement::F16 => "<f2",
         HostElement::I64 => "<i8",
         HostElement::I32 => "<i4",
-        HostElement::I8 => "|i1",
-        HostElement::U8 => "|u1",
+        HostElement::I8 | HostElement::I4 | HostElement::I2 => "|i1",
+        HostElement::U8 | HostElement::U4 | HostElement::U2 => "|u1",
         HostElement::Bool => "|b1",
+        HostElement::I16 => "<i2",
+        HostElement::U16 => "<u2",
+        HostElement::U32 => "<u4",
+        HostElement::U64 => "<u8",
+        HostElement::Bf16
+        | HostElement::F8E4M3
+        | HostElement::F8E4M3Fnuz
+        | HostElement::F8E5M2
+        | HostElement::F8E5M2Fnuz
+        | HostElement::F8E8M0
+        | HostElement::F4E2M1 => "<f4",
     }
 }
 
@@ -136,6 +150,10 @@ fn element(descr: &str) -> Option<HostElement> {
         "i1" => Some(HostElement::I8),
         "u1" => Some(HostElement::U8),
         "b1" => Some(HostElement::Bool),
+        "i2" => Some(HostElement::I16),
+        "u2" => Some(HostElement::U16),
+        "u4" => Some(HostElement::U32),
+        "u8" => Some(HostElement::U64),
         _ => None,
     }
 }

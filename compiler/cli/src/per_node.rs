@@ -76,7 +76,9 @@ pub(crate) fn first_wrong(
             else {
                 continue;
             };
-            let (got, expected) = (replay::read(session, tensor)?, HostTensor::from_ir(expected)?);
+            let got = replay::read(session, tensor)?;
+            let form = graph.host_forms.get(&tensor.name).copied();
+            let expected = HostTensor::from_ir_as(expected, form)?;
             let difference = compare::compare(&got, &expected, tolerance)
                 .map_err(|source| CliError::WrongOutput { name: name.clone(), source })?;
             if let Some(first) = difference.first_wrong {

@@ -7,7 +7,7 @@
 use crate::host::byte_size;
 use crate::host::{HostTensor, HostTensorError};
 use drift_bundle::manifest::HostElement;
-use half::f16;
+use half::{bf16, f16};
 
 const DEVIATION: f64 = 0.5;
 
@@ -25,6 +25,22 @@ pub fn tensor(name: &str, element: HostElement, shape: &[u64]) -> Result<HostTen
             HostElement::I32 => bytes.extend(i32::from(random.mostly()).to_le_bytes()),
             HostElement::Bool => bytes.push(random.mostly().into()),
             HostElement::I8 | HostElement::U8 => bytes.push(random.next().to_le_bytes()[7]),
+            HostElement::I16 => bytes.extend(i16::from(random.mostly()).to_le_bytes()),
+            HostElement::U16 => bytes.extend(u16::from(random.mostly()).to_le_bytes()),
+            HostElement::U32 => bytes.extend(u32::from(random.mostly()).to_le_bytes()),
+            HostElement::U64 => bytes.extend(u64::from(random.mostly()).to_le_bytes()),
+            HostElement::Bf16 => bytes.extend(bf16::from_f64(random.normal()).to_le_bytes()),
+            HostElement::I4 | HostElement::U4 | HostElement::I2 | HostElement::U2 => {
+                let (low, high) = element.small_range().unwrap_or_default();
+                let count = (i16::from(high) - i16::from(low) + 1) as u64;
+                bytes.push(((random.next() >> 32) % count) as u8 + low.cast_unsigned());
+            }
+            HostElement::F8E4M3
+            | HostElement::F8E4M3Fnuz
+            | HostElement::F8E5M2
+            | HostElement::F8E5M2Fnuz
+            | HostElement::F8E8M0
+            | HostElement::F4E2M1 => bytes.push(element.small_code(random.normal() as f32)),
         }
     }
     HostTensor::new(element, shape.to_vec(), bytes)

@@ -45,8 +45,7 @@ pub fn run_on(session: &mut Session, inputs: &[HostTensor]) -> Result<(), CliErr
 /// Writes all inputs in their order. Data of another type or shape than an input are refused by name.
 pub fn write_all(session: &mut Session, inputs: &[HostTensor]) -> Result<(), CliError> {
     for (tensor, data) in session.inputs().to_vec().iter().zip(inputs) {
-        data.check_is(tensor)?;
-        session.write_raw(&tensor.name, data.bytes())?;
+        session.write_raw(&tensor.name, data.fitted(tensor)?.bytes())?;
     }
     Ok(())
 }

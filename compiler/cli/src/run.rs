@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::host::{HostTensor, io_text};
 use crate::{Console, Outcome, files, npy, output, random, replay};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{HostElement, IoTensor, Target};
+use drift_bundle::manifest::{IoTensor, Target};
 use drift_runtime::LoadOptions;
 use std::path::Path;
 
@@ -70,8 +70,7 @@ fn inputs(
         inputs.push(match given.iter().find(|(name, _)| *name == tensor.name) {
             Some((_, file)) => {
                 let data = read_tensor(file)?;
-                data.check_is(tensor)?;
-                data
+                data.fitted(tensor)?
             }
             None => {
                 console.note(&format!("input `{}` is random", tensor.name))?;
@@ -104,9 +103,9 @@ pub fn read_named(path: &Path) -> Result<(String, HostTensor), CliError> {
 
 /// Reads a tensor of an ONNX data set: its name, which may be empty, and its data.
 pub fn read_pb(path: &Path) -> Result<(String, HostTensor), CliError> {
-    let (name, tensor) = drift_onnx::read_tensor_pb(files::read(path)?)
+    let (name, tensor, form) = drift_onnx::read_host_tensor_pb(files::read(path)?)
         .map_err(|source| CliError::TensorPb { path: path.to_owned(), source })?;
-    Ok((name, HostTensor::from_ir(&tensor)?))
+    Ok((name, HostTensor::from_ir_as(&tensor, form)?))
 }
 
 /// What one sees at a glance: range, mean and the first elements.
@@ -115,10 +114,8 @@ fn summary(data: &HostTensor) -> String {
     let values = data.to_f64();
     let numbers: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     let text = |value: &f64| match data.element() {
-        HostElement::F32 | HostElement::F16 => format!("{value:.6}"),
-        HostElement::I64 | HostElement::I32 | HostElement::I8 | HostElement::U8 | HostElement::Bool => {
-            value.to_string()
-        }
+        element if element.is_float() => format!("{value:.6}"),
+        _ => value.to_string(),
     };
     let mut first: Vec<String> = values.iter().take(SHOWN).map(text).collect();
     if values.len() > SHOWN {
@@ -140,6 +137,7 @@ fn summary(data: &HostTensor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drift_bundle::manifest::HostElement;
 
     fn declared() -> Vec<IoTensor> {
         vec![

@@ -1,49 +1,108 @@
-//! Eight-bit integers as devices have them: one i32 each.
+//! Integers of eight and sixteen bits, and those without a sign, as devices have them: one i32 each.
 //!
-//! A device moves and compares them as they are, and element-wise steps keep to their range. Sums and the like, which leave
-//! it, are computed in i32, between a cast to it and one back, which keeps the low eight bits.
+//! A device moves them as they are, and element-wise steps keep to their range and know their sign. Sums and the like, which leave
+//! the range of the narrow ones, are computed in i32, between a cast to it and one back, which keeps the low bits. What compares
+//! unsigned words elsewhere, as the search for a largest does, works on them with the highest bit turned: as i32 these have the
+//! order of the words.
 
 use drift_ir::graph::EditError;
-use drift_ir::op::{ReduceKind, ScalarOp, Update};
-use drift_ir::{ElementType, Graph, NodeId, Op, ValueId};
+use drift_ir::op::{BinaryOp, ReduceKind, ScalarOp, Update};
+use drift_ir::{ElementType, Graph, NodeId, Op, Tensor, ValueId};
 
-/// Rewrites arithmetic on eight-bit integers. A node for which the graph refuses that stays as it is, and finds no kernel.
+/// Rewrites arithmetic on these integers. A node for which the graph refuses that stays as it is, and finds no kernel.
 pub fn widen(graph: &mut Graph) {
     let nodes: Vec<NodeId> = graph.nodes().collect();
     for node in nodes {
         let subject = graph.node(node);
-        let [result] = subject.outputs[..] else { continue };
-        let element = graph.value(result).ty.element;
-        if is_narrow(element) && leaves_range(&subject.op) && subject.epilogue.is_empty() {
+        let ([_], Some(&source), true) =
+            (&subject.outputs[..], subject.inputs.first(), subject.epilogue.is_empty())
+        else {
+            continue;
+        };
+        let element = graph.value(source).ty.element;
+        let turned = is_word(element) && compares(&subject.op);
+        if turned || (is_narrow(element) || is_word(element)) && leaves_range(&subject.op) {
             // What was inserted before a refusal is read by nobody, and goes with the other dead code.
-            let _refused = in_words(graph, node, element);
+            let _refused = Words { node, element, turned }.rewrite(graph);
         }
     }
 }
 
 const fn is_narrow(element: ElementType) -> bool {
-    matches!(element, ElementType::I8 | ElementType::U8)
+    matches!(element, ElementType::I8 | ElementType::U8 | ElementType::I16 | ElementType::U16)
 }
 
-/// Turns a node into the cast of its op on words.
-fn in_words(graph: &mut Graph, node: NodeId, element: ElementType) -> Result<(), EditError> {
-    let subject = graph.node(node);
-    let (op, inputs, origins) = (subject.op.clone(), subject.inputs.clone(), subject.origins.clone());
-    let result = graph.value(subject.outputs[0]).name.clone();
-    let insert = |graph: &mut Graph, op: Op, inputs: &[ValueId]| -> Result<ValueId, EditError> {
-        let name = graph.unique_name(&format!("{result}.word"));
-        let inserted = graph.insert_node_before(node, name.clone(), op, inputs, [name])?;
-        graph.set_origins(inserted, origins.clone());
-        Ok(graph.node(inserted).outputs[0])
-    };
-    let mut words = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let narrow = is_narrow(graph.value(input).ty.element);
-        let to_word = Op::Elementwise(ScalarOp::Cast(ElementType::I32));
-        words.push(if narrow { insert(graph, to_word, &[input])? } else { input });
+const fn is_word(element: ElementType) -> bool {
+    matches!(element, ElementType::U32 | ElementType::U64)
+}
+
+/// A node whose op is to work on i32 instead of `element`.
+struct Words {
+    node: NodeId,
+    element: ElementType,
+    /// With the highest bit turned.
+    turned: bool,
+}
+
+impl Words {
+    /// Makes the node the cast of its op on words, or the op itself where its result is of another type anyhow.
+    fn rewrite(&self, graph: &mut Graph) -> Result<(), EditError> {
+        let subject = graph.node(self.node);
+        let (op, inputs, result) = (subject.op.clone(), subject.inputs.clone(), subject.outputs[0]);
+        let mut words = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            if graph.value(input).ty.element != self.element {
+                words.push(input);
+                continue;
+            }
+            let word = self.insert(graph, cast(ElementType::I32), &[input])?;
+            words.push(self.turn(graph, word)?);
+        }
+        if graph.value(result).ty.element != self.element {
+            return graph.set_op_and_inputs(self.node, op, &words);
+        }
+        let computed = self.insert(graph, op, &words)?;
+        let computed = self.turn(graph, computed)?;
+        graph.set_op_and_inputs(self.node, cast(self.element), &[computed])
     }
-    let computed = insert(graph, op, &words)?;
-    graph.set_op_and_inputs(node, Op::Elementwise(ScalarOp::Cast(element)), &[computed])
+
+    fn turn(&self, graph: &mut Graph, word: ValueId) -> Result<ValueId, EditError> {
+        if !self.turned {
+            return Ok(word);
+        }
+        let name = graph.unique_name("highest_bit");
+        let least = Tensor::from_i64_as(ElementType::I32, [], &[i32::MIN.into()]);
+        let highest = graph.add_constant(name, least.unwrap_or_else(|_| unreachable!("one element")))?;
+        self.insert(graph, Op::Elementwise(ScalarOp::Binary(BinaryOp::BitXor)), &[word, highest])
+    }
+
+    fn insert(&self, graph: &mut Graph, op: Op, inputs: &[ValueId]) -> Result<ValueId, EditError> {
+        let subject = graph.node(self.node);
+        let (origins, result) = (subject.origins.clone(), graph.value(subject.outputs[0]).name.clone());
+        let name = graph.unique_name(&format!("{result}.word"));
+        let inserted = graph.insert_node_before(self.node, name.clone(), op, inputs, [name])?;
+        graph.set_origins(inserted, origins);
+        Ok(graph.node(inserted).outputs[0])
+    }
+}
+
+const fn cast(to: ElementType) -> Op {
+    Op::Elementwise(ScalarOp::Cast(to))
+}
+
+/// Whether an op other than an element-wise one asks which of two elements is larger.
+const fn compares(op: &Op) -> bool {
+    match op {
+        Op::Reduce(op) => matches!(op.kind, ReduceKind::Max | ReduceKind::Min),
+        Op::ScatterElements(op) => is_extreme(op.update),
+        Op::ScatterNd(op) => is_extreme(op.update),
+        Op::ArgReduce(_) | Op::TopK(_) => true,
+        _ => false,
+    }
+}
+
+const fn is_extreme(update: Update) -> bool {
+    matches!(update, Update::Max | Update::Min)
 }
 
 /// Whether results may be outside of the range that operands have.
@@ -94,7 +153,7 @@ const fn accumulates(update: Update) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drift_ir::op::{CumSum, Reduce, ScatterElements};
+    use drift_ir::op::{ArgReduce, CumSum, Reduce, ScatterElements, TopK};
     use drift_ir::{Tensor, TensorType, eval};
 
     /// What reduces.
@@ -104,6 +163,10 @@ mod tests {
             ops.push(Op::Reduce(Reduce { kind, axes: vec![0], keep_dims: true }));
         }
         ops.push(Op::CumSum(CumSum { axis: 0, exclusive: false, reverse: false }));
+        for largest in [true, false] {
+            ops.push(Op::ArgReduce(ArgReduce { axis: 0, largest, last: false, keep_dims: true }));
+            ops.push(Op::TopK(TopK { k: 5, largest }));
+        }
         ops
     }
 
@@ -128,12 +191,17 @@ mod tests {
 
     #[test]
     fn words_hold_what_bytes_do() {
-        let values: Vec<i64> = vec![-128, -127, -1, 0, 1, 2, 7, 8, 100, 127, 128, 200, 255];
-        let all = |swap: bool| -> Vec<i64> {
-            let pairs = values.iter().flat_map(|&a| values.iter().map(move |&b| if swap { b } else { a }));
-            pairs.collect()
-        };
-        for element in [ElementType::I8, ElementType::U8] {
+        let values: Vec<i64> =
+            vec![-32768, -128, -127, -1, 0, 1, 2, 7, 8, 100, 127, 128, 200, 255, 32768, 65535, (1 << 32) - 1];
+        use ElementType::{I8, I16, U8, U16, U32, U64};
+        for element in [I8, U8, I16, U16, U32, U64] {
+            let values: Vec<i64> =
+                values.iter().copied().filter(|&value| element != U64 || value >= 0).collect();
+            let all = |swap: bool| -> Vec<i64> {
+                let pairs =
+                    values.iter().flat_map(|&a| values.iter().map(move |&b| if swap { b } else { a }));
+                pairs.collect()
+            };
             let count = (values.len() * values.len()) as u64;
             let operands =
                 [false, true].map(|swap| Tensor::from_i64_as(element, [count], &all(swap)).unwrap());

@@ -2,7 +2,7 @@
 
 use crate::kernel::{Access, KernelCall, Source};
 use crate::physical::{Element, LANES, Layout, Place, Recipe, Size, StorageType};
-use drift_ir::{ElementType, ValueId};
+use drift_ir::{ElementType, HostForm, ValueId};
 use std::collections::BTreeSet;
 
 /// Something that activations are kept in: one resource, shared by a value and its views.
@@ -129,8 +129,10 @@ impl PartialEq for PackedConstant {
 pub struct Port {
     /// Name as the model writes it.
     pub name: String,
-    /// Type on the host.
+    /// Type in the graph.
     pub element: ElementType,
+    /// Type on the host, where it is another one.
+    pub form: Option<HostForm>,
     /// The largest sizes.
     pub shape: Vec<u64>,
     /// Sizes, of which some may be free.

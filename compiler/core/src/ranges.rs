@@ -25,7 +25,7 @@ pub(crate) fn warning(graph: &Graph) -> Option<String> {
     let named: Vec<String> = named.collect();
     (!named.is_empty()).then(|| {
         format!(
-            "int64 has 32 bits on a device, and results beyond them differ there; not proved to fit: {}",
+            "int64 and uint64 have 32 bits on a device, and results beyond them differ there; not proved to fit: {}",
             named.join(", ")
         )
     })
@@ -41,7 +41,7 @@ pub(crate) fn magnitude(graph: &Graph, value: ValueId) -> f64 {
     ranges.of(value).magnitude()
 }
 
-/// Nodes with an int64 result that may not fit, and the range that it was proved to have.
+/// Nodes with an int64 or uint64 result that may not fit, and the range that it was proved to have.
 fn unproved(graph: &Graph) -> Vec<(NodeId, Interval)> {
     let mut ranges = Ranges { graph, indices: indices(graph), known: BTreeMap::new() };
     let mut nodes = Vec::new();
@@ -265,7 +265,7 @@ fn kept(exact: Interval, element: ElementType) -> (Interval, Option<Interval>) {
     match stored.contains(exact) {
         true => (exact, None),
         // 32 bits wrap in ONNX as well.
-        false => (stored, (element == ElementType::I64).then_some(exact)),
+        false => (stored, matches!(element, ElementType::I64 | ElementType::U64).then_some(exact)),
     }
 }
 

@@ -16,6 +16,7 @@ pub use uses::{Use, UseMap};
 
 use self::order::Order;
 use crate::dim::{IntExpr, Symbols};
+use crate::host_form::HostForm;
 use crate::op::{Epilogue, Op, Operand};
 use crate::tensor::{Tensor, TensorType};
 use std::cmp::Ordering;
@@ -82,6 +83,8 @@ pub struct Graph {
     pub name: String,
     /// Free dimensions.
     pub symbols: Symbols,
+    /// How callers have inputs and outputs, by name, where not as their element type. The text form leaves it out.
+    pub host_forms: BTreeMap<String, HostForm>,
     nodes: Vec<Option<Node>>,
     values: Vec<Option<Value>>,
     order: Order,

@@ -7,8 +7,10 @@
 pub mod dim;
 pub mod eval;
 pub mod graph;
+mod host_form;
 mod id;
 pub mod op;
+mod small_float;
 pub mod tensor;
 pub mod text;
 pub mod verify;
@@ -16,5 +18,7 @@ pub mod view;
 
 pub use dim::{Dim, SymbolId, Symbols};
 pub use graph::{Graph, Node, NodeId, Value, ValueDef, ValueId};
+pub use host_form::HostForm;
 pub use op::{InferError, Op};
+pub use small_float::{SmallFloat, SmallRounding};
 pub use tensor::{ElementType, Tensor, TensorType};

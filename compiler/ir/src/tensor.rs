@@ -26,6 +26,14 @@ pub enum ElementType {
     I8,
     /// Unsigned 8-bit.
     U8,
+    /// Signed 16-bit; i32 on the device.
+    I16,
+    /// Unsigned 16-bit; i32 on the device.
+    U16,
+    /// Unsigned 32-bit; its bits as an i32 on the device.
+    U32,
+    /// Unsigned 64-bit; the bits of a u32 as an i32 on the device, range-checked at the boundary.
+    U64,
     /// Truth value, one byte of 0 or 1 on the host; u32 on the device.
     Bool,
 }
@@ -40,9 +48,9 @@ impl ElementType {
     /// Bytes of one element on the host.
     pub const fn size_bytes(self) -> usize {
         match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 => 2,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F16 | Self::I16 | Self::U16 => 2,
             Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
@@ -57,13 +65,29 @@ impl ElementType {
             Self::I32 => "i32",
             Self::I8 => "i8",
             Self::U8 => "u8",
+            Self::I16 => "i16",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
             Self::Bool => "bool",
         }
     }
 
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 8] =
-        [Self::F32, Self::F16, Self::F64, Self::I64, Self::I32, Self::I8, Self::U8, Self::Bool];
+    pub const ALL: [Self; 12] = [
+        Self::F32,
+        Self::F16,
+        Self::F64,
+        Self::I64,
+        Self::I32,
+        Self::I8,
+        Self::U8,
+        Self::I16,
+        Self::U16,
+        Self::U32,
+        Self::U64,
+        Self::Bool,
+    ];
 
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -78,6 +102,11 @@ impl ElementType {
     /// Whether this is an integer type; `bool` is not.
     pub const fn is_integer(self) -> bool {
         self.is_number() && !self.is_float()
+    }
+
+    /// Whether this is an integer type without a sign.
+    pub const fn is_unsigned(self) -> bool {
+        matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64)
     }
 
     /// Whether this is a floating-point type.

@@ -21,6 +21,10 @@ impl ModelSource {
             Some(port) if port.is_double => &doubles(value),
             _ => value,
         };
+        if let Some(narrow) = port.as_ref().and_then(|port| port.narrow) {
+            let reason = format!("an input of {} cannot be made a constant", narrow.name());
+            return Err(ImportError::InputData { input: name.to_owned(), reason });
+        }
         let mismatch = |port: &Port| !port.is_double && port.element != value.element();
         if let Some(port) = port.as_ref().filter(|port| mismatch(port)) {
             let (wanted, found) = (port.element.name(), value.element().name());
@@ -48,6 +52,7 @@ const SIZING: &[(&str, &[usize])] = &[
     ("Expand", &[1]),
     ("HammingWindow", &[0]),
     ("HannWindow", &[0]),
+    ("If", &[0]),
     ("Loop", &[0, 1]),
     ("MaxUnpool", &[2]),
     ("MelWeightMatrix", &[0, 1, 2, 3, 4]),

@@ -1,9 +1,9 @@
 //! ONNX element types and what they become.
 //!
-//! drift-ir has fewer element types than ONNX. The missing integers and bfloat16 widen to the next type that holds all
-//! their values; types that none of ours holds are refused by name.
+//! drift-ir has fewer element types than ONNX. Integers of fewer than eight bits and the floats that it lacks widen to the next type that
+//! holds all their values; types that none of ours holds are refused by name.
 
-use drift_ir::ElementType;
+use drift_ir::{ElementType, HostForm, SmallFloat};
 
 /// ONNX element types whose values drift-ir can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,17 @@ pub(crate) enum DataType {
     Int4,
     Uint2,
     Int2,
+    Float8E4m3fn,
+    Float8E4m3fnuz,
+    Float8E5m2,
+    Float8E5m2fnuz,
+    Float4E2m1,
+    Float8E8m0,
 }
 
 impl DataType {
     /// All of them, by ONNX's numbers.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Float,
         Self::Uint8,
         Self::Int8,
@@ -47,6 +53,12 @@ impl DataType {
         Self::Int4,
         Self::Uint2,
         Self::Int2,
+        Self::Float8E4m3fn,
+        Self::Float8E4m3fnuz,
+        Self::Float8E5m2,
+        Self::Float8E5m2fnuz,
+        Self::Float4E2m1,
+        Self::Float8E8m0,
     ];
 
     /// From `TensorProto.DataType`; the error is the name of the type.
@@ -65,8 +77,14 @@ impl DataType {
             12 => Self::Uint32,
             13 => Self::Uint64,
             16 => Self::Bfloat16,
+            17 => Self::Float8E4m3fn,
+            18 => Self::Float8E4m3fnuz,
+            19 => Self::Float8E5m2,
+            20 => Self::Float8E5m2fnuz,
             21 => Self::Uint4,
             22 => Self::Int4,
+            23 => Self::Float4E2m1,
+            24 => Self::Float8E8m0,
             25 => Self::Uint2,
             26 => Self::Int2,
             _ => return Err(unsupported_name(code)),
@@ -79,22 +97,37 @@ impl DataType {
             ElementType::F32 => 1,
             ElementType::U8 => 2,
             ElementType::I8 => 3,
+            ElementType::U16 => 4,
+            ElementType::I16 => 5,
             ElementType::I32 => 6,
             ElementType::I64 => 7,
             ElementType::Bool => 9,
             ElementType::F16 => 10,
             ElementType::F64 => 11,
+            ElementType::U32 => 12,
+            ElementType::U64 => 13,
         }
     }
 
     /// The type that holds its values in the graph.
     pub(crate) fn element(self) -> ElementType {
         match self {
-            Self::Float | Self::Bfloat16 => ElementType::F32,
+            Self::Float
+            | Self::Bfloat16
+            | Self::Float8E4m3fn
+            | Self::Float8E4m3fnuz
+            | Self::Float8E5m2
+            | Self::Float8E5m2fnuz
+            | Self::Float4E2m1
+            | Self::Float8E8m0 => ElementType::F32,
             Self::Uint8 | Self::Uint4 | Self::Uint2 => ElementType::U8,
             Self::Int8 | Self::Int4 | Self::Int2 => ElementType::I8,
-            Self::Uint16 | Self::Int16 | Self::Int32 => ElementType::I32,
-            Self::Int64 | Self::Uint32 | Self::Uint64 => ElementType::I64,
+            Self::Uint16 => ElementType::U16,
+            Self::Int16 => ElementType::I16,
+            Self::Int32 => ElementType::I32,
+            Self::Int64 => ElementType::I64,
+            Self::Uint32 => ElementType::U32,
+            Self::Uint64 => ElementType::U64,
             Self::Bool => ElementType::Bool,
             Self::Float16 => ElementType::F16,
             Self::Double => ElementType::F64,
@@ -103,22 +136,52 @@ impl DataType {
 
     /// Whether the graph's type is the same as the file's.
     pub(crate) fn is_exact(self) -> bool {
-        let is_wide =
-            matches!(self, Self::Uint16 | Self::Int16 | Self::Uint32 | Self::Uint64 | Self::Bfloat16);
-        !is_wide && !self.is_narrow()
+        self.host_form().is_none()
     }
 
-    /// Whether several elements share a byte, and the graph's type holds more values than the file's.
+    /// How callers have its values, where the graph's type is another one.
+    pub(crate) fn host_form(self) -> Option<HostForm> {
+        Some(match self {
+            Self::Bfloat16 => HostForm::Bf16,
+            Self::Uint4 => HostForm::U4,
+            Self::Int4 => HostForm::I4,
+            Self::Uint2 => HostForm::U2,
+            Self::Int2 => HostForm::I2,
+            _ => HostForm::Small(self.small_float()?),
+        })
+    }
+
+    /// The format of a float of eight or fewer bits.
+    pub(crate) fn small_float(self) -> Option<SmallFloat> {
+        Some(match self {
+            Self::Float8E4m3fn => SmallFloat::E4M3,
+            Self::Float8E4m3fnuz => SmallFloat::E4M3Fnuz,
+            Self::Float8E5m2 => SmallFloat::E5M2,
+            Self::Float8E5m2fnuz => SmallFloat::E5M2Fnuz,
+            Self::Float4E2m1 => SmallFloat::E2M1,
+            Self::Float8E8m0 => SmallFloat::E8M0,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is a float of eight or fewer bits or an integer of fewer: few operators know them.
     pub(crate) fn is_narrow(self) -> bool {
-        self.bits() < 8
+        self != Self::Bfloat16 && !self.is_exact()
     }
 
     /// Bits of one element in `raw_data`.
     pub(crate) fn bits(self) -> u64 {
         match self {
             Self::Uint2 | Self::Int2 => 2,
-            Self::Uint4 | Self::Int4 => 4,
-            Self::Uint8 | Self::Int8 | Self::Bool => 8,
+            Self::Uint4 | Self::Int4 | Self::Float4E2m1 => 4,
+            Self::Uint8
+            | Self::Int8
+            | Self::Bool
+            | Self::Float8E4m3fn
+            | Self::Float8E4m3fnuz
+            | Self::Float8E5m2
+            | Self::Float8E5m2fnuz
+            | Self::Float8E8m0 => 8,
             Self::Uint16 | Self::Int16 | Self::Float16 | Self::Bfloat16 => 16,
             Self::Float | Self::Int32 | Self::Uint32 => 32,
             Self::Int64 | Self::Double | Self::Uint64 => 64,
@@ -156,6 +219,12 @@ impl DataType {
             Self::Int4 => "int4",
             Self::Uint2 => "uint2",
             Self::Int2 => "int2",
+            Self::Float8E4m3fn => "float8e4m3fn",
+            Self::Float8E4m3fnuz => "float8e4m3fnuz",
+            Self::Float8E5m2 => "float8e5m2",
+            Self::Float8E5m2fnuz => "float8e5m2fnuz",
+            Self::Float4E2m1 => "float4e2m1",
+            Self::Float8E8m0 => "float8e8m0",
         }
     }
 }
@@ -166,12 +235,6 @@ fn unsupported_name(code: i32) -> String {
         8 => "string",
         14 => "complex64",
         15 => "complex128",
-        17 => "float8e4m3fn",
-        18 => "float8e4m3fnuz",
-        19 => "float8e5m2",
-        20 => "float8e5m2fnuz",
-        23 => "float4e2m1",
-        24 => "float8e8m0",
         _ => return format!("number {code}"),
     };
     name.to_owned()

@@ -5,17 +5,18 @@
 //! walk: their results are marked as unavailable, so that one error lists all of them.
 
 use crate::cache::CacheForm;
+use crate::data_type::DataType;
 use crate::error::ImportError;
 use crate::formula::Formula;
 use crate::importer::Importer;
 use crate::interface::{self, DeclaredDim, DimBinding, Port};
-use crate::proto::GraphProto;
+use crate::proto::{GraphProto, ValueInfoProto};
 use crate::scope::{Scope, Slot};
 use crate::source::ModelSource;
 use crate::warning::Warning;
 use drift_ir::graph::EditError;
 use drift_ir::op::Reshape;
-use drift_ir::{Dim, Graph, Op, SymbolId, TensorType, ValueDef, ValueId};
+use drift_ir::{Dim, ElementType, Graph, HostForm, Op, SymbolId, TensorType, ValueDef, ValueId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What the caller decides about an import.
@@ -175,6 +176,10 @@ impl<'m> Importer<'m> {
                 continue;
             }
             let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+            if let Some(form) = port.form {
+                self.graph.host_forms.insert(port.name.clone(), form);
+                self.note_type(value, port.narrow.unwrap_or(DataType::Bfloat16));
+            }
             if port.is_double {
                 self.doubles.values.insert(value);
                 self.warnings.push(Warning::DoubleInput { input: port.name.clone() });
@@ -212,20 +217,16 @@ impl<'m> Importer<'m> {
 
     /// Collects the results under the names that the file gives them.
     fn set_outputs(&mut self, proto: &'m GraphProto, scope: &Scope<'m, '_>) -> Result<(), ImportError> {
-        proto.output.iter().try_for_each(interface::check_output)?;
         let names: HashSet<&str> = proto.output.iter().map(|info| info.name.as_str()).collect();
         let mut outputs = Vec::with_capacity(names.len());
         let mut listed = HashSet::new();
-        for name in proto.output.iter().map(|info| info.name.as_str()) {
-            let value = match scope.find(name) {
-                Some(Slot::Value(value)) if self.narrow.contains_key(&value) => {
-                    let reason = format!(
-                        "element type {} is not supported at the model's boundary; cast it",
-                        self.narrow[&value].name()
-                    );
-                    return Err(ImportError::Interface { what: "output", name: name.to_owned(), reason });
+        for info in &proto.output {
+            let name = info.name.as_str();
+            let (value, form) = match scope.find(name) {
+                Some(Slot::Value(value)) => {
+                    let form = self.output_form(info, value)?;
+                    (self.single(value).map_err(Box::new)?, form)
                 }
-                Some(Slot::Value(value)) => self.single(value).map_err(Box::new)?,
                 Some(Slot::Sequence(_)) => {
                     let reason = "it is a sequence; only dense tensors are supported".to_owned();
                     return Err(ImportError::Interface { what: "output", name: name.to_owned(), reason });
@@ -234,15 +235,34 @@ impl<'m> Importer<'m> {
                     return Err(ImportError::MissingOutput { name: name.to_owned() });
                 }
             };
-            outputs.push(if listed.insert(name) {
+            let output = if listed.insert(name) {
                 self.named(value, name, &names)?
             } else {
                 // Listed again: a copy of its own, under a name of its own.
                 let name = self.names.unique(name);
                 self.copied(value, &name)?
-            });
+            };
+            if let Some(form) = form {
+                self.graph.host_forms.insert(self.graph.value(output).name.clone(), form);
+            }
+            outputs.push(output);
         }
         Ok(self.graph.set_outputs(&outputs).map_err(Box::new)?)
+    }
+
+    /// How callers get an output, where not as its element type: as the file has the value, whatever it declares, or as the bfloat16
+    /// that it declares for an f32.
+    fn output_form(&self, info: &ValueInfoProto, value: ValueId) -> Result<Option<HostForm>, ImportError> {
+        let declared = interface::output_type(info)?;
+        let found = self.narrow.get(&value).copied();
+        let is_f32 = self.graph.value(value).ty.element == ElementType::F32;
+        let bfloat = declared.filter(|ty| *ty == DataType::Bfloat16 && is_f32);
+        if let Some(declared) = declared.filter(|ty| ty.is_narrow() && found != Some(*ty)) {
+            let found = found.map_or(self.graph.value(value).ty.element.name(), DataType::name);
+            let reason = format!("it is declared as {}, but is {found}", declared.name());
+            return Err(ImportError::Interface { what: "output", name: info.name.clone(), reason });
+        }
+        Ok(found.or(bfloat).and_then(DataType::host_form))
     }
 
     /// The value under the name of an output. Operators that do nothing give a value a second name: a value that only

@@ -33,8 +33,10 @@ pub(crate) struct Importer<'m> {
     pub(crate) budget: Budget,
     /// What is computed in f32 instead of double.
     pub(crate) doubles: Doubles,
-    /// Values of types of fewer than eight bits, which the graph holds in eight.
+    /// Values of integers of fewer than eight bits, which the graph holds in eight, and of floats of eight or fewer, which it holds as f32.
     pub(crate) narrow: HashMap<ValueId, DataType>,
+    /// Values that are bfloat16 in the file and f32 in the graph, as far as inputs, constants and casts say so.
+    pub(crate) bfloats: HashSet<ValueId>,
     /// Caches that become states.
     pub(crate) caches: Option<Caches>,
 }
@@ -68,6 +70,7 @@ impl<'m> Importer<'m> {
             budget: Budget::new(source.size_bytes()),
             doubles: Doubles::default(),
             narrow: HashMap::new(),
+            bfloats: HashSet::new(),
             caches: None,
         }
     }
@@ -87,14 +90,23 @@ impl<'m> Importer<'m> {
             let value = tensor::read(stored, Some(self.source))?;
             let name = if scope.is_model() { stored.name.clone() } else { self.names.unique(&stored.name) };
             let value = self.graph.add_constant(name, value).map_err(Box::new)?;
-            if let Some(ty) = DataType::from_proto(stored.data_type).ok().filter(|ty| ty.is_narrow()) {
-                self.narrow.insert(value, ty);
+            if let Ok(ty) = DataType::from_proto(stored.data_type) {
+                self.note_type(value, ty);
             }
             if !scope.insert(stored.name.clone(), Slot::Value(value)) {
                 return Err(ImportError::DuplicateName { name: stored.name.clone() });
             }
         }
         Ok(())
+    }
+
+    /// Notes the type in the file of a value that the graph holds in a larger one.
+    pub(crate) fn note_type(&mut self, value: ValueId, ty: DataType) {
+        if ty == DataType::Bfloat16 {
+            self.bfloats.insert(value);
+        } else if ty.is_narrow() {
+            self.narrow.insert(value, ty);
+        }
     }
 
     /// A constant of type double as f32; other values are not touched.

@@ -6,7 +6,7 @@ use crate::formula::{self, Formula};
 use crate::proto::{DimensionProto, DimensionValue, GraphProto, TypeValue, ValueInfoProto};
 use crate::source::ModelSource;
 use crate::tensor::MAX_RANK;
-use drift_ir::ElementType;
+use drift_ir::{ElementType, HostForm};
 use std::collections::{BTreeMap, HashSet};
 
 /// What the size of a free dimension is known to be.
@@ -51,6 +51,10 @@ pub struct Port {
     pub element: ElementType,
     /// Whether the file has it as double.
     pub is_double: bool,
+    /// How callers have it, where not as `element`.
+    pub form: Option<HostForm>,
+    /// The file's name of a type of fewer bits than `element`.
+    pub(crate) narrow: Option<DataType>,
     /// Sizes; `None` where the file says nothing, which only outputs may.
     pub dims: Option<Vec<DeclaredDim>>,
 }
@@ -179,26 +183,23 @@ pub(crate) fn port(info: &ValueInfoProto, what: &'static str) -> Result<Port, Im
     };
     let is_double = ty == DataType::Double;
     let element = if is_double { ElementType::F32 } else { ty.element() };
-    Ok(Port { name: info.name.clone(), element, is_double, dims })
+    let narrow = Some(ty).filter(|ty| ty.is_narrow());
+    Ok(Port { name: info.name.clone(), element, is_double, form: ty.host_form(), narrow, dims })
 }
 
-/// Refuses an output of a type that the graph does not hold exactly, if it has a type at all.
-pub(crate) fn check_output(info: &ValueInfoProto) -> Result<(), ImportError> {
+/// The type that the file declares for an output, if it does.
+pub(crate) fn output_type(info: &ValueInfoProto) -> Result<Option<DataType>, ImportError> {
     match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
         Some(TypeValue::Tensor(tensor)) if tensor.elem_type != 0 => {
             let error = |reason| ImportError::Interface { what: "output", name: info.name.clone(), reason };
-            boundary_type(tensor.elem_type).map(drop).map_err(error)
+            boundary_type(tensor.elem_type).map(Some).map_err(error)
         }
-        _ => Ok(()),
+        _ => Ok(None),
     }
 }
 
 fn boundary_type(code: i32) -> Result<DataType, String> {
-    let ty = DataType::from_proto(code).map_err(|name| format!("element type {name} is not supported"))?;
-    if ty.is_exact() {
-        return Ok(ty);
-    }
-    Err(format!("element type {} is not supported at the model's boundary; cast it", ty.name()))
+    DataType::from_proto(code).map_err(|name| format!("element type {name} is not supported"))
 }
 
 fn kind(ty: &TypeValue) -> &'static str {

@@ -52,6 +52,6 @@ pub use import::{ImportOptions, Imported, import};
 pub use interface::{DeclaredDim, DimBinding, Port, free_dims, infer_dims_from_inputs, inputs, outputs};
 pub use operators::{OperatorStatus, OperatorSupport, operators, operators_page};
 pub use source::{ExternalError, ModelSource, SourceError};
-pub use tensor::{TensorError, TensorReason, read_tensor_pb, write_tensor_pb};
+pub use tensor::{TensorError, TensorReason, read_host_tensor_pb, read_tensor_pb, write_tensor_pb};
 pub use warning::Warning;
 pub use wire::WireError;

@@ -3,9 +3,11 @@
 use crate::bodies::{collect, side_by_side};
 use crate::error::{ImportError, NodeError};
 use crate::importer::Importer;
+use crate::interface::{self, DeclaredDim};
 use crate::node::NodeCx;
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
 use crate::scope::{Scope, Slot};
+use bytes::Bytes;
 use drift_ir::{Tensor, ValueId};
 
 /// What is refused of the operator.
@@ -121,10 +123,25 @@ impl<'m> Importer<'m> {
     ) -> Result<Vec<Slot>, NodeError> {
         let attributes = scope.attributes(node)?;
         let mut cx = NodeCx::new(self, node, scope, Vec::new(), attributes, 0);
+        let collected = this.body.output.iter().skip(1 + this.carried.len());
         let mut slots = this.carried;
-        for parts in this.collected {
-            slots.push(Slot::Value(side_by_side(&mut cx, parts, 0)?));
+        for (parts, info) in this.collected.into_iter().zip(collected) {
+            slots.push(Slot::Value(match nothing(info).filter(|_| parts.is_empty()) {
+                Some(tensor) => cx.constant(tensor)?,
+                None => side_by_side(&mut cx, parts, 0)?,
+            }));
         }
         Ok(slots)
     }
+}
+
+/// What no round collects: nothing, of the type and shape that the body declares, where it declares all of it.
+fn nothing(info: &ValueInfoProto) -> Option<Tensor> {
+    let port = interface::port(info, "output").ok()?;
+    let size = |dim: &DeclaredDim| match dim {
+        DeclaredDim::Fixed(size) => Some(*size),
+        DeclaredDim::Free(_) | DeclaredDim::Computed(_) => None,
+    };
+    let sizes: Option<Vec<u64>> = port.dims?.iter().map(size).collect();
+    Tensor::new(port.element, [vec![0], sizes?].concat(), Bytes::new()).ok()
 }

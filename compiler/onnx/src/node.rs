@@ -236,15 +236,20 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         Tensor::new(tensor.element(), shape, tensor.bytes().clone()).ok()
     }
 
-    /// The type in the file of a value of integers of fewer than eight bits.
+    /// The type in the file of a value of integers of fewer than eight bits, or of floats of eight or fewer.
     pub(crate) fn narrow(&self, value: ValueId) -> Option<DataType> {
         self.importer.narrow.get(&value).copied()
     }
 
-    /// Notes that a value holds integers of a type of fewer than eight bits, if it is one.
+    /// Whether a value is known to be bfloat16 in the file.
+    pub(crate) fn is_bfloat(&self, value: ValueId) -> bool {
+        self.importer.bfloats.contains(&value)
+    }
+
+    /// Notes the type in the file of a value that the graph holds in a larger one.
     pub(crate) fn set_narrow(&mut self, value: ValueId, ty: Option<DataType>) {
-        if let Some(ty) = ty.filter(|ty| ty.is_narrow()) {
-            self.importer.narrow.insert(value, ty);
+        if let Some(ty) = ty {
+            self.importer.note_type(value, ty);
         }
     }
 

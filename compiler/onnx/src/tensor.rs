@@ -10,7 +10,7 @@ use crate::proto::{TensorProto, data_location};
 use crate::source::{ExternalError, ModelSource, SourceError, external_error};
 use crate::wire::{self, WireError};
 use bytes::Bytes;
-use drift_ir::{ElementType, Tensor};
+use drift_ir::{ElementType, HostForm, Tensor};
 use half::bf16;
 use prost::Message;
 use thiserror::Error;
@@ -93,11 +93,20 @@ pub enum TensorReason {
 
 /// Reads the tensor of a `.pb` file: its name, which may be empty, and its value.
 pub fn read_tensor_pb(bytes: impl Into<Bytes>) -> Result<(String, Tensor), TensorError> {
+    let (name, tensor, _) = read_host_tensor_pb(bytes)?;
+    Ok((name, tensor))
+}
+
+/// As [`read_tensor_pb`], and how callers have the value where not as its element type.
+pub fn read_host_tensor_pb(
+    bytes: impl Into<Bytes>,
+) -> Result<(String, Tensor, Option<HostForm>), TensorError> {
     let bytes = bytes.into();
     wire::check(&bytes, wire::Kind::Tensor)?;
     let proto = TensorProto::decode(bytes)?;
     let tensor = read(&proto, None)?;
-    Ok((proto.name, tensor))
+    let form = DataType::from_proto(proto.data_type).ok().and_then(DataType::host_form);
+    Ok((proto.name, tensor, form))
 }
 
 /// The content of a `.pb` file with this tensor.
@@ -140,8 +149,8 @@ pub(crate) fn read(proto: &TensorProto, source: Option<&ModelSource>) -> Result<
         return Err(invalid(TensorReason::WrongLength { shape, ty: ty.name(), expected, found }));
     }
     let elements = shape.iter().product();
-    let bytes =
-        if ty.is_narrow() { unpack(&bytes, ty, elements) } else { widen(bytes, ty).map_err(invalid)? };
+    let bytes = if ty.bits() < 8 { unpack(&bytes, ty, elements) } else { bytes };
+    let bytes = widen(bytes, ty).map_err(invalid)?;
     let built = Tensor::new(ty.element(), shape, bytes);
     Ok(built.unwrap_or_else(|_| unreachable!("checked: the bytes fill type and shape")))
 }
@@ -164,7 +173,7 @@ pub(crate) fn new_bytes(proto: &TensorProto) -> u64 {
         }
         _ => proto.raw_data.as_ref().map_or(0, |raw| raw.len() as u64),
     };
-    let widening = if ty.is_narrow() { 8 / ty.bits() } else { 2 };
+    let widening = ty.element().size_bytes() as u64 * 8 / ty.bits();
     typed.saturating_mul(8).saturating_add(stored.saturating_mul(widening))
 }
 
@@ -243,7 +252,15 @@ fn inline_data(proto: &TensorProto, ty: DataType) -> Result<Bytes, TensorReason>
         | DataType::Uint4
         | DataType::Int4
         | DataType::Uint2
-        | DataType::Int2 => try_gather_le(&proto.int32_data, ty, |v| u8::try_from(v).map(u8::to_le_bytes))?,
+        | DataType::Int2
+        | DataType::Float4E2m1
+        | DataType::Float8E4m3fn
+        | DataType::Float8E4m3fnuz
+        | DataType::Float8E5m2
+        | DataType::Float8E5m2fnuz
+        | DataType::Float8E8m0 => {
+            try_gather_le(&proto.int32_data, ty, |v| u8::try_from(v).map(u8::to_le_bytes))?
+        }
         DataType::Uint16 | DataType::Float16 | DataType::Bfloat16 => {
             try_gather_le(&proto.int32_data, ty, |v| u16::try_from(v).map(u16::to_le_bytes))?
         }
@@ -267,7 +284,7 @@ fn try_gather_le<T: Copy + Into<i128>, E, const N: usize>(
     Ok(out.into())
 }
 
-/// From integers of a few bits each, the first in the low bits of a byte, to one byte each. What is left of the last byte is
+/// From elements of a few bits each, the first in the low bits of a byte, to one byte each. What is left of the last byte is
 /// padding.
 fn unpack(bytes: &[u8], ty: DataType, elements: u64) -> Bytes {
     let unused = 8 - ty.bits();
@@ -282,6 +299,9 @@ fn unpack(bytes: &[u8], ty: DataType, elements: u64) -> Bytes {
 
 /// From the file's type to the graph's, of elements of whole bytes.
 fn widen(bytes: Bytes, ty: DataType) -> Result<Bytes, TensorReason> {
+    if let Some(format) = ty.small_float() {
+        return Ok(gather_le(&bytes, |byte| format.decode(byte).to_le_bytes()));
+    }
     Ok(match ty {
         DataType::Bool => {
             let wrong = bytes.iter().find(|&&byte| byte > 1);
@@ -289,28 +309,7 @@ fn widen(bytes: Bytes, ty: DataType) -> Result<Bytes, TensorReason> {
             bytes
         }
         DataType::Bfloat16 => gather_le(&words(&bytes, bf16::from_le_bytes), |v| v.to_f32().to_le_bytes()),
-        DataType::Uint16 => gather_le(&words(&bytes, u16::from_le_bytes), |v| i32::from(v).to_le_bytes()),
-        DataType::Int16 => gather_le(&words(&bytes, i16::from_le_bytes), |v| i32::from(v).to_le_bytes()),
-        DataType::Uint32 => gather_le(&words(&bytes, u32::from_le_bytes), |v| i64::from(v).to_le_bytes()),
-        DataType::Uint64 => {
-            let values = words(&bytes, u64::from_le_bytes);
-            let name = "int64, which holds uint64 values here";
-            if let Some(&value) = values.iter().find(|&&value| i64::try_from(value).is_err()) {
-                return Err(TensorReason::OutOfRange { value: value.into(), ty: name });
-            }
-            bytes
-        }
-        DataType::Float
-        | DataType::Uint8
-        | DataType::Int8
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float16
-        | DataType::Double
-        | DataType::Uint4
-        | DataType::Int4
-        | DataType::Uint2
-        | DataType::Int2 => bytes,
+        _ => bytes,
     })
 }
 

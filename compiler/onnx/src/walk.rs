@@ -219,10 +219,11 @@ fn parameters<'m>(
 /// Operators whose result has the elements of the first operand.
 const DATA_MOVEMENT: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
 
-/// Operators that know the range of integers of fewer than eight bits.
-const NARROW_READERS: [&str; 4] = ["Cast", "DequantizeLinear", "GatherBlockQuantized", "QuantizeLinear"];
+/// Operators that know integers of fewer than eight bits and floats of eight or fewer.
+const NARROW_READERS: [&str; 5] =
+    ["Cast", "CastLike", "DequantizeLinear", "GatherBlockQuantized", "QuantizeLinear"];
 
-/// Whether an operator knows integers of fewer than eight bits, or only moves them.
+/// Whether an operator knows integers of fewer than eight bits and floats of eight or fewer, or only moves them.
 pub(crate) fn knows_narrow(operator: &str) -> bool {
     DATA_MOVEMENT.contains(&operator) || NARROW_READERS.contains(&operator)
 }

@@ -5,15 +5,6 @@ use std::fmt;
 /// Something that was imported, but not exactly as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// A cast to a type that the graph holds in a wider one: values out of range do not wrap.
-    WidenedCast {
-        /// The node.
-        node: String,
-        /// The file's type.
-        from: &'static str,
-        /// The graph's.
-        to: &'static str,
-    },
     /// A graph input of type double, which is f32 in the graph.
     DoubleInput {
         /// The input.
@@ -46,12 +37,6 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WidenedCast { node, from, to } => {
-                write!(
-                    f,
-                    "node `{node}` casts to {from}, which is held as {to}: out-of-range values do not wrap"
-                )
-            }
             Self::DoubleInput { input } => {
                 write!(f, "input `{input}` is of type double; it is f32 here, so give it as such")
             }

@@ -14,6 +14,7 @@ pub mod manifest;
 mod map;
 mod reader;
 pub mod self_test;
+mod small;
 mod source;
 mod spirv;
 mod stream;

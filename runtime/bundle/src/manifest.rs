@@ -2,10 +2,12 @@
 //!
 //! Offsets and sizes are bytes. Indices point into the lists of the same [`Manifest`] or [`Variant`].
 
+mod host;
 mod metal;
 mod region;
 mod size;
 
+pub use host::HostElement;
 pub use metal::Argument;
 pub(crate) use metal::LIBRARY_MAGIC;
 pub use region::{Region, RegionId, RegionKind, Resource, StateRegion, View};
@@ -37,25 +39,6 @@ pub enum DeviceElement {
     I32,
     /// Unsigned 32-bit; also the device form of bool (0 or 1).
     U32,
-}
-
-/// Element type of an input or output as the caller sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HostElement {
-    /// IEEE single.
-    F32,
-    /// IEEE half.
-    F16,
-    /// Signed 64-bit; range-checked to i32 at the boundary.
-    I64,
-    /// Signed 32-bit.
-    I32,
-    /// Signed 8-bit.
-    I8,
-    /// Unsigned 8-bit.
-    U8,
-    /// One byte, 0 or 1.
-    Bool,
 }
 
 /// The whole manifest.
@@ -419,28 +402,6 @@ impl DeviceElement {
     /// Size of a texel: four channels.
     pub const fn texel_bytes(self) -> u64 {
         4 * self.size_bytes()
-    }
-}
-
-impl HostElement {
-    /// Size of one element.
-    pub const fn size_bytes(self) -> u64 {
-        match self {
-            Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-
-    /// Whether a device can hold a tensor of this type as `device`; the runtime converts at the boundary.
-    pub const fn fits(self, device: DeviceElement) -> bool {
-        match self {
-            Self::F32 | Self::F16 => matches!(device, DeviceElement::F32 | DeviceElement::F16),
-            Self::I64 | Self::I32 | Self::I8 => matches!(device, DeviceElement::I32),
-            Self::U8 => matches!(device, DeviceElement::I32 | DeviceElement::U32),
-            Self::Bool => matches!(device, DeviceElement::U32),
-        }
     }
 }
 

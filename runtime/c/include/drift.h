@@ -101,9 +101,65 @@ typedef enum {
    */
   DRIFT_BOOL = 6,
   /*
-   32-bit unsigned integer; of states alone.
+   32-bit unsigned integer.
    */
   DRIFT_U32 = 7,
+  /*
+   16-bit signed integer.
+   */
+  DRIFT_I16 = 8,
+  /*
+   16-bit unsigned integer.
+   */
+  DRIFT_U16 = 9,
+  /*
+   64-bit unsigned integer; values must fit 32 bits.
+   */
+  DRIFT_U64 = 10,
+  /*
+   The upper half of an IEEE single, in two bytes.
+   */
+  DRIFT_BF16 = 11,
+  /*
+   ONNX's float8e4m3fn, in a byte, as are all that follow.
+   */
+  DRIFT_F8E4M3 = 12,
+  /*
+   ONNX's float8e4m3fnuz.
+   */
+  DRIFT_F8E4M3FNUZ = 13,
+  /*
+   ONNX's float8e5m2.
+   */
+  DRIFT_F8E5M2 = 14,
+  /*
+   ONNX's float8e5m2fnuz.
+   */
+  DRIFT_F8E5M2FNUZ = 15,
+  /*
+   ONNX's float8e8m0.
+   */
+  DRIFT_F8E8M0 = 16,
+  /*
+   ONNX's float4e2m1, in the low bits.
+   */
+  DRIFT_F4E2M1 = 17,
+  /*
+   An integer from -8 to 7.
+   */
+  DRIFT_I4 = 18,
+  /*
+   An integer from 0 to 15.
+   */
+  DRIFT_U4 = 19,
+  /*
+   An integer from -2 to 1.
+   */
+  DRIFT_I2 = 20,
+  /*
+   An integer from 0 to 3.
+   */
+  DRIFT_U2 = 21,
 } drift_element;
 
 /*

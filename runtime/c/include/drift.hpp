@@ -47,6 +47,14 @@ template <typename T> constexpr drift_element element_of() {
         return DRIFT_I64;
     } else if constexpr (std::is_same_v<T, std::int32_t>) {
         return DRIFT_I32;
+    } else if constexpr (std::is_same_v<T, std::uint64_t>) {
+        return DRIFT_U64;
+    } else if constexpr (std::is_same_v<T, std::uint32_t>) {
+        return DRIFT_U32;
+    } else if constexpr (std::is_same_v<T, std::int16_t>) {
+        return DRIFT_I16;
+    } else if constexpr (std::is_same_v<T, std::uint16_t>) {
+        return DRIFT_U16;
     } else if constexpr (std::is_same_v<T, std::int8_t>) {
         return DRIFT_I8;
     } else {

@@ -30,8 +30,36 @@ pub enum Element {
     DRIFT_U8 = 5,
     /// One byte, 0 or 1.
     DRIFT_BOOL = 6,
-    /// 32-bit unsigned integer; of states alone.
+    /// 32-bit unsigned integer.
     DRIFT_U32 = 7,
+    /// 16-bit signed integer.
+    DRIFT_I16 = 8,
+    /// 16-bit unsigned integer.
+    DRIFT_U16 = 9,
+    /// 64-bit unsigned integer; values must fit 32 bits.
+    DRIFT_U64 = 10,
+    /// The upper half of an IEEE single, in two bytes.
+    DRIFT_BF16 = 11,
+    /// ONNX's float8e4m3fn, in a byte, as are all that follow.
+    DRIFT_F8E4M3 = 12,
+    /// ONNX's float8e4m3fnuz.
+    DRIFT_F8E4M3FNUZ = 13,
+    /// ONNX's float8e5m2.
+    DRIFT_F8E5M2 = 14,
+    /// ONNX's float8e5m2fnuz.
+    DRIFT_F8E5M2FNUZ = 15,
+    /// ONNX's float8e8m0.
+    DRIFT_F8E8M0 = 16,
+    /// ONNX's float4e2m1, in the low bits.
+    DRIFT_F4E2M1 = 17,
+    /// An integer from -8 to 7.
+    DRIFT_I4 = 18,
+    /// An integer from 0 to 15.
+    DRIFT_U4 = 19,
+    /// An integer from -2 to 1.
+    DRIFT_I2 = 20,
+    /// An integer from 0 to 3.
+    DRIFT_U2 = 21,
 }
 
 /// An input, output or state: dense, row-major. Its memory belongs to the session.
@@ -78,6 +106,21 @@ impl Described {
             HostElement::I8 => Element::DRIFT_I8,
             HostElement::U8 => Element::DRIFT_U8,
             HostElement::Bool => Element::DRIFT_BOOL,
+            HostElement::I16 => Element::DRIFT_I16,
+            HostElement::U16 => Element::DRIFT_U16,
+            HostElement::U32 => Element::DRIFT_U32,
+            HostElement::U64 => Element::DRIFT_U64,
+            HostElement::Bf16 => Element::DRIFT_BF16,
+            HostElement::F8E4M3 => Element::DRIFT_F8E4M3,
+            HostElement::F8E4M3Fnuz => Element::DRIFT_F8E4M3FNUZ,
+            HostElement::F8E5M2 => Element::DRIFT_F8E5M2,
+            HostElement::F8E5M2Fnuz => Element::DRIFT_F8E5M2FNUZ,
+            HostElement::F8E8M0 => Element::DRIFT_F8E8M0,
+            HostElement::F4E2M1 => Element::DRIFT_F4E2M1,
+            HostElement::I4 => Element::DRIFT_I4,
+            HostElement::U4 => Element::DRIFT_U4,
+            HostElement::I2 => Element::DRIFT_I2,
+            HostElement::U2 => Element::DRIFT_U2,
         };
         Self::of(&tensor.name, &tensor.shape, element, bytes_of_all(tensor))
     }
@@ -299,9 +342,31 @@ pub unsafe extern "C" fn drift_session_read(
             Element::DRIFT_I8 => read::<i8>(session, name, into, bytes),
             Element::DRIFT_U8 => read::<u8>(session, name, into, bytes),
             Element::DRIFT_BOOL => read::<bool>(session, name, into, bytes),
-            Element::DRIFT_U32 => Err(Failure::argument("no output holds unsigned 32-bit integers")),
+            Element::DRIFT_U32 => read::<u32>(session, name, into, bytes),
+            Element::DRIFT_I16 => read::<i16>(session, name, into, bytes),
+            Element::DRIFT_U16 => read::<u16>(session, name, into, bytes),
+            Element::DRIFT_U64 => read::<u64>(session, name, into, bytes),
+            Element::DRIFT_BF16
+            | Element::DRIFT_F8E4M3
+            | Element::DRIFT_F8E4M3FNUZ
+            | Element::DRIFT_F8E5M2
+            | Element::DRIFT_F8E5M2FNUZ
+            | Element::DRIFT_F8E8M0
+            | Element::DRIFT_F4E2M1
+            | Element::DRIFT_I4
+            | Element::DRIFT_U4
+            | Element::DRIFT_I2
+            | Element::DRIFT_U2 => read_bytes(session, name, into, bytes),
         }
     })
+}
+
+/// Reads into memory of the caller through memory of our own.
+unsafe fn read_bytes(session: &mut Session, name: &str, into: *mut u8, bytes: usize) -> Result<(), Failure> {
+    let values = session.read_raw(name)?;
+    // SAFETY: both are `bytes` long, and the caller says that `into` is writable.
+    unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), into, values.len().min(bytes)) };
+    Ok(())
 }
 
 /// Reads into memory of the caller; through memory of our own where its address does not suit the type.
@@ -314,10 +379,8 @@ unsafe fn read<T: HostScalar + Default + Clone>(
     let count = bytes / size_of::<T>();
     let typed = into.cast::<T>();
     if bytes == 0 || !typed.is_aligned() {
-        let values = session.read_raw(name)?;
-        // SAFETY: both are `bytes` long, and the caller says that `into` is writable.
-        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), into, values.len().min(bytes)) };
-        return Ok(());
+        // SAFETY: as this function's caller says.
+        return unsafe { read_bytes(session, name, into, bytes) };
     }
     // SAFETY: the caller says that `bytes` bytes are writable; they are aligned, and zeros are a value of each of the types.
     let values = unsafe {

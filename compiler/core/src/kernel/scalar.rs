@@ -90,7 +90,7 @@ impl ScalarProgram {
         for (n, operand) in self.operands.iter().enumerate() {
             let value = match operand.kind {
                 Kind::Bool => format!("{}_read(b, y, x, s) != vec4<u32>(0u)", operand.slot),
-                Kind::Float | Kind::Int | Kind::I8 | Kind::U8 => format!("{}_read(b, y, x, s)", operand.slot),
+                _ => format!("{}_read(b, y, x, s)", operand.slot),
             };
             line(text, format_args!("    let operand_{n} = {value};"));
         }

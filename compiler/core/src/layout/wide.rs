@@ -278,6 +278,7 @@ fn after(op: ScalarOp, args: &[Arg]) -> Facts {
             UnaryOp::Exp | UnaryOp::Expm1 | UnaryOp::Cosh | UnaryOp::Sinh => grown,
             UnaryOp::Abs
             | UnaryOp::Bfloat16
+            | UnaryOp::Small(_)
             | UnaryOp::Neg
             | UnaryOp::Relu
             | UnaryOp::Ceil

@@ -152,7 +152,14 @@ impl Element {
         match element {
             ElementType::F32 => Some(Self::F32),
             ElementType::F16 => Some(Self::F16),
-            ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 => Some(Self::I32),
+            ElementType::I64
+            | ElementType::I32
+            | ElementType::I8
+            | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64 => Some(Self::I32),
             ElementType::Bool => Some(Self::U32),
             ElementType::F64 => None,
         }

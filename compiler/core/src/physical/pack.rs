@@ -154,9 +154,14 @@ impl Recipe {
             };
         }
         if layout.element == Element::I32 {
-            let wide = source.element() == ElementType::I64;
-            let values = if wide { source.to_i64_vec() } else { Vec::new() };
-            let outside = values.into_iter().enumerate().find(|(_, value)| i32::try_from(*value).is_err());
+            let fits: fn(i64) -> bool = match source.element() {
+                ElementType::I64 => |value| i32::try_from(value).is_ok(),
+                ElementType::U64 => |value| u32::try_from(value).is_ok(),
+                _ => |_| true,
+            };
+            let is_wide = matches!(source.element(), ElementType::I64 | ElementType::U64);
+            let values = if is_wide { source.to_i64_vec() } else { Vec::new() };
+            let outside = values.into_iter().enumerate().find(|(_, value)| !fits(*value));
             if let Some((index, value)) = outside {
                 return Err(PackError::OutOfRange { index, value });
             }

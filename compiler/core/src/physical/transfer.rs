@@ -15,7 +15,7 @@ pub(super) enum Conversion {
     FloatToHalf,
     /// f16 to f32.
     HalfToFloat,
-    /// The low half of an i64, which was checked to hold all of it.
+    /// The low half of 64 bits, which was checked to hold all of them.
     LongToInt,
     /// One byte to 0 or 1.
     BoolToWord,
@@ -23,6 +23,10 @@ pub(super) enum Conversion {
     ByteToInt,
     /// One byte with its sign.
     SignedByteToInt,
+    /// Two bytes to a number from 0 on.
+    ShortToInt,
+    /// Two bytes with their sign.
+    SignedShortToInt,
 }
 
 impl Conversion {
@@ -30,13 +34,17 @@ impl Conversion {
     pub(super) const fn between(from: ElementType, to: Element) -> Option<Self> {
         match (from, to) {
             (ElementType::F16, Element::F16) => Some(Self::Half),
-            (ElementType::F32, Element::F32) | (ElementType::I32, Element::I32) => Some(Self::Word),
+            (ElementType::F32, Element::F32) | (ElementType::I32 | ElementType::U32, Element::I32) => {
+                Some(Self::Word)
+            }
             (ElementType::F32, Element::F16) => Some(Self::FloatToHalf),
             (ElementType::F16, Element::F32) => Some(Self::HalfToFloat),
-            (ElementType::I64, Element::I32) => Some(Self::LongToInt),
+            (ElementType::I64 | ElementType::U64, Element::I32) => Some(Self::LongToInt),
             (ElementType::Bool, Element::U32) => Some(Self::BoolToWord),
             (ElementType::U8, Element::I32) => Some(Self::ByteToInt),
             (ElementType::I8, Element::I32) => Some(Self::SignedByteToInt),
+            (ElementType::U16, Element::I32) => Some(Self::ShortToInt),
+            (ElementType::I16, Element::I32) => Some(Self::SignedShortToInt),
             _ => None,
         }
     }
@@ -90,6 +98,12 @@ impl Transfer<'_> {
             }
             Conversion::ByteToInt => {
                 self.each::<1, 4>(to, from, |[byte]| i32::from(byte).to_le_bytes());
+            }
+            Conversion::ShortToInt => {
+                self.each::<2, 4>(to, from, |short| i32::from(u16::from_le_bytes(short)).to_le_bytes());
+            }
+            Conversion::SignedShortToInt => {
+                self.each::<2, 4>(to, from, |short| i32::from(i16::from_le_bytes(short)).to_le_bytes());
             }
             Conversion::SignedByteToInt => {
                 self.each::<1, 4>(to, from, |[byte]| i32::from(byte.cast_signed()).to_le_bytes());

@@ -30,6 +30,9 @@ impl Interval {
             ElementType::I64 | ElementType::I32 => (i32::MIN.into(), i32::MAX.into()),
             ElementType::I8 => (i8::MIN.into(), i8::MAX.into()),
             ElementType::U8 => (0.0, u8::MAX.into()),
+            ElementType::I16 => (i16::MIN.into(), i16::MAX.into()),
+            ElementType::U16 => (0.0, u16::MAX.into()),
+            ElementType::U32 | ElementType::U64 => (0.0, u32::MAX.into()),
             ElementType::Bool => (0.0, 1.0),
             ElementType::F16 | ElementType::F32 | ElementType::F64 => return Self::ALL,
         };

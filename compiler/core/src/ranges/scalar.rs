@@ -68,6 +68,7 @@ fn unary(op: UnaryOp, x: Interval) -> Interval {
         | UnaryOp::Sinh
         | UnaryOp::Softplus
         | UnaryOp::Bfloat16
+        | UnaryOp::Small(_)
         | UnaryOp::Tan => Interval::ALL,
     }
 }
@@ -94,6 +95,10 @@ fn binary(op: BinaryOp, a: Interval, b: Interval, is_float: bool) -> Interval {
         BinaryOp::Rem => within(a.magnitude().min(b.magnitude())),
         BinaryOp::Mod => Interval::new(b.low.min(0.0), b.high.max(0.0)),
         BinaryOp::BitAnd if a.low >= 0.0 && b.low >= 0.0 => Interval::new(0.0, a.high.min(b.high)),
+        BinaryOp::BitOr | BinaryOp::BitXor if a.low >= 0.0 && b.low >= 0.0 => {
+            let most = a.high.max(b.high).min(f64::from(u32::MAX)) as u32;
+            Interval::new(0.0, f64::from(u32::MAX >> most.leading_zeros().min(31)))
+        }
         // Bits of numbers that fit make a number that fits.
         BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => Interval::stored(ElementType::I32),
         BinaryOp::ShiftLeft => {

@@ -199,7 +199,13 @@ fn check_types(graph: &Graph, producer: &Node, consumer: &Node) -> Result<(), De
         match element {
             ElementType::F32 | ElementType::F16 | ElementType::I64 | ElementType::I32 | ElementType::Bool => {
             }
-            ElementType::F64 | ElementType::I8 | ElementType::U8 => return Err(Declined::element(element)),
+            ElementType::F64
+            | ElementType::I8
+            | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64 => return Err(Declined::element(element)),
         }
     }
     if !matches!(producer.op, Op::Elementwise(_))

@@ -32,7 +32,7 @@ pub(crate) fn uniform(graph: &Graph, value: ValueId) -> Option<f64> {
     let element = Bytes::copy_from_slice(tensor.splat_bytes()?);
     let scalar = Tensor::new(tensor.element(), [], element).ok()?;
     match tensor.element() {
-        ElementType::I64 if scalar.to_i64_vec()[0].unsigned_abs() > 1 << 53 => None,
+        ElementType::I64 | ElementType::U64 if scalar.to_i64_vec()[0].unsigned_abs() > 1 << 53 => None,
         _ => scalar.to_f64_vec().first().copied(),
     }
 }
@@ -49,6 +49,10 @@ pub(crate) const fn constant_tolerance(element: ElementType) -> f64 {
         | ElementType::I32
         | ElementType::I8
         | ElementType::U8
+        | ElementType::I16
+        | ElementType::U16
+        | ElementType::U32
+        | ElementType::U64
         | ElementType::Bool => 2e-5,
     }
 }

@@ -103,9 +103,7 @@ fn random(graph: &Graph, input: drift_ir::ValueId, seed: u64) -> Tensor {
         .map(|at| match ty.element {
             ElementType::F32 | ElementType::F16 | ElementType::F64 if at % 7 == 3 => 0.0,
             ElementType::F32 | ElementType::F16 | ElementType::F64 => next() * 6.0 - 3.0,
-            ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => {
-                (next() * 2.0).floor()
-            }
+            _ => (next() * 2.0).floor(),
         })
         .collect();
     Tensor::from_f64_as(ty.element, shape, &values).unwrap()

@@ -143,7 +143,8 @@ impl<'a> Driver<'a> {
         let v = self.selected.graph.value(value);
         let storage = self.selected.places[&value].storage;
         let sizes = self.selected.sizes(value);
-        Ok(Port { name: v.name.clone(), element: v.ty.element, shape, sizes, device, storage })
+        let form = self.selected.graph.host_forms.get(&v.name).copied();
+        Ok(Port { name: v.name.clone(), element: v.ty.element, form, shape, sizes, device, storage })
     }
 
     /// Whether a node's results have no elements: then they have a place, and nothing writes to it.

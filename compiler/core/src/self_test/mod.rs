@@ -56,6 +56,7 @@ pub fn make(subject: Subject<'_>, evaluator: &mut Evaluator) -> (Program, SelfTe
     maker.made.outputs.push(Port {
         name,
         element,
+        form: None,
         shape: vec![0],
         sizes: vec![0.into()],
         device,

@@ -3,7 +3,7 @@
 use crate::tensor::{ElementType, Tensor, TensorError};
 use half::f16;
 
-/// Elements while they are computed with: f16 as f32, bool and every integer as i64.
+/// Elements while they are computed with: f16 as f32, bool and every integer as i64. Of u64 that holds the bits.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Buffer {
     F32(Vec<f32>),
@@ -50,9 +50,22 @@ pub(crate) fn wrap(value: i64, element: ElementType) -> i64 {
         ElementType::I32 => i64::from(value as i32),
         ElementType::I8 => i64::from(value as i8),
         ElementType::U8 => i64::from(value as u8),
+        ElementType::I16 => i64::from(value as i16),
+        ElementType::U16 => i64::from(value as u16),
+        ElementType::U32 => i64::from(value as u32),
         ElementType::Bool => i64::from(value != 0),
-        ElementType::I64 | ElementType::F32 | ElementType::F16 | ElementType::F64 => value,
+        ElementType::I64 | ElementType::U64 | ElementType::F32 | ElementType::F16 | ElementType::F64 => value,
     }
+}
+
+/// A number in the order of its type: of u64 a buffer has the bits, whose upper half are negative numbers. Its own inverse.
+pub(crate) fn in_order(value: i64, element: ElementType) -> i64 {
+    if element == ElementType::U64 { value ^ i64::MIN } else { value }
+}
+
+/// An integer as a float.
+fn as_float(value: i64, element: ElementType) -> f64 {
+    if element == ElementType::U64 { value.cast_unsigned() as f64 } else { value as f64 }
 }
 
 /// Truncates toward zero and saturates at the type's ends; NaN gives 0.
@@ -61,6 +74,10 @@ fn saturate(value: f64, element: ElementType) -> i64 {
         ElementType::I32 => i64::from(value as i32),
         ElementType::I8 => i64::from(value as i8),
         ElementType::U8 => i64::from(value as u8),
+        ElementType::I16 => i64::from(value as i16),
+        ElementType::U16 => i64::from(value as u16),
+        ElementType::U32 => i64::from(value as u32),
+        ElementType::U64 => (value as u64).cast_signed(),
         ElementType::Bool => i64::from(value != 0.0),
         ElementType::I64 | ElementType::F32 | ElementType::F16 | ElementType::F64 => value as i64,
     }
@@ -71,9 +88,15 @@ impl Buffer {
         match tensor.element() {
             ElementType::F32 | ElementType::F16 => Self::F32(tensor.to_f32_vec()),
             ElementType::F64 => Self::F64(tensor.to_f64_vec()),
-            ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => {
-                Self::Int(tensor.to_i64_vec())
-            }
+            ElementType::I64
+            | ElementType::I32
+            | ElementType::I8
+            | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64
+            | ElementType::Bool => Self::Int(tensor.to_i64_vec()),
         }
     }
 
@@ -82,9 +105,15 @@ impl Buffer {
         match element {
             ElementType::F32 | ElementType::F16 => Self::F32(vec![value as f32]),
             ElementType::F64 => Self::F64(vec![value]),
-            ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => {
-                Self::Int(vec![saturate(value, element)])
-            }
+            ElementType::I64
+            | ElementType::I32
+            | ElementType::I8
+            | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64
+            | ElementType::Bool => Self::Int(vec![saturate(value, element)]),
         }
     }
 
@@ -116,8 +145,8 @@ impl Buffer {
         repeated.expect("inferred: the operand broadcasts to the result")
     }
 
-    /// Converts elements as the op `cast` states.
-    pub(crate) fn cast(&self, to: ElementType) -> Self {
+    /// Converts elements of type `from` as the op `cast` states.
+    pub(crate) fn cast(&self, from: ElementType, to: ElementType) -> Self {
         match (self, to) {
             (Self::F32(values), ElementType::F32) => Self::F32(values.clone()),
             (Self::F64(values), ElementType::F64) => Self::F64(values.clone()),
@@ -125,7 +154,9 @@ impl Buffer {
                 cast_each(values, to, f64::from, |value| saturate(f64::from(value), to))
             }
             (Self::F64(values), _) => cast_each(values, to, |value| value, |value| saturate(value, to)),
-            (Self::Int(values), _) => cast_each(values, to, |value| value as f64, |value| wrap(value, to)),
+            (Self::Int(values), _) => {
+                cast_each(values, to, |value| as_float(value, from), |value| wrap(value, to))
+            }
         }
     }
 }
@@ -141,8 +172,14 @@ fn cast_each<T: Copy>(
         ElementType::F32 => Buffer::F32(each.map(|value| as_float(value) as f32).collect()),
         ElementType::F16 => Buffer::F32(each.map(|value| f16::from_f64(as_float(value)).to_f32()).collect()),
         ElementType::F64 => Buffer::F64(each.map(as_float).collect()),
-        ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => {
-            Buffer::Int(each.map(as_int).collect())
-        }
+        ElementType::I64
+        | ElementType::I32
+        | ElementType::I8
+        | ElementType::U8
+        | ElementType::I16
+        | ElementType::U16
+        | ElementType::U32
+        | ElementType::U64
+        | ElementType::Bool => Buffer::Int(each.map(as_int).collect()),
     }
 }

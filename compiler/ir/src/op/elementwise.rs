@@ -8,6 +8,7 @@ mod run;
 pub(crate) mod special;
 
 use crate::id::ValueId;
+use crate::small_float::SmallRounding;
 use crate::tensor::ElementType;
 
 /// Functions of one scalar.
@@ -75,6 +76,8 @@ pub enum UnaryOp {
     Sinh,
     /// `log(1 + exp(x))`.
     Softplus,
+    /// The number of a float of eight or fewer bits that it goes to.
+    Small(SmallRounding),
     /// Square root.
     Sqrt,
     /// Tangent.

@@ -1,6 +1,6 @@
 //! Ops that read or write at computed places. Negative indices count from the end; axes are resolved.
 
-use crate::op::buffer::{Buffer, Raw, Real, wrap};
+use crate::op::buffer::{Buffer, Raw, Real, in_order, wrap};
 use crate::op::data::eval::resolve;
 use crate::op::elementwise::eval::{larger, smaller};
 use crate::op::eval_error::EvalErrorKind;
@@ -96,7 +96,13 @@ impl Update {
                 Buffer::F64(updated(data, &updates, places, |old, new| self.real(old, new)))
             }
             (Buffer::Int(values), Buffer::Int(updates)) => {
-                let combine = |old, new| wrap(self.int(old, new), data.element());
+                let element = data.element();
+                let combine = |old, new| match self {
+                    Self::Max | Self::Min => {
+                        in_order(self.int(in_order(old, element), in_order(new, element)), element)
+                    }
+                    Self::Replace | Self::Add | Self::Mul => wrap(self.int(old, new), element),
+                };
                 Buffer::Int(updated(values, &updates, places, combine))
             }
             _ => unreachable!("inferred: data and updates have one type"),

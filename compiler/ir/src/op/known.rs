@@ -72,6 +72,8 @@ pub fn of_result(
 /// Whether arithmetic of a type comes to this integer itself: what it does not hold wraps.
 fn fits(element: ElementType, integer: &IntExpr) -> bool {
     match integer.as_const() {
+        // Of u64 `wrap` gives the bits.
+        Some(integer) if element == ElementType::U64 => integer >= 0,
         Some(integer) => wrap(integer, element) == integer,
         // Sizes fit 32 bits on every device.
         None => matches!(element, ElementType::I64 | ElementType::I32),
@@ -178,7 +180,7 @@ fn divide(a: &IntExpr, b: &IntExpr, symbols: &Symbols) -> Option<IntExpr> {
 
 fn cast(to: ElementType, from: ElementType, value: &IntExpr) -> Option<IntExpr> {
     match (to, value.as_const()) {
-        (ElementType::I64, _) => Some(value.clone()),
+        (ElementType::I64, _) if from != ElementType::U64 => Some(value.clone()),
         (ElementType::I32, _) if from != ElementType::Bool => match value.as_const() {
             Some(known) => i32::try_from(known).ok().map(|known| IntExpr::Const(i64::from(known))),
             None => Some(value.clone()),

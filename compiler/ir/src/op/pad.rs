@@ -85,9 +85,14 @@ fn check_value(element: ElementType, value: f64) -> Result<(), InferErrorKind> {
         ElementType::F32 | ElementType::F16 | ElementType::F64 => true,
         ElementType::Bool => value == 0.0 || value == 1.0,
         // Beyond 2^53 a float does not hold every integer.
-        ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 => {
-            value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0
-        }
+        ElementType::I64
+        | ElementType::I32
+        | ElementType::I8
+        | ElementType::U8
+        | ElementType::I16
+        | ElementType::U16
+        | ElementType::U32
+        | ElementType::U64 => value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0,
     };
     if fits {
         return Ok(());

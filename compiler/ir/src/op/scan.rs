@@ -1,7 +1,7 @@
 //! Ops that walk along one axis: the place of an extreme, the largest few, running sums.
 
 use crate::dim::Dim;
-use crate::op::buffer::{Buffer, Raw, wrap};
+use crate::op::buffer::{Buffer, Raw, in_order, wrap};
 use crate::op::eval_error::EvalErrorKind;
 use crate::op::infer::{Check, InferErrorKind, attribute_error};
 use crate::tensor::{ElementType, Tensor, TensorType};
@@ -63,7 +63,7 @@ impl ArgReduce {
         let found = match Buffer::from_tensor(x) {
             Buffer::F32(values) => self.search(&values, x.shape()),
             Buffer::F64(values) => self.search(&values, x.shape()),
-            Buffer::Int(values) => self.search(&values, x.shape()),
+            Buffer::Int(values) => self.search(&ordered(values, x.element()), x.shape()),
         };
         Ok(Raw::Buffer(Buffer::Int(found)))
     }
@@ -91,6 +91,11 @@ impl ArgReduce {
     }
 }
 
+/// Integers that compare as their type does.
+fn ordered(values: Vec<i64>, element: ElementType) -> Vec<i64> {
+    values.into_iter().map(|value| in_order(value, element)).collect()
+}
+
 /// Whether a value is not even equal to itself.
 fn is_nan<T: Copy + PartialOrd>(value: T) -> bool {
     value.partial_cmp(&value).is_none()
@@ -116,7 +121,7 @@ impl TopK {
         let found = match Buffer::from_tensor(x) {
             Buffer::F32(values) => self.search(&values, x.shape()),
             Buffer::F64(values) => self.search(&values, x.shape()),
-            Buffer::Int(values) => self.search(&values, x.shape()),
+            Buffer::Int(values) => self.search(&ordered(values, x.element()), x.shape()),
         };
         Ok(Raw::Buffer(Buffer::Int(found)))
     }

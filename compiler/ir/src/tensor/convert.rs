@@ -106,6 +106,18 @@ impl Tensor {
                 Self::from_elements(element, shape, values, |value| (value as i8).to_le_bytes())
             }
             ElementType::U8 => Self::from_elements(element, shape, values, |value| [value as u8]),
+            ElementType::I16 => {
+                Self::from_elements(element, shape, values, |value| (value as i16).to_le_bytes())
+            }
+            ElementType::U16 => {
+                Self::from_elements(element, shape, values, |value| (value as u16).to_le_bytes())
+            }
+            ElementType::U32 => {
+                Self::from_elements(element, shape, values, |value| (value as u32).to_le_bytes())
+            }
+            ElementType::U64 => {
+                Self::from_elements(element, shape, values, |value| (value as u64).to_le_bytes())
+            }
             ElementType::Bool => {
                 Self::from_elements(element, shape, values, |value| [u8::from(value != 0.0)])
             }
@@ -128,6 +140,10 @@ impl Tensor {
             | ElementType::I32
             | ElementType::I8
             | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64
             | ElementType::Bool => {
                 let values: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
                 Self::from_f64_as(element, shape, &values)
@@ -160,6 +176,16 @@ impl Tensor {
                 Self::from_elements(element, shape, values, |value| (value as i8).to_le_bytes())
             }
             ElementType::U8 => Self::from_elements(element, shape, values, |value| [value as u8]),
+            ElementType::I16 => {
+                Self::from_elements(element, shape, values, |value| (value as i16).to_le_bytes())
+            }
+            ElementType::U16 => {
+                Self::from_elements(element, shape, values, |value| (value as u16).to_le_bytes())
+            }
+            ElementType::U32 => {
+                Self::from_elements(element, shape, values, |value| (value as u32).to_le_bytes())
+            }
+            ElementType::U64 => Self::from_elements(element, shape, values, i64::to_le_bytes),
             ElementType::Bool => Self::from_elements(element, shape, values, |value| [u8::from(value != 0)]),
         }
     }
@@ -189,9 +215,15 @@ impl Tensor {
             ElementType::F32 => self.read(f32::from_le_bytes),
             ElementType::F16 => self.read(|bytes| f16::from_le_bytes(bytes).to_f32()),
             ElementType::I64 => self.read(|bytes| i64::from_le_bytes(bytes) as f32),
-            ElementType::F64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => {
-                self.to_f64_vec().into_iter().map(|value| value as f32).collect()
-            }
+            ElementType::U64 => self.read(|bytes| u64::from_le_bytes(bytes) as f32),
+            ElementType::F64
+            | ElementType::I32
+            | ElementType::I8
+            | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::Bool => self.to_f64_vec().into_iter().map(|value| value as f32).collect(),
         }
     }
 
@@ -205,6 +237,10 @@ impl Tensor {
             ElementType::I32 => self.read(|bytes| f64::from(i32::from_le_bytes(bytes))),
             ElementType::I8 => self.read(|bytes| f64::from(i8::from_le_bytes(bytes))),
             ElementType::U8 => self.read(|[byte]| f64::from(byte)),
+            ElementType::I16 => self.read(|bytes| f64::from(i16::from_le_bytes(bytes))),
+            ElementType::U16 => self.read(|bytes| f64::from(u16::from_le_bytes(bytes))),
+            ElementType::U32 => self.read(|bytes| f64::from(u32::from_le_bytes(bytes))),
+            ElementType::U64 => self.read(|bytes| u64::from_le_bytes(bytes) as f64),
             ElementType::Bool => self.read(|[byte]| f64::from(u8::from(byte != 0))),
         }
     }
@@ -219,6 +255,11 @@ impl Tensor {
             ElementType::I32 => self.read(|bytes| i64::from(i32::from_le_bytes(bytes))),
             ElementType::I8 => self.read(|bytes| i64::from(i8::from_le_bytes(bytes))),
             ElementType::U8 => self.read(|[byte]| i64::from(byte)),
+            ElementType::I16 => self.read(|bytes| i64::from(i16::from_le_bytes(bytes))),
+            ElementType::U16 => self.read(|bytes| i64::from(u16::from_le_bytes(bytes))),
+            ElementType::U32 => self.read(|bytes| i64::from(u32::from_le_bytes(bytes))),
+            // The bits, as integers keep theirs.
+            ElementType::U64 => self.read(i64::from_le_bytes),
             ElementType::Bool => self.read(|[byte]| i64::from(byte != 0)),
         }
     }
@@ -229,9 +270,15 @@ impl Tensor {
             ElementType::F32 | ElementType::F16 | ElementType::F64 => {
                 self.to_f64_vec().into_iter().map(|value| value != 0.0).collect()
             }
-            ElementType::I64 | ElementType::I32 | ElementType::I8 | ElementType::U8 | ElementType::Bool => {
-                self.to_i64_vec().into_iter().map(|value| value != 0).collect()
-            }
+            ElementType::I64
+            | ElementType::I32
+            | ElementType::I8
+            | ElementType::U8
+            | ElementType::I16
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64
+            | ElementType::Bool => self.to_i64_vec().into_iter().map(|value| value != 0).collect(),
         }
     }
 

@@ -68,6 +68,10 @@ pub(super) fn push_element(
         ElementType::I32 => bytes.extend_from_slice(&text.parse::<i32>().map_err(|_| wrong())?.to_le_bytes()),
         ElementType::I8 => bytes.extend_from_slice(&text.parse::<i8>().map_err(|_| wrong())?.to_le_bytes()),
         ElementType::U8 => bytes.push(text.parse().map_err(|_| wrong())?),
+        ElementType::I16 => bytes.extend_from_slice(&text.parse::<i16>().map_err(|_| wrong())?.to_le_bytes()),
+        ElementType::U16 => bytes.extend_from_slice(&text.parse::<u16>().map_err(|_| wrong())?.to_le_bytes()),
+        ElementType::U32 => bytes.extend_from_slice(&text.parse::<u32>().map_err(|_| wrong())?.to_le_bytes()),
+        ElementType::U64 => bytes.extend_from_slice(&text.parse::<u64>().map_err(|_| wrong())?.to_le_bytes()),
         ElementType::Bool => bytes.push(match text {
             "true" => 1,
             "false" => 0,
@@ -108,6 +112,10 @@ fn show_element(bytes: &[u8], element: ElementType) -> String {
         ElementType::I32 => i32::from_le_bytes(array(bytes)).to_string(),
         ElementType::I8 => i8::from_le_bytes(array(bytes)).to_string(),
         ElementType::U8 => bytes[0].to_string(),
+        ElementType::I16 => i16::from_le_bytes(array(bytes)).to_string(),
+        ElementType::U16 => u16::from_le_bytes(array(bytes)).to_string(),
+        ElementType::U32 => u32::from_le_bytes(array(bytes)).to_string(),
+        ElementType::U64 => u64::from_le_bytes(array(bytes)).to_string(),
         ElementType::Bool => match bytes[0] {
             0 => "false".to_owned(),
             1 => "true".to_owned(),

@@ -6,7 +6,7 @@ use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
-use drift_ir::{ElementType, Op, Tensor, ValueId};
+use drift_ir::{Op, Tensor, ValueId};
 
 /// IsInf, since 10. One sign alone is told by clipping the other away.
 pub(super) fn is_inf(cx: &mut NodeCx<'_, '_>) -> Results {
@@ -39,16 +39,11 @@ pub(super) fn modulo(cx: &mut NodeCx<'_, '_>) -> Results {
     binary(cx, if truncates { BinaryOp::Rem } else { BinaryOp::Mod })
 }
 
-/// BitShift, since 11, of unsigned integers. Those wider than eight bits are held in signed types that are wider still,
-/// where bits shifted to the left would not fall off.
+/// BitShift, since 11 of unsigned integers, since 28 of signed ones, whose sign a shift to the right keeps.
 pub(super) fn bit_shift(cx: &mut NodeCx<'_, '_>) -> Results {
-    let x = cx.operand(0)?;
     match cx.attributes.text("direction")?.ok_or(NodeError::MissingAttribute("direction"))? {
         "RIGHT" => binary(cx, BinaryOp::ShiftRight),
-        "LEFT" if cx.element(x) == ElementType::U8 => binary(cx, BinaryOp::ShiftLeft),
-        "LEFT" => {
-            Err(NodeError::Unsupported("left shifts of other types than uint8 are not supported".to_owned()))
-        }
+        "LEFT" => binary(cx, BinaryOp::ShiftLeft),
         other => {
             let expected = "LEFT or RIGHT".to_owned();
             Err(NodeError::Value { name: "direction", value: other.to_owned(), expected })
@@ -94,41 +89,14 @@ pub(super) fn bit_cast(cx: &mut NodeCx<'_, '_>) -> Results {
     if from.is_float() || to.is_float() {
         return constant_bits(cx, x, ty);
     }
-    let bits = |x: ElementType| x.size_bytes() * 8;
-    // Wider types hold the narrower ones that the graph lacks, so that the result's width is the operand's in the file.
-    let fits = match ty {
-        DataType::Uint16 | DataType::Int16 => from == ElementType::I32,
-        DataType::Uint32 | DataType::Int32 => matches!(from, ElementType::I32 | ElementType::I64),
-        _ => bits(from) as u64 == ty.bits(),
-    };
-    if !fits {
+    if from.size_bytes() != to.size_bytes() || !ty.is_exact() {
         let reason = format!("{} and {} have other numbers of bits", from.name(), ty.name());
         return Err(NodeError::Operands(reason));
     }
     match ty {
         DataType::Bool => unsupported("bits as bool are not supported; compare with zero".to_owned()),
-        DataType::Uint64 => {
-            unsupported("bits as uint64 are not supported: half of them are beyond int64".to_owned())
-        }
-        DataType::Uint16 => with_mask(cx, x, f64::from(u16::MAX)),
-        DataType::Uint32 => {
-            let wide = cx.cast(x, ElementType::I64)?;
-            with_mask(cx, wide, f64::from(u32::MAX))
-        }
-        DataType::Int16 => {
-            let offset = cx.scalar_like(x, 32768.0)?;
-            let moved = cx.binary(BinaryOp::Add, x, offset)?;
-            let kept = with_mask(cx, moved, f64::from(u16::MAX))?[0];
-            Ok(vec![cx.binary(BinaryOp::Sub, kept, offset)?])
-        }
         _ => Ok(vec![cx.cast(x, to)?]),
     }
-}
-
-/// The low bits.
-fn with_mask(cx: &mut NodeCx<'_, '_>, x: ValueId, mask: f64) -> Results {
-    let mask = cx.scalar_like(x, mask)?;
-    Ok(vec![cx.binary(BinaryOp::BitAnd, x, mask)?])
 }
 
 /// The bits of a constant in another type.

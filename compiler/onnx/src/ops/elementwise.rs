@@ -5,9 +5,8 @@
 use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
-use crate::warning::Warning;
-use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
-use drift_ir::{ElementType, Op, ValueId};
+use drift_ir::op::{BinaryOp, Reshape, ScalarOp, UnaryOp};
+use drift_ir::{ElementType, Op, SmallFloat, SmallRounding, ValueId};
 
 pub(super) fn unary(cx: &mut NodeCx<'_, '_>, op: UnaryOp) -> Results {
     let x = cx.operand(0)?;
@@ -74,65 +73,105 @@ pub(super) fn atanh(cx: &mut NodeCx<'_, '_>) -> Results {
     unary(cx, UnaryOp::Atanh)
 }
 
-/// Cast. Since 9 to and from strings, since 19 float8 with `saturate`, since 24 `round_mode` for float8e8m0: types that
-/// we refuse, so both attributes have no influence.
+/// Cast. Since 9 to and from strings, which are refused, since 19 float8 with `saturate`, since 24 `round_mode` for float8e8m0.
 pub(super) fn cast(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.attributes.ignore(&["saturate", "round_mode"]);
     let to = cx.attributes.int("to")?.ok_or(NodeError::MissingAttribute("to"))?;
     let unsupported = |name| NodeError::Unsupported(format!("casts to {name} are not supported"));
     let code = i32::try_from(to).unwrap_or(i32::MAX);
     let ty = DataType::from_proto(code).map_err(unsupported)?;
-    if ty.is_narrow() {
-        return Err(unsupported(ty.name().to_owned()));
-    }
     let x = cx.operand(0)?;
-    if let Some(range) = SHORT.iter().find(|(short, _)| *short == ty).map(|(_, range)| *range) {
-        return Ok(vec![cast_to_short(cx, x, range)?]);
-    }
-    let element = cx.element(x);
-    if ty == DataType::Bfloat16 && (element.is_float() || element.is_integer()) {
-        let wide = cx.cast(x, ElementType::F32)?;
-        return Ok(vec![cx.unary(UnaryOp::Bfloat16, wide)?]);
-    }
-    if matches!(ty, DataType::Uint32 | DataType::Uint64) {
-        let node = cx.name().to_owned();
-        cx.warn(Warning::WidenedCast { node, from: ty.name(), to: ty.element().name() });
-    }
-    Ok(vec![cx.cast(x, ty.element())?])
-}
-
-/// The integers of sixteen bits, which are held as i32, and their ranges.
-const SHORT: [(DataType, [i64; 2]); 2] =
-    [(DataType::Uint16, [0, u16::MAX as i64]), (DataType::Int16, [i16::MIN as i64, i16::MAX as i64])];
-
-/// A cast to integers of sixteen bits: from floats it saturates, from wider integers it keeps the low bits.
-fn cast_to_short(cx: &mut NodeCx<'_, '_>, x: ValueId, [low, high]: [i64; 2]) -> Result<ValueId, NodeError> {
-    let from = cx.element(x);
-    if from.is_float() {
-        let word = cx.cast(x, ElementType::I32)?;
-        let clip = ScalarOp::Clip { min: low as f64, max: high as f64 };
-        return cx.emit(Op::Elementwise(clip), &[word]);
-    }
-    let word = cx.cast(x, ElementType::I32)?;
-    if !matches!(from, ElementType::I32 | ElementType::I64 | ElementType::I8) {
-        return Ok(word);
-    }
-    let mask = cx.scalar_like(word, f64::from(u16::MAX))?;
-    if low == 0 {
-        return cx.binary(BinaryOp::BitAnd, word, mask);
-    }
-    let offset = cx.scalar_like(word, -low as f64)?;
-    let moved = cx.binary(BinaryOp::Add, word, offset)?;
-    let kept = cx.binary(BinaryOp::BitAnd, moved, mask)?;
-    cx.binary(BinaryOp::Sub, kept, offset)
+    Ok(vec![cast_as(cx, x, ty)?])
 }
 
 /// CastLike, since 15: a cast to the element type of the second operand.
 pub(super) fn cast_like(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.attributes.ignore(&["saturate", "round_mode"]);
     let (x, like) = (cx.operand(0)?, cx.operand(1)?);
+    let bfloat = cx.is_bfloat(like).then_some(DataType::Bfloat16);
+    if let Some(ty) = cx.narrow(like).or(bfloat) {
+        return Ok(vec![cast_as(cx, x, ty)?]);
+    }
+    cx.attributes.ignore(&["saturate", "round_mode"]);
     let element = cx.element(like);
-    Ok(vec![cx.cast(x, element)?])
+    Ok(vec![cast_from(cx, x, element)?])
+}
+
+/// A cast to a type of the graph: a value of its own also where the graph holds the type in the file as that one.
+fn cast_from(cx: &mut NodeCx<'_, '_>, x: ValueId, element: ElementType) -> Result<ValueId, NodeError> {
+    if cx.element(x) == element && (cx.narrow(x).is_some() || cx.is_bfloat(x)) {
+        let shape = cx.shape(x);
+        return cx.emit(Op::Reshape(Reshape { shape }), &[x]);
+    }
+    cx.cast(x, element)
+}
+
+/// A cast to a type of the file, with the node's attributes.
+fn cast_as(cx: &mut NodeCx<'_, '_>, x: ValueId, ty: DataType) -> Result<ValueId, NodeError> {
+    let saturates = cx.attributes.flag("saturate", true)?;
+    let mode = cx.attributes.text("round_mode")?.unwrap_or("up").to_owned();
+    if ty == DataType::Bfloat16 {
+        let wide = cx.cast(x, ElementType::F32)?;
+        let y = cx.unary(UnaryOp::Bfloat16, wide)?;
+        cx.set_narrow(y, Some(ty));
+        return Ok(y);
+    }
+    let y = match (ty.small_float(), ty.range()) {
+        (Some(format), _) => {
+            let wide = cx.cast(x, ElementType::F32)?;
+            cx.unary(UnaryOp::Small(small_rounding(format, saturates, &mode)?), wide)?
+        }
+        (None, Some(range)) => cast_to_bits(cx, x, range, ty.element())?,
+        (None, None) => return cast_from(cx, x, ty.element()),
+    };
+    cx.set_narrow(y, Some(ty));
+    Ok(y)
+}
+
+/// How a cast rounds to a small float.
+pub(super) fn small_rounding(
+    format: SmallFloat,
+    saturates: bool,
+    mode: &str,
+) -> Result<SmallRounding, NodeError> {
+    Ok(match (format, saturates) {
+        (SmallFloat::E4M3, true) => SmallRounding::E4M3,
+        (SmallFloat::E4M3, false) => SmallRounding::E4M3Open,
+        (SmallFloat::E4M3Fnuz, true) => SmallRounding::E4M3Fnuz,
+        (SmallFloat::E4M3Fnuz, false) => SmallRounding::E4M3FnuzOpen,
+        (SmallFloat::E5M2, true) => SmallRounding::E5M2,
+        (SmallFloat::E5M2, false) => SmallRounding::E5M2Open,
+        (SmallFloat::E5M2Fnuz, true) => SmallRounding::E5M2Fnuz,
+        (SmallFloat::E5M2Fnuz, false) => SmallRounding::E5M2FnuzOpen,
+        (SmallFloat::E2M1, _) => SmallRounding::E2M1,
+        (SmallFloat::E8M0, false) => {
+            let reason = "casts to float8e8m0 without `saturate` are not supported";
+            return Err(NodeError::Unsupported(reason.to_owned()));
+        }
+        (SmallFloat::E8M0, true) => match mode {
+            "up" => SmallRounding::E8M0Up,
+            "down" => SmallRounding::E8M0Down,
+            "nearest" => SmallRounding::E8M0,
+            other => {
+                let expected = "up, down or nearest".to_owned();
+                return Err(NodeError::Value { name: "round_mode", value: other.to_owned(), expected });
+            }
+        },
+    })
+}
+
+/// A cast to integers of a few bits, which keeps the low ones, of floats too.
+fn cast_to_bits(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    [low, high]: [i8; 2],
+    element: ElementType,
+) -> Result<ValueId, NodeError> {
+    let word = cx.cast(x, ElementType::I32)?;
+    let (offset, mask) = (-f64::from(low), f64::from(high) - f64::from(low));
+    let [offset, mask] = [cx.scalar_like(word, offset)?, cx.scalar_like(word, mask)?];
+    let moved = cx.binary(BinaryOp::Add, word, offset)?;
+    let kept = cx.binary(BinaryOp::BitAnd, moved, mask)?;
+    let number = cx.binary(BinaryOp::Sub, kept, offset)?;
+    cx.cast(number, element)
 }
 
 /// Ceil.

@@ -133,10 +133,18 @@ pub(super) fn conv_transpose(cx: &mut NodeCx<'_, '_>) -> Results {
     let pads = match padding {
         Padding::Explicit { pads, .. } if output_shape.is_none() => pads,
         Padding::Explicit { .. } | Padding::Same { .. } => {
+            let free = sizes.iter().position(|size| size.as_const().is_none());
+            let asked = if output_shape.is_some() { "`output_shape`" } else { "`auto_pad` SAME" };
+            let reason = match free {
+                Some(axis) => format!(
+                    "{asked} with a free size of spatial axis {axis} is not supported; fix it with --dim"
+                ),
+                None => {
+                    format!("{asked} asks for more results than the windows give, which is not supported")
+                }
+            };
             let totals: Option<Vec<u64>> = totals.into_iter().collect();
-            let reason = "`output_shape` or `auto_pad` SAME asks for more results than there are, or the image's size \
-                          is free; fix it with --dim";
-            distribute(&totals.ok_or_else(|| NodeError::Unsupported(reason.to_owned()))?, more_at_end)
+            distribute(&totals.ok_or(NodeError::Unsupported(reason))?, more_at_end)
         }
     };
     let operands: Vec<ValueId> = [Some(x), Some(weight), cx.optional(2)].into_iter().flatten().collect();

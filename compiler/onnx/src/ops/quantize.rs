@@ -3,6 +3,7 @@
 
 use super::axis;
 use super::dequantized::Stored;
+use super::elementwise::small_rounding;
 use crate::budget::Resource;
 use crate::data_type::DataType;
 use crate::error::NodeError;
@@ -38,9 +39,12 @@ pub(super) fn dequantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
     if let Some(tensor) = constant(cx, (x, scale, zero), granularity, element)? {
         return Ok(vec![cx.constant(tensor)?]);
     }
-    let mut y = cx.cast(x, ElementType::I32)?;
+    // Small floats differ as floats do.
+    let between =
+        if cx.narrow(x).is_some_and(|ty| ty.small_float().is_some()) { element } else { ElementType::I32 };
+    let mut y = cx.cast(x, between)?;
     if let Some(zero) = zero {
-        let zero = cx.cast(zero, ElementType::I32)?;
+        let zero = cx.cast(zero, between)?;
         let zero = spread(cx, zero, x, granularity)?;
         y = cx.binary(BinaryOp::Sub, y, zero)?;
     }
@@ -54,7 +58,8 @@ pub(super) fn dequantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
 /// point's type is the result's, uint8 without one; since 21 `output_dtype` may give it, and it may have four bits, since 25 two. `axis` since 13, `block_size` since
 /// 21, `precision` since 23, which asks for f32 at least.
 pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
-    cx.attributes.ignore(&["saturate", "precision"]);
+    cx.attributes.ignore(&["precision"]);
+    let saturates = cx.attributes.flag("saturate", true)?;
     let (x, scale, zero) = (cx.operand(0)?, cx.operand(1)?, cx.optional(2));
     let granularity = granularity(cx, x, scale, zero)?;
     let asked = output_type(cx)?;
@@ -81,7 +86,16 @@ pub(super) fn quantize_linear(cx: &mut NodeCx<'_, '_>) -> Results {
         }
         None => None,
     };
-    let y = nearest(cx, scaled, zero, (element, narrow))?;
+    let y = match narrow.and_then(DataType::small_float) {
+        Some(format) => {
+            let moved = match zero {
+                Some(zero) => cx.binary(BinaryOp::Add, scaled, zero)?,
+                None => scaled,
+            };
+            cx.unary(UnaryOp::Small(small_rounding(format, saturates, "up")?), moved)?
+        }
+        None => nearest(cx, scaled, zero, (element, narrow))?,
+    };
     cx.set_narrow(y, narrow);
     Ok(vec![y])
 }
@@ -97,8 +111,10 @@ pub(super) fn nearest(
         (Some([min, max]), _) => (f64::from(min), f64::from(max)),
         (None, ElementType::U8) => (0.0, 255.0),
         (None, ElementType::I8) => (-128.0, 127.0),
+        (None, ElementType::I16) => (f64::from(i16::MIN), f64::from(i16::MAX)),
+        (None, ElementType::U16) => (0.0, f64::from(u16::MAX)),
         (None, other) => {
-            let reason = format!("a result held as {} is not supported, only uint8 and int8", other.name());
+            let reason = format!("a result of {} is not supported", other.name());
             return Err(NodeError::Unsupported(reason));
         }
     };
@@ -161,7 +177,10 @@ fn granularity(
     zero: Option<ValueId>,
 ) -> Result<Granularity, NodeError> {
     let (shape, scales) = (cx.shape(x), cx.shape(scale));
-    if zero.is_some_and(|zero| cx.shape(zero) != scales) {
+    // A single scale may be a scalar beside a zero point that is a list, and the other way around.
+    let is_single = |shape: &[Dim]| shape.is_empty() || shape == [Dim::Const(1)];
+    let differs = |zero: &[Dim]| zero != scales && !(is_single(zero) && is_single(&scales));
+    if zero.is_some_and(|zero| differs(&cx.shape(zero))) {
         return Err(NodeError::Operands("scale and zero point have different shapes".to_owned()));
     }
     let given = cx.attributes.int("axis")?.unwrap_or(1);
@@ -243,6 +262,9 @@ fn constant(
     }
     let zeros = zeros.flatten();
     let narrow = cx.narrow(x);
+    if narrow.is_some_and(|ty| ty.small_float().is_some()) {
+        return Ok(None);
+    }
     cx.take(Resource::ConstantBytes, (numbers.len() as u64).saturating_mul(element.size_bytes() as u64))?;
     let stored = Stored { numbers: &numbers, narrow, scales: &scales, zeros: zeros.as_ref(), granularity };
     stored.tensor(element).map(Some)

@@ -81,7 +81,7 @@ fn a_second_name_for_an_output_is_a_copy_and_for_other_values_a_renaming() {
 }
 
 #[test]
-fn dropped_branches_and_widened_casts_are_told() {
+fn dropped_branches_are_told() {
     let branch = |op: &str| {
         let output = vec![value_info("inner", 1, &[])];
         GraphProto { node: vec![node(op, &["x"], &["inner"])], output, ..GraphProto::default() }
@@ -93,13 +93,7 @@ fn dropped_branches_and_widened_casts_are_told() {
     let cast = with(node("Cast", &["y"], &["z"]), int("to", 12));
     let imported = imported(&over_x().constant("flag", flag).node(choice).node(cast).output("y").output("z"));
     let warnings: Vec<_> = imported.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        [
-            "node `y` has a constant condition; its branch for false is dropped",
-            "node `z` casts to uint32, which is held as i64: out-of-range values do not wrap",
-        ]
-    );
+    assert_eq!(warnings, ["node `y` has a constant condition; its branch for false is dropped"]);
     let x = Tensor::from_f32([2, 3], &[1.0, -2.0, 3.0, -4.0, 5.0, -6.0]).unwrap();
     let results = drift_ir::eval::run(&imported.graph, &[x]).unwrap();
     assert_eq!(results[0].to_f32_vec(), [-1.0, 2.0, -3.0, 4.0, -5.0, 6.0]);

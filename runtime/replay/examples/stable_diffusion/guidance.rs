@@ -99,7 +99,7 @@ pub(crate) fn write(session: &mut Session, tensor: &IoTensor, values: &[f32]) ->
         }
         HostElement::I64 => session.write(name, &values.iter().map(|&v| v as i64).collect::<Vec<_>>())?,
         HostElement::I32 => session.write(name, &values.iter().map(|&v| v as i32).collect::<Vec<_>>())?,
-        HostElement::I8 | HostElement::U8 | HostElement::Bool => bail!("`{name}` is {:?}", tensor.element),
+        _ => bail!("`{name}` is {:?}", tensor.element),
     }
     Ok(())
 }

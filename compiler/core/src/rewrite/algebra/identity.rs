@@ -79,14 +79,18 @@ fn cast_cast(graph: &mut Graph, node: NodeId) -> Outcome {
 
 /// Whether every value of one type is a value of the other.
 fn holds(wide: ElementType, narrow: ElementType) -> bool {
-    use ElementType::{Bool, F16, F32, F64, I8, I32, I64, U8};
+    use ElementType::{Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
     match narrow {
-        F64 | I64 => wide == narrow,
+        F64 | I64 | U64 => wide == narrow,
         F32 => matches!(wide, F32 | F64),
         F16 => matches!(wide, F16 | F32 | F64),
         I32 => matches!(wide, I32 | I64 | F64),
-        I8 => matches!(wide, I8 | I32 | I64 | F16 | F32 | F64),
-        U8 => matches!(wide, U8 | I32 | I64 | F16 | F32 | F64),
+        // i64 has 32 bits with a sign on a device.
+        U32 => matches!(wide, U32 | U64 | F64),
+        I16 => matches!(wide, I16 | I32 | I64 | F32 | F64),
+        U16 => matches!(wide, U16 | I32 | I64 | U32 | U64 | F32 | F64),
+        I8 => matches!(wide, I8 | I16 | I32 | I64 | F16 | F32 | F64),
+        U8 => matches!(wide, U8 | I16 | U16 | I32 | I64 | U32 | U64 | F16 | F32 | F64),
         Bool => true,
     }
 }

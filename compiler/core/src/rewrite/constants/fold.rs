@@ -45,6 +45,10 @@ const fn device_bytes(element: ElementType) -> u64 {
         | ElementType::I32
         | ElementType::I8
         | ElementType::U8
+        | ElementType::I16
+        | ElementType::U16
+        | ElementType::U32
+        | ElementType::U64
         | ElementType::Bool => 4,
     }
 }

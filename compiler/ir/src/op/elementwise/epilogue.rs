@@ -162,6 +162,10 @@ fn represents(element: ElementType, value: f64) -> bool {
         ElementType::I32 => whole(f64::from(i32::MIN), f64::from(i32::MAX)),
         ElementType::I8 => whole(-128.0, 127.0),
         ElementType::U8 => whole(0.0, 255.0),
+        ElementType::I16 => whole(f64::from(i16::MIN), f64::from(i16::MAX)),
+        ElementType::U16 => whole(0.0, f64::from(u16::MAX)),
+        ElementType::U32 => whole(0.0, f64::from(u32::MAX)),
+        ElementType::U64 => whole(0.0, 9_007_199_254_740_992.0),
         ElementType::Bool => whole(0.0, 1.0),
     }
 }

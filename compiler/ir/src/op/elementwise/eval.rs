@@ -2,7 +2,7 @@
 
 use super::special::erf;
 use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
-use crate::op::buffer::{Buffer, Raw, Real, wrap};
+use crate::op::buffer::{Buffer, Raw, Real, in_order, wrap};
 use crate::op::eval_error::EvalErrorKind;
 use crate::tensor::{ElementType, Tensor};
 use std::borrow::Cow;
@@ -40,9 +40,9 @@ pub(crate) fn apply(op: ScalarOp, args: &[Arg<'_>], count: usize) -> Buffer {
     match (op, args) {
         (ScalarOp::Unary(op), [a]) => unary(op, a, element, count),
         (ScalarOp::Binary(op), [a, b]) => binary(op, &a.buffer, &b.buffer, element, count),
-        (ScalarOp::Clip { min, max }, [a]) => clip(&a.buffer, min, max, count),
+        (ScalarOp::Clip { min, max }, [a]) => clip(&a.buffer, (min, max), element, count),
         (ScalarOp::Select, [condition, a, b]) => select(&condition.buffer, &a.buffer, &b.buffer, count),
-        (ScalarOp::Cast(to), [a]) => full(a.buffer.cast(to), count),
+        (ScalarOp::Cast(to), [a]) => full(a.buffer.cast(element, to), count),
         _ => unreachable!("inferred: the function has its number of operands"),
     }
 }
@@ -82,7 +82,9 @@ fn unary(op: UnaryOp, arg: &Arg<'_>, element: ElementType, count: usize) -> Buff
         Buffer::F64(values) if op.is_test() => test(op, values, count),
         Buffer::F32(values) => Buffer::F32(unary_real(op, values, count)),
         Buffer::F64(values) => Buffer::F64(unary_real(op, values, count)),
-        Buffer::Int(values) => Buffer::Int(map(values, count, |value| wrap(unary_int(op, value), element))),
+        Buffer::Int(values) => {
+            Buffer::Int(map(values, count, |value| wrap(unary_int(op, value, element), element)))
+        }
     }
 }
 
@@ -130,6 +132,7 @@ fn unary_real<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Vec<T> {
         UnaryOp::Softplus => {
             each(values, count, |x| if x <= 0.0 { x.exp().ln_1p() } else { x + (-x).exp().ln_1p() })
         }
+        UnaryOp::Small(rounding) => each(values, count, |x| rounding.round(x)),
         UnaryOp::Sqrt => each(values, count, f64::sqrt),
         UnaryOp::Tan => each(values, count, f64::tan),
         UnaryOp::Tanh => each(values, count, f64::tanh),
@@ -139,8 +142,10 @@ fn unary_real<T: Real>(op: UnaryOp, values: &[T], count: usize) -> Vec<T> {
     }
 }
 
-fn unary_int(op: UnaryOp, value: i64) -> i64 {
+fn unary_int(op: UnaryOp, value: i64, element: ElementType) -> i64 {
     match op {
+        UnaryOp::Abs | UnaryOp::Relu if element.is_unsigned() => value,
+        UnaryOp::Sign if element.is_unsigned() => i64::from(value != 0),
         UnaryOp::Abs => value.wrapping_abs(),
         UnaryOp::BitNot => !value,
         UnaryOp::Neg => value.wrapping_neg(),
@@ -171,6 +176,7 @@ fn unary_int(op: UnaryOp, value: i64) -> i64 {
         | UnaryOp::Silu
         | UnaryOp::Sin
         | UnaryOp::Sinh
+        | UnaryOp::Small(_)
         | UnaryOp::Softplus
         | UnaryOp::Sqrt
         | UnaryOp::Tan
@@ -218,6 +224,11 @@ fn binary_real<T: Real>(op: BinaryOp, a: &[T], b: &[T], count: usize, wrap: fn(V
 
 fn binary_int(op: BinaryOp, a: &[i64], b: &[i64], element: ElementType, count: usize) -> Vec<i64> {
     let compute = |f: fn(i64, i64) -> i64| zip(a, b, count, |a, b| wrap(f(a, b), element));
+    if element == ElementType::U64
+        && let Some(f) = of_bits(op)
+    {
+        return zip(a, b, count, |a, b| f(a.cast_unsigned(), b.cast_unsigned()).cast_signed());
+    }
     match op {
         BinaryOp::Add => compute(i64::wrapping_add),
         BinaryOp::Sub => compute(i64::wrapping_sub),
@@ -246,6 +257,36 @@ fn binary_int(op: BinaryOp, a: &[i64], b: &[i64], element: ElementType, count: u
         BinaryOp::Or => compute(|a, b| a | b),
         BinaryOp::Xor => compute(|a, b| a ^ b),
     }
+}
+
+/// What u64 computes otherwise than i64 does with the same bits.
+fn of_bits(op: BinaryOp) -> Option<fn(u64, u64) -> u64> {
+    Some(match op {
+        BinaryOp::Div => |a, b| a.checked_div(b).unwrap_or(0),
+        BinaryOp::Rem | BinaryOp::Mod => |a, b| a.checked_rem(b).unwrap_or(0),
+        BinaryOp::ShiftRight => {
+            |a, b| u32::try_from(b).ok().and_then(|count| a.checked_shr(count)).unwrap_or(0)
+        }
+        BinaryOp::Max => u64::max,
+        BinaryOp::Min => u64::min,
+        BinaryOp::Less => |a, b| u64::from(a < b),
+        BinaryOp::LessOrEqual => |a, b| u64::from(a <= b),
+        BinaryOp::Greater => |a, b| u64::from(a > b),
+        BinaryOp::GreaterOrEqual => |a, b| u64::from(a >= b),
+        // An exponent from 2^63 on has no sign either.
+        BinaryOp::Pow => |a, b| unsigned_power(a, b),
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::BitAnd
+        | BinaryOp::BitOr
+        | BinaryOp::BitXor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::Equal
+        | BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Xor => return None,
+    })
 }
 
 /// The larger of two, NaN if either is.
@@ -288,21 +329,24 @@ fn int_power(base: i64, exponent: i64) -> i64 {
             -1 => 1 - 2 * (exponent & 1),
             _ => 0,
         },
-        Ok(mut exponent) => {
-            let (mut result, mut square) = (1i64, base);
-            while exponent > 0 {
-                if exponent & 1 == 1 {
-                    result = result.wrapping_mul(square);
-                }
-                square = square.wrapping_mul(square);
-                exponent >>= 1;
-            }
-            result
-        }
+        Ok(exponent) => unsigned_power(base.cast_unsigned(), exponent).cast_signed(),
     }
 }
 
-fn clip(a: &Buffer, min: f64, max: f64, count: usize) -> Buffer {
+/// Wraps like repeated multiplication, which has the same bits with a sign and without.
+fn unsigned_power(base: u64, mut exponent: u64) -> u64 {
+    let (mut result, mut square) = (1u64, base);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = result.wrapping_mul(square);
+        }
+        square = square.wrapping_mul(square);
+        exponent >>= 1;
+    }
+    result
+}
+
+fn clip(a: &Buffer, (min, max): (f64, f64), element: ElementType, count: usize) -> Buffer {
     // Like ONNX, `max` wins where the bounds cross; a NaN stays.
     fn limit<T: Real>(values: &[T], count: usize, min: f64, max: f64) -> Vec<T> {
         map(values, count, |value| {
@@ -317,7 +361,12 @@ fn clip(a: &Buffer, min: f64, max: f64, count: usize) -> Buffer {
         Buffer::F64(values) => Buffer::F64(limit(values, count, min, max)),
         Buffer::Int(values) => {
             let (min, max) = (min.ceil() as i64, max.floor() as i64);
-            Buffer::Int(map(values, count, |value| value.max(min).min(max)))
+            let (min, max) = match element {
+                ElementType::U64 => (in_order(min.max(0), element), in_order(max.max(0), element)),
+                _ => (min, max),
+            };
+            let limited = |value| in_order(in_order(value, element).max(min).min(max), element);
+            Buffer::Int(map(values, count, limited))
         }
     }
 }

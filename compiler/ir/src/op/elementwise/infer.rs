@@ -103,6 +103,7 @@ fn unary_takes(op: UnaryOp, element: ElementType) -> Result<(), InferErrorKind> 
         | UnaryOp::Silu
         | UnaryOp::Sin
         | UnaryOp::Sinh
+        | UnaryOp::Small(_)
         | UnaryOp::Softplus
         | UnaryOp::Sqrt
         | UnaryOp::Tan

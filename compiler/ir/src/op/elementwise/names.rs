@@ -1,6 +1,7 @@
 //! Names of the scalar functions in the text form, and how many operands they take.
 
 use super::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
+use crate::small_float::SmallRounding;
 
 /// The names of an enum's functions in the text form, and the list of all of them: one table, so that none with a name is missing
 /// from the list that the text form is read by.
@@ -54,6 +55,18 @@ names!(
     Silu => "silu",
     Sin => "sin",
     Sinh => "sinh",
+    Small(SmallRounding::E4M3) => "f8e4m3",
+    Small(SmallRounding::E4M3Open) => "f8e4m3_open",
+    Small(SmallRounding::E4M3Fnuz) => "f8e4m3fnuz",
+    Small(SmallRounding::E4M3FnuzOpen) => "f8e4m3fnuz_open",
+    Small(SmallRounding::E5M2) => "f8e5m2",
+    Small(SmallRounding::E5M2Open) => "f8e5m2_open",
+    Small(SmallRounding::E5M2Fnuz) => "f8e5m2fnuz",
+    Small(SmallRounding::E5M2FnuzOpen) => "f8e5m2fnuz_open",
+    Small(SmallRounding::E2M1) => "f4e2m1",
+    Small(SmallRounding::E8M0) => "f8e8m0",
+    Small(SmallRounding::E8M0Up) => "f8e8m0_up",
+    Small(SmallRounding::E8M0Down) => "f8e8m0_down",
     Softplus => "softplus",
     Sqrt => "sqrt",
     Tan => "tan",

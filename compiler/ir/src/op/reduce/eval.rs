@@ -1,7 +1,7 @@
 //! Reference evaluation of reductions and normalisations; statistics are accumulated in f64.
 
 use super::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
-use crate::op::buffer::{Buffer, Raw, Real, wrap};
+use crate::op::buffer::{Buffer, Raw, Real, in_order, wrap};
 use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::{for_each_row, strides};
 use crate::tensor::Tensor;
@@ -15,8 +15,12 @@ impl Reduce {
             Buffer::F32(values) => Buffer::F32(self.real(&values, x.shape(), &result_strides, results)),
             Buffer::F64(values) => Buffer::F64(self.real(&values, x.shape(), &result_strides, results)),
             Buffer::Int(values) => {
+                let element = x.element();
+                let is_extreme = matches!(self.kind, ReduceKind::Max | ReduceKind::Min);
+                let ordered = |value| if is_extreme { in_order(value, element) } else { value };
+                let values: Vec<i64> = values.into_iter().map(ordered).collect();
                 let sums = self.ints(&values, x.shape(), &result_strides, results);
-                Buffer::Int(sums.into_iter().map(|sum| wrap(sum, x.element())).collect())
+                Buffer::Int(sums.into_iter().map(|sum| wrap(ordered(sum), element)).collect())
             }
         }))
     }
