@@ -181,7 +181,8 @@ fn the_command_line_makes_and_runs_them() {
     assert!(told.contains("main, variant generic: right"), "{told}");
     let written: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&json).expect("a report")).expect("JSON");
-    assert_eq!((&written[0]["right"], &written[0]["entry"]), (&true.into(), &"main".into()));
+    let report = &written["reports"][0];
+    assert_eq!((&report["right"], &report["entry"]), (&true.into(), &"main".into()));
     for _ in 0..2 {
         let (run, _) = fine(&["run", &bundle, "--self-test", "--pipeline-cache", &cache]);
         assert!(run.contains("output"), "{run}");

@@ -2,14 +2,25 @@
 
 mod bench;
 mod compare;
+mod cut;
+mod files;
 mod generate;
+mod look;
+mod reduce;
+mod run;
 mod self_test;
+mod shell;
 mod values;
 
 pub use bench::{BenchArgs, LanguageFlags};
 pub use compare::CompareBundlesArgs;
+pub use cut::{CutInputsArg, CutOutputsArg};
 pub use generate::GenerateArgs;
+pub use look::{DevicesArgs, ExplainArgs, InspectArgs, OperatorsArgs};
+pub use reduce::ReduceArgs;
+pub use run::RunArgs;
 pub use self_test::SelfTestArgs;
+pub use shell::{CompletionsArgs, ManArgs};
 pub use values::{
     BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
     TargetArg, WeightsArg, WeightsLayoutArg,
@@ -18,6 +29,7 @@ pub use values::{
 use crate::compare::Tolerance;
 use crate::dataset::OwnTolerance;
 use crate::error::CliError;
+use crate::hint;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use drift_runtime::LoadOptions;
 use std::ffi::OsString;
@@ -59,74 +71,47 @@ pub struct Cli {
     /// What to do; compiling needs no name.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// List warnings, nodes and declined rules that are alike one by one, instead of the first and how many more there are
+    #[arg(long, global = true)]
+    pub all: bool,
     /// The form without a command's name.
     #[command(flatten)]
     pub compile: CompileArgs,
 }
 
 impl Cli {
-    /// The files that the command writes.
-    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
-        let files = match &self.command {
-            None => [self.compile.output.as_ref(), self.compile.json.as_ref()],
-            Some(Command::Verify(args)) => [args.json.as_ref(), None],
-            Some(Command::Bench(args)) => [args.json.as_ref(), args.trace.as_ref()],
-            Some(Command::Generate(args)) => [args.json.as_ref(), None],
-            Some(Command::Compare(args)) => [args.json.as_ref(), None],
-            Some(Command::SelfTest(args)) => [args.json.as_ref(), None],
-            Some(Command::Inspect(args)) => [args.html.as_ref(), None],
-            Some(Command::Run(_) | Command::Explain(_) | Command::Devices(_) | Command::Operators(_)) => {
-                [None, None]
-            }
-        };
-        files.into_iter().flatten().map(PathBuf::as_path)
-    }
-
-    /// Refuses what no parser sees: a dimension that is given twice.
+    /// Refuses what no parser sees: a dimension that is given twice, and files that would be written over.
     pub fn check(&self) -> Result<(), CliError> {
-        let flags = match &self.command {
-            None => Some(&self.compile.flags),
-            Some(Command::Verify(args)) => Some(&args.flags),
-            Some(Command::Bench(args)) => Some(&args.flags),
-            Some(Command::Explain(args)) => Some(&args.flags),
-            Some(
-                Command::Run(_)
-                | Command::SelfTest(_)
-                | Command::Generate(_)
-                | Command::Compare(_)
-                | Command::Inspect(_)
-                | Command::Devices(_)
-                | Command::Operators(_),
-            ) => None,
-        };
-        let dims = flags.map_or(&[][..], |flags| &flags.dim);
+        let dims = self.flags().map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
             if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
                 return Err(CliError::Usage(format!("--dim {} is given twice", dim.name)));
             }
         }
-        Ok(())
+        self.check_files()
     }
 
     /// Refuses a first word that is neither a command nor a file, before the parser takes it for a model.
     pub fn check_first(words: &[OsString]) -> Result<(), CliError> {
         let Some(word) = words.get(1).and_then(|word| word.to_str()) else { return Ok(()) };
-        let is_word = !word.trim().is_empty() && word.trim().chars().all(|c| c.is_ascii_alphabetic());
+        let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.trim().chars().all(|c| c.is_ascii_alphabetic() || c == '-');
         let known = Self::command();
         let is_command = word == "help" || known.get_subcommands().any(|known| known.get_name() == word);
         if !is_word || is_command || Path::new(word).exists() {
             return Ok(());
         }
-        Err(CliError::Usage(format!(
-            "there is neither a file nor a command `{word}`; `driftc --help` lists the commands"
-        )))
+        let names = known.get_subcommands().map(clap::Command::get_name);
+        let meant = hint::text(&hint::alike(word, names));
+        let next = meant.unwrap_or_else(|| "`driftc --help` lists the commands".to_owned());
+        Err(CliError::Usage(format!("there is neither a file nor a command `{word}`; {next}")))
     }
 }
 
 /// Everything but compiling.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Replay a bundle once; inputs that are not given are random
+    /// Replay a bundle or a model once; inputs that are not given are random
     Run(RunArgs),
     /// Compile, replay, and compare every output with stored ones or with the reference evaluator
     Verify(VerifyArgs),
@@ -138,14 +123,20 @@ pub enum Command {
     Generate(GenerateArgs),
     /// How far the distributions of two language models' bundles are apart, over the same tokens
     Compare(CompareBundlesArgs),
-    /// What is inside a bundle, who made it, and its memory plan
+    /// What is inside a bundle, who made it, and its memory plan; or what is inside a model
     Inspect(InspectArgs),
     /// Per dispatch: which ONNX nodes, kernel, layouts, why; and what was declined and why
     Explain(ExplainArgs),
+    /// Make the smallest model that fails as this one does
+    Reduce(ReduceArgs),
     /// What can replay here, with limits
     Devices(DevicesArgs),
     /// Which ONNX operators are read, with which types, and what is refused of them
     Operators(OperatorsArgs),
+    /// Print what a shell needs to complete commands, flags and values
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
 }
 
 /// `driftc MODEL.onnx`
@@ -166,10 +157,11 @@ pub struct CompileArgs {
     /// Add a self-test of each variant: `driftc self-test` and the runtime try a device with it
     #[arg(long)]
     pub self_test: bool,
-    /// Write stage times and memory use to a file
-    #[arg(long, value_name = "FILE")]
+    /// Write stage times and memory use, or why there is no bundle, as JSON to a file, or to standard output (-)
+    #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
-    /// Print a stage instead of writing a bundle: graph, layout, program, memory, or shaders:DIR for one file each
+    /// Print a stage instead of writing a bundle: graph, dot (the graph as a picture for Graphviz), layout, program, memory, or
+    /// shaders:DIR for one file each
     #[arg(long, value_name = "STAGE")]
     pub emit: Option<Emit>,
     /// Flags that shape the result.
@@ -193,6 +185,13 @@ pub struct CompileFlags {
     /// models; may be repeated
     #[arg(long, value_name = "NAME=VALUE|FILE.npy|.pb")]
     pub bind: Vec<BindArg>,
+    /// Begin at these values instead of the model's inputs; what is before them is not read. A value whose shape is not known
+    /// gets it as NAME=TYPE[DIM,...], such as pixels=f32[1,3,224,224]
+    #[arg(long, value_name = "NAME,...")]
+    pub inputs: Vec<CutInputsArg>,
+    /// End at these values instead of the model's outputs; what is behind them is not read
+    #[arg(long, value_name = "NAME,...")]
+    pub outputs: Vec<CutOutputsArg>,
     /// Arithmetic and activations [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub precision: Option<PrecisionArg>,
@@ -246,45 +245,12 @@ impl ReplayFlags {
     }
 }
 
-/// `driftc run`
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  driftc run model.drift --input image=cat.npy --output-dir out")]
-pub struct RunArgs {
-    /// The bundle
-    #[arg(value_name = "OUT.drift")]
-    pub bundle: PathBuf,
-    /// Which of the bundle's targets to replay [default: the first that a device is here for]
-    #[arg(long, value_name = "T")]
-    pub target: Option<TargetArg>,
-    /// Device to replay on: its number among those of the target, or a part of its name, as `driftc devices` prints them
-    #[arg(long, value_name = "D")]
-    pub device: Option<String>,
-    /// Entry to replay, where the bundle has several [default: main, or the first]
-    #[arg(long, value_name = "NAME")]
-    pub entry: Option<String>,
-    /// An input's data; may be repeated
-    #[arg(long, value_name = "NAME=FILE.npy|.pb")]
-    pub input: Vec<InputArg>,
-    /// Write each output there as NAME.npy
-    #[arg(long, value_name = "DIR")]
-    pub output_dir: Option<PathBuf>,
-    /// Keep compiled pipelines in this folder, and use those that an earlier load left there
-    #[arg(long, value_name = "DIR")]
-    pub pipeline_cache: Option<PathBuf>,
-    /// Take a variant only if its self-test passes here; what was found is kept in the folder of --pipeline-cache
-    #[arg(long)]
-    pub self_test: bool,
-    /// How bundles are loaded and replayed.
-    #[command(flatten)]
-    pub replay: ReplayFlags,
-}
-
 /// `driftc verify`
 #[derive(Args, Debug)]
 #[command(
     after_help = "A folder holds model.onnx beside test_data_set_N/{input,output}_J.{pb,npy}, or such folders. Without data, \
-                  inputs are\nrandom with a fixed seed and the reference evaluator says what is expected. A bundle needs \
-                  data.\n\n\
+                  inputs are\nrandom with a fixed seed and the reference evaluator says what is expected. A bundle without \
+                  data\nis held against its self-test, if it was compiled with one.\n\n\
                   A float passes when |got - expected| <= atol + rtol * |expected|; a NaN passes where a NaN is expected, \
                   an infinity\nwhere the same is; integers and bools must be equal. What this version cannot compile is \
                   UNSUPPORTED, which is\nno failure without --strict. What cannot be verified because the model, its data or a flag is at fault is an ERROR.\n\n\
@@ -324,8 +290,8 @@ pub struct VerifyArgs {
     /// (models only)
     #[arg(long)]
     pub bind_data: bool,
-    /// Write the results to a file
-    #[arg(long, value_name = "FILE")]
+    /// Write the results as JSON to a file, or to standard output (-), where nothing else goes then
+    #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
     /// How bundles are loaded and replayed.
     #[command(flatten)]
@@ -344,54 +310,6 @@ impl VerifyArgs {
             absolute: self.atol.or(own.atol).unwrap_or(default.absolute),
         }
     }
-}
-
-/// `driftc inspect`
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  driftc inspect model.drift --html model.html")]
-pub struct InspectArgs {
-    /// The bundle
-    #[arg(value_name = "OUT.drift")]
-    pub bundle: PathBuf,
-    /// Only this entry, where the bundle has several
-    #[arg(long, value_name = "NAME")]
-    pub entry: Option<String>,
-    /// Write a page with the memory picture
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Write each shader as it ships, one file each, for the tools of its language: spirv-val, a Metal compiler
-    #[arg(long, value_name = "DIR")]
-    pub shaders: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `driftc explain`
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  driftc explain model.onnx --target vulkan --profile adreno-7xx")]
-pub struct ExplainArgs {
-    /// The model
-    #[arg(value_name = "MODEL.onnx")]
-    pub model: PathBuf,
-    /// GPU APIs to explain
-    #[arg(long, value_name = "T[,T...]", value_delimiter = ',', required = true)]
-    pub target: Vec<TargetArg>,
-    /// Flags that shape the result.
-    #[command(flatten)]
-    pub flags: CompileFlags,
-}
-
-/// `driftc devices`
-#[derive(Args, Debug)]
-pub struct DevicesArgs {}
-
-/// `driftc operators`
-#[derive(Args, Debug)]
-pub struct OperatorsArgs {
-    /// Print JSON instead of the page docs/operators.md
-    #[arg(long)]
-    pub json: bool,
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
@@ -464,8 +382,15 @@ mod tests {
             "inspect m.drift --entry decode --json",
             "explain m.onnx --target vulkan --profile adreno,mali --disable conv-absorbs-bias",
             "compare a.drift b.drift --tokens t.txt --window 128 --json c.json --device 0",
-            "devices",
+            "inspect m.drift --json j.json",
+            "inspect m.onnx --dim h=4 --json",
+            "explain m.drift --json -",
+            "run m.onnx --target vulkan --dim batch=2 --json -",
+            "devices --json d.json",
             "operators --json",
+            "operators --json o.json",
+            "completions zsh",
+            "man verify",
         ] {
             assert!(parse(line).unwrap().command.is_some(), "{line}");
         }
@@ -507,6 +432,8 @@ mod tests {
             "compare a.drift --tokens t.txt",
             "compare a.drift b.drift",
             "compare a.drift b.drift --tokens t.txt --window 1",
+            "completions csh",
+            "m.onnx --target vulkan --inputs a,,b",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

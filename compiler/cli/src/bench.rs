@@ -3,7 +3,7 @@
 use crate::args::{BenchArgs, CompileFlags};
 use crate::error::CliError;
 use crate::measure::{Measured, Subject, measure};
-use crate::report::{self, BenchJson, DispatchJson};
+use crate::report::{BenchJson, DispatchJson};
 use crate::trace::{self, Span};
 use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, ablate, files, generate, output, replay};
@@ -28,7 +28,7 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     let device = replay::open(target, args.device.as_deref())?;
     let subject = Subject::import(args, console)?;
     let (bundle, warnings) = subject.compile(target, &args.flags)?;
-    warnings.iter().try_for_each(|warning| console.warning(warning))?;
+    console.warnings(&warnings)?;
     let measured = measure(&bundle, &device, args)?;
     let mut report = measured.report(args);
     report.warnings = subject.model.warnings.iter().chain(&warnings).cloned().collect();
@@ -67,7 +67,7 @@ fn finish(
         }
         output::write(path, format!("{:#}\n", trace::json(&report.device, &spans)).as_bytes())?;
     }
-    report::write_json(args.json.as_deref(), &report)?;
+    output::write_document(args.json.as_deref(), "bench", &report, console)?;
     Ok(Outcome::Fine)
 }
 

@@ -5,7 +5,7 @@ use crate::bind::Dims;
 use crate::error::CliError;
 use crate::output::{self, Output};
 use crate::progress::Progress;
-use crate::report::{self, CompileJson, FailureJson};
+use crate::report::{self, CompileJson};
 use crate::spill::Spill;
 use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, model};
@@ -21,18 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`. A failure is reported with `--json` too.
+/// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`.
 pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    check_outputs(args)?;
-    let done = compile(args, console);
-    if let Err(error) = &done {
-        // The failure is what the user must see, whether or not this can be written.
-        let _written = report::write_json(args.json.as_deref(), &FailureJson::of(error));
-    }
-    done
-}
-
-fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let names = entry_names(args)?;
     let progress = Progress::spinner("importing");
     let started = Instant::now();
@@ -40,8 +30,8 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let imported = import(args, &names, &mut sources)?;
     let import_ms = milliseconds_since(started);
     progress.suspend(|| {
-        imported.notes.iter().try_for_each(|note| console.note(note))?;
-        imported.warnings.iter().try_for_each(|warning| console.warning(warning))
+        console.notes(&imported.notes)?;
+        console.warnings(&imported.warnings)
     })?;
     progress.message("compiling");
     let targets: Vec<Target> = args.target.iter().map(|target| Target::from(*target)).collect();
@@ -79,12 +69,12 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     stages.extend(compiled.report.stages.iter().copied());
     stages.push(("write", write_ms));
     let CompileReport { notes, warnings, .. } = &compiled.report;
-    notes.iter().try_for_each(|note| console.note(note))?;
-    warnings.iter().try_for_each(|warning| console.warning(warning))?;
+    console.notes(notes)?;
+    console.warnings(warnings)?;
     let warnings = imported.notes.iter().chain(&imported.warnings).chain(notes).chain(warnings);
     let quantized = &compiled.report.quantized;
     let report = report(&stages, warnings, quantized);
-    report::write_json(args.json.as_deref(), &report)?;
+    output::write_document(args.json.as_deref(), "compile", &report, console)?;
     for QuantizedWeight { name, form, elements, bytes: size, relative_error } in quantized {
         let bits = *size as f64 * 8.0 / *elements as f64;
         let size = bytes(*size);
@@ -96,32 +86,6 @@ fn compile(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let (size, time) = (bytes(size), milliseconds(report.total_ms));
     writeln!(console.out(), "{}: {size}, compiled in {time}", path.display())?;
     Ok(Outcome::Fine)
-}
-
-/// Refuses to write over a model, or two files in one place.
-fn check_outputs(args: &CompileArgs) -> Result<(), CliError> {
-    let written = [
-        args.output.as_deref().map(|bundle| (bundle, "-o")),
-        args.json.as_deref().map(|json| (json, "--json")),
-    ];
-    let written: Vec<(PathBuf, &str)> = written
-        .into_iter()
-        .flatten()
-        .filter_map(|(path, flag)| Some((output::regular_file(path)?, flag)))
-        .collect();
-    for (place, flag) in &written {
-        if args.models.iter().any(|model| output::regular_file(&model.path).as_ref() == Some(place)) {
-            let text = format!("{flag} would write over the model `{}`; name another file", place.display());
-            return Err(CliError::Usage(text));
-        }
-    }
-    match written.as_slice() {
-        [(bundle, _), (json, _)] if bundle == json => {
-            let text = format!("-o and --json both name `{}`; name two files", bundle.display());
-            Err(CliError::Usage(text))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn milliseconds_since(started: Instant) -> f64 {
@@ -301,6 +265,7 @@ fn stage_texts(
 const fn stage(emit: &Emit) -> Stage {
     match emit {
         Emit::Graph => Stage::Graph,
+        Emit::Dot => Stage::Dot,
         Emit::Layout => Stage::Layout,
         Emit::Program => Stage::Program,
         Emit::Memory => Stage::Memory,
@@ -319,7 +284,9 @@ fn write_stage(emit: &Emit, texts: &[(String, String)], console: &mut Console<'_
     }
     for (name, text) in texts {
         if texts.len() > 1 {
-            writeln!(console.out(), "== {name}")?;
+            // Graphviz reads several pictures, one after another, with comments between them.
+            let mark = if *emit == Emit::Dot { "//" } else { "==" };
+            writeln!(console.out(), "{mark} {name}")?;
         }
         console.out().write_all(text.trim_end().as_bytes())?;
         writeln!(console.out())?;

@@ -1,7 +1,10 @@
 //! Where commands write: results to one stream, notes to the other, both fit for a terminal.
 
 use crate::error::CliError;
+use crate::hint;
 use crate::screen::Screen;
+use crate::tally;
+use drift_onnx::ImportError;
 use std::io::Write;
 
 /// The two streams of a command.
@@ -10,12 +13,14 @@ pub struct Console<'a> {
     err: Screen<'a>,
     /// A file of the command goes to standard output.
     is_taken: bool,
+    /// What is alike is listed one by one.
+    lists_all: bool,
 }
 
 impl<'a> Console<'a> {
     /// Results, which scripts read, go to `out`; notes and errors, which people read, to `err`.
     pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
-        Self { out: Screen::new(out), err: Screen::new(err), is_taken: false }
+        Self { out: Screen::new(out), err: Screen::new(err), is_taken: false, lists_all: false }
     }
 
     /// The stream of results. What is formatted into it is one line, whatever names are in it.
@@ -31,6 +36,32 @@ impl<'a> Console<'a> {
     /// From now on lines of results go to the other stream, because a file (`-o /dev/stdout`) goes to this one.
     pub(crate) fn leave_output_alone(&mut self) {
         self.is_taken = true;
+    }
+
+    /// From now on what is alike is listed one by one (`--all`).
+    pub(crate) fn list_all(&mut self) {
+        self.lists_all = true;
+    }
+
+    /// Whether what is alike is listed one by one.
+    pub(crate) fn lists_all(&self) -> bool {
+        self.lists_all
+    }
+
+    /// Notes, a line for those that are alike.
+    pub(crate) fn notes(&mut self, notes: &[String]) -> Result<(), CliError> {
+        tally::lines(notes, self.lists_all).iter().try_for_each(|note| self.note(note))
+    }
+
+    /// Warnings, a line for those that are alike.
+    pub(crate) fn warnings(&mut self, warnings: &[String]) -> Result<(), CliError> {
+        tally::lines(warnings, self.lists_all).iter().try_for_each(|warning| self.warning(warning))
+    }
+
+    /// A document (`--json -`): it goes to the stream of results, which all else left alone.
+    pub(crate) fn document(&mut self, text: &str) -> Result<(), CliError> {
+        self.out.write_all(text.as_bytes())?;
+        Ok(self.out.flush()?)
     }
 
     /// A piece of a text that is a result itself: shown at once, with the marks that its script needs.
@@ -58,7 +89,15 @@ impl<'a> Console<'a> {
                 writeln!(self.err, "{} {line}", if index == 0 { head } else { "     " })?;
             }
         }
-        Ok(())
+        if self.lists_all
+            && let CliError::Model { source, .. } = error
+            && let ImportError::Unsupported { nodes } = &**source
+        {
+            for node in nodes {
+                writeln!(self.err, "  `{}` ({}): {}", node.node, node.op, node.reason)?;
+            }
+        }
+        hint::of(error).map_or(Ok(()), |hint| Ok(writeln!(self.err, "  hint: {hint}")?))
     }
 
     /// After an internal error: what helps to mend it.

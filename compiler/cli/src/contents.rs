@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 pub struct BundleReport {
+    /// `bundle`; a model has `model`.
+    pub kind: &'static str,
     /// `driftc` and its version.
     pub compiler: String,
     /// Name of the model.
@@ -161,6 +163,7 @@ impl StateReport {
 pub fn report(bundle: &Bundle, manifest: &Manifest) -> BundleReport {
     let provenance = &manifest.provenance;
     BundleReport {
+        kind: "bundle",
         compiler: provenance.compiler.clone(),
         model: provenance.model.clone(),
         model_hash: provenance.model_hash.clone(),

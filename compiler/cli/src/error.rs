@@ -70,7 +70,7 @@ pub enum CliError {
     #[error("{} holds no test_data_set_N and no input_J or output_J as .pb or .npy", .0.display())]
     NoData(PathBuf),
     /// A bundle without anything to compare with.
-    #[error("{} has no stored outputs to compare with; give the folder that holds them with --data DIR", .0.display())]
+    #[error("{} has no stored outputs to compare with; give the folder that holds them with --data DIR, or compile it with --self-test to try each dispatch", .0.display())]
     NoStoredOutputs(PathBuf),
     /// A tensor stored twice.
     #[error("{} holds {file} twice, as .pb and as .npy; remove one", folder.display())]

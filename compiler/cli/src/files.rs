@@ -22,6 +22,12 @@ pub fn is_bundle(path: &Path) -> Result<bool, CliError> {
     Ok(start == MAGIC)
 }
 
+/// Whether a file is a model where a bundle is as welcome: by its name, so that damaged bundles are told to be such.
+pub fn is_model(path: &Path) -> Result<bool, CliError> {
+    let is_named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+    Ok(!is_bundle(path)? && is_named)
+}
+
 /// Refuses folders, pipes and devices before they are opened: opening a pipe waits for a writer, and a device may have no
 /// end.
 pub fn check_regular(path: &Path) -> Result<(), CliError> {

@@ -3,9 +3,9 @@
 use crate::args::InspectArgs;
 use crate::contents::{BundleReport, SelfTestReport, StateReport, VariantReport, report, shown};
 use crate::error::CliError;
-use crate::picture;
 use crate::units::{bytes, flops};
 use crate::{Console, Outcome, files, html, output};
+use crate::{model, model_contents, picture};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Manifest, Target};
 use std::borrow::Cow;
@@ -14,8 +14,12 @@ use std::path::Path;
 
 /// Runs `driftc inspect`.
 pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    files::check_regular(&args.bundle)?;
-    let bundle = Bundle::open(&args.bundle)?;
+    let path = args.file().unwrap_or(Path::new(""));
+    if files::is_model(path)? {
+        return model_contents::run(path, args, console);
+    }
+    model::refuse_flags(&args.flags)?;
+    let bundle = Bundle::open(path)?;
     bundle.verify_weights()?;
     let manifest = with_entry(bundle.manifest(), args.entry.as_deref())?;
     let report = report(&bundle, &manifest);
@@ -25,9 +29,8 @@ pub fn run(args: &InspectArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     if let Some(folder) = &args.shaders {
         write_shaders(&bundle, folder)?;
     }
-    if args.json {
-        console.out().write_all((crate::report::json(&report) + "\n").as_bytes())?;
-    } else {
+    output::write_document(args.json(), "inspect", &report, console)?;
+    if args.json().is_none() {
         print(&manifest, &report, console.out())?;
     }
     Ok(Outcome::Fine)

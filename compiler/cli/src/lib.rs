@@ -10,6 +10,7 @@ pub mod bench;
 pub mod bind;
 pub mod compare;
 pub mod compile;
+pub mod completions;
 mod console;
 pub mod contents;
 pub mod crash;
@@ -20,11 +21,13 @@ pub mod explain;
 pub mod files;
 pub mod generate;
 pub mod generate_error;
+mod hint;
 pub mod host;
 mod html;
 pub mod inspect;
 mod measure;
 pub mod model;
+mod model_contents;
 pub mod npy;
 pub mod operators;
 pub mod output;
@@ -32,6 +35,7 @@ mod per_node;
 mod picture;
 mod progress;
 pub mod random;
+pub mod reduce;
 pub mod replay;
 pub mod report;
 pub mod run;
@@ -41,6 +45,7 @@ pub mod self_test;
 pub mod signals;
 mod spill;
 pub mod stats;
+mod tally;
 mod trace;
 mod units;
 pub mod verify;
@@ -51,6 +56,7 @@ pub use error::CliError;
 
 use args::Command;
 use clap::Parser;
+use report::FailureJson;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 
@@ -90,8 +96,8 @@ pub fn execute_words<W: Into<OsString> + Clone>(
     console: &mut Console<'_>,
 ) -> u8 {
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-    if let Err(error) = Cli::check_first(&words) {
-        return conclude(Err(error), console);
+    if let Some(code) = refused_first(&words, console) {
+        return code;
     }
     match Cli::try_parse_from(words) {
         Ok(cli) => execute(&cli, console),
@@ -104,15 +110,34 @@ pub fn execute_words<W: Into<OsString> + Clone>(
     }
 }
 
+/// Refuses a first word that is no command and no file; the exit code.
+pub fn refused_first(words: &[OsString], console: &mut Console<'_>) -> Option<u8> {
+    Cli::check_first(words).err().map(|error| conclude(Err(error), console))
+}
+
 /// Does what the command line asks, reports errors with their causes, and returns the exit code.
 pub fn execute(cli: &Cli, console: &mut Console<'_>) -> u8 {
-    if cli.outputs().any(output::is_standard_output) {
+    if cli.takes_standard_output() {
         console.leave_output_alone();
+    }
+    if cli.all {
+        console.list_all();
+    }
+    // Before anything is written, a report of a failure too.
+    if let Err(error) = cli.check() {
+        return conclude(Err(error), console);
     }
     let done = crash::caught(|| {
         dispatch(cli, console).and_then(|outcome| Ok(console.out().flush().map(|()| outcome)?))
     });
-    conclude(done.unwrap_or_else(|panic| Err(CliError::Panicked(panic))), console)
+    let done = done.unwrap_or_else(|panic| Err(CliError::Panicked(panic)));
+    if let Err(error) = &done
+        && !matches!(error, CliError::Output(_))
+    {
+        // The failure is what the user must see, whether or not this can be written.
+        let _written = output::write_document(cli.json(), cli.name(), &FailureJson::of(error), console);
+    }
+    conclude(done, console)
 }
 
 /// Reports what stopped a command, and returns the exit code.
@@ -134,7 +159,6 @@ fn conclude(done: Result<Outcome, CliError>, console: &mut Console<'_>) -> u8 {
 }
 
 fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    cli.check()?;
     match &cli.command {
         None => compile::run(&cli.compile, console),
         Some(Command::Run(args)) => run::run(args, console),
@@ -145,8 +169,11 @@ fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Outcome, CliError> {
         Some(Command::Compare(args)) => generate::divergence::run(args, console),
         Some(Command::Inspect(args)) => inspect::run(args, console),
         Some(Command::Explain(args)) => explain::run(args, console),
+        Some(Command::Reduce(args)) => reduce::run(args, console),
         Some(Command::Devices(args)) => devices::run(args, console),
         Some(Command::Operators(args)) => operators::run(args, console),
+        Some(Command::Completions(args)) => completions::run(args, console),
+        Some(Command::Man(args)) => completions::man(args, console),
     }
 }
 

@@ -39,12 +39,9 @@ impl<'a> Subject<'a> {
     ) -> Result<(Bundle, Vec<String>), CliError> {
         let _progress = Progress::spinner("compiling");
         let Model { graph, identity, .. } = &self.model;
-        let options = model::options(flags, vec![target]);
-        let compiled = drift_compiler::compile(graph.clone(), identity.clone(), &options)
-            .map_err(|source| CliError::compile(self.path, source))?;
-        let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
-        let bundle = Bundle::from_bytes(bytes).map_err(CliError::emitted)?;
-        Ok((bundle, compiled.report.warnings))
+        let (bundle, report) =
+            model::bundle((graph.clone(), identity.clone()), self.path, flags, vec![target])?;
+        Ok((bundle, report.warnings))
     }
 }
 

@@ -6,9 +6,11 @@ use crate::args::{
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
 use crate::{Console, files};
+use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use drift_compiler::{
-    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision, WeightsStorage,
+    CompileOptions, CompileReport, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision,
+    WeightsStorage,
 };
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};
@@ -30,9 +32,17 @@ impl Model {
     /// Tells notes and warnings, each after the model's name where it has one.
     pub(crate) fn tell(&self, name: Option<&str>, console: &mut Console<'_>) -> Result<(), CliError> {
         let of = |text: &String| name.map_or_else(|| text.clone(), |name| format!("{name}: {text}"));
-        self.notes.iter().try_for_each(|note| console.note(&of(note)))?;
-        self.warnings.iter().try_for_each(|warning| console.warning(&of(warning)))
+        console.notes(&self.notes.iter().map(of).collect::<Vec<_>>())?;
+        console.warnings(&self.warnings.iter().map(of).collect::<Vec<_>>())
     }
+}
+
+/// Refuses flags that shape a model where a bundle is given.
+pub fn refuse_flags(flags: &CompileFlags) -> Result<(), CliError> {
+    if *flags == CompileFlags::default() {
+        return Ok(());
+    }
+    Err(CliError::Usage("a compile flag needs a model; a bundle is compiled already".to_owned()))
 }
 
 /// Maps a model file and its external data.
@@ -44,9 +54,27 @@ pub fn open(path: &Path) -> Result<ModelSource, CliError> {
 /// Opens a model and binds what the flags bind.
 pub fn open_bound(path: &Path, flags: &CompileFlags) -> Result<(ModelSource, Bindings), CliError> {
     let mut source = open(path)?;
+    let dims = cut(&mut source, path, flags)?;
     let binds: Vec<(&str, &BindArg)> = flags.bind.iter().map(|bind| (bind.name.as_str(), bind)).collect();
-    let bindings = bind::apply(&mut source, path, &binds, dims(flags))?;
+    let bindings = bind::apply(&mut source, path, &binds, dims)?;
     Ok((source, bindings))
+}
+
+/// Leaves the part of a model that the flags name. Returns the sizes given for it: those that only the rest of the model has
+/// have served.
+pub fn cut(source: &mut ModelSource, path: &Path, flags: &CompileFlags) -> Result<Dims, CliError> {
+    let (cut, mut dims) = (flags.cut(), dims(flags));
+    if cut.is_empty() {
+        return Ok(dims);
+    }
+    // A model whose own inputs cannot be read may have a part whose can.
+    let names = |source: &ModelSource| drift_onnx::inputs(source).map(|ports| drift_onnx::sizes(&ports));
+    let whole = names(source).unwrap_or_default();
+    let failed = |error| CliError::model(path, error);
+    source.cut(&cut, &dims).map_err(failed)?;
+    let part = names(source).map_err(failed)?;
+    dims.retain(|name, _| part.contains(name) || !whole.contains(name));
+    Ok(dims)
 }
 
 /// Opens and imports a model as the flags want it.
@@ -54,6 +82,19 @@ pub fn load(path: &Path, flags: &CompileFlags) -> Result<Model, CliError> {
     let (source, bindings) = open_bound(path, flags)?;
     import(&source, bindings.dims, flags.logits == LogitsArg::Last)
         .map_err(|error| CliError::model(path, error))
+}
+
+/// A bundle of a model in memory, and what the compiler warned of.
+pub fn bundle(
+    (graph, identity): (Graph, ModelIdentity),
+    path: &Path,
+    flags: &CompileFlags,
+    targets: Vec<Target>,
+) -> Result<(Bundle, CompileReport), CliError> {
+    let compiled = drift_compiler::compile(graph, identity, &options(flags, targets))
+        .map_err(|source| CliError::compile(path, source))?;
+    let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
+    Ok((Bundle::from_bytes(bytes).map_err(CliError::emitted)?, compiled.report))
 }
 
 /// Imports an opened model. A batch that nothing binds becomes 1, with a note.
@@ -103,18 +144,26 @@ pub fn bind_entries(
     paths: &[&Path],
     sources: &mut [ModelSource],
 ) -> Result<Vec<Bindings>, CliError> {
+    let all = match (&mut *sources, paths) {
+        ([source], [path]) => cut(source, path, flags)?,
+        _ if flags.cut().is_empty() => dims(flags),
+        _ => {
+            let text =
+                "--inputs and --outputs cut one model; compile a part of several into bundles of their own";
+            return Err(CliError::Usage(text.to_owned()));
+        }
+    };
     let mut inputs = Vec::new();
     for (source, path) in sources.iter().zip(paths) {
         inputs.push(drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?);
     }
-    let dims = entry_dims(flags, entries, &inputs);
+    let dims = entry_dims(all, entries, &inputs);
     let binds = bind::of_entries(flags, entries, &inputs);
     let all = sources.iter_mut().zip(paths).zip(binds).zip(dims);
     all.map(|(((source, path), binds), dims)| bind::apply(source, path, &binds, dims)).collect()
 }
 
-fn entry_dims(flags: &CompileFlags, entries: &[String], inputs: &[Vec<Port>]) -> Vec<Dims> {
-    let all = dims(flags);
+fn entry_dims(all: Dims, entries: &[String], inputs: &[Vec<Port>]) -> Vec<Dims> {
     let [_, _, ..] = entries else { return vec![all] };
     let free: Vec<Vec<String>> = inputs.iter().map(|ports| drift_onnx::free_dims(ports)).collect();
     let mut bound = vec![Dims::new(); entries.len()];
@@ -192,7 +241,7 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     }
 }
 
-/// `--dim` and `--bind` as a bundle tells them; of a file only its name, since folders are nobody else's business.
+/// `--dim`, `--bind` and cut points as a bundle tells them; of a file only its name, since folders are nobody else's business.
 fn import_flags(flags: &CompileFlags) -> Vec<String> {
     let mut told: Vec<String> = dims(flags)
         .into_iter()
@@ -213,6 +262,8 @@ fn import_flags(flags: &CompileFlags) -> Vec<String> {
         .collect();
     binds.sort();
     told.extend(binds);
+    told.extend(flags.inputs.iter().map(|list| format!("--inputs {list}")));
+    told.extend(flags.outputs.iter().map(|list| format!("--outputs {list}")));
     told
 }
 
@@ -231,7 +282,7 @@ pub fn check_unchanged(source: &ModelSource, path: &Path, identity: &ModelIdenti
 }
 
 /// BLAKE3 over the model file, then its external data; without such data it is the hash of the file.
-fn hash(source: &ModelSource) -> String {
+pub fn hash(source: &ModelSource) -> String {
     let mut hasher = blake3::Hasher::new();
     for piece in source.parts().flat_map(|(_, bytes)| bytes.chunks(RELEASE_BYTES)) {
         hasher.update(piece);

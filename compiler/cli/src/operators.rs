@@ -2,18 +2,19 @@
 
 use crate::args::OperatorsArgs;
 use crate::error::CliError;
-use crate::{Console, Outcome};
+use crate::{Console, Outcome, output};
 use drift_onnx::OperatorSupport;
 use serde_json::{Value, json};
 
 /// Runs `driftc operators`.
 pub fn run(args: &OperatorsArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    let text = if args.json {
+    if args.json.is_some() {
         let all: Vec<Value> = drift_onnx::operators().iter().map(object).collect();
-        format!("{:#}", Value::from(all))
-    } else {
-        drift_onnx::operators_page()
-    };
+        let document = json!({ "operators": all });
+        output::write_document(args.json.as_deref(), "operators", &document, console)?;
+        return Ok(Outcome::Fine);
+    }
+    let text = drift_onnx::operators_page();
     // The console escapes line ends inside of what it is given.
     for line in text.lines() {
         writeln!(console.out(), "{line}")?;
@@ -40,6 +41,7 @@ mod tests {
     use super::*;
 
     fn printed(json: bool) -> String {
+        let json = json.then(|| "-".into());
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let outcome = run(&OperatorsArgs { json }, &mut Console::new(&mut out, &mut err)).unwrap();
         assert!(outcome == Outcome::Fine && err.is_empty());
@@ -49,7 +51,8 @@ mod tests {
     #[test]
     fn both_forms_say_the_same() {
         assert_eq!(printed(false), drift_onnx::operators_page());
-        let all: Vec<Value> = serde_json::from_str(&printed(true)).unwrap();
+        let document: Value = serde_json::from_str(&printed(true)).unwrap();
+        let all = document["operators"].as_array().unwrap();
         assert_eq!(all.len(), drift_onnx::operators().len());
         let conv = all.iter().find(|one| one["name"] == "Conv").unwrap();
         assert_eq!((&conv["domain"], &conv["status"]), (&json!(""), &json!("supported")));

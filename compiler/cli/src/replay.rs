@@ -36,6 +36,14 @@ pub fn target_for(bundle: &Bundle) -> Target {
     found.or_else(possible).or_else(|| targets().next()).unwrap_or(Target::Vulkan)
 }
 
+/// The first target that a device is here for.
+pub fn target_here() -> Target {
+    let kinds = DeviceKind::HERE.iter();
+    let found =
+        kinds.copied().find(|kind| drift_runtime::devices_of(*kind).is_ok_and(|devices| !devices.is_empty()));
+    found.map_or(Target::Vulkan, DeviceKind::target)
+}
+
 /// Writes all inputs in their order, runs once and waits.
 pub fn run_on(session: &mut Session, inputs: &[HostTensor]) -> Result<(), CliError> {
     write_all(session, inputs)?;

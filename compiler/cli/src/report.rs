@@ -2,10 +2,8 @@
 
 use crate::compare::Difference;
 use crate::error::CliError;
-use crate::output;
 use drift_compiler::quantize::QuantizedWeight;
 use serde::{Serialize, Serializer};
-use std::path::Path;
 
 /// What `driftc MODEL.onnx --json FILE` writes.
 #[derive(Debug, Serialize)]
@@ -46,7 +44,7 @@ impl From<&QuantizedWeight> for QuantizedJson {
     }
 }
 
-/// What `driftc MODEL.onnx --json FILE` writes where there is no bundle.
+/// What `--json FILE` writes where a command could not do its work.
 #[derive(Debug, Serialize)]
 pub struct FailureJson {
     /// The error and its causes.
@@ -264,11 +262,6 @@ fn in_order<S: Serializer>(pairs: &[(&'static str, f64)], serializer: S) -> Resu
 /// A report as indented JSON. Numbers that JSON cannot hold become `null`.
 pub fn json(report: &impl Serialize) -> String {
     serde_json::to_string_pretty(report).expect("reports hold strings and numbers only")
-}
-
-/// Writes a report where the user asked for one.
-pub fn write_json(path: Option<&Path>, report: &impl Serialize) -> Result<(), CliError> {
-    path.map_or(Ok(()), |path| output::write(path, (json(report) + "\n").as_bytes()))
 }
 
 /// Most memory that this process held, as Linux counts it.

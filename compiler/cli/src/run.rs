@@ -1,19 +1,19 @@
-//! `driftc run`: replays a bundle once on given or random inputs, and shows or stores what comes out.
+//! `driftc run`: replays a bundle or a model once on given or random inputs, and shows or stores what comes out.
 
 use crate::args::{InputArg, RunArgs};
 use crate::error::CliError;
-use crate::host::{HostTensor, io_text};
-use crate::{Console, Outcome, files, npy, output, random, replay};
+use crate::host::{HostTensor, element_name, io_text};
+use crate::progress::Progress;
+use crate::{Console, Outcome, files, model, npy, output, random, replay};
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{IoTensor, Target};
-use drift_runtime::LoadOptions;
-use std::path::Path;
+use drift_bundle::manifest::{HostElement, IoTensor, Target};
+use drift_runtime::{Device, LoadOptions};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Runs `driftc run`.
 pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    files::check_regular(&args.bundle)?;
-    let bundle = Bundle::open(&args.bundle)?;
-    let device = replay::open_for(&bundle, args.target.map(Target::from), args.device.as_deref())?;
+    let (bundle, device) = ready(args, console)?;
     let options = LoadOptions {
         entry: args.entry.clone(),
         verify_weights: true,
@@ -24,8 +24,13 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     let mut session = device.load_with(&bundle, &options)?;
     let inputs = inputs(session.inputs(), &args.input, console)?;
     replay::run_on(&mut session, &inputs)?;
-    writeln!(console.out(), "device   {}", device.info().name)?;
-    writeln!(console.out(), "variant  {}", session.report().variant)?;
+    let mut json = RunJson {
+        device: device.info().name.clone(),
+        variant: session.report().variant.clone(),
+        outputs: Vec::new(),
+    };
+    writeln!(console.out(), "device   {}", json.device)?;
+    writeln!(console.out(), "variant  {}", json.variant)?;
     if !device.info().kind.is_tried() {
         let kind = device.info().kind.title();
         writeln!(
@@ -40,12 +45,76 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     let files = output::file_names(outputs.iter().map(|tensor| tensor.name.as_str()), "npy");
     for (tensor, file) in outputs.iter().zip(files) {
         let data = replay::read(&mut session, tensor)?;
-        writeln!(console.out(), "{}  {}", io_text(tensor), summary(&data))?;
-        if let Some(folder) = &args.output_dir {
-            output::write(&folder.join(file), &npy::write(&data))?;
+        let path = args.output_dir.as_ref().map(|folder| folder.join(file));
+        let summary = Summary::of(&data);
+        writeln!(console.out(), "{}  {}", io_text(tensor), summary.text(data.element()))?;
+        if let Some(path) = &path {
+            output::write(path, &npy::write(&data))?;
         }
+        json.outputs.push(OutputJson::new(tensor, summary, path));
     }
+    output::write_document(args.json.as_deref(), "run", &json, console)?;
     Ok(Outcome::Fine)
+}
+
+/// The bundle, or one that is made of the model, and a device for it.
+fn ready(args: &RunArgs, console: &mut Console<'_>) -> Result<(Bundle, Device), CliError> {
+    let target = args.target.map(Target::from);
+    if !files::is_model(&args.model)? {
+        model::refuse_flags(&args.flags)?;
+        let bundle = Bundle::open(&args.model)?;
+        let device = replay::open_for(&bundle, target, args.device.as_deref())?;
+        return Ok((bundle, device));
+    }
+    let usage = |what: &str| Err(CliError::Usage(format!("{what} needs a bundle; compile one with -o")));
+    if args.entry.is_some() {
+        return usage("--entry");
+    }
+    if args.self_test {
+        return usage("--self-test");
+    }
+    let target = target.unwrap_or_else(replay::target_here);
+    let device = replay::open(target, args.device.as_deref())?;
+    let progress = Progress::spinner("compiling");
+    let model = model::load(&args.model, &args.flags)?;
+    progress.suspend(|| model.tell(None, console))?;
+    let parts = (model.graph, model.identity);
+    let (bundle, report) = model::bundle(parts, &args.model, &args.flags, vec![target])?;
+    drop(progress);
+    console.warnings(&report.warnings)?;
+    Ok((bundle, device))
+}
+
+/// What `driftc run --json FILE` writes.
+#[derive(Serialize)]
+struct RunJson {
+    /// Device that replayed.
+    device: String,
+    /// Variant that it chose.
+    variant: String,
+    /// What came out.
+    outputs: Vec<OutputJson>,
+}
+
+/// One output.
+#[derive(Serialize)]
+struct OutputJson {
+    name: String,
+    /// Type of an element on the host.
+    element: &'static str,
+    shape: Vec<u64>,
+    #[serde(flatten)]
+    summary: Summary,
+    /// With `--output-dir`: where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+}
+
+impl OutputJson {
+    fn new(tensor: &IoTensor, summary: Summary, file: Option<PathBuf>) -> Self {
+        let element = element_name(tensor.element);
+        Self { name: tensor.name.clone(), element, shape: tensor.shape.clone(), summary, file }
+    }
 }
 
 /// Data for each input: from its file, or random.
@@ -108,30 +177,58 @@ pub fn read_pb(path: &Path) -> Result<(String, HostTensor), CliError> {
     Ok((name, HostTensor::from_ir_as(&tensor, form)?))
 }
 
-/// What one sees at a glance: range, mean and the first elements.
-fn summary(data: &HostTensor) -> String {
-    const SHOWN: usize = 6;
-    let values = data.to_f64();
-    let numbers: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-    let text = |value: &f64| match data.element() {
-        element if element.is_float() => format!("{value:.6}"),
-        _ => value.to_string(),
-    };
-    let mut first: Vec<String> = values.iter().take(SHOWN).map(text).collect();
-    if values.len() > SHOWN {
-        first.push("...".to_owned());
+/// What one sees at a glance.
+#[derive(Serialize)]
+struct Summary {
+    /// Least of the finite elements; `null` where none is.
+    min: Option<f64>,
+    /// Their mean.
+    mean: Option<f64>,
+    /// Largest of them.
+    max: Option<f64>,
+    /// Elements that are not finite.
+    not_finite: usize,
+    /// The first elements; `null` for one that is not finite.
+    first: Vec<f64>,
+    #[serde(skip)]
+    has_more: bool,
+}
+
+impl Summary {
+    fn of(data: &HostTensor) -> Self {
+        const SHOWN: usize = 6;
+        let values = data.to_f64();
+        let numbers: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        let some = |value: f64| (!numbers.is_empty()).then_some(value);
+        Self {
+            min: some(numbers.iter().copied().fold(f64::INFINITY, f64::min)),
+            mean: some(numbers.iter().sum::<f64>() / numbers.len() as f64),
+            max: some(numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+            not_finite: values.len() - numbers.len(),
+            first: values.iter().copied().take(SHOWN).collect(),
+            has_more: values.len() > SHOWN,
+        }
     }
-    let range = if numbers.is_empty() {
-        "no finite values".to_owned()
-    } else {
-        let min = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-        format!("min {min:.6} mean {mean:.6} max {max:.6}")
-    };
-    let others = values.len() - numbers.len();
-    let others = if others == 0 { String::new() } else { format!(", {others} not finite") };
-    format!("{range}{others}: {}", first.join(" "))
+
+    fn text(&self, element: HostElement) -> String {
+        let text = |value: &f64| match element.is_float() {
+            true => format!("{value:.6}"),
+            false => value.to_string(),
+        };
+        let mut first: Vec<String> = self.first.iter().map(text).collect();
+        if self.has_more {
+            first.push("...".to_owned());
+        }
+        let range = match (self.min, self.mean, self.max) {
+            (Some(min), Some(mean), Some(max)) => format!("min {min:.6} mean {mean:.6} max {max:.6}"),
+            _ => "no finite values".to_owned(),
+        };
+        let others = match self.not_finite {
+            0 => String::new(),
+            others => format!(", {others} not finite"),
+        };
+        format!("{range}{others}: {}", first.join(" "))
+    }
 }
 
 #[cfg(test)]
@@ -192,7 +289,7 @@ mod tests {
         let bytes = [1.0_f32, f32::NAN, 3.0].iter().flat_map(|value| value.to_le_bytes()).collect();
         let tensor = HostTensor::new(HostElement::F32, vec![3], bytes).unwrap();
         assert_eq!(
-            summary(&tensor),
+            Summary::of(&tensor).text(HostElement::F32),
             "min 1.000000 mean 2.000000 max 3.000000, 1 not finite: 1.000000 NaN 3.000000"
         );
     }

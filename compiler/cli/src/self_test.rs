@@ -7,6 +7,8 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::{Entry, Target};
 use drift_bundle::self_test::is_self_test;
 use drift_runtime::{Device, LoadOptions, RuntimeError, SelfTestReport};
+use serde::Serialize;
+use serde_json::Value;
 
 /// Runs `driftc self-test`.
 pub fn run(args: &SelfTestArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -19,12 +21,21 @@ pub fn run(args: &SelfTestArgs, console: &mut Console<'_>) -> Result<Outcome, Cl
     for report in &reports {
         print(report, console)?;
     }
-    if let Some(path) = &args.json {
-        let all: Vec<String> = reports.iter().map(SelfTestReport::to_json).collect();
-        output::write(path, format!("[{}]\n", all.join(",\n")).as_bytes())?;
-    }
+    let json = SelfTestsJson { reports: reports.iter().map(raw).collect::<Result<_, _>>()? };
+    output::write_document(args.json.as_deref(), "self-test", &json, console)?;
     let right = reports.iter().all(SelfTestReport::is_right);
     Ok(if right { Outcome::Fine } else { Outcome::CheckFailed })
+}
+
+/// What `driftc self-test --json FILE` writes.
+#[derive(Serialize)]
+struct SelfTestsJson {
+    /// One for each variant that was tried, as the runtime writes it.
+    reports: Vec<Value>,
+}
+
+fn raw(report: &SelfTestReport) -> Result<Value, CliError> {
+    serde_json::from_str(&report.to_json()).map_err(|error| CliError::Output(error.into()))
 }
 
 /// One for each variant that the device takes, of the entry `wanted` or of all.

@@ -139,6 +139,9 @@ pub fn emit_stage(
     if stage == Stage::Graph {
         return Ok(vec![("graph.txt".to_owned(), stage::graph_text(&graph))]);
     }
+    if stage == Stage::Dot {
+        return Ok(vec![("graph.dot".to_owned(), drift_ir::view::dot(&graph))]);
+    }
     let mut files = Vec::new();
     for (target, profile) in options.variants()? {
         let name = format!("{}-{}", emit::emission_target(target), profile.name);
@@ -151,7 +154,7 @@ pub fn emit_stage(
         }
         let (program, plan) = passes.plan(&laid_out, &reduced, (&Samples::default(), &Orders::default()))?;
         match stage {
-            Stage::Graph | Stage::Layout => {}
+            Stage::Graph | Stage::Dot | Stage::Layout => {}
             Stage::Program => files.push((format!("{name}.program.txt"), stage::program_text(&program))),
             Stage::Memory => files.push((format!("{name}.memory.txt"), stage::memory_text(&program, &plan))),
             Stage::Shaders => {

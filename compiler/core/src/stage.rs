@@ -15,6 +15,8 @@ use std::collections::HashSet;
 pub enum Stage {
     /// The graph after simplification and fusion.
     Graph,
+    /// The same as a Graphviz picture.
+    Dot,
     /// A layout for each activation.
     Layout,
     /// The dispatches.

@@ -6,6 +6,7 @@ use crate::graph::{Graph, NodeId, ValueId};
 use petgraph::algo::toposort;
 use petgraph::dot::{Config, Dot};
 use petgraph::graph::DiGraph;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// One vertex per node in execution order, one edge per operand that another node computes.
@@ -35,25 +36,74 @@ pub fn execution_order(graph: &Graph) -> Result<Vec<NodeId>, NodeId> {
     }
 }
 
-/// The nodes as a Graphviz picture; edges carry names and types.
-pub fn dot(graph: &Graph) -> String {
-    let view = view(graph);
-    let edge_label = |_: &DiGraph<NodeId, ValueId>, edge: petgraph::graph::EdgeReference<'_, ValueId>| {
-        let value = graph.value(*edge.weight());
-        let text = format!("{} {}", value.name, value.ty.display(&graph.symbols));
-        format!("label = \"{}\" ", escape(&text))
-    };
-    let node_label = |_: &DiGraph<NodeId, ValueId>, (_, id): (petgraph::graph::NodeIndex, &NodeId)| {
-        let node = graph.node(*id);
-        let mut text = format!("{}\n{}", node.name, node.op.name());
-        for step in &node.epilogue.steps {
-            write!(text, " + {}", step.op.name()).expect("a string takes every write");
+/// What is drawn.
+#[derive(Clone, Copy, Debug)]
+enum Vertex {
+    Input(ValueId),
+    Node(NodeId),
+    Output(ValueId),
+}
+
+/// Nodes, inputs and outputs, and an edge for each value that one gives to another. Constants are no vertices.
+fn picture(graph: &Graph) -> DiGraph<Vertex, ValueId> {
+    let mut picture = DiGraph::new();
+    let mut makers = HashMap::new();
+    for &input in graph.inputs() {
+        makers.insert(input, picture.add_node(Vertex::Input(input)));
+    }
+    for id in graph.nodes() {
+        let vertex = picture.add_node(Vertex::Node(id));
+        makers.extend(graph.node(id).outputs.iter().map(|&value| (value, vertex)));
+        for value in graph.node(id).operands() {
+            if let Some(&maker) = makers.get(&value) {
+                picture.add_edge(maker, vertex, value);
+            }
         }
-        format!("shape = box label = \"{}\" ", escape(&text))
+    }
+    for &output in graph.outputs() {
+        let vertex = picture.add_node(Vertex::Output(output));
+        if let Some(&maker) = makers.get(&output) {
+            picture.add_edge(maker, vertex, output);
+        }
+    }
+    picture
+}
+
+/// The graph as a Graphviz picture: nodes with operator, name and the type of what they make, edges with names and types.
+pub fn dot(graph: &Graph) -> String {
+    let picture = picture(graph);
+    let typed = |value: ValueId| {
+        let value = graph.value(value);
+        format!("{} {}", value.name, value.ty.display(&graph.symbols))
+    };
+    let edge_label = |_: &DiGraph<Vertex, ValueId>, edge: petgraph::graph::EdgeReference<'_, ValueId>| {
+        format!("label = \"{}\" ", escape(&typed(*edge.weight())))
+    };
+    let node_label = |_: &DiGraph<Vertex, ValueId>, (_, vertex): (petgraph::graph::NodeIndex, &Vertex)| {
+        let (shape, text) = match *vertex {
+            Vertex::Input(value) => ("invhouse", typed(value)),
+            Vertex::Output(value) => ("house", typed(value)),
+            Vertex::Node(id) => ("box", node_text(graph, id)),
+        };
+        format!("shape = {shape} label = \"{}\" ", escape(&text))
     };
     let config = [Config::NodeNoLabel, Config::EdgeNoLabel];
-    let dot = Dot::with_attr_getters(&view, &config, &edge_label, &node_label);
+    let dot = Dot::with_attr_getters(&picture, &config, &edge_label, &node_label);
     format!("{dot:?}")
+}
+
+/// Name, operator with what is fused to it, and the types of the results.
+fn node_text(graph: &Graph, id: NodeId) -> String {
+    let node = graph.node(id);
+    let mut text = format!("{}\n{}", node.name, node.op.name());
+    for step in &node.epilogue.steps {
+        write!(text, " + {}", step.op.name()).expect("a string takes every write");
+    }
+    for &result in &node.outputs {
+        write!(text, "\n{}", graph.value(result).ty.display(&graph.symbols))
+            .expect("a string takes every write");
+    }
+    text
 }
 
 fn escape(text: &str) -> String {
@@ -78,7 +128,10 @@ mod tests {
         let text = "%x: f32[2,3]\n%\"a\\\"b\" = relu %x\n%2 = neg %\"a\\\"b\" epilogue(exp)\nreturn %2";
         let picture = dot(&parse(text).unwrap());
         assert!(picture.contains(r#"a\"b\nrelu"#), "{picture}");
-        assert!(picture.contains("2\\nneg + exp"), "{picture}");
+        assert!(picture.contains("2\\nneg + exp\\nf32[2,3]"), "{picture}");
+        assert!(picture.contains(r#"shape = invhouse label = "x f32[2,3]""#), "{picture}");
+        assert!(picture.contains(r#"shape = house label = "2 f32[2,3]""#), "{picture}");
+        assert_eq!(picture.matches(" -> ").count(), 3, "{picture}");
         assert!(picture.contains("f32[2,3]"), "{picture}");
     }
 

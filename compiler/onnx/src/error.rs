@@ -1,10 +1,12 @@
 //! Why a model could not be imported, in the model's own words.
 
 use crate::budget::Exceeded;
+use crate::cut::CutError;
 use crate::source::SourceError;
 use crate::tensor::TensorError;
 use drift_ir::graph::EditError;
 use drift_ir::op::infer::InferErrorKind;
+use std::collections::HashMap;
 use std::fmt;
 use thiserror::Error;
 
@@ -17,6 +19,9 @@ pub enum ImportError {
     /// An initializer could not be read.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// A part of the model that cannot be compiled alone.
+    #[error(transparent)]
+    Cut(#[from] CutError),
     /// No graph.
     #[error("the file has no graph; it is empty, or not an ONNX model")]
     NoGraph,
@@ -354,8 +359,29 @@ struct UnsupportedList<'a>(&'a [UnsupportedNode]);
 
 impl fmt::Display for UnsupportedList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|UnsupportedNode { node, op, reason }| write!(f, "\n  `{node}` ({op}): {reason}"))
+        for group in UnsupportedNode::groups(self.0) {
+            let UnsupportedNode { node, op, reason } = group[0];
+            match group.len() {
+                1 => write!(f, "\n  `{node}` ({op}): {reason}")?,
+                count => write!(f, "\n  {op}: {count} nodes (first: `{node}`): {reason}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl UnsupportedNode {
+    /// Nodes of one operator that are missing for the same reason, together, in the order of the first of each group.
+    pub fn groups(nodes: &[Self]) -> Vec<Vec<&Self>> {
+        let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+        let mut groups: Vec<Vec<&Self>> = Vec::new();
+        for node in nodes {
+            let place = *places.entry((&node.op, &node.reason)).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.push(node),
+                None => groups.push(vec![node]),
+            }
+        }
+        groups
     }
 }

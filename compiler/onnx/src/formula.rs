@@ -1,7 +1,7 @@
 //! Dimension names that are arithmetic over other dimensions, such as `past_sequence_length + sequence_length`.
 //!
-//! Exporters name a size that follows from others by its formula. [`parse`] reads `+ - * // /`, parentheses, `min`, `max`
-//! and `floor`; a name that is none of these, or that has no operator in it, stays a name. Whether the names in a formula
+//! Exporters name a size that follows from others by its formula. [`parse`] reads `+ - * // /`, parentheses, `min`, `max`,
+//! `floor` and `floor_div`; a name that is none of these, or that has no operator in it, stays a name. Whether the names in a formula
 //! are dimensions is for the caller to check, because `unk-1` may be a formula or a name.
 
 use drift_ir::dim::{DimError, IntExpr};
@@ -206,6 +206,7 @@ impl Parser<'_> {
             "" => return None,
             "min" => Some(Operator::Min),
             "max" => Some(Operator::Max),
+            "floor_div" => Some(Operator::FloorDiv),
             // A quotient of sizes is rounded down in any case.
             "floor" => None,
             _ => {

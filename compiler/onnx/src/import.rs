@@ -10,7 +10,9 @@ use crate::error::ImportError;
 use crate::formula::Formula;
 use crate::importer::Importer;
 use crate::interface::{self, DeclaredDim, DimBinding, Port};
-use crate::proto::{GraphProto, ValueInfoProto};
+use crate::proto::{
+    DimensionProto, DimensionValue, GraphProto, TensorShapeProto, TensorTypeProto, ValueInfoProto,
+};
 use crate::scope::{Scope, Slot};
 use crate::source::ModelSource;
 use crate::warning::Warning;
@@ -59,6 +61,30 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
         importer.warnings.push(Warning::Doubles { nodes: importer.doubles.nodes });
     }
     Ok(Imported { graph: importer.graph, warnings: importer.warnings })
+}
+
+/// Types and shapes of values of the main graph, or for each why it has none. Sizes that nothing binds keep their names.
+pub(crate) fn value_types(
+    source: &ModelSource,
+    names: &[String],
+    dims: BTreeMap<String, DimBinding>,
+) -> Result<Vec<Result<TensorTypeProto, String>>, ImportError> {
+    let model = source.model();
+    let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
+    let inputs = interface::inputs(source)?;
+    let dims = bindings(&inputs, &ImportOptions { dims, last_logits: false })?;
+    let mut importer = Importer::new(source);
+    let mut scope = Scope::of_model(&model.opset_import);
+    importer.reserve_names(proto)?;
+    importer.add_inputs(&inputs, &dims, &mut scope)?;
+    importer.add_initializers(proto, &mut scope)?;
+    // What stands before a node that contradicts itself is known all the same.
+    let stopped = importer.add_nodes(&proto.node, &mut scope).err().map(|error| error.to_string());
+    let of = |name: &String| {
+        let ty = importer.value_type(scope.find(name));
+        ty.map_err(|reason| stopped.clone().filter(|_| scope.find(name).is_none()).unwrap_or(reason))
+    };
+    Ok(names.iter().map(of).collect())
 }
 
 /// The bindings of free dimensions. A size that follows from others may be given too: it determines the one of them that
@@ -213,6 +239,43 @@ impl<'m> Importer<'m> {
         let set = self.graph.symbols.set_bounds(symbol, least, Some(most));
         set.unwrap_or_else(|_| unreachable!("checked: the range is not empty and the symbol new"));
         Dim::symbol(symbol).mul(&Dim::Const(step)).map_err(|_| empty())
+    }
+
+    /// Type and shape of a value as a file declares them.
+    fn value_type(&self, slot: Option<Slot>) -> Result<TensorTypeProto, String> {
+        let value = match slot {
+            Some(Slot::Value(value)) => value,
+            Some(Slot::Sequence(_)) => return Err("it is a sequence".to_owned()),
+            Some(Slot::Absent | Slot::Unavailable) | None => {
+                let first = self.unsupported.first();
+                let first = first.map(|node| format!("`{}` ({}): {}", node.node, node.op, node.reason));
+                return Err(format!("it depends on {}", first.as_deref().unwrap_or("nothing that is read")));
+            }
+        };
+        let ty = &self.graph.value(value).ty;
+        let elem_type = match self.narrow.get(&value) {
+            Some(narrow) => return Err(format!("its type is {}", narrow.name())),
+            None if self.doubles.values.contains(&value) => DataType::code_of(ElementType::F64),
+            None => DataType::code_of(ty.element),
+        };
+        let dim = |dim: &Dim| DimensionProto {
+            value: Some(match dim {
+                Dim::Const(size) => DimensionValue::Value(*size as i64),
+                Dim::Expr(_) => DimensionValue::Param(self.dim_name(dim)),
+            }),
+        };
+        Ok(TensorTypeProto {
+            elem_type,
+            shape: Some(TensorShapeProto { dim: ty.shape.iter().map(dim).collect() }),
+        })
+    }
+
+    /// A free size as a file names it.
+    fn dim_name(&self, dim: &Dim) -> String {
+        match dim.as_symbol() {
+            Some(symbol) => self.graph.symbols.name(symbol),
+            None => dim.display(&self.graph.symbols).to_string(),
+        }
     }
 
     /// Collects the results under the names that the file gives them.

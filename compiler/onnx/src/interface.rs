@@ -76,6 +76,13 @@ pub fn inputs(source: &ModelSource) -> Result<Vec<Port>, ImportError> {
     Ok(ports)
 }
 
+/// The names of a model's inputs and outputs, whatever their types are.
+pub fn boundary_names(source: &ModelSource) -> Result<(Vec<String>, Vec<String>), ImportError> {
+    let graph = source.model().graph.as_ref().ok_or(ImportError::NoGraph)?;
+    let inputs = runtime_inputs(graph).map(|info| info.name.clone()).collect();
+    Ok((inputs, graph.output.iter().map(|info| info.name.clone()).collect()))
+}
+
 /// The outputs of a model, in order.
 pub fn outputs(source: &ModelSource) -> Result<Vec<Port>, ImportError> {
     let graph = source.model().graph.as_ref().ok_or(ImportError::NoGraph)?;
@@ -91,6 +98,12 @@ pub fn free_dims(inputs: &[Port]) -> Vec<String> {
         DeclaredDim::Fixed(_) | DeclaredDim::Computed(_) => None,
     });
     free.collect()
+}
+
+/// Everything that can be given a size: the free dimensions, and the sizes that follow from them.
+pub fn sizes(inputs: &[Port]) -> Vec<String> {
+    let computed = computed_dims(inputs).map(|formula| formula.text().to_owned());
+    free_dims(inputs).into_iter().chain(computed).collect()
 }
 
 /// The sizes that follow from free dimensions, in the order in which the inputs name them.

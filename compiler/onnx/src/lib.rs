@@ -2,7 +2,7 @@
 //!
 //! [`ModelSource`] maps a model and the data files beside it, [`import`] turns it into a graph. [`inputs`] and
 //! [`outputs`] list what the file declares, [`infer_dims_from_inputs`] binds free dimensions to the shapes of data,
-//! [`default_dims`] says what becomes of the others, [`ModelSource::bind`] makes an input a constant, and [`read_tensor_pb`] and [`write_tensor_pb`] serve the tensors of the ONNX backend-test layout.
+//! [`default_dims`] says what becomes of the others, [`ModelSource::bind`] makes an input a constant, [`ModelSource::cut`] leaves a part of the model, and [`read_tensor_pb`] and [`write_tensor_pb`] serve the tensors of the ONNX backend-test layout.
 //!
 //! Files are not trusted: whatever their bytes are, the result is a graph or an error that names the node or tensor.
 //! There is one function per operator, in `ops`, listed in one table; what differs between operator sets stands in its
@@ -14,9 +14,11 @@ mod bodies;
 mod branches;
 mod budget;
 mod cache;
+mod cut;
 mod data_type;
 mod dims;
 mod error;
+mod extract;
 mod formula;
 mod free;
 mod import;
@@ -37,6 +39,7 @@ mod sequence;
 mod sequence_map;
 mod source;
 mod states;
+mod summary;
 mod tensor;
 mod walk;
 mod warning;
@@ -45,13 +48,18 @@ mod wire;
 pub use bind::sizing_inputs;
 pub use budget::Exceeded;
 pub use cache::{cache_dim, follows, head_sizes, rows_axis};
+pub use cut::{Cut, CutError, CutInput};
 pub use error::{FreeDim, ImportError, NodeError, UnsupportedNode};
+pub use extract::{NodeLabel, ValueTypes};
 pub use formula::Formula;
 pub use free::default_dims;
 pub use import::{ImportOptions, Imported, import};
-pub use interface::{DeclaredDim, DimBinding, Port, free_dims, infer_dims_from_inputs, inputs, outputs};
+pub use interface::{
+    DeclaredDim, DimBinding, Port, boundary_names, free_dims, infer_dims_from_inputs, inputs, outputs, sizes,
+};
 pub use operators::{OperatorStatus, OperatorSupport, operators, operators_page};
 pub use source::{ExternalError, ModelSource, SourceError};
+pub use summary::{ModelSummary, summary};
 pub use tensor::{TensorError, TensorReason, read_host_tensor_pb, read_tensor_pb, write_tensor_pb};
 pub use warning::Warning;
 pub use wire::WireError;

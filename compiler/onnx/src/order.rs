@@ -64,7 +64,7 @@ fn producers(nodes: &[NodeProto]) -> HashMap<&str, usize> {
 }
 
 /// The names that a node reads from its own graph or from those around it.
-fn reads(node: &NodeProto) -> Vec<&str> {
+pub(crate) fn reads(node: &NodeProto) -> Vec<&str> {
     let mut names: Vec<&str> =
         node.input.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
     for attribute in &node.attribute {

@@ -38,6 +38,14 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
+    /// A model that no file can hold.
+    #[error(
+        "the model with all its data has {bytes} bytes; a file without others beside it holds 2147483647"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
     /// The bytes are no ONNX model.
     #[error("the file is not a readable ONNX model")]
     Wire(#[from] WireError),

@@ -155,6 +155,18 @@ pub(crate) fn read(proto: &TensorProto, source: Option<&ModelSource>) -> Result<
     Ok(built.unwrap_or_else(|_| unreachable!("checked: the bytes fill type and shape")))
 }
 
+/// A tensor whose data are in another file with its data.
+pub(crate) fn inline(proto: &TensorProto, source: &ModelSource) -> Result<TensorProto, TensorError> {
+    let invalid = |reason| TensorError::Invalid { name: proto.name.clone(), reason };
+    let ty = DataType::from_proto(proto.data_type).map_err(TensorReason::ElementType).map_err(invalid)?;
+    let shape = shape(&proto.dims).map_err(invalid)?;
+    let expected =
+        size_bytes(&shape, ty).ok_or_else(|| invalid(TensorReason::TooLarge(proto.dims.clone())))?;
+    let raw_data = Some(external_data(proto, Some(source), expected)?);
+    let data_location = data_location::DEFAULT;
+    Ok(TensorProto { raw_data, external_data: Vec::new(), data_location, ..proto.clone() })
+}
+
 /// Bytes that reading a tensor makes anew, because they are not in a file as the graph wants them.
 pub(crate) fn new_bytes(proto: &TensorProto) -> u64 {
     let Ok(ty) = DataType::from_proto(proto.data_type) else { return 0 };

@@ -60,14 +60,14 @@ fn part(message: Kind, field: u64) -> Option<Kind> {
         (Kind::Model, 25) => Some(Kind::Function),
         (Kind::Graph, 1) | (Kind::Function, 7) => Some(Kind::Node),
         (Kind::Graph, 5) | (Kind::Attribute, 5 | 10) | (Kind::SparseTensor, 1) => Some(Kind::Tensor),
-        (Kind::Graph, 11 | 12) => Some(Kind::ValueInfo),
+        (Kind::Graph, 11..=13) => Some(Kind::ValueInfo),
         (Kind::Graph, 15) | (Kind::Attribute, 22) => Some(Kind::SparseTensor),
         (Kind::Node, 5) | (Kind::Function, 11) => Some(Kind::Attribute),
         (Kind::Attribute, 6 | 11) => Some(Kind::Graph),
         (Kind::ValueInfo, 2) => Some(Kind::Type),
         (Kind::Type, 1) => Some(Kind::TensorType),
         (Kind::TensorType, 2) => Some(Kind::Shape),
-        (Kind::Model, 8)
+        (Kind::Model, 2 | 3 | 8)
         | (Kind::Node, 1 | 2 | 3 | 4 | 7 | 8)
         | (Kind::Attribute, 1 | 4 | 9 | 21)
         | (Kind::Tensor, 6 | 8 | 9 | 13)

@@ -42,8 +42,8 @@ pub struct BenchArgs {
     /// Write one replay as a trace for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
-    /// Write the results to a file
-    #[arg(long, value_name = "FILE")]
+    /// Write the results as JSON to a file, or to standard output (-), where nothing else goes then
+    #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
     /// What is measured of a language model.
     #[command(flatten)]

@@ -27,8 +27,8 @@ pub struct CompareBundlesArgs {
     /// Tokens of a window, at most [default: as many as both bundles' caches hold]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub window: Option<u32>,
-    /// Write the figures to a file
-    #[arg(long, value_name = "FILE")]
+    /// Write the figures as JSON to a file, or to standard output (-), where nothing else goes then
+    #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
     /// Which of the bundles' targets to replay [default: the first that a device is here for]
     #[arg(long, value_name = "T")]

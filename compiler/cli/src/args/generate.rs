@@ -44,8 +44,8 @@ pub struct GenerateArgs {
     /// What draws begin with: the same seed gives the same text [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Write the text, its tokens and the figures to a file
-    #[arg(long, value_name = "FILE")]
+    /// Write the text, its tokens and the figures as JSON to a file, or to standard output (-), where nothing else goes then
+    #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
     /// Which of the bundle's targets to replay [default: the first that a device is here for]
     #[arg(long, value_name = "T")]

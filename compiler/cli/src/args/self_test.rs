@@ -23,8 +23,8 @@ pub struct SelfTestArgs {
     /// Entry to try [default: all]
     #[arg(long, value_name = "NAME")]
     pub entry: Option<String>,
-    /// Write the reports to a file: device, driver, shader and difference
-    #[arg(long, value_name = "FILE")]
+    /// Write the reports as JSON to a file, or to standard output (-): device, driver, shader and difference
+    #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
     /// How bundles are loaded and replayed.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The values that flags take, and how they are written.
 
+use crate::hint;
 use clap::ValueEnum;
 use drift_bundle::manifest::Target;
 use std::path::{Path, PathBuf};
@@ -280,6 +281,8 @@ impl FromStr for InputArg {
 pub enum Emit {
     /// The graph after simplification and fusion.
     Graph,
+    /// The same as a Graphviz picture.
+    Dot,
     /// Layouts of all values.
     Layout,
     /// Dispatches in order.
@@ -296,11 +299,17 @@ impl FromStr for Emit {
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.split_once(':')) {
             ("graph", _) => Ok(Self::Graph),
+            ("dot", _) => Ok(Self::Dot),
             ("layout", _) => Ok(Self::Layout),
             ("program", _) => Ok(Self::Program),
             ("memory", _) => Ok(Self::Memory),
             (_, Some(("shaders", folder))) if !folder.is_empty() => Ok(Self::Shaders(PathBuf::from(folder))),
-            _ => Err("expected graph, layout, program, memory or shaders:DIR".to_owned()),
+            _ => {
+                let known = ["graph", "dot", "layout", "program", "memory", "shaders:DIR"];
+                let meant = hint::text(&hint::alike(text, known))
+                    .map_or_else(String::new, |hint| format!("; {hint}"));
+                Err(format!("expected graph, dot, layout, program, memory or shaders:DIR{meant}"))
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use super::model::{self, LanguageModel};
 use crate::args::BenchArgs;
 use crate::error::CliError;
 use crate::generate_error::GenerateError;
+use crate::output::write_document;
 use crate::progress::Progress;
 use crate::random::Random;
-use crate::report::write_json;
 use crate::{Console, Outcome, files, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome
     let context_tokens = model.capacity();
     let report = BenchJson { device: device.info().name.clone(), load_ms, context_tokens, tests };
     print(&report, console.out())?;
-    write_json(args.json.as_deref(), &report)?;
+    write_document(args.json.as_deref(), "bench", &report, console)?;
     Ok(Outcome::Fine)
 }
 

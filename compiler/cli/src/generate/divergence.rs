@@ -5,8 +5,8 @@ use crate::args::CompareBundlesArgs;
 use crate::error::CliError;
 use crate::generate_error::{GenerateError, LogitsFault};
 use crate::host::element_name;
+use crate::output::write_document;
 use crate::progress::Progress;
-use crate::report::write_json;
 use crate::{Console, Outcome, files, replay, run};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, Target};
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &CompareBundlesArgs, console: &mut Console<'_>) -> Resul
     let compared = compare([a.as_mut(), b.as_mut()], &tokens, window)?;
     let report = CompareJson { device: device.info().name.clone(), ..compared };
     print(&report, console.out())?;
-    write_json(args.json.as_deref(), &report)?;
+    write_document(args.json.as_deref(), "compare", &report, console)?;
     Ok(Outcome::Fine)
 }
 

@@ -21,7 +21,7 @@ mod tokenizer;
 use crate::args::GenerateArgs;
 use crate::error::CliError;
 use crate::generate_error::GenerateError;
-use crate::report::write_json;
+use crate::output::write_document;
 use crate::signals::Held;
 use crate::{Console, Outcome, files, replay};
 use drift_bundle::Bundle;
@@ -110,7 +110,7 @@ fn generate(
         writeln!(console.err(), "sampling     {sampling}, seed {seed}")?;
     }
     let outcome = done?;
-    write_json(args.json.as_deref(), &json)?;
+    write_document(args.json.as_deref(), "generate", &json, console)?;
     Ok(outcome)
 }
 

@@ -5,9 +5,11 @@
 //! written to, once everything is there, and so is what the process has open already (`/dev/stdout`). Links to a file by
 //! another name (hard links), access lists and extended attributes are not kept.
 
+pub mod document;
 mod names;
 mod partial;
 
+pub use document::write_document;
 pub use names::file_names;
 pub use partial::remove_all as remove_partial_files;
 

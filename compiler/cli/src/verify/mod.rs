@@ -7,7 +7,10 @@
 mod bundle;
 mod data;
 mod model;
+mod part;
 mod states;
+
+pub(crate) use model::{check_source, ir_tensors, random_inputs};
 
 use crate::args::{CompileFlags, VerifyArgs};
 use crate::compare::{self, Difference, Tolerance};
@@ -16,8 +19,8 @@ use crate::dataset::{self, Case, Kind};
 use crate::error::CliError;
 use crate::host::HostTensor;
 use crate::progress::Progress;
-use crate::report::{self, ModelJson, OutputJson, Status, VerifyJson};
-use crate::{Console, Outcome, replay};
+use crate::report::{ModelJson, OutputJson, Status, VerifyJson};
+use crate::{Console, Outcome, output, replay};
 use drift_bundle::manifest::Target;
 use drift_runtime::{Device, Session};
 
@@ -79,7 +82,7 @@ fn check_usage(args: &VerifyArgs, cases: &[Case]) -> Result<(), CliError> {
         return usage("--per-node needs a model; a bundle holds no nodes");
     }
     if has(Kind::Bundle) && args.flags != CompileFlags::default() {
-        return usage("a compile flag needs a model; a bundle is compiled already");
+        return crate::model::refuse_flags(&args.flags);
     }
     Ok(())
 }
@@ -194,7 +197,7 @@ impl Tally {
             console.out(),
             "{passed} passed{folded_text}, {failed} failed, {unsupported} unsupported{errors_text}{nothing}"
         )?;
-        report::write_json(args.json.as_deref(), &self.report)?;
+        output::write_document(args.json.as_deref(), "verify", &self.report, console)?;
         if unsupported > 0 && failed == 0 && !args.strict {
             console.note("what is unsupported was not verified; --strict makes it exit code 1")?;
         }

@@ -1,22 +1,23 @@
 //! Models: compiled, replayed, and compared with stored outputs or with the reference evaluator.
 
+use super::part::{self, Part};
 use super::states::Caches;
 use super::{Differences, data, differences};
 use crate::args::{CompileFlags, LogitsArg, PrecisionArg, VerifyArgs, WeightsArg};
 use crate::bind::Bindings;
 use crate::bind::Dims;
 use crate::compare::Tolerance;
-use crate::dataset::{Case, DataSet};
+use crate::dataset::{Case, DataSet, Kind, OwnTolerance};
 use crate::error::CliError;
 use crate::host::{self, HostTensor};
 use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
 use crate::{Console, per_node, random, replay};
-use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use drift_ir::{ElementType, Graph, Tensor, ValueId};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
+use std::path::PathBuf;
 
 pub(super) fn check(
     case: &Case,
@@ -48,13 +49,36 @@ fn check_at_once(
     args: &VerifyArgs,
     console: &mut Console<'_>,
 ) -> Result<ModelJson, CliError> {
-    let all_inputs = input_names(&model::open(&case.path)?, case)?;
+    let whole = model::open(&case.path)?;
+    let (all_inputs, all_outputs) =
+        drift_onnx::boundary_names(&whole).map_err(|error| CliError::model(&case.path, error))?;
     let (mut source, mut bindings) = model::open_bound(&case.path, &args.flags)?;
     if args.bind_data {
         bind_data(case, &all_inputs, &mut source, &mut bindings)?;
     }
     let open_inputs = input_names(&source, case)?;
-    Check { case, target, device, args, source, bindings, all_inputs, open_inputs }.run(console)
+    let part = (!args.flags.cut().is_empty()).then_some(Part { all_outputs });
+    Check { case, target, device, args, source, bindings, all_inputs, open_inputs, part }.run(console)
+}
+
+/// Checks a model that is open, with these sizes, on seeded random inputs.
+pub(crate) fn check_source(
+    source: ModelSource,
+    dims: Dims,
+    device: &Device,
+    args: &VerifyArgs,
+    console: &mut Console<'_>,
+) -> Result<ModelJson, CliError> {
+    let name = source.name().to_owned();
+    let path = PathBuf::from(format!("{name}.onnx"));
+    let case =
+        Case { name, kind: Kind::Model, path, data_sets: Vec::new(), tolerance: OwnTolerance::default() };
+    let open_inputs = input_names(&source, &case)?;
+    let bindings = Bindings { dims, ..Bindings::default() };
+    let (target, all_inputs) = (device.info().kind.target(), open_inputs.clone());
+    let check =
+        Check { case: &case, target, device, args, source, bindings, all_inputs, open_inputs, part: None };
+    check.run(console)
 }
 
 /// Makes constants of inputs that decide sizes, as the first data set has them.
@@ -96,6 +120,8 @@ struct Check<'a> {
     all_inputs: Vec<String>,
     /// Those that `--bind` does not make constants.
     open_inputs: Vec<String>,
+    /// Where the model is cut.
+    part: Option<Part>,
 }
 
 /// A model compiled for one binding of its free dimensions, ready to replay.
@@ -117,16 +143,21 @@ impl Check<'_> {
         let (mut first_wrong_node, mut variant, mut warnings, mut dispatches) = (None, None, Vec::new(), 0);
         let mut subject: Option<Subject> = None;
         for data in data_sets {
-            let stored = data.map(|data| self.stored_inputs(data)).transpose()?;
+            let mut stored = data.map(|data| self.stored_inputs(data)).transpose()?;
+            let is_whole = stored.as_ref().is_some_and(|stored| stored.len() == self.open_inputs.len());
             let dims = self.dims(data, stored.as_deref().unwrap_or_default())?;
             let ready = match subject.take() {
                 Some(ready) if ready.dims == dims => ready,
                 _ => self.prepare(dims, console)?,
             };
             let subject = subject.insert(ready);
+            if !is_whole && !subject.graph.states().is_empty() {
+                stored = None;
+            }
+            self.tell_random(data.filter(|_| !is_whole), stored.as_deref(), console)?;
             let caches = self.caches(subject, data, stored.as_deref())?;
             let inputs = self.inputs(&subject.graph, stored, caches.as_ref())?;
-            let expected = self.expected(&subject.graph, data, &inputs)?;
+            let expected = self.expected(&subject.graph, data.filter(|_| is_whole), &inputs)?;
             let Subject { graph, session, tolerance, .. } = subject;
             outputs.add(match &caches {
                 Some(caches) => caches.differences(graph, session, (&inputs, &expected), *tolerance)?,
@@ -160,23 +191,56 @@ impl Check<'_> {
     /// Stored inputs with the names that the model gives them. A data set may hold those that became constants too, and
     /// must agree with them.
     fn stored_inputs(&self, data: &DataSet) -> Result<Vec<(String, HostTensor)>, CliError> {
-        let is_whole = data.inputs.len() == self.all_inputs.len();
-        let names = if is_whole { &self.all_inputs } else { &self.open_inputs };
-        let tensors = data::in_order(&data.folder, "input", &data.inputs, names)?;
+        let tensors = match &self.part {
+            Some(_) => part::inputs(data, &self.all_inputs, &self.part_inputs())?,
+            None => self.whole_inputs(data)?,
+        };
         let mut open = Vec::new();
-        for (name, tensor) in names.iter().zip(tensors) {
-            match self.bindings.constants.get(name) {
-                None => open.push((name.clone(), tensor)),
+        for (name, tensor) in tensors {
+            match self.bindings.constants.get(&name) {
+                None => open.push((name, tensor)),
                 Some(constant)
                     if HostTensor::from_ir(constant)? == tensor || tensor.to_ir()? == *constant => {}
                 Some(_) => {
                     let folder = data.folder.display();
                     let reason = format!("the data in {folder} give it another value");
-                    return Err(CliError::Bind { name: name.clone(), reason });
+                    return Err(CliError::Bind { name, reason });
                 }
             }
         }
         Ok(open)
+    }
+
+    /// The inputs of the part of the model, with those that became constants.
+    fn part_inputs(&self) -> Vec<String> {
+        self.open_inputs.iter().chain(self.bindings.constants.keys()).cloned().collect()
+    }
+
+    /// All inputs of a model that is not cut, as a data set has them.
+    fn whole_inputs(&self, data: &DataSet) -> Result<Vec<(String, HostTensor)>, CliError> {
+        let is_whole = data.inputs.len() == self.all_inputs.len();
+        let names = if is_whole { &self.all_inputs } else { &self.open_inputs };
+        let tensors = data::in_order(&data.folder, "input", &data.inputs, names)?;
+        Ok(names.iter().cloned().zip(tensors).collect())
+    }
+
+    /// Says which inputs of a part a data set does not give.
+    fn tell_random(
+        &self,
+        data: Option<&DataSet>,
+        stored: Option<&[(String, HostTensor)]>,
+        console: &mut Console<'_>,
+    ) -> Result<(), CliError> {
+        let Some(data) = data else { return Ok(()) };
+        let has = |name: &&String| !stored.unwrap_or_default().iter().any(|(stored, _)| stored == *name);
+        let missing: Vec<String> =
+            self.open_inputs.iter().filter(has).map(|name| format!("`{name}`")).collect();
+        console.note(&format!(
+            "{}: {} has no data for {}: seeded random; the reference evaluator says what is expected",
+            self.case.name,
+            data.folder.display(),
+            missing.join(", ")
+        ))
     }
 
     /// The caches that are states, and what a data set, or else a random one, finds in them.
@@ -198,6 +262,9 @@ impl Check<'_> {
         caches: Option<&Caches>,
     ) -> Result<Vec<HostTensor>, CliError> {
         match (stored, caches) {
+            (Some(stored), None) if stored.len() < graph.inputs().len() => {
+                Ok(part::filled(random_inputs(graph)?, graph, stored))
+            }
             (Some(stored), None) => Ok(stored.into_iter().map(|(_, tensor)| tensor).collect()),
             (Some(stored), Some(caches)) => caches.inputs(graph, stored),
             (None, caches) => {
@@ -240,9 +307,8 @@ impl Check<'_> {
         let Model { graph, identity, mut warnings, .. } = model;
         let half = uses_half(&graph, &self.args.flags);
         let (session, more) = self.compile(graph.clone(), identity)?;
-        for warning in &more {
-            console.warning(&format!("{}: {warning}", self.case.name))?;
-        }
+        let of_case = |warning: &String| format!("{}: {warning}", self.case.name);
+        console.warnings(&more.iter().map(of_case).collect::<Vec<_>>())?;
         warnings.extend(more);
         Ok(Subject {
             dims,
@@ -259,12 +325,9 @@ impl Check<'_> {
         graph: Graph,
         identity: drift_compiler::ModelIdentity,
     ) -> Result<(Session, Vec<String>), CliError> {
-        let options = model::options(&self.args.flags, vec![self.target]);
-        let compiled = drift_compiler::compile(graph, identity, &options)
-            .map_err(|source| CliError::compile(&self.case.path, source))?;
-        let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
-        let bundle = Bundle::from_bytes(bytes).map_err(CliError::emitted)?;
-        Ok((self.device.load_with(&bundle, &self.args.replay.options())?, compiled.report.warnings))
+        let targets = vec![self.target];
+        let (bundle, report) = model::bundle((graph, identity), &self.case.path, &self.args.flags, targets)?;
+        Ok((self.device.load_with(&bundle, &self.args.replay.options())?, report.warnings))
     }
 
     fn expected(
@@ -273,13 +336,16 @@ impl Check<'_> {
         data: Option<&DataSet>,
         inputs: &[HostTensor],
     ) -> Result<Vec<HostTensor>, CliError> {
-        match data {
-            Some(data) if !data.outputs.is_empty() => {
-                let names: Vec<String> =
-                    graph.outputs().iter().map(|id| graph.value(*id).name.clone()).collect();
-                data::outputs(data, &names)
-            }
-            Some(_) | None => {
+        let names = || graph.outputs().iter().map(|id| graph.value(*id).name.clone()).collect::<Vec<_>>();
+        let stored = match (data, &self.part) {
+            (Some(data), _) if data.outputs.is_empty() => None,
+            (Some(data), None) => Some(data::outputs(data, &names())?),
+            (Some(data), Some(part)) => part.outputs(data, &names())?,
+            (None, _) => None,
+        };
+        match stored {
+            Some(stored) => Ok(stored),
+            None => {
                 let outputs = drift_ir::eval::run(graph, &ir_tensors(inputs)?)
                     .map_err(|source| self.reference_error(source))?;
                 let name = |index: usize| &graph.value(graph.outputs()[index]).name;
@@ -329,7 +395,7 @@ impl Check<'_> {
 }
 
 /// Random inputs for the shapes that the graph has.
-fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
+pub(crate) fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
     let random = |id: &ValueId| {
         let value = graph.value(*id);
         let form = graph.host_forms.get(&value.name).copied();
@@ -340,7 +406,7 @@ fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
     graph.inputs().iter().map(random).collect()
 }
 
-fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {
+pub(crate) fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {
     Ok(tensors.iter().map(HostTensor::to_ir).collect::<Result<_, _>>()?)
 }
 

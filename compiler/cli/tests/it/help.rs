@@ -6,7 +6,7 @@ use driftc::args::{LayoutArg, PrecisionArg, TargetArg, WeightsArg, WeightsLayout
 use std::fs;
 
 const COMMANDS: &[&str] =
-    &["", "run ", "verify ", "bench ", "inspect ", "explain ", "devices ", "operators "];
+    &["", "run ", "verify ", "bench ", "inspect ", "explain ", "devices ", "operators ", "man "];
 
 /// A folder in which the files are that examples name, fresh for each.
 fn place() -> Place {

@@ -3,9 +3,12 @@
 #![cfg(unix)]
 
 mod build;
+mod cut;
 mod files;
 mod generate;
+mod habits;
 mod help;
 mod hostile;
 mod quantize;
+mod reduce;
 mod verify;
