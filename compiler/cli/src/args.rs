@@ -84,22 +84,21 @@ impl Cli {
 
     /// Refuses what no parser sees: a dimension that is given twice.
     pub fn check(&self) -> Result<(), CliError> {
-        let flags = match &self.command {
-            None => Some(&self.compile.flags),
-            Some(Command::Verify(args)) => Some(&args.flags),
-            Some(Command::Bench(args)) => Some(&args.flags),
-            Some(Command::Explain(args)) => Some(&args.flags),
+        let dims: &[DimArg] = match &self.command {
+            None => &self.compile.flags.dim,
+            Some(Command::Verify(args)) => &args.flags.dim,
+            Some(Command::Bench(args)) => &args.flags.dim,
+            Some(Command::Explain(args)) => &args.flags.dim,
+            Some(Command::Run(args)) => &args.dim,
             Some(
-                Command::Run(_)
-                | Command::SelfTest(_)
+                Command::SelfTest(_)
                 | Command::Generate(_)
                 | Command::Compare(_)
                 | Command::Inspect(_)
                 | Command::Devices(_)
                 | Command::Operators(_),
-            ) => None,
+            ) => &[],
         };
-        let dims = flags.map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
             if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
                 return Err(CliError::Usage(format!("--dim {} is given twice", dim.name)));
@@ -265,6 +264,9 @@ pub struct RunArgs {
     /// An input's data; may be repeated
     #[arg(long, value_name = "NAME=FILE.npy|.pb")]
     pub input: Vec<InputArg>,
+    /// Size of a dimension that the bundle leaves free; may be repeated [default: that of the given inputs' data, or else the largest]
+    #[arg(long, value_name = "NAME=N")]
+    pub dim: Vec<DimArg>,
     /// Write each output there as NAME.npy
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,

@@ -252,6 +252,32 @@ typedef struct {
 } drift_tensor;
 
 /*
+ A dim of the model whose size is free. Its name belongs to the session.
+ */
+typedef struct {
+  /*
+   Name, as the model writes it.
+   */
+  const char *name;
+  /*
+   The least size that it may have.
+   */
+  uint64_t low;
+  /*
+   The greatest, which it has until another one is set.
+   */
+  uint64_t high;
+  /*
+   What its sizes are multiples of.
+   */
+  uint64_t step;
+  /*
+   The size that it has.
+   */
+  uint64_t size;
+} drift_dim;
+
+/*
  What a buffer has to be that an input or output can be in: dense, row-major, of elements as the device computes with them.
  */
 typedef struct {
@@ -462,14 +488,20 @@ size_t drift_session_input_count(const drift_session *session);
 size_t drift_session_output_count(const drift_session *session);
 
 /*
- Describes an input. What it points to is valid until the session is freed.
+ Describes an input. What it points to is valid until the session is freed; sizes are those of now, and others after
+ drift_session_set_dim.
  */
-drift_status drift_session_input(const drift_session *session, size_t index, drift_tensor *out);
+drift_status drift_session_input(const drift_session *session,
+                                 size_t index,
+                                 drift_tensor *out);
 
 /*
- Describes an output. What it points to is valid until the session is freed.
+ Describes an output. What it points to is valid until the session is freed; sizes are those of now, and others after
+ drift_session_set_dim.
  */
-drift_status drift_session_output(const drift_session *session, size_t index, drift_tensor *out);
+drift_status drift_session_output(const drift_session *session,
+                                  size_t index,
+                                  drift_tensor *out);
 
 /*
  Sets an input from `bytes` bytes of its own type. Its values are used by every run until they are set again.
@@ -490,6 +522,24 @@ drift_status drift_session_read(drift_session *session, const char *name, uint8_
  Seconds that the last run took on the GPU, where `timestamps` asked for them.
  */
 drift_status drift_session_gpu_seconds(drift_session *session, double *out);
+
+/*
+ Number of dims whose sizes are free; 0 for NULL.
+ */
+size_t drift_session_dim_count(const drift_session *session);
+
+/*
+ Describes a dim whose size is free. Its name is valid until the session is freed.
+ */
+drift_status drift_session_dim(const drift_session *session, size_t index, drift_dim *out);
+
+/*
+ Sets the size of a dim from the next run on. Inputs and outputs have other sizes then: ask for them again, write those inputs
+ again that have changed, and run before an output is read.
+ */
+drift_status drift_session_set_dim(drift_session *session,
+                                   const char *name,
+                                   uint64_t size);
 
 /*
  Says what a buffer has to be for the input or output `name` of what `options`, which may be NULL, load.

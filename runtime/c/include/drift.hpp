@@ -169,6 +169,15 @@ struct tensor {
     std::size_t bytes;
 };
 
+/* A dim of the model whose size is free. */
+struct dim {
+    std::string name;
+    std::uint64_t low;
+    std::uint64_t high;
+    std::uint64_t step;
+    std::uint64_t size;
+};
+
 /* A loaded entry; one thread at a time. */
 class session {
   public:
@@ -212,6 +221,22 @@ class session {
     /* What runs keep for the next one. */
     std::vector<tensor> states() const {
         return tensors(drift_session_state_count(object_.get()), drift_session_state);
+    }
+
+    /* Dims of the model whose sizes are free. */
+    std::vector<dim> dims() const {
+        std::vector<dim> made;
+        for (std::size_t index = 0; index < drift_session_dim_count(object_.get()); index++) {
+            drift_dim found;
+            detail::check(drift_session_dim(object_.get(), index, &found));
+            made.push_back({found.name, found.low, found.high, found.step, found.size});
+        }
+        return made;
+    }
+
+    /* Sets the size of a dim from the next run on; inputs that have another shape then have to be written again. */
+    void set_dim(const char *name, std::uint64_t size) {
+        detail::check(drift_session_set_dim(object_.get(), name, size));
     }
 
     template <typename T> void write(const char *name, const std::vector<T> &values) {

@@ -12,6 +12,7 @@
 
 mod buffers;
 mod call;
+mod dims;
 mod handles;
 mod objects;
 mod options;
@@ -22,6 +23,7 @@ mod state;
 mod status;
 
 pub use buffers::{Need, OwnedBuffer, drift_device_need, drift_session_load_onto};
+pub use dims::{Dim, drift_session_dim, drift_session_dim_count, drift_session_set_dim};
 pub use handles::{
     CVulkanFeatures, Vulkan, drift_device_from_opencl, drift_device_from_vulkan, drift_vulkan_features_chain,
     drift_vulkan_features_extensions, drift_vulkan_features_free, drift_vulkan_features_required,

@@ -5,6 +5,7 @@ use std::ffi::{CString, c_char};
 use drift_runtime::{DeviceElement, HostElement, HostScalar, IoTensor, Session, StateTensor, f16};
 
 use crate::call::{call, free, make, needed_text, shared, unique};
+use crate::dims::NamedDim;
 use crate::objects::{CBundle, CDevice};
 use crate::options::{LoadOptions, load_options};
 use crate::run::Slot;
@@ -56,6 +57,7 @@ pub struct CSession {
     inputs: Vec<Described>,
     outputs: Vec<Described>,
     pub(crate) states: Vec<Described>,
+    pub(crate) dims: Vec<NamedDim>,
 }
 
 /// What a [`Tensor`] points to.
@@ -77,9 +79,13 @@ impl Described {
             HostElement::U8 => Element::DRIFT_U8,
             HostElement::Bool => Element::DRIFT_BOOL,
         };
-        // A bundle is refused where this would not fit the device's memory, let alone the host's addresses.
-        let bytes = tensor.elements().unwrap_or(u64::MAX).saturating_mul(tensor.element.size_bytes());
-        Self::of(&tensor.name, &tensor.shape, element, bytes)
+        Self::of(&tensor.name, &tensor.shape, element, bytes_of_all(tensor))
+    }
+
+    /// Takes sizes anew, where they are.
+    fn follow(&mut self, tensor: &IoTensor) {
+        self.shape.copy_from_slice(&tensor.shape);
+        self.bytes = usize::try_from(bytes_of_all(tensor)).unwrap_or(usize::MAX);
     }
 
     fn state(state: &StateTensor) -> Self {
@@ -107,6 +113,11 @@ impl Described {
             bytes: *bytes,
         }
     }
+}
+
+/// A bundle is refused where this would not fit the device's memory, let alone the host's addresses.
+fn bytes_of_all(tensor: &IoTensor) -> u64 {
+    tensor.elements().unwrap_or(u64::MAX).saturating_mul(tensor.element.size_bytes())
 }
 
 /// Loads an entry of a bundle for a device. `options` may be NULL.
@@ -176,7 +187,8 @@ pub unsafe extern "C" fn drift_session_output_count(session: *const CSession) ->
     unsafe { session.as_ref() }.map_or(0, |session| session.outputs.len())
 }
 
-/// Describes an input. What it points to is valid until the session is freed.
+/// Describes an input. What it points to is valid until the session is freed; sizes are those of now, and others after
+/// drift_session_set_dim.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_input(
     session: *const CSession,
@@ -187,7 +199,8 @@ pub unsafe extern "C" fn drift_session_input(
     call(|| unsafe { describe(&shared(session, "session")?.inputs, "inputs", index, out) })
 }
 
-/// Describes an output. What it points to is valid until the session is freed.
+/// Describes an output. What it points to is valid until the session is freed; sizes are those of now, and others after
+/// drift_session_set_dim.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_output(
     session: *const CSession,
@@ -319,7 +332,18 @@ impl CSession {
         let described = |tensors: &[IoTensor]| tensors.iter().map(Described::new).collect();
         let (inputs, outputs) = (described(session.inputs()), described(session.outputs()));
         let states = session.states().iter().map(Described::state).collect();
-        Self { slot: Slot::new(session), inputs, outputs, states }
+        let dims = session.dims().iter().map(NamedDim::new).collect();
+        Self { slot: Slot::new(session), inputs, outputs, states, dims }
+    }
+
+    /// Describes inputs, outputs and dims anew, after a size was set.
+    pub(crate) fn follow(&mut self) -> Result<(), Failure> {
+        let session = self.slot.here()?;
+        let tensors = self.inputs.iter_mut().zip(session.inputs());
+        let tensors = tensors.chain(self.outputs.iter_mut().zip(session.outputs()));
+        tensors.for_each(|(described, tensor)| described.follow(tensor));
+        self.dims.iter_mut().zip(session.dims()).for_each(|(named, dim)| named.follow(dim));
+        Ok(())
     }
 
     /// The type of the output `name`, whose length has to be `bytes`.

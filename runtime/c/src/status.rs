@@ -65,6 +65,8 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoEntry { .. }
             | RuntimeError::NoSuchVariant { .. }
             | RuntimeError::NoSuchTensor { .. }
+            | RuntimeError::NoSuchDim { .. }
+            | RuntimeError::DimSize { .. }
             | RuntimeError::ElementType { .. }
             | RuntimeError::Length { .. }
             | RuntimeError::OutOfRange { .. }

@@ -8,8 +8,19 @@ fn the_header_is_what_the_crate_says() {
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("the settings");
     let mut header = Vec::new();
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["status", "objects", "handles", "options", "session", "buffers", "run", "state", "self_test"]
-    {
+    let files = [
+        "status",
+        "objects",
+        "handles",
+        "options",
+        "session",
+        "dims",
+        "buffers",
+        "run",
+        "state",
+        "self_test",
+    ];
+    for file in files {
         builder = builder.with_src(root.join("src").join(file).with_extension("rs"));
     }
     builder.generate().expect("a header").write(&mut header);

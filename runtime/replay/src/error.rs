@@ -118,7 +118,7 @@ pub enum RuntimeError {
         held: Vec<String>,
     },
     /// A size that a dim may not have.
-    #[error("dim `{}` cannot be {found}: {}", dim.name, sizes_of(dim))]
+    #[error("dim `{}` cannot be {found}; it may be {}", dim.name, dim.in_words())]
     DimSize {
         /// The dim.
         dim: Box<FreeDim>,
@@ -266,14 +266,6 @@ fn free_dims(held: &[String]) -> String {
     match held {
         [] => "nor any other; compile the model with `--dim NAME=LOW..HIGH`".to_owned(),
         held => format!("only: {}", held.join(", ")),
-    }
-}
-
-fn sizes_of(dim: &FreeDim) -> String {
-    let (least, most) = (dim.least(), dim.most());
-    match dim.step {
-        1 => format!("it is {least} to {most}"),
-        step => format!("it is a multiple of {step} from {least} to {most}"),
     }
 }
 

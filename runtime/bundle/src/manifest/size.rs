@@ -106,6 +106,15 @@ impl FreeDim {
     pub const fn holds(&self, size: u64) -> bool {
         self.low <= size && size <= self.high && size.is_multiple_of(self.step)
     }
+
+    /// Which sizes may be set, for people: `1 to 512`, `multiples of 8 from 64 to 512`.
+    pub fn in_words(&self) -> String {
+        let (least, most) = (self.least(), self.most());
+        match self.step {
+            1 => format!("{least} to {most}"),
+            step => format!("multiples of {step} from {least} to {most}"),
+        }
+    }
 }
 
 impl SizeExpression {
@@ -291,6 +300,7 @@ mod tests {
         let held = |dim: &FreeDim| (0..30).filter(|size| dim.holds(*size)).collect::<Vec<_>>();
         let of = dim(3, 26, 8);
         assert_eq!((held(&of), of.least(), of.most()), (vec![8, 16, 24], 8, 24));
+        assert_eq!(of.in_words(), "multiples of 8 from 8 to 24");
         let of = dim(0, 2, 1);
         assert_eq!((held(&of), of.least(), of.most()), (vec![0, 1, 2], 0, 2));
         let of = dim(9, 15, 8);

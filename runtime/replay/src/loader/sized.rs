@@ -137,3 +137,74 @@ impl<A: Api> Params<A> {
         (0..self.words.len()).for_each(|index| self.staged.record_upload(commands, regions, index));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use drift_bundle::manifest::{Entry, FreeDim, SizeExpression, SizeTerm, Target};
+
+    use super::*;
+
+    /// Sizes of two dims, `a` of 0 to 8 and `b` of 1 to 3, which are also what follows from them.
+    fn sizes() -> Sizes {
+        let dim = |name: &str, low, high| FreeDim { name: name.to_owned(), low, high, step: 1 };
+        Sizes::of(&Entry {
+            name: "main".to_owned(),
+            target: Target::Vulkan,
+            dims: vec![dim("a", 0, 8), dim("b", 1, 3)],
+            sizes: [0, 1].map(|dim| SizeExpression(vec![SizeTerm::Dim(dim)])).to_vec(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            variants: Vec::new(),
+        })
+    }
+
+    fn dispatch(workgroups: [u32; 3], free_workgroups: [Option<u32>; 3]) -> Dispatch {
+        Dispatch {
+            name: String::new(),
+            shader: 7,
+            bindings: Vec::new(),
+            workgroups,
+            free_workgroups,
+            barrier: true,
+            origins: Vec::new(),
+            bytes_read: 0,
+            bytes_written: 0,
+            flops: 0,
+        }
+    }
+
+    #[test]
+    fn parts_are_recorded_again_where_a_grid_has_changed() {
+        let mut sizes = sizes();
+        let dispatches = [
+            dispatch([8, 2, 1], [Some(0), None, None]),
+            dispatch([5, 1, 1], [None; 3]),
+            dispatch([3, 8, 1], [Some(1), Some(0), None]),
+            dispatch([1, 1, 3], [None, None, Some(1)]),
+        ];
+        let mut steps = Steps::new(&dispatches, &sizes);
+        let parts = [0..2, 2..3, 3..4];
+        let mut changed = |set: (usize, u64)| {
+            sizes.set(set.0, set.1);
+            let parts = parts.clone().map(|part| steps.follow(part, &sizes));
+            let grids = [0, 2, 3].map(|index| steps.launch(index).map(|launch| launch.grid));
+            (parts, grids)
+        };
+        let all = [Some([8, 2, 1]), Some([3, 8, 1]), Some([1, 1, 3])];
+        assert_eq!(changed((0, 8)), ([false; 3], all), "the largest at first");
+        assert_eq!(changed((1, 2)), ([false, true, true], [all[0], Some([2, 8, 1]), Some([1, 1, 2])]));
+        assert_eq!(changed((1, 2)).0, [false; 3], "nothing is another than before");
+        assert_eq!(changed((0, 0)), ([true, true, false], [None, None, Some([1, 1, 2])]));
+        assert_eq!(steps.run(), [false, true, false, true]);
+        assert_eq!(steps.launch(1), Some(Launch { shader: 7, grid: [5, 1, 1] }));
+        assert!(steps.has_barrier(0), "what is left out has been waited for all the same");
+    }
+
+    #[test]
+    fn words_are_those_of_the_sizes_that_are_set() {
+        let mut sizes = sizes();
+        assert_eq!([Word::Size(0), Word::Const(9), Word::Size(1)].map(|word| sizes.word(word)), [8, 9, 3]);
+        assert!(sizes.set(0, 5) && !sizes.set(0, 5));
+        assert_eq!([Word::Size(0), Word::Const(9), Word::Size(1)].map(|word| sizes.word(word)), [5, 9, 3]);
+    }
+}

@@ -16,5 +16,6 @@ mod opencl;
 mod program;
 mod regions;
 mod sharing;
+mod sizes;
 mod states;
 mod webgpu;
