@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use drift_bundle::{Bundle, stub};
-use drift_runtime::{Device, DeviceKind, LoadOptions};
+use drift_runtime::{Device, DeviceKind, LoadOptions, Session};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,15 +19,25 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(device) = DEVICE.get_or_init(|| Device::open(DeviceKind::Vulkan).ok()) else { return };
     let options = LoadOptions { timeout: Duration::from_secs(5), ..LoadOptions::default() };
     let Ok(mut session) = device.load_with(&bundle, &options) else { return };
+    // With the largest sizes, then with the smallest.
+    if run(&mut session) {
+        for dim in session.dims().to_vec() {
+            session.set_dim(&dim.free.name, dim.free.least()).expect("a dim may have its least size");
+        }
+        run(&mut session);
+    }
+});
+
+fn run(session: &mut Session) -> bool {
     for input in session.inputs().to_vec() {
         let elements = input.elements().unwrap_or(0);
         if elements > 1 << 20 {
-            return;
+            return false;
         }
         let zeros = vec![0; (elements * input.element.size_bytes()) as usize];
         if session.write_raw(&input.name, &zeros).is_err() {
-            return;
+            return false;
         }
     }
-    let _ = session.run();
-});
+    session.run().is_ok()
+}

@@ -93,6 +93,7 @@ fn chromium_replays_bundles() {
     let write = |name: &str, bytes| fs::write(folder.join(name), bytes).expect("a file");
     write("app.html", documented_app().into_bytes());
     write("state.drift", handwritten::accumulator().expect("a bundle"));
+    write("sizes.drift", handwritten::sized().expect("a bundle"));
     write("too-much.drift", handwritten::asking_for_too_much().expect("a bundle"));
     write("broken.drift", handwritten::not_compiling().expect("a bundle"));
     let sums = handwritten::large(&folder.join("large.drift"), LARGE.0, LARGE.1).expect("a bundle");

@@ -35,7 +35,7 @@ pub(crate) fn run(
         if program(&bundle, measured) == program(whole, measured) {
             continue;
         }
-        let measured = measure(&bundle, device, args)?;
+        let measured = measure(&bundle, device, (args, &[]))?;
         lines.push(line(technique.name, &bundle, &measured, device_options, &reference)?);
     }
     Ok(lines)

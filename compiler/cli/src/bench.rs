@@ -21,7 +21,7 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
         refuse_model_flags(args)?;
         let bundle = Bundle::open(&args.model)?;
         let device = replay::open_for(&bundle, args.target.map(Target::from), args.device.as_deref())?;
-        let measured = measure(&bundle, &device, args)?;
+        let measured = measure(&bundle, &device, (args, &args.flags.dim))?;
         return finish(args, measured.report(args), &measured, console);
     }
     let target = args.target.map_or(Target::Vulkan, Target::from);
@@ -29,7 +29,7 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     let subject = Subject::import(args, console)?;
     let (bundle, warnings) = subject.compile(target, &args.flags)?;
     console.warnings(&warnings)?;
-    let measured = measure(&bundle, &device, args)?;
+    let measured = measure(&bundle, &device, (args, &[]))?;
     let mut report = measured.report(args);
     report.warnings = subject.model.warnings.iter().chain(&warnings).cloned().collect();
     if args.ablate {
@@ -44,7 +44,9 @@ fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
     if args.ablate {
         return usage("--ablate");
     }
-    if args.flags != CompileFlags::default() { usage("a compile flag") } else { Ok(()) }
+    // Of a bundle it says the size of a dimension that was left free.
+    let flags = CompileFlags { dim: Vec::new(), ..args.flags.clone() };
+    if flags != CompileFlags::default() { usage("a compile flag") } else { Ok(()) }
 }
 
 fn finish(

@@ -1,10 +1,10 @@
 //! What is inside a bundle, counted.
 
-use crate::host::io_text;
+use crate::host::entry_io_text;
 use crate::units::bytes;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{
-    Entry, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, StateRegion, Variant,
+    Entry, FreeDim, Manifest, MemoryStrategy, RegionKind, Requirement, Resource, StateRegion, Variant,
 };
 use drift_bundle::self_test::{SelfTest, Untested, is_self_test, tested_entry};
 use serde::Serialize;
@@ -83,12 +83,37 @@ pub struct EntryReport {
     pub name: String,
     /// API of its shaders.
     pub target: &'static str,
+    /// Dims of the model whose sizes are free.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dims: Vec<DimReport>,
     /// Inputs as text.
     pub inputs: Vec<String>,
     /// Outputs as text.
     pub outputs: Vec<String>,
     /// In the order in which they are tried.
     pub variants: Vec<VariantReport>,
+}
+
+/// A dim of the model whose size is free.
+#[derive(Debug, Serialize)]
+pub struct DimReport {
+    /// Its name.
+    pub name: String,
+    /// The least size that it may have.
+    pub low: u64,
+    /// The greatest.
+    pub high: u64,
+    /// What its sizes are multiples of.
+    pub step: u64,
+    /// The same as text.
+    pub sizes: String,
+}
+
+impl DimReport {
+    fn of(dim: &FreeDim) -> Self {
+        let (low, high, step) = (dim.least(), dim.most(), dim.step);
+        Self { name: dim.name.clone(), low, high, step, sizes: dim.in_words() }
+    }
 }
 
 /// One way to run an entry.
@@ -181,8 +206,9 @@ fn entry_report(manifest: &Manifest, entry: &Entry) -> EntryReport {
     EntryReport {
         name: entry.name.clone(),
         target: entry.target.name(),
-        inputs: entry.inputs.iter().map(io_text).collect(),
-        outputs: entry.outputs.iter().map(io_text).collect(),
+        dims: entry.dims.iter().map(DimReport::of).collect(),
+        inputs: entry.inputs.iter().map(|tensor| entry_io_text(entry, tensor)).collect(),
+        outputs: entry.outputs.iter().map(|tensor| entry_io_text(entry, tensor)).collect(),
         variants: entry.variants.iter().map(|variant| variant_report(manifest, variant)).collect(),
     }
 }

@@ -6,6 +6,7 @@ use crate::generate_error::GenerateError;
 use crate::host::{BoundaryError, HostTensorError};
 use crate::npy::NpyError;
 use drift_bundle::BundleError;
+use drift_bundle::manifest::FreeDim;
 use drift_compiler::CompileError;
 use drift_ir::eval::EvalError;
 use drift_onnx::{ImportError, NodeError, TensorError, TensorReason};
@@ -91,6 +92,37 @@ pub enum CliError {
         by: String,
         /// The size that it has there.
         size: u64,
+    },
+    /// Data of one run that have different sizes for one dim.
+    #[error("axis {axis} of `{tensor}` has {found} elements where {size} is {expected}: {said}")]
+    SizeContradicted {
+        /// The input.
+        tensor: String,
+        /// Which of its axes.
+        axis: usize,
+        /// What its data have.
+        found: u64,
+        /// What the axis is, in words.
+        size: String,
+        /// What it has to be.
+        expected: u64,
+        /// Which inputs say so.
+        said: String,
+    },
+    /// Data of a size that a dim may not have.
+    #[error(
+        "axis {axis} of `{tensor}` has {found} elements, which no size of dim `{}` gives; it may be {}",
+        dim.name, dim.in_words()
+    )]
+    NoSuchSize {
+        /// The input.
+        tensor: String,
+        /// Which of its axes.
+        axis: usize,
+        /// What its data have.
+        found: u64,
+        /// The dim.
+        dim: Box<FreeDim>,
     },
     /// An input that cannot be bound to what is given.
     #[error("input `{name}` cannot be bound: {reason}")]
@@ -370,6 +402,8 @@ fn is_usage(error: &RuntimeError) -> bool {
             | RuntimeError::NoTarget { .. }
             | RuntimeError::NoEntry { .. }
             | RuntimeError::NoSuchVariant { .. }
+            | RuntimeError::NoSuchDim { .. }
+            | RuntimeError::DimSize { .. }
     )
 }
 

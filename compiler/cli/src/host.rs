@@ -1,7 +1,7 @@
 //! Tensors on the host: what files hold, what sessions take and give, what comparisons read.
 
 use bytes::Bytes;
-use drift_bundle::manifest::{HostElement, IoTensor};
+use drift_bundle::manifest::{Entry, HostElement, IoTensor};
 use drift_ir::tensor::TensorError;
 use drift_ir::{ElementType, HostForm, SmallFloat, Tensor, TensorType};
 use half::{bf16, f16};
@@ -293,6 +293,18 @@ pub fn shape_text(shape: &[u64]) -> String {
 /// `image: f32 [1, 3, 224, 224]`.
 pub fn io_text(tensor: &IoTensor) -> String {
     format!("{}: {} {}", tensor.name, element_name(tensor.element), shape_text(&tensor.shape))
+}
+
+/// The same of an entry, where free axes have names: `ids: i64 [1, sequence]`.
+pub fn entry_io_text(entry: &Entry, tensor: &IoTensor) -> String {
+    let mut axes: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
+    for free in &tensor.free {
+        let words = entry.sizes.get(free.size as usize).and_then(|size| size.in_words(&entry.dims).ok());
+        if let (Some(axis), Some(words)) = (axes.get_mut(free.axis as usize), words) {
+            *axis = words;
+        }
+    }
+    format!("{}: {} [{}]", tensor.name, element_name(tensor.element), axes.join(", "))
 }
 
 #[cfg(test)]

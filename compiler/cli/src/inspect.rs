@@ -86,6 +86,7 @@ fn print(manifest: &Manifest, report: &BundleReport, out: &mut dyn Write) -> Res
     for (entry, entry_report) in shown(manifest).zip(&report.entries) {
         writeln!(out)?;
         writeln!(out, "entry {} for {}", entry_report.name, entry_report.target)?;
+        entry_report.dims.iter().try_for_each(|dim| writeln!(out, "  dim  {}: {}", dim.name, dim.sizes))?;
         entry_report.inputs.iter().try_for_each(|input| writeln!(out, "  in   {input}"))?;
         entry_report.outputs.iter().try_for_each(|output| writeln!(out, "  out  {output}"))?;
         for (variant, variant_report) in entry.variants.iter().zip(&entry_report.variants) {
@@ -141,9 +142,9 @@ fn print_variant(variant: &VariantReport, out: &mut dyn Write) -> Result<(), Cli
 mod tests {
     use super::*;
     use drift_bundle::manifest::{
-        BindingKind, BindingSlot, DeviceElement, Dispatch, Entry, HostElement, IoBinding, IoTensor,
-        MemoryReport, MemoryStrategy, Provenance, Region, RegionId, RegionKind, Requirement, Resource,
-        Shader, Target, Variant,
+        BindingKind, BindingSlot, DeviceElement, Dispatch, Entry, FreeAxis, FreeDim, HostElement, IoBinding,
+        IoTensor, MemoryReport, MemoryStrategy, Provenance, Region, RegionId, RegionKind, Requirement,
+        Resource, Shader, SizeExpression, SizeTerm, Target, Variant,
     };
     use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, stub};
 
@@ -211,7 +212,7 @@ mod tests {
             name: name.to_owned(),
             element: HostElement::F32,
             shape: vec![4, 4],
-            free: Vec::new(),
+            free: if name == "x" { vec![FreeAxis { axis: 0, size: 0 }] } else { Vec::new() },
         };
         let (name, element) = ("layer 0 <key>".to_owned(), DeviceElement::F16);
         let cache = RegionKind::State { name, element, shape: vec![8, 60] };
@@ -237,8 +238,8 @@ mod tests {
         writer.add_entry(Entry {
             name: "main".to_owned(),
             target: Target::WebGpu,
-            dims: Vec::new(),
-            sizes: Vec::new(),
+            dims: vec![FreeDim { name: "rows".to_owned(), low: 1, high: 4, step: 1 }],
+            sizes: vec![SizeExpression(vec![SizeTerm::Dim(0)])],
             inputs: vec![tensor("x")],
             outputs: vec![tensor("y")],
             variants: vec![variant],
@@ -281,6 +282,8 @@ mod tests {
         let state =
             serde_json::json!({"name": "layer 0 <key>", "element": "f16", "shape": [8, 60], "bytes": 1024});
         assert_eq!(entry["variants"][0]["states"], serde_json::json!([state]));
+        let dim = serde_json::json!({"name": "rows", "low": 1, "high": 4, "step": 1, "sizes": "1 to 4"});
+        assert_eq!(entry["dims"], serde_json::json!([dim]));
     }
 
     #[test]
@@ -291,7 +294,8 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         for part in [
             "two <adds>",
-            "x: f32 [4, 4]",
+            "dim  rows: 1 to 4",
+            "x: f32 [rows, 4]",
             "y: f32 [4, 4]",
             "3 storage buffers in a dispatch",
             "state        layer 0 <key>: f16 [8, 60], 1.0 KiB",

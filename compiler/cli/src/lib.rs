@@ -43,6 +43,7 @@ mod sampling_ranges;
 pub mod screen;
 pub mod self_test;
 pub mod signals;
+pub mod sizes;
 mod spill;
 pub mod stats;
 mod tally;

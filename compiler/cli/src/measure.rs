@@ -1,6 +1,6 @@
 //! How long loading, the first run and replays of a bundle take.
 
-use crate::args::{BenchArgs, CompileFlags};
+use crate::args::{BenchArgs, CompileFlags, DimArg};
 use crate::error::CliError;
 use crate::host::HostTensor;
 use crate::model::Model;
@@ -8,7 +8,7 @@ use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
-use crate::{Console, model, random, replay};
+use crate::{Console, model, random, replay, sizes};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
 use drift_runtime::{CacheUse, Device, LoadOptions, LoadReport, Session, Timings};
@@ -65,9 +65,14 @@ pub(crate) struct Measured {
     kept_device_bytes: u64,
 }
 
-pub(crate) fn measure(bundle: &Bundle, device: &Device, args: &BenchArgs) -> Result<Measured, CliError> {
+/// Loads and replays a bundle whose free dims have these sizes.
+pub(crate) fn measure(
+    bundle: &Bundle,
+    device: &Device,
+    (args, dims): (&BenchArgs, &[DimArg]),
+) -> Result<Measured, CliError> {
     let progress = Progress::steps(2 * args.iterations as usize, "measuring");
-    let (cache, mut inputs) = (Cache::open(args)?, RandomInputs::default());
+    let (cache, mut inputs) = (Cache::open(args)?, RandomInputs::of(dims));
     let first = started(bundle, device, args, cache.folder(), &mut inputs)?;
     let pipeline_cache = first.session.report().cache.clone();
     let (load_ms, first_run_ms) = (first.load_ms, first.first_run_ms);
@@ -114,7 +119,7 @@ fn started(
     device: &Device,
     args: &BenchArgs,
     cache: &Path,
-    inputs: &mut RandomInputs,
+    inputs: &mut RandomInputs<'_>,
 ) -> Result<Started, CliError> {
     let cache_dir = Some(cache.to_owned());
     let options = LoadOptions { entry: args.entry.clone(), cache_dir, ..args.replay.options() };
@@ -168,7 +173,7 @@ fn gpu_timings(
     bundle: &Bundle,
     device: &Device,
     args: &BenchArgs,
-    inputs: &mut RandomInputs,
+    inputs: &mut RandomInputs<'_>,
     progress: &Progress,
 ) -> Result<Vec<Timings>, CliError> {
     if !device.info().features.timestamps {
@@ -186,20 +191,28 @@ fn gpu_timings(
     Ok(timings)
 }
 
-/// Random inputs of an entry, made once for all its sessions.
+/// Random inputs of an entry, made once for all its sessions, and the sizes that they have.
 #[derive(Default)]
-pub(crate) struct RandomInputs(Vec<HostTensor>);
+pub(crate) struct RandomInputs<'a> {
+    dims: &'a [DimArg],
+    made: Vec<HostTensor>,
+}
 
-impl RandomInputs {
+impl<'a> RandomInputs<'a> {
+    pub(crate) fn of(dims: &'a [DimArg]) -> Self {
+        Self { dims, made: Vec::new() }
+    }
+
     pub(crate) fn write(&mut self, session: &mut Session) -> Result<(), CliError> {
-        if self.0.is_empty() {
+        sizes::set(session, self.dims)?;
+        if self.made.is_empty() {
             let random = |tensor: &IoTensor| {
                 random::tensor(&tensor.name, tensor.element, &tensor.shape)
                     .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
             };
-            self.0 = session.inputs().iter().map(random).collect::<Result<_, _>>()?;
+            self.made = session.inputs().iter().map(random).collect::<Result<_, _>>()?;
         }
-        replay::write_all(session, &self.0)
+        replay::write_all(session, &self.made)
     }
 }
 

@@ -45,6 +45,11 @@ pub fn refuse_flags(flags: &CompileFlags) -> Result<(), CliError> {
     Err(CliError::Usage("a compile flag needs a model; a bundle is compiled already".to_owned()))
 }
 
+/// The same, but for `--dim`, which of a bundle says the size of a dimension that was left free.
+pub fn refuse_flags_but_dims(flags: &CompileFlags) -> Result<(), CliError> {
+    refuse_flags(&CompileFlags { dim: Vec::new(), ..flags.clone() })
+}
+
 /// Maps a model file and its external data.
 pub fn open(path: &Path) -> Result<ModelSource, CliError> {
     files::check_regular(path)?;

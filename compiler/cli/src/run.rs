@@ -4,7 +4,8 @@ use crate::args::{InputArg, RunArgs};
 use crate::error::CliError;
 use crate::host::{HostTensor, element_name, io_text};
 use crate::progress::Progress;
-use crate::{Console, Outcome, files, model, npy, output, random, replay};
+use crate::sizes::Free;
+use crate::{Console, Outcome, files, model, npy, output, random, replay, sizes};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, IoTensor, Target};
 use drift_runtime::{Device, LoadOptions};
@@ -22,7 +23,14 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
         ..args.replay.options()
     };
     let mut session = device.load_with(&bundle, &options)?;
-    let inputs = inputs(session.inputs(), &args.input, console)?;
+    let given = given(session.inputs(), &args.input)?;
+    let free = Free::of(&bundle, device.info().kind.target(), &session);
+    free.follow(&mut session, given.iter().map(|(name, data)| (*name, data)))?;
+    // A model's were bound when it was compiled.
+    if !files::is_model(&args.model)? {
+        sizes::set(&mut session, &args.flags.dim)?;
+    }
+    let inputs = inputs(session.inputs(), given, console)?;
     replay::run_on(&mut session, &inputs)?;
     let mut json = RunJson {
         device: device.info().name.clone(),
@@ -61,7 +69,7 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
 fn ready(args: &RunArgs, console: &mut Console<'_>) -> Result<(Bundle, Device), CliError> {
     let target = args.target.map(Target::from);
     if !files::is_model(&args.model)? {
-        model::refuse_flags(&args.flags)?;
+        model::refuse_flags_but_dims(&args.flags)?;
         let bundle = Bundle::open(&args.model)?;
         let device = replay::open_for(&bundle, target, args.device.as_deref())?;
         return Ok((bundle, device));
@@ -117,12 +125,8 @@ impl OutputJson {
     }
 }
 
-/// Data for each input: from its file, or random.
-fn inputs(
-    declared: &[IoTensor],
-    given: &[InputArg],
-    console: &mut Console<'_>,
-) -> Result<Vec<HostTensor>, CliError> {
+/// What is given for inputs, each read from its file.
+fn given<'a>(declared: &[IoTensor], given: &'a [InputArg]) -> Result<Vec<(&'a str, HostTensor)>, CliError> {
     let names = || declared.iter().map(|tensor| tensor.name.as_str());
     let given: Vec<(&str, &Path)> = given.iter().map(|input| input.split(names())).collect();
     for (index, (name, _)) in given.iter().enumerate() {
@@ -134,11 +138,20 @@ fn inputs(
             return Err(CliError::InputTwice((*name).to_owned()));
         }
     }
+    given.into_iter().map(|(name, file)| Ok((name, read_tensor(file)?))).collect()
+}
+
+/// Data for each input: what is given, or random.
+fn inputs(
+    declared: &[IoTensor],
+    mut given: Vec<(&str, HostTensor)>,
+    console: &mut Console<'_>,
+) -> Result<Vec<HostTensor>, CliError> {
     let mut inputs = Vec::with_capacity(declared.len());
     for tensor in declared {
-        inputs.push(match given.iter().find(|(name, _)| *name == tensor.name) {
-            Some((_, file)) => {
-                let data = read_tensor(file)?;
+        inputs.push(match given.iter().position(|(name, _)| *name == tensor.name) {
+            Some(at) => {
+                let (_, data) = given.swap_remove(at);
                 data.fitted(tensor)?
             }
             None => {
@@ -246,7 +259,8 @@ mod tests {
     fn prepare(given: &[&str]) -> Result<Vec<HostTensor>, CliError> {
         let given: Vec<InputArg> = given.iter().map(|arg| arg.parse().unwrap()).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        inputs(&declared(), &given, &mut Console::new(&mut out, &mut err))
+        let given = super::given(&declared(), &given)?;
+        inputs(&declared(), given, &mut Console::new(&mut out, &mut err))
     }
 
     fn stored(element: HostElement, shape: &[u64]) -> tempfile::NamedTempFile {

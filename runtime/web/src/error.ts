@@ -33,15 +33,17 @@ export type DriftErrorCode =
   | "driver"
   /** There is no input or output of this name. */
   | "no-tensor"
+  /** The bundle leaves no dim of this name free. */
+  | "no-dim"
   /** Values of another type than the model declares. */
   | "type"
   /** More or fewer values than the shape takes. */
   | "length"
-  /** A 64-bit value that devices, which compute with 32 bits, do not hold. */
+  /** A 64-bit value that devices, which compute with 32 bits, do not hold; or a size that a dim may not have. */
   | "range"
   /** A run without all inputs. */
   | "not-written"
-  /** Results before the first run. */
+  /** Results before the first run, or the first after a size was set. */
   | "not-run"
   /** A session that is still at an earlier call. */
   | "busy"

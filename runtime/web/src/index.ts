@@ -20,4 +20,5 @@ export { FORMAT_VERSION } from "./limits.js";
 export type { LoadTimes } from "./loader.js";
 export type { DeviceElement, HostElement, Manifest } from "./manifest.js";
 export type { DeviceBytes } from "./regions.js";
+export type { Dim } from "./size.js";
 export { type LoadReport, Session, type StateTensor, type Tensor } from "./session.js";

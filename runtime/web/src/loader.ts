@@ -8,6 +8,7 @@ import { type Bound, bind, createPipelines, encode } from "./pipelines.js";
 import { statesOf } from "./manifest.js";
 import { type Program, submissions, usedWeights } from "./program.js";
 import { BufferFill, type DeviceBytes, Memory, Regions, Weights } from "./regions.js";
+import { Sizes } from "./size.js";
 import type { States } from "./states.js";
 
 export interface Loading {
@@ -118,7 +119,7 @@ const allocate = (gpu: Gpu, program: Program, held: States, memory: Memory, init
   const states = statesOf(variant.regions).map(({ size }) => Math.min(size, STATE_PART_BYTES));
   bytes.staging = Math.max(4, ...program.outputs().map(({ size }) => size), ...states);
   const staging = memory.buffer(bytes.staging, BUFFER.MAP_READ | BUFFER.COPY_DST);
-  regions.writeParams(device.queue, variant);
+  regions.writeParams(device.queue, variant, new Sizes(program.entry));
   return { regions, weights, initOnly, staging };
 };
 

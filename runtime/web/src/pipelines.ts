@@ -153,13 +153,16 @@ const checkUses = (dispatch: Dispatch, slots: readonly BindingSlot[], places: Pl
   });
 };
 
-/** Encodes dispatches as one pass, in which the browser orders them by what they use. */
+/** Encodes dispatches as one pass, in which the browser orders them by what they use. One without workgroups is left out. */
 export const encode = (commands: GPUCommandEncoder, dispatches: readonly Bound[]): void => {
   if (dispatches.length === 0) {
     return;
   }
   const pass = commands.beginComputePass();
   for (const { pipeline, groups, workgroups } of dispatches) {
+    if (workgroups.includes(0)) {
+      continue;
+    }
     pass.setPipeline(pipeline);
     groups.forEach((group, index) => pass.setBindGroup(index, group));
     pass.dispatchWorkgroups(...workgroups);

@@ -6,6 +6,7 @@ import { whole } from "./host.js";
 import { ALIGNMENT_BYTES } from "./limits.js";
 import { type RegionKind, type TextureObject, type Variant, type WeightBlob, nameOf, statesOf, textureBytes } from "./manifest.js";
 import { type UsedWeights, type WeightTexture, textureKey } from "./program.js";
+import type { Sizes } from "./size.js";
 import type { States } from "./states.js";
 
 /** A range of a buffer that begins there. */
@@ -144,12 +145,12 @@ export class Regions {
     return this.views[region] as GPUTextureView;
   }
 
-  /** Gives all parameters their first words. */
-  writeParams(queue: GPUQueue, variant: Variant): void {
+  /** Gives all parameters the words of these sizes. */
+  writeParams(queue: GPUQueue, variant: Variant, sizes: Sizes): void {
     variant.regions.forEach(({ kind }, region) => {
       if (typeof kind === "object" && "Params" in kind) {
         const { buffer, offset } = this.place(region);
-        queue.writeBuffer(buffer, offset, Uint32Array.from(kind.Params));
+        queue.writeBuffer(buffer, offset, Uint32Array.from(kind.Params, (word) => sizes.word(word)));
       }
     });
   }

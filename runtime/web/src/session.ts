@@ -6,10 +6,12 @@ import { MAP_MODE_READ } from "./flags.js";
 import type { Gpu } from "./gpu.js";
 import { type Values, checkValues, fromDevice, toDevice, whole } from "./host.js";
 import type { LoadTimes, Loaded } from "./loader.js";
-import { type DeviceElement, type HostElement, type IoTensor, statesOf } from "./manifest.js";
-import { encode } from "./pipelines.js";
+import { type DeviceElement, type HostElement, type IoTensor, elementsOf, statesOf } from "./manifest.js";
+import { type Bound, encode } from "./pipelines.js";
 import { type InputUse, type Program, submissions } from "./program.js";
 import type { DeviceBytes } from "./regions.js";
+import { type Dim, Sizes } from "./size.js";
+import { tensorBytes } from "./validate/variant.js";
 
 /** A named input or output. */
 export interface Tensor {
@@ -47,7 +49,8 @@ export interface LoadReport {
 type Progress = "loaded" | "run" | "failed" | "destroyed";
 
 interface Input extends InputUse {
-  readonly tensor: IoTensor;
+  /** As it is now. */
+  tensor: IoTensor;
   /** What was written last, as long as a run may have to upload it. */
   bytes: Uint8Array<ArrayBuffer> | null;
   /** Written since the last run. */
@@ -58,11 +61,16 @@ interface Input extends InputUse {
 
 /** A loaded entry. Inputs keep their values between runs; what an output shares with an input goes on from the last run. */
 export class Session {
-  readonly inputs: readonly Tensor[];
-  readonly outputs: readonly Tensor[];
   readonly states: readonly StateTensor[];
   readonly report: LoadReport;
   private readonly held: Input[];
+  private readonly sizes: Sizes;
+  /** Outputs as they are now. */
+  private results: readonly IoTensor[];
+  /** What runs encode. */
+  private bound: readonly Bound[];
+  /** Words of parameters that the next run writes. */
+  private isResized = false;
   private readonly parts: { start: number; end: number }[];
   private progress: Progress = "loaded";
   private isBusy = false;
@@ -75,10 +83,10 @@ export class Session {
     declined: readonly Declined[],
     private readonly timeout: number,
   ) {
-    const tensor = ({ name, element, shape }: IoTensor): Tensor => ({ name, element, shape: shape.map(Number) });
     const { entry, variant } = program;
-    this.inputs = entry.inputs.map(tensor);
-    this.outputs = entry.outputs.map(tensor);
+    this.sizes = new Sizes(entry);
+    this.results = entry.outputs;
+    this.bound = loaded.bound;
     this.states = statesOf(variant.regions).map(({ name, element, shape, size }) => ({
       name,
       element,
@@ -103,6 +111,47 @@ export class Session {
       bytes: loaded.bytes,
       times: loaded.times,
     };
+  }
+
+  /** Inputs, as large as the sizes that are set make them. */
+  get inputs(): readonly Tensor[] {
+    return this.held.map(({ tensor }) => described(tensor));
+  }
+
+  /** Outputs, as large as the sizes that are set make them. */
+  get outputs(): readonly Tensor[] {
+    return this.results.map(described);
+  }
+
+  /** The dims of the model whose sizes are free. */
+  get dims(): readonly Dim[] {
+    return this.sizes.dims();
+  }
+
+  /**
+   * Sets the size of a dim of the model that was left free; until then it has the largest. It holds from the next run on. An input whose shape
+   * follows has to be written again before that, and there are no results until then.
+   */
+  setDim(name: string, size: number): void {
+    const index = this.sizes.find(name, size);
+    this.check("setting a size");
+    if (this.isBusy) {
+      throw new DriftError("busy", "an earlier call of this session has not ended, before setting a size; await it first");
+    }
+    if (!this.sizes.change(index, size)) {
+      return;
+    }
+    const { entry, variant } = this.program;
+    this.held.forEach((input, at) => {
+      const tensor = this.sizes.tensor(entry.inputs[at]);
+      if (tensor.shape.join() !== input.tensor.shape.join()) {
+        Object.assign(input, { tensor, bytes: null, isFresh: false, isKnown: elementsOf(tensor) === 0 });
+      }
+    });
+    this.results = entry.outputs.map((tensor) => this.sizes.tensor(tensor));
+    this.bound = this.loaded.bound.map((bound, at) => ({ ...bound, workgroups: this.sizes.grid(variant.dispatches[at]) }));
+    this.isResized = true;
+    this.progress = "loaded";
   }
 
   /** Sets an input, row-major, from values of the model's own type. They are used by every later run until they are set again. */
@@ -138,6 +187,10 @@ export class Session {
 
   private submitRun(): void {
     const { queue } = this.gpu.device;
+    if (this.isResized) {
+      this.loaded.regions.writeParams(queue, this.program.variant, this.sizes);
+      this.isResized = false;
+    }
     for (const input of this.held) {
       const { buffer, offset } = this.loaded.regions.place(input.region);
       const again = input.isOverwritten && !input.isState;
@@ -151,14 +204,14 @@ export class Session {
     }
     for (const { start, end } of this.parts) {
       const commands = this.gpu.device.createCommandEncoder();
-      encode(commands, this.loaded.bound.slice(start, end));
+      encode(commands, this.bound.slice(start, end));
       queue.submit([commands.finish()]);
     }
   }
 
   /** Values of an output after the last run, row-major, in an array of the model's own type. */
   async read(name: string): Promise<Values> {
-    const index = this.outputs.findIndex((tensor) => tensor.name === name);
+    const index = this.results.findIndex((tensor) => tensor.name === name);
     if (index < 0) {
       throw noTensor("output", name, this.outputs);
     }
@@ -167,14 +220,15 @@ export class Session {
         throw new DriftError("not-run", "there are no results yet; call `run` first");
       }
       const { element } = this.program.variant.outputs[index];
-      const values = fromDevice(this.program.entry.outputs[index], element, await this.fetch(index));
+      const values = fromDevice(this.results[index], element, await this.fetch(index));
       this.progress = "run";
       return values;
     });
   }
 
   private async fetch(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { region, offset, size } = this.program.outputs()[index];
+    const { region, offset } = this.program.variant.outputs[index];
+    const size = tensorBytes(this.results[index], this.program.variant.outputs[index]);
     return size === 0 ? new Uint8Array(0) : this.download(region, offset, size);
   }
 
@@ -313,6 +367,8 @@ export class Session {
     }
   }
 }
+
+const described = ({ name, element, shape }: IoTensor): Tensor => ({ name, element, shape: shape.map(Number) });
 
 const noTensor = (what: string, wanted: string, held: readonly Tensor[]): DriftError => {
   const names = held.map(({ name }) => name).join(", ");

@@ -1,6 +1,7 @@
 /** Sizes that the app says at run time, and what follows from them: the arithmetic of `runtime/bundle/src/manifest/size.rs`. */
 
-import type { FreeDim, IoTensor, SizeExpression } from "./manifest.js";
+import { DriftError } from "./error.js";
+import type { Dispatch, Entry, FreeDim, IoTensor, SizeExpression, Word } from "./manifest.js";
 
 /** The least and the greatest of something. */
 export interface Bounds {
@@ -86,9 +87,87 @@ const apply = (operator: Extract<SizeExpression[number], string>, a: Bounds, b: 
   }
 };
 
-/** A tensor as it is where `sizes` are those of its entry. */
-export const tensorAt = (tensor: IoTensor, sizes: readonly bigint[]): IoTensor => {
-  const shape = [...tensor.shape];
-  tensor.free.forEach(({ axis, size }) => (shape[axis] = sizes[size]));
-  return { ...tensor, shape };
-};
+/** A dim of the model whose size is free. */
+export interface Dim {
+  readonly name: string;
+  /** The least size that it may have. */
+  readonly low: number;
+  /** The greatest, which it has until another one is set. */
+  readonly high: number;
+  /** What its sizes are multiples of. */
+  readonly step: number;
+  /** The size that it has. */
+  readonly size: number;
+}
+
+/** The sizes of an entry's dims, and those that follow from them. */
+export class Sizes {
+  /** One for each dim: all begin with their largest sizes. */
+  private readonly set: bigint[];
+  private values: readonly bigint[] = [];
+
+  constructor(private readonly entry: Entry) {
+    this.set = entry.dims.map(mostOf);
+    this.follow();
+  }
+
+  /** What there is to set. */
+  dims(): readonly Dim[] {
+    return this.entry.dims.map((dim, index) => ({
+      name: dim.name,
+      low: Number(leastOf(dim)),
+      high: Number(mostOf(dim)),
+      step: Number(dim.step),
+      size: Number(this.set[index]),
+    }));
+  }
+
+  /** The number of a dim that may have this size. */
+  find(name: string, size: number): number {
+    const dims = this.dims();
+    const index = dims.findIndex((dim) => dim.name === name);
+    if (index < 0) {
+      const held = dims.length === 0 ? "nor any other" : `only: ${dims.map((dim) => dim.name).join(", ")}`;
+      throw new DriftError("no-dim", `entry \`${this.entry.name}\` has no dim \`${name}\` whose size is free, ${held}`);
+    }
+    const { low, high, step } = dims[index];
+    if (!Number.isInteger(size) || size < low || size > high || size % step !== 0) {
+      const may = step === 1 ? `${low} to ${high}` : `multiples of ${step} from ${low} to ${high}`;
+      throw new DriftError("range", `dim \`${name}\` cannot be ${size}; it may be ${may}`);
+    }
+    return index;
+  }
+
+  /** Sets the size of a dim that may have it, and says whether it had another. */
+  change(index: number, size: number): boolean {
+    const before = this.set[index];
+    this.set[index] = BigInt(size);
+    this.follow();
+    return before !== this.set[index];
+  }
+
+  /** A tensor of the entry as it is now. */
+  tensor(tensor: IoTensor): IoTensor {
+    const shape = [...tensor.shape];
+    tensor.free.forEach(({ axis, size }) => (shape[axis] = this.values[size]));
+    return { ...tensor, shape };
+  }
+
+  /** The grid of a dispatch as it is now. */
+  grid({ workgroups, free_workgroups }: Dispatch): [number, number, number] {
+    const count = (axis: 0 | 1 | 2): number => {
+      const size = free_workgroups[axis];
+      return size === null ? workgroups[axis] : Number(this.values[size]);
+    };
+    return [count(0), count(1), count(2)];
+  }
+
+  /** The value of a word of parameters. */
+  word(word: Word): number {
+    return "Const" in word ? word.Const : Number(this.values[word.Size]);
+  }
+
+  private follow(): void {
+    this.values = this.entry.sizes.map((size) => valueOf(size, this.set));
+  }
+}

@@ -288,6 +288,8 @@ const main = async (): Promise<void> => {
     const onFromSaved = [1, 2, 3, 4].map((x) => 102 * x + 100);
     const sums = [after(1), after(2), after(3), after(1), after(2), after(5, 10), onFromSaved, after(1, 11), after(1)];
     assert.deepEqual(await call(page, "accumulate"), sums);
+    const sizes: [number, number][] = [[12, 10], [0, 1], [3, 1], [9, 7], [12, 10], [3, 10], [6, 3], [12, 10]];
+    assert.deepEqual(await call(page, "resize", sizes), []);
     await demo(browser, served.url);
     await say(browser, "the demo");
     await failures(page, small);

@@ -132,6 +132,53 @@ const accumulate = async (): Promise<number[][]> => {
   return sums;
 };
 
+/** Replays a bundle with free dims at these sizes, one after another, and says which results were wrong. */
+const resize = async (sizes: readonly [number, number][]): Promise<string[]> => {
+  const bundle = await Bundle.load(await bytesOf("sizes.drift"));
+  const [session, other] = await Promise.all([device(), device()].map(async (one) => (await one).load(bundle)));
+  const wrong: string[] = [];
+  const expect = (what: string, found: unknown, expected: unknown): void => {
+    if (String(found) !== String(expected)) {
+      wrong.push(`${what}: ${String(found)} where ${String(expected)} is right`);
+    }
+  };
+  const value = (row: number, col: number): number => 100 * row + col + 0.5;
+  const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+  const check = async (of: Session, rows: number, cols: number): Promise<void> => {
+    const what = `${rows} x ${cols}`;
+    of.setDim("rows", rows);
+    of.setDim("cols", cols);
+    expect(what, of.dims.map(({ name, size }) => `${name} ${size}`), `cols ${cols},rows ${rows}`);
+    expect(what, of.inputs.map(({ shape }) => shape), `${rows},${cols}`);
+    expect(what, of.outputs.map(({ shape }) => shape.join("x")), `${rows},${cols}x${rows},${Math.min(rows, 1)}x${Math.floor(cols / 2)}`);
+    of.write("x", Float32Array.from(range(rows).flatMap((row) => range(cols).map((col) => value(row, col)))));
+    await of.run();
+    const sum = (row: number): number => range(cols).reduce((sum, col) => sum + value(row, col), 0);
+    expect(`y of ${what}`, await of.read("y"), range(rows).map(sum));
+    expect(`t of ${what}`, await of.read("t"), range(cols).flatMap((col) => range(rows).map((row) => value(row, col))));
+    const pairs = range(rows === 0 ? 0 : Math.floor(cols / 2)).map((pair) => value(0, 2 * pair) + value(0, 2 * pair + 1));
+    expect(`p of ${what}`, await of.read("p"), pairs);
+  };
+  for (const [rows, cols] of sizes) {
+    await Promise.all([check(session, rows, cols), check(other, 12 - rows, 11 - cols)]);
+  }
+  const code = async (body: () => unknown): Promise<string | null> => (await outcome(async () => body())).code;
+  const codes = [
+    await code(() => session.setDim("batch", 1)),
+    await code(() => session.setDim("rows", 4)),
+    await code(() => session.setDim("cols", 1.5)),
+    await code(() => session.setDim("cols", 11)),
+    await code(() => session.setDim("rows", 6)),
+    await code(() => session.read("y")),
+    await code(() => session.run()),
+    await code(() => session.write("x", new Float32Array(120))),
+  ];
+  expect("codes", codes.map(String), "no-dim,range,range,range,null,not-run,not-written,length");
+  session.destroy();
+  other.destroy();
+  return wrong;
+};
+
 /** The same sum, which two sessions that are loaded together share and add to in turn. */
 const accumulateTogether = async (bundle: Bundle): Promise<number[][]> => {
   const [first, second] = await (await device()).loadEntries(bundle, ["main", "main"]);
@@ -303,6 +350,7 @@ export const harness = {
   noAdapter,
   prepareLoss,
   replay,
+  resize,
   timeout,
   without,
 };

@@ -127,12 +127,14 @@ fn run([vulkan, webgpu]: [&Device; 2], path: &Path) -> Result<(), RuntimeError> 
     let device = if untrusted { webgpu } else { vulkan };
     let options = LoadOptions { timeout: RUN, untrusted, ..LoadOptions::default() };
     let mut session = device.load_with(&bundle, &options)?;
-    let inputs = session.inputs().to_vec();
-    for input in &inputs {
-        let elements = input.elements().unwrap_or(0).min(1 << 24) as usize;
-        session.write_raw(&input.name, &vec![0; elements * input.element.size_bytes() as usize])?;
-    }
-    for _ in 0..2 {
+    for least in [false, true] {
+        for dim in session.dims().to_vec() {
+            session.set_dim(&dim.free.name, if least { dim.free.least() } else { dim.free.most() })?;
+        }
+        for input in session.inputs().to_vec() {
+            let elements = input.elements().unwrap_or(0).min(1 << 24) as usize;
+            session.write_raw(&input.name, &vec![0; elements * input.element.size_bytes() as usize])?;
+        }
         session.run()?;
     }
     let outputs: Vec<String> = session.outputs().iter().map(|output| output.name.clone()).collect();

@@ -8,6 +8,7 @@ use drift_compiler::{LayoutChoice, Precision, WeightsChoice};
 use drift_ir::text;
 
 use crate::conformance::{Setting, compiled};
+use crate::web::handwritten;
 
 /// A sound bundle.
 #[derive(Clone, Debug)]
@@ -82,6 +83,8 @@ pub fn seeds() -> Result<Vec<Seed>, Box<dyn Error>> {
             );
         }
     }
+    // With sizes that the host says, words and grids that follow from them.
+    seeds.push(Seed::of("sizes-webgpu".to_owned(), Target::WebGpu, handwritten::sized()?)?);
     Ok(seeds)
 }
 

@@ -148,6 +148,90 @@ pub fn accumulator() -> Result<Vec<u8>, BundleError> {
     writer.to_bytes()
 }
 
+/// Sums rows of `x` and turns it, both as large as words say; then adds neighbours of its first row.
+const ROWS: &str = "\
+@group(0) @binding(0) var<storage, read_write> x: array<f32, 120>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32, 12>;
+@group(0) @binding(2) var<storage, read_write> t: array<f32, 120>;
+@group(2) @binding(0) var<uniform> size: vec4<u32>;
+@compute @workgroup_size(4, 1, 1)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    if (at.x >= size.x) {
+        return;
+    }
+    var sum = 0.0;
+    for (var c = 0u; c < size.y; c++) {
+        let value = x[at.x * size.y + c];
+        sum += value;
+        t[c * size.x + at.x] = value;
+    }
+    y[at.x] = sum;
+}
+";
+
+const PAIRS: &str = "\
+@group(0) @binding(0) var<storage, read_write> x: array<f32, 120>;
+@group(0) @binding(1) var<storage, read_write> p: array<f32, 5>;
+@compute @workgroup_size(1, 1, 1)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    p[at.x] = x[2u * at.x] + x[2u * at.x + 1u];
+}
+";
+
+/// `x` of [rows, cols] to its rows' sums `y`, to `t`, which is it turned, and to sums of pairs `p`. There are 1 to 10 columns, and a multiple of three of
+/// rows up to twelve.
+pub fn sized() -> Result<Vec<u8>, BundleError> {
+    use SizeTerm::{CeilDiv, Const, Dim, FloorDiv, Min, Mul};
+    let mut writer = writer();
+    let rows = vec![
+        slot(0, 0, buffer(480), false),
+        slot(0, 1, buffer(48), true),
+        slot(0, 2, buffer(480), true),
+        slot(2, 0, BindingKind::UniformBuffer { min_bytes: 16 }, false),
+    ];
+    let rows = writer.add_shader(shader("rows", [4, 1, 1], rows), ROWS.as_bytes());
+    let pairs = vec![slot(0, 0, buffer(480), false), slot(0, 1, buffer(20), true)];
+    let pairs = writer.add_shader(shader("pairs", [1; 3], pairs), PAIRS.as_bytes());
+    let arena = |offset, size| Resource::bytes(RegionId::Variant(0), offset, size);
+    let words = vec![Word::Size(0), Word::Size(1), Word::Const(0), Word::Size(2)];
+    let params = Resource::bytes(RegionId::Variant(1), 0, 16);
+    let mut rows = dispatch("rows", rows, vec![arena(0, 480), arena(512, 48), arena(1024, 480), params]);
+    (rows.workgroups, rows.free_workgroups) = ([3, 1, 1], [Some(2), None, None]);
+    let mut pairs = dispatch("pairs", pairs, vec![arena(0, 480), arena(1536, 20)]);
+    (pairs.workgroups, pairs.free_workgroups) = ([5, 1, 1], [Some(4), None, None]);
+    let io = |offset| IoBinding { region: 0, offset, element: DeviceElement::F32 };
+    let regions = vec![region(RegionKind::Arena, 2048), region(RegionKind::Params(words), 16)];
+    let outputs = [512, 1024, 1536].map(io).to_vec();
+    let dim = |name: &str, low, high, step| FreeDim { name: name.to_owned(), low, high, step };
+    let tensor = |name: &str, shape: &[u64], free: &[u32]| IoTensor {
+        name: name.to_owned(),
+        element: HostElement::F32,
+        shape: shape.to_vec(),
+        free: (0..).zip(free).map(|(axis, &size)| FreeAxis { axis, size }).collect(),
+    };
+    let (n_cols, n_rows) = (Dim(0), Dim(1));
+    let sizes = [
+        vec![n_rows],
+        vec![n_cols],
+        vec![n_rows, Const(4), CeilDiv],
+        vec![n_cols, Const(2), FloorDiv],
+        vec![n_rows, Const(1), Min, n_cols, Const(2), FloorDiv, Mul],
+        vec![n_rows, Const(1), Min],
+    ];
+    writer.add_entry(Entry {
+        dims: vec![dim("cols", 1, 10, 1), dim("rows", 0, 12, 3)],
+        sizes: sizes.map(SizeExpression).to_vec(),
+        inputs: vec![tensor("x", &[12, 10], &[0, 1])],
+        outputs: vec![
+            tensor("y", &[12], &[0]),
+            tensor("t", &[10, 12], &[1, 0]),
+            tensor("p", &[1, 5], &[5, 3]),
+        ],
+        ..entry("main", HostElement::F32, vec![variant(regions, vec![io(0)], outputs, vec![rows, pairs])])
+    });
+    writer.to_bytes()
+}
+
 /// Copies the first word of `x` to `y`.
 const COPY: &str = "\
 @group(0) @binding(0) var<storage, read_write> x: array<u32, 4>;

@@ -86,6 +86,7 @@ fn random_of(port: &Port, dims: &Dims) -> Option<HostTensor> {
         DeclaredDim::Fixed(size) => Some(*size),
         DeclaredDim::Free(name) => match dims.get(name) {
             Some(DimBinding::Fixed(size) | DimBinding::Range(_, size)) => Some(*size),
+            Some(DimBinding::Steps(_, high, step)) => Some(high / step * step),
             None => Some(1),
         },
         DeclaredDim::Computed(_) => None,

@@ -6,6 +6,7 @@ use crate::dataset::Case;
 use crate::error::CliError;
 use crate::replay;
 use crate::report::{ModelJson, Status};
+use crate::sizes::Free;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{DeviceElement, Entry, HostElement, IoTensor, Requirement, Target};
 use drift_bundle::self_test::is_self_test;
@@ -35,12 +36,16 @@ pub(super) fn check(
         || entry.is_some_and(|entry| uses_half(entry, &report.variant));
     let names =
         |tensors: &[IoTensor]| -> Vec<String> { tensors.iter().map(|tensor| tensor.name.clone()).collect() };
+    let free = Free::of(&bundle, target, &session);
     let (inputs, outputs) = (names(session.inputs()), names(session.outputs()));
     let mut all = Differences::default();
     for set in case.data_sets.iter().filter(|set| !set.outputs.is_empty()) {
         let given = data::in_order(&set.folder, "input", &set.inputs, &inputs)?;
         let expected = data::outputs(set, &outputs)?;
-        let found = differences(&mut session, &given, &expected, args.tolerance(half, case.tolerance));
+        let named = inputs.iter().map(String::as_str).zip(&given);
+        let found = free.follow(&mut session, named).and_then(|()| {
+            differences(&mut session, &given, &expected, args.tolerance(half, case.tolerance))
+        });
         let named = |source| CliError::DataSet { folder: set.folder.clone(), source: Box::new(source) };
         all.add(found.map_err(named)?);
     }

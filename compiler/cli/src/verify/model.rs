@@ -12,8 +12,9 @@ use crate::error::CliError;
 use crate::host::{self, HostTensor};
 use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
+use crate::sizes::Free;
 use crate::{Console, per_node, random, replay};
-use drift_bundle::manifest::Target;
+use drift_bundle::manifest::{IoTensor, Target};
 use drift_ir::{ElementType, Graph, Tensor, ValueId};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
@@ -124,11 +125,12 @@ struct Check<'a> {
     part: Option<Part>,
 }
 
-/// A model compiled for one binding of its free dimensions, ready to replay.
+/// A model compiled for one binding of its free dimensions, ready to replay; those with bounds have the size of each data set.
 struct Subject {
     dims: Dims,
     graph: Graph,
     session: Session,
+    free: Free,
     tolerance: Tolerance,
     warnings: Vec<String>,
 }
@@ -156,7 +158,8 @@ impl Check<'_> {
             }
             self.tell_random(data.filter(|_| !is_whole), stored.as_deref(), console)?;
             let caches = self.caches(subject, data, stored.as_deref())?;
-            let inputs = self.inputs(&subject.graph, stored, caches.as_ref())?;
+            let inputs = self.inputs(subject, stored, caches.as_ref())?;
+            subject.follow(&inputs)?;
             let expected = self.expected(&subject.graph, data.filter(|_| is_whole), &inputs)?;
             let Subject { graph, session, tolerance, .. } = subject;
             outputs.add(match &caches {
@@ -257,7 +260,7 @@ impl Check<'_> {
     /// Stored inputs, or random ones for the shapes that the graph has, in its order.
     fn inputs(
         &self,
-        graph: &Graph,
+        Subject { graph, session, .. }: &Subject,
         stored: Option<Vec<(String, HostTensor)>>,
         caches: Option<&Caches>,
     ) -> Result<Vec<HostTensor>, CliError> {
@@ -268,7 +271,10 @@ impl Check<'_> {
             (Some(stored), None) => Ok(stored.into_iter().map(|(_, tensor)| tensor).collect()),
             (Some(stored), Some(caches)) => caches.inputs(graph, stored),
             (None, caches) => {
-                let mut inputs = random_inputs(graph)?;
+                let mut inputs = match session.dims() {
+                    [] => random_inputs(graph)?,
+                    _ => session.inputs().iter().map(random_input).collect::<Result<_, _>>()?,
+                };
                 if let Some(caches) = caches {
                     caches.number(graph, &self.open_inputs, &mut inputs);
                 }
@@ -306,7 +312,7 @@ impl Check<'_> {
         model.tell(Some(&self.case.name), console)?;
         let Model { graph, identity, mut warnings, .. } = model;
         let half = uses_half(&graph, &self.args.flags);
-        let (session, more) = self.compile(graph.clone(), identity)?;
+        let (session, free, more) = self.compile(graph.clone(), identity)?;
         let of_case = |warning: &String| format!("{}: {warning}", self.case.name);
         console.warnings(&more.iter().map(of_case).collect::<Vec<_>>())?;
         warnings.extend(more);
@@ -314,20 +320,23 @@ impl Check<'_> {
             dims,
             graph,
             session,
+            free,
             tolerance: self.args.tolerance(half, self.case.tolerance),
             warnings,
         })
     }
 
-    /// A session of the compiled graph, and what the compiler warned of.
+    /// A session of the compiled graph, its free dims, and what the compiler warned of.
     fn compile(
         &self,
         graph: Graph,
         identity: drift_compiler::ModelIdentity,
-    ) -> Result<(Session, Vec<String>), CliError> {
+    ) -> Result<(Session, Free, Vec<String>), CliError> {
         let targets = vec![self.target];
         let (bundle, report) = model::bundle((graph, identity), &self.case.path, &self.args.flags, targets)?;
-        Ok((self.device.load_with(&bundle, &self.args.replay.options())?, report.warnings))
+        let session = self.device.load_with(&bundle, &self.args.replay.options())?;
+        let free = Free::of(&bundle, self.target, &session);
+        Ok((session, free, report.warnings))
     }
 
     fn expected(
@@ -372,7 +381,8 @@ impl Check<'_> {
             let identity = model::identity(&self.source, &subject.graph);
             let all = per_node::with_all_outputs(&subject.graph, &part)
                 .map_err(|source| self.import_error(ImportError::Graph(Box::new(source))))?;
-            let (mut session, _) = self.compile(all, identity)?;
+            let (mut session, free, _) = self.compile(all, identity)?;
+            free.follow(&mut session, named(&subject.graph, inputs))?;
             match caches {
                 Some(caches) => caches.run(&subject.graph, &mut session, inputs)?,
                 None => replay::run_on(&mut session, inputs)?,
@@ -394,16 +404,31 @@ impl Check<'_> {
     }
 }
 
+impl Subject {
+    /// Gives dims that are free the sizes that inputs in the graph's order have.
+    fn follow(&mut self, inputs: &[HostTensor]) -> Result<(), CliError> {
+        self.free.follow(&mut self.session, named(&self.graph, inputs))
+    }
+}
+
+/// Inputs in a graph's order, with their names.
+fn named<'a>(graph: &'a Graph, inputs: &'a [HostTensor]) -> impl Iterator<Item = (&'a str, &'a HostTensor)> {
+    graph.inputs().iter().map(|id| graph.value(*id).name.as_str()).zip(inputs)
+}
+
 /// Random inputs for the shapes that the graph has.
 pub(crate) fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
     let random = |id: &ValueId| {
         let value = graph.value(*id);
         let form = graph.host_forms.get(&value.name).copied();
-        let tensor = host::io_tensor(&value.name, &value.ty, form)?;
-        random::tensor(&tensor.name, tensor.element, &tensor.shape)
-            .map_err(|source| CliError::Tensor { name: value.name.clone(), source })
+        random_input(&host::io_tensor(&value.name, &value.ty, form)?)
     };
     graph.inputs().iter().map(random).collect()
+}
+
+fn random_input(tensor: &IoTensor) -> Result<HostTensor, CliError> {
+    random::tensor(&tensor.name, tensor.element, &tensor.shape)
+        .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
 }
 
 pub(crate) fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {

@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(small(Constant::I32(i32::MIN.into())), Ok(()));
         for constant in [Constant::U32(1 << 32), Constant::I32(1 << 31), Constant::signed(u64::MAX)] {
             assert!(
-                matches!(small(constant), Err(TooLarge::Constant { name: "STEP_B", .. })),
+                matches!(small(constant.clone()), Err(TooLarge::Constant { name: "STEP_B", .. })),
                 "{constant:?}"
             );
         }

@@ -80,11 +80,14 @@ pub(super) fn resolve(text: &str, symbols: Option<&Arc<Symbols>>) -> ModuleText 
     for directive in directives {
         line(&mut whole, format_args!("{directive}"));
     }
-    line(&mut whole, format_args!("struct Sizes {{"));
-    for (name, size) in &resolving.words {
-        line(&mut whole, format_args!("    {name}: u32, // at most {}", size.max()));
+    // Sizes of which the text names none leave no words.
+    if !resolving.words.is_empty() {
+        line(&mut whole, format_args!("struct Sizes {{"));
+        for (name, size) in &resolving.words {
+            line(&mut whole, format_args!("    {name}: u32, // at most {}", size.max()));
+        }
+        line(&mut whole, format_args!("}}\n@group({PARAMS_GROUP}) @binding(0) var<uniform> sizes: Sizes;"));
     }
-    line(&mut whole, format_args!("}}\n@group({PARAMS_GROUP}) @binding(0) var<uniform> sizes: Sizes;"));
     for body in body {
         line(&mut whole, format_args!("{body}"));
     }
@@ -203,6 +206,14 @@ mod tests {
             return (sizes.src_width / 2u) + MY_SRC_WIDTH + sizes.size_1 + sizes.src_width + FOUR;\n}\n";
         assert_eq!(text, expected);
         assert_eq!(words, [n.times(&Size::Const(3)), n]);
+    }
+
+    #[test]
+    fn what_no_text_names_is_no_word() {
+        let symbols = symbols();
+        let n = count(&Size::of(&Dim::symbol(SymbolId(0)), &symbols));
+        let module = resolve(&format!("const GRID_Y: u32 = {n};\nfn f() {{\n}}\n"), Some(&symbols));
+        assert_eq!(module, ModuleText { text: "fn f() {\n}\n".to_owned(), words: Vec::new() });
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// size alone: what decides between kernels asks for the largest ([`Size::max`]), what has to hold for every size that is
 /// allowed asks so ([`Size::is_multiple_of`], [`Size::is_always`]) and hears no where that is not known. Equal free sizes compare
 /// equal, since their expressions are canonical; unequal ones may still have one value at some size.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Size {
     /// Known when the module is made.
     Const(u64),
@@ -72,6 +72,13 @@ impl std::hash::Hash for FreeSize {
 impl fmt::Debug for FreeSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.dim.display(&self.symbols))
+    }
+}
+
+/// As people read it: shapes of numbers are lists of numbers.
+impl fmt::Debug for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -226,7 +226,7 @@ mod tests {
             .steps
             .iter()
             .flat_map(|step| &step.call.slots)
-            .filter(|slot| slot.shape == [4, 64])
+            .filter(|slot| slot.largest() == [4, 64])
             .map(|slot| format!("{:?}", slot.source))
             .collect();
         assert_eq!(used.len(), 1, "{used:?}");

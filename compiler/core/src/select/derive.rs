@@ -96,7 +96,7 @@ mod tests {
         let pieces = context.pieces(0, shape, &Layout::row_major(element, shape.len()));
         pieces
             .iter()
-            .map(|piece| (piece.first, piece.dst.shape[0], piece.dst.address.offset_bytes()))
+            .map(|piece| (piece.first, piece.dst.largest()[0], piece.dst.address.offset_bytes()))
             .collect()
     }
 

@@ -14,9 +14,9 @@ const SMALL_GROUP: u64 = 2048;
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: GroupNorm) -> Result<Vec<Chosen>, Declined> {
     let (src, dst) = slots(context, node)?;
-    let e = src.extents().known()?;
-    let scale = parameter(context, node, ("scale", 1), 1.0, e.channels)?;
-    let bias = parameter(context, node, ("bias", 2), 0.0, e.channels)?;
+    let channels = src.extents().channels.to_known()?;
+    let scale = parameter(context, node, ("scale", 1), 1.0, channels)?;
+    let bias = parameter(context, node, ("bias", 2), 0.0, channels)?;
     let parts = Parts { src, dst, scale, bias, groups: op.groups, epsilon: op.epsilon };
     let reason = match parts.unit(context) {
         Ok(unit) => return Ok(vec![parts.whole(context, node, unit)?]),
@@ -68,7 +68,8 @@ impl Parts {
 
     /// The slices of a group, or the slice of several groups, if a workgroup each keeps the device busy.
     fn unit(&self, context: &Context<'_>) -> Result<Unit, Declined> {
-        let e = self.src.extents().known()?;
+        let is_free = self.src.shape.iter().any(Size::is_free);
+        let e = self.src.extents().largest();
         let channels = self.group_channels();
         let unit = match channels {
             _ if self.groups == 1 => Unit { slices: e.slices(), lanes: LANES },
@@ -86,7 +87,8 @@ impl Parts {
                 "{vectors} vectors of a group are too many for one workgroup"
             )));
         }
-        if workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
+        // How many chunks there are is part of the kernels, so what is free goes in one.
+        if !is_free && workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
             return Err(Declined::Shape(format!(
                 "{workgroups} workgroups of {vectors} vectors leave a device idle"
             )));
@@ -95,16 +97,18 @@ impl Parts {
     }
 
     fn whole(self, context: &mut Context<'_>, node: &Node, unit: Unit) -> Result<Chosen, Declined> {
-        let e = self.src.extents().known()?;
+        let own = self.src.extents();
+        let count = own.height.times(&own.width).times(&self.group_channels().into());
+        let e = own.largest();
         let units = e.slices() / unit.slices;
         let vectors = unit.slices * e.height * e.width;
         let threads = vectors.next_power_of_two().clamp(32, 256) as u32;
-        let [x, y] = grid(&(e.batch * units).into(), u64::from(context.profile.grid_axis));
+        let [x, y] = grid(&own.batch.times(&units.into()), u64::from(context.profile.grid_axis));
         let constants = vec![
             ("UNITS", Constant::U32(units)),
             ("UNIT_SLICES", Constant::U32(unit.slices)),
             ("GROUP_LANES", Constant::U32(unit.lanes)),
-            ("COUNT", Constant::F32(self.count() as f32)),
+            ("COUNT", Constant::float_size(&count)),
             ("EPSILON", Constant::F32(self.epsilon as f32)),
         ];
         let slots = vec![self.src, self.scale, self.bias];

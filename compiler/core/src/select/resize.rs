@@ -6,8 +6,8 @@ use super::{Chosen, Context, Declined};
 use crate::kernel::{Access, Constant, Slot};
 use crate::layout::resize_axes;
 use crate::physical::size::sizes;
-use crate::physical::{AxisMap, Layout};
-use drift_ir::op::resize::{LONGEST, Taps};
+use crate::physical::{AxisMap, Layout, Size};
+use drift_ir::op::resize::{LONGEST, NearestMode, Taps};
 use drift_ir::op::{CoordinateMode, Epilogue, Interpolation, Resize, ResizeAxis};
 use drift_ir::{Node, Tensor};
 
@@ -74,12 +74,20 @@ fn resample(
     src: Slot,
     dst: Slot,
 ) -> Result<Chosen, Declined> {
-    // Batches and channels may be free: places of rows and columns are tables.
-    let sides = |slot: &Slot| -> Result<[u64; 2], Declined> {
+    let sides = |slot: &Slot| {
         let e = slot.extents();
-        Ok([e.height.to_known()?, e.width.to_known()?])
+        [e.height, e.width]
     };
-    let (from, to) = (sides(&src)?, sides(&dst)?);
+    let (from, to) = (sides(&src), sides(&dst));
+    if let Some(free) = from.iter().chain(&to).find_map(|size| size.to_known().err()) {
+        // Places of rows and columns are tables, but where each is repeated.
+        let of = |n: usize| free_factor(op, n + 1, [&from[n], &to[n]], &dst.layout.axes);
+        return match (of(0), of(1)) {
+            (Some(y), Some(x)) if y * x <= MOST_REPEATS => repeat(context, node, [y, x], src, dst),
+            _ => Err(free.into()),
+        };
+    }
+    let (from, to) = (from.each_ref().map(Size::max), to.each_ref().map(Size::max));
     let longest = to[0].max(to[1]);
     if longest > LONGEST {
         let reason = format!("resampling of images with {longest} rows or columns, more than {LONGEST}");
@@ -103,6 +111,27 @@ fn taps(op: &Resize, coordinate: usize, [from, to]: [u64; 2], axes: &AxisMap) ->
         Some(resized) => op.taps(resized, from, to),
         None => (0..to).map(|first| Taps { first, weights: vec![1.0], outside: false }).collect(),
     }
+}
+
+/// The factor by which each element along a coordinate of free size is repeated, where that is all that happens at every size:
+/// a position `(x + 0.5) / factor - 0.5` is nearest to `floor(x / factor)`, since it is less than half an element from it.
+fn free_factor(op: &Resize, coordinate: usize, [from, to]: [&Size; 2], axes: &AxisMap) -> Option<u64> {
+    let here = |axis| axes.coordinate_of(axis) == Some(coordinate);
+    let Some(resized) = op.axes.iter().find(|resized| here(resized.axis)) else {
+        return (from == to).then_some(1);
+    };
+    let factor = match resized.scale {
+        Some(scale) => (scale >= 1.0 && scale.fract() == 0.0).then_some(scale as u64)?,
+        None => to.max().checked_div(from.max())?,
+    };
+    let is_floor = match (op.coordinates, op.interpolation) {
+        (CoordinateMode::Asymmetric, Interpolation::Nearest(mode)) => mode == NearestMode::Floor,
+        (CoordinateMode::HalfPixel | CoordinateMode::PytorchHalfPixel, Interpolation::Nearest(mode)) => {
+            matches!(mode, NearestMode::RoundPreferFloor | NearestMode::RoundPreferCeil)
+        }
+        _ => false,
+    };
+    (is_floor && *to == from.times(&factor.into())).then_some(factor)
 }
 
 /// The factor by which each of `source` elements is repeated, if that is all that happens: none is left out.
