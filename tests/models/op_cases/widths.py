@@ -53,3 +53,15 @@ def cases(write, node, Rand):
     op("u32_bitwise_not", "BitwiseNot", [ends(U32, 3, 5)], 18)
     op("u16_bitwise_not", "BitwiseNot", [ends(U16, 3, 5)], 18)
     op("i16_bitwise_not", "BitwiseNot", [ends(I16, 3, 5)], 18)
+    # To floats of eight bits and back: numbers at which rounding and the ends of the formats can go wrong.
+    formats = {"e4m3fn": (TensorProto.FLOAT8E4M3FN, 448.0), "e4m3fnuz": (TensorProto.FLOAT8E4M3FNUZ, 240.0),
+               "e5m2": (TensorProto.FLOAT8E5M2, 57344.0), "e5m2fnuz": (TensorProto.FLOAT8E5M2FNUZ, 57344.0)}
+    for name, (code, most) in formats.items():
+        tiny = 2.0 ** -17 * np.arange(0, 24)
+        near = np.array([1.0, 1.0625, 1.125, 1.1875, 1.25, 1.375, 1.4375, -1.5625, -1.6875, most, most * 1.01, -most * 1.2])
+        x = np.concatenate([tiny, near, -tiny[::3], np.array([np.nan, np.inf, -np.inf, -0.0])]).astype(F32)
+        for saturate in (1, 0):
+            write(f"float8{name}_saturate_{saturate}",
+                  [node("Cast", ["x"], ["small"], to=code, saturate=saturate),
+                   node("Cast", ["small"], ["y"], to=TensorProto.FLOAT)],
+                  [("x", x)], ["y"], 19)
