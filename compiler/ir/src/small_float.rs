@@ -181,7 +181,7 @@ fn nearest(format: SmallFloat, value: f64, beyond: f64) -> f64 {
         return if format == SmallFloat::E2M1 { 0.0 } else { value };
     }
     let magnitude = value.abs();
-    let exponent = if magnitude == 0.0 { i32::MIN } else { magnitude.log2().floor().min(2000.0) as i32 };
+    let exponent = if magnitude == 0.0 { i32::MIN } else { magnitude.log2().floor().min(200.0) as i32 };
     let unit = 2f64.powi(exponent.max(format.least_exponent()) - format.mantissa_bits() as i32);
     let rounded = (magnitude / unit).round_ties_even() * unit;
     let limited = if rounded > format.most() { beyond } else { rounded };

@@ -241,6 +241,11 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         self.importer.narrow.get(&value).copied()
     }
 
+    /// Whether the node is one of ONNX's own domain in a form older than this operator set.
+    pub(crate) fn is_before(&self, opset: i64) -> bool {
+        matches!(self.node.domain.as_str(), "" | "ai.onnx") && self.opset < opset
+    }
+
     /// Whether a value is known to be bfloat16 in the file.
     pub(crate) fn is_bfloat(&self, value: ValueId) -> bool {
         self.importer.bfloats.contains(&value)

@@ -107,7 +107,7 @@ pub fn operators_page() -> String {
          Written by `driftc operators`, which prints this page; `cargo test -p drift-onnx` compares the two. `--json` gives the same as JSON.\n\n\
          Operator sets {OLDEST_OPSET} to {NEWEST_OPSET} are read. *Changed in* are the operator sets that gave the operator a new form; all forms from \
          {OLDEST_OPSET} on are read, and an\noperator that a later set removed is read there, too. *Types* are those of the newest form's operands that the \
-         importer holds (`onnx.md`\nsays as what, and which may be inputs and outputs of a model); not held are {UNHELD}, and integers of\nfewer than eight bits \
+         importer holds (`onnx.md`\nsays as what, and which may be inputs and outputs of a model); not held are {UNHELD}, nor floats of\neight and fewer bits and integers of fewer than eight \
          where they are not listed. *Refused* are valid forms that end in an error which names the node; operands\nthat are shapes, axes, scales and the \
          like must be constants or follow from shapes everywhere.\n"
     );
@@ -129,7 +129,7 @@ pub fn operators_page() -> String {
 }
 
 /// Types that the importer holds for no operator.
-const UNHELD: &str = "strings, complex numbers, and floats of eight and fewer bits";
+const UNHELD: &str = "strings and complex numbers";
 
 fn row(operator: &OperatorSupport) -> String {
     let mut since: Vec<String> = operator.since.iter().map(u32::to_string).collect();

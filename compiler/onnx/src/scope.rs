@@ -7,7 +7,7 @@ use drift_ir::ValueId;
 use std::collections::HashMap;
 
 /// Oldest operator set that is read.
-pub(crate) const OLDEST_OPSET: i64 = 7;
+pub(crate) const OLDEST_OPSET: i64 = 6;
 /// Newest operator set that is read.
 pub(crate) const NEWEST_OPSET: i64 = 28;
 /// Functions and branches within each other.

@@ -126,8 +126,7 @@ fn make(
         }
         "SequenceInsert" => {
             let mut sequence = sequence()?;
-            let at =
-                if cx.optional(2).is_some() { position(cx, 2, sequence.len() + 1)? } else { sequence.len() };
+            let at = if cx.optional(2).is_some() { place(cx, 2, sequence.len())? } else { sequence.len() };
             sequence.insert(at, cx.operand(1)?);
             Made::Sequence(sequence)
         }
@@ -158,9 +157,24 @@ fn empty() -> NodeError {
 
 /// A constant position, which may count from the end.
 fn position(cx: &NodeCx<'_, '_>, operand: usize, count: usize) -> Result<usize, NodeError> {
+    resolved(cx, operand, |given| axis(given, count).ok(), count)
+}
+
+/// The constant place of a new item, which one that counts from the end is put before: -1 is before the last.
+fn place(cx: &NodeCx<'_, '_>, operand: usize, count: usize) -> Result<usize, NodeError> {
+    let end = |given| (usize::try_from(given).ok()? == count).then_some(count);
+    resolved(cx, operand, |given| axis(given, count).ok().or_else(|| end(given)), count + 1)
+}
+
+fn resolved(
+    cx: &NodeCx<'_, '_>,
+    operand: usize,
+    place: impl Fn(i64) -> Option<usize>,
+    count: usize,
+) -> Result<usize, NodeError> {
     let given = cx.operand(operand)?;
     match cx.constant_ints(given, "position")?[..] {
-        [given] => axis(given, count).map_err(|_| NodeError::Value {
+        [given] => place(given).ok_or_else(|| NodeError::Value {
             name: "position",
             value: given.to_string(),
             expected: format!("one of {count} places"),

@@ -97,6 +97,10 @@ impl<'m> Importer<'m> {
             return Ok(Vec::new());
         }
         let opset = scope.opset(domain, &scope.label(node))?;
+        if domain.is_empty() && opset < 7 && OLD_FORMS.contains(&node.op_type.as_str()) {
+            let reason = "its form before operator set 7 is not supported; convert the model to 7 or later";
+            return Err(error(NodeError::Unsupported(reason.to_owned())));
+        }
         let narrow = self.narrow_of(node, operands).map_err(error)?;
         let Some(operator) = operator else {
             return self.add_sequence_node(node, operands, scope, opset);
@@ -215,6 +219,9 @@ fn parameters<'m>(
     }
     Ok(parameters)
 }
+
+/// Operators that operator set 7 gave other attributes, which are not read in their old form.
+const OLD_FORMS: [&str; 4] = ["GRU", "LSTM", "RNN", "Upsample"];
 
 /// Operators whose result has the elements of the first operand.
 const DATA_MOVEMENT: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];

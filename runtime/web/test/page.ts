@@ -57,6 +57,21 @@ const ARRAYS = {
   I8: Int8Array,
   U8: Uint8Array,
   Bool: Uint8Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  U32: Uint32Array,
+  U64: BigUint64Array,
+  Bf16: Uint16Array,
+  F8E4M3: Uint8Array,
+  F8E4M3Fnuz: Uint8Array,
+  F8E5M2: Uint8Array,
+  F8E5M2Fnuz: Uint8Array,
+  F8E8M0: Uint8Array,
+  F4E2M1: Uint8Array,
+  I4: Int8Array,
+  U4: Uint8Array,
+  I2: Int8Array,
+  U2: Uint8Array,
 };
 
 const writeAll = async (session: Session, one: Case): Promise<void> => {

@@ -1,11 +1,11 @@
 //! Activations, composed of arithmetic that becomes one kernel: a step that reads `x` and a function of `x` is fused with
 //! what makes `x`.
 
-use super::elementwise::unary;
+use super::elementwise::{from_axis, unary};
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, GeluKind, ScalarOp, UnaryOp};
-use drift_ir::{Op, ValueId};
+use drift_ir::{Dim, Op, ValueId};
 
 /// Celu, since 12: `max(x, 0) + min(0, alpha (exp(x / alpha) - 1))`, which is `x` above zero and the exponential below.
 pub(super) fn celu(cx: &mut NodeCx<'_, '_>) -> Results {
@@ -115,9 +115,13 @@ pub(super) fn mish(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.binary(BinaryOp::Mul, x, gate)?])
 }
 
-/// PRelu: `x` above zero, `slope x` below, with one slope per element after broadcasting. Since 9 also integers.
+/// PRelu: `x` above zero, `slope x` below, with one slope per element after broadcasting. Before 7 a slope for each channel; since 9 also integers.
 pub(super) fn prelu(cx: &mut NodeCx<'_, '_>) -> Results {
-    let (x, slope) = (cx.operand(0)?, cx.operand(1)?);
+    let (x, mut slope) = (cx.operand(0)?, cx.operand(1)?);
+    let rank = cx.rank(x);
+    if cx.is_before(7) && rank > 1 && cx.shape(slope) != [Dim::Const(1)] {
+        slope = from_axis(cx, slope, 1, rank)?;
+    }
     let scaled = cx.binary(BinaryOp::Mul, x, slope)?;
     Ok(vec![below_zero(cx, x, scaled)?])
 }

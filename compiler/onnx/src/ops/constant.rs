@@ -59,11 +59,15 @@ pub(super) fn identity(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.operand(0)?])
 }
 
-/// Dropout, which hands its operand on at inference; the optional mask is true everywhere. Before 12 `ratio` is an
+/// Dropout, which hands its operand on at inference; the optional mask is true everywhere. Before 7 `is_test` asks for inference; before 12 `ratio` is an
 /// attribute, since then an operand beside `training_mode`, which must be a constant false.
 pub(super) fn dropout(cx: &mut NodeCx<'_, '_>) -> Results {
     cx.attributes.ignore(&["ratio", "seed"]);
     let x = cx.operand(0)?;
+    if cx.is_before(7) && !cx.attributes.flag("is_test", false)? {
+        let reason = "only inference is supported, `is_test` 1; export the model in evaluation mode";
+        return Err(NodeError::Unsupported(reason.to_owned()));
+    }
     if let Some(training) = cx.optional(2)
         && cx.constant_scalar(training) != Some(0.0)
     {

@@ -1,12 +1,13 @@
 //! Operators that compute each element on its own: arithmetic, comparisons, logic, activations, casts.
 //!
-//! Operands broadcast as NumPy's do since operator set 7, the oldest that we read.
+//! Operands broadcast as NumPy's do since operator set 7; before it, the second of two where `broadcast` asks for it.
 
+use super::axis;
 use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, Reshape, ScalarOp, UnaryOp};
-use drift_ir::{ElementType, Op, SmallFloat, SmallRounding, ValueId};
+use drift_ir::{Dim, ElementType, Op, SmallFloat, SmallRounding, ValueId};
 
 pub(super) fn unary(cx: &mut NodeCx<'_, '_>, op: UnaryOp) -> Results {
     let x = cx.operand(0)?;
@@ -14,8 +15,45 @@ pub(super) fn unary(cx: &mut NodeCx<'_, '_>, op: UnaryOp) -> Results {
 }
 
 pub(super) fn binary(cx: &mut NodeCx<'_, '_>, op: BinaryOp) -> Results {
-    let (a, b) = (cx.operand(0)?, cx.operand(1)?);
+    let (a, b) = two(cx)?;
     Ok(vec![cx.binary(op, a, b)?])
+}
+
+/// Both operands. Before 7 the second has the shape of the first, or with `broadcast` that of the last of its axes, or of those from
+/// `axis` on.
+fn two(cx: &mut NodeCx<'_, '_>) -> Result<(ValueId, ValueId), NodeError> {
+    let (a, b) = (cx.operand(0)?, cx.operand(1)?);
+    if !cx.is_before(7) {
+        return Ok((a, b));
+    }
+    let broadcasts = cx.attributes.flag("broadcast", false)?;
+    let (given, rank) = (cx.attributes.int("axis")?, cx.rank(a));
+    if !broadcasts {
+        return match cx.shape(a) == cx.shape(b) {
+            true => Ok((a, b)),
+            false => Err(NodeError::Operands("operands of different shapes need `broadcast`".to_owned())),
+        };
+    }
+    let at = match given {
+        Some(given) => axis(given, rank)?,
+        None => rank.saturating_sub(cx.rank(b)),
+    };
+    Ok((a, from_axis(cx, b, at, rank)?))
+}
+
+/// An operand whose first axis is axis `at` of `rank`.
+pub(super) fn from_axis(
+    cx: &mut NodeCx<'_, '_>,
+    b: ValueId,
+    at: usize,
+    rank: usize,
+) -> Result<ValueId, NodeError> {
+    let mut shape = cx.shape(b);
+    let Some(behind) = rank.checked_sub(at + shape.len()) else {
+        return Err(NodeError::Operands("the second operand has axes that the first has not".to_owned()));
+    };
+    shape.extend(std::iter::repeat_n(Dim::Const(1), behind));
+    cx.reshape(b, shape)
 }
 
 /// Joins any number of operands, from the left.
@@ -347,7 +385,7 @@ pub(super) fn or(cx: &mut NodeCx<'_, '_>) -> Results {
 
 /// Pow. Since 12 the exponent may have another type than the base, whose type the result has.
 pub(super) fn pow(cx: &mut NodeCx<'_, '_>) -> Results {
-    let (base, exponent) = (cx.operand(0)?, cx.operand(1)?);
+    let (base, exponent) = two(cx)?;
     let (element, power) = (cx.element(base), cx.element(exponent));
     if element.is_float() || !power.is_float() {
         let exponent = cx.cast(exponent, element)?;

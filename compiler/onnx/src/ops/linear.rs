@@ -31,9 +31,12 @@ pub(super) fn product(cx: &mut NodeCx<'_, '_>, a: ValueId, b: ValueId) -> Result
     cx.reshape(product, shape)
 }
 
-/// Gemm: `alpha A B + beta C` with optional transposes; C broadcasts to the product since 7 and may be absent since 11.
+/// Gemm: `alpha A B + beta C` with optional transposes; C broadcasts to the product, before 7 where `broadcast` says so, and may be absent since 11.
 /// A `beta` of zero leaves C out, so that its infinities do not count, as in BLAS.
 pub(super) fn gemm(cx: &mut NodeCx<'_, '_>) -> Results {
+    if cx.is_before(7) {
+        cx.attributes.ignore(&["broadcast"]);
+    }
     let alpha = f64::from(cx.attributes.float("alpha")?.unwrap_or(1.0));
     let beta = f64::from(cx.attributes.float("beta")?.unwrap_or(1.0));
     let (transpose_a, transpose_b) =

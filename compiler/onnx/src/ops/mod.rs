@@ -1,6 +1,6 @@
 //! The operators that can be imported: one function each, in files by family, listed in one table.
 //!
-//! A function's doc says what differs between operator sets 7 to 28; forms that are valid but not supported are refused
+//! A function's doc says what differs between operator sets 6 to 28; forms that are valid but not supported are refused
 //! with a reason, so that all of a model's are reported together.
 
 mod activation;

@@ -123,12 +123,16 @@ pub(super) fn local_response_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
 }
 
 /// BatchNormalization. At inference it is `x s + (bias - mean s)` with `s = scale / sqrt(variance + epsilon)`, per channel; of
-/// f16, in f32 unless both factors are f16 of moderate size. Before 9 `spatial` may be 0, which is refused; before 14
+/// f16, in f32 unless both factors are f16 of moderate size. Before 7 `is_test` asks for inference; before 9 `spatial` may be 0, which is refused; before 14
 /// training is asked for by naming more results, which is refused; since then by `training_mode`.
 pub(super) fn batch_normalization(cx: &mut NodeCx<'_, '_>) -> Results {
     let momentum = f64::from(cx.attributes.float("momentum")?.unwrap_or(0.9));
     if !cx.attributes.flag("spatial", true)? {
         let reason = "only the form over channels is supported, `spatial` 1";
+        return Err(NodeError::Unsupported(reason.to_owned()));
+    }
+    if cx.is_before(7) && !cx.attributes.flag("is_test", false)? {
+        let reason = "training before operator set 14 is not supported; `is_test` 1 is inference";
         return Err(NodeError::Unsupported(reason.to_owned()));
     }
     let epsilon = epsilon(cx)?;

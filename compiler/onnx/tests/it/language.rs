@@ -2,7 +2,7 @@
 //! what is refused is refused by name.
 
 use crate::build::{INT64, Model, float_attribute, floats, int, int64s, ints, model, node, raw, text, with};
-use drift_ir::{Graph, Op, Tensor};
+use drift_ir::{Graph, HostForm, Op, Tensor};
 use drift_onnx::{ImportOptions, ModelSource, import};
 use onnx_protobuf::{AttributeProto, NodeProto, TensorProto};
 
@@ -299,9 +299,13 @@ fn integers_of_four_bits_are_read_by_what_knows_their_range() {
     let floats_of = four().node(node("DequantizeLinear", &["x", "s"], &["y"])).output("y");
     assert_eq!(run(&floats_of, &[]), [[-1.0, 7.0, -8.0]]);
     refused(&four().node(node("Add", &["x", "x"], &["y"])).output("y"), &["`y` (Add)", "operand 0 is int4"]);
-    refused(&four().output("x"), &["graph output `x`", "int4"]);
+    let given = imported(&four().output("x"));
+    assert_eq!(given.host_forms.get("x"), Some(&HostForm::I4));
     let cast = model(21).input("f", &["2"]).node(with(node("Cast", &["f"], &["y"]), int("to", INT4.into())));
-    refused(&cast.output("y"), &["`y` (Cast)", "casts to int4"]);
+    let cast = cast.output("y");
+    // The low four bits.
+    let numbers = Tensor::from_f32([2], &[8.0, -9.5]).unwrap();
+    assert_eq!(drift_ir::eval::run(&imported(&cast), &[numbers]).unwrap()[0].to_i64_vec(), [-8, 7]);
     let moved =
         four().constant("shape", int64s(&[2], &[3, 1])).node(node("Reshape", &["x", "shape"], &["m"]));
     refused(&moved.node(node("Relu", &["m"], &["y"])).output("y"), &["`y` (Relu)", "operand 0 is int4"]);

@@ -306,3 +306,48 @@ fn transposed_convolutions_give_as_many_results_as_are_asked_for() {
     assert_eq!(sizes(7), [1.0, 10.0, 0.0, 2.0, 20.0, 0.0, 0.0]);
     assert_eq!(sizes(4).len(), 4);
 }
+
+#[test]
+fn operator_set_6_broadcasts_from_an_axis() {
+    let add = |attributes: &[(&str, i64)]| {
+        let add = attributes
+            .iter()
+            .fold(node("Add", &["x", "b"], &["y"]), |add, (name, value)| with(add, int(name, *value)));
+        model(6).input("x", &["2", "3"]).constant("b", floats(&[2], &[10.0, 20.0])).node(add).output("y")
+    };
+    let x = Tensor::from_f32([2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let graph = imported(&add(&[("broadcast", 1), ("axis", 0)])).graph;
+    assert_eq!(run(&graph, &x), [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);
+    assert!(error_of(&add(&[])).contains("different shapes need `broadcast`"));
+    assert!(error_of(&add(&[("broadcast", 1), ("axis", 2)])).contains("axis 2"));
+    let slopes = model(6)
+        .input("x", &["2", "3"])
+        .constant("s", floats(&[3], &[0.5, 2.0, 0.0]))
+        .node(node("PRelu", &["x", "s"], &["y"]))
+        .output("y");
+    let negative = Tensor::from_f32([2, 3], &[-1.0, -1.0, -1.0, 2.0, -2.0, -2.0]).unwrap();
+    assert_eq!(run(&imported(&slopes).graph, &negative), [-0.5, -2.0, 0.0, 2.0, -4.0, 0.0]);
+    let dropped = model(6).input("x", &["2"]).node(node("Dropout", &["x"], &["y"])).output("y");
+    assert!(error_of(&dropped).contains("`is_test` 1"));
+    let old = model(6).input("x", &["2"]).node(node("LSTM", &["x", "x", "x"], &["y"])).output("y");
+    assert!(error_of(&old).contains("before operator set 7"));
+}
+
+#[test]
+fn an_item_is_inserted_before_the_one_that_a_negative_position_names() {
+    let inserted = |position: i64| {
+        let model = model(12)
+            .input("x", &["1"])
+            .constant("a", floats(&[1], &[1.0]))
+            .constant("b", floats(&[1], &[2.0]))
+            .constant("at", int64s(&[], &[position]))
+            .node(node("SequenceConstruct", &["a", "b"], &["s"]))
+            .node(node("SequenceInsert", &["s", "x", "at"], &["t"]))
+            .node(with(node("ConcatFromSequence", &["t"], &["y"]), int("axis", 0)))
+            .output("y");
+        run(&imported(&model).graph, &Tensor::from_f32([1], &[9.0]).unwrap())
+    };
+    assert_eq!(inserted(-1), [1.0, 9.0, 2.0]);
+    assert_eq!(inserted(-2), [9.0, 1.0, 2.0]);
+    assert_eq!((inserted(0), inserted(2)), (vec![9.0, 1.0, 2.0], vec![1.0, 2.0, 9.0]));
+}
