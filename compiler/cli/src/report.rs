@@ -181,6 +181,8 @@ impl Status {
 pub struct BenchJson {
     /// Device that replayed.
     pub device: String,
+    /// API of its shaders.
+    pub target: &'static str,
     /// Variant that it chose.
     pub variant: String,
     /// From the opened bundle to a session that can run.
@@ -199,10 +201,17 @@ pub struct BenchJson {
     pub median_ms: f64,
     /// Fastest of them.
     pub min_ms: f64,
+    /// 90 of 100 were not slower.
+    pub p90_ms: f64,
     /// 95 of 100 were not slower.
     pub p95_ms: f64,
+    /// 99 of 100 were not slower.
+    pub p99_ms: f64,
     /// Middle of the times that the GPU itself measured; `null` where it cannot.
     pub gpu_median_ms: Option<f64>,
+    /// Part of a replay in which the GPU has nothing to do, from 0 to 1: it waits for the host; `null` where the GPU does not
+    /// measure.
+    pub host_share: Option<f64>,
     /// Most device memory held, which is while loading.
     pub peak_device_bytes: u64,
     /// Device memory held from then on.

@@ -294,8 +294,9 @@ impl Rows {
 /// GPU times of a run.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// Of each dispatch, from the end of all before it to its own end.
-    pub dispatches: Vec<Duration>,
+    /// From when to when each dispatch ran, counted from the first one's start: on Vulkan from the end of all before it in its
+    /// submission.
+    pub dispatches: Vec<Range<Duration>>,
     /// From the first dispatch's start to the last one's end.
     pub total: Duration,
 }

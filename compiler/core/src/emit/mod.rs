@@ -8,7 +8,9 @@ mod shaders;
 
 pub use blobs::Blobs;
 pub use bundle::{Draft, SelfTestDraft, bundle};
-pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
+pub use shaders::{
+    EmittedKernel, KernelModules, ShaderError, code_text, emission_target, shader_text, specialized,
+};
 
 use crate::kernel::{Binding, Source};
 use crate::physical::StorageType;

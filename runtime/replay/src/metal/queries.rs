@@ -116,7 +116,9 @@ impl Queries {
         let elapsed =
             |from: u64, to: u64| Duration::from_nanos((to.saturating_sub(from) as f64 * nanoseconds) as u64);
         let pairs = ticks.as_chunks::<2>().0;
-        let dispatches = pairs.iter().map(|[start, end]| elapsed(*start, *end)).collect();
+        let first = ticks.first().copied().unwrap_or_default();
+        let dispatches =
+            pairs.iter().map(|[start, end]| elapsed(first, *start)..elapsed(first, *end)).collect();
         let total = match (ticks.first(), ticks.last()) {
             (Some(start), Some(end)) => elapsed(*start, *end),
             _ => Duration::ZERO,

@@ -256,8 +256,9 @@ impl Queries {
         for event in events.iter().flatten() {
             let (start, end) =
                 (time(event, CL_PROFILING_COMMAND_START)?, time(event, CL_PROFILING_COMMAND_END)?);
-            dispatches.push(Duration::from_nanos(end.saturating_sub(start)));
             let (first, _) = *whole.get_or_insert((start, end));
+            let since = |time: u64| Duration::from_nanos(time.saturating_sub(first));
+            dispatches.push(since(start)..since(end));
             whole = Some((first, end));
         }
         let total =

@@ -89,8 +89,10 @@ impl Queries {
         let bytes = self.landing.bytes().unwrap_or_default();
         let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let ticks: Vec<u64> = words.take(2 * self.timestamps.dispatches).collect();
-        let dispatches =
-            ticks.as_chunks::<2>().0.iter().map(|[start, end]| self.elapsed(*start, *end)).collect();
+        let first = ticks.first().copied().unwrap_or_default();
+        let since = |tick: u64| self.elapsed(first, tick);
+        let pairs = ticks.as_chunks::<2>().0.iter();
+        let dispatches = pairs.map(|[start, end]| since(*start)..since(*end)).collect();
         let total = match (ticks.first(), ticks.last()) {
             (Some(start), Some(end)) => self.elapsed(*start, *end),
             _ => Duration::ZERO,
