@@ -99,7 +99,7 @@ const variant = struct({
     naive_bytes: wide,
     planned_bytes: wide,
     lower_bound_bytes: wide,
-    strategy: names("GreedyBySize", "GreedyByBreadth", "Search"),
+    strategy: names("GreedyBySize", "GreedyByBreadth", "Search", "GreedyByTime"),
   }),
 });
 
