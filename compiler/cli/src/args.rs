@@ -280,6 +280,9 @@ pub struct VerifyArgs {
     /// Absolute tolerance [default: 1e-4; 2e-2 where f16 is involved]
     #[arg(long, value_name = "A", value_parser = tolerance)]
     pub atol: Option<f64>,
+    /// Print how large the differences of each output are: mean, percentiles, and how many are in each decade
+    #[arg(long)]
+    pub statistics: bool,
     /// Exit with 1 where anything is unsupported
     #[arg(long)]
     pub strict: bool,

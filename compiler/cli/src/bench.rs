@@ -2,14 +2,18 @@
 
 use crate::args::{BenchArgs, CompileFlags};
 use crate::error::CliError;
-use crate::measure::{Measured, Subject, measure};
+use crate::measure::{Measured, Subject, measure, traced};
 use crate::report::{BenchJson, DispatchJson};
-use crate::trace::{self, Span};
+use crate::trace::Trace;
 use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, ablate, files, generate, output, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
+use drift_runtime::Device;
 use std::io::Write;
+
+/// Part of a replay without work on the GPU from which on it is worth a hint.
+const HOST_BOUND: f64 = 0.4;
 
 /// Runs `driftc bench`.
 pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -22,7 +26,8 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
         let bundle = Bundle::open(&args.model)?;
         let device = replay::open_for(&bundle, args.target.map(Target::from), args.device.as_deref())?;
         let measured = measure(&bundle, &device, (args, &args.flags.dim))?;
-        return finish(args, measured.report(args), &measured, console);
+        let trace = trace_of(&bundle, &device, (args, &args.flags.dim), &measured)?;
+        return finish(args, measured.report(args), (&measured, trace), console);
     }
     let target = args.target.map_or(Target::Vulkan, Target::from);
     let device = replay::open(target, args.device.as_deref())?;
@@ -35,7 +40,18 @@ pub fn run(args: &BenchArgs, console: &mut Console<'_>) -> Result<Outcome, CliEr
     if args.ablate {
         report.ablation = ablate::run(args, &device, &subject, (&bundle, &measured))?;
     }
-    finish(args, report, &measured, console)
+    let trace = trace_of(&bundle, &device, (args, &[]), &measured)?;
+    finish(args, report, (&measured, trace), console)
+}
+
+/// A replay on its own, where one is to be written: the others are not slowed down by it.
+fn trace_of(
+    bundle: &Bundle,
+    device: &Device,
+    (args, dims): (&BenchArgs, &[DimArg]),
+    measured: &Measured,
+) -> Result<Option<Trace>, CliError> {
+    args.trace.as_ref().map(|_| traced(bundle, device, (args, dims), &measured.program)).transpose()
 }
 
 fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
@@ -52,7 +68,7 @@ fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
 fn finish(
     args: &BenchArgs,
     report: BenchJson,
-    measured: &Measured,
+    (measured, trace): (&Measured, Option<Trace>),
     console: &mut Console<'_>,
 ) -> Result<Outcome, CliError> {
     print(&report, measured.program.len(), console.out())?;
@@ -62,24 +78,14 @@ fn finish(
             dispatches => print_dispatches(dispatches, console.out())?,
         }
     }
-    if let Some(path) = &args.trace {
-        let spans: Vec<Span> = measured.dispatches().into_iter().map(span).collect();
-        if spans.is_empty() {
-            console.note("this device does not measure dispatches; the trace is empty")?;
+    if let (Some(path), Some(trace)) = (&args.trace, trace) {
+        if !trace.has_gpu_times() {
+            console.note("this device does not measure dispatches; the trace has what the host did")?;
         }
-        output::write(path, format!("{:#}\n", trace::json(&report.device, &spans)).as_bytes())?;
+        output::write(path, format!("{:#}\n", trace.json(&report.device)).as_bytes())?;
     }
     output::write_document(args.json.as_deref(), "bench", &report, console)?;
     Ok(Outcome::Fine)
-}
-
-fn span(dispatch: DispatchJson) -> Span {
-    Span {
-        milliseconds: dispatch.gpu_median_ms,
-        bytes: dispatch.bytes_read + dispatch.bytes_written,
-        flops: dispatch.flops,
-        name: dispatch.name,
-    }
 }
 
 fn print(report: &BenchJson, dispatches: usize, out: &mut dyn Write) -> std::io::Result<()> {
@@ -93,14 +99,24 @@ fn print(report: &BenchJson, dispatches: usize, out: &mut dyn Write) -> std::io:
     writeln!(out, "again      load {load} ({init} to init), first run {first}, from the pipeline cache")?;
     writeln!(
         out,
-        "replay     median {}, min {}, p95 {} of {}",
+        "replay     median {}, min {}, p90 {}, p95 {}, p99 {} of {}",
         ms(report.median_ms),
         ms(report.min_ms),
+        ms(report.p90_ms),
         ms(report.p95_ms),
+        ms(report.p99_ms),
         report.iterations
     )?;
     if let Some(gpu) = report.gpu_median_ms {
         writeln!(out, "on the GPU median {}", ms(gpu))?;
+    }
+    if let Some(share) = report.host_share.filter(|share| *share > HOST_BOUND) {
+        writeln!(
+            out,
+            "host-bound the GPU has nothing to do for {:.0} % of a replay: submitting and waiting take longer than the work; a larger \
+             batch, or several sessions side by side, would use it",
+            100.0 * share
+        )?;
     }
     let (kept, peak) = (bytes(report.kept_device_bytes), bytes(report.peak_device_bytes));
     writeln!(out, "memory     {kept} on the device, {peak} while loading")?;

@@ -1,5 +1,6 @@
 //! Compares what a device computed with what was expected.
 
+use crate::errors::Errors;
 use crate::host::{HostTensor, element_name, shape_text};
 use std::fmt;
 
@@ -20,7 +21,7 @@ impl Tolerance {
 }
 
 /// How far two tensors are apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Difference {
     /// Largest absolute difference; infinite where only one side is finite or a number.
     pub max_abs: f64,
@@ -30,6 +31,8 @@ pub struct Difference {
     pub wrong: usize,
     /// The first of them.
     pub first_wrong: Option<Wrong>,
+    /// All absolute differences by size.
+    pub errors: Errors,
 }
 
 /// An element outside the tolerance.
@@ -61,21 +64,20 @@ impl fmt::Display for Wrong {
 }
 
 impl Difference {
-    /// No difference at all.
-    pub const NONE: Self = Self { max_abs: 0.0, max_rel: 0.0, wrong: 0, first_wrong: None };
-
     /// Whether every element is within the tolerance.
     pub fn passes(&self) -> bool {
         self.wrong == 0
     }
 
-    /// The larger of both in each respect, for one output over several data sets.
-    pub fn worst(self, other: Self) -> Self {
+    /// The larger of both in each respect, and all elements of both, for one output over several data sets.
+    pub fn worst(mut self, other: Self) -> Self {
+        self.errors.add(&other.errors);
         Self {
             max_abs: self.max_abs.max(other.max_abs),
             max_rel: self.max_rel.max(other.max_rel),
             wrong: self.wrong + other.wrong,
             first_wrong: self.first_wrong.or(other.first_wrong),
+            errors: self.errors,
         }
     }
 }
@@ -109,15 +111,17 @@ pub fn compare(
 
 /// Compares element by element. Two NaNs agree, and so do two infinities of one sign.
 pub fn compare_values(got: &[f64], expected: &[f64], tolerance: Tolerance) -> Difference {
-    let mut difference = Difference::NONE;
+    let mut difference = Difference::default();
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
         if got == expected || got.is_nan() && expected.is_nan() {
+            difference.errors.count(0.0);
             continue;
         }
         // An infinity or a NaN on one side only is as wrong as can be, and NaN must not hide in a maximum.
         let absolute =
             if got.is_finite() && expected.is_finite() { (got - expected).abs() } else { f64::INFINITY };
         difference.max_abs = difference.max_abs.max(absolute);
+        difference.errors.count(absolute);
         if *expected != 0.0 {
             let relative = if absolute.is_finite() { absolute / expected.abs() } else { f64::INFINITY };
             difference.max_rel = difference.max_rel.max(relative);

@@ -1,7 +1,9 @@
 //! `driftc explain`: per dispatch which ONNX nodes it computes, with which kernel and layouts, and why; and what was
 //! declined and why.
 
+mod page;
 mod report;
+mod times;
 
 use crate::args::ExplainArgs;
 use crate::error::CliError;
@@ -13,13 +15,26 @@ use drift_bundle::manifest::Target;
 use report::{Choice, Explained, ExplainedDispatch, ExplainedRule, ExplainedVariant};
 use std::collections::BTreeMap;
 use std::io::Write;
+use times::Times;
 
 /// Runs `driftc explain`.
 pub fn run(args: &ExplainArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    let explained = match files::is_bundle(&args.model)? {
+    let times = args.times.as_deref().map(Times::read).transpose()?;
+    let (explained, bundle) = match files::is_bundle(&args.model)? {
         true => of_bundle(args)?,
         false => of_model(args, console)?,
     };
+    if let Some(times) = &times
+        && !explained.variants.iter().any(|own| times.of(own).is_some())
+    {
+        let text = "--times are of other dispatches than these; measure the same model with the same flags"
+            .to_owned();
+        return Err(CliError::Usage(text));
+    }
+    if let (Some(path), Some(bundle)) = (&args.html, &bundle) {
+        let page = page::page(&explained, times.as_ref(), |shader| source(bundle, shader));
+        output::write(path, page.as_bytes())?;
+    }
     output::write_document(args.json.as_deref(), "explain", &explained, console)?;
     let all = console.lists_all();
     print(&explained, all, console.out())?;
@@ -30,19 +45,24 @@ fn targets(args: &ExplainArgs) -> Vec<Target> {
     args.target.iter().map(|target| Target::from(*target)).collect()
 }
 
-fn of_bundle(args: &ExplainArgs) -> Result<Explained, CliError> {
+/// The text of a shader.
+fn source(bundle: &Bundle, shader: u32) -> Option<String> {
+    let shader = bundle.manifest().shaders.get(shader as usize)?;
+    Some(drift_compiler::emit::code_text(bundle.shader_code(shader), shader.target))
+}
+
+fn of_bundle(args: &ExplainArgs) -> Result<(Explained, Option<Bundle>), CliError> {
     model::refuse_flags(&args.flags)?;
     let bundle = Bundle::open(&args.model)?;
     let explained = Explained::of_bundle(&bundle, &targets(args));
-    match explained.variants.is_empty() {
-        true => Err(CliError::Usage(
-            "the bundle holds nothing for these targets; `driftc inspect` lists its own".to_owned(),
-        )),
-        false => Ok(explained),
+    if explained.variants.is_empty() {
+        let text = "the bundle holds nothing for these targets; `driftc inspect` lists its own".to_owned();
+        return Err(CliError::Usage(text));
     }
+    Ok((explained, Some(bundle)))
 }
 
-fn of_model(args: &ExplainArgs, console: &mut Console<'_>) -> Result<Explained, CliError> {
+fn of_model(args: &ExplainArgs, console: &mut Console<'_>) -> Result<(Explained, Option<Bundle>), CliError> {
     if args.target.is_empty() {
         return Err(CliError::Usage("a model is compiled first; pass --target vulkan".to_owned()));
     }
@@ -50,12 +70,27 @@ fn of_model(args: &ExplainArgs, console: &mut Console<'_>) -> Result<Explained, 
     let model = model::load(&args.model, &args.flags)?;
     progress.suspend(|| model.tell(None, console))?;
     let name = model.identity.name.clone();
-    let options = model::options(&args.flags, targets(args));
-    let compiled = drift_compiler::compile(model.graph, model.identity, &options)
-        .map_err(|source| CliError::compile(&args.model, source))?;
+    let parts = (model.graph, model.identity);
+    // A page shows shaders, which the bundle has.
+    let (report, bundle) = match args.html {
+        Some(_) => {
+            let (bundle, report) = model::bundle(parts, &args.model, &args.flags, targets(args))?;
+            (report, Some(bundle))
+        }
+        None => {
+            let options = model::options(&args.flags, targets(args));
+            let compiled = drift_compiler::compile(parts.0, parts.1, &options)
+                .map_err(|source| CliError::compile(&args.model, source))?;
+            (compiled.report, None)
+        }
+    };
     drop(progress);
-    console.warnings(&compiled.report.warnings)?;
-    Ok(Explained::of_model(name, &compiled.report))
+    console.warnings(&report.warnings)?;
+    let mut explained = Explained::of_model(name, &report);
+    if let Some(bundle) = &bundle {
+        explained.join(bundle);
+    }
+    Ok((explained, bundle))
 }
 
 fn print(explained: &Explained, all: bool, out: &mut dyn Write) -> std::io::Result<()> {

@@ -17,6 +17,7 @@ pub mod crash;
 pub mod dataset;
 pub mod devices;
 pub mod error;
+pub mod errors;
 pub mod explain;
 pub mod files;
 pub mod generate;

@@ -8,6 +8,7 @@ use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
+use crate::trace::{self, Trace};
 use crate::{Console, model, random, replay, sizes};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
@@ -48,6 +49,7 @@ impl<'a> Subject<'a> {
 /// What was measured on one bundle.
 pub(crate) struct Measured {
     device: String,
+    target: Target,
     pub(crate) variant: String,
     load_ms: f64,
     first_run_ms: f64,
@@ -92,6 +94,7 @@ pub(crate) fn measure(
     drop(session);
     Ok(Measured {
         device: device.info().name.clone(),
+        target: device.info().kind.target(),
         variant: report.variant,
         load_ms,
         first_run_ms,
@@ -216,6 +219,17 @@ impl<'a> RandomInputs<'a> {
     }
 }
 
+/// One replay with what the host does around it.
+pub(crate) fn traced(
+    bundle: &Bundle,
+    device: &Device,
+    (args, dims): (&BenchArgs, &[DimArg]),
+    program: &[Dispatch],
+) -> Result<Trace, CliError> {
+    let options = LoadOptions { entry: args.entry.clone(), ..args.replay.options() };
+    trace::record((bundle, program), device, options, &mut RandomInputs::of(dims))
+}
+
 fn timed(session: &mut Session) -> Result<f64, CliError> {
     let started = Instant::now();
     session.run()?;
@@ -241,6 +255,7 @@ impl Measured {
         let totals: Vec<f64> = self.timings.iter().map(|timings| milliseconds_of(timings.total)).collect();
         BenchJson {
             device: self.device.clone(),
+            target: self.target.name(),
             variant: self.variant.clone(),
             load_ms: self.load_ms,
             first_run_ms: self.first_run_ms,
@@ -250,8 +265,11 @@ impl Measured {
             init_ms: self.init_ms,
             median_ms: runs.median,
             min_ms: runs.min,
+            p90_ms: runs.p90,
             p95_ms: runs.p95,
+            p99_ms: runs.p99,
             gpu_median_ms: median(&totals),
+            host_share: median(&totals).map(|gpu| ((runs.median - gpu) / runs.median).clamp(0.0, 1.0)),
             peak_device_bytes: self.peak_device_bytes,
             kept_device_bytes: self.kept_device_bytes,
             iterations: args.iterations,

@@ -1,11 +1,12 @@
 //! NumPy's `.npy` files: a small, strict reader and writer.
 //!
-//! Reads versions 1 to 3 with the types that a bundle's inputs can have, little-endian, in C order. Doubles, which numpy
+//! Reads versions 1 to 3 with the types that a bundle's inputs can have, little-endian, in C order or in Fortran's. Doubles, which numpy
 //! makes by default and no device takes, are rounded to single precision. A file in any other form is refused with the call
 //! that converts it.
 
 use crate::host::{HostTensor, HostTensorError};
 use drift_bundle::manifest::HostElement;
+use std::borrow::Cow;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
@@ -18,6 +19,9 @@ pub enum NpyError {
     /// Not numpy's format at all.
     #[error("not a .npy file")]
     Magic,
+    /// Several arrays in an archive.
+    #[error("a .npz archive of arrays; store each alone with numpy.save")]
+    Archive,
     /// A version that does not exist.
     #[error(".npy version {0}.{1} is not known; versions 1 to 3 are")]
     Version(u8, u8),
@@ -35,9 +39,6 @@ pub enum NpyError {
         /// numpy's own name.
         found: String,
     },
-    /// Columns first.
-    #[error("the array is stored in Fortran order; convert it with numpy.ascontiguousarray")]
-    FortranOrder,
     /// Data that end within a double.
     #[error("the .npy data end within an element")]
     PartialElement,
@@ -48,6 +49,9 @@ pub enum NpyError {
 
 /// Reads an array from a file's bytes.
 pub fn read(file: &[u8]) -> Result<HostTensor, NpyError> {
+    if file.starts_with(b"PK\x03\x04") {
+        return Err(NpyError::Archive);
+    }
     let rest = file.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
     let (&[major, minor], rest) = rest.split_first_chunk::<2>().ok_or(NpyError::Truncated)?;
     let (length, rest) = match (major, minor) {
@@ -68,11 +72,14 @@ pub fn read(file: &[u8]) -> Result<HostTensor, NpyError> {
     let header =
         str::from_utf8(header).map_err(|_| NpyError::Header("bytes that are not UTF-8".to_owned()))?;
     let Header { descr, fortran_order, shape } = Header::parse(header)?;
-    // An array with at most one axis is the same in both orders.
-    if fortran_order && shape.len() > 1 {
-        return Err(NpyError::FortranOrder);
-    }
-    if name(&descr) == "f8" {
+    let is_double = name(&descr) == "f8";
+    let size = if is_double { Some(8) } else { element(&descr).map(HostElement::size_bytes) };
+    let data = match size {
+        // An array with at most one axis is the same in both orders.
+        Some(size) if fortran_order && shape.len() > 1 => Cow::Owned(rows_first(data, &shape, size as usize)),
+        _ => Cow::Borrowed(data),
+    };
+    if is_double {
         let (doubles, rest) = data.as_chunks();
         if !rest.is_empty() {
             return Err(NpyError::PartialElement);
@@ -82,6 +89,33 @@ pub fn read(file: &[u8]) -> Result<HostTensor, NpyError> {
     }
     let element = element(&descr).ok_or(NpyError::Type { found: descr })?;
     Ok(HostTensor::new(element, shape, data.to_vec())?)
+}
+
+/// The elements of an array whose first axis runs fastest, so that the last one does. Data that do not fill the shape stay as they
+/// are, for the caller to refuse.
+fn rows_first(data: &[u8], shape: &[u64], size: usize) -> Vec<u8> {
+    let whole = shape.iter().try_fold(size as u64, |bytes, axis| bytes.checked_mul(*axis));
+    if whole != Some(data.len() as u64) || data.is_empty() {
+        return data.to_vec();
+    }
+    // All of these are below the length of the data.
+    let shape: Vec<usize> = shape.iter().map(|&axis| axis as usize).collect();
+    let strides: Vec<usize> = (0..shape.len()).map(|axis| shape[..axis].iter().product()).collect();
+    let (mut at, mut from) = (vec![0; shape.len()], 0);
+    let mut rows = Vec::with_capacity(data.len());
+    while rows.len() < data.len() {
+        rows.extend_from_slice(&data[from * size..][..size]);
+        for axis in (0..shape.len()).rev() {
+            at[axis] += 1;
+            from += strides[axis];
+            if at[axis] < shape[axis] {
+                break;
+            }
+            from -= strides[axis] * shape[axis];
+            at[axis] = 0;
+        }
+    }
+    rows
 }
 
 /// Writes an array as version 1, with the data aligned to 64 bytes as numpy does.
@@ -332,15 +366,14 @@ mod tests {
 
     #[test]
     fn foreign_forms_are_refused_with_what_to_do() {
-        let fortran = "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1), }";
         let cases: [(Vec<u8>, &str); 11] = [
-            (b"PK\x03\x04".to_vec(), "not a .npy file"),
+            (b"PK\x03\x04".to_vec(), "a .npz archive"),
+            (b"GIF89a".to_vec(), "not a .npy file"),
             (MAGIC.to_vec(), "the .npy header is cut off"),
             (file(4, "{}", &[]), ".npy version 4.0 is not known; versions 1 to 3 are"),
             (file(1, &header("<c8", "(1,)"), &[0; 8]), "the .npy type `<c8` is not one of"),
             (file(1, &header("<f8", "(1,)"), &[0; 7]), "the .npy data end within an element"),
             (file(1, &header(">f4", "(1,)"), &[0; 4]), "the .npy type `>f4` is not one of"),
-            (file(1, fortran, &[0; 4]), "the array is stored in Fortran order"),
             (file(1, &header("<f4", "(2,)"), &[0; 7]), "the .npy data does not fit its header"),
             (file(1, &header("<f4", "(-1,)"), &[]), "the .npy header is malformed near `-1,), }"),
             (file(1, "{'descr': '<f4'}", &[]), "the .npy header is malformed near `its end"),
@@ -371,6 +404,28 @@ mod tests {
         let file = write(&tensor);
         for end in 0..file.len() {
             assert!(read(&file[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn columns_first_become_rows_first() {
+        // numpy.asfortranarray(numpy.arange(6).reshape(2, 3))
+        let of = |descr: &str, shape: &str, data: &[u8]| {
+            read(&file(1, &header(descr, shape).replace("False", "True"), data))
+        };
+        let bytes = of("|u1", "(2, 3)", &[0, 3, 1, 4, 2, 5]).unwrap();
+        assert_eq!((bytes.shape(), bytes.bytes()), (&[2, 3][..], &[0, 1, 2, 3, 4, 5][..]));
+        let cube = of("|u1", "(2, 2, 2)", &[0, 4, 2, 6, 1, 5, 3, 7]).unwrap();
+        assert_eq!(cube.bytes(), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let doubles: Vec<u8> =
+            [1.0_f64, 3.0, 2.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(of("<f8", "(2, 2)", &doubles).unwrap().to_f64(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(of("|u1", "(3, 0)", &[]).unwrap().shape(), [3, 0]);
+        assert_eq!(of("|u1", "(1, 1)", &[7]).unwrap().bytes(), [7]);
+        for (shape, data) in
+            [("(2, 3)", &[0; 5][..]), ("(2, 2)", &[0; 5]), ("(4294967296, 4294967296, 2)", &[0; 2])]
+        {
+            assert!(matches!(of("|u1", shape, data), Err(NpyError::Data(_))), "{shape}");
         }
     }
 }

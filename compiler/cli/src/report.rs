@@ -2,6 +2,7 @@
 
 use crate::compare::Difference;
 use crate::error::CliError;
+use crate::errors::ErrorsJson;
 use drift_compiler::quantize::QuantizedWeight;
 use serde::{Serialize, Serializer};
 
@@ -131,6 +132,8 @@ pub struct OutputJson {
     /// The first of them: where, what came and what was expected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_wrong: Option<String>,
+    /// How large the differences are, over all elements of all data sets.
+    pub errors: ErrorsJson,
 }
 
 impl OutputJson {
@@ -143,6 +146,7 @@ impl OutputJson {
             max_rel: difference.max_rel,
             wrong: difference.wrong,
             first_wrong: difference.first_wrong.map(|wrong| wrong.to_string()),
+            errors: difference.errors.report(),
         }
     }
 }
@@ -181,6 +185,8 @@ impl Status {
 pub struct BenchJson {
     /// Device that replayed.
     pub device: String,
+    /// API of its shaders.
+    pub target: &'static str,
     /// Variant that it chose.
     pub variant: String,
     /// From the opened bundle to a session that can run.
@@ -199,10 +205,17 @@ pub struct BenchJson {
     pub median_ms: f64,
     /// Fastest of them.
     pub min_ms: f64,
+    /// 90 of 100 were not slower.
+    pub p90_ms: f64,
     /// 95 of 100 were not slower.
     pub p95_ms: f64,
+    /// 99 of 100 were not slower.
+    pub p99_ms: f64,
     /// Middle of the times that the GPU itself measured; `null` where it cannot.
     pub gpu_median_ms: Option<f64>,
+    /// Part of a replay in which the GPU has nothing to do, from 0 to 1: it waits for the host; `null` where the GPU does not
+    /// measure.
+    pub host_share: Option<f64>,
     /// Most device memory held, which is while loading.
     pub peak_device_bytes: u64,
     /// Device memory held from then on.
@@ -289,7 +302,13 @@ mod tests {
     #[test]
     fn an_infinite_difference_is_null() {
         let first_wrong = Some(Wrong { index: 0, got: f64::NAN, expected: 1.0 });
-        let difference = Difference { max_abs: f64::INFINITY, max_rel: 0.5, wrong: 1, first_wrong };
+        let difference = Difference {
+            max_abs: f64::INFINITY,
+            max_rel: 0.5,
+            wrong: 1,
+            first_wrong,
+            ..Difference::default()
+        };
         let text = json(&OutputJson::new("y", &difference));
         assert!(text.contains("a NaN where a number is expected"), "{text}");
         assert!(text.contains("\"max_abs\": null") && text.contains("\"status\": \"FAIL\""), "{text}");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::codec;
 use crate::error::{BundleError, Flaw, Section};
 use crate::format::{HASH_BYTES, Hash, Header};
 use crate::limits::MANIFEST_BYTES;
@@ -88,14 +89,8 @@ impl fmt::Debug for Contents {
     }
 }
 
-/// Variable-length little-endian integers; no more than [`MANIFEST_BYTES`] are read or claimed by any list.
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<MANIFEST_BYTES>()
-}
-
 pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>, BundleError> {
-    let bytes = bincode::serde::encode_to_vec(manifest, config())
-        .map_err(|error| BundleError::Encode { reason: error.to_string() })?;
+    let bytes = codec::encode::<MANIFEST_BYTES>(manifest).map_err(|reason| BundleError::Encode { reason })?;
     if bytes.len() > MANIFEST_BYTES {
         let reason = format!("{} bytes where at most {MANIFEST_BYTES} are accepted", bytes.len());
         return Err(BundleError::Encode { reason });
@@ -104,11 +99,5 @@ pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>, BundleErro
 }
 
 fn decode_manifest(bytes: &[u8]) -> Result<Manifest, BundleError> {
-    let (manifest, read) = bincode::serde::decode_from_slice(bytes, config())
-        .map_err(|error| BundleError::Decode { reason: error.to_string() })?;
-    if read != bytes.len() {
-        let reason = format!("{} bytes are left over", bytes.len() - read);
-        return Err(BundleError::Decode { reason });
-    }
-    Ok(manifest)
+    codec::decode::<MANIFEST_BYTES, _>(bytes).map_err(|reason| BundleError::Decode { reason })
 }

@@ -6,6 +6,7 @@
 //! by the runtime.
 
 mod code;
+mod codec;
 mod contents;
 mod error;
 mod format;

@@ -6,6 +6,7 @@
 //! by [`blob_name`]; [`SelfTest`] says what they are. A bundle without that weight has no self-test, whatever its entries are
 //! called.
 
+use crate::codec;
 use crate::error::BundleError;
 use crate::manifest::{Entry, HostElement, Manifest, Target, Variant, WeightBlob};
 use crate::reader::Bundle;
@@ -118,8 +119,7 @@ pub fn entry_of<'a>(manifest: &'a Manifest, entry: &Entry) -> Option<&'a Entry> 
 impl SelfTest {
     /// The bytes that a bundle holds.
     pub fn encode(&self) -> Result<Vec<u8>, BundleError> {
-        bincode::serde::encode_to_vec(self, config())
-            .map_err(|error| BundleError::Encode { reason: error.to_string() })
+        codec::encode::<MOST_BYTES>(self).map_err(|reason| BundleError::Encode { reason })
     }
 
     /// The right values of `variant` of the self-test `entry`, checked against its hash and against the variant; none if the
@@ -134,11 +134,7 @@ impl SelfTest {
         let mut reader = bundle.verifying_weight_reader();
         reader.read(blob, 0, &mut bytes)?;
         reader.finish()?;
-        let (found, read): (Self, usize) = bincode::serde::decode_from_slice(&bytes, config())
-            .map_err(|error| damaged(error.to_string()))?;
-        if read != bytes.len() {
-            return Err(damaged(format!("{} bytes are left over", bytes.len() - read)));
-        }
+        let found: Self = codec::decode::<MOST_BYTES, _>(&bytes).map_err(damaged)?;
         found.check(entry, variant).map_err(damaged)?;
         Ok(Some(found))
     }
@@ -178,11 +174,6 @@ impl SelfTest {
         }
         Ok(())
     }
-}
-
-/// As the manifest's: variable-length little-endian integers, and no list claims more than the cap.
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<MOST_BYTES>()
 }
 
 #[cfg(test)]

@@ -302,8 +302,9 @@ impl Rows {
 /// GPU times of a run.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// Of each dispatch, from the end of all before it to its own end; nothing where it was left out.
-    pub dispatches: Vec<Duration>,
+    /// From when to when each dispatch ran, counted from the first one's start: on Vulkan from the end of all before it in its
+    /// submission. Nothing where it was left out.
+    pub dispatches: Vec<Range<Duration>>,
     /// From the first dispatch's start to the last one's end.
     pub total: Duration,
 }
@@ -316,13 +317,13 @@ impl Times {
     )]
     pub(crate) fn of_pairs(pairs: &[[u64; 2]], ran: &[bool], elapsed: impl Fn(u64, u64) -> Duration) -> Self {
         let taken = || pairs.iter().zip(ran).filter(|(_, ran)| **ran).map(|(pair, _)| pair);
-        let time = |([start, end], ran): (&[u64; 2], &bool)| {
-            if *ran { elapsed(*start, *end) } else { Duration::ZERO }
+        let (Some([first, _]), Some([_, last])) = (taken().next(), taken().last()) else {
+            return Self { dispatches: vec![Duration::ZERO..Duration::ZERO; pairs.len()], total: Duration::ZERO };
         };
-        let total = match (taken().next(), taken().last()) {
-            (Some([start, _]), Some([_, end])) => elapsed(*start, *end),
-            _ => Duration::ZERO,
+        let time = |([start, end], ran): (&[u64; 2], &bool)| match ran {
+            true => elapsed(*first, *start)..elapsed(*first, *end),
+            false => Duration::ZERO..Duration::ZERO,
         };
-        Self { dispatches: pairs.iter().zip(ran).map(time).collect(), total }
+        Self { dispatches: pairs.iter().zip(ran).map(time).collect(), total: elapsed(*first, *last) }
     }
 }

@@ -205,6 +205,8 @@ pub struct Timings {
 pub struct DispatchTiming {
     /// The dispatch's name.
     pub name: String,
+    /// When it began, counted from the first one's start. What lies between one's end and the next one's start is a gap.
+    pub start: Duration,
     /// How long it took.
     pub time: Duration,
 }

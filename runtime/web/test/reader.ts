@@ -8,8 +8,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Blake3, blake3 } from "../src/blake3.js";
 import { Bundle } from "../src/bundle.js";
+import { decode } from "../src/decode.js";
 import { DriftError } from "../src/error.js";
 import { floatOf, halfOf } from "../src/host.js";
+import { manifest } from "../src/manifest.js";
 import { Ranges } from "../src/validate/hazard.js";
 
 interface Verdict {
@@ -37,6 +39,29 @@ const read = async (bytes: Uint8Array): Promise<string> => {
   const bundle = await Bundle.load(bytes);
   await bundle.readWeights(new Set(bundle.manifest.weights.keys()), () => undefined);
   return canonical(bundle.manifest);
+};
+
+/** Each value in a manifest, in order, as `PATH = JSON`. */
+const leaves = (value: unknown, path: string): string[] => {
+  if (Array.isArray(value)) {
+    return value.flatMap((item, index) => leaves(item, `${path}[${index}]`));
+  }
+  if (typeof value === "object" && value !== null) {
+    return Object.entries(value).flatMap(([name, field]) => leaves(field, path === "" ? name : `${path}.${name}`));
+  }
+  return [`${path} = ${canonical(value)}`];
+};
+
+/** Reads the manifest that is written down byte by byte, and finds each value that stands there. */
+const written = (file: string): void => {
+  const lines = readFileSync(file, "utf8")
+    .split(/\r?\n/)
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => [line.slice(0, line.indexOf("  ")), line.slice(line.indexOf("  ") + 2)]);
+  const bytes = lines.flatMap(([hex]) => hex.split(" ").map((byte) => Number.parseInt(byte, 16)));
+  const values = lines.map(([, meaning]) => meaning).filter((meaning) => / = /.test(meaning));
+  assert.deepEqual(leaves(decode(manifest, Uint8Array.from(bytes)), ""), values);
+  assert.ok(values.length > 300, `${values.length} values`);
 };
 
 const agree = async (folder: string): Promise<void> => {
@@ -135,4 +160,5 @@ const ranges = (): void => {
 hashes();
 halves();
 ranges();
+written(join(process.argv[2], "manifest.txt"));
 await agree(process.argv[2]);

@@ -16,9 +16,13 @@ use crate::mutants::{self, Kind, Seed};
 /// Mutants of bundles for WebGPU, and of bundles for all targets; `DRIFT_MUTANTS=N` makes N times as many.
 const MUTANTS: [u64; 2] = [1500, 300];
 
-/// Writes `bundles.bin` and `verdicts.json`: bundles that this build compiles or that are handwritten, and mutants of them.
+/// A manifest byte by byte.
+const VECTOR: &str = include_str!("../../../runtime/bundle/tests/vectors/manifest.txt");
+
+/// Writes `manifest.txt`, `bundles.bin` and `verdicts.json`: bundles that this build compiles or that are handwritten, and mutants of them.
 pub fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     let times = std::env::var("DRIFT_MUTANTS").ok().and_then(|times| times.parse::<u64>().ok()).unwrap_or(1);
+    fs::write(folder.join("manifest.txt"), VECTOR)?;
     let mut written = Written::default();
     let everything = mutants::seeds()?;
     let mut ours: Vec<Seed> =

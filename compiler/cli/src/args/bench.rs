@@ -39,7 +39,7 @@ pub struct BenchArgs {
     /// afterwards]
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
-    /// Write one replay as a trace for chrome://tracing or Perfetto
+    /// Write one replay as a trace for chrome://tracing or Perfetto: what the host does, and when each dispatch runs
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
     /// Write the results as JSON to a file, or to standard output (-), where nothing else goes then

@@ -61,6 +61,7 @@ impl Cli {
             None => vec![("-o", &self.compile.output)],
             Some(Command::Bench(args)) => vec![("--trace", &args.trace)],
             Some(Command::Inspect(args)) => vec![("--html", &args.html)],
+            Some(Command::Explain(args)) => vec![("--html", &args.html)],
             _ => Vec::new(),
         };
         let others = others.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
@@ -86,7 +87,10 @@ impl Cli {
                 vec![("bundle", &*args.reference), ("bundle", &*args.other), ("tokens", &*args.tokens)]
             }
             Some(Command::Inspect(args)) => args.file().map(|path| ("bundle", path)).into_iter().collect(),
-            Some(Command::Explain(args)) => vec![("model", &*args.model)],
+            Some(Command::Explain(args)) => {
+                let times = args.times.as_deref().map(|times| ("times", times));
+                [("model", &*args.model)].into_iter().chain(times).collect()
+            }
             Some(Command::Reduce(args)) => vec![("model", &*args.model)],
             Some(Command::Devices(_) | Command::Operators(_) | Command::Completions(_) | Command::Man(_)) => {
                 Vec::new()

@@ -51,7 +51,7 @@ impl InspectArgs {
 #[command(
     after_help = "Of a bundle, what it holds: dispatches with the nodes that they compute, their shaders, bytes and arithmetic. Why a \
                   kernel was\nchosen, and what was declined, only compiling says.\n\n\
-                  Examples:\n  driftc explain model.onnx --target vulkan --profile adreno-7xx\n  driftc explain model.drift"
+                  Examples:\n  driftc explain model.onnx --target vulkan --profile adreno-7xx\n  driftc explain model.drift --html model.html"
 )]
 pub struct ExplainArgs {
     /// A model, or a bundle
@@ -60,6 +60,12 @@ pub struct ExplainArgs {
     /// GPU APIs to explain; of a bundle [default: all that it holds]
     #[arg(long, value_name = "T[,T...]", value_delimiter = ',')]
     pub target: Vec<TargetArg>,
+    /// Write it as a page with each dispatch's source, that can be searched
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Show measured times in the page: what `driftc bench --per-dispatch --json FILE` wrote for the same model
+    #[arg(long, value_name = "FILE", requires = "html")]
+    pub times: Option<PathBuf>,
     /// Write it as JSON to a file, or to standard output (-), where nothing else goes then
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,

@@ -58,6 +58,9 @@ pub(crate) struct ExplainedDispatch {
     /// What only compiling tells.
     #[serde(flatten)]
     pub(crate) choice: Option<Choice>,
+    /// Number of its shader in the bundle.
+    #[serde(skip)]
+    pub(crate) shader: Option<u32>,
     /// What only a bundle tells: workgroups along each axis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workgroups: Option<[u32; 3]>,
@@ -93,6 +96,21 @@ impl Explained {
         }
     }
 
+    /// Adds what the bundle of the same model knows: shaders and workgroups.
+    pub(crate) fn join(&mut self, bundle: &Bundle) {
+        for own in &mut self.variants {
+            let mut entries = bundle.manifest().entries.iter();
+            let entry = entries.find(|entry| entry.name == own.entry && entry.target.name() == own.target);
+            let variant =
+                entry.and_then(|entry| entry.variants.iter().find(|variant| variant.name == own.variant));
+            let Some(variant) = variant else { continue };
+            let pairs = own.init.iter_mut().zip(&variant.init);
+            for (own, stored) in pairs.chain(own.dispatches.iter_mut().zip(&variant.dispatches)) {
+                (own.shader, own.workgroups) = (Some(stored.shader), Some(stored.workgroups));
+            }
+        }
+    }
+
     /// What a bundle holds for the targets asked for; for all where none is.
     pub(crate) fn of_bundle(bundle: &Bundle, targets: &[Target]) -> Self {
         let manifest = bundle.manifest();
@@ -119,7 +137,17 @@ fn compiled(dispatch: &DispatchReport) -> ExplainedDispatch {
     let DispatchReport { name, origins, kernel, layouts, why, declined, bytes_read, bytes_written, flops } =
         dispatch.clone();
     let choice = Some(Choice { why, layouts, declined });
-    ExplainedDispatch { name, origins, kernel, bytes_read, bytes_written, flops, choice, workgroups: None }
+    ExplainedDispatch {
+        name,
+        origins,
+        kernel,
+        bytes_read,
+        bytes_written,
+        flops,
+        choice,
+        shader: None,
+        workgroups: None,
+    }
 }
 
 fn stored(manifest: &Manifest, dispatch: &Dispatch) -> ExplainedDispatch {
@@ -132,6 +160,7 @@ fn stored(manifest: &Manifest, dispatch: &Dispatch) -> ExplainedDispatch {
         bytes_written: dispatch.bytes_written,
         flops: dispatch.flops,
         choice: None,
+        shader: Some(dispatch.shader),
         workgroups: Some(dispatch.workgroups),
     }
 }

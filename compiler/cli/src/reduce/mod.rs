@@ -127,6 +127,7 @@ fn verify_args(args: &ReduceArgs) -> VerifyArgs {
         device: args.device.clone(),
         rtol: args.rtol,
         atol: args.atol,
+        statistics: false,
         strict: false,
         per_node: false,
         bind_data: false,

@@ -41,7 +41,8 @@ pub fn run(args: &VerifyArgs, console: &mut Console<'_>) -> Result<Outcome, CliE
         targets => targets.iter().map(|target| Some(Target::from(*target))).collect(),
     };
     let progress = Progress::steps(cases.len() * targets.len(), "verifying");
-    let mut tally = Tally { several_targets: targets.len() > 1, ..Tally::default() };
+    let mut tally =
+        Tally { several_targets: targets.len() > 1, statistics: args.statistics, ..Tally::default() };
     for case in &cases {
         for target in &targets {
             progress.message(&case.name);
@@ -111,6 +112,8 @@ impl Devices<'_> {
 struct Tally {
     report: VerifyJson,
     several_targets: bool,
+    /// How large differences are is printed.
+    statistics: bool,
     /// Something met a bug of driftc.
     internal: bool,
 }
@@ -174,6 +177,9 @@ impl Tally {
                 output.name,
                 first.unwrap_or_default()
             )?;
+            if self.statistics {
+                writeln!(console.out(), "  {}", output.errors)?;
+            }
         }
         if model.status == Status::Folded {
             writeln!(console.out(), "FOLDED {name} constants decide all of it; nothing runs on the device")?;
@@ -221,7 +227,7 @@ impl Differences {
     fn add(&mut self, differences: Vec<(String, Difference)>) {
         for (index, difference) in differences.into_iter().enumerate() {
             match self.0.get_mut(index) {
-                Some((_, worst)) => *worst = worst.worst(difference.1),
+                Some((_, worst)) => *worst = std::mem::take(worst).worst(difference.1),
                 None => self.0.push(difference),
             }
         }

@@ -227,3 +227,76 @@ fn the_graph_is_drawn() {
     }
     assert!(!place.path("dot.drift").exists());
 }
+
+#[test]
+fn the_page_of_an_explanation_is_whole() {
+    let place = place();
+    let odd = "x<script>alert(1)</script>&\"";
+    let odd2 = "y<script>alert(2)</script>";
+    let model = Model::new()
+        .input(odd, FLOAT, &["2", "4"])
+        .node("Exp", &[odd], "y")
+        .node("Relu", &["y"], odd2)
+        .output("y")
+        .output(odd2);
+    place.file("odd.onnx", model.bytes());
+    place.fine("odd.onnx --target vulkan,webgpu");
+    place.fine("bench odd.onnx --target vulkan --iterations 2 --per-dispatch --json times.json");
+    place.fine("explain odd.onnx --target vulkan,webgpu --html page.html --times times.json");
+    let page = fs::read_to_string(place.path("page.html")).unwrap();
+    assert!(page.contains("y&lt;script&gt;") && !page.contains("<script>alert"), "{page}");
+    for part in [
+        "OpFunction",
+        "@compute",
+        "data-shader=\"0\"",
+        "id=\"shader-0\"",
+        "prefers-color-scheme",
+        "class=bar",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Nothing comes from elsewhere.
+    for part in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!page.contains(part), "{part}");
+    }
+    place.fine("explain odd.drift --html bundle.html");
+    let page = fs::read_to_string(place.path("bundle.html")).unwrap();
+    assert!(
+        page.contains("OpFunction") && page.contains("workgroups") && !page.contains("class=bar"),
+        "{page}"
+    );
+    place.fails(
+        "explain model.onnx --target vulkan --html p.html --times times.json",
+        2,
+        &["other dispatches"],
+    );
+    place.fails("explain model.onnx --target vulkan --times times.json", 2, &["--html"]);
+    place.fine("bench model.onnx --target vulkan --iterations 1 --json none.json");
+    place.fails("explain odd.onnx --target vulkan --html p.html --times none.json", 2, &["--per-dispatch"]);
+}
+
+#[test]
+fn a_trace_has_what_the_host_does_and_when_dispatches_run() {
+    let place = place();
+    let done = told(&place.fine("bench model.drift --iterations 2 --trace trace.json --json bench.json"));
+    assert!(done.contains("p90 ") && done.contains("p99 "), "{done}");
+    let read =
+        |name: &str| -> Value { serde_json::from_slice(&fs::read(place.path(name)).unwrap()).unwrap() };
+    let (trace, bench) = (read("trace.json"), read("bench.json"));
+    let events = trace["traceEvents"].as_array().unwrap();
+    let spans = |cat: &str| -> Vec<&Value> { events.iter().filter(|event| event["cat"] == cat).collect() };
+    let names: Vec<&str> = spans("host").iter().filter_map(|event| event["name"].as_str()).collect();
+    let stages = ["load", "allocate", "upload", "pipelines", "record", "init"];
+    assert_eq!(names[..6], stages);
+    assert_eq!(names[6..], ["write", "first run", "submit", "wait", "read"]);
+    let end = |event: &Value| event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap();
+    let dispatches = spans("dispatch");
+    for pair in dispatches.windows(2) {
+        assert!(pair[1]["ts"].as_f64().unwrap() >= end(pair[0]) - 1.0, "{pair:?}");
+    }
+    for key in ["median_ms", "p90_ms", "p95_ms", "p99_ms"] {
+        assert!(bench[key].is_number(), "{key}: {bench}");
+    }
+    assert_eq!(bench["target"], "vulkan");
+    assert_eq!(bench["gpu_median_ms"].is_null(), dispatches.is_empty());
+}

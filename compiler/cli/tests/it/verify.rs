@@ -26,6 +26,16 @@ fn data_are_read_from_both_kinds_of_files() {
         assert!(done.contains("1 passed, 0 failed, 0 unsupported\n"), "{done}");
         let model = &json(&place, "report.json")["models"][0];
         assert!(model["variant"].is_string() && model["device"].is_string(), "{model}");
+        let errors = &model["outputs"][0]["errors"];
+        assert_eq!(
+            (&errors["elements"], &errors["equal"], &errors["p99_abs"]),
+            (&48.into(), &48.into(), &0.0.into())
+        );
+        let done = told(&place.fine("verify model --target vulkan --statistics"));
+        assert!(
+            done.contains("  mean 0.0e0, rms 0.0e0, p50 0.0e0") && done.contains("of 48 elements 48 equal\n"),
+            "{done}"
+        );
     }
 }
 

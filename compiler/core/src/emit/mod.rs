@@ -9,7 +9,9 @@ mod sizes;
 
 pub use blobs::Blobs;
 pub use bundle::{Draft, SelfTestDraft, bundle};
-pub use shaders::{EmittedKernel, KernelModules, ShaderError, emission_target, shader_text, specialized};
+pub use shaders::{
+    EmittedKernel, KernelModules, ShaderError, code_text, emission_target, shader_text, specialized,
+};
 pub use sizes::{SizeError, Sizes};
 
 use crate::kernel::{Binding, PARAMS_GROUP, Source};

@@ -364,17 +364,19 @@ pub fn emission_target(target: Target) -> drift_targets::Target {
 
 /// A kernel's code as text: SPIR-V disassembled where the tools are built in, as hexadecimal words otherwise.
 pub fn shader_text(kernel: &EmittedKernel, target: Target) -> String {
+    code_text(&kernel.code, target)
+}
+
+/// As [`shader_text`], of the code that a bundle holds.
+pub fn code_text(code: &[u8], target: Target) -> String {
     match target {
         Target::Vulkan => {}
         Target::Metal | Target::WebGpu | Target::OpenCl => {
-            return String::from_utf8_lossy(&kernel.code).into_owned();
+            return String::from_utf8_lossy(code).into_owned();
         }
     }
-    let words: Vec<u32> = kernel
-        .code
-        .chunks_exact(4)
-        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-        .collect();
+    let words: Vec<u32> =
+        code.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
     #[cfg(feature = "spirv-tools")]
     if let Ok(text) = drift_targets::disassemble(&words) {
         return text;

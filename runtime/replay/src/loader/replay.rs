@@ -222,7 +222,12 @@ impl<A: Api> Replay for Replayed<A> {
         };
         let times = self.api.times(queries, &self.steps.run())?;
         let named = names.iter().cloned().zip(times.dispatches);
-        let dispatches = named.map(|(name, time)| DispatchTiming { name, time }).collect();
+        let timing = named.map(|(name, Range { start, end })| DispatchTiming {
+            name,
+            start,
+            time: end.saturating_sub(start),
+        });
+        let dispatches = timing.collect();
         Ok(Timings { dispatches, total: times.total })
     }
 }

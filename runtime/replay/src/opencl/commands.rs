@@ -255,13 +255,14 @@ impl Queries {
         let (mut dispatches, mut whole) = (Vec::with_capacity(events.len()), None);
         for event in events.iter().zip(ran).map(|(event, ran)| event.as_ref().filter(|_| *ran)) {
             let Some(event) = event else {
-                dispatches.push(Duration::ZERO);
+                dispatches.push(Duration::ZERO..Duration::ZERO);
                 continue;
             };
             let (start, end) =
                 (time(event, CL_PROFILING_COMMAND_START)?, time(event, CL_PROFILING_COMMAND_END)?);
-            dispatches.push(Duration::from_nanos(end.saturating_sub(start)));
             let (first, _) = *whole.get_or_insert((start, end));
+            let since = |time: u64| Duration::from_nanos(time.saturating_sub(first));
+            dispatches.push(since(start)..since(end));
             whole = Some((first, end));
         }
         let total =

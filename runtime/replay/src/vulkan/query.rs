@@ -70,7 +70,8 @@ impl Queries {
         for (submission, range) in self.submissions.iter().enumerate() {
             let start = self.start_of(submission);
             let pairs = ticks[start..].windows(2).take(range.len());
-            dispatches.extend(pairs.map(|pair| self.elapsed(pair[0], pair[1])));
+            let since = |tick: u64| self.elapsed(ticks[0], tick);
+            dispatches.extend(pairs.map(|pair| since(pair[0])..since(pair[1])));
         }
         let total = self.elapsed(ticks[0], ticks[ticks.len() - 1]);
         Ok(Times { dispatches, total })
