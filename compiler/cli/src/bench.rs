@@ -1,6 +1,6 @@
 //! `driftc bench`: how long loading, the first run and a replay take, and where the time goes.
 
-use crate::args::{BenchArgs, CompileFlags};
+use crate::args::{BenchArgs, CompileFlags, DimArg};
 use crate::error::CliError;
 use crate::measure::{Measured, Subject, measure, traced};
 use crate::report::{BenchJson, DispatchJson};

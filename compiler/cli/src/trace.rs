@@ -50,7 +50,7 @@ pub(crate) fn record(
     (bundle, program): (&Bundle, &[Dispatch]),
     device: &Device,
     options: LoadOptions,
-    inputs: &mut RandomInputs,
+    inputs: &mut RandomInputs<'_>,
 ) -> Result<Trace, CliError> {
     let timestamps = device.info().features.timestamps;
     let mut clock = Clock { began: Instant::now(), spans: Vec::new() };
