@@ -11,8 +11,8 @@ pub use compare::CompareBundlesArgs;
 pub use generate::GenerateArgs;
 pub use self_test::SelfTestArgs;
 pub use values::{
-    BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
-    TargetArg, WeightsArg, WeightsLayoutArg,
+    BindArg, CalibrateArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg,
+    PrecisionArg, TargetArg, WeightsArg, WeightsLayoutArg,
 };
 
 use crate::compare::Tolerance;
@@ -28,6 +28,7 @@ const COMPILE_EXAMPLES: &str = "\
 Examples:
   driftc model.onnx --target vulkan -o model.drift
   driftc model.onnx --target vulkan,metal --dim batch=1 --precision f16 -o model.drift
+  driftc model.onnx --target vulkan --precision mixed --calibrate data -o model.drift
   driftc model.onnx --target vulkan --bind scale=0.5 -o model.drift
   driftc model.onnx --target webgpu --emit shaders:shaders
   driftc text_encoder=text.onnx unet=unet.onnx --dim unet.batch=2 --target vulkan -o diffusion.drift
@@ -99,6 +100,9 @@ impl Cli {
                 | Command::Operators(_),
             ) => None,
         };
+        if let Some(flags) = flags {
+            flags.check_precision()?;
+        }
         let dims = flags.map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
             if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
@@ -192,9 +196,16 @@ pub struct CompileFlags {
     /// models; may be repeated
     #[arg(long, value_name = "NAME=VALUE|FILE.npy|.pb")]
     pub bind: Vec<BindArg>,
-    /// Arithmetic and activations [default: the model's own]
+    /// Arithmetic and activations; `mixed` is f16 but for what f16 would spoil [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub precision: Option<PrecisionArg>,
+    /// With --precision mixed: the largest share of an output's largest magnitude by which f16 may change it [default: 1e-3]
+    #[arg(long, value_name = "B", value_parser = budget)]
+    pub budget: Option<f64>,
+    /// With --precision mixed: what the model is tried on: `seeded` for the random inputs of `driftc verify`, or a folder of
+    /// test_data_set_N/input_J.{pb,npy} or of INPUT.npy [default: seeded]
+    #[arg(long, value_name = "DIR|seeded")]
+    pub calibrate: Option<CalibrateArg>,
     /// Storage of weights: that of --precision, or q8, q4 or 844 for those of matrix products [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub weights: Option<WeightsArg>,
@@ -216,6 +227,19 @@ pub struct CompileFlags {
     /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,
+}
+
+impl CompileFlags {
+    /// Refuses what only mixed precision reads.
+    fn check_precision(&self) -> Result<(), CliError> {
+        let named = [("--budget", self.budget.is_some()), ("--calibrate", self.calibrate.is_some())];
+        match named.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) if self.precision != Some(PrecisionArg::Mixed) => {
+                Err(CliError::Usage(format!("{flag} needs --precision mixed")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How a bundle is loaded and replayed.
@@ -391,6 +415,13 @@ pub struct OperatorsArgs {
     /// Print JSON instead of the page docs/operators.md
     #[arg(long)]
     pub json: bool,
+}
+
+fn budget(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("a budget is a number above 0, such as 1e-3".to_owned()),
+    }
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {

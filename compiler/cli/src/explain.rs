@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::model;
 use crate::progress::Progress;
 use crate::units::{bytes, flops};
-use crate::{Console, Outcome};
+use crate::{Console, Outcome, calibrate, kept};
 use drift_bundle::manifest::Target;
 use drift_compiler::{CompileReport, DispatchReport, RuleReport, VariantReport};
 use std::collections::BTreeMap;
@@ -18,9 +18,9 @@ pub fn run(args: &ExplainArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     let model = model::load(&args.model, &args.flags)?;
     progress.suspend(|| model.tell(None, console))?;
     let targets = args.target.iter().map(|target| Target::from(*target)).collect();
-    let compiled =
-        drift_compiler::compile(model.graph, model.identity, &model::options(&args.flags, targets))
-            .map_err(|source| CliError::compile(&args.model, source))?;
+    let options = calibrate::options(&args.flags, targets, &[&model.graph])?;
+    let compiled = drift_compiler::compile(model.graph, model.identity, &options)
+        .map_err(|source| CliError::compile(&args.model, source))?;
     drop(progress);
     compiled.report.warnings.iter().try_for_each(|warning| console.warning(warning))?;
     print(&compiled.report, console.out())?;
@@ -31,6 +31,14 @@ fn print(report: &CompileReport, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "rules")?;
     for RuleReport { rule, node, outcome } in &report.rules {
         writeln!(out, "  {rule}  {node}: {outcome}")?;
+    }
+    if !report.mixed.is_empty() {
+        writeln!(out)?;
+        writeln!(out, "precision")?;
+        for mixed in &report.mixed {
+            writeln!(out, "  {}", mixed.summary())?;
+        }
+        kept::print(&report.mixed, None, out)?;
     }
     for VariantReport { target, variant, profile, init, dispatches, .. } in &report.variants {
         writeln!(out)?;

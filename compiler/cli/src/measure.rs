@@ -8,7 +8,7 @@ use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
-use crate::{Console, model, random, replay};
+use crate::{Console, calibrate, model, random, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
 use drift_runtime::{CacheUse, Device, LoadOptions, LoadReport, Session, Timings};
@@ -39,7 +39,7 @@ impl<'a> Subject<'a> {
     ) -> Result<(Bundle, Vec<String>), CliError> {
         let _progress = Progress::spinner("compiling");
         let Model { graph, identity, .. } = &self.model;
-        let options = model::options(flags, vec![target]);
+        let options = calibrate::options(flags, vec![target], &[graph])?;
         let compiled = drift_compiler::compile(graph.clone(), identity.clone(), &options)
             .map_err(|source| CliError::compile(self.path, source))?;
         let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;

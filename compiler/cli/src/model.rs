@@ -148,15 +148,16 @@ pub fn joint_identity(entries: &[String], models: &[ModelIdentity]) -> ModelIden
     ModelIdentity { name: names.join(" "), hash: hasher.finalize().to_hex().to_string() }
 }
 
-/// The compiler's options for these flags.
+/// The compiler's options for these flags, without calibration data.
 pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     CompileOptions {
         self_test: false,
+        mixed: None,
         targets,
         profiles: flags.profile.clone(),
         precision: flags.precision.map(|precision| match precision {
             PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::F16 => Precision::F16,
+            PrecisionArg::F16 | PrecisionArg::Mixed => Precision::F16,
         }),
         weights: flags.weights.map(|weights| match weights {
             WeightsArg::F32 => WeightsPrecision::F32,

@@ -8,13 +8,13 @@ use crate::bind::Dims;
 use crate::compare::Tolerance;
 use crate::dataset::{Case, DataSet};
 use crate::error::CliError;
-use crate::host::{self, HostTensor};
+use crate::host::HostTensor;
 use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
-use crate::{Console, per_node, random, replay};
+use crate::{Console, calibrate, per_node, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
-use drift_ir::{ElementType, Graph, Tensor, ValueId};
+use drift_ir::{ElementType, Graph, Tensor};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
 
@@ -200,7 +200,7 @@ impl Check<'_> {
             (Some(stored), None) => Ok(stored.into_iter().map(|(_, tensor)| tensor).collect()),
             (Some(stored), Some(caches)) => caches.inputs(graph, stored),
             (None, caches) => {
-                let mut inputs = random_inputs(graph)?;
+                let mut inputs = calibrate::random_inputs(graph)?;
                 if let Some(caches) = caches {
                     caches.number(graph, &self.open_inputs, &mut inputs);
                 }
@@ -262,7 +262,7 @@ impl Check<'_> {
         graph: Graph,
         identity: drift_compiler::ModelIdentity,
     ) -> Result<(Session, Vec<String>), CliError> {
-        let options = model::options(&self.args.flags, vec![self.target]);
+        let options = calibrate::options(&self.args.flags, vec![self.target], &[&graph])?;
         let compiled = drift_compiler::compile(graph, identity, &options)
             .map_err(|source| CliError::compile(&self.case.path, source))?;
         let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
@@ -326,24 +326,13 @@ impl Check<'_> {
     }
 }
 
-/// Random inputs for the shapes that the graph has.
-fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
-    let random = |id: &ValueId| {
-        let value = graph.value(*id);
-        let tensor = host::io_tensor(&value.name, &value.ty)?;
-        random::tensor(&tensor.name, tensor.element, &tensor.shape)
-            .map_err(|source| CliError::Tensor { name: value.name.clone(), source })
-    };
-    graph.inputs().iter().map(random).collect()
-}
-
 fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError> {
     Ok(tensors.iter().map(HostTensor::to_ir).collect::<Result<_, _>>()?)
 }
 
 /// Whether there is f16 anywhere between the inputs and the outputs.
 fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
-    let asked = flags.precision == Some(PrecisionArg::F16)
+    let asked = matches!(flags.precision, Some(PrecisionArg::F16 | PrecisionArg::Mixed))
         || matches!(
             flags.weights,
             Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q4 | WeightsArg::Q844)

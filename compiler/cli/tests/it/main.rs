@@ -7,5 +7,6 @@ mod files;
 mod generate;
 mod help;
 mod hostile;
+mod precision;
 mod quantize;
 mod verify;

@@ -2,7 +2,7 @@
 //! and selection builds the kernel that was found best.
 
 use super::attention::{Plan, Work, plan};
-use crate::layout::{Precision, device_element};
+use crate::layout::{Precision, device_type};
 use crate::profile::Profile;
 use drift_ir::{Graph, NodeId, Op};
 use std::borrow::Cow;
@@ -42,6 +42,6 @@ fn work(graph: &Graph, id: NodeId, precision: Option<Precision>) -> Option<Work>
     let node = graph.node(id);
     let Op::Attention(op) = &node.op else { return None };
     let shape = |at: usize| graph.value(node.inputs[at]).ty.static_shape();
-    let element = device_element(graph.value(node.inputs[0]).ty.element, precision)?;
+    let (element, _) = device_type(graph, node.inputs[0], precision).ok()?;
     Some(Work::new(node, op, &op.sizes(&shape(0)?, &shape(1)?, &shape(2)?), element))
 }
