@@ -22,8 +22,8 @@ pub use run::RunArgs;
 pub use self_test::SelfTestArgs;
 pub use shell::{CompletionsArgs, ManArgs};
 pub use values::{
-    BindArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg, PrecisionArg,
-    TargetArg, WeightsArg, WeightsLayoutArg,
+    BindArg, CalibrateArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg,
+    PrecisionArg, TargetArg, WeightsArg, WeightsLayoutArg,
 };
 
 use crate::compare::Tolerance;
@@ -40,6 +40,7 @@ const COMPILE_EXAMPLES: &str = "\
 Examples:
   driftc model.onnx --target vulkan -o model.drift
   driftc model.onnx --target vulkan,metal --dim batch=1 --precision f16 -o model.drift
+  driftc model.onnx --target vulkan --precision mixed --calibrate data -o model.drift
   driftc model.onnx --target vulkan --bind scale=0.5 -o model.drift
   driftc model.onnx --target webgpu --emit shaders:shaders
   driftc text_encoder=text.onnx unet=unet.onnx --dim unet.batch=2 --target vulkan -o diffusion.drift
@@ -82,6 +83,9 @@ pub struct Cli {
 impl Cli {
     /// Refuses what no parser sees: a dimension that is given twice, and files that would be written over.
     pub fn check(&self) -> Result<(), CliError> {
+        if let Some(flags) = self.flags() {
+            flags.check_precision()?;
+        }
         let dims = self.flags().map_or(&[][..], |flags| &flags.dim);
         for (index, dim) in dims.iter().enumerate() {
             if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
@@ -192,9 +196,16 @@ pub struct CompileFlags {
     /// End at these values instead of the model's outputs; what is behind them is not read
     #[arg(long, value_name = "NAME,...")]
     pub outputs: Vec<CutOutputsArg>,
-    /// Arithmetic and activations [default: the model's own]
+    /// Arithmetic and activations; `mixed` is f16 but for what f16 would spoil [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub precision: Option<PrecisionArg>,
+    /// With --precision mixed: the largest share of an output's largest magnitude by which f16 may change it [default: 1e-3]
+    #[arg(long, value_name = "B", value_parser = budget)]
+    pub budget: Option<f64>,
+    /// With --precision mixed: what the model is tried on: `seeded` for the random inputs of `driftc verify`, or a folder of
+    /// test_data_set_N/input_J.{pb,npy} or of INPUT.npy [default: seeded]
+    #[arg(long, value_name = "DIR|seeded")]
+    pub calibrate: Option<CalibrateArg>,
     /// Storage of weights: that of --precision, or q8, q4 or 844 for those of matrix products [default: the model's own]
     #[arg(long, value_name = "TYPE")]
     pub weights: Option<WeightsArg>,
@@ -216,6 +227,19 @@ pub struct CompileFlags {
     /// Leave a rewrite rule or a technique out; may be repeated
     #[arg(long, value_name = "RULE")]
     pub disable: Vec<String>,
+}
+
+impl CompileFlags {
+    /// Refuses what only mixed precision reads.
+    fn check_precision(&self) -> Result<(), CliError> {
+        let named = [("--budget", self.budget.is_some()), ("--calibrate", self.calibrate.is_some())];
+        match named.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) if self.precision != Some(PrecisionArg::Mixed) => {
+                Err(CliError::Usage(format!("{flag} needs --precision mixed")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How a bundle is loaded and replayed.
@@ -312,6 +336,13 @@ impl VerifyArgs {
             relative: self.rtol.or(own.rtol).unwrap_or(default.relative),
             absolute: self.atol.or(own.atol).unwrap_or(default.absolute),
         }
+    }
+}
+
+fn budget(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("a budget is a number above 0, such as 1e-3".to_owned()),
     }
 }
 

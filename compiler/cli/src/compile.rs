@@ -8,18 +8,22 @@ use crate::progress::Progress;
 use crate::report::{self, CompileJson};
 use crate::spill::Spill;
 use crate::units::{bytes, milliseconds};
-use crate::{Console, Outcome, model};
+use crate::{Console, Outcome, calibrate, kept, model};
 use drift_bundle::BundleWriter;
 use drift_bundle::manifest::Target;
 use drift_bundle::self_test::tested_entry;
 use drift_compiler::quantize::QuantizedWeight;
 use drift_compiler::{
-    CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, ModelIdentity, Stage,
+    CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, MixedReport, ModelIdentity, Stage,
 };
+use drift_ir::Graph;
 use drift_onnx::{DimBinding, ModelSource};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+/// Values that stay f32 under mixed precision that are named on the screen.
+const MOST_KEPT: usize = 20;
 
 /// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`.
 pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -35,7 +39,9 @@ pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     })?;
     progress.message("compiling");
     let targets: Vec<Target> = args.target.iter().map(|target| Target::from(*target)).collect();
-    let options = CompileOptions { self_test: args.self_test, ..model::options(&args.flags, targets) };
+    let graphs: Vec<&Graph> = imported.models.iter().map(|model| &model.graph).collect();
+    let options = calibrate::options(&args.flags, targets, &graphs)?;
+    let options = CompileOptions { self_test: args.self_test, ..options };
     if let Some(emit) = &args.emit {
         let texts = stage_texts(args, imported.models, &options, stage(emit))?;
         drop(progress);
@@ -72,8 +78,8 @@ pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
     console.notes(notes)?;
     console.warnings(warnings)?;
     let warnings = imported.notes.iter().chain(&imported.warnings).chain(notes).chain(warnings);
-    let quantized = &compiled.report.quantized;
-    let report = report(&stages, warnings, quantized);
+    let CompileReport { quantized, mixed, .. } = &compiled.report;
+    let report = report(&stages, warnings, (quantized, mixed));
     output::write_document(args.json.as_deref(), "compile", &report, console)?;
     for QuantizedWeight { name, form, elements, bytes: size, relative_error } in quantized {
         let bits = *size as f64 * 8.0 / *elements as f64;
@@ -83,6 +89,7 @@ pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, Cli
             "{name}: {form}, {size}, {bits:.2} bits a weight, error {relative_error:.4}"
         )?;
     }
+    kept::print(mixed, Some(MOST_KEPT), console.out())?;
     let (size, time) = (bytes(size), milliseconds(report.total_ms));
     writeln!(console.out(), "{}: {size}, compiled in {time}", path.display())?;
     Ok(Outcome::Fine)
@@ -301,7 +308,7 @@ fn default_output(model: &Path) -> PathBuf {
 fn report<'a>(
     stages: &[(&'static str, f64)],
     warnings: impl Iterator<Item = &'a String>,
-    quantized: &[QuantizedWeight],
+    (quantized, mixed): (&[QuantizedWeight], &[MixedReport]),
 ) -> CompileJson {
     CompileJson {
         compile_ms: stages.to_vec(),
@@ -309,5 +316,6 @@ fn report<'a>(
         peak_rss_bytes: report::peak_rss_bytes(),
         warnings: warnings.cloned().collect(),
         quantized: quantized.iter().map(report::QuantizedJson::from).collect(),
+        mixed: mixed.iter().map(kept::MixedJson::from).collect(),
     }
 }

@@ -135,6 +135,11 @@ fn given_data_sets(folder: &Path) -> Result<Vec<DataSet>, CliError> {
     Ok(sets)
 }
 
+/// The sets of a folder that are numbered; none where it has no such.
+pub fn numbered_sets(folder: &Path) -> Result<Vec<DataSet>, CliError> {
+    data_sets(folder)
+}
+
 fn data_sets(folder: &Path) -> Result<Vec<DataSet>, CliError> {
     numbered(folder, "test_data_set_", &[""])?.into_iter().map(|(_, folder)| data_set(folder)).collect()
 }
@@ -169,7 +174,8 @@ fn numbered(folder: &Path, prefix: &str, suffixes: &[&str]) -> Result<Vec<(u64, 
     Ok(found)
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+/// What is in a folder, in the order of the names.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let unreadable = |source| CliError::Read { path: folder.to_owned(), source };
     let entries = fs::read_dir(folder).map_err(unreadable)?;

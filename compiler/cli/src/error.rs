@@ -70,6 +70,17 @@ pub enum CliError {
     /// A folder given for its data that holds none.
     #[error("{} holds no test_data_set_N and no input_J or output_J as .pb or .npy", .0.display())]
     NoData(PathBuf),
+    /// A folder for calibration that holds no set.
+    #[error(
+        "--calibrate {} holds no test_data_set_N, and no .npy file for each of the model's inputs: {}", folder.display(),
+        inputs.iter().map(|input| format!("`{input}`")).collect::<Vec<_>>().join(", ")
+    )]
+    NoCalibration {
+        /// The folder.
+        folder: PathBuf,
+        /// The inputs.
+        inputs: Vec<String>,
+    },
     /// A bundle without anything to compare with.
     #[error("{} has no stored outputs to compare with; give the folder that holds them with --data DIR, or compile it with --self-test to try each dispatch", .0.display())]
     NoStoredOutputs(PathBuf),

@@ -9,7 +9,7 @@ use crate::args::ExplainArgs;
 use crate::error::CliError;
 use crate::progress::Progress;
 use crate::units::{bytes, flops};
-use crate::{Console, Outcome, files, model, output, tally};
+use crate::{Console, Outcome, calibrate, files, kept, model, output, tally};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use report::{Choice, Explained, ExplainedDispatch, ExplainedRule, ExplainedVariant};
@@ -78,7 +78,7 @@ fn of_model(args: &ExplainArgs, console: &mut Console<'_>) -> Result<(Explained,
             (report, Some(bundle))
         }
         None => {
-            let options = model::options(&args.flags, targets(args));
+            let options = calibrate::options(&args.flags, targets(args), &[&parts.0])?;
             let compiled = drift_compiler::compile(parts.0, parts.1, &options)
                 .map_err(|source| CliError::compile(&args.model, source))?;
             (compiled.report, None)
@@ -97,6 +97,14 @@ fn print(explained: &Explained, all: bool, out: &mut dyn Write) -> std::io::Resu
     if explained.kind == "model" {
         writeln!(out, "rules")?;
         print_rules(&explained.rules, all, out)?;
+    }
+    if !explained.mixed.is_empty() {
+        writeln!(out)?;
+        writeln!(out, "precision")?;
+        for mixed in &explained.mixed {
+            writeln!(out, "  {}", mixed.summary())?;
+        }
+        kept::print(&explained.mixed, None, out)?;
     }
     for ExplainedVariant { target, variant, profile, init, dispatches, .. } in &explained.variants {
         writeln!(out)?;

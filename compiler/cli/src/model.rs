@@ -5,7 +5,7 @@ use crate::args::{
 };
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
-use crate::{Console, files};
+use crate::{Console, calibrate, files};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use drift_compiler::{
@@ -96,7 +96,8 @@ pub fn bundle(
     flags: &CompileFlags,
     targets: Vec<Target>,
 ) -> Result<(Bundle, CompileReport), CliError> {
-    let compiled = drift_compiler::compile(graph, identity, &options(flags, targets))
+    let options = calibrate::options(flags, targets, &[&graph])?;
+    let compiled = drift_compiler::compile(graph, identity, &options)
         .map_err(|source| CliError::compile(path, source))?;
     let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
     Ok((Bundle::from_bytes(bytes).map_err(CliError::emitted)?, compiled.report))
@@ -203,15 +204,16 @@ pub fn joint_identity(entries: &[String], models: &[ModelIdentity]) -> ModelIden
     ModelIdentity { name: names.join(" "), hash: hasher.finalize().to_hex().to_string() }
 }
 
-/// The compiler's options for these flags.
+/// The compiler's options for these flags, without calibration data.
 pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     CompileOptions {
         self_test: false,
+        mixed: None,
         targets,
         profiles: flags.profile.clone(),
         precision: flags.precision.map(|precision| match precision {
             PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::F16 => Precision::F16,
+            PrecisionArg::F16 | PrecisionArg::Mixed => Precision::F16,
         }),
         weights: flags.weights.map(|weights| match weights {
             WeightsArg::F32 => WeightsPrecision::F32,

@@ -3,6 +3,7 @@
 use crate::compare::Difference;
 use crate::error::CliError;
 use crate::errors::ErrorsJson;
+use crate::kept::MixedJson;
 use drift_compiler::quantize::QuantizedWeight;
 use serde::{Serialize, Serializer};
 
@@ -21,6 +22,9 @@ pub struct CompileJson {
     /// With `--weights q8` or `q4`: each weight that was quantized.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quantized: Vec<QuantizedJson>,
+    /// With `--precision mixed`: what each entry keeps in f32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mixed: Vec<MixedJson>,
 }
 
 /// A weight that was quantized.

@@ -3,6 +3,7 @@
 use crate::emit::{ShaderError, SizeError};
 use crate::layout::LayoutError;
 use crate::memory::MemoryError;
+use crate::mixed::MixedError;
 use crate::quantize::QuantizeError;
 use crate::rewrite::UnknownRule;
 use crate::select::SelectError;
@@ -58,6 +59,9 @@ pub enum CompileError {
         /// Type and shape of the state in each.
         forms: [String; 2],
     },
+    /// What may be f16 could not be decided.
+    #[error(transparent)]
+    Mixed(#[from] MixedError),
     /// A graph refused an edit.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -100,6 +104,7 @@ impl CompileError {
             | Self::UnknownRule(_)
             | Self::Unsupported(_)
             | Self::Size(_)
+            | Self::Mixed(_)
             | Self::Layout(_)
             | Self::Select(_) => false,
         }

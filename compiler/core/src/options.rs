@@ -2,6 +2,7 @@
 
 use crate::error::CompileError;
 use crate::layout::{LayoutChoice, Precision};
+use crate::mixed::Mixed;
 use crate::physical::weights::WeightsChoice;
 use crate::profile::{self, Profile};
 use crate::quantize::{Form, Forms};
@@ -26,7 +27,7 @@ pub enum WeightsPrecision {
 }
 
 /// What to compile for, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompileOptions {
     /// Targets in the order wanted.
     pub targets: Vec<Target>,
@@ -34,6 +35,8 @@ pub struct CompileOptions {
     pub profiles: Vec<String>,
     /// Precision of floats; `None` keeps the model's types.
     pub precision: Option<Precision>,
+    /// With [`Precision::F16`]: keep in f32 what f16 would spoil.
+    pub mixed: Option<Mixed>,
     /// Precision of weights; `None` keeps that of activations.
     pub weights: Option<WeightsPrecision>,
     /// Weights that are not quantized, by their names or those of their products.
@@ -82,6 +85,12 @@ impl CompileOptions {
             return Err(CompileError::NoTarget);
         }
         let activations = self.precision;
+        if let Some(Mixed { budget, .. }) = &self.mixed
+            && (activations != Some(Precision::F16) || !budget.is_finite() || *budget <= 0.0)
+        {
+            let text = "mixed precision is f16 with a budget above 0, such as 1e-3".to_owned();
+            return Err(CompileError::Unsupported(text));
+        }
         match (self.weights, activations) {
             (Some(WeightsPrecision::Q8 | WeightsPrecision::Q4 | WeightsPrecision::Q844), _) => return Ok(()),
             _ if !self.keep.is_empty() => {
@@ -174,7 +183,11 @@ impl CompileOptions {
     /// Flags that change the output, in a canonical order.
     pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = Vec::new();
-        if let Some(precision) = self.precision {
+        if let Some(Mixed { budget, told, .. }) = &self.mixed {
+            flags.push("--precision mixed".to_owned());
+            flags.push(format!("--budget {budget:e}"));
+            flags.push(format!("--calibrate {told}"));
+        } else if let Some(precision) = self.precision {
             flags.push(format!("--precision {precision:?}").to_lowercase());
         }
         flags.extend(self.quantized().map(|form| format!("--weights {}", form.name())));

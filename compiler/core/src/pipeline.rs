@@ -4,6 +4,7 @@ use crate::emit::{self, Draft, KernelModules, SelfTestDraft};
 use crate::error::CompileError;
 use crate::estimate::Decisions;
 use crate::layout::{self, LayoutChoice, LayoutMap, Precision};
+use crate::mixed::{self, MixedReport};
 use crate::narrow;
 use crate::options::{CompileOptions, EntryModel, MAIN_ENTRY, ModelIdentity};
 use crate::plan::{self, MemoryPlan};
@@ -71,7 +72,7 @@ pub fn compile_entries_with(
     let mut prepared = Vec::new();
     for (entry, EntryModel { graph, .. }) in models.into_iter().enumerate() {
         let noted = passes.noted();
-        let variants = passes.prepare(graph).map_err(|error| named(entry, error))?;
+        let variants = passes.prepare(&names[entry], graph).map_err(|error| named(entry, error))?;
         passes.name_notes(noted, several.then_some(&names[entry]));
         prepared.push(variants);
     }
@@ -85,7 +86,7 @@ pub fn compile_entries_with(
     }
     passes.check_kept()?;
     check_states(&names, &drafts)?;
-    let Passes { mut clock, warnings, notes, rules, quantized, .. } = passes;
+    let Passes { mut clock, warnings, notes, rules, quantized, mixed, .. } = passes;
     let provenance = Provenance {
         compiler: format!("driftc {}", env!("CARGO_PKG_VERSION")),
         flags: options.flags(),
@@ -102,7 +103,7 @@ pub fn compile_entries_with(
     let variants = drafts.iter().map(of).collect();
     Ok(Compiled {
         bundle,
-        report: CompileReport { stages: clock.stages, warnings, notes, variants, rules, quantized },
+        report: CompileReport { stages: clock.stages, warnings, notes, variants, rules, quantized, mixed },
     })
 }
 
@@ -135,7 +136,7 @@ pub fn emit_stage(
     stage: Stage,
 ) -> Result<Vec<(String, String)>, CompileError> {
     let mut passes = Passes::new(options, &Bytes::from)?;
-    let graph = passes.rewrite(graph)?;
+    let graph = passes.rewrite(MAIN_ENTRY, graph)?;
     if stage == Stage::Graph {
         return Ok(vec![("graph.txt".to_owned(), stage::graph_text(&graph))]);
     }
@@ -175,6 +176,7 @@ struct Passes<'a> {
     notes: Vec<String>,
     rules: Vec<RuleReport>,
     quantized: Vec<QuantizedWeight>,
+    mixed: Vec<MixedReport>,
     /// Names for `--keep` that nothing has had so far.
     unknown: BTreeSet<String>,
     /// What passes for one profile decided, each once.
@@ -195,14 +197,15 @@ impl<'a> Passes<'a> {
             notes,
             rules,
             quantized: Vec::new(),
+            mixed: Vec::new(),
             unknown: options.keep.iter().cloned().collect(),
             decided: HashSet::new(),
         })
     }
 
     /// The graphs of one model for each target and profile, with layouts.
-    fn prepare(&mut self, graph: Graph) -> Result<Vec<LaidOut>, CompileError> {
-        let graph = self.rewrite(graph)?;
+    fn prepare(&mut self, entry: &str, graph: Graph) -> Result<Vec<LaidOut>, CompileError> {
+        let graph = self.rewrite(entry, graph)?;
         self.warnings.extend(ranges::warning(&graph));
         let variants = self.options.variants()?.into_iter();
         variants
@@ -321,7 +324,7 @@ impl<'a> Passes<'a> {
     }
 
     /// The graph that every target and profile starts from.
-    fn rewrite(&mut self, graph: Graph) -> Result<Graph, CompileError> {
+    fn rewrite(&mut self, entry: &str, graph: Graph) -> Result<Graph, CompileError> {
         let (mut graph, reports) =
             self.clock.time("rewrite", || rewrite(graph, &self.enabled, self.options.precision));
         self.rules.extend(reports);
@@ -331,8 +334,26 @@ impl<'a> Passes<'a> {
             let quantize = || quantize::weights(&mut graph, forms, (&options.keep, unknown), *store);
             self.quantized.extend(clock.time("quantize", quantize)?);
         }
+        self.choose_precision(entry, &mut graph)?;
         graph.share();
         Ok(graph)
+    }
+
+    /// Keeps in f32 what f16 would spoil, or warns of what it may not hold.
+    fn choose_precision(&mut self, entry: &str, graph: &mut Graph) -> Result<(), CompileError> {
+        let Self { clock, options, .. } = self;
+        let strict = |graph: &mut Graph| layout::keep_wide(graph, Some(Precision::F16));
+        if let Some(mixed) = &options.mixed {
+            let report = clock.time("calibrate", || mixed::keep(graph, entry, mixed, strict))?;
+            self.notes.push(report.summary());
+            self.warnings.extend(report.warning());
+            self.mixed.push(report);
+        } else if options.precision == Some(Precision::F16) {
+            let mut stored = graph.clone();
+            strict(&mut stored);
+            self.warnings.extend(mixed::overflows(&stored));
+        }
+        Ok(())
     }
 
     /// Fails where a weight was to be kept that no model has.
@@ -435,6 +456,9 @@ fn for_profile(
     };
     let device = Device { profile, decisions, buffers };
     let (mut graph, report) = rewrite::for_device(graph.clone(), &device, &enabled.rules);
+    if options.mixed.is_some() {
+        mixed::spread(&mut graph);
+    }
     layout::keep_wide(&mut graph, options.precision);
     (graph, rule_reports(report, Some(profile.name)).collect())
 }

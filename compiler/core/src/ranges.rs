@@ -41,6 +41,17 @@ pub(crate) fn magnitude(graph: &Graph, value: ValueId) -> f64 {
     ranges.of(value).magnitude()
 }
 
+/// The largest magnitudes of the elements of what nodes make; infinite where nothing bounds them.
+pub(crate) fn magnitudes(graph: &Graph) -> BTreeMap<ValueId, f64> {
+    let mut ranges = Ranges { graph, indices: indices(graph), known: BTreeMap::new() };
+    for id in graph.nodes() {
+        let node = graph.node(id);
+        let (range, _) = ranges.of_node(node);
+        ranges.known.extend(node.outputs.iter().map(|&output| (output, range)));
+    }
+    ranges.known.into_iter().map(|(value, range)| (value, range.magnitude())).collect()
+}
+
 /// Nodes with an int64 or uint64 result that may not fit, and the range that it was proved to have.
 fn unproved(graph: &Graph) -> Vec<(NodeId, Interval)> {
     let mut ranges = Ranges { graph, indices: indices(graph), known: BTreeMap::new() };

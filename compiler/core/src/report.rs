@@ -1,5 +1,6 @@
 //! What the compiler decided, for people and for `--json`.
 
+use crate::mixed::MixedReport;
 use crate::plan::MemoryPlan;
 use crate::program::{Program, ProgramStep};
 use crate::quantize::QuantizedWeight;
@@ -23,6 +24,8 @@ pub struct CompileReport {
     pub rules: Vec<RuleReport>,
     /// Weights that were quantized.
     pub quantized: Vec<QuantizedWeight>,
+    /// With mixed precision: what each entry keeps in f32.
+    pub mixed: Vec<MixedReport>,
 }
 
 /// One variant.

@@ -9,11 +9,11 @@ mod run;
 
 pub use crate::op::eval::{Limits, eval_op, work_of};
 pub use crate::op::eval_error::EvalErrorKind;
-pub use run::{run, run_observed, run_with};
+pub use run::{bound, run, run_observed, run_with};
 
-use crate::graph::{EditError, Node};
-use crate::op::eval::eval_fused;
-use crate::tensor::Tensor;
+use crate::graph::{EditError, Graph, Node};
+use crate::op::eval::{eval_fused, work};
+use crate::tensor::{Tensor, TensorType};
 
 /// Why a graph cannot be evaluated on these inputs.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -62,6 +62,14 @@ pub fn eval_node(node: &Node, operands: &[&Tensor], limits: Limits) -> Result<Ve
         op: node.op.name(),
         kind: Box::new(kind),
     })
+}
+
+/// Elementary steps that the evaluation of a node takes, to within a small factor: multiplications, taps under windows,
+/// elements that are moved. Free sizes give the largest number.
+pub fn steps_of(graph: &Graph, node: &Node) -> u64 {
+    let types: Vec<TensorType> = node.operands().map(|operand| graph.value(operand).ty.clone()).collect();
+    let elements = |&value| graph.value(value).ty.static_element_count().unwrap_or(u64::MAX);
+    work::of(&node.op, &node.epilogue, &types, node.outputs.first().map_or(0, elements))
 }
 
 #[cfg(test)]

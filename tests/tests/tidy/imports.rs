@@ -64,6 +64,8 @@ const COMPILER_LAYERS: &[&[&str]] = &[
     &["rewrite"],
     // Eight-bit integers as words, before anything else looks at the graph.
     &["narrow", "quantize", "tie"],
+    // What may be stored as f16.
+    &["mixed"],
     // What may not fit a device's integers.
     &["ranges"],
     // Programs that try the dispatches of others.

@@ -37,6 +37,30 @@ pub enum PrecisionArg {
     F32,
     /// Half; sums stay in single
     F16,
+    /// Half where calibration finds that it may be, single elsewhere
+    Mixed,
+}
+
+/// What mixed precision tries a model on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CalibrateArg {
+    /// The random inputs of `driftc verify`.
+    #[default]
+    Seeded,
+    /// The tensors of a folder.
+    Folder(PathBuf),
+}
+
+impl FromStr for CalibrateArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("expected `seeded` or a folder".to_owned()),
+            "seeded" => Ok(Self::Seeded),
+            folder => Ok(Self::Folder(PathBuf::from(folder))),
+        }
+    }
 }
 
 /// Type of stored weights.

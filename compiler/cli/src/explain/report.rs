@@ -1,10 +1,11 @@
 //! What `driftc explain` knows of a model that was compiled, or of a bundle.
 
 use crate::contents::shown;
+use crate::kept::MixedJson;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, Entry, Manifest, Target, Variant};
-use drift_compiler::{CompileReport, DispatchReport, RuleReport, VariantReport};
-use serde::Serialize;
+use drift_compiler::{CompileReport, DispatchReport, MixedReport, RuleReport, VariantReport};
+use serde::{Serialize, Serializer};
 
 /// What `driftc explain --json FILE` writes.
 #[derive(Debug, Serialize)]
@@ -15,8 +16,15 @@ pub(crate) struct Explained {
     pub(crate) model: String,
     /// What the rules did at which node; empty for a bundle.
     pub(crate) rules: Vec<ExplainedRule>,
+    /// What mixed precision keeps in f32; empty for other precisions and for a bundle.
+    #[serde(serialize_with = "mixed")]
+    pub(crate) mixed: Vec<MixedReport>,
     /// Each variant.
     pub(crate) variants: Vec<ExplainedVariant>,
+}
+
+fn mixed<S: Serializer>(reports: &[MixedReport], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(reports.iter().map(MixedJson::from))
 }
 
 /// What a rule did at a node.
@@ -92,6 +100,7 @@ impl Explained {
             kind: "model",
             model,
             rules: report.rules.iter().cloned().map(rule).collect(),
+            mixed: report.mixed.clone(),
             variants: variants.collect(),
         }
     }
@@ -128,6 +137,7 @@ impl Explained {
             kind: "bundle",
             model: manifest.provenance.model.clone(),
             rules: Vec::new(),
+            mixed: Vec::new(),
             variants: variants.map(one).collect(),
         }
     }

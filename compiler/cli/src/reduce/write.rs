@@ -6,7 +6,7 @@ use crate::args::ReduceArgs;
 use crate::bind::Dims;
 use crate::error::CliError;
 use crate::host::{HostTensor, host_element};
-use crate::{model, output, random, verify};
+use crate::{calibrate, model, output, random, verify};
 use drift_onnx::{DeclaredDim, DimBinding, ModelSource, Port, ValueTypes};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ pub(super) fn model(
     };
     match imported {
         Some(model) => {
-            let inputs = verify::random_inputs(&model.graph)?;
+            let inputs = calibrate::random_inputs(&model.graph)?;
             let tensors = verify::ir_tensors(&inputs)?;
             let outputs = drift_ir::eval::run(&model.graph, &tensors)
                 .map_err(|source| CliError::reference(&args.model, source))?;

@@ -10,7 +10,7 @@ mod model;
 mod part;
 mod states;
 
-pub(crate) use model::{check_source, ir_tensors, random_inputs};
+pub(crate) use model::{check_source, ir_tensors};
 
 use crate::args::{CompileFlags, VerifyArgs};
 use crate::compare::{self, Difference, Tolerance};

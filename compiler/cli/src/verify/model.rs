@@ -9,13 +9,13 @@ use crate::bind::Dims;
 use crate::compare::Tolerance;
 use crate::dataset::{Case, DataSet, Kind, OwnTolerance};
 use crate::error::CliError;
-use crate::host::{self, HostTensor};
+use crate::host::HostTensor;
 use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
 use crate::sizes::Free;
-use crate::{Console, per_node, random, replay};
+use crate::{Console, calibrate, per_node, random, replay};
 use drift_bundle::manifest::{IoTensor, Target};
-use drift_ir::{ElementType, Graph, Tensor, ValueId};
+use drift_ir::{ElementType, Graph, Tensor};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
 use std::path::PathBuf;
@@ -266,13 +266,13 @@ impl Check<'_> {
     ) -> Result<Vec<HostTensor>, CliError> {
         match (stored, caches) {
             (Some(stored), None) if stored.len() < graph.inputs().len() => {
-                Ok(part::filled(random_inputs(graph)?, graph, stored))
+                Ok(part::filled(calibrate::random_inputs(graph)?, graph, stored))
             }
             (Some(stored), None) => Ok(stored.into_iter().map(|(_, tensor)| tensor).collect()),
             (Some(stored), Some(caches)) => caches.inputs(graph, stored),
             (None, caches) => {
                 let mut inputs = match session.dims() {
-                    [] => random_inputs(graph)?,
+                    [] => calibrate::random_inputs(graph)?,
                     _ => session.inputs().iter().map(random_input).collect::<Result<_, _>>()?,
                 };
                 if let Some(caches) = caches {
@@ -416,16 +416,6 @@ fn named<'a>(graph: &'a Graph, inputs: &'a [HostTensor]) -> impl Iterator<Item =
     graph.inputs().iter().map(|id| graph.value(*id).name.as_str()).zip(inputs)
 }
 
-/// Random inputs for the shapes that the graph has.
-pub(crate) fn random_inputs(graph: &Graph) -> Result<Vec<HostTensor>, CliError> {
-    let random = |id: &ValueId| {
-        let value = graph.value(*id);
-        let form = graph.host_forms.get(&value.name).copied();
-        random_input(&host::io_tensor(&value.name, &value.ty, form)?)
-    };
-    graph.inputs().iter().map(random).collect()
-}
-
 fn random_input(tensor: &IoTensor) -> Result<HostTensor, CliError> {
     random::tensor(&tensor.name, tensor.element, &tensor.shape)
         .map_err(|source| CliError::Tensor { name: tensor.name.clone(), source })
@@ -437,7 +427,7 @@ pub(crate) fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError
 
 /// Whether there is f16 anywhere between the inputs and the outputs.
 fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
-    let asked = flags.precision == Some(PrecisionArg::F16)
+    let asked = matches!(flags.precision, Some(PrecisionArg::F16 | PrecisionArg::Mixed))
         || matches!(
             flags.weights,
             Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q4 | WeightsArg::Q844)

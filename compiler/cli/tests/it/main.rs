@@ -9,6 +9,7 @@ mod generate;
 mod habits;
 mod help;
 mod hostile;
+mod precision;
 mod quantize;
 mod reduce;
 mod verify;

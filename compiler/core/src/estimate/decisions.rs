@@ -2,7 +2,7 @@
 //! and selection builds the kernel that was found best.
 
 use super::attention::{Plan, Work, plan};
-use crate::layout::{Precision, device_element};
+use crate::layout::{Precision, device_type};
 use crate::profile::Profile;
 use drift_ir::{Graph, NodeId, Op};
 use std::borrow::Cow;
@@ -45,7 +45,7 @@ fn work(graph: &Graph, id: NodeId, precision: Option<Precision>) -> Option<Work>
     let largest =
         |at: usize| -> Option<Vec<u64>> { dims(at).iter().map(|dim| dim.range(&graph.symbols).1).collect() };
     let is_free = (0..3).any(|at| dims(at).iter().any(|dim| dim.as_const().is_none()));
-    let element = device_element(graph.value(node.inputs[0]).ty.element, precision)?;
+    let (element, _) = device_type(graph, node.inputs[0], precision).ok()?;
     let sizes = op.sizes(&largest(0)?, &largest(1)?, &largest(2)?);
     Some(Work::new(node, op, (&sizes, is_free), element))
 }

@@ -4,6 +4,7 @@ use super::{EvalError, Limits, eval_node};
 use crate::dim::SymbolId;
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Computes the graph's outputs. Free dims take their size from the inputs.
@@ -27,15 +28,19 @@ pub fn run_with(
     limits: Limits,
     mut observe: impl FnMut(NodeId, &[Tensor]),
 ) -> Result<Vec<Tensor>, EvalError> {
-    let sizes = check_inputs(graph, inputs)?;
-    if sizes.is_empty() {
-        return run_bound(graph, inputs, limits, &mut observe);
-    }
-    let mut bound = graph.clone();
-    for (symbol, size) in sizes {
-        bound.bind_symbol(symbol, size)?;
-    }
+    let bound = bound(graph, inputs)?;
     run_bound(&bound, inputs, limits, &mut observe)
+}
+
+/// The graph with the sizes of its free dims that these inputs decide; its nodes and values have the numbers that they had.
+/// Fails where the inputs do not fit.
+pub fn bound<'a>(graph: &'a Graph, inputs: &[Tensor]) -> Result<Cow<'a, Graph>, EvalError> {
+    let sizes = check_inputs(graph, inputs)?;
+    let mut bound = Cow::Borrowed(graph);
+    for (symbol, size) in sizes {
+        bound.to_mut().bind_symbol(symbol, size)?;
+    }
+    Ok(bound)
 }
 
 /// Checks types and gives the sizes of the free dims that the inputs decide.

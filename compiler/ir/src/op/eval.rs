@@ -1,7 +1,7 @@
 //! Evaluation of one op and its epilogue, within limits.
 
 mod kept;
-mod work;
+pub(crate) mod work;
 
 use super::buffer::{Buffer, Raw};
 use super::eval_error::EvalErrorKind;

@@ -66,7 +66,8 @@ fn group(graph: &Graph, first: NodeId, most_rows: u64) -> Option<Vec<Projection>
     readers.sort_by(|&a, &b| graph.compare(a, b));
     let fits = |other: &Projection| {
         let (a, b) = (&own.weights, &other.weights);
-        a.element() == b.element() && a.shape()[0] == b.shape()[0]
+        let stays = |part: &Projection| graph.is_single(graph.node(part.node).outputs[0]);
+        a.element() == b.element() && a.shape()[0] == b.shape()[0] && stays(&own) == stays(other)
     };
     let parts = readers.into_iter().filter_map(|id| projection(graph, id, most_rows));
     let group: Vec<Projection> = parts.filter(fits).collect();
@@ -84,7 +85,9 @@ fn projection(graph: &Graph, id: NodeId, most_rows: u64) -> Option<Projection> {
     let columns = *tensor.shape().last()?;
     let elements = graph.value(node.outputs[0]).ty.static_element_count()?;
     let few = elements / columns.max(1) <= most_rows;
-    let plain = tensor.rank() == 2 && columns.is_multiple_of(WHOLE) && source != weights && few;
+    // Parts of one constant have one type.
+    let stays = node.operands().any(|operand| operand != source && graph.is_single(operand));
+    let plain = !stays && tensor.rank() == 2 && columns.is_multiple_of(WHOLE) && source != weights && few;
     let of_source = graph.readers(source).filter(|&reader| reader == id).count() == 1;
     let own = graph.readers(weights).len() == 1 && only_attention_reads(graph, node.outputs[0]);
     if !plain || !of_source || !own {

@@ -74,6 +74,10 @@ pub(super) fn select(
     if rounds_to_integers(node) || context.graph.is_single(node.outputs[0]) {
         return Err(Declined::Unsupported("sums that must be exact".to_owned()));
     }
+    if stored == Element::F16 && context.element(node.inputs[0])? == Element::F32 {
+        let reason = "an input that stays f32: the transform domain is stored as weights are";
+        return Err(Declined::Unsupported(reason.to_owned()));
+    }
     let profile = context.profile;
     let free = match profile.winograd.when {
         WinogradWhen::Faster => headroom::of(context, node.outputs[0]).most,

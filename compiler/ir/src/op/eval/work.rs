@@ -5,7 +5,7 @@ use crate::tensor::TensorType;
 
 /// Elementary steps that an op takes, to within a small factor: multiplications of a product, taps under windows,
 /// elements that are moved. Sizes that are free or too large to count give the largest number.
-pub(super) fn of(op: &Op, epilogue: &Epilogue, operands: &[TensorType], elements: u64) -> u64 {
+pub(crate) fn of(op: &Op, epilogue: &Epilogue, operands: &[TensorType], elements: u64) -> u64 {
     let count = |ty: &TensorType| ty.static_element_count().unwrap_or(u64::MAX);
     let read = operands.iter().map(count).fold(0, u64::saturating_add);
     let product = |sizes: &[u64]| sizes.iter().fold(1u64, |all, &size| all.saturating_mul(size));
