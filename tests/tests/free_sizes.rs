@@ -4,7 +4,8 @@ use drift_bundle::Bundle;
 use drift_bundle::manifest::RegionKind;
 use drift_compiler::{CompileError, CompileOptions, ModelIdentity, Precision};
 use drift_ir::dim::SymbolId;
-use drift_ir::{ElementType, Graph, Tensor, text};
+use drift_ir::op::Conv;
+use drift_ir::{Dim, ElementType, Graph, Op, Tensor, TensorType, text};
 use drift_onnx::{DimBinding, ImportOptions, ModelSource};
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions};
 use drift_tests::conformance::compare;
@@ -381,6 +382,46 @@ fn bert_is_right_at_every_batch_and_length() {
 #[test]
 fn mobilenet_is_right_at_every_batch() {
     of_model("tiny_mobilenetv2_legacy17", &[("batch", 1, 4)], &[&[4], &[1], &[3]], DeviceKind::Vulkan);
+}
+
+/// What strides and windows make of multiples of a step is exact: the halves below are halves, not quotients with a remainder.
+#[test]
+fn images_of_multiples_of_a_step_are_right_at_every_size() {
+    let mut graph = Graph::new("steps");
+    let [height, width] = ["height", "width"].map(|dim| {
+        let symbol = graph.symbols.intern_steps(dim, 4);
+        graph.symbols.set_bounds(symbol, 2, Some(6)).expect("bounds");
+        symbol
+    });
+    let four = |symbol: SymbolId| Dim::symbol(symbol).mul(&Dim::Const(4)).expect("a size");
+    let shape = vec![Dim::Const(1), Dim::Const(3), four(height), four(width)];
+    let x = graph.add_input("x", TensorType { element: ElementType::F32, shape }).expect("an input");
+    let weights: Vec<f32> = (0..16 * 3 * 9).map(|n| (n % 7) as f32 / 10.0 - 0.3).collect();
+    let weights = Tensor::from_f32([16, 3, 3, 3], &weights).expect("weights");
+    let weights = graph.add_constant("w", weights).expect("a constant");
+    let conv = Conv { strides: vec![2, 2], pads: vec![1; 4], dilations: vec![1, 1], groups: 1 };
+    let node = graph.add_node("y", Op::Conv(conv), &[x, weights], ["y"]).expect("a node");
+    graph.set_outputs(&graph.node(node).outputs.clone()).expect("an output");
+    let output = &graph.value(graph.outputs()[0]).ty.shape[2];
+    assert_eq!(output.as_multiple(), Some((height, 2)), "{}", output.display(&graph.symbols));
+
+    let bundle = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect("a bundle");
+    let dims = &bundle.manifest().entries[0].dims;
+    let stated: Vec<_> = dims.iter().map(|dim| (dim.name.as_str(), dim.low, dim.high, dim.step)).collect();
+    assert_eq!(stated, [("height", 8, 24, 4), ("width", 8, 24, 4)]);
+    let mut session = device(DeviceKind::Vulkan).load(&bundle).expect("a session");
+    assert!(session.set_dim("height", 10).is_err());
+    for [own_height, own_width] in [[6, 6], [2, 2], [2, 6], [3, 5]] {
+        session.set_dim("height", own_height * 4).expect("a size");
+        session.set_dim("width", own_width * 4).expect("a size");
+        let inputs = inputs(&graph, &BTreeMap::from([(height, own_height), (width, own_width)]));
+        session.write_raw("x", inputs[0].bytes()).expect("an input");
+        session.run().expect("a run");
+        let shape = session.outputs()[0].shape.clone();
+        let got = Tensor::new(ElementType::F32, shape, session.read_raw("y").expect("an output").into());
+        let worst = compare(&graph, Precision::F32, &inputs, &[got.expect("a whole tensor")]);
+        assert!(worst.relative <= 1e-4, "{own_height} {own_width}: {worst:?}");
+    }
 }
 
 /// Words are all that tells sizes apart: the shaders and the plan of a bundle are those of the largest.

@@ -487,6 +487,12 @@ mod tests {
     #[test]
     fn a_range_of_one_size_is_that_size() {
         assert_eq!("n=4..4".parse::<DimArg>().unwrap().size, DimSize::Fixed(4));
+        assert_eq!("n=60..520/32".parse::<DimArg>().unwrap().size, DimSize::Steps(64, 512, 32));
+        assert_eq!("n=1..9/1".parse::<DimArg>().unwrap().size, DimSize::Range(1, 9));
+        assert_eq!("n=30..60/32".parse::<DimArg>().unwrap().size, DimSize::Fixed(32));
+        for wrong in ["n=33..63/32", "n=1..9/0", "n=1..9/x", "n=9..1/2"] {
+            assert!(wrong.parse::<DimArg>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -113,7 +113,15 @@ impl Sizes {
     }
 
     fn terms(&self, size: &Size) -> Option<SizeExpression> {
-        let Dim::Expr(terms) = size.as_free()?.dim() else { return None };
+        let dim = size.as_free()?.dim();
+        let Dim::Expr(terms) = dim else { return None };
+        // As many steps as there are, times a step, is the size that the host says.
+        if let Some((symbol, times)) = dim.as_multiple()
+            && let Some(&(place, step)) = self.places.get(&symbol)
+            && times == step
+        {
+            return Some(SizeExpression(vec![SizeTerm::Dim(place)]));
+        }
         let mut made = Vec::with_capacity(terms.len());
         for term in terms.iter() {
             let term = match *term {
