@@ -47,6 +47,7 @@ pub mod signals;
 mod spill;
 pub mod stats;
 mod tally;
+pub mod tensor_file;
 mod trace;
 mod units;
 pub mod verify;

@@ -8,7 +8,6 @@ use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
-use crate::trace::{self, Trace};
 use crate::{Console, model, random, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
@@ -204,17 +203,6 @@ impl RandomInputs {
         }
         replay::write_all(session, &self.0)
     }
-}
-
-/// One replay with what the host does around it.
-pub(crate) fn traced(
-    bundle: &Bundle,
-    device: &Device,
-    args: &BenchArgs,
-    program: &[Dispatch],
-) -> Result<Trace, CliError> {
-    let options = LoadOptions { entry: args.entry.clone(), ..args.replay.options() };
-    trace::record((bundle, program), device, options, &mut RandomInputs::default())
 }
 
 fn timed(session: &mut Session) -> Result<f64, CliError> {

@@ -4,7 +4,7 @@ use crate::args::{InputArg, RunArgs};
 use crate::error::CliError;
 use crate::host::{HostTensor, element_name, io_text};
 use crate::progress::Progress;
-use crate::{Console, Outcome, files, model, npy, output, random, replay};
+use crate::{Console, Outcome, files, model, npy, output, random, replay, tensor_file};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, IoTensor, Target};
 use drift_runtime::{Device, LoadOptions};
@@ -138,7 +138,7 @@ fn inputs(
     for tensor in declared {
         inputs.push(match given.iter().find(|(name, _)| *name == tensor.name) {
             Some((_, file)) => {
-                let data = read_tensor(file)?;
+                let data = tensor_file::read(file)?;
                 data.check_is(tensor)?;
                 data
             }
@@ -150,32 +150,6 @@ fn inputs(
         });
     }
     Ok(inputs)
-}
-
-/// Reads a tensor from a `.npy` or `.pb` file.
-pub fn read_tensor(path: &Path) -> Result<HostTensor, CliError> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npy") => {
-            npy::read(&files::read(path)?).map_err(|source| CliError::Npy { path: path.to_owned(), source })
-        }
-        Some("pb") => Ok(read_pb(path)?.1),
-        _ => Err(CliError::TensorFile(path.to_owned())),
-    }
-}
-
-/// Reads a tensor from a `.npy` or `.pb` file with its name, which is empty where there is none.
-pub fn read_named(path: &Path) -> Result<(String, HostTensor), CliError> {
-    match path.extension() {
-        Some(extension) if extension == "pb" => read_pb(path),
-        _ => Ok((String::new(), read_tensor(path)?)),
-    }
-}
-
-/// Reads a tensor of an ONNX data set: its name, which may be empty, and its data.
-pub fn read_pb(path: &Path) -> Result<(String, HostTensor), CliError> {
-    let (name, tensor) = drift_onnx::read_tensor_pb(files::read(path)?)
-        .map_err(|source| CliError::TensorPb { path: path.to_owned(), source })?;
-    Ok((name, HostTensor::from_ir(&tensor)?))
 }
 
 /// What one sees at a glance.
