@@ -2,14 +2,14 @@
 
 use crate::args::{BenchArgs, CompileFlags, DimArg};
 use crate::error::CliError;
-use crate::measure::{Measured, Subject, measure, traced};
+use crate::measure::{Measured, RandomInputs, Subject, measure};
 use crate::report::{BenchJson, DispatchJson};
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 use crate::units::{bytes, milliseconds};
 use crate::{Console, Outcome, ablate, files, generate, output, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
-use drift_runtime::Device;
+use drift_runtime::{Device, LoadOptions};
 use std::io::Write;
 
 /// Part of a replay without work on the GPU from which on it is worth a hint.
@@ -51,7 +51,11 @@ fn trace_of(
     (args, dims): (&BenchArgs, &[DimArg]),
     measured: &Measured,
 ) -> Result<Option<Trace>, CliError> {
-    args.trace.as_ref().map(|_| traced(bundle, device, (args, dims), &measured.program)).transpose()
+    let record = || {
+        let options = LoadOptions { entry: args.entry.clone(), ..args.replay.options() };
+        trace::record((bundle, &measured.program), device, options, &mut RandomInputs::of(dims))
+    };
+    args.trace.as_ref().map(|_| record()).transpose()
 }
 
 fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {

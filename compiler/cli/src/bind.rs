@@ -3,7 +3,7 @@
 use crate::args::{BindArg, CompileFlags};
 use crate::error::CliError;
 use crate::host::shape_text;
-use crate::run;
+use crate::tensor_file;
 use bytes::Bytes;
 use drift_ir::{ElementType, Tensor};
 use drift_onnx::{DeclaredDim, DimBinding, ModelSource, Port};
@@ -116,7 +116,7 @@ fn join(dims: &mut Dims, sizes: Dims, input: &str) -> Result<(), CliError> {
 fn value(port: &Port, bind: &BindArg) -> Result<Tensor, CliError> {
     let path = Path::new(&bind.value);
     if path.extension().is_some_and(|extension| extension == "npy" || extension == "pb") {
-        return Ok(run::read_tensor(path)?.to_ir()?);
+        return Ok(tensor_file::read(path)?.to_ir()?);
     }
     let refused = |reason: String| CliError::Bind { name: port.name.clone(), reason };
     let dims = port.dims.as_deref().unwrap_or_default();

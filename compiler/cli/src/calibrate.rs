@@ -5,7 +5,7 @@ use crate::dataset::{self, DataSet};
 use crate::error::CliError;
 use crate::host::{self, HostTensor};
 use crate::output::file_names;
-use crate::{model, random, run};
+use crate::{model, random, tensor_file};
 use drift_bundle::manifest::{IoTensor, Target};
 use drift_compiler::mixed::DEFAULT_BUDGET;
 use drift_compiler::{CalibrationSet, CompileOptions, Mixed};
@@ -99,7 +99,7 @@ fn names<'a>(graph: &'a Graph) -> impl Iterator<Item = String> + 'a {
 fn numbered_set(data: &DataSet, graph: &Graph) -> Result<Option<CalibrationSet>, CliError> {
     let names: Vec<String> = names(graph).collect();
     let stored: Vec<(String, HostTensor)> =
-        data.inputs.iter().map(|path| run::read_named(path)).collect::<Result<_, _>>()?;
+        data.inputs.iter().map(|path| tensor_file::read_named(path)).collect::<Result<_, _>>()?;
     let by_name = |name: &String| stored.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
     let found: Option<Vec<&HostTensor>> = names.iter().map(by_name).collect();
     let in_order =
@@ -120,7 +120,7 @@ fn named_set(folder: &Path, graph: &Graph) -> Result<Option<CalibrationSet>, Cli
     if paths.is_empty() {
         return Ok(None);
     }
-    let tensors = paths.iter().map(|path| run::read_tensor(path)).collect::<Result<Vec<_>, _>>()?;
+    let tensors = paths.iter().map(|path| tensor_file::read(path)).collect::<Result<Vec<_>, _>>()?;
     set(&names, tensors.iter().collect()).map(Some)
 }
 

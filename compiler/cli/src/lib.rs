@@ -50,6 +50,7 @@ pub mod sizes;
 mod spill;
 pub mod stats;
 mod tally;
+pub mod tensor_file;
 mod trace;
 mod units;
 pub mod verify;

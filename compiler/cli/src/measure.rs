@@ -8,7 +8,6 @@ use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
-use crate::trace::{self, Trace};
 use crate::{Console, model, random, replay, sizes};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
@@ -217,17 +216,6 @@ impl<'a> RandomInputs<'a> {
         }
         replay::write_all(session, &self.made)
     }
-}
-
-/// One replay with what the host does around it.
-pub(crate) fn traced(
-    bundle: &Bundle,
-    device: &Device,
-    (args, dims): (&BenchArgs, &[DimArg]),
-    program: &[Dispatch],
-) -> Result<Trace, CliError> {
-    let options = LoadOptions { entry: args.entry.clone(), ..args.replay.options() };
-    trace::record((bundle, program), device, options, &mut RandomInputs::of(dims))
 }
 
 fn timed(session: &mut Session) -> Result<f64, CliError> {

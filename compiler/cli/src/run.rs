@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::host::{HostTensor, element_name, io_text};
 use crate::progress::Progress;
 use crate::sizes::Free;
-use crate::{Console, Outcome, files, model, npy, output, random, replay, sizes};
+use crate::{Console, Outcome, files, model, npy, output, random, replay, sizes, tensor_file};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, IoTensor, Target};
 use drift_runtime::{Device, LoadOptions};
@@ -138,7 +138,7 @@ fn given<'a>(declared: &[IoTensor], given: &'a [InputArg]) -> Result<Vec<(&'a st
             return Err(CliError::InputTwice((*name).to_owned()));
         }
     }
-    given.into_iter().map(|(name, file)| Ok((name, read_tensor(file)?))).collect()
+    given.into_iter().map(|(name, file)| Ok((name, tensor_file::read(file)?))).collect()
 }
 
 /// Data for each input: what is given, or random.
@@ -162,32 +162,6 @@ fn inputs(
         });
     }
     Ok(inputs)
-}
-
-/// Reads a tensor from a `.npy` or `.pb` file.
-pub fn read_tensor(path: &Path) -> Result<HostTensor, CliError> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npy") => {
-            npy::read(&files::read(path)?).map_err(|source| CliError::Npy { path: path.to_owned(), source })
-        }
-        Some("pb") => Ok(read_pb(path)?.1),
-        _ => Err(CliError::TensorFile(path.to_owned())),
-    }
-}
-
-/// Reads a tensor from a `.npy` or `.pb` file with its name, which is empty where there is none.
-pub fn read_named(path: &Path) -> Result<(String, HostTensor), CliError> {
-    match path.extension() {
-        Some(extension) if extension == "pb" => read_pb(path),
-        _ => Ok((String::new(), read_tensor(path)?)),
-    }
-}
-
-/// Reads a tensor of an ONNX data set: its name, which may be empty, and its data.
-pub fn read_pb(path: &Path) -> Result<(String, HostTensor), CliError> {
-    let (name, tensor, form) = drift_onnx::read_host_tensor_pb(files::read(path)?)
-        .map_err(|source| CliError::TensorPb { path: path.to_owned(), source })?;
-    Ok((name, HostTensor::from_ir_as(&tensor, form)?))
 }
 
 /// What one sees at a glance.

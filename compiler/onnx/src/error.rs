@@ -1,7 +1,7 @@
 //! Why a model could not be imported, in the model's own words.
 
 use crate::budget::Exceeded;
-use crate::cut::CutError;
+use crate::cut_error::CutError;
 use crate::source::SourceError;
 use crate::tensor::TensorError;
 use drift_ir::graph::EditError;

@@ -213,9 +213,13 @@ impl Api for StandIn {
     }
 
     fn times(&self, stamps: &Stamps, ran: &[bool]) -> Result<Times, RuntimeError> {
-        let time = |(time, ran): (&Duration, &bool)| if *ran { *time } else { Duration::ZERO };
-        let dispatches: Vec<Duration> = lock(stamps).iter().zip(ran).map(time).collect();
-        let total = dispatches.iter().sum();
+        let mut total = Duration::ZERO;
+        let one_after_another = |(time, ran): (&Duration, &bool)| {
+            let start = total;
+            total += if *ran { *time } else { Duration::ZERO };
+            start..total
+        };
+        let dispatches = lock(stamps).iter().zip(ran).map(one_after_another).collect();
         Ok(Times { dispatches, total })
     }
 }

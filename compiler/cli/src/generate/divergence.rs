@@ -7,7 +7,7 @@ use crate::generate_error::{GenerateError, LogitsFault};
 use crate::host::element_name;
 use crate::output::write_document;
 use crate::progress::Progress;
-use crate::{Console, Outcome, files, replay, run};
+use crate::{Console, Outcome, files, replay, tensor_file};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, Target};
 use serde::Serialize;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &CompareBundlesArgs, console: &mut Console<'_>) -> Resul
 fn read_tokens(path: &Path) -> Result<Vec<u32>, CliError> {
     let refused = |reason: String| GenerateError::Tokens { path: path.to_owned(), reason };
     if path.extension().is_some_and(|extension| extension == "npy" || extension == "pb") {
-        let tensor = run::read_tensor(path)?;
+        let tensor = tensor_file::read(path)?;
         if !matches!(tensor.element(), HostElement::I64 | HostElement::I32) {
             let element = element_name(tensor.element());
             return Err(refused(format!("it holds {element}, expected i64 or i32")).into());

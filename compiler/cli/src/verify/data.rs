@@ -3,7 +3,7 @@
 use crate::dataset::DataSet;
 use crate::error::CliError;
 use crate::host::HostTensor;
-use crate::run;
+use crate::tensor_file;
 use std::path::{Path, PathBuf};
 
 /// Stored tensors by the names that a model gives them, in its order: by their own names where all of those are the
@@ -18,7 +18,7 @@ pub(super) fn in_order(
         let (found, expected) = (files.len(), names.len());
         return Err(CliError::DataCount { folder: folder.to_owned(), what, found, expected });
     }
-    let stored = files.iter().map(|path| run::read_named(path)).collect::<Result<Vec<_>, _>>()?;
+    let stored = files.iter().map(|path| tensor_file::read_named(path)).collect::<Result<Vec<_>, _>>()?;
     let place = |name: &str| names.iter().position(|known| known == name);
     let mut placed: Vec<(usize, HostTensor)> = Vec::with_capacity(stored.len());
     let by_name = stored.iter().all(|(name, _)| place(name).is_some());

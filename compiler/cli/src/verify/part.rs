@@ -3,7 +3,7 @@
 use crate::dataset::DataSet;
 use crate::error::CliError;
 use crate::host::HostTensor;
-use crate::run;
+use crate::tensor_file;
 use drift_ir::Graph;
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ fn named(files: &[PathBuf], all: &[String], own: &[String]) -> Result<Vec<(Strin
     let mut found: Vec<(String, HostTensor)> = Vec::new();
     for (index, path) in files.iter().enumerate() {
         let by_number = numbered.map(|names| &names[index]);
-        let read = run::read_named(path);
+        let read = tensor_file::read_named(path);
         let (name, tensor) = match (read, by_number) {
             // What the part does not read may be of any type.
             (Err(_), Some(name)) if !own.contains(name) => continue,
