@@ -319,7 +319,7 @@ impl Times {
         let time = |([start, end], ran): (&[u64; 2], &bool)| {
             if *ran { elapsed(*start, *end) } else { Duration::ZERO }
         };
-        let total = match (taken().next(), taken().last()) {
+        let total = match (taken().next(), taken().next_back()) {
             (Some([start, _]), Some([_, end])) => elapsed(*start, *end),
             _ => Duration::ZERO,
         };
