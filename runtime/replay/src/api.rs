@@ -317,7 +317,7 @@ impl Times {
     )]
     pub(crate) fn of_pairs(pairs: &[[u64; 2]], ran: &[bool], elapsed: impl Fn(u64, u64) -> Duration) -> Self {
         let taken = || pairs.iter().zip(ran).filter(|(_, ran)| **ran).map(|(pair, _)| pair);
-        let (Some([first, _]), Some([_, last])) = (taken().next(), taken().last()) else {
+        let (Some([first, _]), Some([_, last])) = (taken().next(), taken().next_back()) else {
             return Self {
                 dispatches: vec![Duration::ZERO..Duration::ZERO; pairs.len()],
                 total: Duration::ZERO,

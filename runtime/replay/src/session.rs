@@ -1,6 +1,8 @@
 //! A loaded entry: named inputs in, run, named outputs out. Checks names, types and lengths; knows no GPU
 //! API.
 
+mod dims;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::own::OwnRegion;
 use crate::program::{IoRange, Program};
 use crate::report::{DeclinedVariant, LoadReport, SelfTestUse, Timings};
 use crate::self_test::{Plan, SelfTestReport};
-use crate::sizes::{Dim, Sizes};
+use crate::sizes::Sizes;
 use crate::states::{StateTensor, States};
 use crate::waiter::{Waiter, Watch};
 
@@ -138,47 +140,6 @@ impl Session {
     /// What runs keep for the next one, here and in the sessions that share it.
     pub fn states(&self) -> &[StateTensor] {
         &self.states
-    }
-
-    /// The dims of the model whose sizes are free, in the order of their names.
-    pub fn dims(&self) -> &[Dim] {
-        self.sizes.dims()
-    }
-
-    /// Sets the size of a dim of the model that was left free; until then it has the largest. It holds from the next run on.
-    ///
-    /// An input whose shape follows has to be written again before that ([`RuntimeError::NotWritten`]), unless it is in a buffer
-    /// of the app's, and there are no results until then ([`RuntimeError::NotRun`]). States stay as they are. A run that was
-    /// called off is waited for. To set what is set already changes nothing.
-    ///
-    /// [`RuntimeError::NoSuchDim`] and [`RuntimeError::DimSize`] say what may be set.
-    pub fn set_dim(&mut self, name: &str, size: u64) -> Result<(), RuntimeError> {
-        let index = self.sizes.find(name, size, &self.report.entry)?;
-        self.goes_on("setting a size")?;
-        if !self.sizes.set(index, size) {
-            return Ok(());
-        }
-        for (tensor, input) in self.input_tensors.iter_mut().zip(&mut self.inputs) {
-            if self.sizes.shape(tensor) {
-                (input.fresh, input.known) = (false, input.is_the_apps || elements(tensor) == 0);
-            }
-        }
-        for tensor in &mut self.output_tensors {
-            self.sizes.shape(tensor);
-        }
-        let bytes =
-            |(tensor, binding): (&IoTensor, IoBinding)| elements(tensor) * binding.element.size_bytes();
-        let inputs: Vec<u64> =
-            self.input_tensors.iter().zip(self.inputs.iter().map(|input| input.binding)).map(bytes).collect();
-        let outputs: Vec<u64> = self
-            .output_tensors
-            .iter()
-            .zip(self.outputs.iter().map(|output| output.binding))
-            .map(bytes)
-            .collect();
-        self.replay.resize(&self.sizes, &inputs, &outputs);
-        self.progress = Progress::Loaded;
-        Ok(())
     }
 
     /// What loading did.

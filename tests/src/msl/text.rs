@@ -80,10 +80,12 @@ impl Argument {
     fn value(&self) -> String {
         let ty = &self.ty;
         match &self.place {
-            // A cast of the first byte, in the space that the type says.
+            // Through a pointer, in the space that the type says: a byte that is cast to a vector that is only read is a vector
+            // of that byte.
             Place::Buffer(index) => {
                 let space = ty.split(' ').next().unwrap_or_default();
-                format!("({ty})*({space} unsigned char*)memory.buffers[{index}]")
+                let object = ty.trim_end_matches('&');
+                format!("*({object}*)({space} unsigned char*)memory.buffers[{index}]")
             }
             Place::Texture(index) => format!("{ty}{{{{memory.textures[{index}]}}}}"),
             Place::Position(name) if ty.ends_with('3') => {

@@ -4,4 +4,5 @@
 mod faults;
 mod models;
 mod self_test;
+mod sizes;
 mod words;

@@ -52,8 +52,11 @@ impl Steps {
 
     /// Gives the dispatches of a range the grids of these sizes, and says whether one has another than before.
     pub(crate) fn follow(&mut self, range: Range<usize>, sizes: &Sizes) -> bool {
-        // All of them, and not up to the first that has changed.
-        self.0[range].iter_mut().fold(false, |changed, step| step.follow(sizes) || changed)
+        let mut changed = false;
+        for step in &mut self.0[range] {
+            changed |= step.follow(sizes);
+        }
+        changed
     }
 }
 
