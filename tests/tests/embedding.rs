@@ -131,6 +131,33 @@ fn a_program_in_cpp_replays_a_bundle_and_catches_errors() {
 }
 
 #[test]
+fn a_program_in_cpp_sets_sizes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let program = compile(folder, "replay.cpp", Linked::Shared);
+    let bundle = folder.join("sizes.drift");
+    std::fs::write(&bundle, drift_tests::web::handwritten::sized().expect("a bundle")).expect("a file");
+    let replay = |dims: &[&str]| {
+        let output = Command::new(&program).arg(&bundle).arg("0.25").args(dims).output().expect("it starts");
+        let values: Vec<f32> = text(&output).lines().filter_map(|line| line.parse().ok()).collect();
+        (values, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // Sums of rows, then all values, then sums of two.
+    let expected = |rows: usize, cols: usize| -> Vec<f32> {
+        let pairs = if rows > 0 { cols / 2 } else { 0 };
+        let parts = [(rows, cols as f32 * 0.25), (rows * cols, 0.25), (pairs, 0.5)];
+        parts.into_iter().flat_map(|(count, value)| vec![value; count]).collect()
+    };
+    assert_eq!(replay(&[]).0, expected(12, 10));
+    let (values, said) = replay(&["rows=3", "cols=5"]);
+    assert_eq!(values, expected(3, 5));
+    assert!(said.contains("cols is 5") && said.contains("rows is 3"), "{said}");
+    assert_eq!(replay(&["rows=0"]).0, expected(0, 10));
+    let (values, said) = replay(&["rows=4"]);
+    assert!(values.is_empty() && said.contains("dim `rows` cannot be 4; it may be multiples of 3"), "{said}");
+}
+
+#[test]
 fn what_goes_wrong_is_a_code_and_words() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

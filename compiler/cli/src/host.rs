@@ -186,13 +186,17 @@ pub fn io_text(tensor: &IoTensor) -> String {
     format!("{}: {} {}", tensor.name, element_name(tensor.element), shape_text(&tensor.shape))
 }
 
-/// The same of an entry, where free axes have names: `ids: i64 [1, sequence]`.
+/// The same of an entry, where free axes have names: `ids: i64 [1, sequence]`. What is too long for that is its largest size
+/// with `at most` before it.
 pub fn entry_io_text(entry: &Entry, tensor: &IoTensor) -> String {
+    /// Terms that a line has room for.
+    const MOST_TERMS: usize = 24;
     let mut axes: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
     for free in &tensor.free {
-        let words = entry.sizes.get(free.size as usize).and_then(|size| size.in_words(&entry.dims).ok());
-        if let (Some(axis), Some(words)) = (axes.get_mut(free.axis as usize), words) {
-            *axis = words;
+        let size = entry.sizes.get(free.size as usize).filter(|size| size.0.len() <= MOST_TERMS);
+        let words = size.and_then(|size| size.in_words(&entry.dims).ok());
+        if let Some(axis) = axes.get_mut(free.axis as usize) {
+            *axis = words.unwrap_or_else(|| format!("at most {axis}"));
         }
     }
     format!("{}: {} [{}]", tensor.name, element_name(tensor.element), axes.join(", "))

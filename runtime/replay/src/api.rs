@@ -171,7 +171,7 @@ pub trait Record<A: Api> {
     fn fill(&mut self, from: &A::Buffer, textures: &A::Textures, rows: &Rows);
 
     /// Dispatch `index` of those that `bindings` are of.
-    fn dispatch(&mut self, pipelines: &A::Pipelines, bindings: &A::Bindings, index: usize, launch: Launch);
+    fn dispatch(&mut self, pipelines: &A::Pipelines, bindings: &A::Bindings, index: usize, step: Step);
 
     /// Forgets the timestamps of the last run.
     fn reset_times(&mut self, queries: &A::Queries);
@@ -190,7 +190,7 @@ pub trait Record<A: Api> {
 
 /// What a dispatch runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launch {
+pub struct Step {
     /// Index of the shader in the bundle.
     pub shader: u32,
     /// Workgroups along each axis, none of which is zero.

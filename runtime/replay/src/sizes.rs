@@ -1,5 +1,7 @@
 //! The sizes that an app has set, and what follows from them.
 
+use std::sync::Arc;
+
 use drift_bundle::manifest::{Entry, FreeDim, IoTensor, SizeExpression, Word};
 
 use crate::error::RuntimeError;
@@ -17,7 +19,7 @@ pub struct Dim {
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes {
     dims: Vec<Dim>,
-    expressions: Vec<SizeExpression>,
+    expressions: Arc<[SizeExpression]>,
     /// One for each expression.
     values: Vec<u32>,
 }
@@ -26,7 +28,7 @@ impl Sizes {
     /// All dims have their largest sizes.
     pub(crate) fn of(entry: &Entry) -> Self {
         let dims = entry.dims.iter().map(|free| Dim { free: free.clone(), size: free.most() }).collect();
-        let mut sizes = Self { dims, expressions: entry.sizes.clone(), values: Vec::new() };
+        let mut sizes = Self { dims, expressions: entry.sizes.as_slice().into(), values: Vec::new() };
         sizes.follow();
         sizes
     }

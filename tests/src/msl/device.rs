@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use drift_bundle::manifest::{DeviceElement, Dispatch, Resource, TextureObject};
 use drift_runtime::api::{
-    Api, Bound, Deadline, Launch, Program, Purpose, Record, Role, Rows, Serial, Times, Work,
+    Api, Bound, Deadline, Program, Purpose, Record, Role, Rows, Serial, Step, Times, Work,
 };
 use drift_runtime::{
     CacheUse, CooperativeMatrix, DeviceFeatures, DeviceInfo, DeviceKind, DeviceLimits, DeviceType,
@@ -247,15 +247,9 @@ impl Record<StandIn> for Recorder<'_> {
         self.0.push(Command::Copy { from: (Arc::clone(&from.0), 0), to, bytes });
     }
 
-    fn dispatch(
-        &mut self,
-        _kernels: &Kernels,
-        bindings: &Vec<Arc<BoundKernel>>,
-        index: usize,
-        launch: Launch,
-    ) {
+    fn dispatch(&mut self, _kernels: &Kernels, bindings: &Vec<Arc<BoundKernel>>, index: usize, step: Step) {
         let kernel = Arc::clone(&bindings[index]);
-        self.0.push(Command::Dispatch { kernel, threadgroups: launch.grid, stamp: None });
+        self.0.push(Command::Dispatch { kernel, threadgroups: step.grid, stamp: None });
     }
 
     fn reset_times(&mut self, _stamps: &Stamps) {}

@@ -219,11 +219,11 @@ impl<A: Api> DispatchList<'_, A> {
             if self.steps.has_barrier(index) {
                 commands.barrier(Work::Compute, Work::Compute);
             }
-            let launch = self.steps.launch(index);
-            if let Some(launch) = launch {
-                commands.dispatch(self.pipelines, self.bindings, index, launch);
+            let step = self.steps.step(index);
+            if let Some(step) = step {
+                commands.dispatch(self.pipelines, self.bindings, index, step);
             }
-            match (self.queries, launch) {
+            match (self.queries, step) {
                 (Some(queries), Some(_)) => commands.stamp_end(queries, submission, index),
                 (Some(queries), None) => commands.stamp_left_out(queries, submission, index),
                 (None, _) => {}

@@ -7,16 +7,16 @@ use drift_bundle::manifest::{Dispatch, Region, RegionKind, Variant, Word};
 
 use super::regions::Regions;
 use super::staged::Staged;
-use crate::api::{Api, Launch, Purpose, Record, Work};
+use crate::api::{Api, Purpose, Record, Step, Work};
 use crate::error::RuntimeError;
 use crate::program::IoRange;
 use crate::sizes::Sizes;
 
 /// The dispatches of a list, as they are recorded.
-pub(crate) struct Steps(Vec<Step>);
+pub(crate) struct Steps(Vec<FreeStep>);
 
-struct Step {
-    launch: Launch,
+struct FreeStep {
+    now: Step,
     barrier: bool,
     /// For each axis the size that is its workgroups.
     free: [Option<u32>; 3],
@@ -27,7 +27,7 @@ impl Steps {
         let one = |dispatch: &Dispatch| {
             let Dispatch { shader, workgroups, free_workgroups, barrier, .. } = *dispatch;
             let mut step =
-                Step { launch: Launch { shader, grid: workgroups }, barrier, free: free_workgroups };
+                FreeStep { now: Step { shader, grid: workgroups }, barrier, free: free_workgroups };
             step.follow(sizes);
             step
         };
@@ -40,14 +40,14 @@ impl Steps {
     }
 
     /// What a dispatch runs; nothing where it has no workgroups.
-    pub(crate) fn launch(&self, index: usize) -> Option<Launch> {
-        let Step { launch, .. } = self.0[index];
-        (!launch.grid.contains(&0)).then_some(launch)
+    pub(crate) fn step(&self, index: usize) -> Option<Step> {
+        let FreeStep { now, .. } = self.0[index];
+        (!now.grid.contains(&0)).then_some(now)
     }
 
     /// For each dispatch whether it runs.
     pub(crate) fn run(&self) -> Vec<bool> {
-        (0..self.0.len()).map(|index| self.launch(index).is_some()).collect()
+        (0..self.0.len()).map(|index| self.step(index).is_some()).collect()
     }
 
     /// Gives the dispatches of a range the grids of these sizes, and says whether one has another than before.
@@ -57,15 +57,15 @@ impl Steps {
     }
 }
 
-impl Step {
+impl FreeStep {
     fn follow(&mut self, sizes: &Sizes) -> bool {
-        let before = self.launch.grid;
-        for (count, size) in self.launch.grid.iter_mut().zip(self.free) {
+        let before = self.now.grid;
+        for (count, size) in self.now.grid.iter_mut().zip(self.free) {
             if let Some(size) = size {
                 *count = sizes.value(size);
             }
         }
-        self.launch.grid != before
+        self.now.grid != before
     }
 }
 
@@ -134,7 +134,7 @@ impl<A: Api> Params<A> {
 
     /// Records the copies alone.
     pub(crate) fn record_copies(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>) {
-        (0..self.words.len()).for_each(|index| self.staged.record_upload(commands, regions, index));
+        self.staged.record_joined(commands, regions);
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         let mut changed = |set: (usize, u64)| {
             sizes.set(set.0, set.1);
             let parts = parts.clone().map(|part| steps.follow(part, &sizes));
-            let grids = [0, 2, 3].map(|index| steps.launch(index).map(|launch| launch.grid));
+            let grids = [0, 2, 3].map(|index| steps.step(index).map(|step| step.grid));
             (parts, grids)
         };
         let all = [Some([8, 2, 1]), Some([3, 8, 1]), Some([1, 1, 3])];
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(changed((1, 2)).0, [false; 3], "nothing is another than before");
         assert_eq!(changed((0, 0)), ([true, true, false], [None, None, Some([1, 1, 2])]));
         assert_eq!(steps.run(), [false, true, false, true]);
-        assert_eq!(steps.launch(1), Some(Launch { shader: 7, grid: [5, 1, 1] }));
+        assert_eq!(steps.step(1), Some(Step { shader: 7, grid: [5, 1, 1] }));
         assert!(steps.has_barrier(0), "what is left out has been waited for all the same");
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use drift_bundle::ALIGNMENT_BYTES;
 
+use super::Place;
 use super::regions::Regions;
 use crate::api::{Api, Memory, Purpose, Record, Work};
 use crate::error::RuntimeError;
@@ -68,8 +69,29 @@ impl<A: Api> Staged<A> {
         self.record_upload(commands, regions, index);
     }
 
+    /// Records the copies of all ranges to the device, and nothing else. Neighbours that lie as far apart there as here are one
+    /// copy: what is between them is nobody's.
+    pub(crate) fn record_joined(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>) {
+        let mut joined: Vec<(u64, Place<'_, A>, u64)> = Vec::new();
+        for (here, range) in &self.ranges {
+            let (buffer, start) = regions.place(range.region);
+            let there = start + range.offset;
+            match joined.last_mut() {
+                Some((from, (into, to), bytes))
+                    if std::ptr::eq(*into, buffer) && there.checked_sub(*to) == Some(here - *from) =>
+                {
+                    *bytes = here - *from + range.size;
+                }
+                _ => joined.push((*here, (buffer, there), range.size)),
+            }
+        }
+        for (from, to, bytes) in joined {
+            commands.copy((&self.buffer, from), to, bytes);
+        }
+    }
+
     /// Records the copy of a range to the device, and nothing else.
-    pub(crate) fn record_upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
+    fn record_upload(&self, commands: &mut A::Recorder<'_>, regions: &Regions<A>, index: usize) {
         let (here, range) = self.ranges[index];
         let (region, start) = regions.place(range.region);
         commands.copy((&self.buffer, here), (region, start + range.offset), range.size);

@@ -20,7 +20,7 @@ use super::not_made;
 use super::pipelines::{Kernel, Pipelines};
 use super::queries::{Queries, Samples};
 use super::texture::{Textures, row_bytes};
-use crate::api::{Launch, Memory, Record, Rows, Work};
+use crate::api::{Memory, Record, Rows, Step, Work};
 use crate::error::RuntimeError;
 
 const DOING: &str = "recording commands";
@@ -263,10 +263,10 @@ impl Record<Context> for Recorder<'_> {
         self.list.push(Command::Fill { from: from.raw.clone(), texture, rows: *rows });
     }
 
-    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, launch: Launch) {
-        let [width, height, depth] = launch.grid.map(|count| count as usize);
+    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, step: Step) {
+        let [width, height, depth] = step.grid.map(|count| count as usize);
         self.list.push(Command::Dispatch {
-            kernel: pipelines.of(launch.shader),
+            kernel: pipelines.of(step.shader),
             arguments: bindings.of(index),
             grid: MTLSize { width, height, depth },
             stamp: None,

@@ -22,7 +22,7 @@ use super::handle::Handle;
 use super::kernels::Kernels;
 use super::memory::{Buffer, Retiring};
 use super::texture::Textures;
-use crate::api::{Launch, Record, Rows, Times, Work};
+use crate::api::{Record, Rows, Step, Times, Work};
 use crate::error::RuntimeError;
 
 /// A command and everything that it uses.
@@ -212,9 +212,9 @@ impl Record<Context> for Recorder<'_> {
         });
     }
 
-    fn dispatch(&mut self, kernels: &Kernels, bindings: &Bindings, index: usize, launch: Launch) {
-        let local = kernels.of(launch.shader).workgroup_size.map(|size| size as usize);
-        let global = [0, 1, 2].map(|axis| launch.grid[axis] as usize * local[axis]);
+    fn dispatch(&mut self, kernels: &Kernels, bindings: &Bindings, index: usize, step: Step) {
+        let local = kernels.of(step.shader).workgroup_size.map(|size| size as usize);
+        let global = [0, 1, 2].map(|axis| step.grid[axis] as usize * local[axis]);
         self.list.push(Command::Dispatch { kernel: bindings.of(index), global, local, stamp: None });
     }
 

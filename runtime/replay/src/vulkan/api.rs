@@ -16,7 +16,7 @@ use super::own;
 use super::pipeline::Pipelines;
 use super::query::Queries;
 use super::texture::{self, Textures};
-use crate::api::{Api, Bound, Launch, Purpose, Record, Role, Rows, Times, Work};
+use crate::api::{Api, Bound, Purpose, Record, Role, Rows, Step, Times, Work};
 use crate::deadline::Deadline;
 use crate::error::RuntimeError;
 use crate::info::DeviceInfo;
@@ -161,11 +161,11 @@ impl Record<Context> for Recorder<'_> {
         texture::record_fill(self.context, self.commands, from.raw, image, rows);
     }
 
-    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, launch: Launch) {
-        let pipeline = pipelines.of(launch.shader);
+    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, step: Step) {
+        let pipeline = pipelines.of(step.shader);
         let sets = bindings.of(index);
         let (device, commands) = (&self.context.device, self.commands);
-        let [x, y, z] = launch.grid;
+        let [x, y, z] = step.grid;
         // SAFETY: the command buffer is recording; pipeline and sets match since both come from the shader's
         // slots; the counts are within the device's limits.
         unsafe {

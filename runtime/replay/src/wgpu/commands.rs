@@ -22,7 +22,7 @@ use super::pipelines::Pipelines;
 use super::queries::{Queries, Timestamps};
 use super::texture::Textures;
 use super::{failed, made};
-use crate::api::{Launch, Memory, Record, Rows, Work};
+use crate::api::{Memory, Record, Rows, Step, Work};
 use crate::error::RuntimeError;
 use crate::host_memory::HostMemory;
 
@@ -369,11 +369,11 @@ impl Record<Context> for Recorder<'_> {
         self.list.push(Command::Write(Write { from: Arc::clone(host), to }));
     }
 
-    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, launch: Launch) {
+    fn dispatch(&mut self, pipelines: &Pipelines, bindings: &Bindings, index: usize, step: Step) {
         self.list.push(Command::Dispatch {
-            pipeline: pipelines.of(launch.shader).raw(),
+            pipeline: pipelines.of(step.shader).raw(),
             groups: bindings.of(index),
-            grid: launch.grid,
+            grid: step.grid,
             stamp: None,
         });
     }

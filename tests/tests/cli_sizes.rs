@@ -1,0 +1,134 @@
+//! The command line on bundles whose sizes are free: shown, set, and followed by data.
+
+use drift_bundle::manifest::HostElement;
+use drift_tests::web::handwritten;
+use driftc::Console;
+use driftc::host::HostTensor;
+use std::fs;
+use std::path::Path;
+
+/// What a command did.
+#[derive(Debug)]
+struct Done {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+fn driftc(words: &[&str]) -> Done {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut console = Console::new(&mut out, &mut err);
+    let code = driftc::execute_words(std::iter::once("driftc").chain(words.iter().copied()), &mut console);
+    let text = |bytes| String::from_utf8(bytes).expect("driftc writes UTF-8");
+    Done { code, out: text(out), err: text(err) }
+}
+
+/// Bad usage or bad input: exit code 2, and a message with these words.
+#[track_caller]
+fn refused(words: &[&str], message: &[&str]) {
+    let done = driftc(words);
+    assert_eq!(done.code, 2, "{words:?}: {done:?}");
+    for part in message {
+        assert!(done.err.contains(part), "{words:?}: `{part}` is not in\n{}", done.err);
+    }
+}
+
+#[track_caller]
+fn fine(words: &[&str]) -> Done {
+    let done = driftc(words);
+    assert_eq!(done.code, 0, "{words:?}: {done:?}");
+    done
+}
+
+/// Writes a file into a folder and returns its path.
+fn file(folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    fs::write(&path, bytes).expect("a writable folder");
+    path.to_string_lossy().into_owned()
+}
+
+/// The bundle with free dims, as a file.
+fn bundle(folder: &Path) -> String {
+    file(folder, "sizes.drift", &handwritten::sized().expect("a bundle"))
+}
+
+#[test]
+fn free_sizes_are_set_and_shown() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let bundle = bundle(scratch.path());
+    let shown = fine(&["inspect", &bundle]).out;
+    for part in [
+        "dim  cols: 1 to 10",
+        "dim  rows: multiples of 3 from 0 to 12",
+        "in   x: f32 [rows, cols]",
+        "out  p: f32 [min(rows, 1), floor(cols / 2)]",
+    ] {
+        assert!(shown.contains(part), "`{part}` is not in\n{shown}");
+    }
+    let ran = |words: &[&str]| fine(&[&["run", &bundle], words].concat()).out;
+    assert!(ran(&[]).contains("t: f32 [10, 12]"), "the largest");
+    assert!(ran(&["--dim", "rows=3", "--dim", "cols=7"]).contains("t: f32 [7, 3]"));
+    let store = |name: &str, shape: &[u64]| {
+        let tensor = driftc::random::tensor("x", HostElement::F32, shape).expect("small");
+        format!("x={}", file(scratch.path(), name, &driftc::npy::write(&tensor)))
+    };
+    let (fits, other) = (store("fits.npy", &[6, 5]), store("other.npy", &[5, 5]));
+    assert!(ran(&["--input", &fits]).contains("t: f32 [5, 6]"), "sizes are those of the data");
+    refused(&["run", &bundle, "--input", &other], &["axis 0 of `x` has 5 elements", "dim `rows`"]);
+    let contradicted = ["run", &bundle, "--input", &fits, "--dim", "rows=3"];
+    refused(&contradicted, &["input `x` is f32 [3, 5], but its data are f32 [6, 5]"]);
+    refused(&["run", &bundle, "--dim", "rows=4"], &["dim `rows` cannot be 4; it may be multiples of 3"]);
+    refused(&["run", &bundle, "--dim", "n=4"], &["no dim `n` whose size is free, only: cols, rows"]);
+    refused(&["run", &bundle, "--dim", "rows=3..6"], &["--dim rows needs one size"]);
+    refused(&["run", &bundle, "--dim", "rows=3", "--dim", "rows=3"], &["--dim rows is given twice"]);
+    let bench = ["bench", &bundle, "--iterations", "1", "--dim"];
+    fine(&[&bench[..], &["rows=3"]].concat());
+    refused(&[&bench[..], &["rows=4"]].concat(), &["dim `rows` cannot be 4"]);
+    refused(&[&bench[..], &["rows=3", "--precision", "f16"]].concat(), &["a compile flag needs a model"]);
+}
+
+#[test]
+fn a_bundle_is_verified_at_the_sizes_of_each_data_set() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let bundle = bundle(scratch.path());
+    let tensor = |shape: &[u64], values: Vec<f32>| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let tensor = HostTensor::new(HostElement::F32, shape.to_vec(), bytes).expect("as many");
+        driftc::npy::write(&tensor)
+    };
+    let store = |set: usize, rows: u64, cols: u64, first: f32| {
+        let folder = scratch.path().join(format!("test_data_set_{set}"));
+        fs::create_dir_all(&folder).expect("a writable folder");
+        let x = |row: u64, col: u64| (10 * row + col) as f32;
+        let all = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
+        let sum = |row: u64| (0..cols).map(|col| x(row, col)).sum::<f32>();
+        let mut sums: Vec<f32> = (0..rows).map(sum).collect();
+        sums.iter_mut().take(1).for_each(|sum| *sum += first);
+        let turned = (0..cols).flat_map(|col| (0..rows).map(move |row| x(row, col)));
+        let pairs = (0..cols / 2).map(|pair| x(0, 2 * pair) + x(0, 2 * pair + 1));
+        let files = [
+            ("input_0", tensor(&[rows, cols], all.map(|(row, col)| x(row, col)).collect())),
+            ("output_0", tensor(&[rows], sums)),
+            ("output_1", tensor(&[cols, rows], turned.collect())),
+            ("output_2", tensor(&[1, cols / 2], pairs.collect())),
+        ];
+        for (name, bytes) in files {
+            file(&folder, &format!("{name}.npy"), &bytes);
+        }
+    };
+    for (set, (rows, cols)) in [(12, 10), (3, 1), (9, 7), (12, 10)].into_iter().enumerate() {
+        store(set, rows, cols, 0.0);
+    }
+    let done = fine(&["verify", &bundle]);
+    assert!(done.out.contains("1 passed, 0 failed"), "{done:?}");
+    store(2, 9, 7, 1.0);
+    let done = driftc(&["verify", &bundle]);
+    assert_eq!(done.code, 1, "{done:?}");
+    store(2, 4, 7, 0.0);
+    let done = driftc(&["verify", &bundle]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(
+        done.err.contains("test_data_set_2") && done.err.contains("no size of dim `rows` gives"),
+        "{done:?}"
+    );
+}
