@@ -384,6 +384,19 @@ fn mobilenet_is_right_at_every_batch() {
     of_model("tiny_mobilenetv2_legacy17", &[("batch", 1, 4)], &[&[4], &[1], &[3]], DeviceKind::Vulkan);
 }
 
+/// One compile, and the stored data of onnxruntime at the sizes that they have.
+#[test]
+fn verify_replays_each_data_set_at_its_own_size() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join("tiny_bert_dynamo18");
+    let model = folder.to_string_lossy().into_owned();
+    let dims = ["--dim", "batch=1..4", "--dim", "sequence=1..32"];
+    let words = [&["driftc", "verify", &model, "--target", "vulkan"][..], &dims].concat();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = driftc::execute_words(words.into_iter(), &mut driftc::Console::new(&mut out, &mut err));
+    let [out, err] = [out, err].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(code == 0 && out.contains(" passed, 0 failed, 0 unsupported"), "{code}\n{out}\n{err}");
+}
+
 /// What strides and windows make of multiples of a step is exact: the halves below are halves, not quotients with a remainder.
 #[test]
 fn images_of_multiples_of_a_step_are_right_at_every_size() {

@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn every_value_without_a_layout_is_named() {
-        let text = "symbol n\n%x: f32[n,4]\n%y: f32[3]\n%1 = exp %x\n%2 = exp %y\n%3 = cast %2 {to=f64}\nreturn %1, %3";
+        let text = "symbol n: 1..\n%x: f32[n,4]\n%y: f32[3]\n%1 = exp %x\n%2 = exp %y\n%3 = cast %2 {to=f64}\nreturn %1, %3";
         let graph = drift_ir::text::parse(text).unwrap_or_else(|error| panic!("{error}"));
         let error =
             assign(&graph, &profile::GENERIC, LayoutChoice::Auto, None).expect_err("no device has these");
