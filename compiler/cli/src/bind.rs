@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn port(element: ElementType, dims: Vec<DeclaredDim>) -> Port {
-        Port { name: "x".to_owned(), element, is_double: false, dims: Some(dims) }
+        Port { name: "x".to_owned(), element, is_double: false, form: None, dims: Some(dims) }
     }
 
     fn check(element: ElementType, dims: Vec<DeclaredDim>, text: &str) -> Result<Tensor, String> {

@@ -2,6 +2,7 @@
 //!
 //! Nothing that reads the model needs to know: an initializer is no input, it folds, decides branches and gives sizes.
 
+use crate::data_type::DataType;
 use crate::error::ImportError;
 use crate::interface::{self, DimBinding, Port, infer_dims_from_inputs};
 use crate::source::ModelSource;
@@ -21,7 +22,9 @@ impl ModelSource {
             Some(port) if port.is_double => &doubles(value),
             _ => value,
         };
-        if let Some(narrow) = port.as_ref().and_then(|port| port.narrow) {
+        if let Some(narrow) =
+            port.as_ref().and_then(|port| port.form).map(DataType::of_form).filter(|ty| ty.is_narrow())
+        {
             let reason = format!("an input of {} cannot be made a constant", narrow.name());
             return Err(ImportError::InputData { input: name.to_owned(), reason });
         }

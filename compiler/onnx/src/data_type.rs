@@ -151,6 +151,12 @@ impl DataType {
         })
     }
 
+    /// The type whose values callers have in a form.
+    pub(crate) fn of_form(form: HostForm) -> Self {
+        let of = Self::ALL.into_iter().find(|ty| ty.host_form() == Some(form));
+        of.unwrap_or_else(|| unreachable!("every form is that of a type"))
+    }
+
     /// The format of a float of eight or fewer bits.
     pub(crate) fn small_float(self) -> Option<SmallFloat> {
         Some(match self {

@@ -204,7 +204,7 @@ impl<'m> Importer<'m> {
             let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
             if let Some(form) = port.form {
                 self.graph.host_forms.insert(port.name.clone(), form);
-                self.note_type(value, port.narrow.unwrap_or(DataType::Bfloat16));
+                self.note_type(value, DataType::of_form(form));
             }
             if port.is_double {
                 self.doubles.values.insert(value);

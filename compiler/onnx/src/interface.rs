@@ -53,8 +53,6 @@ pub struct Port {
     pub is_double: bool,
     /// How callers have it, where not as `element`.
     pub form: Option<HostForm>,
-    /// The file's name of a type of fewer bits than `element`.
-    pub(crate) narrow: Option<DataType>,
     /// Sizes; `None` where the file says nothing, which only outputs may.
     pub dims: Option<Vec<DeclaredDim>>,
 }
@@ -196,8 +194,7 @@ pub(crate) fn port(info: &ValueInfoProto, what: &'static str) -> Result<Port, Im
     };
     let is_double = ty == DataType::Double;
     let element = if is_double { ElementType::F32 } else { ty.element() };
-    let narrow = Some(ty).filter(|ty| ty.is_narrow());
-    Ok(Port { name: info.name.clone(), element, is_double, form: ty.host_form(), narrow, dims })
+    Ok(Port { name: info.name.clone(), element, is_double, form: ty.host_form(), dims })
 }
 
 /// The type that the file declares for an output, if it does.

@@ -180,7 +180,10 @@ pub(super) fn scalar_node(maker: &mut Maker<'_>, op: ScalarOp, inputs: &[ValueId
 pub(super) fn elementwise(maker: &mut Maker<'_>) -> Made {
     match maker.choices.pick(10) {
         0..=2 => {
-            let op = ScalarOp::Unary(maker.choices.of(&UnaryOp::ALL));
+            // The number of a small float jumps by an eighth of itself and more, wherever an operand is rounded otherwise.
+            let all: Vec<UnaryOp> =
+                UnaryOp::ALL.into_iter().filter(|op| !matches!(op, UnaryOp::Small(_))).collect();
+            let op = ScalarOp::Unary(maker.choices.of(&all));
             let a = maker.any(0, |element| op.result_element(&[element]).is_ok())?;
             scalar_node(maker, op, &[a])
         }
