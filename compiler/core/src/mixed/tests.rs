@@ -103,16 +103,6 @@ fn truth_values_are_those_of_f32_and_what_they_are_made_of_counts() {
 }
 
 #[test]
-fn states_stay_f16() {
-    let text = "%x: f32[1,2]\n%cache: f32[4,2]\n%p: i32[1]\n%next = write_rows %cache, %x, %p {axis=0}\n%y = neg %x\nreturn %y, %next\nstate %cache = %next";
-    let graph = parse(text);
-    let values = Values::of(&graph);
-    for (name, may) in [("cache", false), ("next", false), ("x", true)] {
-        assert_eq!(values.may_stay(graph.value_by_name(name).unwrap()), may, "{name}");
-    }
-}
-
-#[test]
 fn without_evaluations_bounds_and_rules_decide() {
     let text = "%i: u8[8]\n%x: f32[8]\n@k: f32[] = 300.0\n%f = cast %i {to=f32}\n%a = mul %f, @k\n%b = sqrt %a\n%l = log %x\n%d = add %b, %l\nreturn %d";
     let graph = parse(text);
