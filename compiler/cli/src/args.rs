@@ -40,7 +40,7 @@ const COMPILE_EXAMPLES: &str = "\
 Examples:
   driftc model.onnx --target vulkan -o model.drift
   driftc model.onnx --target vulkan,metal --dim batch=1 --precision f16 -o model.drift
-  driftc model.onnx --target vulkan --precision mixed --calibrate data -o model.drift
+  driftc model.onnx --target vulkan --precision mixed --calibrate model -o model.drift
   driftc model.onnx --target vulkan --bind scale=0.5 -o model.drift
   driftc model.onnx --target webgpu --emit shaders:shaders
   driftc text_encoder=text.onnx unet=unet.onnx --dim unet.batch=2 --target vulkan -o diffusion.drift

@@ -16,22 +16,22 @@ fn what_stays_f32_is_told_and_recorded() {
     let place = Place::new();
     model(&place);
     let compile = "model.onnx --target vulkan --profile generic --precision mixed";
-    let done = told(&place.fine(&format!("{compile} --budget 1e-4 --json report.json -o a.drift")));
+    let done = told(&place.fine(&format!("{compile} --budget 1e-5 --json report.json -o a.drift")));
     let report: serde_json::Value =
         serde_json::from_slice(&fs::read(place.path("report.json")).unwrap()).unwrap();
     let mixed = &report["mixed"][0];
-    assert_eq!((&mixed["entry"], &mixed["calibration"]), (&"main".into(), &"seeded".into()));
-    assert!(mixed["error"].as_f64().unwrap() <= 1e-4, "{mixed}");
+    assert!(mixed["entry"] == "main" && mixed["calibration"] == "seeded", "{mixed}");
+    assert!(mixed["error"].as_f64().unwrap() <= 5e-5, "{mixed}");
     let kept = mixed["kept"].as_array().unwrap();
     assert!(
         !kept.is_empty() && done.contains(&format!("f32 {} of", kept[0]["value"].as_str().unwrap())),
         "{done}"
     );
-    place.fine(&format!("{compile} --budget 1e-4 -o b.drift"));
+    place.fine(&format!("{compile} --budget 1e-5 -o b.drift"));
     assert_eq!(fs::read(place.path("a.drift")).unwrap(), fs::read(place.path("b.drift")).unwrap());
     let inside = told(&place.fine("inspect a.drift"));
-    assert!(inside.contains("--precision mixed") && inside.contains("--budget 1e-4"), "{inside}");
-    let explained = told(&place.fine("explain model.onnx --target vulkan --precision mixed --budget 1e-4"));
+    assert!(inside.contains("--precision mixed") && inside.contains("--budget 1e-5"), "{inside}");
+    let explained = told(&place.fine("explain model.onnx --target vulkan --precision mixed --budget 1e-5"));
     assert!(explained.contains("precision") && explained.contains("stay f32"), "{explained}");
 }
 

@@ -126,7 +126,7 @@ impl<'a> Chooser<'a> {
         let is_known = sum > 0.0 && sum.is_finite() && error.is_finite();
         let factor = if is_known { error / sum.sqrt() } else { 1.0 };
         let is_far = error > self.budget * SLACK;
-        let aim = AIM * self.budget * if is_far { SLACK / 2.0 } else { 1.0 } / factor.max(f64::MIN_POSITIVE);
+        let aim = AIM * self.budget * if is_far { SLACK } else { 1.0 } / factor.max(f64::MIN_POSITIVE);
         let more = self.worth_most(&errors, aim * aim, is_far);
         for &value in &more {
             let why = self.why(value, errors[&value] * factor);
