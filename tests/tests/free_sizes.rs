@@ -230,7 +230,7 @@ fn compiled(
     graph: &Graph,
     kind: DeviceKind,
     (profile, precision, _): Setting,
-) -> Result<Bundle, CompileError> {
+) -> Result<Bundle, Box<CompileError>> {
     let options = CompileOptions {
         targets: vec![kind.target()],
         profiles: vec![profile.to_owned()],
@@ -238,7 +238,7 @@ fn compiled(
         ..CompileOptions::default()
     };
     let identity = ModelIdentity { name: "free".to_owned(), hash: "0".repeat(64) };
-    let compiled = drift_compiler::compile(graph.clone(), identity, &options)?;
+    let compiled = drift_compiler::compile(graph.clone(), identity, &options).map_err(Box::new)?;
     Ok(Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("a sound bundle"))
 }
 
@@ -392,7 +392,7 @@ fn verify_replays_each_data_set_at_its_own_size() {
     let dims = ["--dim", "batch=1..4", "--dim", "sequence=1..32"];
     let words = [&["driftc", "verify", &model, "--target", "vulkan"][..], &dims].concat();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = driftc::execute_words(words.into_iter(), &mut driftc::Console::new(&mut out, &mut err));
+    let code = driftc::execute_words(words, &mut driftc::Console::new(&mut out, &mut err));
     let [out, err] = [out, err].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert!(code == 0 && out.contains(" passed, 0 failed, 0 unsupported"), "{code}\n{out}\n{err}");
 }

@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn numbers_that_an_input_holds_are_taken() {
-        let tensor = |element| IoTensor { name: "x".to_owned(), element, shape: vec![2] };
+        let tensor = |element| IoTensor { name: "x".to_owned(), element, shape: vec![2], free: Vec::new() };
         let floats = |values: [f32; 2]| {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             HostTensor::new(HostElement::F32, vec![2], bytes).unwrap()

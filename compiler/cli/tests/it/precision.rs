@@ -8,7 +8,7 @@ fn model(place: &Place) {
     let model = Model::new().input("x", FLOAT, &["4", "8"]).node("Mul", &["x", "x"], "a");
     let model =
         model.node("Identity", &["a"], "b").node("Softmax", &["b"], "s").node("Mul", &["a", "a"], "c");
-    place.file("model.onnx", &model.node("Log", &["c"], "y").output("y").output("s").bytes());
+    place.file("model.onnx", model.node("Log", &["c"], "y").output("y").output("s").bytes());
 }
 
 #[test]

@@ -15,6 +15,14 @@ pub(super) const TINY: f64 = 1.0 / 256.0;
 /// The magnitude of what an exponential is of up to which an f16 of it changes the result by less than 1 %.
 const SMALL_EXPONENT: f64 = 16.0;
 
+/// Bounds from which on nothing is known: those of integers of any size.
+const UNKNOWN: f64 = 2_147_483_648.0;
+
+/// Whether bounds show that f16 may not hold a value.
+fn is_beyond(bound: f64) -> bool {
+    bound > MOST && bound < UNKNOWN
+}
+
 /// A reader that makes more of an error than it was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Amplifier {
@@ -42,7 +50,7 @@ pub(super) fn decide(graph: &Graph, values: &Values) -> Decided {
                     kept.insert(value, Why::Underflow { rms: numbers.rms });
                 }
             }
-            None if bound > MOST && bound.is_finite() => {
+            None if is_beyond(bound) => {
                 kept.insert(value, Why::Bound { largest: bound });
             }
             None => {}
@@ -114,11 +122,17 @@ pub fn overflows(graph: &Graph) -> Option<String> {
     let bounds = ranges::magnitudes(graph);
     let mut beyond = Vec::new();
     for value in values.all().filter(|&value| !values.is_moved(value)) {
-        let bound = match graph.constant(value) {
-            Some(tensor) => Numbers::of(&tensor.to_f32_vec()).largest,
-            None => bounds.get(&value).copied().unwrap_or(f64::INFINITY),
+        let (bound, is_beyond) = match graph.constant(value) {
+            Some(tensor) => {
+                let largest = Numbers::of(&tensor.to_f32_vec()).largest;
+                (largest, largest > MOST)
+            }
+            None => {
+                let bound = bounds.get(&value).copied().unwrap_or(f64::INFINITY);
+                (bound, is_beyond(bound))
+            }
         };
-        if bound > MOST && bound.is_finite() {
+        if is_beyond {
             beyond.push(format!("`{}` (up to {bound:.0})", graph.value(value).name));
         }
     }

@@ -72,6 +72,7 @@ fn variant(strategy: MemoryStrategy) -> Variant {
             resource(RegionId::Variant(5), View::Texture { offset: 0, object: texture(TextureKind::D3) }),
         ],
         workgroups: [3, 2, 1],
+        free_workgroups: [Some(1), None, Some(300)],
         barrier: true,
         origins: vec!["conv_1".to_owned()],
         bytes_read: 460,
@@ -86,7 +87,7 @@ fn variant(strategy: MemoryStrategy) -> Variant {
             region(RegionKind::Arena),
             region(RegionKind::State { name, element, shape: vec![8, 1 << 33] }),
             region(RegionKind::Io),
-            region(RegionKind::Params(vec![0, 70_000])),
+            region(RegionKind::Params(vec![Word::Const(0), Word::Const(70_000), Word::Size(1)])),
             region(RegionKind::Derived),
             region(RegionKind::Texture(texture(TextureKind::D2))),
         ],
@@ -100,13 +101,25 @@ fn variant(strategy: MemoryStrategy) -> Variant {
 
 /// One of everything: each variant of each enum, and numbers on both sides of each width.
 fn manifest() -> Manifest {
-    let tensor = |element| IoTensor { name: "größe".to_owned(), element, shape: vec![1, 3] };
-    let elements = [HostElement::F32, HostElement::F16, HostElement::I64, HostElement::I32, HostElement::I8];
+    let free = vec![FreeAxis { axis: 1, size: 0 }];
+    let tensor =
+        |element| IoTensor { name: "größe".to_owned(), element, shape: vec![1, 3], free: free.clone() };
     let strategies = [
         MemoryStrategy::GreedyBySize,
         MemoryStrategy::GreedyByBreadth,
         MemoryStrategy::Search,
         MemoryStrategy::GreedyByTime,
+    ];
+    let terms = [
+        SizeTerm::Const(251),
+        SizeTerm::Dim(0),
+        SizeTerm::Add,
+        SizeTerm::Sub,
+        SizeTerm::Mul,
+        SizeTerm::FloorDiv,
+        SizeTerm::CeilDiv,
+        SizeTerm::Max,
+        SizeTerm::Min,
     ];
     Manifest {
         provenance: Provenance {
@@ -121,7 +134,9 @@ fn manifest() -> Manifest {
         entries: vec![Entry {
             name: "main".to_owned(),
             target: Target::WebGpu,
-            inputs: elements.map(tensor).to_vec(),
+            dims: vec![FreeDim { name: "rows".to_owned(), low: 1, high: 1 << 20, step: 8 }],
+            sizes: vec![SizeExpression(terms.to_vec())],
+            inputs: HostElement::ALL.map(tensor).to_vec(),
             outputs: [HostElement::U8, HostElement::Bool].map(tensor).to_vec(),
             variants: strategies.map(variant).to_vec(),
         }],

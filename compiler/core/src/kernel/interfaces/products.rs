@@ -146,7 +146,7 @@ pub(in crate::kernel) const ATTENTION_CACHED: KernelInterface = KernelInterface 
     slots: &[
         SlotSpec::input("q", &[Read]),
         SlotSpec::input("k", &[Read]).fixed(&[Slices]),
-        SlotSpec::input("v", &[Read]).fixed(&[Slices]),
+        SlotSpec::input("v", &[Read]),
         POSITION,
         SlotSpec::scratch("made", &[Write]),
         SlotSpec::scratch("stats", &[Write]),
