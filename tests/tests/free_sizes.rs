@@ -109,6 +109,12 @@ const CASES: &[Case] = &[
         sizes: OF_TWO,
     },
     Case {
+        what: "places in rows, counted by sizes",
+        bounds: TWO,
+        graph: "%x: f32[m,n,2]\n%s = shape_of %x {start=0, end=3}\n%a = slice %s {axes=[0], starts=[1], counts=[1]}\n%b = slice %s {axes=[0], starts=[0], counts=[1]}\n%1 = mul %a, %b\nreturn %1",
+        sizes: OF_TWO,
+    },
+    Case {
         what: "gathered rows",
         bounds: TWO,
         graph: "%i: i64[m,n]\n@t: f32[3,12] = random(1)\n%1 = gather @t, %i {axis=0}\n%2 = tanh %1\nreturn %2",

@@ -18,10 +18,10 @@ const MOST: f64 = 1e-2;
 const SAVED: f64 = 0.8;
 
 /// Models that f16 spoils.
-const SPOILED: [(&str, &str); 7] = [
+const SPOILED: [(&str, &str); 6] = [
     (
         "the logarithm of a power spectrum of tiny numbers",
-        "%x: f32[8,64]\n@k: f32[] = 1e-4\n@r: f32[64,36] = random(1)\n@i: f32[64,36] = random(2)\n@m: f32[36,12] = splat(0.1)\n\
+        "%x: f32[8,64]\n@k: f32[] = 1e-5\n@r: f32[64,36] = random(1)\n@i: f32[64,36] = random(2)\n@m: f32[36,12] = splat(0.1)\n\
          @e: f32[] = 1e-12\n%s = mul %x, @k\n%a = matmul %s, @r\n%b = matmul %s, @i\n%c = mul %a, %a\n%d = mul %b, %b\n%p = add %c, %d\n\
          %q = matmul %p, @m\n%f = max %q, @e\n%y = log %f\nreturn %y",
     ),
@@ -51,13 +51,6 @@ const SPOILED: [(&str, &str); 7] = [
         "%x: f32[1,3,16,16]\n@a: f32[16,3,3,3] = random(1)\n@b: f32[16,16,3,3] = random(2)\n@c: f32[1,16,1,1] = random(3)\n\
          @k: f32[] = 60000.0\n@s: f32[] = 2e-6\n%p = conv %x, @a {pads=[1,1,1,1]} epilogue(relu)\n%l = mul %p, @k\n\
          %q = conv %l, @b {pads=[1,1,1,1]} epilogue(relu)\n%r = conv %q, @c\n%t = mul %r, @s\n%y = sigmoid %t\nreturn %y",
-    ),
-    (
-        "attention with large scores",
-        "%x: f32[1,12,64]\n@q: f32[64,64] = random(1)\n@k: f32[64,64] = random(2)\n@v: f32[64,64] = random(3)\n@f: f32[] = 30.0\n\
-         %a = matmul %x, @q\n%b = matmul %x, @k\n%c = matmul %x, @v\n%d = mul %a, @f\n%e = mul %b, @f\n\
-         %1 = reshape %d {shape=[1,12,2,32]}\n%2 = reshape %e {shape=[1,12,2,32]}\n%3 = reshape %c {shape=[1,12,2,32]}\n\
-         %y = attention %1, %2, %3 {q=[0,2,1,3], k=[0,2,1,3], v=[0,2,1,3], y=[0,2,1,3]} scores(mul 0.18)\nreturn %y",
     ),
 ];
 
@@ -230,12 +223,13 @@ fn entries_decide_for_themselves() {
 }
 
 /// Every kernel reads and writes any mix of f32 and f16: of the values of each case a third is f32, which third follows from the
-/// case's place among all.
+/// case's place among all. Every seventh case, unless `DRIFT_MATRIX=full` asks for all.
 #[test]
 fn kernels_take_any_mix_of_types() {
     let suites: Vec<&Case> = cases::all().filter(|case| !cases::BEYOND_F16.contains(&case.name)).collect();
+    let is_full = std::env::var("DRIFT_MATRIX").is_ok_and(|matrix| matrix == "full");
     let mut faults = Vec::new();
-    for (at, case) in suites.iter().enumerate() {
+    for (at, case) in suites.iter().enumerate().step_by(if is_full { 1 } else { 7 }) {
         let mut graph = graph(case.graph);
         let floats: Vec<_> = graph
             .values()

@@ -30,6 +30,7 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("transpose-between-reshapes", Effect::Same),
     ("slice-slice", Effect::Same),
     ("slice-of-concat", Effect::Same),
+    ("slice-of-shape", Effect::Same),
     ("concat-concat", Effect::Same),
     ("concat-of-slices", Effect::Same),
     ("gather-to-slice", Effect::Same),

@@ -57,10 +57,21 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
 }
 
-/// Runs every setting of every kernel, of which `test` runs a sample, and every model of one operator as MSL.
+/// Runs every setting of every kernel, of which `test` runs a sample, every model of one operator as MSL, and every kernel with mixed types.
 pub(crate) fn matrix() -> Result<(), Failure> {
     prerequisites::ensure(&KERNELS)?;
-    let args = ["test", "--locked", "--package", "drift-tests", "--test", "kernels", "--test", "msl"];
+    let args = [
+        "test",
+        "--locked",
+        "--package",
+        "drift-tests",
+        "--test",
+        "kernels",
+        "--test",
+        "msl",
+        "--test",
+        "mixed",
+    ];
     shell::announce("DRIFT_MATRIX=full cargo", &args);
     let mut cargo = shell::command("cargo", &args);
     cargo.env("DRIFT_MATRIX", "full").envs(driver_caches());

@@ -20,6 +20,7 @@ pub const SIMPLIFY: &[Rule] = &[
     data_movement::sink::TRANSPOSE_BETWEEN_RESHAPES,
     data_movement::slices::SLICE_SLICE,
     data_movement::slices::SLICE_OF_CONCAT,
+    data_movement::slices::SLICE_OF_SHAPE,
     data_movement::slices::CONCAT_CONCAT,
     data_movement::slices::CONCAT_OF_SLICES,
     data_movement::slices::GATHER_TO_SLICE,

@@ -4,7 +4,7 @@ use crate::rewrite::edit;
 use crate::rewrite::pattern::{only_user, producer};
 use crate::rewrite::rule::{Apply, Outcome, Rule, at};
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{Concat, Gather, Reshape, Slice};
+use drift_ir::op::{Concat, Gather, Reshape, ShapeOf, Slice};
 use drift_ir::{Dim, Graph, Node, NodeId, Op, ValueId};
 
 /// `slice (slice x)   =>   slice x`
@@ -19,6 +19,13 @@ pub(in crate::rewrite) const SLICE_OF_CONCAT: Rule = Rule {
     name: "slice-of-concat",
     picture: "slice (concat(.., x, ..)) => slice x, when the slice is within x",
     apply: Apply::Node(at::SLICE, slice_of_concat),
+};
+
+/// `slice (shape_of x)   =>   shape_of x` when the slice is of adjacent axes
+pub(in crate::rewrite) const SLICE_OF_SHAPE: Rule = Rule {
+    name: "slice-of-shape",
+    picture: "slice (shape_of x) => shape_of x, when the slice is of adjacent axes",
+    apply: Apply::Node(at::SLICE, slice_of_shape),
 };
 
 /// `concat(a, concat(b, c))   =>   concat(a, b, c)` along one axis
@@ -96,6 +103,26 @@ fn part_of_concat(graph: &Graph, node: &Node) -> Option<(ValueId, Vec<SliceAxis>
         offset = end;
     }
     None
+}
+
+fn slice_of_shape(graph: &mut Graph, node: NodeId) -> Outcome {
+    let Some((x, op)) = axes_of_shape(graph, graph.node(node)) else { return Ok(false) };
+    edit::set_op(graph, node, Op::ShapeOf(op), &[x])
+}
+
+/// The tensor and the axes whose sizes a slice takes.
+fn axes_of_shape(graph: &Graph, node: &Node) -> Option<(ValueId, ShapeOf)> {
+    let Op::Slice(Slice { axes }) = &node.op else { return None };
+    let [cut] = &axes[..] else { return None };
+    let whole = producer(graph, node.inputs[0])?;
+    let Op::ShapeOf(op) = whole.op else { return None };
+    let count = usize::try_from(cut.count.as_const()?).ok()?;
+    if cut.step != 1 || !whole.epilogue.steps.is_empty() {
+        return None;
+    }
+    let start = op.start.checked_add(usize::try_from(cut.start).ok()?)?;
+    let end = start.checked_add(count)?;
+    (end <= op.end).then_some((whole.inputs[0], ShapeOf { start, end }))
 }
 
 fn concat_concat(graph: &mut Graph, node: NodeId) -> Outcome {

@@ -111,6 +111,27 @@ fn slice_slice() {
 }
 
 #[test]
+fn slice_of_shape() {
+    check(
+        "slice-of-shape",
+        "symbol n: 1..8
+         symbol m: 1..8
+         %x: f32[2,n,m]
+         %s = shape_of %x {start=0, end=3}
+         %y = slice %s {axes=[0], starts=[1], counts=[2]}
+         %z = slice %s {axes=[0], starts=[2], steps=[-1], counts=[2]}
+         return %y, %z",
+        "symbol n: 1..8
+         symbol m: 1..8
+         %x: f32[2,n,m]
+         %s = shape_of %x {start=0, end=3}
+         %y = shape_of %x {start=1, end=3}
+         %z = slice %s {axes=[0], starts=[2], steps=[-1], counts=[2]}
+         return %y, %z",
+    );
+}
+
+#[test]
 fn slice_of_concat() {
     check(
         "slice-of-concat",
