@@ -9,7 +9,7 @@ use crate::args::ExplainArgs;
 use crate::error::CliError;
 use crate::progress::Progress;
 use crate::units::{bytes, flops};
-use crate::{Console, Outcome, calibrate, files, kept, model, output, tally};
+use crate::{Console, Outcome, calibrate, files, in_memory, kept, model, output, tally};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use report::{Choice, Explained, ExplainedDispatch, ExplainedRule, ExplainedVariant};
@@ -74,7 +74,7 @@ fn of_model(args: &ExplainArgs, console: &mut Console<'_>) -> Result<(Explained,
     // A page shows shaders, which the bundle has.
     let (report, bundle) = match args.html {
         Some(_) => {
-            let (bundle, report) = model::bundle(parts, &args.model, &args.flags, targets(args))?;
+            let (bundle, report) = in_memory::bundle(parts, &args.model, &args.flags, targets(args))?;
             (report, Some(bundle))
         }
         None => {

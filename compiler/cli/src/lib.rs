@@ -26,6 +26,7 @@ pub mod generate_error;
 mod hint;
 pub mod host;
 mod html;
+mod in_memory;
 pub mod inspect;
 pub mod kept;
 mod measure;

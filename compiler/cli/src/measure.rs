@@ -8,7 +8,7 @@ use crate::output::Registered;
 use crate::progress::Progress;
 use crate::report::{BenchJson, DispatchJson};
 use crate::stats::{Statistics, median};
-use crate::{Console, model, random, replay, sizes};
+use crate::{Console, in_memory, model, random, replay, sizes};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{Dispatch, IoTensor, Target};
 use drift_runtime::{CacheUse, Device, LoadOptions, LoadReport, Session, Timings};
@@ -40,7 +40,7 @@ impl<'a> Subject<'a> {
         let _progress = Progress::spinner("compiling");
         let Model { graph, identity, .. } = &self.model;
         let (bundle, report) =
-            model::bundle((graph.clone(), identity.clone()), self.path, flags, vec![target])?;
+            in_memory::bundle((graph.clone(), identity.clone()), self.path, flags, vec![target])?;
         Ok((bundle, report.warnings))
     }
 }

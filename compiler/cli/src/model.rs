@@ -5,12 +5,10 @@ use crate::args::{
 };
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
-use crate::{Console, calibrate, files};
-use drift_bundle::Bundle;
+use crate::{Console, files};
 use drift_bundle::manifest::Target;
 use drift_compiler::{
-    CompileOptions, CompileReport, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision,
-    WeightsStorage,
+    CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision, WeightsStorage,
 };
 use drift_ir::Graph;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};
@@ -87,20 +85,6 @@ pub fn load(path: &Path, flags: &CompileFlags) -> Result<Model, CliError> {
     let (source, bindings) = open_bound(path, flags)?;
     import(&source, bindings.dims, flags.logits == LogitsArg::Last)
         .map_err(|error| CliError::model(path, error))
-}
-
-/// A bundle of a model in memory, and what the compiler warned of.
-pub fn bundle(
-    (graph, identity): (Graph, ModelIdentity),
-    path: &Path,
-    flags: &CompileFlags,
-    targets: Vec<Target>,
-) -> Result<(Bundle, CompileReport), CliError> {
-    let options = calibrate::options(flags, targets, &[&graph])?;
-    let compiled = drift_compiler::compile(graph, identity, &options)
-        .map_err(|source| CliError::compile(path, source))?;
-    let bytes = compiled.bundle.to_bytes().map_err(CliError::emitted)?;
-    Ok((Bundle::from_bytes(bytes).map_err(CliError::emitted)?, compiled.report))
 }
 
 /// Imports an opened model. A batch that nothing binds becomes 1, with a note.

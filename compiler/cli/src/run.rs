@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::host::{HostTensor, element_name, io_text};
 use crate::progress::Progress;
 use crate::sizes::Free;
-use crate::{Console, Outcome, files, model, npy, output, random, replay, sizes, tensor_file};
+use crate::{Console, Outcome, files, in_memory, model, npy, output, random, replay, sizes, tensor_file};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, IoTensor, Target};
 use drift_runtime::{Device, LoadOptions};
@@ -87,7 +87,7 @@ fn ready(args: &RunArgs, console: &mut Console<'_>) -> Result<(Bundle, Device), 
     let model = model::load(&args.model, &args.flags)?;
     progress.suspend(|| model.tell(None, console))?;
     let parts = (model.graph, model.identity);
-    let (bundle, report) = model::bundle(parts, &args.model, &args.flags, vec![target])?;
+    let (bundle, report) = in_memory::bundle(parts, &args.model, &args.flags, vec![target])?;
     drop(progress);
     console.warnings(&report.warnings)?;
     Ok((bundle, device))

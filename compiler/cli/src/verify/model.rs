@@ -13,7 +13,7 @@ use crate::host::HostTensor;
 use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
 use crate::sizes::Free;
-use crate::{Console, calibrate, per_node, random, replay};
+use crate::{Console, calibrate, in_memory, per_node, random, replay};
 use drift_bundle::manifest::{IoTensor, Target};
 use drift_ir::{ElementType, Graph, Tensor};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
@@ -333,7 +333,8 @@ impl Check<'_> {
         identity: drift_compiler::ModelIdentity,
     ) -> Result<(Session, Free, Vec<String>), CliError> {
         let targets = vec![self.target];
-        let (bundle, report) = model::bundle((graph, identity), &self.case.path, &self.args.flags, targets)?;
+        let (bundle, report) =
+            in_memory::bundle((graph, identity), &self.case.path, &self.args.flags, targets)?;
         let session = self.device.load_with(&bundle, &self.args.replay.options())?;
         let free = Free::of(&bundle, self.target, &session);
         Ok((session, free, report.warnings))
