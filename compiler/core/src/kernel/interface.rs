@@ -30,8 +30,8 @@ pub enum Accessor {
     Scalar,
     /// `slot_block(o, tap, i)`: where a block of weights begins, and `slot_read(block, k)` for the vectors of it.
     Block,
-    /// `slot_words(row, chunk)`: sixteen bytes of a row of weights, `slot_numbers(words, slice)` for four of their numbers,
-    /// `slot_biases()` and `slot_parameters(row, block)` for what these stand for.
+    /// `slot_words(row, chunk)`: sixteen bytes of a row of weights, `slot_numbers(words, slice)` for four of their numbers and
+    /// `slot_parameters(row, block)` for what these stand for.
     Words,
     /// `slot_write(b, y, x, s, value)`.
     Write,

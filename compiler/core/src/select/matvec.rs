@@ -184,7 +184,6 @@ fn constants(rows: &PackedRows, walk: &Walk, (m, products): (u64, u64)) -> Vec<(
         ("PRODUCTS", Constant::U32(products)),
         ("SQUARES", Constant::U32(0)),
         ("EPSILON", Constant::F32(0.0)),
-        ("QUANTIZED", Constant::Bool(matches!(rows.format(), RowFormat::Blocks { .. }))),
         ("ALL_LIVE", Constant::Bool(rows.columns().div_ceil(LANES) * LANES == rows.chunks() * chunk)),
     ]
 }

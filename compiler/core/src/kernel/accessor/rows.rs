@@ -1,7 +1,7 @@
 //! Accessors of weights in rows of inputs ([`PackedRows`]). They are read like any other tensor whose rows are outputs and whose
 //! channels are inputs, decoded, or in chunks of sixteen bytes that the kernel keeps until it needs their numbers:
-//! `b_words(row, chunk) -> vec4<u32>`, `b_numbers(words, slice) -> vec4<f32>` for slice `slice` of a chunk, `b_biases() -> vec4<f32>`
-//! and `b_parameters(row, block) -> vec2<f32>`: an element is its number less its lane's bias and the second parameter, times the first.
+//! `b_words(row, chunk) -> vec4<u32>`, `b_numbers(words, slice) -> vec4<f32>` for slice `slice` of a chunk, and
+//! `b_parameters(row, block) -> vec2<f32>`: an element is its number less the second, times the first.
 
 use super::{Accessors, Binding, Slot, at, line};
 use crate::kernel::interface::Accessor;
@@ -35,43 +35,26 @@ pub(super) fn write(text: &mut String, slot: &Slot, rows: &PackedRows, accessors
     }
 }
 
-/// Numbers of a word that are moved into the mantissa at once, each to a place of its own.
-fn moved_at_once(bits: u64) -> u64 {
-    8 / bits.max(2)
+/// What is added to numbers where they are taken out of a word: a power of two whose mantissa they become, so that no
+/// conversion of integers is needed.
+fn bias(bits: u64) -> u64 {
+    if bits == 8 { 0 } else { 1 << bits }
 }
 
-/// What is added to each lane's number where it is taken out of a word: a power of two whose mantissa it becomes, so that no
-/// conversion of integers is needed. The lower its place there, the larger the power.
-fn biases(bits: u64) -> [u64; LANES as usize] {
-    let at_once = moved_at_once(bits).min(LANES);
-    std::array::from_fn(|lane| 1 << (bits * (at_once - lane as u64 % at_once)))
-}
-
-/// A value for each lane, as the arguments of a vector.
-fn lanes<T: std::fmt::Display>(of: impl Fn(u64) -> T) -> String {
-    (0..LANES).map(|n| of(n).to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// The biases as a vector, with `zero` added.
-fn centre(bits: u64, zero: &str) -> String {
-    format!("(vec4<f32>({}) + vec4<f32>({zero}))", lanes(|n| format!("{}.0", biases(bits)[n as usize])))
-}
-
-/// Four numbers from the low bits of `word`, with their biases.
+/// Four numbers from the low bits of `word`, with their bias.
 fn numbers(bits: u64, word: &str) -> String {
-    let biases = biases(bits);
-    // A number with a bias of 2^n has its lowest bit at 23 - n of the mantissa.
-    let place = |lane: u64| 23 - u64::from(biases[lane as usize].ilog2());
-    let shift = |lane: u64| place(lane) as i64 - (lane * bits) as i64;
-    let left = lanes(|n| format!("{}u", shift(n).max(0)));
-    let right = lanes(|n| format!("{}u", (-shift(n)).max(0)));
-    let mask = lanes(|n| format!("{}u", ((1u64 << bits) - 1) << place(n)));
-    let exponent = lanes(|n| format!("{}u", (127 + u64::from(biases[n as usize].ilog2())) << 23));
-    let moved = match (0..LANES).any(|n| shift(n) < 0) {
-        true => format!("((vec4<u32>({word}) << vec4<u32>({left})) >> vec4<u32>({right}))"),
-        false => format!("(vec4<u32>({word}) << vec4<u32>({left}))"),
-    };
-    format!("bitcast<vec4<f32>>(({moved} & vec4<u32>({mask})) | vec4<u32>({exponent}))")
+    let lanes =
+        |of: &dyn Fn(u64) -> u64| (0..LANES).map(|n| format!("{}u", of(n))).collect::<Vec<_>>().join(", ");
+    if bits == 8 {
+        let shifts = lanes(&|n| n * 8);
+        return format!("vec4<f32>((vec4<u32>({word}) >> vec4<u32>({shifts})) & vec4<u32>(255u))");
+    }
+    let mantissa = 23 - bits;
+    let shifts = lanes(&|n| mantissa - n * bits);
+    let (mask, exponent) = (((1u64 << bits) - 1) << mantissa, (127 + bits) << 23);
+    format!(
+        "bitcast<vec4<f32>>(((vec4<u32>({word}) << vec4<u32>({shifts})) & vec4<u32>({mask}u)) | vec4<u32>({exponent}u))"
+    )
 }
 
 /// `b_parameters`.
@@ -81,9 +64,13 @@ fn write_parameters(text: &mut String, name: &str, rows: &PackedRows) {
         return line(text, format_args!("    return vec2<f32>(1.0, 0.0);\n}}"));
     };
     let scale = float(text, name, "scale", (rows.scales(), scale));
+    let bias = bias(bits);
     let zero = match zeros {
-        ZeroFormat::All(zero) => format!("{zero}.0"),
-        ZeroFormat::Floats(element) => float(text, name, "zero", (rows.zeros(), element)),
+        ZeroFormat::All(zero) => format!("{}.0", bias + u64::from(zero)),
+        ZeroFormat::Floats(element) => {
+            let zero = float(text, name, "zero", (rows.zeros(), element));
+            format!("{bias}.0 + {zero}")
+        }
         ZeroFormat::Numbers => {
             let Section { first_word, pitch } = rows.zeros();
             let (per_word, most) = (32 / bits, (1u64 << bits) - 1);
@@ -92,7 +79,7 @@ fn write_parameters(text: &mut String, name: &str, rows: &PackedRows) {
                 text,
                 format_args!("    let zero_word = {name}_word({first_word}u + zero_at / {per_word}u);"),
             );
-            format!("f32((zero_word >> (zero_at % {per_word}u * {bits}u)) & {most}u)")
+            format!("f32((zero_word >> (zero_at % {per_word}u * {bits}u)) & {most}u) + {bias}.0")
         }
     };
     line(text, format_args!("    return vec2<f32>({scale}, {zero});\n}}"));
@@ -128,11 +115,6 @@ fn write_chunks(text: &mut String, slot: &Slot, rows: &PackedRows, binding: &Bin
         }
     };
     line(text, format_args!("    return {value};\n}}"));
-    let biases = match rows.format() {
-        RowFormat::Floats(_) => lanes(|_| "0.0"),
-        RowFormat::Blocks { bits, .. } => lanes(|n| format!("{}.0", biases(bits)[n as usize])),
-    };
-    line(text, format_args!("fn {name}_biases() -> vec4<f32> {{\n    return vec4<f32>({biases});\n}}"));
 }
 
 /// `b_read` and its kin: four inputs of an output, decoded.
@@ -150,7 +132,7 @@ fn write_read(text: &mut String, slot: &Slot, rows: &PackedRows, (suffix, scalar
     line(text, format_args!("    let word = {word};"));
     let block = if rows.per_row() == 1 { "0u".to_owned() } else { format!("s / {}u", size / LANES) };
     line(text, format_args!("    let parameters = {name}_parameters(x, {block});"));
-    let value = format!("({} - {}) * parameters.x", numbers(bits, "word"), centre(bits, "parameters.y"));
+    let value = format!("({} - vec4<f32>(parameters.y)) * parameters.x", numbers(bits, "word"));
     let value = match rows.columns().is_multiple_of(LANES) {
         true => value,
         false => {

@@ -97,7 +97,7 @@ const ROWS: &[ConstantSpec] = &u32s([
     "BLOCKS",
 ]);
 
-const ROWS_FIT: &[ConstantSpec] = &bools(["ALL_LIVE", "QUANTIZED"]);
+const ROWS_FIT: &[ConstantSpec] = &bools(["ALL_LIVE"]);
 
 /// The rows of a are multiplied with, normalised first where there is a scale. With a gate the result is the product with b times a
 /// function, which is the prologue, of that with c.

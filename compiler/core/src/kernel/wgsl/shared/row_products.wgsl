@@ -52,13 +52,6 @@ fn row_products(first: u32, lane: u32, sums: ptr<function, array<f32, SUMS>>) {
                     for (var u_n = 0u; u_n < ROWS_M * WALKED; u_n++) {
                         dots[u_n] = 0.0;
                     }
-                    // Sums of a, and of what biases make of it: what elements are less than their numbers is taken off once for all.
-                    var of_a: array<f32, ROWS_M>;
-                    var of_biases: array<f32, ROWS_M>;
-                    for (var u_m = 0u; u_m < ROWS_M; u_m++) {
-                        of_a[u_m] = 0.0;
-                        of_biases[u_m] = 0.0;
-                    }
                     for (var u_s = 0u; u_s < SPAN_SLICES; u_s++) {
                         let slice = span * SPAN_SLICES + u_s;
                         var values: array<vec4<f32>, ROWS_M>;
@@ -74,36 +67,23 @@ fn row_products(first: u32, lane: u32, sums: ptr<function, array<f32, SUMS>>) {
                                 values[u_m] *= factor;
                             }
                         }
-                        if QUANTIZED {
-                            let biases = b_biases();
-                            for (var u_m = 0u; u_m < ROWS_M; u_m++) {
-                                let value = values[u_m];
-                                of_a[u_m] += (value.x + value.y) + (value.z + value.w);
-                                of_biases[u_m] += value.x * biases.x;
-                                of_biases[u_m] += value.y * biases.y;
-                                of_biases[u_m] += value.z * biases.z;
-                                of_biases[u_m] += value.w * biases.w;
-                            }
-                        }
                         for (var u_o = 0u; u_o < WALKED; u_o++) {
                             let numbers = b_numbers(words[u_step * WALKED + u_o], u_span * SPAN_SLICES + u_s);
+                            let zero = parameters[(u_step * SPANS + u_span) * WALKED + u_o].y;
+                            let centred = numbers - vec4<f32>(zero);
                             // One after the other, each a multiplication with an addition.
                             for (var u_m = 0u; u_m < ROWS_M; u_m++) {
                                 let at = u_m * WALKED + u_o;
-                                dots[at] += values[u_m].x * numbers.x;
-                                dots[at] += values[u_m].y * numbers.y;
-                                dots[at] += values[u_m].z * numbers.z;
-                                dots[at] += values[u_m].w * numbers.w;
+                                dots[at] += values[u_m].x * centred.x;
+                                dots[at] += values[u_m].y * centred.y;
+                                dots[at] += values[u_m].z * centred.z;
+                                dots[at] += values[u_m].w * centred.w;
                             }
                         }
                     }
                     for (var u_n = 0u; u_n < ROWS_M * WALKED; u_n++) {
-                        let parameter = parameters[(u_step * SPANS + u_span) * WALKED + u_n % WALKED];
-                        var dot = dots[u_n];
-                        if QUANTIZED {
-                            dot -= of_biases[u_n / WALKED] + parameter.y * of_a[u_n / WALKED];
-                        }
-                        (*sums)[u_n] += dot * parameter.x;
+                        let scale = parameters[(u_step * SPANS + u_span) * WALKED + u_n % WALKED].x;
+                        (*sums)[u_n] += dots[u_n] * scale;
                     }
                 }
             }
