@@ -8,6 +8,7 @@
 
 pub mod cases;
 pub mod chromium;
+pub mod command_line;
 pub mod conformance;
 pub mod graphs;
 mod inputs;

@@ -5,43 +5,9 @@ use drift_bundle::manifest::{
     Provenance, Region, RegionId, RegionKind, Resource, Shader, Target, Variant,
 };
 use drift_bundle::{ALIGNMENT_BYTES, BundleWriter, stub};
-use driftc::Console;
+use drift_tests::command_line::{driftc, fine, refused};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What a command did.
-#[derive(Debug)]
-struct Done {
-    code: u8,
-    out: String,
-    err: String,
-}
-
-/// Runs `driftc` with these words.
-fn driftc(words: &[&str]) -> Done {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut console = Console::new(&mut out, &mut err);
-    let code = driftc::execute_words(std::iter::once("driftc").chain(words.iter().copied()), &mut console);
-    let text = |bytes| String::from_utf8(bytes).expect("driftc writes UTF-8");
-    Done { code, out: text(out), err: text(err) }
-}
-
-/// Bad usage or bad input: exit code 2, a message with these words, and no result.
-#[track_caller]
-fn refused(words: &[&str], message: &[&str]) {
-    let done = driftc(words);
-    assert_eq!(done.code, 2, "{words:?}: {done:?}");
-    for part in message {
-        assert!(done.err.contains(part), "{words:?}: `{part}` is not in\n{}", done.err);
-    }
-}
-
-#[track_caller]
-fn fine(words: &[&str]) -> Done {
-    let done = driftc(words);
-    assert_eq!(done.code, 0, "{words:?}: {done:?}");
-    done
-}
 
 fn models() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it for tests");

@@ -1,44 +1,11 @@
 //! The command line on bundles whose sizes are free: shown, set, and followed by data.
 
 use drift_bundle::manifest::HostElement;
+use drift_tests::command_line::{driftc, fine, refused};
 use drift_tests::web::handwritten;
-use driftc::Console;
 use driftc::host::HostTensor;
 use std::fs;
 use std::path::Path;
-
-/// What a command did.
-#[derive(Debug)]
-struct Done {
-    code: u8,
-    out: String,
-    err: String,
-}
-
-fn driftc(words: &[&str]) -> Done {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut console = Console::new(&mut out, &mut err);
-    let code = driftc::execute_words(std::iter::once("driftc").chain(words.iter().copied()), &mut console);
-    let text = |bytes| String::from_utf8(bytes).expect("driftc writes UTF-8");
-    Done { code, out: text(out), err: text(err) }
-}
-
-/// Bad usage or bad input: exit code 2, and a message with these words.
-#[track_caller]
-fn refused(words: &[&str], message: &[&str]) {
-    let done = driftc(words);
-    assert_eq!(done.code, 2, "{words:?}: {done:?}");
-    for part in message {
-        assert!(done.err.contains(part), "{words:?}: `{part}` is not in\n{}", done.err);
-    }
-}
-
-#[track_caller]
-fn fine(words: &[&str]) -> Done {
-    let done = driftc(words);
-    assert_eq!(done.code, 0, "{words:?}: {done:?}");
-    done
-}
 
 /// Writes a file into a folder and returns its path.
 fn file(folder: &Path, name: &str, bytes: &[u8]) -> String {

@@ -1,12 +1,12 @@
 //! `driftc bench`: how long loading, the first run and a replay take, and where the time goes.
 
-use crate::args::{BenchArgs, CompileFlags, DimArg};
+use crate::args::{BenchArgs, DimArg};
 use crate::error::CliError;
 use crate::measure::{Measured, RandomInputs, Subject, measure};
 use crate::report::{BenchJson, DispatchJson};
 use crate::trace::{self, Trace};
 use crate::units::{bytes, milliseconds};
-use crate::{Console, Outcome, ablate, files, generate, output, replay};
+use crate::{Console, Outcome, ablate, files, generate, model, output, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use drift_runtime::{Device, LoadOptions};
@@ -59,14 +59,11 @@ fn trace_of(
 }
 
 fn refuse_model_flags(args: &BenchArgs) -> Result<(), CliError> {
-    let usage =
-        |what: &str| Err(CliError::Usage(format!("{what} needs a model; a bundle is compiled already")));
     if args.ablate {
-        return usage("--ablate");
+        let text = "--ablate needs a model; a bundle is compiled already".to_owned();
+        return Err(CliError::Usage(text));
     }
-    // Of a bundle it says the size of a dimension that was left free.
-    let flags = CompileFlags { dim: Vec::new(), ..args.flags.clone() };
-    if flags != CompileFlags::default() { usage("a compile flag") } else { Ok(()) }
+    model::refuse_flags_but_dims(&args.flags)
 }
 
 fn finish(

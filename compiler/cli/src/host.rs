@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use drift_bundle::manifest::{Entry, HostElement, IoTensor};
+use drift_compiler::emit::host_form;
 use drift_ir::tensor::TensorError;
-use drift_ir::{ElementType, HostForm, SmallFloat, Tensor, TensorType};
+use drift_ir::{ElementType, HostForm, Tensor, TensorType};
 use half::{bf16, f16};
 
 /// Dense row-major data in little-endian order. [`HostTensor::new`] holds size and content to type and shape.
@@ -230,23 +231,6 @@ pub fn host_element(element: ElementType) -> Result<HostElement, BoundaryError> 
         ElementType::U32 => Ok(HostElement::U32),
         ElementType::U64 => Ok(HostElement::U64),
         ElementType::F64 => Err(BoundaryError::Type(element.name())),
-    }
-}
-
-/// The type that callers have a value of such a form in.
-const fn host_form(form: HostForm) -> HostElement {
-    match form {
-        HostForm::Bf16 => HostElement::Bf16,
-        HostForm::Small(SmallFloat::E4M3) => HostElement::F8E4M3,
-        HostForm::Small(SmallFloat::E4M3Fnuz) => HostElement::F8E4M3Fnuz,
-        HostForm::Small(SmallFloat::E5M2) => HostElement::F8E5M2,
-        HostForm::Small(SmallFloat::E5M2Fnuz) => HostElement::F8E5M2Fnuz,
-        HostForm::Small(SmallFloat::E8M0) => HostElement::F8E8M0,
-        HostForm::Small(SmallFloat::E2M1) => HostElement::F4E2M1,
-        HostForm::I4 => HostElement::I4,
-        HostForm::U4 => HostElement::U4,
-        HostForm::I2 => HostElement::I2,
-        HostForm::U2 => HostElement::U2,
     }
 }
 

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// Runs `driftc run`.
 pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    let (bundle, device) = ready(args, console)?;
+    let is_model = files::is_model(&args.model)?;
+    let (bundle, device) = if is_model { of_model(args, console)? } else { of_bundle(args)? };
     let options = LoadOptions {
         entry: args.entry.clone(),
         verify_weights: true,
@@ -27,7 +28,7 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     let free = Free::of(&bundle, device.info().kind.target(), &session);
     free.follow(&mut session, given.iter().map(|(name, data)| (*name, data)))?;
     // A model's were bound when it was compiled.
-    if !files::is_model(&args.model)? {
+    if !is_model {
         sizes::set(&mut session, &args.flags.dim)?;
     }
     let inputs = inputs(session.inputs(), given, console)?;
@@ -65,15 +66,16 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     Ok(Outcome::Fine)
 }
 
-/// The bundle, or one that is made of the model, and a device for it.
-fn ready(args: &RunArgs, console: &mut Console<'_>) -> Result<(Bundle, Device), CliError> {
-    let target = args.target.map(Target::from);
-    if !files::is_model(&args.model)? {
-        model::refuse_flags_but_dims(&args.flags)?;
-        let bundle = Bundle::open(&args.model)?;
-        let device = replay::open_for(&bundle, target, args.device.as_deref())?;
-        return Ok((bundle, device));
-    }
+/// The bundle, and a device for it.
+fn of_bundle(args: &RunArgs) -> Result<(Bundle, Device), CliError> {
+    model::refuse_flags_but_dims(&args.flags)?;
+    let bundle = Bundle::open(&args.model)?;
+    let device = replay::open_for(&bundle, args.target.map(Target::from), args.device.as_deref())?;
+    Ok((bundle, device))
+}
+
+/// A bundle that is made of the model, and a device for it.
+fn of_model(args: &RunArgs, console: &mut Console<'_>) -> Result<(Bundle, Device), CliError> {
     let usage = |what: &str| Err(CliError::Usage(format!("{what} needs a bundle; compile one with -o")));
     if args.entry.is_some() {
         return usage("--entry");
@@ -81,7 +83,7 @@ fn ready(args: &RunArgs, console: &mut Console<'_>) -> Result<(Bundle, Device), 
     if args.self_test {
         return usage("--self-test");
     }
-    let target = target.unwrap_or_else(replay::target_here);
+    let target = args.target.map_or_else(replay::target_here, Target::from);
     let device = replay::open(target, args.device.as_deref())?;
     let progress = Progress::spinner("compiling");
     let model = model::load(&args.model, &args.flags)?;

@@ -1,10 +1,13 @@
 //! Sizes through the C interface, of a bundle that computes nothing: its output is its input, as long as it is.
 #![expect(unsafe_code, reason = "calls as C makes them")]
 
+mod common;
+
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::ptr;
 
+use common::{fine, refused};
 use drift::*;
 use drift_bundle::manifest::{
     DeviceElement, Entry, FreeAxis, FreeDim, HostElement, IoBinding, IoTensor, MemoryReport, Provenance,
@@ -49,22 +52,6 @@ fn bundle() -> Vec<u8> {
         }],
     });
     writer.to_bytes().expect("a bundle")
-}
-
-fn last_error() -> String {
-    // SAFETY: text of this thread, which ends with a zero byte.
-    unsafe { CStr::from_ptr(drift_last_error()) }.to_string_lossy().into_owned()
-}
-
-#[track_caller]
-fn fine(status: Status) {
-    assert_eq!(status, Status::DRIFT_OK, "{}", last_error());
-}
-
-#[track_caller]
-fn refused(status: Status, words: &str) {
-    assert_eq!(status, Status::DRIFT_INVALID_ARGUMENT);
-    assert!(last_error().contains(words), "{}", last_error());
 }
 
 /// Bounds, step and size of the first dim.

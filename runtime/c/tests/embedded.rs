@@ -1,12 +1,15 @@
 //! Runs with callbacks, and devices and buffers of the app's own, through the C interface: of a bundle whose output is its input.
 #![expect(unsafe_code, reason = "calls as C makes them")]
 
+mod common;
+
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::{fine, refused};
 use drift::*;
 use drift_bundle::manifest::{
     DeviceElement, Entry, HostElement, IoBinding, IoTensor, MemoryReport, Provenance, Region, RegionKind,
@@ -52,22 +55,6 @@ fn bundle(target: Target) -> Vec<u8> {
         }],
     });
     writer.to_bytes().expect("a bundle")
-}
-
-fn last_error() -> String {
-    // SAFETY: text of this thread, which ends with a zero byte.
-    unsafe { CStr::from_ptr(drift_last_error()) }.to_string_lossy().into_owned()
-}
-
-#[track_caller]
-fn fine(status: Status) {
-    assert_eq!(status, Status::DRIFT_OK, "{}", last_error());
-}
-
-#[track_caller]
-fn refused(status: Status, words: &str) {
-    assert_eq!(status, Status::DRIFT_INVALID_ARGUMENT);
-    assert!(last_error().contains(words), "{}", last_error());
 }
 
 const X: [f32; 4] = [1.0, -2.0, 3.5, 4.0];

@@ -413,7 +413,8 @@ fn host_element(element: ElementType) -> HostElement {
     }
 }
 
-const fn host_form(form: HostForm) -> HostElement {
+/// The type that callers have a value of such a form in.
+pub const fn host_form(form: HostForm) -> HostElement {
     match form {
         HostForm::Bf16 => HostElement::Bf16,
         HostForm::Small(SmallFloat::E4M3) => HostElement::F8E4M3,

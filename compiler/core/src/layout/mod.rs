@@ -11,6 +11,7 @@ mod wide;
 
 pub use angles::keep_angles;
 pub use wide::keep_wide;
+pub(crate) use wide::moves;
 
 use crate::physical::{AxisMap, Element, Layout, Order, StorageType};
 use crate::profile::Profile;

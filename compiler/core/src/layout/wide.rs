@@ -162,7 +162,7 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
 }
 
 /// Whether an op only moves elements. Of the others, those that `of_result` does not name start afresh.
-fn moves(op: &Op) -> bool {
+pub(crate) fn moves(op: &Op) -> bool {
     match op {
         Op::Reshape(_)
         | Op::Transpose(_)

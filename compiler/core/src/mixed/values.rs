@@ -1,5 +1,6 @@
 //! The values that f16 would store, and what that saves.
 
+use crate::layout;
 use drift_ir::eval::steps_of;
 use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueDef, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,37 +188,9 @@ fn of_states(graph: &Graph) -> BTreeSet<ValueId> {
 /// What a node moves, if it does nothing else to it.
 fn moves(node: &Node) -> &[ValueId] {
     match &node.op {
-        _ if !node.epilogue.is_empty() => &[],
+        op if !node.epilogue.is_empty() || !layout::moves(op) => &[],
         Op::Concat(_) => &node.inputs,
-        Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::Expand(_)
-        | Op::Slice(_)
-        | Op::Pad(_)
-        | Op::Gather(_)
-        | Op::GatherNd(_)
-        | Op::GatherElements(_) => &node.inputs[..1],
-        Op::Elementwise(_)
-        | Op::MatMul(_)
-        | Op::Attention(_)
-        | Op::Conv(_)
-        | Op::ConvTranspose(_)
-        | Op::Pool(_)
-        | Op::Resize(_)
-        | Op::GroupNorm(_)
-        | Op::Reduce(_)
-        | Op::Softmax(_)
-        | Op::LayerNorm(_)
-        | Op::RmsNorm(_)
-        | Op::Rotary(_)
-        | Op::ScatterElements(_)
-        | Op::ScatterNd(_)
-        | Op::WriteRows(_)
-        | Op::ArgReduce(_)
-        | Op::TopK(_)
-        | Op::CumSum(_)
-        | Op::ShapeOf(_)
-        | Op::Range(_) => &[],
+        _ => &node.inputs[..1],
     }
 }
 
