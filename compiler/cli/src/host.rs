@@ -127,12 +127,14 @@ impl HostTensor {
     /// fewer than eight bits; other types and shapes are refused.
     pub fn fitted(&self, tensor: &IoTensor) -> Result<Self, BoundaryError> {
         let smaller = match (self.element, tensor.element) {
-            (HostElement::F32 | HostElement::F16, to) => to.is_float() && to != HostElement::F16,
+            (HostElement::F32 | HostElement::F16, to) => {
+                to.is_float() && !matches!(to, HostElement::F32 | HostElement::F16)
+            }
             (HostElement::I8, HostElement::I4 | HostElement::I2)
             | (HostElement::U8, HostElement::U4 | HostElement::U2) => true,
             _ => false,
         };
-        if smaller && self.element != tensor.element {
+        if smaller {
             let fitted = self.rounded(tensor.element);
             let equal = |(a, b): (f64, f64)| a == b || a.is_nan() && b.is_nan();
             let in_range = |value: f64| {
