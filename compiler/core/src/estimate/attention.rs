@@ -76,6 +76,8 @@ pub enum Strategy {
         rows: u64,
         /// Workgroups that share the keys.
         splits: u64,
+        /// Invocations that share a key.
+        key_parts: u64,
     },
 }
 
@@ -397,15 +399,18 @@ fn cached(work: &Work, profile: &Profile) -> Option<Strategy> {
     let (k, v) = (work.channels.div_ceil(LANES), work.value_channels.div_ceil(LANES));
     let all_rows = work.queries * (work.heads / work.kv_heads);
     let rows = all_rows.next_power_of_two().min(MOST_ROWS);
-    // The queries, a score for each key of a tile, and what invocations exchange.
-    let shared = rows * (k.next_multiple_of(4) * 16 + threads * 4 + 4) + threads * 20 + 4;
+    let groups = work.batch * work.kv_heads * all_rows.div_ceil(rows);
+    let wanted = (2 * profile.compute_units()).div_ceil(groups);
+    let splits = wanted.min(work.keys.div_ceil(LEAST_SHARE)).clamp(1, MOST_SPLITS.min(threads));
+    // A tile has room for half of a share's keys at least, so that few tiles wait for each other.
+    let parts_for = |parts: &u64| 2 * (threads / parts) >= work.keys.div_ceil(splits);
+    let key_parts = [4, 2].into_iter().find(parts_for).unwrap_or(1);
+    // The queries, parts of a score for each key of a tile, and what invocations exchange.
+    let shared = rows * (k.next_multiple_of(4 * key_parts) * 16 + threads * 4 + 4) + threads * 20 + 4;
     if v > threads || shared > u64::from(profile.shared_bytes) || work.keys == 0 {
         return None;
     }
-    let groups = work.batch * work.kv_heads * all_rows.div_ceil(rows);
-    let wanted = (2 * profile.compute_units()).div_ceil(groups);
-    let splits = wanted.min(work.keys.div_ceil(LEAST_SHARE)).clamp(1, MOST_SPLITS);
-    Some(Strategy::Cached { threads, rows, splits })
+    Some(Strategy::Cached { threads, rows, splits, key_parts })
 }
 
 /// Two products, the second of which does most of the softmax.

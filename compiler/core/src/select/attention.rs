@@ -30,8 +30,14 @@ pub(super) fn select(
     let id = context.graph.producer(node.outputs[0]);
     let plan = context.decisions.attention_of(id, &work, context.profile);
     let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
-    if let Strategy::Cached { threads, rows, splits } = strategy {
-        return cached::select(context, node, op, &work, ([threads, rows, splits], &plan.explain()));
+    if let Strategy::Cached { threads, rows, splits, key_parts } = strategy {
+        return cached::select(
+            context,
+            node,
+            op,
+            &work,
+            ([threads, rows, splits, key_parts], &plan.explain()),
+        );
     }
     let [q, k, v] = [0, 1, 2].map(|at: usize| context.sizes(node.inputs[at]));
     let Some((kernel, size, workgroups, mut constants)) = call_of(context, strategy, &op.sizes(&q, &k, &v))

@@ -155,7 +155,7 @@ pub(in crate::kernel) const ATTENTION_CACHED: KernelInterface = KernelInterface 
         BAND,
         &bools(["HAS_FIRST_KEY", "HAS_LAST_KEY"]),
         SPLITS,
-        &u32s(["ROWS", "SHARING"]),
+        &u32s(["ROWS", "SHARING", "KEY_PARTS"]),
         &f32s(["EXPONENT"]),
     ],
     prologue: Prologue::FinishesValue,
@@ -163,7 +163,11 @@ pub(in crate::kernel) const ATTENTION_CACHED: KernelInterface = KernelInterface 
 };
 
 pub(in crate::kernel) const ATTENTION_MERGE: KernelInterface = KernelInterface {
-    slots: &[SlotSpec::scratch("made", &[Read]), SlotSpec::scratch("stats", &[Read]), SlotSpec::result()],
+    slots: &[
+        SlotSpec::scratch("made", &[Read]),
+        SlotSpec::scratch("stats", &[Read]),
+        SlotSpec::result().fixed(&[Slices]),
+    ],
     constants: &[SPLITS, &f32s(["EXPONENT"]), &bools(["UNSEEN_IS_ZERO"])],
     ..PLAIN
 };

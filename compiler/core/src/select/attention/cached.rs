@@ -14,7 +14,7 @@ pub(super) fn select(
     node: &Node,
     op: &Attention,
     work: &Work,
-    ([threads, rows, splits], why): ([u64; 3], &str),
+    ([threads, rows, splits, key_parts], why): ([u64; 4], &str),
 ) -> Result<Vec<Chosen>, Declined> {
     let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
     let q = context.slot("q", Access::Read, node.inputs[0], &axis_map(&op.q))?;
@@ -33,7 +33,8 @@ pub(super) fn select(
     let shares = [("SPLITS", Constant::U32(splits)), ("EXPONENT", exponent)];
     // Queries without keys are told when the sums are joined.
     let band = band_constants(&op.band);
-    let own = [("ROWS", Constant::U32(rows)), ("SHARING", Constant::U32(sharing))];
+    let own = [("ROWS", rows), ("SHARING", sharing), ("KEY_PARTS", key_parts)];
+    let own = own.map(|(name, value)| (name, Constant::U32(value)));
     let call = KernelCall::plain(
         "attention_cached",
         [&shares[..], &band, &own].concat(),
@@ -45,14 +46,14 @@ pub(super) fn select(
     let sums = Chosen { call, why: why.to_owned(), declined: Vec::new(), flops: work.flops() };
 
     let e = dst.extents().known()?;
-    let (size, workgroups) = context.linear(&(e.pixels() * e.slices()).into());
     let constants = [&shares[..], &[("UNSEEN_IS_ZERO", Constant::Bool(op.unseen_is_zero))]].concat();
     let read = [made, stats].map(|slot| {
         let name = slot.name.clone();
         slot.as_argument(&name, Access::Read)
     });
     let slots = [read.to_vec(), operands, vec![dst]].concat();
-    let call = KernelCall::plain("attention_merge", constants, slots, size, workgroups);
+    let grid = [e.width, e.height, e.batch];
+    let call = KernelCall::plain("attention_merge", constants, slots, [threads as u32, 1, 1], grid);
     let call = KernelCall { epilogue, ..call };
     let flops = e.elements() * 2 * splits;
     let join = Chosen { call, why: "joins the shares of each query".to_owned(), declined: Vec::new(), flops };
