@@ -196,6 +196,25 @@ const CASES: &[Case] = &[
         sizes: &[[6, 9], [1, 1], [6, 1], [2, 3]],
     },
     Case {
+        what: "images of any size, interpolated",
+        bounds: "symbol n: 1..6\nsymbol m: 1..9\n",
+        graph: "%x: f32[1,6,2*n,m]\n%1 = resize %x {axes=[2,3], sizes=[8*n,3*m], mode=linear, coordinates=half_pixel}\n\
+                %2 = resize %x {axes=[2,3], sizes=[n,m+2], mode=linear, coordinates=align_corners}\n\
+                %3 = resize %x {axes=[3], sizes=[2*m], mode=linear, coordinates=asymmetric}\n\
+                %4 = resize %x {axes=[2,3], sizes=[n,11], mode=linear, coordinates=pytorch_half_pixel} epilogue(tanh)\n\
+                return %1, %2, %3, %4",
+        sizes: &[[6, 9], [1, 1], [6, 1], [2, 3]],
+    },
+    Case {
+        what: "norms of groups that begin within slices, and of large ones",
+        bounds: "symbol n: 1..4\nsymbol m: 1..40\n",
+        graph: "%x: f32[n,6,m,40]\n@s: f32[6] = random(1)\n@b: f32[6] = random(2)\n%1 = group_norm %x, @s, @b {groups=2, epsilon=1e-5}\n\
+                %2 = reshape %x {shape=[n,24,m,10]}\n@t: f32[24] = random(3)\n@c: f32[24] = random(4)\n\
+                %3 = group_norm %2, @t, @c {groups=3, epsilon=1e-5} epilogue(relu)\n%4 = reshape %x {shape=[n,4,m,60]}\n\
+                @u: f32[4] = random(5)\n@d: f32[4] = random(6)\n%5 = group_norm %4, @u, @d {groups=1, epsilon=1e-5}\nreturn %1, %3, %5",
+        sizes: &[[4, 40], [1, 1], [4, 1], [1, 37], [2, 13]],
+    },
+    Case {
         what: "a batch of images",
         bounds: "symbol n: 1..5\n",
         graph: "%x: f32[n,3,9,9]\n@w: f32[16,3,3,3] = random(1)\n@d: f32[16,1,3,3] = random(2)\n@p: f32[8,16,1,1] = random(3)\n\

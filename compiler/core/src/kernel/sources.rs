@@ -63,6 +63,7 @@ kernels!(
     "reduce": rows::REDUCE,
     "reshape": data_movement::RESHAPE,
     "resize": images::RESIZE,
+    "resize_linear": images::RESIZE_LINEAR,
     "resize_repeat": images::RESIZE_REPEAT,
     "rms_norm": rows::RMS_NORM,
     "rotary" + "turned": rows::ROTARY,

@@ -60,15 +60,8 @@ impl Parts {
         self.src.extents().channels.max() / self.groups
     }
 
-    /// Elements of a group.
-    fn count(&self) -> u64 {
-        let e = self.src.extents().largest();
-        self.group_channels() * e.height * e.width
-    }
-
     /// The slices of a group, or the slice of several groups, if a workgroup each keeps the device busy.
     fn unit(&self, context: &Context<'_>) -> Result<Unit, Declined> {
-        let is_free = self.src.shape.iter().any(Size::is_free);
         let e = self.src.extents().largest();
         let channels = self.group_channels();
         let unit = match channels {
@@ -87,8 +80,7 @@ impl Parts {
                 "{vectors} vectors of a group are too many for one workgroup"
             )));
         }
-        // How many chunks there are is part of the kernels, so what is free goes in one.
-        if !is_free && workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
+        if workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
             return Err(Declined::Shape(format!(
                 "{workgroups} workgroups of {vectors} vectors leave a device idle"
             )));
@@ -134,35 +126,41 @@ impl Parts {
     ) -> Result<Vec<Chosen>, Declined> {
         const THREADS: u64 = 128;
         const ITEMS: u64 = 4;
-        let e = self.src.extents().known()?;
+        let own = self.src.extents();
+        let e = own.largest();
         let pixels = e.height * e.width;
         // At least one round of loads an invocation, at most as many workgroups as keep the device busy twice.
         let wanted = (2 * u64::from(context.profile.busy_workgroups)).div_ceil(e.slices() * e.batch);
         let least = pixels.div_ceil(THREADS * ITEMS * LOOP_ROUNDS / 2);
         let chunks = wanted.min(pixels.div_ceil(THREADS * ITEMS)).max(least).max(1);
         let chunk = pixels.div_ceil(chunks);
+        // A chunk has as many pixels at every size, so fewer pixels are fewer chunks.
+        let pixels = own.height.times(&own.width);
         let chunks = pixels.div_ceil(chunk);
-        let moments_grid = [chunks, e.slices(), e.batch];
-        let combine_grid = [e.slices(), e.batch, 1];
-        let apply_grid = [pixels.div_ceil(THREADS * ITEMS), e.slices(), e.batch];
+        let count = pixels.times(&self.group_channels().into());
+        let slices = || Size::Const(e.slices());
+        let moments_grid = [chunks.clone(), slices(), own.batch.clone()];
+        let combine_grid = [slices(), own.batch.clone(), Size::ONE];
+        let apply_grid = [pixels.div_ceil(THREADS * ITEMS), slices(), own.batch.clone()];
 
         // What the epilogue reads may have to be converted first: ask before anything is made.
         context.epilogue(node, &self.dst)?;
-        let scratch = |context: &mut Context<'_>, name, rows| {
+        let scratch = |context: &mut Context<'_>, name, rows: &Size| {
             let what = format!("{} ({name})", node.name);
-            context.scratch(name, &what, Element::F32, [1, rows, e.batch, e.channels])
+            let sizes = [Size::ONE, rows.clone(), own.batch.clone(), own.channels.clone()];
+            context.scratch(name, &what, Element::F32, sizes)
         };
-        let [mean, factor] = ["mean", "factor"].map(|name| scratch(context, name, 1));
-        let [means, squares] = ["means", "squares"].map(|name| scratch(context, name, chunks));
+        let [mean, factor] = ["mean", "factor"].map(|name| scratch(context, name, &Size::ONE));
+        let [means, squares] = ["means", "squares"].map(|name| scratch(context, name, &chunks));
         let read = |slot: &Slot| Slot { access: Access::Read, ..slot.clone() };
         let slots = vec![self.src.clone(), means.clone(), squares.clone()];
         let constants = vec![("CHUNK", Constant::U32(chunk))];
         let moments = plain("group_norm_moments", constants, slots, THREADS as u32, moments_grid);
         let constants = vec![
             ("CHUNK", Constant::U32(chunk)),
-            ("PIXELS", Constant::U32(pixels)),
+            ("PIXELS", Constant::count(pixels)),
             ("GROUP_CHANNELS", Constant::U32(self.group_channels())),
-            ("COUNT", Constant::F32(self.count() as f32)),
+            ("COUNT", Constant::float_size(&count)),
             ("EPSILON", Constant::F32(self.epsilon as f32)),
         ];
         let slots = vec![read(&means), read(&squares), self.scale, mean.clone(), factor.clone()];
@@ -177,7 +175,7 @@ impl Parts {
         let apply_why = format!("{ITEMS} pixels an invocation");
         Ok(vec![
             step(moments, moments_why, declined, 6 * e.elements()),
-            step(combine, combine_why, Vec::new(), 8 * chunks * e.batch * e.channels),
+            step(combine, combine_why, Vec::new(), 8 * chunks.max() * e.batch * e.channels),
             step(apply, apply_why, Vec::new(), 3 * e.elements()),
         ])
     }
@@ -189,7 +187,7 @@ fn plain(
     constants: Vec<(&'static str, Constant)>,
     slots: Vec<Slot>,
     size: u32,
-    workgroups: [u64; 3],
+    workgroups: [Size; 3],
 ) -> KernelCall {
     KernelCall::plain(kernel, constants, slots, [size, 1, 1], workgroups)
 }

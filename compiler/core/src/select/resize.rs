@@ -79,20 +79,25 @@ fn resample(
         [e.height, e.width]
     };
     let (from, to) = (sides(&src), sides(&dst));
-    if let Some(free) = from.iter().chain(&to).find_map(|size| size.to_known().err()) {
-        // Places of rows and columns are tables, but where each is repeated.
-        let of = |n: usize| free_factor(op, n + 1, [&from[n], &to[n]], &dst.layout.axes);
-        return match (of(0), of(1)) {
-            (Some(y), Some(x)) if y * x <= MOST_REPEATS => repeat(context, node, [y, x], src, dst),
-            _ => Err(free.into()),
-        };
-    }
-    let (from, to) = (from.each_ref().map(Size::max), to.each_ref().map(Size::max));
-    let longest = to[0].max(to[1]);
+    let longest = to[0].max().max(to[1].max());
     if longest > LONGEST {
         let reason = format!("resampling of images with {longest} rows or columns, more than {LONGEST}");
         return Err(Declined::Unsupported(reason));
     }
+    if let Some(free) = from.iter().chain(&to).find_map(|size| size.to_known().err()) {
+        // Places of rows and columns are tables, but where each is repeated.
+        let of = |n: usize| free_factor(op, n + 1, [&from[n], &to[n]], &dst.layout.axes);
+        if let (Some(y), Some(x)) = (of(0), of(1))
+            && y * x <= MOST_REPEATS
+        {
+            return repeat(context, node, [y, x], src, dst);
+        }
+        return match linear_kinds(op, &dst.layout.axes) {
+            Some(kinds) => linear(context, node, op, kinds, src, dst),
+            None => Err(free.into()),
+        };
+    }
+    let (from, to) = (from.each_ref().map(Size::max), to.each_ref().map(Size::max));
     let rows = taps(op, 1, [from[0], to[0]], &dst.layout.axes);
     let columns = taps(op, 2, [from[1], to[1]], &dst.layout.axes);
     match (factor(&rows, from[0]), factor(&columns, from[1])) {
@@ -132,6 +137,45 @@ fn free_factor(op: &Resize, coordinate: usize, [from, to]: [&Size; 2], axes: &Ax
         _ => false,
     };
     (is_floor && *to == from.times(&factor.into())).then_some(factor)
+}
+
+/// How `resize_linear` comes to a position along rows and along columns, and the scale that it is told, or zero.
+fn linear_kinds(op: &Resize, axes: &AxisMap) -> Option<[(u64, f32); 2]> {
+    const ITSELF: u64 = 0;
+    let kind = match (op.interpolation, op.coordinates) {
+        (Interpolation::Linear, CoordinateMode::HalfPixel | CoordinateMode::PytorchHalfPixel) => 1,
+        (Interpolation::Linear, CoordinateMode::AlignCorners) => 2,
+        (Interpolation::Linear, CoordinateMode::Asymmetric) => 3,
+        _ => return None,
+    };
+    Some([1, 2].map(|coordinate| {
+        let here = |resized: &&ResizeAxis| axes.coordinate_of(resized.axis) == Some(coordinate);
+        op.axes.iter().find(here).map_or((ITSELF, 0.0), |resized| (kind, resized.scale.unwrap_or(0.0)))
+    }))
+}
+
+/// Images of free size, whose taps are computed when the model runs.
+fn linear(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: &Resize,
+    [(kind_y, scale_y), (kind_x, scale_x)]: [(u64, f32); 2],
+    src: Slot,
+    dst: Slot,
+) -> Result<Chosen, Declined> {
+    let e = dst.extents();
+    let constants = vec![
+        ("KIND_Y", Constant::U32(kind_y)),
+        ("KIND_X", Constant::U32(kind_x)),
+        ("SCALE_Y", Constant::F32(scale_y)),
+        ("SCALE_X", Constant::F32(scale_x)),
+        ("SINGLE_IS_FIRST", Constant::Bool(op.coordinates == CoordinateMode::PytorchHalfPixel)),
+    ];
+    let (size, workgroups) = grid_over(&e.width, &e.height.times(&e.batch), e.slices());
+    let flops = 10 * e.elements().max();
+    let call = context.call(node, "resize_linear", constants, vec![src], dst, size, workgroups)?;
+    let declined = vec!["resize: needs tables of known sizes".to_owned()];
+    Ok(Chosen { call, why: "2 x 2 taps, computed".to_owned(), declined, flops })
 }
 
 /// The factor by which each of `source` elements is repeated, if that is all that happens: none is left out.

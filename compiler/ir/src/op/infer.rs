@@ -76,13 +76,15 @@ pub enum InferErrorKind {
     },
     /// Shapes do not broadcast.
     #[error(
-        "shapes {left} and {right} do not broadcast; sizes that depend on free dims must be provably equal (bind them with --dim)"
+        "shapes {left} and {right} do not broadcast; sizes that depend on free dims must be provably equal ({advice})"
     )]
     Broadcast {
         /// One shape.
         left: String,
         /// The other.
         right: String,
+        /// What to do.
+        advice: String,
     },
     /// An attribute does not fit the operands.
     #[error("attribute {attribute} is {actual}, expected {expected}")]
@@ -251,10 +253,25 @@ pub fn broadcast(left: &[Dim], right: &[Dim], symbols: &Symbols) -> Result<Vec<D
     (0..rank)
         .map(|axis| broadcast_size(size(left, axis), size(right, axis), symbols))
         .collect::<Option<Vec<Dim>>>()
-        .ok_or_else(|| InferErrorKind::Broadcast {
-            left: show_shape(left, symbols),
-            right: show_shape(right, symbols),
+        .ok_or_else(|| {
+            let bounds = (0..rank).find_map(|axis| bound_of(&size(left, axis), &size(right, axis), symbols));
+            InferErrorKind::Broadcast {
+                left: show_shape(left, symbols),
+                right: show_shape(right, symbols),
+                advice: bounds.unwrap_or_else(|| "bind them with --dim".to_owned()),
+            }
         })
+}
+
+/// The bound under which two sizes would be one, where one is the smaller of a free dim and a number: rows cut from a table.
+fn bound_of(left: &Dim, right: &Dim, symbols: &Symbols) -> Option<String> {
+    [(left, right), (right, left)].into_iter().find_map(|(free, cut)| {
+        let (symbol, (_, most)) = (free.as_symbol()?, cut.range(symbols));
+        let (most, name) = (most?, symbols.name(symbol));
+        let is_cut = free.min(&Dim::Const(most)).is_ok_and(|least| least == *cut);
+        let (low, _) = symbols.bounds(symbol);
+        is_cut.then(|| format!("{name} may be at most {most} here: --dim {name}={low}..{most}"))
+    })
 }
 
 fn broadcast_size(left: Dim, right: Dim, symbols: &Symbols) -> Option<Dim> {

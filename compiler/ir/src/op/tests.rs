@@ -28,6 +28,8 @@ fn element_wise_shapes_broadcast() {
     refused("%a: f32[2]\n%b: f32[3]\n%1 = add %a, %b", "do not broadcast");
     refused("%a: f32[n]\n%b: f32[m]\n%1 = add %a, %b", "--dim");
     refused("symbol n: 2..4\n%a: f32[n]\n%b: f32[8]\n%1 = add %a, %b", "do not broadcast");
+    let table = "symbol n: 1..4\n%a: f32[n]\n%b: f32[min(2,n)]\n%1 = add %a, %b";
+    refused(table, "n may be at most 2 here: --dim n=1..2");
     refused("%a: f32[2]\n%b: f16[2]\n%1 = add %a, %b", "operand 1 is f16, expected f32");
     refused("%a: i64[2]\n%1 = exp %a", "expected a float type");
     refused("%a: bool[2]\n%1 = add %a, %a", "expected a number");

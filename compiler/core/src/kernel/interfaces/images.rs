@@ -68,6 +68,12 @@ pub(in crate::kernel) const RESIZE: KernelInterface = KernelInterface {
     ..PLAIN
 };
 
+pub(in crate::kernel) const RESIZE_LINEAR: KernelInterface = KernelInterface {
+    slots: IMAGE,
+    constants: &[&u32s(["KIND_Y", "KIND_X"]), &f32s(["SCALE_Y", "SCALE_X"]), &bools(["SINGLE_IS_FIRST"])],
+    ..PLAIN
+};
+
 pub(in crate::kernel) const RESIZE_REPEAT: KernelInterface =
     KernelInterface { slots: IMAGE, constants: &[&u32s(["FACTOR_Y", "FACTOR_X"])], ..PLAIN };
 
