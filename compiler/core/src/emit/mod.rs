@@ -1,5 +1,6 @@
 //! Turns a program with a memory plan into a variant of a bundle: resources, dispatches, barriers and requirements.
 
+mod alike;
 mod blobs;
 mod bundle;
 mod calls;

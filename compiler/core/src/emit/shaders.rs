@@ -1,10 +1,11 @@
 //! Makes each distinct kernel once: text to module, passes, lowering for the target, code. In parallel, in a fixed order.
 
+use super::alike::{Families, Numbered};
 use super::calls::Calls;
 use crate::kernel::interface::{Meaning, Mismatch};
-use crate::kernel::{KernelCall, ModuleText, dispatched};
+use crate::kernel::{KernelCall, ModuleText, Named, dispatched};
 use crate::module::lower::{FoldedGrid, OneF16};
-use crate::module::{self, MOST_ROUNDS, ModuleError, Specialized};
+use crate::module::{self, Alike, MOST_ROUNDS, ModuleError, Specialized};
 use crate::physical::Size;
 use crate::profile::Profile;
 use crate::program::{Program, ProgramStep};
@@ -125,15 +126,15 @@ pub struct EmittedKernel {
 
 /// What a kernel's code follows from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct KernelKey {
-    target: Target,
+pub(super) struct KernelKey {
+    pub(super) target: Target,
     /// Subgroup size of the loops that stand for cooperative matrices, where they do.
-    loops: Option<u32>,
+    pub(super) loops: Option<u32>,
     /// Workgroups dispatched; the text says how many it counts.
-    dispatched: [u32; 3],
-    text: String,
+    pub(super) dispatched: [u32; 3],
+    pub(super) text: String,
     /// The most that each word of the uniform buffer is.
-    words: Vec<u64>,
+    pub(super) words: Vec<u64>,
 }
 
 /// The distinct kernels of a bundle.
@@ -196,11 +197,7 @@ impl KernelModules {
                 }
             }));
         }
-        let optimize = self.optimize;
-        let results = in_parallel(missing.len(), |n| {
-            let (key, step) = missing.get_index(n).unwrap_or_else(|| unreachable!("n is in range"));
-            emit(key, step, optimize)
-        });
+        let results = make_all(&missing, self.optimize);
         for ((key, _), result) in missing.into_iter().zip(results) {
             let index = self.made.len();
             self.made.insert(key, EmittedKernel { index, ..result? });
@@ -212,6 +209,44 @@ impl KernelModules {
     pub fn of(&self, numbers: &[usize]) -> Vec<&EmittedKernel> {
         numbers.iter().map(|&number| &self.made[number]).collect()
     }
+}
+
+/// The kernels of some keys, in order.
+fn make_all(
+    missing: &IndexMap<KernelKey, &ProgramStep>,
+    optimize: bool,
+) -> Vec<Result<EmittedKernel, ShaderError>> {
+    let numbered = |n: usize| Numbered::of(&missing[n].call, &key(missing, n).text);
+    let families = Families::of(in_parallel(missing.len(), numbered));
+    let shared = in_parallel(families.firsts().len(), |family| {
+        let first = families.firsts()[family];
+        shared(key(missing, first), missing[first], optimize)
+    });
+    in_parallel(missing.len(), |n| {
+        let (key, step) = (key(missing, n), missing[n]);
+        let whole = families.member(n).and_then(|(family, numbers)| shared[family].as_ref()?.with(numbers));
+        match whole {
+            Some(whole) => {
+                check(&step.call)?;
+                emit(key, step, whole, optimize)
+            }
+            None => emit(key, step, specialized_text(&key.text, &step.call)?, optimize),
+        }
+    })
+}
+
+fn key<'a>(missing: &'a IndexMap<KernelKey, &ProgramStep>, n: usize) -> &'a KernelKey {
+    missing.get_index(n).map(|(key, _)| key).unwrap_or_else(|| unreachable!("n is in range"))
+}
+
+/// What kernels have in common that differ from this one in numbers alone; nothing where this one does not come out of it as it does
+/// by itself.
+pub(super) fn shared(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Option<Alike> {
+    let Named { text, names, numbers } = step.call.named(&key.text)?;
+    let alike = module::alike(&text, &names).ok()??;
+    let alone = specialized_text(&key.text, &step.call).and_then(|whole| emit(key, step, whole, optimize));
+    let made = emit(key, step, alike.with(&numbers)?, optimize);
+    (made.ok()? == alone.ok()?).then_some(alike)
 }
 
 /// `work` for `0..count` on as many threads as there are cores; results in order.
@@ -238,18 +273,27 @@ pub fn specialized(call: &KernelCall) -> Result<Specialized, ShaderError> {
     specialized_text(&call.module_text(), call)
 }
 
-fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, ShaderError> {
-    let kernel = call.kernel.name;
-    call.check_interface().map_err(|source| ShaderError::Interface { kernel, source })?;
-    let failed = |source| ShaderError::Module { kernel, source: Box::new(source) };
+pub(super) fn specialized_text(text: &str, call: &KernelCall) -> Result<Specialized, ShaderError> {
+    check(call)?;
+    let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
     module::specialize(module::parse(text).map_err(failed)?).map_err(failed)
 }
 
-fn emit(key: &KernelKey, step: &ProgramStep, optimize: bool) -> Result<EmittedKernel, ShaderError> {
-    let KernelKey { target, loops, dispatched, ref text, ref words } = *key;
+/// Fails where the call is not as its kernel wants it.
+fn check(call: &KernelCall) -> Result<(), ShaderError> {
+    call.check_interface().map_err(|source| ShaderError::Interface { kernel: call.kernel.name, source })
+}
+
+/// The code of a kernel after all passes.
+pub(super) fn emit(
+    key: &KernelKey,
+    step: &ProgramStep,
+    mut kernel: Specialized,
+    optimize: bool,
+) -> Result<EmittedKernel, ShaderError> {
+    let KernelKey { target, loops, dispatched, ref words, .. } = *key;
     let call = &step.call;
     let failed = |source| ShaderError::Module { kernel: call.kernel.name, source: Box::new(source) };
-    let mut kernel = specialized_text(text, call)?;
     if dispatched.map(u64::from) != call.grid() {
         // As many fit 32 bits together, so each count does.
         let wanted = call.grid().map(|count| u32::try_from(count).unwrap_or(u32::MAX));

@@ -48,6 +48,21 @@ impl ScalarProgram {
         formulas.called
     }
 
+    /// The numbers among the arguments of its steps and their bounds.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
+        self.steps.iter().flat_map(|step| {
+            let bounds = match step.op {
+                ScalarOp::Clip { min, max } => vec![min, max],
+                ScalarOp::Unary(_) | ScalarOp::Binary(_) | ScalarOp::Select | ScalarOp::Cast(_) => Vec::new(),
+            };
+            let arguments = step.args.iter().filter_map(|arg| match *arg {
+                StepArg::Const(value) => Some(value),
+                StepArg::Result | StepArg::Step(_) | StepArg::Operand(_) => None,
+            });
+            bounds.into_iter().chain(arguments)
+        })
+    }
+
     /// Arithmetic per element, in flops.
     pub fn flops(&self) -> u64 {
         self.steps.len() as u64

@@ -168,7 +168,10 @@ fn initial(walk: &mut Walk<'_, '_>, variable: &LocalVariable) -> Result<Option<O
 /// Whether a value is made of literals and constants alone. Such a value is written where it is read: it needs no name.
 fn is_constant(walk: &Walk<'_, '_>, value: Operand) -> bool {
     match &walk.build.function.expressions[value] {
-        Expression::Literal(_) | Expression::Constant(_) | Expression::ZeroValue(_) => true,
+        Expression::Literal(_)
+        | Expression::Constant(_)
+        | Expression::Override(_)
+        | Expression::ZeroValue(_) => true,
         Expression::Splat { value, .. } => is_constant(walk, *value),
         Expression::Compose { components, .. } => components.iter().all(|part| is_constant(walk, *part)),
         _ => false,

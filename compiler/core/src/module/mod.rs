@@ -11,6 +11,7 @@
 //!
 //! Nothing here knows of graphs, layouts or devices.
 
+mod alike;
 mod bound;
 mod build;
 mod control;
@@ -40,7 +41,9 @@ use naga::{
     valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator},
 };
 
+pub use alike::{Alike, alike};
 pub use error::ModuleError;
+pub use names::columns_of_float;
 pub use rounds::{LOOP_ROUNDS, MOST_ROUNDS, rounds};
 pub use stats::{CooperativeShape, Stats, stats};
 
@@ -55,6 +58,19 @@ pub struct Specialized {
 
 /// Reads and validates WGSL text.
 pub fn parse(source: &str) -> Result<Module, ModuleError> {
+    let module = parsed(source)?;
+    if let Some((_, found)) = module.overrides.iter().next() {
+        return Err(ModuleError::OutsideDialect {
+            construct: "an override",
+            place: found.name.clone().unwrap_or_default(),
+            instead: "use a `const` of the prelude",
+        });
+    }
+    Ok(module)
+}
+
+/// As [`parse`], of a text that may have overrides.
+fn parsed(source: &str) -> Result<Module, ModuleError> {
     let mut module = naga::front::wgsl::parse_str(source)
         .map_err(|error| ModuleError::Source { diagnostics: error.emit_to_string(source) })?;
     coop::order_stores(&mut module);
@@ -63,13 +79,6 @@ pub fn parse(source: &str) -> Result<Module, ModuleError> {
         .validate(&module)
         .map_err(|error| ModuleError::Source { diagnostics: error.emit_to_string(source) })?;
     coop::check_declared(&module, &info, source)?;
-    if let Some((_, found)) = module.overrides.iter().next() {
-        return Err(ModuleError::OutsideDialect {
-            construct: "an override",
-            place: found.name.clone().unwrap_or_default(),
-            instead: "use a `const` of the prelude",
-        });
-    }
     Ok(module)
 }
 

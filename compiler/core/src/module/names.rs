@@ -7,6 +7,8 @@
 
 mod lines;
 
+pub use lines::columns_of_float;
+
 use naga::{
     AddressSpace, BinaryOperator, Expression, Function, Handle, Literal, MathFunction, Module, Scalar,
     ScalarKind, Statement, TypeInner,
@@ -163,7 +165,7 @@ impl<'m> Names<'m> {
     }
 
     fn is_literal(&self, handle: Operand) -> bool {
-        matches!(self.function.expressions[handle], Expression::Literal(_))
+        matches!(self.function.expressions[handle], Expression::Literal(_) | Expression::Override(_))
     }
 }
 

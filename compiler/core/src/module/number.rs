@@ -218,7 +218,7 @@ fn is_short(walk: &Walk<'_, '_>, expression: &Expression) -> bool {
     let expressions = &walk.build.function.expressions;
     let is_literal = |value: Operand| match expressions[value] {
         Expression::Splat { value, .. } => expressions[value].needs_pre_emit(),
-        Expression::Literal(_) => true,
+        Expression::Literal(_) | Expression::Override(_) => true,
         _ => false,
     };
     match *expression {

@@ -80,3 +80,14 @@ fn a_chain_of_concatenations() {
     let inputs = "%y0: f32[1,8,8,8]\n@u: f32[8,8,1,1] = random(1)\n@v: f32[8,16,1,1] = random(2)";
     assert_linear(|count| graph(inputs, count, block, &format!("%y{count}")));
 }
+
+/// Each has a shader of its own, since the scales differ.
+#[test]
+fn scaled_softmaxes_beside_each_other() {
+    let block = |at: usize| {
+        let scale = 0.5 + at as f32 / 1024.0;
+        format!("@s{at}: f32[] = {scale}\n%a{at} = mul %x, @s{at}\n%y{at} = softmax %a{at} {{axis=1}}\n")
+    };
+    let results = |count: usize| (0..count).map(|at| format!("%y{at}")).collect::<Vec<_>>().join(", ");
+    assert_linear(|count| graph("%x: f32[4,64]", count, block, &results(count)));
+}

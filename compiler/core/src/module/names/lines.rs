@@ -116,6 +116,10 @@ impl Lines {
         let name = |name: &Option<String>| columns_of_name(name.as_deref().unwrap_or_default());
         match *expression {
             Expression::Literal(literal) => columns_of_literal(literal),
+            // It is as long as the literal that takes its place.
+            Expression::Override(number) => {
+                names.module.overrides[number].name.as_deref().unwrap_or_default().len()
+            }
             Expression::GlobalVariable(global) => name(&names.module.global_variables[global].name),
             Expression::LocalVariable(local) => name(&names.function.local_variables[local].name),
             Expression::FunctionArgument(index) => name(&names.function.arguments[index as usize].name),
@@ -165,9 +169,14 @@ fn columns_of_name(name: &str) -> usize {
 
 fn columns_of_literal(literal: naga::Literal) -> usize {
     match literal {
-        naga::Literal::F32(value) => format!("{value}f").len(),
+        naga::Literal::F32(value) => columns_of_float(value),
         naga::Literal::U32(value) => format!("{value}u").len(),
         naga::Literal::I32(value) => format!("{value}i").len(),
         _ => "false".len(),
     }
+}
+
+/// Columns of a float's digits, point and suffix, which are never in exponents.
+pub fn columns_of_float(value: f32) -> usize {
+    format!("{value}f").len()
 }
