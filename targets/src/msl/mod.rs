@@ -4,8 +4,10 @@
 //! - **Math**: the text asks for the safe math mode, so that no value is assumed finite and no sum is reordered.
 //!   The pragma is of Metal 3.2, and hidden where the text is compiled as an older language: there the host disables fast math.
 //! - **Workgroup memory** is declared in the kernel's body, so the host sets no sizes.
-//! - **Cooperative matrices** are `simdgroup_matrix`, which is 8x8 and reads arrays of scalars only.
+//! - **Cooperative matrices** are `simdgroup_matrix`, which is 8x8 and reads arrays of scalars only. Factors of half go into sums of float, as
+//!   Metal's compiler takes them.
 
+mod matrices;
 mod threadgroup;
 
 use std::collections::BTreeSet;
@@ -40,13 +42,14 @@ pub(crate) fn emit(
     let entry_point = (ShaderStage::Compute, module.entry_points[0].name.clone());
     let pipeline = msl::PipelineOptions { entry_point: Some(entry_point), ..msl::PipelineOptions::default() };
     let (text, translation) = msl::write_string(module, info, &options, &pipeline).map_err(EmitError::Msl)?;
+    let text = matrices::in_metals_words(&threadgroup::declared_in_kernel(&text));
     let Some(name) = translation.entry_point_names.into_iter().next() else {
         unreachable!("asked naga for one entry point")
     };
     Ok(Emitted {
         target: Target::Metal,
         entry_point: name.map_err(EmitError::MslEntryPoint)?,
-        code: Code::Text(format!("{MATH_MODE}{}", threadgroup::declared_in_kernel(&text))),
+        code: Code::Text(format!("{MATH_MODE}{text}")),
         bindings,
         features,
         validated: false,
