@@ -1,5 +1,6 @@
 //! What a caller asks of the compiler.
 
+use crate::emit::emission_target;
 use crate::error::CompileError;
 use crate::layout::{LayoutChoice, Precision};
 use crate::mixed::Mixed;
@@ -9,6 +10,7 @@ use crate::quantize::{Form, Forms};
 use crate::technique::Enabled;
 use drift_bundle::manifest::Target;
 use drift_ir::Graph;
+use drift_targets::Limits;
 use std::borrow::Cow;
 
 /// How weights are stored.
@@ -166,6 +168,9 @@ impl CompileOptions {
         if target != Target::Vulkan && profile.cooperative.is_some() && !profile.cooperative_as_loops {
             reduced.to_mut().cooperative = None;
         }
+        if let Some(limits) = emission_target(target).limits() {
+            keep_within(limits, &mut reduced);
+        }
         if target == Target::OpenCl && profile.subgroups {
             let profile = reduced.to_mut();
             (profile.subgroups, profile.subgroup_size) = (false, None);
@@ -210,5 +215,20 @@ impl CompileOptions {
         flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));
         flags.extend(self.import_flags.iter().cloned());
         flags
+    }
+}
+
+/// Lowers what a profile has more of than the target's devices.
+fn keep_within(limits: &Limits, profile: &mut Cow<'_, Profile>) {
+    let within = Profile {
+        shared_bytes: profile.shared_bytes.min(limits.workgroup_bytes),
+        workgroup_invocations: profile.workgroup_invocations.min(limits.invocations),
+        texture_2d_px: profile.texture_2d_px.min(limits.texture_2d_px.into()),
+        texture_3d_px: profile.texture_3d_px.min(limits.texture_3d_px.into()),
+        texture_layers: profile.texture_layers.min(limits.texture_layers.into()),
+        ..(**profile).clone()
+    };
+    if within != **profile {
+        *profile = Cow::Owned(within);
     }
 }

@@ -18,12 +18,7 @@ use naga::valid::ModuleInfo;
 use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, StorageAccess, TypeInner};
 
 use crate::bindings::{self, BindingIndex, BindingKind};
-use crate::{Code, EmitError, Emitted, Feature, Target};
-
-/// `[[buffer(n)]]` with n below 31.
-const BUFFERS: usize = 31;
-/// `[[texture(n)]]` with n below 128.
-const TEXTURES: usize = 128;
+use crate::{Code, EmitError, Emitted, Feature, Target, limits};
 
 /// A bundle's reader knows these lines and no other conditions.
 const MATH_MODE: &str = "#if __METAL_VERSION__ >= 320\n#pragma METAL fp math_mode(safe)\n#endif\n";
@@ -37,7 +32,7 @@ pub(crate) fn emit(
         refuse(feature)?;
     }
     let bindings = bindings::by_kind(module);
-    within_limits(&bindings)?;
+    limits::check(Target::Metal, module, &bindings)?;
     let options = options(module, &bindings, &features);
     let entry_point = (ShaderStage::Compute, module.entry_points[0].name.clone());
     let pipeline = msl::PipelineOptions { entry_point: Some(entry_point), ..msl::PipelineOptions::default() };
@@ -76,18 +71,6 @@ fn refuse(feature: Feature) -> Result<(), EmitError> {
         }
     };
     Err(EmitError::Unsupported { target: Target::Metal, feature, reason })
-}
-
-fn within_limits(bindings: &[BindingIndex]) -> Result<(), EmitError> {
-    for (of_kind, kind, limit) in
-        [(BindingKind::Buffer, "buffers", BUFFERS), (BindingKind::Texture, "textures", TEXTURES)]
-    {
-        let found = bindings.iter().filter(|index| index.kind == of_kind).count();
-        if found > limit {
-            return Err(EmitError::TooManyBindings { target: Target::Metal, kind, found, limit });
-        }
-    }
-    Ok(())
 }
 
 fn options(module: &Module, bindings: &[BindingIndex], features: &BTreeSet<Feature>) -> msl::Options {
