@@ -276,7 +276,7 @@ impl Device {
         Ok(sessions.collect())
     }
 
-    /// The variant of each entry, whose self-test passes where `options` ask for that.
+    /// The variant of each entry, whose self-test passes where `options` ask for that, or where the variant is untried.
     fn choose_all<'a>(
         &self,
         bundle: &'a Bundle,
@@ -290,15 +290,27 @@ impl Device {
                 let (program, declined) = choose::choose(bundle, self.info(), *entry, options, &wrong)?;
                 let self_test = Plan::of(&program, self.info())?;
                 let mut choice = Choice { declined, tested: SelfTestUse::Off, self_test };
+                let untried = choose::is_untried(&program, self.info(), options);
                 // A self-test has none itself.
-                if !options.self_test || choice.self_test.is_some() {
+                if !(options.self_test || untried) || choice.self_test.is_some() {
                     return Ok((program, choice));
                 }
                 let verdicts = verdicts.get_or_insert_with(|| {
                     let (folder, hash) = (options.cache_dir.as_deref(), bundle.contents().hash());
                     Verdicts::open(folder, self.info(), &hash, options.untrusted)
                 });
-                let (verdict, remembered) = self.verdict(&program, verdicts, options)?;
+                let (verdict, remembered) = match self.verdict(&program, verdicts, options) {
+                    // What no such device has compiled may be what this one does not.
+                    Err(RuntimeError::Driver { doing, code }) if untried => {
+                        let missing =
+                            format!("its self-test does not run: the driver failed while {doing}: {code}");
+                        let reasons =
+                            vec![DeclineReason::Untried { device: self.info().kind.title(), missing }];
+                        wrong.push(DeclinedVariant { variant: program.variant.name.clone(), reasons });
+                        continue;
+                    }
+                    verdict => verdict?,
+                };
                 if verdict.wrong.is_empty() {
                     choice.tested = if remembered { SelfTestUse::Remembered } else { SelfTestUse::Passed };
                     return Ok((program, choice));
@@ -340,15 +352,17 @@ impl Device {
         self.self_test_with(bundle, &LoadOptions::default())
     }
 
-    /// The same of another entry or variant. Nothing is remembered of it, nor is what was remembered looked at:
-    /// `options.self_test` changes nothing.
+    /// The same of another entry or variant; one that is named is tested as far as its self-test goes. Nothing is remembered of it,
+    /// nor is what was remembered looked at: `options.self_test` changes nothing.
     pub fn self_test_with(
         &self,
         bundle: &Bundle,
         options: &LoadOptions,
     ) -> Result<SelfTestReport, RuntimeError> {
         let entry = options.entry.as_deref();
-        let (program, _) = choose::choose(bundle, self.info(), entry, options, &[])?;
+        let untried = options.untried || options.variant.is_some();
+        let chosen = LoadOptions { untried, ..options.clone() };
+        let (program, _) = choose::choose(bundle, self.info(), entry, &chosen, &[])?;
         self.self_test_of(&program, options)
     }
 
