@@ -300,13 +300,8 @@ impl Device {
                     Verdicts::open(folder, self.info(), &hash, options.untrusted)
                 });
                 let (verdict, remembered) = match self.verdict(&program, verdicts, options) {
-                    // What no such device has compiled may be what this one does not.
-                    Err(RuntimeError::Driver { doing, code }) if untried => {
-                        let missing =
-                            format!("its self-test does not run: the driver failed while {doing}: {code}");
-                        let reasons =
-                            vec![DeclineReason::Untried { device: self.info().kind.title(), missing }];
-                        wrong.push(DeclinedVariant { variant: program.variant.name.clone(), reasons });
+                    Err(error) if untried => {
+                        wrong.push(self.declined_by(&program, error, verdicts)?);
                         continue;
                     }
                     verdict => verdict?,
@@ -320,6 +315,29 @@ impl Device {
             }
         };
         entries.iter().map(&mut choose).collect()
+    }
+
+    /// How an untried variant is passed over whose self-test ends with `error`: what no such device has compiled may be what
+    /// this one does not. Where the device is gone, or is not done in time, only the next load takes another.
+    fn declined_by(
+        &self,
+        program: &Program<'_>,
+        error: RuntimeError,
+        verdicts: &mut Verdicts,
+    ) -> Result<DeclinedVariant, RuntimeError> {
+        let (entry, variant) = (program.entry.name.clone(), program.variant.name.clone());
+        match error {
+            RuntimeError::Driver { doing, code } => {
+                let missing = format!("its self-test does not run: the driver failed while {doing}: {code}");
+                let reasons = vec![DeclineReason::Untried { device: self.info().kind.title(), missing }];
+                Ok(DeclinedVariant { variant, reasons })
+            }
+            RuntimeError::DeviceLost { .. } | RuntimeError::Timeout { .. } => {
+                verdicts.keep(Verdict { entry, variant, wrong: error.to_string() });
+                Err(error)
+            }
+            error => Err(error),
+        }
     }
 
     /// What is known of a variant, or is found out now; and whether it was known.

@@ -1,5 +1,6 @@
 //! Self-tests on a device that is made wrong on purpose: what they find, what they call it, and what the loader then does.
 
+use super::faults::with_shaders;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use drift_compiler::{CompileOptions, ModelIdentity, Precision};
@@ -9,6 +10,7 @@ use drift_runtime::{
 use drift_tests::conformance::graph;
 use drift_tests::msl::{self, Damage, How};
 use std::path::Path;
+use std::time::Duration;
 
 /// A convolution, products of two shapes, and a softmax that the two profiles compute with kernels of their own.
 const GRAPH: &str = "%x: f32[1,8,7,9]\n%y: f32[6,64]\n@w: f32[8,8,3,3] = random(1)\n@u: f32[64,32] = random(2)\n\
@@ -250,6 +252,32 @@ fn a_device_that_gets_matrices_wrong_takes_the_variant_without() {
         assert!(why.contains("its self-test fails") && why.contains("matmul_cooperative_8x8"), "{why}");
         assert_eq!(why.contains("(remembered)"), remembered, "{why}");
     }
+}
+
+/// What naga and clang take need not be what Metal's compiler takes.
+#[test]
+fn matrices_that_a_compiler_refuses_are_passed_over() {
+    let bundle =
+        with_shaders(&on_matrices(true), ("simdgroup_multiply_accumulate(", "simdgroup_multiply_mixed("));
+    let (variant, _, declined) = taken(&msl::open(), &bundle, &LoadOptions::default());
+    assert_eq!(variant, "apple");
+    let [why] = declined.as_slice() else { panic!("{declined:?}") };
+    assert!(why.contains("its self-test does not run: the driver failed"), "{why}");
+}
+
+/// What hangs a device hangs it once.
+#[test]
+fn a_self_test_of_matrices_that_does_not_end_is_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bundle = on_matrices(true);
+    let options = LoadOptions { cache_dir: Some(folder.path().to_owned()), ..LoadOptions::default() };
+    let hasty = LoadOptions { load_timeout: Duration::ZERO, ..options.clone() };
+    let error = msl::open().load_with(&bundle, &hasty).expect_err("an error");
+    assert!(matches!(error, RuntimeError::Timeout { .. }), "{error}");
+    let (variant, _, declined) = taken(&msl::open(), &bundle, &options);
+    assert_eq!(variant, "apple");
+    let [why] = declined.as_slice() else { panic!("{declined:?}") };
+    assert!(why.contains("its self-test fails (remembered): the device did not finish"), "{why}");
 }
 
 /// The product's right values take more steps than the compiler spends on one test.
