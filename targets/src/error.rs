@@ -22,17 +22,19 @@ pub enum EmitError {
         /// Why not, and what to do instead.
         reason: &'static str,
     },
-    /// More bound variables than the target has places for.
-    #[error("the kernel binds {found} {kind}, {target} has places for {limit}; split the kernel")]
-    TooManyBindings {
+    /// More than the target's devices have.
+    #[error(
+        "it takes {found} {what}, and devices for {target} have {limit}; choose a profile with smaller limits, or split the node"
+    )]
+    Limit {
         /// The target.
         target: Target,
-        /// `buffers` or `textures`.
-        kind: &'static str,
-        /// How many the kernel binds.
-        found: usize,
-        /// How many the target takes.
-        limit: usize,
+        /// What is limited, in the plural.
+        what: &'static str,
+        /// How much the kernel takes.
+        found: u64,
+        /// How much there is.
+        limit: u32,
     },
     /// A whole array that has a memory layout in one place and none in the other.
     #[error(
@@ -83,7 +85,7 @@ impl EmitError {
     /// Whether this is a fault of the compiler, not a limit of the target.
     pub fn is_internal(&self) -> bool {
         match self {
-            Self::Unsupported { .. } | Self::TooManyBindings { .. } => false,
+            Self::Unsupported { .. } | Self::Limit { .. } => false,
             Self::EntryPoints { .. }
             | Self::WholeArrayCopy
             | Self::SpirV(_)

@@ -11,6 +11,7 @@
 mod bindings;
 mod error;
 mod features;
+mod limits;
 mod msl;
 pub mod opencl;
 pub mod operands;
@@ -20,6 +21,7 @@ mod wgsl;
 pub use bindings::{BindingIndex, BindingKind};
 pub use error::EmitError;
 pub use features::{Feature, features};
+pub use limits::{Limits, workgroup_bytes};
 #[cfg(feature = "spirv-tools")]
 pub use spirv::{assemble, disassemble, validate_words};
 

@@ -193,8 +193,9 @@ fn run(
     if needs_f16 && !device.info().features.f16 {
         return Ok(Outcome::Declined("f16 arithmetic, which the device has not"));
     }
-    // Profiles of devices that are not at hand are run here, too.
-    let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
+    // Profiles of devices that are not at hand are run here, too, and those of kernels that have run on no device.
+    let variant = Some(setting.profile.to_owned());
+    let options = LoadOptions { any_vendor: true, untried: true, variant, ..LoadOptions::default() };
     let mut session = device.load_with(&bundle, &options)?;
     for (&id, tensor) in graph.inputs().iter().zip(inputs) {
         let name = &graph.value(id).name;

@@ -113,6 +113,13 @@ fn a_product_by_cooperative_matrices_reads_as_its_golden() {
 }
 
 #[test]
+fn a_product_by_8x8_matrices_reads_as_its_golden() {
+    let setting = Setting { precision: Precision::F16, profile: "apple-matrices", ..GENERIC };
+    check_kernel(named("matmul_cooperative/whole-tiles-b2"), "matmul_cooperative_8x8", setting);
+    check_kernel(named("matmul_cooperative/conv-3x3-c5-to-12"), "matmul_cooperative_8x8", setting);
+}
+
+#[test]
 fn a_convolution_after_winograd_reads_as_its_golden() {
     let inner = Case {
         name: "winograd/inner-c8-to-12",

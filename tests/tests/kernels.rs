@@ -22,6 +22,9 @@ use drift_tests::conformance::{
 use std::collections::BTreeMap;
 use std::error::Error;
 
+#[path = "kernels/matrices.rs"]
+mod matrices;
+
 /// What one kernel is compiled under.
 type Settings = (&'static [LayoutChoice], &'static [Precision]);
 
@@ -539,7 +542,11 @@ fn paired_cooperative_workgroups_agree_with_the_evaluator() {
 
 /// Why each dispatch got its kernel.
 fn steps(graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
-    let compiled = compiled(graph, Target::Vulkan, setting).expect("a case compiles");
+    steps_for(Target::Vulkan, graph, setting)
+}
+
+fn steps_for(target: Target, graph: &drift_ir::Graph, setting: Setting) -> Vec<String> {
+    let compiled = compiled(graph, target, setting).expect("a case compiles");
     compiled.report.variants[0].dispatches.iter().map(|dispatch| dispatch.why.clone()).collect()
 }
 

@@ -248,6 +248,9 @@ pub struct ReplayFlags {
     /// Replay variants for some vendors' devices on others' too, to see whether they are right
     #[arg(long)]
     pub any_vendor: bool,
+    /// Replay variants whose kind of kernel has run on no such device, whatever is known of their self-test
+    #[arg(long)]
+    pub untried: bool,
     /// Replay a bundle of somebody who is not trusted: on a logical device that keeps its kernels in its own memory
     #[arg(long)]
     pub untrusted: bool,
@@ -259,8 +262,8 @@ pub struct ReplayFlags {
 impl ReplayFlags {
     /// What they say to the runtime.
     pub fn options(&self) -> LoadOptions {
-        let &Self { any_vendor, untrusted, .. } = self;
-        let mut options = LoadOptions { any_vendor, untrusted, ..LoadOptions::default() };
+        let &Self { any_vendor, untried, untrusted, .. } = self;
+        let mut options = LoadOptions { any_vendor, untried, untrusted, ..LoadOptions::default() };
         if let Some(seconds) = self.timeout {
             let limit = Duration::from_secs(seconds.into());
             (options.timeout, options.load_timeout) = (limit, limit);

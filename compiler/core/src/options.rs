@@ -1,14 +1,16 @@
 //! What a caller asks of the compiler.
 
+use crate::emit::emission_target;
 use crate::error::CompileError;
 use crate::layout::{LayoutChoice, Precision};
 use crate::mixed::Mixed;
 use crate::physical::weights::WeightsChoice;
-use crate::profile::{self, Profile};
+use crate::profile::{self, MatrixShape, Profile};
 use crate::quantize::{Form, Forms};
 use crate::technique::Enabled;
 use drift_bundle::manifest::Target;
 use drift_ir::Graph;
+use drift_targets::Limits;
 use std::borrow::Cow;
 
 /// How weights are stored.
@@ -143,7 +145,12 @@ impl CompileOptions {
         let mut wanted = Vec::new();
         for target in self.distinct_targets() {
             match (named.is_empty(), target) {
-                (false, _) => wanted.extend(named.iter().map(|profile| (target, *profile))),
+                (false, Target::Metal) => {
+                    wanted.extend(with_first(&named).into_iter().map(|profile| (target, profile)));
+                }
+                (false, Target::Vulkan | Target::WebGpu | Target::OpenCl) => {
+                    wanted.extend(named.iter().map(|profile| (target, *profile)));
+                }
                 (true, Target::Vulkan) => {
                     wanted.extend(profile::VULKAN.iter().map(|profile| (target, *profile)))
                 }
@@ -163,8 +170,14 @@ impl CompileOptions {
         profile: &'a Profile,
     ) -> Cow<'a, Profile> {
         let mut reduced = enabled.profile(profile);
-        if target != Target::Vulkan && profile.cooperative.is_some() && !profile.cooperative_as_loops {
+        if profile
+            .cooperative
+            .is_some_and(|shape| !profile.cooperative_as_loops && !has_matrices(target, shape))
+        {
             reduced.to_mut().cooperative = None;
+        }
+        if let Some(limits) = emission_target(target).limits() {
+            keep_within(limits, &mut reduced);
         }
         if target == Target::OpenCl && profile.subgroups {
             let profile = reduced.to_mut();
@@ -210,5 +223,97 @@ impl CompileOptions {
         flags.extend(disabled.iter().map(|rule| format!("--disable {rule}")));
         flags.extend(self.import_flags.iter().cloned());
         flags
+    }
+}
+
+/// Lowers what a profile has more of than the target's devices.
+fn keep_within(limits: &Limits, profile: &mut Cow<'_, Profile>) {
+    let within = Profile {
+        shared_bytes: profile.shared_bytes.min(limits.workgroup_bytes),
+        workgroup_invocations: profile.workgroup_invocations.min(limits.invocations),
+        texture_2d_px: profile.texture_2d_px.min(limits.texture_2d_px.into()),
+        texture_3d_px: profile.texture_3d_px.min(limits.texture_3d_px.into()),
+        texture_layers: profile.texture_layers.min(limits.texture_layers.into()),
+        ..(**profile).clone()
+    };
+    if within != **profile {
+        *profile = Cow::Owned(within);
+    }
+}
+
+/// Whether the target's language has cooperative matrices of this size.
+fn has_matrices(target: Target, shape: MatrixShape) -> bool {
+    match target {
+        Target::Vulkan => true,
+        Target::Metal => shape == MatrixShape { m: 8, n: 8, k: 8 },
+        Target::WebGpu | Target::OpenCl => false,
+    }
+}
+
+/// The profiles, each behind the one that Metal's devices take first, where nobody has named that.
+fn with_first(named: &[&'static Profile]) -> Vec<&'static Profile> {
+    let mut all = Vec::new();
+    for &profile in named {
+        let is_before = |(_, behind): &&(&Profile, &Profile)| behind.name == profile.name;
+        let first = profile::METAL_FIRST.iter().find(is_before).map(|&(first, _)| first);
+        all.extend(first.filter(|first| named.iter().all(|other| other.name != first.name)));
+        all.push(profile);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(options: &CompileOptions) -> Vec<(Target, &'static str)> {
+        let variants = options.variants().unwrap_or_else(|error| panic!("{error}"));
+        variants.into_iter().map(|(target, profile)| (target, profile.name)).collect()
+    }
+
+    #[test]
+    fn metal_has_the_matrices_of_a_profile_before_it() {
+        let options = |profiles: &[&str]| CompileOptions {
+            targets: vec![Target::Vulkan, Target::Metal],
+            profiles: profiles.iter().map(|&name| name.to_owned()).collect(),
+            ..CompileOptions::default()
+        };
+        let (vulkan, metal) = (Target::Vulkan, Target::Metal);
+        assert_eq!(
+            names(&options(&["apple", "generic"])),
+            [
+                (vulkan, "apple"),
+                (vulkan, "generic"),
+                (metal, "apple-matrices"),
+                (metal, "apple"),
+                (metal, "generic")
+            ]
+        );
+        let own_order =
+            [(vulkan, "apple"), (vulkan, "apple-matrices"), (metal, "apple"), (metal, "apple-matrices")];
+        assert_eq!(names(&options(&["apple", "apple-matrices"])), own_order);
+    }
+
+    #[test]
+    fn targets_take_what_their_languages_and_devices_have() {
+        let enabled = Enabled::without(&[]).unwrap_or_else(|error| panic!("{error}"));
+        let adjusted = |target, name| {
+            let profile = profile::find(name).expect("a profile");
+            CompileOptions::default().adjusted(&enabled, target, profile).into_owned()
+        };
+        for (name, target, sides) in [
+            ("nvidia", Target::Vulkan, Some(16)),
+            ("nvidia", Target::Metal, None),
+            ("apple-matrices", Target::Vulkan, Some(8)),
+            ("apple-matrices", Target::Metal, Some(8)),
+            ("apple-matrices", Target::WebGpu, None),
+            ("apple-matrices", Target::OpenCl, None),
+        ] {
+            let found = adjusted(target, name).cooperative.map(|shape| shape.m);
+            assert_eq!(found, sides, "{name} for {}", target.name());
+        }
+        let (here, there) = (adjusted(Target::Vulkan, "nvidia"), adjusted(Target::Metal, "nvidia"));
+        assert_eq!((here.shared_bytes, there.shared_bytes), (49_152, 32_768));
+        assert_eq!((here.texture_2d_px, there.texture_2d_px), (32_768, 16_384));
     }
 }

@@ -202,6 +202,21 @@ impl Program {
         self.init.iter().chain(&self.steps)
     }
 
+    /// Whether it is another program but for the words about why it is so.
+    pub fn runs_as(&self, other: &Self) -> bool {
+        let wordless =
+            |step: &ProgramStep| ProgramStep { why: String::new(), declined: Vec::new(), ..step.clone() };
+        let same = |a: &[ProgramStep], b: &[ProgramStep]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.call == b.call && wordless(a) == wordless(b))
+        };
+        let Self { storages, constants, init, steps, inputs, outputs, states } = self;
+        same(init, &other.init)
+            && same(steps, &other.steps)
+            && *storages == other.storages
+            && *constants == other.constants
+            && (inputs, outputs, states) == (&other.inputs, &other.outputs, &other.states)
+    }
+
     /// Whether sizes of its inputs or outputs are free.
     pub fn is_free(&self) -> bool {
         self.inputs.iter().chain(&self.outputs).any(|port| port.sizes.iter().any(Size::is_free))

@@ -1,7 +1,9 @@
 //! Picks an entry, and the first of its variants whose predicates hold and whose needs the device meets.
 
+use std::collections::BTreeSet;
+
 use drift_bundle::Bundle;
-use drift_bundle::manifest::{Entry, Requirement, Resource, Target, View};
+use drift_bundle::manifest::{Dispatch, Entry, Requirement, Resource, Target, Variant, View};
 use drift_bundle::self_test::is_self_test;
 
 use crate::error::RuntimeError;
@@ -89,7 +91,40 @@ fn reasons_against(program: &Program<'_>, info: &DeviceInfo, options: &LoadOptio
     });
     let unbounded = options.untrusted.then(|| unbounded(program, &info.features)).flatten();
     let exceeded = limits::first_exceeded(program, &info.limits, &info.features, options.staging_bytes);
-    unmet.chain(unbounded).chain(exceeded).collect()
+    let untested = is_untried(program, info, options).then(|| untested(program, info)).flatten();
+    unmet.chain(unbounded).chain(exceeded).chain(untested).collect()
+}
+
+/// Whether the program is to be tested first, since it has a kind of kernel that has run on no such device.
+pub(crate) fn is_untried(program: &Program<'_>, info: &DeviceInfo, options: &LoadOptions) -> bool {
+    !options.untried && !info.kind.has_tried_matrices() && has_matrices(program)
+}
+
+fn has_matrices(program: &Program<'_>) -> bool {
+    let matrices = |requirement: &Requirement| matches!(requirement, Requirement::CooperativeMatrix { .. });
+    program.variant.requires.iter().any(matrices)
+}
+
+/// Why the self-test of an untried program does not do: kernels that rely on the width of a subgroup, as those on matrices do,
+/// have all to be in it.
+fn untested(program: &Program<'_>, info: &DeviceInfo) -> Option<DeclineReason> {
+    let manifest = program.bundle.manifest();
+    if is_self_test(manifest, program.entry) {
+        return None;
+    }
+    let entry = drift_bundle::self_test::entry_of(manifest, program.entry);
+    let named = |variant: &&Variant| variant.name == program.variant.name;
+    let missing = match entry.and_then(|entry| entry.variants.iter().find(named)) {
+        None => "the bundle has no self-test of it".to_owned(),
+        Some(test) => {
+            let tested: BTreeSet<u32> = test.dispatches.iter().map(|dispatch| dispatch.shader).collect();
+            let left_out = |dispatch: &&Dispatch| {
+                program.shader(dispatch).subgroup_size.is_some() && !tested.contains(&dispatch.shader)
+            };
+            format!("its self-test leaves `{}` out", program.all_dispatches().find(left_out)?.name)
+        }
+    };
+    Some(DeclineReason::Untried { device: info.kind.title(), missing })
 }
 
 /// What the program accesses that the device cannot keep in bounds.
@@ -97,8 +132,7 @@ fn unbounded(program: &Program<'_>, features: &DeviceFeatures) -> Option<Decline
     if !features.bounded_buffers {
         return Some(DeclineReason::Unbounded { what: "buffers" });
     }
-    let matrices = |requirement: &Requirement| matches!(requirement, Requirement::CooperativeMatrix { .. });
-    if !features.bounded_matrices && program.variant.requires.iter().any(matrices) {
+    if !features.bounded_matrices && has_matrices(program) {
         return Some(DeclineReason::Unbounded { what: "cooperative matrices" });
     }
     let texture = |resource: &Resource| matches!(resource.view, View::Texture { .. });

@@ -276,7 +276,7 @@ impl Device {
         Ok(sessions.collect())
     }
 
-    /// The variant of each entry, whose self-test passes where `options` ask for that.
+    /// The variant of each entry, whose self-test passes where `options` ask for that, or where the variant is untried.
     fn choose_all<'a>(
         &self,
         bundle: &'a Bundle,
@@ -290,15 +290,22 @@ impl Device {
                 let (program, declined) = choose::choose(bundle, self.info(), *entry, options, &wrong)?;
                 let self_test = Plan::of(&program, self.info())?;
                 let mut choice = Choice { declined, tested: SelfTestUse::Off, self_test };
+                let untried = choose::is_untried(&program, self.info(), options);
                 // A self-test has none itself.
-                if !options.self_test || choice.self_test.is_some() {
+                if !(options.self_test || untried) || choice.self_test.is_some() {
                     return Ok((program, choice));
                 }
                 let verdicts = verdicts.get_or_insert_with(|| {
                     let (folder, hash) = (options.cache_dir.as_deref(), bundle.contents().hash());
                     Verdicts::open(folder, self.info(), &hash, options.untrusted)
                 });
-                let (verdict, remembered) = self.verdict(&program, verdicts, options)?;
+                let (verdict, remembered) = match self.verdict(&program, verdicts, options) {
+                    Err(error) if untried => {
+                        wrong.push(self.declined_by(&program, error, verdicts)?);
+                        continue;
+                    }
+                    verdict => verdict?,
+                };
                 if verdict.wrong.is_empty() {
                     choice.tested = if remembered { SelfTestUse::Remembered } else { SelfTestUse::Passed };
                     return Ok((program, choice));
@@ -308,6 +315,29 @@ impl Device {
             }
         };
         entries.iter().map(&mut choose).collect()
+    }
+
+    /// How an untried variant is passed over whose self-test ends with `error`: what no such device has compiled may be what
+    /// this one does not. Where the device is gone, or is not done in time, only the next load takes another.
+    fn declined_by(
+        &self,
+        program: &Program<'_>,
+        error: RuntimeError,
+        verdicts: &mut Verdicts,
+    ) -> Result<DeclinedVariant, RuntimeError> {
+        let (entry, variant) = (program.entry.name.clone(), program.variant.name.clone());
+        match error {
+            RuntimeError::Driver { doing, code } => {
+                let missing = format!("its self-test does not run: the driver failed while {doing}: {code}");
+                let reasons = vec![DeclineReason::Untried { device: self.info().kind.title(), missing }];
+                Ok(DeclinedVariant { variant, reasons })
+            }
+            RuntimeError::DeviceLost { .. } | RuntimeError::Timeout { .. } => {
+                verdicts.keep(Verdict { entry, variant, wrong: error.to_string() });
+                Err(error)
+            }
+            error => Err(error),
+        }
     }
 
     /// What is known of a variant, or is found out now; and whether it was known.
@@ -340,15 +370,17 @@ impl Device {
         self.self_test_with(bundle, &LoadOptions::default())
     }
 
-    /// The same of another entry or variant. Nothing is remembered of it, nor is what was remembered looked at:
-    /// `options.self_test` changes nothing.
+    /// The same of another entry or variant; one that is named is tested as far as its self-test goes. Nothing is remembered of it,
+    /// nor is what was remembered looked at: `options.self_test` changes nothing.
     pub fn self_test_with(
         &self,
         bundle: &Bundle,
         options: &LoadOptions,
     ) -> Result<SelfTestReport, RuntimeError> {
         let entry = options.entry.as_deref();
-        let (program, _) = choose::choose(bundle, self.info(), entry, options, &[])?;
+        let untried = options.untried || options.variant.is_some();
+        let chosen = LoadOptions { untried, ..options.clone() };
+        let (program, _) = choose::choose(bundle, self.info(), entry, &chosen, &[])?;
         self.self_test_of(&program, options)
     }
 

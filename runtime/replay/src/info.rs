@@ -66,6 +66,15 @@ impl DeviceKind {
         }
     }
 
+    /// Whether cooperative matrices have run on some such device. Where they have not, a variant with them is taken only after its
+    /// self-test has passed there ([`crate::LoadOptions::untried`] waives that).
+    pub const fn has_tried_matrices(self) -> bool {
+        match self {
+            Self::Vulkan | Self::OpenCl | Self::WebGpu => true,
+            Self::Metal => false,
+        }
+    }
+
     /// What to do where no driver is found.
     pub(crate) const fn way_out(self) -> &'static str {
         match self {

@@ -62,6 +62,10 @@ pub struct LoadOptions {
     /// Whether variants for some vendors' devices may run on all others too: whether they are right, not whether they
     /// are fast, can be seen anywhere that has the features.
     pub any_vendor: bool,
+    /// Whether variants are taken whose kind of kernel has run on no such device ([`crate::DeviceKind::has_tried_matrices`]). By
+    /// default one is taken only if it is wholly tested by its self-test and that passes here, or has passed before; a bundle
+    /// without self-tests then runs as its next variant.
+    pub untried: bool,
     /// Whether the bundle comes from somebody who is not to be trusted with this process's memory on the device. It is
     /// then loaded on a logical device of its own that checks every access to buffers and textures; a variant that uses
     /// what the device cannot check is declined. Memory bounds are all that this promises: not that loops end (timeouts
@@ -94,6 +98,7 @@ impl Default for LoadOptions {
             timestamps: false,
             verify_weights: false,
             any_vendor: false,
+            untried: false,
             untrusted: false,
             self_test: false,
             staging_bytes: 4 << 30,

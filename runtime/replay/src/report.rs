@@ -44,6 +44,16 @@ pub enum DeclineReason {
         /// Whether an earlier load found it.
         remembered: bool,
     },
+    /// It has a kind of kernel that has run on no such device, and no self-test that would do in place of that.
+    #[error(
+        "no {device} device has run its cooperative matrices, and {missing} (`LoadOptions::untried`, `--untried`, waives that)"
+    )]
+    Untried {
+        /// The kind of device.
+        device: &'static str,
+        /// What its self-test lacks, in words.
+        missing: String,
+    },
     /// Inputs and outputs are too large to pass between host and device.
     #[error(
         "inputs and outputs need {needed} bytes between host and device, {available} are allowed; allow more with \

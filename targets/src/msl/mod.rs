@@ -4,8 +4,10 @@
 //! - **Math**: the text asks for the safe math mode, so that no value is assumed finite and no sum is reordered.
 //!   The pragma is of Metal 3.2, and hidden where the text is compiled as an older language: there the host disables fast math.
 //! - **Workgroup memory** is declared in the kernel's body, so the host sets no sizes.
-//! - **Cooperative matrices** are `simdgroup_matrix`, which is 8x8 and reads arrays of scalars only.
+//! - **Cooperative matrices** are `simdgroup_matrix`, which is 8x8 and reads arrays of scalars only. Factors of half go into sums of float, as
+//!   Metal's compiler takes them.
 
+mod matrices;
 mod threadgroup;
 
 use std::collections::BTreeSet;
@@ -16,12 +18,7 @@ use naga::valid::ModuleInfo;
 use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, StorageAccess, TypeInner};
 
 use crate::bindings::{self, BindingIndex, BindingKind};
-use crate::{Code, EmitError, Emitted, Feature, Target};
-
-/// `[[buffer(n)]]` with n below 31.
-const BUFFERS: usize = 31;
-/// `[[texture(n)]]` with n below 128.
-const TEXTURES: usize = 128;
+use crate::{Code, EmitError, Emitted, Feature, Target, limits};
 
 /// A bundle's reader knows these lines and no other conditions.
 const MATH_MODE: &str = "#if __METAL_VERSION__ >= 320\n#pragma METAL fp math_mode(safe)\n#endif\n";
@@ -35,18 +32,19 @@ pub(crate) fn emit(
         refuse(feature)?;
     }
     let bindings = bindings::by_kind(module);
-    within_limits(&bindings)?;
+    limits::check(Target::Metal, module, &bindings)?;
     let options = options(module, &bindings, &features);
     let entry_point = (ShaderStage::Compute, module.entry_points[0].name.clone());
     let pipeline = msl::PipelineOptions { entry_point: Some(entry_point), ..msl::PipelineOptions::default() };
     let (text, translation) = msl::write_string(module, info, &options, &pipeline).map_err(EmitError::Msl)?;
+    let text = matrices::in_metals_words(&threadgroup::declared_in_kernel(&text));
     let Some(name) = translation.entry_point_names.into_iter().next() else {
         unreachable!("asked naga for one entry point")
     };
     Ok(Emitted {
         target: Target::Metal,
         entry_point: name.map_err(EmitError::MslEntryPoint)?,
-        code: Code::Text(format!("{MATH_MODE}{}", threadgroup::declared_in_kernel(&text))),
+        code: Code::Text(format!("{MATH_MODE}{text}")),
         bindings,
         features,
         validated: false,
@@ -73,18 +71,6 @@ fn refuse(feature: Feature) -> Result<(), EmitError> {
         }
     };
     Err(EmitError::Unsupported { target: Target::Metal, feature, reason })
-}
-
-fn within_limits(bindings: &[BindingIndex]) -> Result<(), EmitError> {
-    for (of_kind, kind, limit) in
-        [(BindingKind::Buffer, "buffers", BUFFERS), (BindingKind::Texture, "textures", TEXTURES)]
-    {
-        let found = bindings.iter().filter(|index| index.kind == of_kind).count();
-        if found > limit {
-            return Err(EmitError::TooManyBindings { target: Target::Metal, kind, found, limit });
-        }
-    }
-    Ok(())
 }
 
 fn options(module: &Module, bindings: &[BindingIndex], features: &BTreeSet<Feature>) -> msl::Options {

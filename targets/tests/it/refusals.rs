@@ -127,6 +127,30 @@ fn types_that_a_target_does_not_have_are_refused() {
 }
 
 #[test]
+fn metal_has_32_kib_of_workgroup_memory_and_1024_invocations() {
+    let kernel = |words: u32, invocations: u32| {
+        let text = format!(
+            "var<workgroup> w: array<u32, {words}>;
+            @group(0) @binding(0) var<storage, read_write> dst: array<u32, 4>;
+            @compute @workgroup_size({invocations}) fn fill() {{ w[0] = 1u; workgroupBarrier(); dst[0] = w[0]; }}"
+        );
+        cases::emitted(&text, Target::Metal, false)
+    };
+    assert!(kernel(8_192, 1_024).is_ok());
+    let memory = kernel(8_193, 1);
+    let what = "bytes of workgroup memory";
+    assert!(
+        matches!(memory, Err(EmitError::Limit { what: found, found: 32_784, limit: 32_768, .. }) if found == what),
+        "{memory:?}"
+    );
+    let invocations = kernel(1, 1_025);
+    assert!(
+        matches!(invocations, Err(EmitError::Limit { found: 1_025, limit: 1_024, .. })),
+        "{invocations:?}"
+    );
+}
+
+#[test]
 fn metal_has_places_for_31_buffers() {
     let kernel = |count: usize| {
         let buffers: String = (0..count)
@@ -141,5 +165,8 @@ fn metal_has_places_for_31_buffers() {
     };
     assert!(kernel(31).is_ok());
     let error = kernel(32);
-    assert!(matches!(error, Err(EmitError::TooManyBindings { found: 32, limit: 31, .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(EmitError::Limit { what: "buffers", found: 32, limit: 31, .. })),
+        "{error:?}"
+    );
 }

@@ -54,8 +54,8 @@ struct Found {
 impl Found {
     fn add_settings(&mut self, of: &str, graph: &Graph) -> Result<(), Box<dyn Error>> {
         for setting in settings(of) {
-            let Setting { layout, precision, .. } = setting;
-            let place = format!("{of} {layout:?} {precision:?}");
+            let Setting { layout, precision, profile, .. } = setting;
+            let place = format!("{of} {layout:?} {precision:?} {profile}");
             let bundle =
                 compile(graph, Target::Metal, setting).map_err(|error| format!("{place}: {error}"))?;
             self.add(&place, &bundle)?;
@@ -79,15 +79,19 @@ impl Found {
 pub(super) fn settings(case: &str) -> impl Iterator<Item = Setting> {
     let keep_attention = case.starts_with("attention_");
     let layouts = [LayoutChoice::Buffer, LayoutChoice::Texture2d];
-    layouts.into_iter().flat_map(move |layout| {
-        [Precision::F32, Precision::F16].map(|precision| Setting {
-            layout,
-            precision,
-            weights: WeightsChoice::default(),
-            profile: "generic",
-            keep_attention,
-        })
-    })
+    let setting = move |layout, precision, profile| Setting {
+        layout,
+        precision,
+        weights: WeightsChoice::default(),
+        profile,
+        keep_attention,
+    };
+    let generic = layouts.into_iter().flat_map(move |layout| {
+        [Precision::F32, Precision::F16].map(|precision| setting(layout, precision, "generic"))
+    });
+    let has_matrices = case.starts_with("matmul_cooperative/");
+    let matrices = layouts.into_iter().filter(move |_| has_matrices);
+    generic.chain(matrices.map(move |layout| setting(layout, Precision::F16, "apple-matrices")))
 }
 
 fn model(folder: &Path, name: &str, dims: &[(&str, u64)]) -> Result<Graph, Box<dyn Error>> {

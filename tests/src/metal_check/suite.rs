@@ -56,9 +56,10 @@ pub fn suite(prefix: &str) -> Result<Suite, RuntimeError> {
                     Ok(Outcome::Ran(worst)) => format!("{worst:?}"),
                     Err(error) => error,
                 };
-            suite
-                .failures
-                .push(format!("{} {:?} {:?}: {failed}", case.name, setting.layout, setting.precision));
+            suite.failures.push(format!(
+                "{} {:?} {:?} {}: {failed}",
+                case.name, setting.layout, setting.precision, setting.profile
+            ));
         }
     }
     Ok(suite)

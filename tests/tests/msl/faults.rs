@@ -12,11 +12,16 @@ const SOFTMAX: &str = "%x: f32[6,70]\n%1 = softmax %x {axis=1}\nreturn %1";
 const CONV: &str = "%x: f32[1,8,7,9]\n@w: f32[8,8,3,3] = random(1)\n%a = tanh %x\n%b = conv %a, @w\n%c = conv %b, @w\nreturn %c";
 
 /// The bundle of a graph, whose shaders have `to` for each `from`.
-fn damaged(graph: &Graph, layout: LayoutChoice, (from, to): (&str, &str)) -> Bundle {
+fn damaged(graph: &Graph, layout: LayoutChoice, change: (&str, &str)) -> Bundle {
     let weights = WeightsChoice::default();
     let (precision, profile) = (Precision::F32, "generic");
     let setting = Setting { layout, precision, weights, profile, keep_attention: false };
     let bundle = compile(graph, Target::Metal, setting).unwrap_or_else(|error| panic!("{error}"));
+    with_shaders(&bundle, change)
+}
+
+/// The bundle with other shaders.
+pub(super) fn with_shaders(bundle: &Bundle, (from, to): (&str, &str)) -> Bundle {
     let manifest = bundle.manifest();
     let mut writer = BundleWriter::new(manifest.provenance.clone());
     for blob in &manifest.weights {

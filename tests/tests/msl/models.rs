@@ -29,6 +29,7 @@ const fn setting(layout: LayoutChoice, precision: Precision, profile: &'static s
 const BUFFERS: Setting = setting(LayoutChoice::Buffer, Precision::F32, "generic");
 const TEXTURES: Setting = setting(LayoutChoice::Texture2d, Precision::F32, "generic");
 const APPLE_F16: Setting = setting(LayoutChoice::Buffer, Precision::F16, "apple");
+const MATRICES_F16: Setting = setting(LayoutChoice::Buffer, Precision::F16, "apple-matrices");
 
 fn tensors(files: &[PathBuf]) -> Result<Vec<Tensor>, Box<dyn Error>> {
     files.iter().map(|path| Ok(read_tensor_pb(std::fs::read(path)?)?.1)).collect()
@@ -52,7 +53,8 @@ fn check(case: &Case, setting: Setting) -> Result<Option<()>, Box<dyn Error>> {
             Err(_) if compile(&graph, Target::Vulkan, setting).is_err() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let options = LoadOptions { any_vendor: true, ..LoadOptions::default() };
+        let variant = Some(setting.profile.to_owned());
+        let options = LoadOptions { any_vendor: true, untried: true, variant, ..LoadOptions::default() };
         let mut session = msl::open().load_with(&bundle, &options)?;
         for (&id, tensor) in graph.inputs().iter().zip(&inputs) {
             session.write_raw(&graph.value(id).name, tensor.bytes())?;
@@ -90,7 +92,7 @@ fn fine(name: &str, settings: &[Setting]) {
 
 #[test]
 fn an_encoder_agrees_with_onnxruntime() {
-    fine("tiny_bert_dynamo18", &[BUFFERS, APPLE_F16]);
+    fine("tiny_bert_dynamo18", &[BUFFERS, APPLE_F16, MATRICES_F16]);
     fine("tiny_bert_sdpa_dynamo23_static", &[TEXTURES]);
 }
 
@@ -106,7 +108,7 @@ fn a_vision_model_agrees_with_onnxruntime() {
 
 #[test]
 fn a_unet_agrees_with_onnxruntime() {
-    fine("tiny_unet_sd_dynamo18", &[TEXTURES, APPLE_F16]);
+    fine("tiny_unet_sd_dynamo18", &[TEXTURES, APPLE_F16, MATRICES_F16]);
 }
 
 /// One model in twenty of one operator each; all of them with `cargo xtask matrix`.

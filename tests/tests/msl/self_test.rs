@@ -1,5 +1,6 @@
 //! Self-tests on a device that is made wrong on purpose: what they find, what they call it, and what the loader then does.
 
+use super::faults::with_shaders;
 use drift_bundle::Bundle;
 use drift_bundle::manifest::Target;
 use drift_compiler::{CompileOptions, ModelIdentity, Precision};
@@ -9,6 +10,7 @@ use drift_runtime::{
 use drift_tests::conformance::graph;
 use drift_tests::msl::{self, Damage, How};
 use std::path::Path;
+use std::time::Duration;
 
 /// A convolution, products of two shapes, and a softmax that the two profiles compute with kernels of their own.
 const GRAPH: &str = "%x: f32[1,8,7,9]\n%y: f32[6,64]\n@w: f32[8,8,3,3] = random(1)\n@u: f32[64,32] = random(2)\n\
@@ -16,15 +18,19 @@ const GRAPH: &str = "%x: f32[1,8,7,9]\n%y: f32[6,64]\n@w: f32[8,8,3,3] = random(
     %d = softmax %c {axis=1}\nreturn %a, %d";
 
 fn bundle(profiles: &[&str], self_test: bool) -> Bundle {
+    bundle_of(GRAPH, (profiles, Precision::F32), self_test)
+}
+
+fn bundle_of(text: &str, (profiles, precision): (&[&str], Precision), self_test: bool) -> Bundle {
     let options = CompileOptions {
         targets: vec![Target::Metal],
         profiles: profiles.iter().map(|profile| (*profile).to_owned()).collect(),
-        precision: Some(Precision::F32),
+        precision: Some(precision),
         self_test,
         ..CompileOptions::default()
     };
     let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
-    let compiled = drift_compiler::compile(graph(GRAPH), identity, &options).expect("a bundle");
+    let compiled = drift_compiler::compile(graph(text), identity, &options).expect("a bundle");
     Bundle::from_bytes(compiled.bundle.to_bytes().expect("bytes")).expect("a sound bundle")
 }
 
@@ -185,4 +191,113 @@ fn the_report_is_json_that_says_where_and_what() {
     assert_eq!(wrong["got"], "NaN");
     assert!(wrong["shaders"][0].as_str().expect("a name").starts_with("softmax"));
     assert!(wrong["expected"].as_f64().is_some() && wrong["tolerance"].as_f64().is_some());
+}
+
+/// A product that is on matrices where nothing stands against them.
+const PRODUCT: &str =
+    "%a: f32[40,72]\n@w: f32[72,48] = random(1)\n%1 = matmul %a, @w epilogue(relu)\nreturn %1";
+
+fn on_matrices(self_test: bool) -> Bundle {
+    bundle_of(PRODUCT, (&["apple"], Precision::F16), self_test)
+}
+
+/// The variant that a device takes, what it knows of its self-test, and why it passed over others.
+fn taken(device: &Device, bundle: &Bundle, options: &LoadOptions) -> (String, SelfTestUse, Vec<String>) {
+    let mut session = device.load_with(bundle, options).unwrap_or_else(|error| panic!("{error}"));
+    session.write("a", &[0.5_f32; 40 * 72]).expect("an input");
+    session.run().expect("a run");
+    let report = session.report();
+    (report.variant.clone(), report.self_test, report.declined.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn matrices_that_no_device_has_run_are_taken_after_their_self_test_only() {
+    let names = |bundle: &Bundle| {
+        let variants = &bundle.manifest().entries[0].variants;
+        variants.iter().map(|variant| variant.name.clone()).collect::<Vec<_>>()
+    };
+    let (plain, tested) = (on_matrices(false), on_matrices(true));
+    for bundle in [&plain, &tested] {
+        assert_eq!(names(bundle), ["apple-matrices", "apple"]);
+    }
+    let usual = LoadOptions::default();
+    let (variant, used, declined) = taken(&msl::open(), &plain, &usual);
+    assert_eq!((&*variant, used), ("apple", SelfTestUse::Off));
+    let [why] = declined.as_slice() else { panic!("{declined:?}") };
+    assert!(why.contains("no Metal device has run") && why.contains("no self-test of it"), "{why}");
+
+    let named = LoadOptions { variant: Some("apple-matrices".to_owned()), ..usual.clone() };
+    let error = msl::open().load_with(&plain, &named).expect_err("an error");
+    assert!(matches!(error, RuntimeError::NoVariant { .. }), "{error}");
+    let waived = LoadOptions { untried: true, ..named };
+    assert_eq!(taken(&msl::open(), &plain, &waived).0, "apple-matrices");
+
+    assert_eq!(
+        taken(&msl::open(), &tested, &usual),
+        ("apple-matrices".to_owned(), SelfTestUse::Passed, Vec::new())
+    );
+}
+
+#[test]
+fn a_device_that_gets_matrices_wrong_takes_the_variant_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bundle = on_matrices(true);
+    let options = LoadOptions { cache_dir: Some(folder.path().to_owned()), ..LoadOptions::default() };
+    let damaged =
+        || msl::open_damaged(Damage::new(How::Nan, |name, _| name.starts_with("matmul_cooperative_8x8")));
+    for (device, remembered) in [(damaged(), false), (msl::open(), true)] {
+        let (variant, used, declined) = taken(&device, &bundle, &options);
+        assert_eq!((&*variant, used), ("apple", SelfTestUse::Off));
+        let [why] = declined.as_slice() else { panic!("{declined:?}") };
+        assert!(why.contains("its self-test fails") && why.contains("matmul_cooperative_8x8"), "{why}");
+        assert_eq!(why.contains("(remembered)"), remembered, "{why}");
+    }
+}
+
+/// What naga and clang take need not be what Metal's compiler takes.
+#[test]
+fn matrices_that_a_compiler_refuses_are_passed_over() {
+    let bundle =
+        with_shaders(&on_matrices(true), ("simdgroup_multiply_accumulate(", "simdgroup_multiply_mixed("));
+    let (variant, _, declined) = taken(&msl::open(), &bundle, &LoadOptions::default());
+    assert_eq!(variant, "apple");
+    let [why] = declined.as_slice() else { panic!("{declined:?}") };
+    assert!(why.contains("its self-test does not run: the driver failed"), "{why}");
+}
+
+/// What hangs a device hangs it once.
+#[test]
+fn a_self_test_of_matrices_that_does_not_end_is_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bundle = on_matrices(true);
+    let options = LoadOptions { cache_dir: Some(folder.path().to_owned()), ..LoadOptions::default() };
+    let hasty = LoadOptions { load_timeout: Duration::ZERO, ..options.clone() };
+    let error = msl::open().load_with(&bundle, &hasty).expect_err("an error");
+    assert!(matches!(error, RuntimeError::Timeout { .. }), "{error}");
+    let (variant, _, declined) = taken(&msl::open(), &bundle, &options);
+    assert_eq!(variant, "apple");
+    let [why] = declined.as_slice() else { panic!("{declined:?}") };
+    assert!(why.contains("its self-test fails (remembered): the device did not finish"), "{why}");
+}
+
+/// The product's right values take more steps than the compiler spends on one test.
+#[test]
+fn a_self_test_without_one_of_the_matrix_kernels_does_not_do() {
+    let text = format!("%b: f32[2048,2048]\n%c: f32[2048,2112]\n{PRODUCT}, %2")
+        .replace("return", "%2 = matmul %b, %c\nreturn");
+    let bundle = bundle_of(&text, (&["apple"], Precision::F16), true);
+    let session = msl::open().load(&bundle).unwrap_or_else(|error| panic!("{error}"));
+    let report = session.report();
+    assert_eq!(report.variant, "apple");
+    let [declined] = report.declined.as_slice() else { panic!("{:?}", report.declined) };
+    let why = declined.to_string();
+    assert!(why.contains("its self-test leaves `2: matmul_cooperative_8x8` out"), "{why}");
+}
+
+/// Where floats are f32 nothing is on matrices, and one variant is enough.
+#[test]
+fn a_variant_without_matrices_is_not_there_twice() {
+    let bundle = bundle_of(PRODUCT, (&["apple"], Precision::F32), false);
+    let names: Vec<&str> = bundle.manifest().entries[0].variants.iter().map(|v| &*v.name).collect();
+    assert_eq!(names, ["apple"]);
 }

@@ -51,7 +51,7 @@ impl Draft {
     /// Which of some drafts of one entry are kept: all but tuned variants whose program is that of a later one for the same
     /// target.
     pub fn distinct(drafts: &[Self]) -> Vec<bool> {
-        let same = |a: &Self, b: &Self| a.target == b.target && a.program == b.program;
+        let same = |a: &Self, b: &Self| a.target == b.target && a.program.runs_as(&b.program);
         (0..drafts.len()).map(|n| !drafts[n + 1..].iter().any(|later| same(&drafts[n], later))).collect()
     }
 }

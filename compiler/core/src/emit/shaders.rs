@@ -6,9 +6,9 @@ use crate::kernel::interface::{Meaning, Mismatch};
 use crate::kernel::{KernelCall, ModuleText, Named, dispatched};
 use crate::module::lower::{FoldedGrid, OneF16};
 use crate::module::{self, Alike, MOST_ROUNDS, ModuleError, Specialized};
-use crate::physical::Size;
+use crate::physical::{Size, StorageType};
 use crate::profile::Profile;
-use crate::program::{Program, ProgramStep};
+use crate::program::{Program, ProgramStep, StorageKind};
 use drift_bundle::manifest::{DeviceElement, Requirement, Target};
 use drift_targets::Feature;
 use indexmap::IndexMap;
@@ -79,9 +79,28 @@ pub enum ShaderError {
         /// The bound of its rounds.
         rounds: u64,
     },
+    /// A texture that is larger than those of the target's devices.
+    #[error(
+        "`{tensor}` is in a texture of {extent_px:?} pixels, and devices for {target} have {limit} {what}; keep it in a buffer \
+         (`--layout buffer`, `--weights-layout buffer`)"
+    )]
+    Texture {
+        /// The tensor.
+        tensor: String,
+        /// Width, height, and depth or layers.
+        extent_px: [u64; 3],
+        /// The target.
+        target: drift_targets::Target,
+        /// What is limited, in the plural.
+        what: &'static str,
+        /// How much there is.
+        limit: u32,
+    },
     /// The target cannot say it.
-    #[error("kernel `{kernel}` for {target}")]
+    #[error("`{node}` ({kernel}) for {target}")]
     Emit {
+        /// The step.
+        node: String,
         /// Name of the algorithm.
         kernel: &'static str,
         /// The target.
@@ -97,7 +116,7 @@ impl ShaderError {
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Interface { .. } | Self::Module { .. } => true,
-            Self::Grid { .. } | Self::FreeGrid { .. } | Self::Rounds { .. } => false,
+            Self::Grid { .. } | Self::FreeGrid { .. } | Self::Rounds { .. } | Self::Texture { .. } => false,
             Self::Emit { source, .. } => source.is_internal(),
         }
     }
@@ -161,6 +180,7 @@ impl KernelModules {
         let mut missing: IndexMap<KernelKey, &ProgramStep> = IndexMap::new();
         let mut numbers = Vec::with_capacity(program.init.len() + program.steps.len());
         let mut calls = Calls::default();
+        check_textures(program, emission_target(target))?;
         // OpenCL counts work items in whole words, and PoCL crashes where a workgroup that hangs over returns before a barrier.
         let (axis, depth) = match target {
             Target::OpenCl => (u32::MAX, u32::MAX),
@@ -268,6 +288,42 @@ fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T
     results.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Fails where a texture of a program, or of its weights, is larger than those of the target's devices.
+fn check_textures(program: &Program, target: drift_targets::Target) -> Result<(), ShaderError> {
+    let Some(limits) = target.limits() else { return Ok(()) };
+    let check = |tensor: &str, storage_type: StorageType, extent_px: [u64; 3]| {
+        let [width, height, depth] = extent_px;
+        let flat = ("pixels a side of a 2D texture", width.max(height), limits.texture_2d_px);
+        let counts = match storage_type {
+            StorageType::Buffer | StorageType::ImageBuffer => Vec::new(),
+            StorageType::Texture2d => vec![flat],
+            StorageType::TextureArray => vec![flat, ("layers of an array", depth, limits.texture_layers)],
+            StorageType::Texture3d => {
+                vec![("pixels a side of a 3D texture", width.max(height).max(depth), limits.texture_3d_px)]
+            }
+        };
+        match counts.into_iter().find(|&(_, found, limit)| found > limit.into()) {
+            Some((what, _, limit)) => {
+                Err(ShaderError::Texture { tensor: tensor.to_owned(), extent_px, target, what, limit })
+            }
+            None => Ok(()),
+        }
+    };
+    for storage in &program.storages {
+        if let StorageKind::Texture { storage_type, extent_px, .. } = storage.kind {
+            check(&storage.name, storage_type, extent_px)?;
+        }
+    }
+    for step in program.all_steps() {
+        for binding in step.call.bindings() {
+            if let Some([width, height]) = binding.extent_px {
+                check(&step.name, binding.storage_type, [width, height, 1])?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The naga module of a call after all passes.
 pub fn specialized(call: &KernelCall) -> Result<Specialized, ShaderError> {
     specialized_text(&call.module_text(), call)
@@ -330,9 +386,10 @@ pub(super) fn emit(
     };
     let to = emission_target(target);
     let emitted = drift_targets::emit(to, &kernel.module, &kernel.info, &options).map_err(|source| {
-        ShaderError::Emit { kernel: call.kernel.name, target: to, source: Box::new(source) }
+        let (node, kernel) = (step.name.clone(), call.kernel.name);
+        ShaderError::Emit { node, kernel, target: to, source: Box::new(source) }
     })?;
-    let shared_bytes = shared_bytes(&kernel.module);
+    let shared_bytes = u32::try_from(drift_targets::workgroup_bytes(&kernel.module)).unwrap_or(u32::MAX);
     let mut requires = vec![Requirement::SharedBytes(shared_bytes)];
     requires.extend(emitted.features.iter().filter_map(requirement));
     let subgroup_size = call.constant(Meaning::SubgroupSize).and_then(|size| u32::try_from(size).ok());
@@ -372,16 +429,6 @@ fn requirement(feature: &Feature) -> Option<Requirement> {
         | Feature::PackedDot
         | Feature::RuntimeSizedArray => None,
     }
-}
-
-/// Bytes of workgroup memory that a module declares, with the padding that a driver may put between variables.
-fn shared_bytes(module: &naga::Module) -> u32 {
-    let mut layouter = naga::proc::Layouter::default();
-    if layouter.update(module.to_ctx()).is_err() {
-        unreachable!("a validated module has a layout");
-    }
-    let workgroup = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
-    workgroup.map(|(_, variable)| layouter[variable.ty].size.next_multiple_of(16)).sum()
 }
 
 /// On WebGPU the arena is one buffer, which cannot be read-only and writable in one dispatch.
@@ -433,7 +480,7 @@ mod tests {
     use super::{KernelModules, ShaderError};
     use crate::emit::specialized;
     use crate::layout::{self, LayoutChoice};
-    use crate::{profile, select};
+    use crate::{CompileOptions, profile, select};
     use drift_bundle::manifest::Target;
     use drift_ir::op::Gather;
     use drift_ir::{ElementType, Graph, Op, Tensor, TensorType};
@@ -466,6 +513,44 @@ mod tests {
             Target::ALL.map(Target::name),
             drift_targets::Target::ALL.map(drift_targets::Target::name)
         );
+    }
+
+    /// Textures that another profile allows, and that Metal's devices have not, are refused by name; the pipeline makes none.
+    #[test]
+    fn a_texture_larger_than_metals_is_refused_by_name() {
+        let text = "%x: f32[1,4,2,20000]\n%wide = exp %x\n%y = abs %wide\nreturn %y";
+        let graph = drift_ir::text::parse(text).expect("a graph");
+        let profile = profile::find("nvidia").expect("a profile");
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Texture2d, None).expect("layouts");
+        let program = select::choose(&graph, &layouts, profile, None).expect("a program");
+        assert!(KernelModules::new(false).make(&program, Target::Vulkan, profile).is_ok());
+        let refused = KernelModules::new(false).make(&program, Target::Metal, profile);
+        let Err(error @ ShaderError::Texture { limit: 16_384, .. }) = refused else { panic!("{refused:?}") };
+        assert!(error.to_string().starts_with("`wide` is in a texture of [2, 20000, 1] pixels"), "{error}");
+        assert!(!error.is_internal());
+
+        let options = CompileOptions {
+            targets: vec![Target::Metal],
+            profiles: vec!["nvidia".to_owned()],
+            layout: LayoutChoice::Texture2d,
+            ..CompileOptions::default()
+        };
+        crate::emit_stage(graph, &options, crate::Stage::Shaders).expect("it fits in another layout");
+    }
+
+    /// A kernel that needs more than Metal's devices have is refused in its node's name.
+    #[test]
+    fn a_kernel_beyond_metals_limits_names_its_node() {
+        let text = "%x: f32[64,64]\n%y = exp %x\nreturn %y";
+        let graph = drift_ir::text::parse(text).expect("a graph");
+        let profile = profile::find("generic").expect("a profile");
+        let layouts = layout::assign(&graph, profile, LayoutChoice::Buffer, None).expect("layouts");
+        let mut program = select::choose(&graph, &layouts, profile, None).expect("a program");
+        let last = program.steps.last_mut().expect("a step");
+        last.call.workgroup_size = [2_048, 1, 1];
+        let refused = KernelModules::new(false).make(&program, Target::Metal, profile);
+        let Err(error @ ShaderError::Emit { .. }) = refused else { panic!("{refused:?}") };
+        assert!(error.to_string().starts_with("`y` (elementwise) for metal"), "{error}");
     }
 
     /// Nothing splits a pool: what no driver is sure to run to its end is refused, in the node's name.

@@ -5,7 +5,7 @@ use super::{FEW_ROWS, STORAGE_BUFFERS};
 use crate::module::LOOP_ROUNDS;
 use crate::physical::{Element, LANES};
 use crate::profile::rates::AttentionRates;
-use crate::profile::{Profile, Rates};
+use crate::profile::{MatrixShape, Profile, Rates};
 use drift_ir::Node;
 use drift_ir::op::Attention;
 use drift_ir::op::attention::{Band, HEADS_FIRST, HeadSizes};
@@ -272,7 +272,11 @@ fn least(candidates: impl Iterator<Item = (Strategy, f64)>) -> Option<(Strategy,
 
 fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     let missing = |what: &str| format!("profile {} has no {what}", profile.name);
-    profile.cooperative.ok_or_else(|| missing("cooperative matrices"))?;
+    let whole = MatrixShape { m: 16, n: 16, k: 16 };
+    profile
+        .cooperative
+        .filter(|shape| *shape == whole)
+        .ok_or_else(|| missing("cooperative matrices of 16x16"))?;
     let subgroup = u64::from(profile.subgroup_size.ok_or_else(|| missing("fixed subgroup size"))?);
     if work.element != Element::F16 {
         return Err(format!("elements are {}, needs f16", work.element.name()));

@@ -2,8 +2,8 @@
 //!
 //! ML Drift and TFLite's GPU delegate keep activations in buffers on Metal; loads of four channels are as wide as a texture's.
 
-use super::rates::FROM_H200;
-use super::{Profile, WeightsForms};
+use super::rates::{self, FROM_H200};
+use super::{MatrixShape, Profile, WeightsForms};
 use crate::physical::weights::{WeightsForm, WeightsOrder};
 
 /// A14 and M1 on (Apple family 7 and later of Metal's feature set tables).
@@ -28,4 +28,15 @@ pub(super) const APPLE: Profile = Profile {
     },
     rates: &FROM_H200,
     ..super::GENERIC
+};
+
+/// The same with products of f16 on the 8x8 matrices that a subgroup of 32 shares.
+pub(super) const APPLE_MATRICES: Profile = Profile {
+    name: "apple-matrices",
+    source: "untested; the apple profile with simdgroup_matrix of the Metal Shading Language Specification, 6.7, on family 7 \
+             of Metal's feature set tables",
+    subgroup_size: Some(32),
+    cooperative: Some(MatrixShape { m: 8, n: 8, k: 8 }),
+    rates: &rates::APPLE_MATRICES,
+    ..APPLE
 };

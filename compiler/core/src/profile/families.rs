@@ -2,7 +2,7 @@
 
 use super::adreno::{ADRENO_6XX, ADRENO_7XX, ADRENO_8XX};
 use super::amd::AMD_RDNA;
-use super::apple::APPLE;
+use super::apple::{APPLE, APPLE_MATRICES};
 use super::intel::INTEL_XE;
 use super::mali::MALI_VALHALL;
 use super::rates::{FROM_H200, H200};
@@ -11,11 +11,24 @@ use super::{
 };
 
 /// Those of real devices; the first is the portable one.
-pub const ALL: &[Profile] =
-    &[GENERIC, NVIDIA, ADRENO_6XX, ADRENO_7XX, ADRENO_8XX, MALI_VALHALL, APPLE, INTEL_XE, AMD_RDNA];
+pub const ALL: &[Profile] = &[
+    GENERIC,
+    NVIDIA,
+    ADRENO_6XX,
+    ADRENO_7XX,
+    ADRENO_8XX,
+    MALI_VALHALL,
+    APPLE,
+    APPLE_MATRICES,
+    INTEL_XE,
+    AMD_RDNA,
+];
 
 /// What a bundle for Vulkan holds unless told otherwise, tuned first.
 pub const VULKAN: &[&Profile] = &[&NVIDIA, &GENERIC];
+
+/// What a bundle for Metal holds before the variant of a profile: another that a device takes first if it may.
+pub const METAL_FIRST: &[(&Profile, &Profile)] = &[(&APPLE_MATRICES, &APPLE)];
 
 /// What WebGPU guarantees everywhere.
 pub const GENERIC: Profile = Profile {

@@ -9,7 +9,7 @@ mod mali;
 pub mod rates;
 mod testing;
 
-pub use families::{ALL, GENERIC, VULKAN};
+pub use families::{ALL, GENERIC, METAL_FIRST, VULKAN};
 pub use rates::Rates;
 pub use testing::TESTS;
 

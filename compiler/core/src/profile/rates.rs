@@ -1,8 +1,10 @@
 //! Rates of a family's kernels, in cycles: what estimates of products, attention and Winograd's form are made of. Each group
 //! says where its figures come from. A rate of a compute unit is multiplied by [`Profile::compute_units`](super::Profile).
 
+mod apple;
 mod h200;
 
+pub use apple::APPLE_MATRICES;
 pub use h200::{FROM_H200, H200};
 
 use crate::physical::Element;
@@ -81,7 +83,7 @@ pub struct ProductRates {
     pub tiled_f32: TileRates,
     /// `matmul_tiled` on f16.
     pub tiled_f16: TileRates,
-    /// `matmul_cooperative`, on f16.
+    /// `matmul_cooperative` or `matmul_cooperative_8x8`, on f16.
     pub cooperative_f16: TileRates,
 }
 

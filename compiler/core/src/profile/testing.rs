@@ -1,6 +1,8 @@
 //! Profiles for tests: limits so small, and choices so one-sided, that the graphs of tests meet them.
 
+use super::apple::APPLE_MATRICES;
 use super::families::{GENERIC, NVIDIA};
+use super::rates;
 use super::{MatrixShape, Profile, Winograd, WinogradWhen};
 
 /// All of them. `--profile` takes their names as well.
@@ -9,6 +11,8 @@ pub const TESTS: &[Profile] = &[
     SUBGROUPS_OF_8,
     COOPERATIVE_LOOPS,
     COOPERATIVE_SMALL,
+    COOPERATIVE_8X8,
+    MATRICES_SMALL,
     SMALL_BINDINGS,
     SMALL_SCORES,
     SMALL_GRIDS,
@@ -56,6 +60,25 @@ const COOPERATIVE_SMALL: Profile = Profile {
     busy_workgroups: 4,
     most_busy_workgroups: 4,
     ..COOPERATIVE_LOOPS
+};
+
+/// The same with matrices of 8x8 and their tiles.
+const COOPERATIVE_8X8: Profile = Profile {
+    name: "cooperative-loops-8x8",
+    source: "for tests: cooperative-loops with matrices of 8x8; run on lavapipe",
+    cooperative: Some(MatrixShape { m: 8, n: 8, k: 8 }),
+    rates: &rates::APPLE_MATRICES,
+    ..COOPERATIVE_LOOPS
+};
+
+/// Matrices of 8x8 on a device so small that products of a test's size get the tiles of large ones.
+const MATRICES_SMALL: Profile = Profile {
+    name: "8x8-matrices-small-device",
+    source: "for tests: apple-matrices with two compute units; run as MSL on the processor",
+    vendors: &[],
+    busy_workgroups: 4,
+    most_busy_workgroups: 4,
+    ..APPLE_MATRICES
 };
 
 /// Bindings so small that the constants of a test are split over several.

@@ -158,7 +158,7 @@ impl Reading {
 fn of_step(program: &Program, step: &ProgramStep, entry: usize) -> Vec<(Hash, Reading)> {
     let few = match step.call.kernel.name {
         "matvec_rows_subgroup" | "matvec_rows" | "matvec" => true,
-        "matmul_cooperative" | "matmul_tiled" => false,
+        "matmul_cooperative" | "matmul_cooperative_8x8" | "matmul_tiled" => false,
         _ => return Vec::new(),
     };
     let matrices: Vec<(&Tensor, Sides, &Slot)> =

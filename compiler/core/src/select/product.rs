@@ -6,8 +6,8 @@ use super::{Chosen, Context, Declined, grid, headroom};
 use crate::kernel::scalar::{Kind, Operand, ScalarProgram};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::{self, AxisMap, Element, LANES, Order};
-use crate::profile::Profile;
 use crate::profile::rates::Tile;
+use crate::profile::{MatrixShape, Profile};
 use drift_ir::op::{BinaryOp, ScalarOp, Step, StepArg};
 use drift_ir::{Node, ValueId};
 
@@ -174,7 +174,7 @@ pub(super) fn cooperative(
             return Err(Declined::Element { needed: "f16", found: slot.layout.element.name() });
         }
     }
-    let (tiling, subgroup) =
+    let (tiling, Pieces { kernel, subgroup, .. }) =
         cooperative_tiling(context.profile, &product.size(context, node), product.b_transposed)?;
     let tile = &tiling.tile;
     let [b_rows, b_columns] = b_tile(tile, product.b_transposed);
@@ -186,9 +186,9 @@ pub(super) fn cooperative(
         ("PIECE_N", Constant::U32(piece_columns(tile))),
         ("SUBGROUP_M", Constant::U32(tile.block[0])),
         ("SUBGROUP_N", Constant::U32(tile.block[1])),
-        ("SUBGROUP_SIZE", Constant::U32(subgroup.into())),
+        ("SUBGROUP_SIZE", Constant::U32(subgroup)),
     ]);
-    finish(context, node, product, "matmul_cooperative", constants, &tiling)
+    finish(context, node, product, kernel, constants, &tiling)
 }
 
 /// Vectors of a row of b's tile in `matmul_tiled`.
@@ -206,28 +206,53 @@ fn invocation_tiling(
     tiling::choose(profile.rates.products.tiled(element), size, profile, &shared)
 }
 
-/// Columns of a row of pieces that a subgroup of `matmul_cooperative` stores at once: few, since workgroups share a unit
-/// only while their memory fits it together.
+/// Columns of a row of pieces that a subgroup stores at once: few, since workgroups share a unit only while their memory fits
+/// it together.
 fn piece_columns(tile: &Tile) -> u64 {
     tile.block[1].min(16)
 }
 
-/// Rows and columns of b's tile in `matmul_cooperative`.
+/// Rows and columns of b's tile on cooperative matrices.
 fn b_tile(tile: &Tile, transposed: bool) -> [u64; 2] {
     if transposed { [tile.n, tile.k] } else { [tile.k, tile.n] }
 }
 
-/// The tiling on cooperative matrices and the size of a subgroup, where the profile has both.
-fn cooperative_tiling(profile: &Profile, size: &Size, transposed: bool) -> Result<(Tiling, u32), Declined> {
-    let missing = |feature| Declined::Feature { feature, profile: profile.name };
-    profile.cooperative.ok_or(missing("cooperative matrices"))?;
-    let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?;
+/// What cooperative matrices of a size ask for.
+#[derive(Clone, Copy)]
+struct Pieces {
+    kernel: &'static str,
+    rows: u64,
+    subgroup: u64,
+}
+
+impl Pieces {
+    /// Those of a profile that has matrices which a kernel is written for, and subgroups of one size.
+    fn of(profile: &Profile) -> Result<Self, Declined> {
+        let missing = |feature| Declined::Feature { feature, profile: profile.name };
+        let (kernel, rows) = match profile.cooperative {
+            Some(MatrixShape { m: 16, n: 16, k: 16 }) => ("matmul_cooperative", 16),
+            Some(MatrixShape { m: 8, n: 8, k: 8 }) => ("matmul_cooperative_8x8", 8),
+            Some(_) => return Err(missing("cooperative matrices of 16x16 or 8x8")),
+            None => return Err(missing("cooperative matrices")),
+        };
+        let subgroup = profile.subgroup_size.ok_or(missing("a fixed subgroup size"))?.into();
+        Ok(Self { kernel, rows, subgroup })
+    }
+}
+
+/// The tiling on cooperative matrices, where the profile has them.
+fn cooperative_tiling(
+    profile: &Profile,
+    size: &Size,
+    transposed: bool,
+) -> Result<(Tiling, Pieces), Declined> {
+    let pieces = Pieces::of(profile)?;
     let shared = |tile: &Tile| {
         let [rows, columns] = b_tile(tile, transposed);
-        let pieces = tile.threads / u64::from(subgroup) * 16 * (piece_columns(tile) + 4);
-        Shared { tiles: (tile.m * (tile.k + 8) + rows * (columns + 8)) * 2, rest: pieces * 4 }
+        let stored = tile.threads / pieces.subgroup * pieces.rows * (piece_columns(tile) + 4);
+        Shared { tiles: (tile.m * (tile.k + 8) + rows * (columns + 8)) * 2, rest: stored * 4 }
     };
-    Ok((tiling::choose(&profile.rates.products.cooperative_f16, size, profile, &shared)?, subgroup))
+    Ok((tiling::choose(&profile.rates.products.cooperative_f16, size, profile, &shared)?, pieces))
 }
 
 /// Cycles that a product of `element`s takes in the kernel that it would get: as long as arithmetic or memory needs for

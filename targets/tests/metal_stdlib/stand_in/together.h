@@ -90,7 +90,15 @@ template <typename T, int Columns, int Rows>
 struct simdgroup_matrix {
     static_assert(Columns == 8 && Rows == 8, "simdgroup matrices are 8x8");
     T held[64];
+    // Nothing says what a new one is.
+    INLINE simdgroup_matrix() { for (int n = 0; n < 64; ++n) held[n] = T(__builtin_nanf("")); }
 };
+template <typename T, int Columns, int Rows>
+simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
+    simdgroup_matrix<T, Columns, Rows> filled;
+    for (int n = 0; n < 64; ++n) filled.held[n] = value;
+    return filled;
+}
 typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
 typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
 
@@ -143,7 +151,7 @@ void simdgroup_multiply_accumulate(simdgroup_matrix<D, 8, 8>& to, simdgroup_matr
 }
 template <typename D, typename AB>
 void simdgroup_multiply(simdgroup_matrix<D, 8, 8>& to, simdgroup_matrix<AB, 8, 8> a, simdgroup_matrix<AB, 8, 8> b) {
-    simdgroup_multiply_accumulate(to, a, b, simdgroup_matrix<D, 8, 8>{});
+    simdgroup_multiply_accumulate(to, a, b, make_filled_simdgroup_matrix<D, 8, 8>(D(0)));
 }
 
 // Atomics: threads take turns only where they wait, so that nothing comes between.
