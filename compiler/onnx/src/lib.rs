@@ -11,6 +11,7 @@
 mod attributes;
 mod bind;
 mod bodies;
+mod bounds;
 mod branches;
 mod budget;
 mod cache;
@@ -32,6 +33,7 @@ mod node;
 mod operators;
 mod ops;
 mod order;
+mod padded;
 mod proto;
 mod scans;
 mod schemas;
