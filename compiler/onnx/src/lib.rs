@@ -15,6 +15,7 @@ mod bounds;
 mod branches;
 mod budget;
 mod cache;
+mod counts;
 mod cut;
 mod cut_error;
 mod data_type;

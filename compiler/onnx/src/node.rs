@@ -122,6 +122,31 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         symbol
     }
 
+    /// The parts that a list of integers is joined of, each with its length; none where it is not joined.
+    pub(crate) fn parts(&self, list: ValueId) -> Option<Vec<(ValueId, u64)>> {
+        let graph = &self.importer.graph;
+        let node = graph.node(graph.producer(list)?);
+        let length = |&part: &ValueId| Some((part, graph.value(part).ty.shape.first()?.as_const()?));
+        match node.op {
+            Op::Concat(_) if self.rank(list) == 1 => node.inputs.iter().map(length).collect(),
+            _ => None,
+        }
+    }
+
+    /// A refusal that asks for the size of a dimension, and says so where data decide it.
+    pub(crate) fn explained(&self, reason: NodeError) -> NodeError {
+        let decided = |value: &&ValueId| self.shape(**value).iter().any(|size| self.bounds().decide(size));
+        match (reason, self.operands.iter().flatten().find(decided)) {
+            (NodeError::Unsupported(text), Some(&value)) if text.contains("--dim") => {
+                let name = &self.importer.graph.value(value).name;
+                NodeError::Unsupported(format!(
+                    "{text}; but data decide the size of `{name}`, so cut the model before it (--outputs)"
+                ))
+            }
+            (reason, _) => reason,
+        }
+    }
+
     /// Version of ONNX's operators.
     pub(crate) fn opset(&self) -> i64 {
         self.opset

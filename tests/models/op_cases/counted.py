@@ -72,9 +72,66 @@ def cases(write, node, Rand):
     on_rows("best_of", [node("Shape", ["rows"], ["shape"]), node("Gather", ["shape", "zero"], ["count"]), node("Min", ["count", "three"], ["k"]),
                         node("Gather", ["rows", "column"], ["line"], axis=1), node("TopK", ["line", "k"], ["y", "i"])],
             ["y", "i"], [("zero", i64(0)), ("three", i64(3)), ("column", np.array(1, I64))])
+    on_rows("least_of", [node("Shape", ["rows"], ["shape"]), node("Gather", ["shape", "zero"], ["k"]),
+                         node("TopK", ["rows", "k"], ["y", "i"], axis=0, largest=0)], ["y", "i"], [("zero", i64(0))])
     on_rows("written_back", [node("Mul", ["rows", "two"], ["twice"]), node("ScatterND", ["x", "tuples", "twice"], ["y"]),
                              node("ScatterND", ["x", "tuples", "twice"], ["z"], reduction="add")],
             ["y", "z"], [("two", np.array(2, F32))])
     on_rows("numbered", [node("Shape", ["rows"], ["shape"]), node("Gather", ["shape", "zero"], ["count"]),
                          node("Range", ["zero", "count", "one"], ["y"]), node("ConstantOfShape", ["shape"], ["none"])],
             ["y", "none"], [("zero", np.array(0, I64)), ("one", np.array(1, I64))])
+
+    # Of boxes that overlap some are kept.
+    def boxes(images, count, size=10.0):
+        low = r.f(images, count, 2, low=0.0, high=size)
+        return np.concatenate([low, low + r.f(images, count, 2, low=0.5, high=4.0)], 2)
+
+    def kept(name, given, scores, most=None, overlap=None, least=None, stored=True, opset=11, **attributes):
+        numbers = [("most", most, I64), ("overlap", overlap, F32), ("least", least, F32)]
+        numbers = [(n, np.array([v], t)) for n, v, t in numbers if v is not None]
+        names = {n for n, _ in numbers}
+        operands = [n if n in names else "" for n in ("most", "overlap", "least")]
+        while operands and not operands[-1]:
+            operands.pop()
+        write(f"non_max_suppression_{name}", [node("NonMaxSuppression", ["boxes", "scores", *operands], ["kept"], **attributes)],
+              [("boxes", given), ("scores", scores)] + ([] if stored else numbers), ["kept"], opset, numbers if stored else ())
+
+    kept("of_two_images", boxes(2, 13), r.f(2, 3, 13), 4, 0.3, 0.1)
+    kept("by_center", np.abs(boxes(1, 30)), r.f(1, 2, 30), 30, 0.2, center_point_box=1)
+    kept("numbers_at_run_time", boxes(1, 9), r.f(1, 2, 9), 3, 0.4, 0.0, stored=False)
+    kept("without_numbers", boxes(1, 5), r.f(1, 1, 5))
+    kept("none_high_enough", boxes(1, 6), r.f(1, 2, 6), 5, 0.5, 9.0)
+    kept("all", boxes(1, 7) + 20 * np.arange(7, dtype=F32).reshape(1, 7, 1), r.f(1, 1, 7), 100, 0.5)
+    kept("equal_scores", boxes(1, 12, 4.0), np.round(r.f(1, 2, 12)), 12, 0.3, opset=10)
+    turned = boxes(1, 11)
+    kept("turned_corners", np.where(r.b(1, 11, 1), turned, turned[:, :, [2, 1, 0, 3]]), r.f(1, 2, 11), 11, 0.25)
+    flat = boxes(1, 8)
+    flat[0, ::3, 2] = flat[0, ::3, 0]
+    kept("empty_boxes", flat, r.f(1, 1, 8), 8, 0.0)
+    kept("many", boxes(1, 700, 40.0), r.f(1, 2, 700), 60, 0.2, 0.5)
+    write("detections", [
+        node("NonMaxSuppression", ["boxes", "scores", "most", "overlap", "least"], ["kept"]),
+        node("GatherND", ["scores", "kept"], ["score"]), node("Gather", ["kept", "two"], ["place"], axis=1),
+        node("Gather", ["kept", "one"], ["class"], axis=1), node("Squeeze", ["boxes", "zero"], ["own"]),
+        node("Gather", ["own", "place"], ["box"]), node("Split", ["box"], ["low", "high"], axis=1, num_outputs=2),
+        node("Sub", ["high", "low"], ["size"]), node("Concat", ["low", "size"], ["found"], axis=1),
+        node("Shape", ["kept"], ["shape"]), node("Gather", ["shape", "number"], ["count"]), node("Min", ["count", "five"], ["k"]),
+        node("TopK", ["score", "k"], ["best", "best_at"]), node("Gather", ["found", "best_at"], ["best_found"])],
+          [("boxes", boxes(1, 40)), ("scores", r.f(1, 3, 40))], ["found", "score", "class", "best", "best_found"], 18,
+          [("most", i64(10)), ("overlap", np.array([0.3], F32)), ("least", np.array([0.2], F32)), ("zero", i64(0)),
+           ("number", i64(0)), ("one", np.array(1, I64)), ("two", np.array(2, I64)), ("five", i64(5))])
+    # What is different.
+    few = r.i(17, low=0, high=6)
+    for is_sorted in (0, 1):
+        write(f"unique_sorted_{is_sorted}", [node("Unique", ["x"], ["y", "first", "inverse", "counts"], sorted=is_sorted)],
+              [("x", few.astype(F32).reshape(1, 17))], ["y", "first", "inverse", "counts"], 11)
+        rows = np.stack([few % 2, few // 4], 1)
+        write(f"unique_rows_sorted_{is_sorted}", [node("Unique", ["x"], ["y", "first", "inverse", "counts"], sorted=is_sorted, axis=0)],
+              [("x", rows)], ["y", "first", "inverse", "counts"], 11)
+    write("unique_columns", [node("Unique", ["x"], ["y", "first", "inverse", "counts"], axis=-1)],
+          [("x", np.round(r.f(2, 2, 9, low=0, high=1.4)))], ["y", "first", "inverse", "counts"], 11)
+    write("unique_only_values", [node("Unique", ["x"], ["y"])], [("x", i64(5, 5, 5))], ["y"], 11)
+    # Joined of what is known and what is data.
+    write("slice_of_data_beside_constants", [
+        node("Concat", ["one", "n"], ["s"], axis=0), node("Concat", ["three", "six"], ["e"], axis=0), node("Slice", ["x", "s", "e"], ["y"])],
+        [("x", r.f(5, 6)), ("n", i64(2))], ["y"], 13, [("one", i64(1)), ("three", i64(3)), ("six", i64(6))])

@@ -145,7 +145,7 @@ pub(super) fn range_of_data(cx: &mut NodeCx<'_, '_>, operands: &[ValueId]) -> Re
     };
     let zero = cx.constant_i64(&[], &[0])?;
     let count = cx.binary(BinaryOp::Max, count, zero)?;
-    let all = cx.counting(&[places.bound], places.bound)?;
+    let all = cx.up_to(places.bound)?;
     let all = cx.cast(all, element)?;
     let steps = cx.binary(BinaryOp::Mul, all, delta)?;
     let made = cx.binary(BinaryOp::Add, steps, start)?;
@@ -196,6 +196,41 @@ pub(super) fn slice_of_data(
     cx.emit(Op::Gather(Gather { axis }), &[x, from])
 }
 
+/// Tile with repeats that are data: each axis that they are for reads its elements over and over.
+pub(super) fn tile_of_data(cx: &mut NodeCx<'_, '_>, x: ValueId, repeats: ValueId) -> Results {
+    let rank = cx.rank(x);
+    if cx.shape(repeats) != [Dim::Const(rank as u64)] {
+        return Err(NodeError::Operands(format!("there is not a repeat for each of {rank} axes")));
+    }
+    let mut y = x;
+    for axis in 0..rank {
+        let times = cx.one_of(repeats, axis as u64)?;
+        if cx.constant_scalar(times) == Some(1.0) {
+            continue;
+        }
+        let size = cx.axis_size(y, axis)?;
+        let total = cx.binary(BinaryOp::Mul, size, times)?;
+        let places = match cx.constant_scalar(total) {
+            Some(known) => Places::known(known as u64),
+            None => cx.places(None)?,
+        };
+        let all = cx.up_to(places.bound)?;
+        let from = cx.binary(BinaryOp::Rem, all, size)?;
+        let from = match cx.constant_scalar(total) {
+            Some(_) => from,
+            None => {
+                let zero = cx.constant_i64(&[], &[0])?;
+                let total = cx.binary(BinaryOp::Max, total, zero)?;
+                let from = cx.zero_behind(from, &places, total)?;
+                let size = cx.counted(&places, total)?;
+                cx.cut_to(from, 0, &size)?
+            }
+        };
+        y = cx.emit(Op::Gather(Gather { axis }), &[y, from])?;
+    }
+    Ok(vec![y])
+}
+
 /// `start + step * (0, 1, ..)` at all places that are meant, zero behind them.
 fn stepped(
     cx: &mut NodeCx<'_, '_>,
@@ -203,7 +238,7 @@ fn stepped(
     (start, step): (ValueId, ValueId),
     count: ValueId,
 ) -> Result<ValueId, NodeError> {
-    let all = cx.counting(&[places.bound], places.bound)?;
+    let all = cx.up_to(places.bound)?;
     let steps = cx.binary(BinaryOp::Mul, all, step)?;
     let from = cx.binary(BinaryOp::Add, steps, start)?;
     cx.zero_behind(from, places, count)

@@ -117,21 +117,31 @@ fn from_data(
     let mut y = x;
     for (at, (&axis, &step)) in axes.iter().zip(steps).enumerate() {
         let bounds = [bound(cx, starts, at)?, bound(cx, ends, at)?];
-        y = super::counted::slice_of_data(cx, y, axis, (bounds[0], bounds[1], step))?;
+        let known = bounds.map(|bound| cx.constant_scalar(bound));
+        y = match (known, cx.shape(y)[axis].as_const()) {
+            ([Some(start), Some(end)], Some(size)) if step != 0 => {
+                match known_cut(size, start as i64, end as i64, step) {
+                    Cut::Part { start, count } => {
+                        let step = if count.as_const().is_some_and(|count| count < 2) { 1 } else { step };
+                        let cut = SliceAxis { axis, start, step, count };
+                        cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[y])?
+                    }
+                    Cut::Whole | Cut::Last => y,
+                }
+            }
+            _ => super::counted::slice_of_data(cx, y, axis, (bounds[0], bounds[1], step))?,
+        };
     }
     Ok(vec![y])
 }
 
 /// One bound of several, i64 `[]`, that no device's integers cut.
 fn bound(cx: &mut NodeCx<'_, '_>, bounds: ValueId, at: usize) -> Result<ValueId, NodeError> {
-    if let Some(constant) = cx.constant_tensor(bounds) {
-        let given = constant.to_i64_vec().get(at).copied().unwrap_or_default();
-        return cx.constant_i64(&[], &[given.clamp(-BEYOND, BEYOND)]);
+    let bound = cx.one_of(bounds, at as u64)?;
+    match cx.constant_scalar(bound) {
+        Some(known) => cx.constant_i64(&[], &[(known as i64).clamp(-BEYOND, BEYOND)]),
+        None => Ok(bound),
     }
-    let cut = SliceAxis { axis: 0, start: at as u64, step: 1, count: Dim::Const(1) };
-    let bound = cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[bounds])?;
-    let bound = cx.cast(bound, ElementType::I64)?;
-    cx.reshape(bound, Vec::new())
 }
 
 /// What a slice takes of one axis.

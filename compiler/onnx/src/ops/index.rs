@@ -226,9 +226,12 @@ pub(super) fn one_hot(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![select(cx, is_on, on, off)?])
 }
 
-/// Tile. The repeats are a constant operand.
+/// Tile. The repeats may be data: with a bound, which is that of each axis whose repeats are.
 pub(super) fn tile(cx: &mut NodeCx<'_, '_>) -> Results {
     let (x, repeats) = (cx.operand(0)?, cx.operand(1)?);
+    if cx.is_data(repeats) {
+        return super::counted::tile_of_data(cx, x, repeats);
+    }
     let repeats = cx.sizes(repeats, "repeats")?;
     let shape = cx.shape(x);
     if repeats.len() != shape.len() {

@@ -36,8 +36,10 @@ mod roi;
 mod rotary;
 mod shape;
 mod skip_norm;
+mod suppress;
 mod top_k;
 mod unfold;
+mod unique;
 mod window;
 
 use crate::error::NodeError;
@@ -190,6 +192,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Multinomial", (1, 1), random::multinomial),
     onnx("Neg", (1, 1), elementwise::neg),
     onnx("NegativeLogLikelihoodLoss", (2, 3), losses::negative_log_likelihood_loss),
+    onnx("NonMaxSuppression", (2, 5), suppress::non_max_suppression),
     onnx("NonZero", (1, 1), counted::non_zero).refuses("scalars that are data"),
     onnx("Not", (1, 1), elementwise::not),
     onnx("OneHot", (3, 3), index::one_hot).refuses("a depth that is data"),
@@ -259,6 +262,7 @@ const OPERATORS: &[Operator] = &[
     onnx("TopK", (1, 2), top_k::top_k).results(1, 2),
     onnx("Transpose", (1, 1), shape::transpose),
     onnx("Trilu", (1, 2), index::trilu),
+    onnx("Unique", (1, 1), unique::unique).results(1, 4).refuses("slices whose comparisons each with each are more than 2^24"),
     onnx("Unsqueeze", (1, 2), shape::unsqueeze),
     onnx("Upsample", (1, 2), resize::upsample).refuses("nearest downsampling by a fraction; scales that are data"),
     onnx("Where", (3, 3), elementwise::select),

@@ -15,7 +15,7 @@ use drift_ir::op::ScalarOp;
 use drift_ir::{Dim, Graph, NodeId, Op, Tensor, ValueId};
 use numbers::Numbers;
 pub(crate) use rules::extreme;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Behind the name of an output: the sizes that it really has, i64 with one for each axis.
 const COUNT: &str = "count";
@@ -39,7 +39,8 @@ impl Importer<'_> {
             .collect();
         self.graph.set_outputs(&kept).map_err(Box::new)?;
         self.graph.remove_dead();
-        let mut padder = Padder { numbers: Numbers::new(&sizes), graph: &mut self.graph };
+        let mut padder =
+            Padder { numbers: Numbers::new(&sizes), graph: &mut self.graph, whole: &self.bounds.whole };
         let mut refused = Vec::new();
         // While it is still known which numbers follow from sizes.
         for id in padder.graph.nodes().collect::<Vec<_>>() {
@@ -137,6 +138,8 @@ type Padded<T> = Result<T, Refusal>;
 struct Padder<'g> {
     graph: &'g mut Graph,
     numbers: Numbers,
+    /// Slices that have all places where what they read has a size that data decide.
+    whole: &'g HashSet<ValueId>,
 }
 
 impl Padder<'_> {
@@ -209,7 +212,8 @@ impl Padder<'_> {
         for size in sizes.iter().filter(|size| size.may_exceed) {
             let places = Dim::Const(size.bound);
             let both = self.vector(end, &[Dim::symbol(size.symbol), places]).map_err(error)?;
-            let taken = format!("{}.{BOUND}", size.name);
+            // One value may have several such sizes, which their symbols tell apart.
+            let taken = format!("{}.{BOUND}", self.graph.symbols.name(size.symbol));
             counts.push(self.named(both, &taken)?);
         }
         given.extend(counts);

@@ -4,7 +4,7 @@ use super::{Padded, Padder};
 use crate::bounds::RunTimeSize;
 use drift_ir::dim::DimTerm;
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Concat, Reshape, ScalarOp, Slice};
+use drift_ir::op::{BinaryOp, Concat, Range, Reshape, ScalarOp, Slice};
 use drift_ir::{Dim, NodeId, Op, SymbolId, Tensor, ValueId};
 use std::collections::HashMap;
 
@@ -107,11 +107,17 @@ impl Padder<'_> {
         self.before(anchor, Op::Concat(Concat { axis: 0 }), &parts)
     }
 
+    /// `0, 1, ..` below a number, i64.
+    pub(super) fn up_to(&mut self, anchor: NodeId, end: u64) -> Padded<ValueId> {
+        let end = i64::try_from(end).unwrap_or(i64::MAX);
+        let numbers = [self.integers(&[], &[0])?, self.integers(&[], &[end])?, self.integers(&[], &[1])?];
+        self.before(anchor, Op::Range(Range), &numbers)
+    }
+
     /// `0, 1, ..` below a size, i64 with that size.
     pub(super) fn places(&mut self, anchor: NodeId, dim: &Dim) -> Padded<ValueId> {
         let most = self.numbers.largest(dim)?;
-        let all: Vec<i64> = (0..most.max(1) as i64).collect();
-        let all = self.integers(&[all.len() as u64], &all)?;
+        let all = self.up_to(anchor, most.max(1))?;
         let cut = SliceAxis { axis: 0, start: 0, step: 1, count: dim.clone() };
         self.before(anchor, Op::Slice(Slice { axes: vec![cut] }), &[all])
     }

@@ -3,7 +3,7 @@
 use super::{Padded, Padder, Refusal};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Concat, Gather, Pad, PadMode, Reduce, ReduceKind, ScalarOp, Slice, Update};
-use drift_ir::{Dim, ElementType, NodeId, Op, Tensor, ValueId};
+use drift_ir::{Dim, ElementType, Node, NodeId, Op, Tensor, ValueId};
 
 const fn binary(op: BinaryOp) -> Op {
     Op::Elementwise(ScalarOp::Binary(op))
@@ -20,7 +20,10 @@ impl Padder<'_> {
     /// Makes a node compute the same with all places as with those that are meant.
     pub(super) fn pad(&mut self, id: NodeId) -> Padded<()> {
         let node = self.graph.node(id).clone();
-        let reads_counted = node.inputs.iter().any(|&input| !self.counted_axes(input).is_empty());
+        // What makes a counted axis of others: a slice or an expansion from the front on, which is right, or one of these.
+        let may_make = matches!(node.op, Op::Reshape(_) | Op::Resize(_));
+        let reads = node.inputs.iter().chain(node.outputs.iter().filter(|_| may_make));
+        let reads_counted = reads.copied().any(|value| !self.counted_axes(value).is_empty());
         match &node.op {
             Op::Range(_) => {}
             _ if !reads_counted => return Ok(()),
@@ -57,7 +60,7 @@ impl Padder<'_> {
                     );
                 }
             }
-            Op::Slice(op) => self.slice(node.inputs[0], op)?,
+            Op::Slice(op) => self.slice(&node, op)?,
             Op::Concat(op) => self.concat(id, *op)?,
             Op::Pad(op) => self.check_pad(node.inputs[0], op)?,
             Op::Gather(op) => self.gather(id, op.axis)?,
@@ -69,11 +72,16 @@ impl Padder<'_> {
             Op::LayerNorm(op) => self.only_first(&node.inputs, |axis| axis < op.axis)?,
             Op::RmsNorm(op) => self.only_first(&node.inputs, |axis| axis < op.axis)?,
             Op::Resize(op) => {
+                let counted = self.counted_axes(node.outputs[0]);
+                if let Some(resized) = op.axes.iter().find(|resized| counted.contains(&resized.axis)) {
+                    return mixes(resized.axis, UNKNOWN);
+                }
                 self.only_first(&node.inputs, |axis| op.axes.iter().all(|resized| resized.axis != axis))?;
             }
             Op::Conv(_) | Op::ConvTranspose(_) | Op::Pool(_) | Op::GroupNorm(_) => {
                 self.only_first(&node.inputs, |axis| axis == 0)?;
             }
+            Op::Suppress(_) => self.only(&node.inputs, |_, _| false)?,
             Op::Attention(_) | Op::Rotary(_) | Op::WriteRows(_) => self.only(&node.inputs, |_, _| false)?,
         }
         Ok(())
@@ -215,14 +223,11 @@ impl Padder<'_> {
         !sizes.any(|size| self.numbers.decide(size))
     }
 
-    /// A slice leaves what is meant in front if it walks up, and has a size that data decide itself, or all places.
-    fn slice(&self, x: ValueId, op: &Slice) -> Padded<()> {
-        let shape = self.shape(x);
+    /// A slice leaves what is meant in front if it walks up, and has a size that data decide itself, or is meant to have all places.
+    fn slice(&self, node: &Node, op: &Slice) -> Padded<()> {
+        let shape = self.shape(node.inputs[0]);
         for cut in op.axes.iter().filter(|cut| self.numbers.decide(&shape[cut.axis])) {
-            let is_all = cut.start == 0
-                && cut.step == 1
-                && cut.count.as_const() == Some(self.numbers.largest(&shape[cut.axis])?);
-            if cut.step < 0 || !(self.numbers.decide(&cut.count) || is_all) {
+            if cut.step < 0 || !(self.numbers.decide(&cut.count) || self.whole.contains(&node.outputs[0])) {
                 return mixes(cut.axis, UNKNOWN);
             }
         }
@@ -442,10 +447,7 @@ impl Padder<'_> {
         }
         let element = self.graph.value(node.outputs[0]).ty.element;
         let places = match length.as_const() {
-            Some(length) => {
-                let all: Vec<i64> = (0..length as i64).collect();
-                self.integers(&[length], &all)?
-            }
+            Some(length) => self.up_to(id, length)?,
             None => self.places(id, &length)?,
         };
         let places = match element {
