@@ -293,7 +293,7 @@ impl Padder<'_> {
         let mut found = indices;
         if self.numbers.decide(&size) && self.may_be_negative(indices) {
             let size = self.number(id, &size)?;
-            found = self.from_end(id, found, size)?;
+            found = self.wrapped(id, found, size)?;
         }
         let axes = self.counted_axes(indices);
         found = self.masked(id, found, &axes, 0.0)?;
@@ -306,7 +306,7 @@ impl Padder<'_> {
     }
 
     /// Negative indices plus sizes, i64, that broadcast.
-    fn from_end(&mut self, id: NodeId, indices: ValueId, sizes: ValueId) -> Padded<ValueId> {
+    fn wrapped(&mut self, id: NodeId, indices: ValueId, sizes: ValueId) -> Padded<ValueId> {
         let element = self.graph.value(indices).ty.element;
         let sizes = match element {
             ElementType::I64 => sizes,
@@ -334,7 +334,7 @@ impl Padder<'_> {
             return Ok(indices);
         }
         let sizes = self.vector(id, &sizes)?;
-        self.from_end(id, indices, sizes)
+        self.wrapped(id, indices, sizes)
     }
 
     fn gather_nd(&mut self, id: NodeId, batch_dims: usize) -> Padded<()> {
@@ -359,7 +359,7 @@ impl Padder<'_> {
         let is_moved = self.numbers.decide(&size) || !self.counted_axes(indices).is_empty();
         if is_moved && self.may_be_negative(indices) {
             let size = self.number(id, &size)?;
-            indices = self.from_end(id, indices, size)?;
+            indices = self.wrapped(id, indices, size)?;
         }
         self.scatter(id, (inputs[0], indices, inputs[2]), axis, update)
     }
