@@ -99,3 +99,43 @@ fn a_bundle_is_verified_at_the_sizes_of_each_data_set() {
         "{done:?}"
     );
 }
+
+#[test]
+fn outputs_are_cut_to_what_data_say_and_a_bound_that_is_too_small_is_an_error() {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it for tests");
+    let folder = Path::new(&here).join("models/ops/counted_rows_as_they_are");
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let (folder_name, model) = (folder.to_string_lossy().into_owned(), path("model.onnx"));
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let bundle = scratch.path().join("rows.drift").to_string_lossy().into_owned();
+    let out = scratch.path().join("out").to_string_lossy().into_owned();
+    let warned = fine(&[&model, "--target", "vulkan", "-o", &bundle]).err;
+    assert!(warned.contains("--bound at=N gives it fewer"), "{warned}");
+    let shown = fine(&["inspect", &bundle]).out;
+    assert!(shown.contains("out  rows: f32 [9, 4]") && shown.contains("out  rows.count: i64 [2]"), "{shown}");
+    let inputs: Vec<String> = ["x", "score", "least"]
+        .iter()
+        .enumerate()
+        .map(|(at, name)| format!("{name}={}", path(&format!("test_data_set_0/input_{at}.pb"))))
+        .collect();
+    let mut run = vec!["run", &bundle, "--output-dir", &out];
+    inputs.iter().for_each(|input| run.extend(["--input", input.as_str()]));
+    let ran = fine(&run).out;
+    assert!(ran.contains("rows: f32 [5, 4]"), "{ran}");
+    let stored = fs::read(Path::new(&out).join("rows.npy")).expect("an output");
+    assert_eq!(driftc::npy::read(&stored).expect("a tensor").shape(), [5, 4]);
+    fine(&["verify", &bundle, "--data", &folder_name]);
+    fine(&["verify", &folder_name, "--target", "vulkan", "--bound", "at=5"]);
+    let small = ["verify", &folder_name, "--target", "vulkan", "--bound", "at=4"];
+    refused(&small, &["`at` has 5 values, and places for 4", "--bound at=5"]);
+    run[1] = &model;
+    run.extend(["--bound", "at=4"]);
+    refused(&run, &["`at` has 5 values, and places for 4"]);
+    let wrong = |bound: &'static str| ["run", &model, "--bound", bound].map(str::to_owned);
+    let refused = |bound: &'static str, words: &[&str]| {
+        refused(&wrong(bound).each_ref().map(String::as_str), words);
+    };
+    refused("to=4", &["data decide no size of a value or node `to`", "`at`"]);
+    refused("at=0", &["N at least 1"]);
+    refused("at", &["expected NAME=N"]);
+}

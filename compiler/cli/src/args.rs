@@ -22,8 +22,8 @@ pub use run::RunArgs;
 pub use self_test::SelfTestArgs;
 pub use shell::{CompletionsArgs, ManArgs};
 pub use values::{
-    BindArg, CalibrateArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg, ModelArg,
-    PrecisionArg, TargetArg, WeightsArg, WeightsLayoutArg,
+    BindArg, BoundArg, CalibrateArg, DimArg, DimSize, Emit, EntryArg, InputArg, IoArg, LayoutArg, LogitsArg,
+    ModelArg, PrecisionArg, TargetArg, WeightsArg, WeightsLayoutArg,
 };
 
 use crate::compare::Tolerance;
@@ -90,6 +90,12 @@ impl Cli {
         for (index, dim) in dims.iter().enumerate() {
             if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
                 return Err(CliError::Usage(format!("--dim {} is given twice", dim.name)));
+            }
+        }
+        let bounds = self.flags().map_or(&[][..], |flags| &flags.bound);
+        for (index, bound) in bounds.iter().enumerate() {
+            if bounds[..index].iter().any(|earlier| earlier.name == bound.name) {
+                return Err(CliError::Usage(format!("--bound {} is given twice", bound.name)));
             }
         }
         self.check_files()
@@ -185,6 +191,11 @@ pub struct CompileFlags {
     /// the batch; others must be given]
     #[arg(long, value_name = "NAME=N|LO..HI[/STEP]")]
     pub dim: Vec<DimArg>,
+    /// How many values there are at most where data decide how many: of the value, or of the first result of the node, of this name.
+    /// More than that when it runs is an error; ENTRY.NAME means that of one of several models; may be repeated [default: all that
+    /// there can be, where that is known and at most 65536]
+    #[arg(long, value_name = "NAME=N")]
+    pub bound: Vec<BoundArg>,
     /// Make an input a constant: one element (true, 16000, 1e-5), or a file's tensor; ENTRY.NAME means that of one of several
     /// models; may be repeated
     #[arg(long, value_name = "NAME=VALUE|FILE.npy|.pb")]

@@ -46,6 +46,18 @@ pub enum CliError {
     /// Standard output or error that cannot be written.
     #[error("cannot write the report")]
     Output(#[from] std::io::Error),
+    /// More values than a bound has places for.
+    #[error(
+        "`{name}` has {count} values, and places for {bound}, so that what follows is not right; compile with --bound {name}={count} or more"
+    )]
+    OverBound {
+        /// What is bounded.
+        name: String,
+        /// Values that there are.
+        count: u64,
+        /// Places.
+        bound: u64,
+    },
     /// A model that cannot be imported.
     #[error("cannot import {}", path.display())]
     Model {

@@ -29,6 +29,7 @@ mod html;
 mod in_memory;
 pub mod inspect;
 pub mod kept;
+pub mod meant;
 mod measure;
 pub mod model;
 mod model_contents;

@@ -1,7 +1,8 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
 use crate::args::{
-    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, LogitsArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
+    BindArg, BoundArg, CompileFlags, DimSize, IoArg, LayoutArg, LogitsArg, PrecisionArg, WeightsArg,
+    WeightsLayoutArg,
 };
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
@@ -58,6 +59,9 @@ pub fn open(path: &Path) -> Result<ModelSource, CliError> {
 pub fn open_bound(path: &Path, flags: &CompileFlags) -> Result<(ModelSource, Bindings), CliError> {
     let mut source = open(path)?;
     let dims = cut(&mut source, path, flags)?;
+    for bound in &flags.bound {
+        source.set_bound(&bound.name, bound.places);
+    }
     let binds: Vec<(&str, &BindArg)> = flags.bind.iter().map(|bind| (bind.name.as_str(), bind)).collect();
     let bindings = bind::apply(&mut source, path, &binds, dims)?;
     Ok((source, bindings))
@@ -143,6 +147,7 @@ pub fn bind_entries(
             return Err(CliError::Usage(text.to_owned()));
         }
     };
+    set_bounds(flags, entries, sources);
     let mut inputs = Vec::new();
     for (source, path) in sources.iter().zip(paths) {
         inputs.push(drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?);
@@ -151,6 +156,28 @@ pub fn bind_entries(
     let binds = bind::of_entries(flags, entries, &inputs);
     let all = sources.iter_mut().zip(paths).zip(binds).zip(dims);
     all.map(|(((source, path), binds), dims)| bind::apply(source, path, &binds, dims)).collect()
+}
+
+/// Gives each of several models the bounds that are for it. A name that no model has is left to the first, which refuses it.
+fn set_bounds(flags: &CompileFlags, entries: &[String], sources: &mut [ModelSource]) {
+    for bound in &flags.bound {
+        let mut used = false;
+        for (entry, source) in entries.iter().zip(&mut *sources) {
+            let prefix = format!("{entry}.");
+            let own = bound.name.strip_prefix(&prefix).filter(|own| source.has_name(own));
+            let all = Some(bound.name.as_str()).filter(|name| {
+                let wins = |other: &BoundArg| other.name.strip_prefix(&prefix) == Some(*name);
+                source.has_name(name) && !flags.bound.iter().any(wins)
+            });
+            if let Some(name) = own.or(all) {
+                source.set_bound(name, bound.places);
+                used = true;
+            }
+        }
+        if let Some(first) = sources.first_mut().filter(|_| !used) {
+            first.set_bound(&bound.name, bound.places);
+        }
+    }
 }
 
 fn entry_dims(all: Dims, entries: &[String], inputs: &[Vec<Port>]) -> Vec<Dims> {
@@ -232,7 +259,7 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
     }
 }
 
-/// `--dim`, `--bind` and cut points as a bundle tells them; of a file only its name, since folders are nobody else's business.
+/// `--dim`, `--bound`, `--bind` and cut points as a bundle tells them; of a file only its name, since folders are nobody else's business.
 fn import_flags(flags: &CompileFlags) -> Vec<String> {
     let mut told: Vec<String> = dims(flags)
         .into_iter()
@@ -252,6 +279,10 @@ fn import_flags(flags: &CompileFlags) -> Vec<String> {
         })
         .collect();
     binds.sort();
+    let mut bounds: Vec<String> =
+        flags.bound.iter().map(|bound| format!("--bound {}={}", bound.name, bound.places)).collect();
+    bounds.sort();
+    told.extend(bounds);
     told.extend(binds);
     told.extend(flags.inputs.iter().map(|list| format!("--inputs {list}")));
     told.extend(flags.outputs.iter().map(|list| format!("--outputs {list}")));

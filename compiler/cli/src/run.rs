@@ -5,7 +5,9 @@ use crate::error::CliError;
 use crate::host::{HostTensor, element_name, io_text};
 use crate::progress::Progress;
 use crate::sizes::Free;
-use crate::{Console, Outcome, files, in_memory, model, npy, output, random, replay, sizes, tensor_file};
+use crate::{
+    Console, Outcome, files, in_memory, meant, model, npy, output, random, replay, sizes, tensor_file,
+};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{HostElement, IoTensor, Target};
 use drift_runtime::{Device, LoadOptions};
@@ -50,15 +52,14 @@ pub fn run(args: &RunArgs, console: &mut Console<'_>) -> Result<Outcome, CliErro
     if let Some(folder) = &args.output_dir {
         output::create_folder(folder)?;
     }
-    let outputs = session.outputs().to_vec();
-    let files = output::file_names(outputs.iter().map(|tensor| tensor.name.as_str()), "npy");
-    for (tensor, file) in outputs.iter().zip(files) {
-        let data = replay::read(&mut session, tensor)?;
+    let outputs = meant::read(&mut session)?;
+    let files = output::file_names(outputs.iter().map(|(tensor, _)| tensor.name.as_str()), "npy");
+    for ((tensor, data), file) in outputs.iter().zip(files) {
         let path = args.output_dir.as_ref().map(|folder| folder.join(file));
-        let summary = Summary::of(&data);
+        let summary = Summary::of(data);
         writeln!(console.out(), "{}  {}", io_text(tensor), summary.text(data.element()))?;
         if let Some(path) = &path {
-            output::write(path, &npy::write(&data))?;
+            output::write(path, &npy::write(data))?;
         }
         json.outputs.push(OutputJson::new(tensor, summary, path));
     }

@@ -139,6 +139,7 @@ fn leaves_range(op: &Op) -> bool {
         | Op::GatherElements(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::ShapeOf(_) => false,
     }
 }

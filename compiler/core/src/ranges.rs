@@ -131,7 +131,7 @@ impl Ranges<'_> {
     fn of_node(&self, node: &Node) -> (Interval, Option<Interval>) {
         let element = match &node.op {
             Op::Elementwise(op) => scalar::element(*op, &self.elements(node)),
-            Op::ShapeOf(_) | Op::ArgReduce(_) | Op::TopK(_) => ElementType::I64,
+            Op::ShapeOf(_) | Op::ArgReduce(_) | Op::TopK(_) | Op::Suppress(_) => ElementType::I64,
             Op::MatMul(_)
             | Op::Attention(_)
             | Op::Conv(_)
@@ -224,6 +224,7 @@ impl Ranges<'_> {
                 let rank = self.graph.value(node.inputs[0]).ty.rank();
                 Interval::below(self.size(node.inputs[0], rank.saturating_sub(1)))
             }
+            Op::Suppress(_) => Interval::below(self.size(node.inputs[1], 2)).join(Interval::new(-1.0, -1.0)),
             // Sizes are checked when memory is planned for them.
             Op::ShapeOf(_) => Interval::new(0.0, f64::from(i32::MAX)),
             Op::CumSum(op) => range(0).join(Interval::ZERO).times(self.size(node.inputs[0], op.axis)),

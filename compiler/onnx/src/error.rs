@@ -89,6 +89,14 @@ pub enum ImportError {
         /// The size given.
         size: u64,
     },
+    /// A bound for a size that the model does not have.
+    #[error("data decide no size of a value or node `{name}`; {}", known_bounds(known))]
+    UnknownBound {
+        /// The name given.
+        name: String,
+        /// Values whose sizes data decide.
+        known: Vec<String>,
+    },
     /// Free dimensions that only the caller can give a size.
     #[error("{}; pass {}", free_places(dims), free_flags(dims))]
     FreeDims {
@@ -310,6 +318,13 @@ fn known_dims(known: &[String]) -> String {
     match known {
         [] => "all its sizes are fixed".to_owned(),
         _ => format!("it has `{}`", known.join("`, `")),
+    }
+}
+
+fn known_bounds(known: &[String]) -> String {
+    match known {
+        [] => "they decide none of this model".to_owned(),
+        _ => format!("they decide those of `{}`", known.join("`, `")),
     }
 }
 

@@ -55,7 +55,9 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
     if !importer.unsupported.is_empty() {
         return Err(ImportError::Unsupported { nodes: importer.unsupported });
     }
+    importer.bounds.check_used()?;
     importer.set_outputs(proto, &scope)?;
+    importer.finish_bounds()?;
     importer.finish_caches(options.last_logits)?;
     if !importer.doubles.nodes.is_empty() {
         importer.warnings.push(Warning::Doubles { nodes: importer.doubles.nodes });

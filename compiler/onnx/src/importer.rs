@@ -1,5 +1,6 @@
 //! A graph under construction: what it has, what it may still use, and the names that are taken.
 
+use crate::bounds::Bounds;
 use crate::budget::{Budget, LIST, Resource};
 use crate::cache::Caches;
 use crate::data_type::DataType;
@@ -39,6 +40,8 @@ pub(crate) struct Importer<'m> {
     pub(crate) bfloats: HashSet<ValueId>,
     /// Caches that become states.
     pub(crate) caches: Option<Caches>,
+    /// Sizes that data decide.
+    pub(crate) bounds: Bounds,
 }
 
 /// Values that are double in the file and f32 in the graph. Constants stay double for as long as they are folded.
@@ -72,6 +75,7 @@ impl<'m> Importer<'m> {
             narrow: HashMap::new(),
             bfloats: HashSet::new(),
             caches: None,
+            bounds: Bounds::new(source.bounds().clone()),
         }
     }
 

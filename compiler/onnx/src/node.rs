@@ -1,6 +1,7 @@
 //! What the importer of one operator works with: its operands, attributes and results, and the graph to add to.
 
 use crate::attributes::Attributes;
+use crate::bounds::Bounds;
 use crate::budget::{LIST, Resource};
 use crate::cache::Past;
 use crate::data_type::DataType;
@@ -16,7 +17,7 @@ use drift_ir::eval::{Limits, eval_op, work_of};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::infer::broadcast;
 use drift_ir::op::{BinaryOp, Concat, Expand, Reshape, ScalarOp, Slice, Transpose, UnaryOp};
-use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
+use drift_ir::{Dim, ElementType, Op, SymbolId, Tensor, ValueId};
 use std::collections::HashSet;
 
 /// Constants up to this size are computed with at once: scales per channel, shapes, flags.
@@ -91,6 +92,59 @@ impl<'x, 'm> NodeCx<'x, 'm> {
     /// The node's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the first result that the file names is called.
+    pub(crate) fn result_name(&self) -> &str {
+        self.results.iter().find(|name| !name.is_empty()).unwrap_or(&self.name)
+    }
+
+    /// Sizes that data decide.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.importer.bounds
+    }
+
+    /// Sizes that data decide, to add to.
+    pub(crate) fn bounds_mut(&mut self) -> &mut Bounds {
+        &mut self.importer.bounds
+    }
+
+    /// A new symbol for sizes up to `most`.
+    pub(crate) fn new_symbol(&mut self, name: &str, most: u64) -> SymbolId {
+        let symbols = &mut self.importer.graph.symbols;
+        let name = (1u64..)
+            .map(|number| if number == 1 { name.to_owned() } else { format!("{name}.{number}") })
+            .find(|name| symbols.find(name).is_none())
+            .unwrap_or_else(|| unreachable!("there are more numbers than names"));
+        let symbol = symbols.intern(&name);
+        let set = symbols.set_bounds(symbol, 0, Some(most));
+        set.unwrap_or_else(|_| unreachable!("the symbol is new"));
+        symbol
+    }
+
+    /// The parts that a list of integers is joined of, each with its length; none where it is not joined.
+    pub(crate) fn parts(&self, list: ValueId) -> Option<Vec<(ValueId, u64)>> {
+        let graph = &self.importer.graph;
+        let node = graph.node(graph.producer(list)?);
+        let length = |&part: &ValueId| Some((part, graph.value(part).ty.shape.first()?.as_const()?));
+        match node.op {
+            Op::Concat(_) if self.rank(list) == 1 => node.inputs.iter().map(length).collect(),
+            _ => None,
+        }
+    }
+
+    /// A refusal that asks for the size of a dimension, and says so where data decide it.
+    pub(crate) fn explained(&self, reason: NodeError) -> NodeError {
+        let decided = |value: &&ValueId| self.shape(**value).iter().any(|size| self.bounds().decide(size));
+        match (reason, self.operands.iter().flatten().find(decided)) {
+            (NodeError::Unsupported(text), Some(&value)) if text.contains("--dim") => {
+                let name = &self.importer.graph.value(value).name;
+                NodeError::Unsupported(format!(
+                    "{text}; but data decide the size of `{name}`, so cut the model before it (--outputs)"
+                ))
+            }
+            (reason, _) => reason,
+        }
     }
 
     /// Version of ONNX's operators.

@@ -134,6 +134,8 @@ pub struct ModelSource {
     locations: BTreeMap<String, String>,
     /// What the bytes above are cut from.
     maps: Vec<Mapped>,
+    /// How many places sizes get that data decide, by value or node.
+    bounds: BTreeMap<String, u64>,
 }
 
 impl ModelSource {
@@ -158,6 +160,23 @@ impl ModelSource {
         Ok(source)
     }
 
+    /// Says how many places a size gets that data decide: that of the value, or of the first result of the node, of this name.
+    pub fn set_bound(&mut self, name: &str, places: u64) {
+        self.bounds.insert(name.to_owned(), places);
+    }
+
+    /// Whether the main graph has a value or a node of this name.
+    pub fn has_name(&self, name: &str) -> bool {
+        let nodes = self.model.graph.iter().flat_map(|graph| &graph.node);
+        let mut names = nodes.flat_map(|node| std::iter::once(&node.name).chain(&node.output));
+        names.any(|known| known == name)
+    }
+
+    /// How many places sizes get that data decide.
+    pub(crate) fn bounds(&self) -> &BTreeMap<String, u64> {
+        &self.bounds
+    }
+
     /// Reads a model from memory. Tensors with external data are refused, because there is no folder to look in.
     pub fn from_bytes(name: &str, bytes: impl Into<Bytes>) -> Result<Self, SourceError> {
         Self::decode(name.to_owned(), bytes.into(), None)
@@ -173,6 +192,7 @@ impl ModelSource {
             files: BTreeMap::new(),
             locations: BTreeMap::new(),
             maps: Vec::new(),
+            bounds: BTreeMap::new(),
         };
         for_each_tensor(&model, &mut |tensor| source.map_external(tensor, folder))?;
         source.model = model;

@@ -115,7 +115,7 @@ impl<'m> Importer<'m> {
         let operands = operands.iter().map(|slot| slot.value()).collect();
         let mut cx = NodeCx::new(self, node, scope, operands, attributes, opset);
         cx.check_counts(operator.operands, operator.results).map_err(error)?;
-        let values = (operator.convert)(&mut cx).map_err(error)?;
+        let values = (operator.convert)(&mut cx).map_err(|reason| error(cx.explained(reason)))?;
         if let Some(name) = cx.attributes.unread() {
             let reason = format!("attribute `{name}` is not known for operator set {opset}");
             return Err(error(NodeError::Unsupported(reason)));
@@ -272,16 +272,6 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "texts are not supported; give the model what they become as an input",
     ),
     ("", &["TfIdfVectorizer"], "counting n-grams is not supported; count them before the model runs"),
-    (
-        "",
-        &["Unique"],
-        "its result's size depends on data (how many elements are different), which is not supported",
-    ),
-    (
-        "",
-        &["NonMaxSuppression"],
-        "its result's size depends on data (how many boxes are kept), which is not supported; end the model before it",
-    ),
     (
         "com.microsoft",
         &["QMoE", "SparseAttention"],

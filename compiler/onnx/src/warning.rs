@@ -32,6 +32,13 @@ pub enum Warning {
         /// The node.
         node: String,
     },
+    /// A size that data decide, for which nobody gave a bound.
+    Bounded {
+        /// The value that has it first.
+        value: String,
+        /// Places that it gets.
+        bound: u64,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -58,6 +65,12 @@ impl fmt::Display for Warning {
             }
             Self::BothBranches { node } => {
                 write!(f, "the condition of node `{node}` depends on data; both of its branches are computed")
+            }
+            Self::Bounded { value, bound } => {
+                write!(
+                    f,
+                    "data decide how large `{value}` is; it has {bound} places, which is all that there can be; --bound {value}=N gives it fewer"
+                )
             }
         }
     }

@@ -42,6 +42,18 @@ pub(super) const CASES: &[Case] = &[
         "%i: i64[2,70]\n%1 = top_k %i {k=30, largest=true}\n%2 = top_k %i {k=5}\nreturn %1, %2",
     ),
     golden(
+        "suppress/two-classes",
+        "@b: f32[1,5,4] = [0, 0, 2, 2, 0, 0, 2, 1.9, 5, 5, 6, 6, 0.5, 0, 2, 2, 5, 5, 5.5, 6]\n%s: f32[1,2,5]\n@c: i32[1,2,5] = [1, 1, 1, 1, 1, 1, 0, 1, 1, 1]\n@t: f32[] = 0.4\n%1 = suppress @b, %s, @c, @t {k=3}\nreturn %1",
+    ),
+    case(
+        "suppress/all-of-two-images",
+        "%i: i64[2,7,2]\n%w = cast %i {to=f32}\n%x = clip %w {min=-3.0, max=3.0}\n@a: f32[] = 3.0\n%y = add %x, @a\n%b = concat %x, %y {axis=2}\n%j: i64[2,3,7]\n%s = cast %j {to=f32}\n%k: i64[2,3,7]\n%c = cast %k {to=i32}\n@t: f32[] = 0.26\n%1 = suppress %b, %s, %c, @t {k=7}\nreturn %1",
+    ),
+    case(
+        "suppress/more-than-a-workgroup",
+        "%i: i64[1,600,2]\n%x = cast %i {to=f32}\n@a: f32[] = 3.0\n%y = add %x, @a\n%b = concat %x, %y {axis=2}\n%j: i64[1,1,600]\n%s = cast %j {to=f32}\n@c: i32[1,1,600] = splat(1)\n@t: f32[] = 0.26\n%1 = suppress %b, %s, @c, @t {k=70}\nreturn %1",
+    ),
+    golden(
         "gather_elements/last-axis",
         "%x: f32[3,7]\n%i: i64[3,5]\n%1 = gather_elements %x, %i {axis=1}\nreturn %1",
     ),

@@ -6,7 +6,7 @@ use super::{data_movement, windows};
 use drift_ir::op::attention::{Attention, Band, HEADS_FIRST};
 use drift_ir::op::{
     ArgReduce, BinaryOp, CumSum, GroupNorm, LayerNorm, MatMul, Reduce, ReduceKind, RmsNorm, Rotary, ScalarOp,
-    Softmax, Step, StepArg, TopK, UnaryOp,
+    Softmax, Step, StepArg, Suppress, TopK, UnaryOp,
 };
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
@@ -42,6 +42,7 @@ pub(super) enum Kind {
     WriteRows,
     ArgReduce,
     TopK,
+    Suppress,
     CumSum,
     ShapeOf,
     Range,
@@ -49,7 +50,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Every kind, as often as it is wanted.
-    const KINDS: [Self; 38] = [
+    const KINDS: [Self; 39] = [
         Self::Elementwise,
         Self::Elementwise,
         Self::Elementwise,
@@ -85,6 +86,7 @@ impl Kind {
         Self::WriteRows,
         Self::ArgReduce,
         Self::TopK,
+        Self::Suppress,
         Self::CumSum,
         Self::ShapeOf,
         Self::Range,
@@ -121,6 +123,7 @@ impl Kind {
             Op::WriteRows(_) => Self::WriteRows,
             Op::ArgReduce(_) => Self::ArgReduce,
             Op::TopK(_) => Self::TopK,
+            Op::Suppress(_) => Self::Suppress,
             Op::CumSum(_) => Self::CumSum,
             Op::ShapeOf(_) => Self::ShapeOf,
             Op::Range(_) => Self::Range,
@@ -156,6 +159,7 @@ impl Kind {
             Self::WriteRows => data_movement::write_rows(maker),
             Self::ArgReduce => arg_reduce(maker),
             Self::TopK => top_k(maker),
+            Self::Suppress => suppress(maker),
             Self::CumSum => cumsum(maker),
             Self::ShapeOf => data_movement::shape_of(maker),
             Self::Range => data_movement::range(maker),
@@ -403,6 +407,18 @@ fn top_k(maker: &mut Maker<'_>) -> Made {
     let k = most - maker.few(most + 1);
     let largest = maker.choices.once_in(2);
     maker.add(Op::TopK(TopK { k, largest }), &[x])
+}
+
+/// Boxes whose corners are as far apart as a value's elements say, so that most of them overlap some other.
+fn suppress(maker: &mut Maker<'_>) -> Made {
+    let scores = maker.any(3, |element| element == ElementType::F32)?;
+    let sizes = maker.sizes(scores);
+    let &[images, classes, boxes] = sizes.as_slice() else { return None };
+    let corners = maker.like(ElementType::F32, &[images, boxes, 4].map(Dim::Const))?;
+    let candidates = maker.like(ElementType::I32, &[images, classes, boxes].map(Dim::Const))?;
+    let most = maker.like(ElementType::F32, &[])?;
+    let k = maker.few(boxes + 1);
+    maker.add(Op::Suppress(Suppress { k }), &[corners, scores, candidates, most])
 }
 
 fn cumsum(maker: &mut Maker<'_>) -> Made {

@@ -205,6 +205,7 @@ fn sums(node: &Node) -> bool {
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => false,
     }
@@ -247,6 +248,7 @@ fn rounds(node: &Node) -> bool {
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => true,

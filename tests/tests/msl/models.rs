@@ -60,17 +60,17 @@ fn check(case: &Case, setting: Setting) -> Result<Option<()>, Box<dyn Error>> {
             session.write_raw(&graph.value(id).name, tensor.bytes())?;
         }
         session.run()?;
-        for (&id, expected) in graph.outputs().iter().zip(&expected) {
-            let value = graph.value(id);
-            let bytes = session.read_raw(&value.name)?.into();
-            let got = Tensor::new(value.ty.element, expected.shape().to_vec(), bytes)?;
+        for ((output, got), expected) in driftc::meant::read(&mut session)?.into_iter().zip(&expected) {
+            if got.shape() != expected.shape() {
+                return Err(format!("`{}` is {:?}", output.name, got.shape()).into());
+            }
             let tolerance = match setting.precision {
                 Precision::F32 => Tolerance::F32,
                 Precision::F16 => Tolerance::F16,
             };
-            let difference = compare_values(&got.to_f64_vec(), &expected.to_f64_vec(), tolerance);
+            let difference = compare_values(&got.to_f64(), &expected.to_f64_vec(), tolerance);
             if !difference.passes() {
-                return Err(format!("`{}`: {difference:?}", value.name).into());
+                return Err(format!("`{}`: {difference:?}", output.name).into());
             }
         }
     }

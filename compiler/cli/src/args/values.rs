@@ -251,6 +251,29 @@ fn is_entry_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
+/// `NAME=N`, how many places a size gets that data decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundArg {
+    /// The value or node as the model writes it, after its entry's name where there are several.
+    pub name: String,
+    /// Places.
+    pub places: u64,
+}
+
+impl FromStr for BoundArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The name may itself hold an equals sign; a number never does.
+        let parts = text.rsplit_once('=').filter(|(name, _)| !name.is_empty());
+        let (name, places) = parts.ok_or_else(|| "expected NAME=N, such as selected=100".to_owned())?;
+        match places.parse::<u64>() {
+            Ok(places) if places > 0 => Ok(Self { name: name.to_owned(), places }),
+            _ => Err(format!("`{places}` is no number of places; expected NAME=N, N at least 1")),
+        }
+    }
+}
+
 /// `NAME=VALUE`, or `NAME=FILE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindArg {

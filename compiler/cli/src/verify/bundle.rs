@@ -4,9 +4,9 @@ use super::{Devices, Differences, data, differences};
 use crate::args::VerifyArgs;
 use crate::dataset::Case;
 use crate::error::CliError;
-use crate::replay;
 use crate::report::{ModelJson, Status};
 use crate::sizes::Free;
+use crate::{meant, replay};
 use drift_bundle::Bundle;
 use drift_bundle::manifest::{DeviceElement, Entry, HostElement, IoTensor, Requirement, Target};
 use drift_bundle::self_test::is_self_test;
@@ -37,7 +37,7 @@ pub(super) fn check(
     let names =
         |tensors: &[IoTensor]| -> Vec<String> { tensors.iter().map(|tensor| tensor.name.clone()).collect() };
     let free = Free::of(&bundle, target, &session);
-    let (inputs, outputs) = (names(session.inputs()), names(session.outputs()));
+    let (inputs, outputs) = (names(session.inputs()), meant::own_names(session.outputs()));
     let mut all = Differences::default();
     for set in case.data_sets.iter().filter(|set| !set.outputs.is_empty()) {
         let given = data::in_order(&set.folder, "input", &set.inputs, &inputs)?;

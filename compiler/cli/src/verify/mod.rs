@@ -20,7 +20,7 @@ use crate::error::CliError;
 use crate::host::HostTensor;
 use crate::progress::Progress;
 use crate::report::{ModelJson, OutputJson, Status, VerifyJson};
-use crate::{Console, Outcome, output, replay};
+use crate::{Console, Outcome, meant, output, replay};
 use drift_bundle::manifest::Target;
 use drift_runtime::{Device, Session};
 
@@ -251,8 +251,7 @@ fn differences(
 ) -> Result<Vec<(String, Difference)>, CliError> {
     replay::run_on(session, inputs)?;
     let mut differences = Vec::new();
-    for (tensor, expected) in session.outputs().to_vec().iter().zip(expected) {
-        let got = replay::read(session, tensor)?;
+    for ((tensor, got), expected) in meant::read(session)?.into_iter().zip(expected) {
         let difference = compare::compare(&got, expected, tolerance)
             .map_err(|source| CliError::WrongOutput { name: tensor.name.clone(), source })?;
         differences.push((tensor.name.clone(), difference));

@@ -13,9 +13,9 @@ use crate::host::HostTensor;
 use crate::model::{self, Model};
 use crate::report::{ModelJson, Status};
 use crate::sizes::Free;
-use crate::{Console, calibrate, in_memory, per_node, random, replay};
+use crate::{Console, calibrate, host, in_memory, meant, per_node, random, replay};
 use drift_bundle::manifest::{IoTensor, Target};
-use drift_ir::{ElementType, Graph, Tensor};
+use drift_ir::{ElementType, Graph, Tensor, Value};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
 use std::path::PathBuf;
@@ -346,7 +346,7 @@ impl Check<'_> {
         data: Option<&DataSet>,
         inputs: &[HostTensor],
     ) -> Result<Vec<HostTensor>, CliError> {
-        let names = || graph.outputs().iter().map(|id| graph.value(*id).name.clone()).collect::<Vec<_>>();
+        let names = || own_outputs(graph);
         let stored = match (data, &self.part) {
             (Some(data), _) if data.outputs.is_empty() => None,
             (Some(data), None) => Some(data::outputs(data, &names())?),
@@ -360,10 +360,11 @@ impl Check<'_> {
                     .map_err(|source| self.reference_error(source))?;
                 let name = |index: usize| &graph.value(graph.outputs()[index]).name;
                 let form = |index| graph.host_forms.get(name(index)).copied();
-                let outputs = outputs.iter().enumerate();
-                Ok(outputs
-                    .map(|(index, tensor)| HostTensor::from_ir_as(tensor, form(index)))
-                    .collect::<Result<_, _>>()?)
+                let mut all = Vec::with_capacity(outputs.len());
+                for (index, tensor) in outputs.iter().enumerate() {
+                    all.push((name(index).clone(), HostTensor::from_ir_as(tensor, form(index))?));
+                }
+                meant::cut(all)
             }
         }
     }
@@ -415,6 +416,18 @@ impl Subject {
 /// Inputs in a graph's order, with their names.
 fn named<'a>(graph: &'a Graph, inputs: &'a [HostTensor]) -> impl Iterator<Item = (&'a str, &'a HostTensor)> {
     graph.inputs().iter().map(|id| graph.value(*id).name.as_str()).zip(inputs)
+}
+
+/// The names of the model's own outputs.
+fn own_outputs(graph: &Graph) -> Vec<String> {
+    let values = || graph.outputs().iter().map(|&output| graph.value(output));
+    let io =
+        |value: &Value| host::io_tensor(&value.name, &value.ty, graph.host_forms.get(&value.name).copied());
+    // What has no place outside of the graph is refused when it is compiled.
+    match values().map(io).collect::<Result<Vec<IoTensor>, _>>() {
+        Ok(outputs) => meant::own_names(&outputs),
+        Err(_) => values().map(|value| value.name.clone()).collect(),
+    }
 }
 
 fn random_input(tensor: &IoTensor) -> Result<HostTensor, CliError> {

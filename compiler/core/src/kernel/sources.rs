@@ -80,6 +80,7 @@ kernels!(
     "sort_runs": rows::SORT_RUNS,
     "split_sum": products::SPLIT_SUM,
     "strided": data_movement::STRIDED,
+    "suppress": rows::SUPPRESS,
     "top_k": rows::TOP_K,
     "transpose_tiled": data_movement::TRANSPOSE_TILED,
     "winograd_filters": images::WINOGRAD_FILTERS,

@@ -92,7 +92,8 @@ fn is_layer(graph: &Graph, node: &Node) -> bool {
         | Op::ScatterNd(_)
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
-        | Op::TopK(_) => true,
+        | Op::TopK(_)
+        | Op::Suppress(_) => true,
     }
 }
 

@@ -113,6 +113,7 @@ fn read(graph: &Graph, node: &Node, images: bool, rank: usize) -> Read {
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => Read::Dense,

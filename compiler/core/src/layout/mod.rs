@@ -285,6 +285,7 @@ fn writes_rows(graph: &Graph, node: &Node, rank: usize) -> bool {
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_) => true,
         Op::GroupNorm(_) => !(3..=4).contains(&rank),
         Op::Elementwise(_)
@@ -337,6 +338,7 @@ fn is_image(graph: &Graph, node: &Node, layouts: &LayoutMap, rank: usize) -> boo
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => false,

@@ -191,6 +191,7 @@ pub(crate) fn moves(op: &Op) -> bool {
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => false,

@@ -85,7 +85,9 @@ pub fn takes_epilogue(op: &Op) -> Result<(), Declined> {
         | Op::WriteRows(_)
         | Op::Rotary(_) => Err(Declined::NoEpilogue { op: op.name() }),
         // These make indices, or running sums that are rarely worth it.
-        Op::ArgReduce(_) | Op::TopK(_) | Op::CumSum(_) => Err(Declined::NoEpilogue { op: op.name() }),
+        Op::ArgReduce(_) | Op::TopK(_) | Op::Suppress(_) | Op::CumSum(_) => {
+            Err(Declined::NoEpilogue { op: op.name() })
+        }
         // These make shapes, a few integers each.
         Op::ShapeOf(_) | Op::Range(_) => Err(Declined::NoEpilogue { op: op.name() }),
     }
@@ -247,6 +249,7 @@ fn kept_together(op: &Op, rank: usize) -> Vec<Range<usize>> {
         | Op::Rotary(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => Vec::new(),

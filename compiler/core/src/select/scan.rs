@@ -8,7 +8,7 @@ use crate::module::LOOP_ROUNDS;
 use crate::physical::Element;
 use crate::physical::Size;
 use drift_ir::Node;
-use drift_ir::op::{ArgReduce, CumSum, TopK};
+use drift_ir::op::{ArgReduce, CumSum, Suppress, TopK};
 
 pub(super) fn select_arg_reduce(
     context: &mut Context<'_>,
@@ -64,6 +64,44 @@ pub(super) fn select_top_k(
     let call = call("top_k", constants, src, dst, threads as u32, workgroups);
     let why = format!("{} searches of a row, one after another", op.k);
     Ok(vec![Chosen { call, why, declined: Vec::new(), flops }])
+}
+
+pub(super) fn select_suppress(
+    context: &mut Context<'_>,
+    node: &Node,
+    op: Suppress,
+) -> Result<Chosen, Declined> {
+    let [boxes, scores, candidates, most] = [0, 1, 2, 3].map(|at: usize| node.inputs[at]);
+    let shape = context.shape(scores)?;
+    let (images, classes, count) = (shape[0], shape[1], shape[2]);
+    let threads = count.next_power_of_two().clamp(32, 256);
+    let steps = count.div_ceil(threads);
+    let rounds = steps + op.k.div_ceil(4) * (1 + 4 * (steps + u64::from(threads.ilog2())));
+    if rounds > LOOP_ROUNDS {
+        let reason = format!(
+            "keeping {} of {count} boxes goes through them too often for one dispatch; keep fewer of each class (--bound)",
+            op.k
+        );
+        return Err(Declined::Unsupported(reason));
+    }
+    let rows = images * classes;
+    let slots = vec![
+        context.dense_as("boxes", Access::Read, boxes, [1, images, count, 4])?,
+        context.dense_as("scores", Access::Read, scores, [1, 1, rows, count])?,
+        context.dense_as("candidates", Access::Read, candidates, [1, 1, rows, count])?,
+        context.dense_as("most", Access::Read, most, [1, 1, 1, 1])?,
+        context.dense_as("dst", Access::Write, node.outputs[0], [1, 1, rows, op.k])?,
+    ];
+    let constants = vec![
+        ("CLASSES", Constant::U32(classes)),
+        ("STEPS", Constant::U32(steps)),
+        ("WORDS", Constant::U32(steps.div_ceil(32))),
+    ];
+    let workgroups = row_grid(context, &rows.into());
+    let call = KernelCall::plain("suppress", constants, slots, [threads as u32, 1, 1], workgroups);
+    let flops = rows * count * op.k * 16;
+    let why = format!("{} rounds over a row, one box after another", op.k);
+    Ok(Chosen { call, why, declined: Vec::new(), flops })
 }
 
 /// Sorts short runs of each row, then merges neighbours until one run is left; of each only what may still be asked for.

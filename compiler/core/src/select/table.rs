@@ -50,6 +50,7 @@ impl Context<'_> {
             Op::GatherNd(op) => data::select_gather_nd(self, node, *op),
             Op::GatherElements(op) => index::select_gather_elements(self, node, *op),
             Op::ArgReduce(op) => scan::select_arg_reduce(self, node, *op),
+            Op::Suppress(op) => scan::select_suppress(self, node, *op),
             Op::CumSum(op) => scan::select_cumsum(self, node, *op),
             Op::ShapeOf(op) => data::select_shape_of(self, node, *op),
             Op::Range(_) => data::select_range(self, node),

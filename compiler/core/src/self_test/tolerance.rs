@@ -77,6 +77,7 @@ fn only_moves(node: &Node) -> bool {
             | Op::ScatterNd(_)
             | Op::ArgReduce(_)
             | Op::TopK(_)
+            | Op::Suppress(_)
             | Op::CumSum(_)
             | Op::ShapeOf(_)
             | Op::Range(_) => false,

@@ -289,6 +289,26 @@ fn searches_prefer_the_first_of_equals_unless_told_otherwise() {
 }
 
 #[test]
+fn boxes_that_overlap_a_better_one_are_dropped() {
+    // Boxes 0 and 1 share a third of what they cover, box 3 shares 0.6 with each of them. Box 4 has no area.
+    let boxes = "@b: f32[1,5,4] = [0,0,4,4, 2,0,6,4, 9,9,11,11, 1,0,5,4, 9,9,9,11]\n";
+    let of = |scores: &str, flags: &str, most: &str, k: u64| {
+        eval(&format!(
+            "{boxes}@s: f32[1,1,5] = [{scores}]\n@c: i32[1,1,5] = [{flags}]\n@t: f32[] = {most}\n%1 = suppress @b, @s, @c, @t {{k={k}}}\nreturn %1"
+        ))
+    };
+    assert_eq!(of("5,4,3,2,1", "1,1,1,1,1", "0.5", 5), [0.0, 1.0, 2.0, 4.0, -1.0]);
+    assert_eq!(of("5,4,3,2,1", "1,1,1,1,1", "0.2", 5), [0.0, 2.0, 4.0, -1.0, -1.0]);
+    assert_eq!(
+        of("1,4,4,5,nan", "1,1,1,0,1", "0.9", 3),
+        [1.0, 2.0, 0.0],
+        "equals by place; neither flag nor NaN"
+    );
+    assert_eq!(of("-inf,inf,0,0,0", "1,1,0,0,0", "0.5", 2), [1.0, 0.0]);
+    assert_eq!(of("1,1,1,1,1", "0,0,0,0,0", "0.5", 1), [-1.0]);
+}
+
+#[test]
 fn running_sums_go_either_way() {
     let of = |line: &str| eval(&format!("@x: f32[2,3] = [1,2,3,10,20,30]\n%1 = {line}\nreturn %1"));
     assert_eq!(of("cumsum @x {axis=1}"), [1.0, 3.0, 6.0, 10.0, 30.0, 60.0]);

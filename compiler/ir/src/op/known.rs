@@ -51,6 +51,7 @@ pub fn of_result(
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::MatMul(_)
         | Op::Attention(_)

@@ -22,6 +22,7 @@ pub mod resize;
 pub mod rotary;
 pub mod scan;
 pub(crate) mod strided;
+pub mod suppress;
 pub mod write_rows;
 
 pub use attention::Attention;
@@ -39,6 +40,7 @@ pub use reduce::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 pub use resize::{CoordinateMode, Interpolation, NearestMode, Resize, ResizeAxis};
 pub use rotary::Rotary;
 pub use scan::{ArgReduce, CumSum, TopK};
+pub use suppress::Suppress;
 pub use write_rows::WriteRows;
 
 use crate::dim::{Dim, DimError, SymbolId, Symbols};
@@ -105,6 +107,8 @@ pub enum Op {
     ArgReduce(ArgReduce),
     /// Indices of the largest or smallest few along the last axis.
     TopK(TopK),
+    /// Boxes that are kept out of many that overlap: operands corners, scores, candidates, threshold.
+    Suppress(Suppress),
     /// Running sums along one axis.
     CumSum(CumSum),
     /// The shape of the operand as an i64 vector.
@@ -145,6 +149,7 @@ impl Op {
             Self::ArgReduce(ArgReduce { largest: true, .. }) => "arg_max",
             Self::ArgReduce(ArgReduce { largest: false, .. }) => "arg_min",
             Self::TopK(_) => "top_k",
+            Self::Suppress(_) => "suppress",
             Self::CumSum(_) => "cumsum",
             Self::ShapeOf(_) => "shape_of",
             Self::Range(_) => "range",
@@ -182,6 +187,7 @@ impl Op {
             | Self::WriteRows(_)
             | Self::Rotary(_)
             | Self::Range(_) => 3..=3,
+            Self::Suppress(_) => 4..=4,
         }
     }
 
@@ -227,6 +233,7 @@ impl Op {
             Self::WriteRows(op) => op.infer(&check),
             Self::ArgReduce(op) => op.infer(&check),
             Self::TopK(op) => op.infer(&check),
+            Self::Suppress(op) => op.infer(&check),
             Self::CumSum(op) => op.infer(&check),
             Self::ShapeOf(op) => op.infer(&check),
             Self::Range(op) => op.infer(&check),
@@ -269,6 +276,7 @@ impl Op {
             Self::WriteRows(op) => op.compute(operands),
             Self::ArgReduce(op) => op.compute(operands),
             Self::TopK(op) => op.compute(operands),
+            Self::Suppress(op) => op.compute(operands),
             Self::CumSum(op) => op.compute(operands),
             Self::ShapeOf(op) => op.compute(operands, shape),
             Self::Range(op) => op.compute(operands, shape),
@@ -309,6 +317,7 @@ impl Op {
             | Self::WriteRows(_)
             | Self::ArgReduce(_)
             | Self::TopK(_)
+            | Self::Suppress(_)
             | Self::CumSum(_)
             | Self::ShapeOf(_)
             | Self::Range(_) => Ok(()),

@@ -12,7 +12,7 @@ use crate::op::data::SliceAxis;
 use crate::op::{
     ArgReduce, Attention, BinaryOp, Concat, Conv, CumSum, Expand, Gather, GatherElements, GatherNd,
     LayerNorm, MatMul, Op, Range, Reduce, ReduceKind, Reshape, RmsNorm, Rotary, ScalarOp, ScatterElements,
-    ScatterNd, ShapeOf, Slice, Softmax, TopK, Transpose, UnaryOp, Update, WriteRows,
+    ScatterNd, ShapeOf, Slice, Softmax, Suppress, TopK, Transpose, UnaryOp, Update, WriteRows,
 };
 use crate::tensor::{ElementType, show_shape};
 use crate::text::lexer::{Lexer, Token};
@@ -260,6 +260,10 @@ impl Attributes {
                 let k = self.unsigned("k")?;
                 Op::TopK(TopK { k: self.required("k", k)?, largest: self.flag("largest")? })
             }
+            "suppress" => {
+                let k = self.unsigned("k")?;
+                Op::Suppress(Suppress { k: self.required("k", k)? })
+            }
             "cumsum" => Op::CumSum(CumSum {
                 axis: self.index_of("axis")?,
                 exclusive: self.flag("exclusive")?,
@@ -413,6 +417,7 @@ pub(super) fn show(op: &Op, symbols: &Symbols) -> String {
             format!(" {{axis={}, last={}, keep_dims={}}}", op.axis, op.last, op.keep_dims)
         }
         Op::TopK(op) => format!(" {{k={}, largest={}}}", op.k, op.largest),
+        Op::Suppress(op) => format!(" {{k={}}}", op.k),
         Op::CumSum(op) => {
             format!(" {{axis={}, exclusive={}, reverse={}}}", op.axis, op.exclusive, op.reverse)
         }

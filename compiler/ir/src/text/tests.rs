@@ -102,6 +102,7 @@ fn every_op_round_trips() {
         "arg_max %x {axis=1, last=true, keep_dims=true}",
         "arg_min %x {axis=0, last=false, keep_dims=false}",
         "top_k %x {k=2, largest=true}",
+        "suppress @boxes, @scores, @flags, @most {k=2}",
         "cumsum %x {axis=1, exclusive=true, reverse=true}",
         "gather_elements @u, @q {axis=1}",
         "scatter_elements @u, @q, @e {axis=1, update=max}",
@@ -118,6 +119,7 @@ fn every_op_round_trips() {
             "%x: f32[{batch},3,5]\n@w: f32[5,4] = random(1)\n@v: f32[4,5] = random(2)\n@k: f32[5,3,2] = random(3)\n@t: f32[3,3,2] = random(3)\n@c: f32[3] = random(4)\n@g: f32[3] = random(5)\n\
              @a: f32[1,1,2] = random(6)\n@b: f32[5] = [1,2,3,4,5]\n@i: i64[2] = [0,-1]\n@j: i64[2,2] = [0,1,0,2]\n@m: i64[2,1] = [0,2]\n\
              @u: f32[2,5] = random(4)\n@e: f32[2,3] = random(5)\n@q: i64[2,3] = [0,1,2,4,3,-1]\n\
+             @boxes: f32[1,3,4] = random(1)\n@scores: f32[1,2,3] = random(2)\n@flags: i32[1,2,3] = [1,0,1,1,1,1]\n@most: f32[] = 0.5\n\
              @zero: i64[] = 0\n@nine: i64[] = 9\n@two: i64[] = 2\n%1 = {op}\nreturn %1"
         );
         round_trip(&text);

@@ -17,8 +17,8 @@ pub(super) fn concat(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.concat(axis, &operands)?])
 }
 
-/// Slice. Before 10 the bounds are attributes; since then operands, with `steps`. Bounds clamp to the axis, negative
-/// ones count from its end.
+/// Slice. Before 10 the bounds are attributes; since then operands, with `steps`, which may be data. Bounds clamp to the axis,
+/// negative ones count from its end.
 pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
     let x = cx.operand(0)?;
     let shape = cx.shape(x);
@@ -29,6 +29,9 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
         (starts, ends, cx.attributes.ints("axes")?.map(<[i64]>::to_vec), None)
     } else {
         let (starts, ends) = (cx.operand(1)?, cx.operand(2)?);
+        if cx.is_data(starts) || cx.is_data(ends) {
+            return slice_of_data(cx, x, starts, ends);
+        }
         let list = |at: usize, name| cx.optional(at).map(|list| cx.constant_ints(list, name)).transpose();
         (cx.ints(starts, "starts")?, cx.ints(ends, "ends")?, list(3, "axes")?, list(4, "steps")?)
     };
@@ -36,6 +39,28 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
     let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err(NodeError::Operands("starts, ends, axes and steps have different lengths".to_owned()));
+    }
+    // From the end of an axis whose size data decide.
+    let from_there = |at: usize, size: &Dim| {
+        let is_known = matches!(starts[at], IntExpr::Const(start) if start >= 0) && steps[at] > 0;
+        cx.bounds().decide(size) && !is_known
+    };
+    let mut found = Vec::with_capacity(axes.len());
+    for &given in &axes {
+        found.push(axis(given, shape.len())?);
+    }
+    if found.iter().enumerate().any(|(at, &axis)| from_there(at, &shape[axis])) {
+        let mut known = |bounds: &[IntExpr]| -> Result<ValueId, NodeError> {
+            let bounds: Option<Vec<i64>> = bounds.iter().map(IntExpr::as_const).collect();
+            let bounds = bounds.ok_or_else(|| {
+                NodeError::Unsupported(
+                    "bounds of free size are not supported here; fix it with --dim".to_owned(),
+                )
+            })?;
+            cx.constant_i64(&[bounds.len() as u64], &bounds)
+        };
+        let (starts, ends) = (known(&starts)?, known(&ends)?);
+        return from_data(cx, x, (starts, ends), &found, &steps);
     }
     let mut cuts: Vec<SliceAxis> = Vec::new();
     let mut from_end = Vec::new();
@@ -65,6 +90,58 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
         y = cx.emit(Op::Gather(Gather { axis }), &[y, index])?;
     }
     Ok(vec![y])
+}
+
+/// A slice whose bounds are data, or follow from sizes that are.
+fn slice_of_data(cx: &mut NodeCx<'_, '_>, x: ValueId, starts: ValueId, ends: ValueId) -> Results {
+    let list = |at: usize, name| cx.optional(at).map(|list| cx.constant_ints(list, name)).transpose();
+    let (axes, steps) = (list(3, "axes")?, list(4, "steps")?);
+    let count = cx.shape(starts).first().and_then(Dim::as_const).unwrap_or(0);
+    let axes = axes.unwrap_or_else(|| (0..count as i64).collect());
+    let steps = steps.unwrap_or_else(|| vec![1; axes.len()]);
+    if cx.shape(ends) != cx.shape(starts) || [axes.len(), steps.len()] != [count as usize; 2] {
+        return Err(NodeError::Operands("starts, ends, axes and steps have different lengths".to_owned()));
+    }
+    let axes = axes.into_iter().map(|given| axis(given, cx.rank(x))).collect::<Result<Vec<usize>, _>>()?;
+    from_data(cx, x, (starts, ends), &axes, &steps)
+}
+
+/// The slice along one axis after the other.
+fn from_data(
+    cx: &mut NodeCx<'_, '_>,
+    x: ValueId,
+    (starts, ends): (ValueId, ValueId),
+    axes: &[usize],
+    steps: &[i64],
+) -> Results {
+    let mut y = x;
+    for (at, (&axis, &step)) in axes.iter().zip(steps).enumerate() {
+        let bounds = [bound(cx, starts, at)?, bound(cx, ends, at)?];
+        let known = bounds.map(|bound| cx.constant_scalar(bound));
+        y = match (known, cx.shape(y)[axis].as_const()) {
+            ([Some(start), Some(end)], Some(size)) if step != 0 => {
+                match known_cut(size, start as i64, end as i64, step) {
+                    Cut::Part { start, count } => {
+                        let step = if count.as_const().is_some_and(|count| count < 2) { 1 } else { step };
+                        let cut = SliceAxis { axis, start, step, count };
+                        cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[y])?
+                    }
+                    Cut::Whole | Cut::Last => y,
+                }
+            }
+            _ => super::counted::slice_of_data(cx, y, axis, (bounds[0], bounds[1], step))?,
+        };
+    }
+    Ok(vec![y])
+}
+
+/// One bound of several, i64 `[]`, that no device's integers cut.
+fn bound(cx: &mut NodeCx<'_, '_>, bounds: ValueId, at: usize) -> Result<ValueId, NodeError> {
+    let bound = cx.one_of(bounds, at as u64)?;
+    match cx.constant_scalar(bound) {
+        Some(known) => cx.constant_i64(&[], &[(known as i64).clamp(-BEYOND, BEYOND)]),
+        None => Ok(bound),
+    }
 }
 
 /// What a slice takes of one axis.

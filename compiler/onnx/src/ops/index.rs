@@ -1,15 +1,14 @@
 //! Operators that read or write at computed places, that search along an axis, and those that are made of such.
 
 use super::axis;
-use crate::budget::Resource;
 use crate::data_type::DataType;
 use crate::dims;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{
-    ArgReduce, BinaryOp, CumSum, Gather, GatherElements, Pad, PadMode, Range, ScalarOp, ScatterElements,
-    ScatterNd, ShapeOf, Slice, TopK, Update, WriteRows,
+    ArgReduce, BinaryOp, CumSum, GatherElements, Pad, PadMode, Range, ScalarOp, ScatterElements, ScatterNd,
+    ShapeOf, Slice, Update, WriteRows,
 };
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
@@ -93,35 +92,6 @@ fn behind_ones(
     let mut pads = vec![0; 2 * rank];
     pads[if reverse { rank + axis } else { axis }] = by;
     cx.emit(Op::Pad(Pad { mode: PadMode::Constant(1.0), pads }), &[kept])
-}
-
-/// TopK: values and their indices. `k` is an attribute before 10 and a constant operand from then on; since 11 `largest`
-/// may be 0, and `sorted` may be 0, which leaves the order open: it stays sorted.
-pub(super) fn top_k(cx: &mut NodeCx<'_, '_>) -> Results {
-    let x = cx.operand(0)?;
-    let rank = cx.rank(x);
-    let along = axis(cx.attributes.int("axis")?.unwrap_or(-1), rank)?;
-    let k = match cx.opset() < 10 {
-        true => cx.attributes.int("k")?.ok_or(NodeError::MissingAttribute("k"))?,
-        false => constant_int(cx, 1, "k")?,
-    };
-    let k = u64::try_from(k).map_err(|_| NodeError::Value {
-        name: "k",
-        value: k.to_string(),
-        expected: "0 or more".to_owned(),
-    })?;
-    let largest = cx.attributes.flag("largest", true)?;
-    cx.attributes.ignore(&["sorted"]);
-    // The axis is brought to the end and back.
-    let mut to_end: Vec<usize> = (0..rank).filter(|&at| at != along).collect();
-    to_end.push(along);
-    let mut back: Vec<usize> = (0..rank - 1).collect();
-    back.insert(along, rank - 1);
-    let x = cx.transpose(x, to_end)?;
-    let indices = cx.emit(Op::TopK(TopK { k, largest }), &[x])?;
-    let values = cx.emit(Op::GatherElements(GatherElements { axis: rank - 1 }), &[x, indices])?;
-    let values = cx.transpose(values, back.clone())?;
-    Ok(vec![values, cx.transpose(indices, back)?])
 }
 
 /// GatherElements, since 11. Beside the axis the indices may be smaller than the data, of which the rest is not read.
@@ -210,7 +180,12 @@ fn places(cx: &mut NodeCx<'_, '_>, x: ValueId, at: usize) -> Result<ValueId, Nod
 }
 
 /// `a ? b : c`.
-fn select(cx: &mut NodeCx<'_, '_>, a: ValueId, b: ValueId, c: ValueId) -> Result<ValueId, NodeError> {
+pub(super) fn select(
+    cx: &mut NodeCx<'_, '_>,
+    a: ValueId,
+    b: ValueId,
+    c: ValueId,
+) -> Result<ValueId, NodeError> {
     cx.emit(Op::Elementwise(ScalarOp::Select), &[a, b, c])
 }
 
@@ -251,9 +226,12 @@ pub(super) fn one_hot(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![select(cx, is_on, on, off)?])
 }
 
-/// Tile. The repeats are a constant operand.
+/// Tile. The repeats may be data: with a bound, which is that of each axis whose repeats are.
 pub(super) fn tile(cx: &mut NodeCx<'_, '_>) -> Results {
     let (x, repeats) = (cx.operand(0)?, cx.operand(1)?);
+    if cx.is_data(repeats) {
+        return super::counted::tile_of_data(cx, x, repeats);
+    }
     let repeats = cx.sizes(repeats, "repeats")?;
     let shape = cx.shape(x);
     if repeats.len() != shape.len() {
@@ -349,48 +327,4 @@ pub(super) fn reverse_sequence(cx: &mut NodeCx<'_, '_>) -> Results {
     let from = select(cx, is_reversed, reversed, steps)?;
     let from = cx.expand(from, shape)?;
     Ok(vec![cx.emit(Op::GatherElements(GatherElements { axis: time }), &[x, from])?])
-}
-
-/// Compress, since 9. The condition must be constant, since it decides the result's size; without `axis` the input is
-/// flat.
-pub(super) fn compress(cx: &mut NodeCx<'_, '_>) -> Results {
-    let (mut x, condition) = (cx.operand(0)?, cx.operand(1)?);
-    let flags = cx.constant_tensor(condition).map_or(0, Tensor::len) as u64;
-    cx.take(Resource::ConstantBytes, flags.saturating_mul(8))?;
-    let taken: Vec<i64> = match cx.constant_tensor(condition) {
-        Some(flags) => (0..).zip(flags.to_bool_vec()).filter_map(|(at, flag)| flag.then_some(at)).collect(),
-        None => return Err(depends_on_data("which elements the condition takes")),
-    };
-    let axis = match cx.attributes.int("axis")? {
-        Some(given) => axis(given, cx.rank(x))?,
-        None => {
-            let all = cx.product(&cx.shape(x))?;
-            x = cx.reshape(x, vec![all])?;
-            0
-        }
-    };
-    let indices = cx.constant_i64(&[taken.len() as u64], &taken)?;
-    Ok(vec![cx.emit(Op::Gather(Gather { axis }), &[x, indices])?])
-}
-
-/// NonZero, since 9: of a constant only, since the data decides the result's size.
-pub(super) fn non_zero(cx: &mut NodeCx<'_, '_>) -> Results {
-    let x = cx.operand(0)?;
-    let Some(tensor) = cx.constant_tensor(x).cloned() else {
-        return Err(depends_on_data("how many elements are not zero"));
-    };
-    let shape = tensor.shape();
-    cx.take(Resource::ConstantBytes, (tensor.len() as u64).saturating_mul(8 * (2 + shape.len() as u64)))?;
-    let places = tensor.to_f64_vec().into_iter().enumerate().filter(|(_, value)| *value != 0.0);
-    let places: Vec<u64> = places.map(|(at, _)| at as u64).collect();
-    let mut indices = Vec::with_capacity(shape.len() * places.len());
-    for axis in 0..shape.len() {
-        let inner: u64 = shape[axis + 1..].iter().product();
-        indices.extend(places.iter().map(|place| (place / inner % shape[axis]) as i64));
-    }
-    Ok(vec![cx.constant_i64(&[shape.len() as u64, places.len() as u64], &indices)?])
-}
-
-fn depends_on_data(what: &str) -> NodeError {
-    NodeError::Unsupported(format!("its result's size depends on data ({what}), which is not supported"))
 }

@@ -9,6 +9,7 @@ mod attention;
 mod bits;
 mod blocks;
 mod constant;
+mod counted;
 mod data;
 mod delta;
 mod dequantized;
@@ -35,7 +36,10 @@ mod roi;
 mod rotary;
 mod shape;
 mod skip_norm;
+mod suppress;
+mod top_k;
 mod unfold;
+mod unique;
 mod window;
 
 use crate::error::NodeError;
@@ -113,7 +117,7 @@ const OPERATORS: &[Operator] = &[
     onnx("CenterCropPad", (2, 2), pad::center_crop_pad),
     onnx("Clip", (1, 3), elementwise::clip),
     onnx("Col2Im", (3, 3), unfold::col2im),
-    onnx("Compress", (2, 2), index::compress).refuses("a condition that is data: its result's size depends on it"),
+    onnx("Compress", (2, 2), counted::compress),
     onnx("Concat", (1, MANY), data::concat),
     onnx("Constant", (0, 0), constant::constant).refuses("`sparse_value`, `value_string`, `value_strings`"),
     onnx("ConstantOfShape", (1, 1), constant::constant_of_shape).refuses("a `value` of fewer than eight bits"),
@@ -188,7 +192,8 @@ const OPERATORS: &[Operator] = &[
     onnx("Multinomial", (1, 1), random::multinomial),
     onnx("Neg", (1, 1), elementwise::neg),
     onnx("NegativeLogLikelihoodLoss", (2, 3), losses::negative_log_likelihood_loss),
-    onnx("NonZero", (1, 1), index::non_zero).refuses("data: its result's size depends on it"),
+    onnx("NonMaxSuppression", (2, 5), suppress::non_max_suppression),
+    onnx("NonZero", (1, 1), counted::non_zero).refuses("scalars that are data"),
     onnx("Not", (1, 1), elementwise::not),
     onnx("OneHot", (3, 3), index::one_hot).refuses("a depth that is data"),
     onnx("Or", (2, 2), elementwise::or),
@@ -236,7 +241,7 @@ const OPERATORS: &[Operator] = &[
     onnx("Sin", (1, 1), elementwise::sin),
     onnx("Sinh", (1, 1), elementwise::sinh),
     onnx("Size", (1, 1), shape::size),
-    onnx("Slice", (1, 5), data::slice).refuses("bounds that are data; a start of free size; an end that may be of either sign"),
+    onnx("Slice", (1, 5), data::slice).refuses("a start of free size; an end that may be of either sign"),
     onnx("Softmax", (1, 1), along_axis::softmax),
     onnx("SoftmaxCrossEntropyLoss", (2, 3), losses::softmax_cross_entropy_loss).results(1, 2),
     onnx("Softplus", (1, 1), activation::softplus),
@@ -254,9 +259,10 @@ const OPERATORS: &[Operator] = &[
     onnx("TensorScatter", (2, 3), index::tensor_scatter),
     onnx("ThresholdedRelu", (1, 1), activation::thresholded_relu),
     onnx("Tile", (2, 2), index::tile),
-    onnx("TopK", (1, 2), index::top_k).results(1, 2).refuses("a `k` that is data"),
+    onnx("TopK", (1, 2), top_k::top_k).results(1, 2),
     onnx("Transpose", (1, 1), shape::transpose),
     onnx("Trilu", (1, 2), index::trilu),
+    onnx("Unique", (1, 1), unique::unique).results(1, 4).refuses("slices whose comparisons each with each are more than 2^24"),
     onnx("Unsqueeze", (1, 2), shape::unsqueeze),
     onnx("Upsample", (1, 2), resize::upsample).refuses("nearest downsampling by a fraction; scales that are data"),
     onnx("Where", (3, 3), elementwise::select),

@@ -176,7 +176,7 @@ pub(super) fn size(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![cx.emit(Op::Reduce(product), &[sizes])?])
 }
 
-/// Range from `start` to below `limit` by `delta`, since 11. Since 27 of float16, too, computed in f32 unless `stash_type` says otherwise.
+/// Range from `start` to below `limit` by `delta`, since 11; of numbers that are data with a bound. Since 27 of float16, too, computed in f32 unless `stash_type` says otherwise.
 pub(super) fn range(cx: &mut NodeCx<'_, '_>) -> Results {
     let element = cx.element(cx.operand(0)?);
     let widens = cx.attributes.int("stash_type")?.unwrap_or(1) == 1;
@@ -187,6 +187,10 @@ pub(super) fn range(cx: &mut NodeCx<'_, '_>) -> Results {
             scalar = cx.widened(scalar)?;
         }
         operands.push(cx.reshape(scalar, Vec::new())?);
+    }
+    if operands.iter().any(|&operand| cx.is_unknown(operand)) {
+        let range = super::counted::range_of_data(cx, &operands)?[0];
+        return Ok(vec![cx.cast(range, element)?]);
     }
     let range = cx.emit(Op::Range(drift_ir::op::Range), &operands)?;
     Ok(vec![cx.cast(range, element)?])

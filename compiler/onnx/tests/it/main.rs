@@ -6,6 +6,7 @@
 
 mod bind;
 mod bombs;
+mod bounds;
 mod build;
 mod cases;
 mod compositions;

@@ -30,7 +30,7 @@ fn an_empty_file_has_no_graph() {
 
 #[test]
 fn all_unsupported_nodes_are_listed_at_once() {
-    let mut named = node("NonZero", &["x"], &["b"]);
+    let mut named = node("RegexFullMatch", &["x"], &["b"]);
     named.name = "find".to_owned();
     let mut foreign = node("FancyAttention", &["x"], &["d"]);
     foreign.domain = "com.example".to_owned();
@@ -47,7 +47,7 @@ fn all_unsupported_nodes_are_listed_at_once() {
         &model,
         "5 of the model's nodes cannot be compiled:\
          \n  `a` (ImageDecoder): images are not decoded; give the model their pixels as an input\
-         \n  `find` (NonZero): its result's size depends on data (how many elements are not zero), which is not supported\
+         \n  `find` (RegexFullMatch): texts are not supported; give the model what they become as an input\
          \n  `d` (com.example.FancyAttention): the operator is not supported (its domain is not imported)\
          \n  `e` (Relu): attribute `fast` is not known for operator set 13\
          \n  `g` (TfIdfVectorizer): counting n-grams is not supported; count them before the model runs",

@@ -40,6 +40,18 @@ pub(in crate::kernel) const TOP_K: KernelInterface = KernelInterface {
     ..PLAIN
 };
 
+pub(in crate::kernel) const SUPPRESS: KernelInterface = KernelInterface {
+    slots: &[
+        SlotSpec::input("boxes", &[Read]),
+        SlotSpec::input("scores", &[Scalar]),
+        SlotSpec::input("candidates", &[Scalar]).integers(),
+        SlotSpec::input("most", &[Scalar]),
+        PLACES,
+    ],
+    constants: &[&u32s(["CLASSES", "STEPS"]), &u32s(["WORDS"])],
+    ..PLAIN
+};
+
 pub(in crate::kernel) const SORT_RUNS: KernelInterface = KernelInterface {
     slots: &[SlotSpec::input("src", &[Read]), PLACES],
     constants: &[&bools(["SMALLEST"]), &u32s(["RUN", "RUNS", "KEPT"])],

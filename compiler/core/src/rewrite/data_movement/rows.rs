@@ -77,6 +77,7 @@ fn row_operand(graph: &Graph, maker: &Node, gather: Gather, rank: usize) -> Opti
         | Op::WriteRows(_)
         | Op::ArgReduce(_)
         | Op::TopK(_)
+        | Op::Suppress(_)
         | Op::CumSum(_)
         | Op::ShapeOf(_)
         | Op::Range(_) => None,

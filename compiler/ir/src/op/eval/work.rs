@@ -36,6 +36,8 @@ pub(crate) fn of(op: &Op, epilogue: &Epilogue, operands: &[TensorType], elements
         Op::Resize(op) => elements.max(read).saturating_mul(4 * op.axes.len().max(1) as u64),
         // A sort.
         Op::TopK(_) => read.saturating_mul(32),
+        // Each box against each that is kept.
+        Op::Suppress(op) => operands.get(1).map_or(u64::MAX, count).saturating_mul(op.k.saturating_add(32)),
         Op::Elementwise(_)
         | Op::Pad(_)
         | Op::GroupNorm(_)
