@@ -100,12 +100,11 @@ pub fn of_entries<'a>(
 fn join(dims: &mut Dims, sizes: Dims, input: &str) -> Result<(), CliError> {
     for (name, size) in sizes {
         let DimBinding::Fixed(wanted) = size else { continue };
-        let agrees = match dims.get(&name) {
-            Some(given) => given.allows(wanted),
-            None => true,
-        };
-        if !agrees {
-            return Err(CliError::DimContradicted { dim: name, by: format!("--bind {input}"), size: wanted });
+        if let Some(&given) = dims.get(&name)
+            && !given.allows(wanted)
+        {
+            let by = format!("--bind {input}");
+            return Err(CliError::DimContradicted { dim: name, by, size: wanted, given });
         }
         dims.insert(name, size);
     }

@@ -9,7 +9,7 @@ use drift_bundle::BundleError;
 use drift_bundle::manifest::FreeDim;
 use drift_compiler::CompileError;
 use drift_ir::eval::EvalError;
-use drift_onnx::{ImportError, NodeError, TensorError, TensorReason};
+use drift_onnx::{DimBinding, ImportError, NodeError, TensorError, TensorReason};
 use drift_runtime::RuntimeError;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ pub enum CliError {
     },
     /// A size given on the command line that something else contradicts.
     #[error(
-        "dimension `{dim}` is {size} in {by}, and something else by --dim; leave --dim {dim} out, or give that size"
+        "dimension `{dim}` is {size} in {by}, and {given} by --dim; leave --dim {dim} out, or let it allow that size"
     )]
     DimContradicted {
         /// The dimension.
@@ -115,6 +115,8 @@ pub enum CliError {
         by: String,
         /// The size that it has there.
         size: u64,
+        /// What the command line says.
+        given: DimBinding,
     },
     /// Data of one run that have different sizes for one dim.
     #[error("axis {axis} of `{tensor}` has {found} elements where {size} is {expected}: {said}")]

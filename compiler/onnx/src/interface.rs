@@ -8,6 +8,7 @@ use crate::source::ModelSource;
 use crate::tensor::MAX_RANK;
 use drift_ir::{ElementType, HostForm};
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 /// What the size of a free dimension is known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,17 @@ impl DimBinding {
             Self::Fixed(fixed) => size == fixed,
             Self::Range(low, high) => low <= size && size <= high,
             Self::Steps(low, high, step) => low <= size && size <= high && size.is_multiple_of(step),
+        }
+    }
+}
+
+/// As `--dim NAME=` takes it.
+impl fmt::Display for DimBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => write!(f, "{size}"),
+            Self::Range(low, high) => write!(f, "{low}..{high}"),
+            Self::Steps(low, high, step) => write!(f, "{low}..{high}/{step}"),
         }
     }
 }

@@ -135,3 +135,11 @@ def cases(write, node, Rand):
     write("slice_of_data_beside_constants", [
         node("Concat", ["one", "n"], ["s"], axis=0), node("Concat", ["three", "six"], ["e"], axis=0), node("Slice", ["x", "s", "e"], ["y"])],
         [("x", r.f(5, 6)), ("n", i64(2))], ["y"], 13, [("one", i64(1)), ("three", i64(3)), ("six", i64(6))])
+
+    # Downwards a start before the first element is the first.
+    r = Rand("slices from before")
+    before = [("s", i64(-9)), ("e", i64(-30))]
+    steps = [("axes", i64(1)), ("steps", i64(-2))]
+    sliced = [node("Slice", ["x", "s", "e", "axes", "steps"], ["y"])]
+    write("slice_of_data_from_before", sliced, [("x", r.f(2, 6)), *before], ["y"], 13, steps)
+    write("slice_from_before", sliced, [("x", r.f(2, 6))], ["y"], 13, [*before, *steps])

@@ -299,7 +299,7 @@ impl Check<'_> {
             let Some(DimBinding::Fixed(size)) = found else { continue };
             if !given.allows(size) {
                 let by = data.map_or_else(String::new, |data| data.folder.display().to_string());
-                return Err(CliError::DimContradicted { dim: name.clone(), by, size });
+                return Err(CliError::DimContradicted { dim: name.clone(), by, size, given: *given });
             }
         }
         Ok(dims)

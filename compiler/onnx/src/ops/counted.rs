@@ -126,22 +126,18 @@ pub(super) fn range_of_data(cx: &mut NodeCx<'_, '_>, operands: &[ValueId]) -> Re
     let &[start, limit, delta] = operands else { return Err(NodeError::MissingOperand(2)) };
     let element = cx.element(start);
     let places = cx.places(None)?;
-    let distance = cx.binary(BinaryOp::Sub, limit, start)?;
     let count = if element.is_float() {
         let step = cx.constant_scalar(delta);
         if !step.is_some_and(|step| step.abs() == 1.0) {
             let reason = "a range of floats whose numbers are data needs a constant delta of 1 or -1";
             return Err(NodeError::Unsupported(reason.to_owned()));
         }
+        let distance = cx.binary(BinaryOp::Sub, limit, start)?;
         let steps = cx.binary(BinaryOp::Mul, distance, delta)?;
         let steps = cx.unary(UnaryOp::Ceil, steps)?;
         cx.cast(steps, ElementType::I64)?
     } else {
-        let [distance, delta] = [cx.cast(distance, ElementType::I64)?, cx.cast(delta, ElementType::I64)?];
-        let sign = cx.unary(UnaryOp::Sign, delta)?;
-        let up = cx.binary(BinaryOp::Add, distance, delta)?;
-        let up = cx.binary(BinaryOp::Sub, up, sign)?;
-        cx.binary(BinaryOp::Div, up, delta)?
+        whole_steps(cx, start, limit, delta)?
     };
     let zero = cx.constant_i64(&[], &[0])?;
     let count = cx.binary(BinaryOp::Max, count, zero)?;
@@ -151,6 +147,39 @@ pub(super) fn range_of_data(cx: &mut NodeCx<'_, '_>, operands: &[ValueId]) -> Re
     let made = cx.binary(BinaryOp::Add, steps, start)?;
     let size = cx.counted(&places, count)?;
     Ok(vec![cx.cut_to(made, 0, &size)?])
+}
+
+/// How many steps of `delta` a range of integers takes, or less than none; more than any bound allows where the distance is no i32, which
+/// has the other sign on a device.
+fn whole_steps(
+    cx: &mut NodeCx<'_, '_>,
+    start: ValueId,
+    limit: ValueId,
+    delta: ValueId,
+) -> Result<ValueId, NodeError> {
+    let zero = cx.constant_i64(&[], &[0])?;
+    let distance = cx.binary(BinaryOp::Sub, limit, start)?;
+    let [distance, step] = [cx.cast(distance, ElementType::I64)?, cx.cast(delta, ElementType::I64)?];
+    let [way, step_way] = [cx.unary(UnaryOp::Sign, distance)?, cx.unary(UnaryOp::Sign, step)?];
+    let quotient = cx.binary(BinaryOp::Div, distance, step)?;
+    let rest = cx.binary(BinaryOp::Rem, distance, step)?;
+    let is_more = cx.unary(UnaryOp::Abs, rest)?;
+    let is_more = cx.unary(UnaryOp::Sign, is_more)?;
+    let ahead = cx.binary(BinaryOp::Mul, way, step_way)?;
+    let ahead = cx.binary(BinaryOp::Max, ahead, zero)?;
+    let more = cx.binary(BinaryOp::Mul, is_more, ahead)?;
+    let count = cx.binary(BinaryOp::Add, quotient, more)?;
+
+    let [up, down] = [cx.binary(BinaryOp::Less, start, limit)?, cx.binary(BinaryOp::Less, limit, start)?];
+    let [up, down] = [cx.cast(up, ElementType::I64)?, cx.cast(down, ElementType::I64)?];
+    let real_way = cx.binary(BinaryOp::Sub, up, down)?;
+    let agrees = cx.binary(BinaryOp::Mul, real_way, way)?;
+    let wraps = cx.binary(BinaryOp::Less, agrees, zero)?;
+    let ahead = cx.binary(BinaryOp::Mul, real_way, step_way)?;
+    let ahead = cx.binary(BinaryOp::Max, ahead, zero)?;
+    let most = cx.constant_i64(&[], &[i64::from(i32::MAX)])?;
+    let beyond = cx.binary(BinaryOp::Mul, ahead, most)?;
+    super::index::select(cx, wraps, beyond, count)
 }
 
 /// What a slice takes of an axis, where data say from where to where: the start and the end are i64 `[]`.
@@ -174,17 +203,17 @@ pub(super) fn slice_of_data(
         [cx.constant_i64(&[], &[0])?, cx.constant_i64(&[], &[1])?, cx.constant_i64(&[], &[step])?];
     let last = cx.binary(BinaryOp::Sub, size, one)?;
     let minus_one = cx.constant_i64(&[], &[-1])?;
-    // Upwards both are within 0..=size, downwards within -1..size.
-    let (low, high) = if step > 0 { (zero, size) } else { (minus_one, last) };
-    let mut within = [start, end];
-    for bound in &mut within {
+    // Upwards both are within 0..=size; downwards the start is within 0..size, the end within -1..size.
+    let (lowest_end, high) = if step > 0 { (zero, size) } else { (minus_one, last) };
+    let mut within = [(start, zero), (end, lowest_end)];
+    for (bound, low) in &mut within {
         let is_negative = cx.binary(BinaryOp::Less, *bound, zero)?;
         let wrapped = cx.binary(BinaryOp::Add, *bound, size)?;
         let from_start = super::index::select(cx, is_negative, wrapped, *bound)?;
-        let above = cx.binary(BinaryOp::Max, from_start, low)?;
+        let above = cx.binary(BinaryOp::Max, from_start, *low)?;
         *bound = cx.binary(BinaryOp::Min, above, high)?;
     }
-    let [start, end] = within;
+    let [start, end] = within.map(|(bound, _)| bound);
     let span = cx.binary(BinaryOp::Sub, end, start)?;
     let up = cx.constant_i64(&[], &[step - step.signum()])?;
     let span = cx.binary(BinaryOp::Add, span, up)?;

@@ -186,7 +186,8 @@ fn known_cut(size: u64, start: i64, end: i64, step: i64) -> Cut {
         let start = from_end(start).clamp(0, length);
         (start, from_end(end).clamp(0, length) - start)
     } else {
-        let start = from_end(start).clamp(-1, length - 1);
+        // Downwards a start before the first element is the first; of an empty axis there is none.
+        let start = from_end(start).max(0).min(length - 1);
         (start, start - from_end(end).clamp(-1, length - 1))
     };
     // Rounded up; a span below zero takes nothing.
