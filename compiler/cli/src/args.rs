@@ -372,6 +372,7 @@ mod tests {
     use super::*;
     use clap::ValueEnum;
     use drift_bundle::manifest::Target;
+    use drift_compiler::WeightsStorage;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("driftc").chain(line.split(' ')))
@@ -390,6 +391,15 @@ mod tests {
     fn every_target_can_be_asked_for() {
         let targets: Vec<Target> = TargetArg::value_variants().iter().map(|&target| target.into()).collect();
         assert_eq!(targets, Target::ALL);
+    }
+
+    #[test]
+    fn every_storage_type_of_weights_can_be_asked_for() {
+        for storage in WeightsStorage::ALL {
+            let args = compile(&format!("m.onnx --target vulkan --weights-layout {}", storage.name()));
+            let options = crate::model::options(&args.flags, Vec::new());
+            assert_eq!(options.weights_layout.storage, Some(storage));
+        }
     }
 
     #[test]

@@ -93,15 +93,14 @@ impl CompileOptions {
             let text = "mixed precision is f16 with a budget above 0, such as 1e-3".to_owned();
             return Err(CompileError::Unsupported(text));
         }
-        match (self.weights, activations) {
-            (Some(WeightsPrecision::Q8 | WeightsPrecision::Q4 | WeightsPrecision::Q844), _) => return Ok(()),
-            _ if !self.keep.is_empty() => {
-                return Err(CompileError::Unsupported(
-                    "--keep names weights that are not quantized, so it needs --weights q8 or q4 or 844"
-                        .to_owned(),
-                ));
-            }
-            _ => {}
+        if self.quantized().is_some() {
+            return Ok(());
+        }
+        if !self.keep.is_empty() {
+            return Err(CompileError::Unsupported(
+                "--keep names weights that are not quantized, so it needs --weights q8 or q4 or 844"
+                    .to_owned(),
+            ));
         }
         match (self.weights, activations) {
             (None, _)

@@ -47,6 +47,14 @@ impl Form {
         }
     }
 
+    /// Inputs of a block, of so many.
+    const fn block(self, inputs: u64) -> u64 {
+        match self {
+            Self::Q8 => inputs,
+            Self::Q4 => BLOCK,
+        }
+    }
+
     const fn zero(self) -> u8 {
         1 << (self.bits() - 1)
     }
@@ -253,7 +261,7 @@ fn quantized(
     store: Keep<'_>,
 ) -> Result<Option<(Blocks, f64)>, TensorError> {
     let rows = Rows::new(tensor, turned);
-    let size = if form == Form::Q8 { rows.columns } else { BLOCK };
+    let size = form.block(rows.columns);
     let (mut scales, mut finite) = (Vec::new(), true);
     rows.each(|row| {
         finite &= row.iter().all(|value| value.is_finite());

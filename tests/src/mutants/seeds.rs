@@ -111,3 +111,16 @@ impl Parsed {
         Ok(Self { manifest, shaders, weights, fields })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SETTINGS;
+    use drift_bundle::manifest::Target;
+
+    #[test]
+    fn code_of_every_target_is_damaged() {
+        for target in Target::ALL {
+            assert!(SETTINGS.iter().any(|setting| setting.1 == target), "`SETTINGS` lacks {target:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Each test prints every breach, one per line, so that one run names all there is to do.
 
 mod imports;
+mod lists;
 
 use std::fs;
 use std::path::{Path, PathBuf};

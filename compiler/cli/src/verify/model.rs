@@ -442,9 +442,6 @@ pub(crate) fn ir_tensors(tensors: &[HostTensor]) -> Result<Vec<Tensor>, CliError
 /// Whether there is f16 anywhere between the inputs and the outputs.
 fn uses_half(graph: &Graph, flags: &CompileFlags) -> bool {
     let asked = matches!(flags.precision, Some(PrecisionArg::F16 | PrecisionArg::Mixed))
-        || matches!(
-            flags.weights,
-            Some(WeightsArg::F16 | WeightsArg::Q8 | WeightsArg::Q4 | WeightsArg::Q844)
-        );
+        || !matches!(flags.weights, None | Some(WeightsArg::F32));
     asked || graph.values().any(|(_, value)| value.ty.element == ElementType::F16)
 }

@@ -110,7 +110,57 @@ const fn places(op: ScalarOp) -> &'static [usize] {
         ) => &[0],
         ScalarOp::Binary(BinaryOp::Div | BinaryOp::Rem | BinaryOp::Mod) => &[1],
         ScalarOp::Binary(BinaryOp::Pow) => &[0, 1],
-        _ => &[],
+        ScalarOp::Unary(
+            UnaryOp::Abs
+            | UnaryOp::Acos
+            | UnaryOp::Asin
+            | UnaryOp::Asinh
+            | UnaryOp::Atan
+            | UnaryOp::Bfloat16
+            | UnaryOp::BitNot
+            | UnaryOp::Ceil
+            | UnaryOp::Cos
+            | UnaryOp::Erf
+            | UnaryOp::Floor
+            | UnaryOp::Gelu(_)
+            | UnaryOp::IsInf
+            | UnaryOp::IsNan
+            | UnaryOp::Neg
+            | UnaryOp::Not
+            | UnaryOp::Relu
+            | UnaryOp::Round
+            | UnaryOp::Sigmoid
+            | UnaryOp::Sign
+            | UnaryOp::Silu
+            | UnaryOp::Sin
+            | UnaryOp::Small(_)
+            | UnaryOp::Softplus
+            | UnaryOp::Sqrt
+            | UnaryOp::Tanh,
+        )
+        | ScalarOp::Binary(
+            BinaryOp::Add
+            | BinaryOp::Sub
+            | BinaryOp::Mul
+            | BinaryOp::Max
+            | BinaryOp::Min
+            | BinaryOp::BitAnd
+            | BinaryOp::BitOr
+            | BinaryOp::BitXor
+            | BinaryOp::ShiftLeft
+            | BinaryOp::ShiftRight
+            | BinaryOp::Equal
+            | BinaryOp::Less
+            | BinaryOp::LessOrEqual
+            | BinaryOp::Greater
+            | BinaryOp::GreaterOrEqual
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::Xor,
+        )
+        | ScalarOp::Clip { .. }
+        | ScalarOp::Select
+        | ScalarOp::Cast(_) => &[],
     }
 }
 

@@ -93,3 +93,20 @@ pub(super) const NVIDIA: Profile = Profile {
     steps: StepForms::ALL,
     rates: &H200,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn the_page_on_layouts_says_what_each_profile_prefers() {
+        let page = include_str!("../../../../docs/layouts.md");
+        for profile in ALL {
+            assert!(
+                page.contains(&format!("`{}`", profile.name)),
+                "docs/layouts.md does not name {}",
+                profile.name
+            );
+        }
+    }
+}

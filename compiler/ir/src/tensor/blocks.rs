@@ -8,6 +8,9 @@ use bytes::Bytes;
 use half::f16;
 use std::ops::Range;
 
+/// Bits that a number may have. They divide a byte, since readers, packings and kernels take no number out of two.
+pub const BITS: [u32; 3] = [2, 4, 8];
+
 /// Rows of numbers in blocks. The last block of a row may be short.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocks {
@@ -35,7 +38,7 @@ pub enum Zeros {
 /// What blocks are made of.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Bits of a number: 2, 4 or 8.
+    /// Bits of a number, one of [`BITS`].
     pub bits: u32,
     /// Elements of a block.
     pub size: u64,
@@ -53,7 +56,7 @@ impl Blocks {
     /// Blocks whose parts fit together.
     pub fn new(parts: Parts) -> Result<Self, TensorError> {
         let Parts { bits, size, shape: [rows, columns], numbers, scales, zeros } = parts;
-        if !matches!(bits, 2 | 4 | 8) || size == 0 {
+        if !BITS.contains(&bits) || size == 0 {
             return Err(TensorError::Blocks(format!("{bits} bits in blocks of {size}, not 2, 4 or 8")));
         }
         let per_row = columns.div_ceil(size);

@@ -1,7 +1,7 @@
 //! Numbers as text, exact in both directions, and the patterns that stand for long constants.
 
 use super::ParseErrorKind;
-use crate::tensor::blocks::{Blocks, Parts, Zeros};
+use crate::tensor::blocks::{BITS, Blocks, Parts, Zeros};
 use crate::tensor::{ElementType, Tensor, TensorError, checked_product};
 use bytes::Bytes;
 use half::f16;
@@ -188,7 +188,7 @@ pub(super) fn random_blocks(
     (scales, zeros): (ElementType, Seeded),
 ) -> Result<Blocks, ParseErrorKind> {
     let too_large = || ParseErrorKind::TooLarge(format!("blocks of [{rows}, {columns}]"));
-    if !matches!(bits, 2 | 4 | 8) || size == 0 || size > MAX_PATTERN {
+    if !BITS.contains(&bits) || size == 0 || size > MAX_PATTERN {
         return Err(too_large());
     }
     let per_row = columns.div_ceil(size);

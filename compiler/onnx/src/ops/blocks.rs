@@ -7,7 +7,7 @@ use crate::data_type::DataType;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, Gather, MatMul};
-use drift_ir::tensor::blocks::{Blocks, Parts, Zeros, pack_numbers};
+use drift_ir::tensor::blocks::{BITS, Blocks, Parts, Zeros, pack_numbers};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// The least number of weights in a block.
@@ -294,12 +294,10 @@ fn groups(cx: &NodeCx<'_, '_>, columns: u64, block: u64) -> Result<Vec<u64>, Nod
 }
 
 fn bits(cx: &mut NodeCx<'_, '_>) -> Result<u64, NodeError> {
-    match cx.attributes.int("bits")?.unwrap_or(4) {
-        bits @ (2 | 4 | 8) => Ok(bits as u64),
-        other => Err(NodeError::Unsupported(format!(
-            "weights of {other} bits are not supported, only of 2, 4 and 8"
-        ))),
-    }
+    let given = cx.attributes.int("bits")?.unwrap_or(4);
+    BITS.into_iter().find(|&bits| i64::from(bits) == given).map(u64::from).ok_or_else(|| {
+        NodeError::Unsupported(format!("weights of {given} bits are not supported, only of 2, 4 and 8"))
+    })
 }
 
 /// The number of weights in a block; without a default it has to be given.

@@ -174,3 +174,11 @@ fn what_is_no_manifest_is_refused() {
     assert!(of(&[253, 255, 255, 255, 255, 255, 255, 255, 255]).is_err());
     assert!(decode::<8, Vec<u64>>(&[9, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
 }
+
+/// The file above, and tests that go through all targets, have those of `ALL`.
+#[test]
+fn a_target_that_is_not_listed_is_no_target() {
+    let listed = u8::try_from(Target::ALL.len()).unwrap();
+    assert_eq!(decode::<8, Target>(&[listed - 1]).unwrap(), Target::ALL[Target::ALL.len() - 1]);
+    assert!(decode::<8, Target>(&[listed]).is_err(), "`Target::ALL` lacks a target");
+}

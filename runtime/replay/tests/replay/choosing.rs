@@ -3,7 +3,9 @@
 use std::fs;
 
 use drift_bundle::manifest::{DeviceElement, RegionKind, Requirement, Target};
-use drift_runtime::{CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, devices};
+use drift_runtime::{
+    CacheUse, Device, DeviceKind, LoadOptions, OpenOptions, RuntimeError, devices, devices_of,
+};
 
 use crate::program::{Program, arena, dispatch, on_device, region};
 
@@ -33,6 +35,17 @@ fn devices_are_listed_with_their_limits() {
         assert!(device.limits.workgroup_invocations >= 128 && device.limits.shared_bytes >= 16384);
         assert!(device.limits.storage_binding_bytes >= 1 << 27 && device.limits.storage_buffers >= 4);
         assert!(device.limits.buffer_bytes >= 1 << 30 && device.limits.memory_bytes > 0);
+    }
+}
+
+#[test]
+fn every_target_has_a_kind_of_device_that_is_listed() {
+    for target in Target::ALL {
+        let kind = DeviceKind::of(target);
+        assert_eq!(kind.target(), target);
+        assert!(DeviceKind::ALL.contains(&kind), "`DeviceKind::ALL` lacks {kind:?}");
+        let elsewhere = matches!(devices_of(kind), Err(RuntimeError::NotOnThisPlatform { .. }));
+        assert_eq!(DeviceKind::HERE.contains(&kind), !elsewhere, "`DeviceKind::HERE` and {kind:?}");
     }
 }
 
