@@ -32,6 +32,7 @@ use crate::error::CliError;
 use crate::hint;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use drift_runtime::LoadOptions;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,23 +81,24 @@ pub struct Cli {
     pub compile: CompileArgs,
 }
 
+/// Refuses a flag that names one thing twice.
+fn given_once<'a>(flag: &str, names: impl Iterator<Item = &'a str>) -> Result<(), CliError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(CliError::Usage(format!("{flag} {name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
 impl Cli {
     /// Refuses what no parser sees: a dimension that is given twice, and files that would be written over.
     pub fn check(&self) -> Result<(), CliError> {
         if let Some(flags) = self.flags() {
             flags.check_precision()?;
-        }
-        let dims = self.flags().map_or(&[][..], |flags| &flags.dim);
-        for (index, dim) in dims.iter().enumerate() {
-            if dims[..index].iter().any(|earlier| earlier.name == dim.name) {
-                return Err(CliError::Usage(format!("--dim {} is given twice", dim.name)));
-            }
-        }
-        let bounds = self.flags().map_or(&[][..], |flags| &flags.bound);
-        for (index, bound) in bounds.iter().enumerate() {
-            if bounds[..index].iter().any(|earlier| earlier.name == bound.name) {
-                return Err(CliError::Usage(format!("--bound {} is given twice", bound.name)));
-            }
+            given_once("--dim", flags.dim.iter().map(|dim| &*dim.name))?;
+            given_once("--bound", flags.bound.iter().map(|bound| &*bound.name))?;
         }
         self.check_files()
     }

@@ -1,6 +1,6 @@
 //! `--bind NAME=VALUE|FILE`: inputs of a model that become constants of it.
 
-use crate::args::{BindArg, CompileFlags};
+use crate::args::BindArg;
 use crate::error::CliError;
 use crate::host::shape_text;
 use crate::tensor_file;
@@ -65,35 +65,35 @@ impl Bindings {
     }
 }
 
-/// The bindings of each of several models: `ENTRY.NAME=...` is for one of them and wins, `NAME=...` for all that have such
-/// an input. A name that no model has is left to the first, which refuses it.
-pub fn of_entries<'a>(
-    flags: &'a CompileFlags,
+/// The flags that are for each of several models, by the name there: `ENTRY.NAME=...` is for one of them and wins, `NAME=...` for
+/// all that have such a name. One that no model has is left to the first, which refuses it.
+pub fn of_entries<'a, T>(
+    flags: &'a [T],
+    name_of: impl Fn(&'a T) -> &'a str,
     entries: &[String],
-    inputs: &[Vec<Port>],
-) -> Vec<Vec<(&'a str, &'a BindArg)>> {
-    let mut bound = vec![Vec::new(); entries.len()];
-    let has = |index: usize, name: &str| inputs[index].iter().any(|port| port.name == name);
-    for bind in &flags.bind {
-        let name = bind.name.as_str();
+    has: impl Fn(usize, &str) -> bool,
+) -> Vec<Vec<(&'a str, &'a T)>> {
+    let mut found: Vec<Vec<(&str, &T)>> = entries.iter().map(|_| Vec::new()).collect();
+    for flag in flags {
+        let name = name_of(flag);
         let mut used = false;
         for (index, entry) in entries.iter().enumerate() {
             let own = format!("{entry}.{name}");
-            if has(index, name) && !flags.bind.iter().any(|other| other.name == own) {
-                bound[index].push((name, bind));
+            if has(index, name) && !flags.iter().any(|other| name_of(other) == own) {
+                found[index].push((name, flag));
                 used = true;
             } else if let Some(own) = name.strip_prefix(entry.as_str()).and_then(|own| own.strip_prefix('.'))
                 && has(index, own)
             {
-                bound[index].push((own, bind));
+                found[index].push((own, flag));
                 used = true;
             }
         }
         if !used {
-            bound[0].push((name, bind));
+            found[0].push((name, flag));
         }
     }
-    bound
+    found
 }
 
 /// Sizes from a constant's shape must agree with those given.

@@ -1,8 +1,7 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
 use crate::args::{
-    BindArg, BoundArg, CompileFlags, DimSize, IoArg, LayoutArg, LogitsArg, PrecisionArg, WeightsArg,
-    WeightsLayoutArg,
+    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, LogitsArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
 };
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
@@ -153,29 +152,19 @@ pub fn bind_entries(
         inputs.push(drift_onnx::inputs(source).map_err(|error| CliError::model(path, error))?);
     }
     let dims = entry_dims(all, entries, &inputs);
-    let binds = bind::of_entries(flags, entries, &inputs);
+    let has_input = |entry: usize, name: &str| inputs[entry].iter().any(|port| port.name == name);
+    let binds = bind::of_entries(&flags.bind, |bind| &bind.name, entries, has_input);
     let all = sources.iter_mut().zip(paths).zip(binds).zip(dims);
     all.map(|(((source, path), binds), dims)| bind::apply(source, path, &binds, dims)).collect()
 }
 
-/// Gives each of several models the bounds that are for it. A name that no model has is left to the first, which refuses it.
+/// Gives each of several models the bounds that are for it.
 fn set_bounds(flags: &CompileFlags, entries: &[String], sources: &mut [ModelSource]) {
-    for bound in &flags.bound {
-        let mut used = false;
-        for (entry, source) in entries.iter().zip(&mut *sources) {
-            let prefix = format!("{entry}.");
-            let own = bound.name.strip_prefix(&prefix).filter(|own| source.has_name(own));
-            let all = Some(bound.name.as_str()).filter(|name| {
-                let wins = |other: &BoundArg| other.name.strip_prefix(&prefix) == Some(*name);
-                source.has_name(name) && !flags.bound.iter().any(wins)
-            });
-            if let Some(name) = own.or(all) {
-                source.set_bound(name, bound.places);
-                used = true;
-            }
-        }
-        if let Some(first) = sources.first_mut().filter(|_| !used) {
-            first.set_bound(&bound.name, bound.places);
+    let has_name = |entry: usize, name: &str| sources[entry].has_name(name);
+    let bounds = bind::of_entries(&flags.bound, |bound| &bound.name, entries, has_name);
+    for (source, bounds) in sources.iter_mut().zip(bounds) {
+        for (name, bound) in bounds {
+            source.set_bound(name, bound.places);
         }
     }
 }
@@ -261,14 +250,8 @@ pub fn options(flags: &CompileFlags, targets: Vec<Target>) -> CompileOptions {
 
 /// `--dim`, `--bound`, `--bind` and cut points as a bundle tells them; of a file only its name, since folders are nobody else's business.
 fn import_flags(flags: &CompileFlags) -> Vec<String> {
-    let mut told: Vec<String> = dims(flags)
-        .into_iter()
-        .map(|(name, binding)| match binding {
-            DimBinding::Fixed(size) => format!("--dim {name}={size}"),
-            DimBinding::Range(low, high) => format!("--dim {name}={low}..{high}"),
-            DimBinding::Steps(low, high, step) => format!("--dim {name}={low}..{high}/{step}"),
-        })
-        .collect();
+    let mut told: Vec<String> =
+        dims(flags).into_iter().map(|(name, binding)| format!("--dim {name}={binding}")).collect();
     let mut binds: Vec<String> = flags
         .bind
         .iter()

@@ -7,6 +7,7 @@ mod calls;
 mod hazards;
 mod shaders;
 mod sizes;
+mod textures;
 
 pub use blobs::Blobs;
 pub use bundle::{Draft, SelfTestDraft, bundle};

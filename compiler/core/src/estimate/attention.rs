@@ -69,16 +69,20 @@ pub enum Strategy {
     /// Scores in memory; the softmax happens where the second product reads them.
     Partial,
     /// Keys of a cache in shares.
-    Cached {
-        /// Invocations of a workgroup.
-        threads: u64,
-        /// Rows of a workgroup: queries times the heads that share keys.
-        rows: u64,
-        /// Workgroups that share the keys.
-        splits: u64,
-        /// Invocations that share a key.
-        key_parts: u64,
-    },
+    Cached(Shares),
+}
+
+/// How the keys of a cache are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Invocations of a workgroup.
+    pub threads: u64,
+    /// Rows of a workgroup: queries times the heads that share keys.
+    pub rows: u64,
+    /// Workgroups that share the keys.
+    pub splits: u64,
+    /// Invocations that share a key.
+    pub key_parts: u64,
 }
 
 /// What was estimated for one attention.
@@ -234,7 +238,7 @@ impl Plan {
 
     /// All estimates, for `explain`.
     pub fn explain(&self) -> String {
-        if let Some(Strategy::Cached { rows, splits, .. }) = self.cached {
+        if let Some(Strategy::Cached(Shares { rows, splits, .. })) = self.cached {
             return format!("few queries over a cache: {rows} rows a workgroup, its keys in {splits} shares");
         }
         let shown = |name: &str, made: &Result<(Strategy, f64), String>| match made {
@@ -247,7 +251,7 @@ impl Plan {
                 let lanes = threads / rows;
                 format!("{name} {} ({rows} queries x {lanes} lanes, {tile} keys {through})", kilo(*cycles))
             }
-            Ok((Strategy::Partial | Strategy::Cached { .. }, cycles)) => format!("{name} {}", kilo(*cycles)),
+            Ok((Strategy::Partial | Strategy::Cached(_), cycles)) => format!("{name} {}", kilo(*cycles)),
             Err(reason) => format!("{name} no ({reason})"),
         };
         format!(
@@ -414,7 +418,7 @@ fn cached(work: &Work, profile: &Profile) -> Option<Strategy> {
     if v > threads || shared > u64::from(profile.shared_bytes) || work.keys == 0 {
         return None;
     }
-    Some(Strategy::Cached { threads, rows, splits, key_parts })
+    Some(Strategy::Cached(Shares { threads, rows, splits, key_parts }))
 }
 
 /// Two products, the second of which does most of the softmax.

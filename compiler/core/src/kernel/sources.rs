@@ -15,13 +15,13 @@ pub struct KernelSource {
 }
 
 macro_rules! kernels {
-    ($($name:literal $(+ $shared:literal)?: $interface:expr),* $(,)?) => {
+    ($($name:literal $(+ $shared:literal)*: $interface:expr),* $(,)?) => {
         /// Every kernel, in alphabetical order.
         pub const ALL: &[KernelSource] = &[$(KernelSource {
             name: $name,
             text: concat!(
                 include_str!(concat!("wgsl/", $name, ".wgsl"))
-                $(, include_str!(concat!("wgsl/shared/", $shared, ".wgsl")))?
+                $(, include_str!(concat!("wgsl/shared/", $shared, ".wgsl")))*
             ),
             interface: $interface,
         }),*];
@@ -51,9 +51,9 @@ kernels!(
     "group_norm_combine": rows::GROUP_NORM_COMBINE,
     "group_norm_moments": rows::GROUP_NORM_MOMENTS,
     "layer_norm": rows::LAYER_NORM,
-    "matmul_cooperative" + "pair_of_tiles": products::MATMUL_COOPERATIVE,
-    "matmul_cooperative_8x8" + "pair_of_tiles": products::MATMUL_COOPERATIVE,
-    "matmul_tiled": products::MATMUL_TILED,
+    "matmul_cooperative" + "pair_of_tiles" + "rows_of_result": products::MATMUL_COOPERATIVE,
+    "matmul_cooperative_8x8" + "pair_of_tiles" + "rows_of_result": products::MATMUL_COOPERATIVE,
+    "matmul_tiled" + "rows_of_result": products::MATMUL_TILED,
     "matvec": products::MATVEC,
     "matvec_rows" + "row_products": products::MATVEC_ROWS,
     "matvec_rows_subgroup" + "row_products": products::MATVEC_ROWS_SUBGROUP,
@@ -78,7 +78,7 @@ kernels!(
     "softmax_axis": rows::SOFTMAX_AXIS,
     "softmax_subgroup": rows::SOFTMAX_SUBGROUP,
     "sort_runs": rows::SORT_RUNS,
-    "split_sum": products::SPLIT_SUM,
+    "split_sum" + "rows_of_result": products::SPLIT_SUM,
     "strided": data_movement::STRIDED,
     "suppress": rows::SUPPRESS,
     "top_k": rows::TOP_K,

@@ -30,14 +30,8 @@ pub(super) fn select(
     let id = context.graph.producer(node.outputs[0]);
     let plan = context.decisions.attention_of(id, &work, context.profile);
     let strategy = plan.fused().ok_or_else(|| Declined::Shape(plan.why_not_fused()))?;
-    if let Strategy::Cached { threads, rows, splits, key_parts } = strategy {
-        return cached::select(
-            context,
-            node,
-            op,
-            &work,
-            ([threads, rows, splits, key_parts], &plan.explain()),
-        );
+    if let Strategy::Cached(shares) = strategy {
+        return cached::select(context, node, op, &work, shares, &plan.explain());
     }
     let [q, k, v] = [0, 1, 2].map(|at: usize| context.sizes(node.inputs[at]));
     let Some((kernel, size, workgroups, mut constants)) = call_of(context, strategy, &op.sizes(&q, &k, &v))
@@ -81,7 +75,7 @@ type Call = (&'static str, [u32; 3], [Size; 3], Vec<(&'static str, Constant)>);
 fn call_of(context: &Context<'_>, strategy: Strategy, sizes: &HeadSizes<Size>) -> Option<Call> {
     let grid = |rows: u64| [sizes.queries.div_ceil(rows), sizes.heads.clone(), sizes.batch.clone()];
     Some(match strategy {
-        Strategy::Partial | Strategy::Cached { .. } => return None,
+        Strategy::Partial | Strategy::Cached(_) => return None,
         Strategy::Cooperative { threads, parts, tile } => (
             "attention_cooperative",
             [threads as u32, 1, 1],

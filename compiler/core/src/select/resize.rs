@@ -109,10 +109,14 @@ fn resample(
 /// Results that an invocation writes at most.
 const MOST_REPEATS: u64 = 16;
 
+/// The axis that is resampled along a coordinate, if one is.
+fn resized_along<'o>(op: &'o Resize, coordinate: usize, axes: &AxisMap) -> Option<&'o ResizeAxis> {
+    op.axes.iter().find(|resized| axes.coordinate_of(resized.axis) == Some(coordinate))
+}
+
 /// What each result along a coordinate is made of; an axis that is not resampled is itself.
 fn taps(op: &Resize, coordinate: usize, [from, to]: [u64; 2], axes: &AxisMap) -> Vec<Taps> {
-    let here = |axis| axes.coordinate_of(axis) == Some(coordinate);
-    match op.axes.iter().find(|resized| here(resized.axis)) {
+    match resized_along(op, coordinate, axes) {
         Some(resized) => op.taps(resized, from, to),
         None => (0..to).map(|first| Taps { first, weights: vec![1.0], outside: false }).collect(),
     }
@@ -121,8 +125,7 @@ fn taps(op: &Resize, coordinate: usize, [from, to]: [u64; 2], axes: &AxisMap) ->
 /// The factor by which each element along a coordinate of free size is repeated, where that is all that happens at every size:
 /// a position `(x + 0.5) / factor - 0.5` is nearest to `floor(x / factor)`, since it is less than half an element from it.
 fn free_factor(op: &Resize, coordinate: usize, [from, to]: [&Size; 2], axes: &AxisMap) -> Option<u64> {
-    let here = |axis| axes.coordinate_of(axis) == Some(coordinate);
-    let Some(resized) = op.axes.iter().find(|resized| here(resized.axis)) else {
+    let Some(resized) = resized_along(op, coordinate, axes) else {
         return (from == to).then_some(1);
     };
     let factor = match resized.scale {
@@ -141,16 +144,20 @@ fn free_factor(op: &Resize, coordinate: usize, [from, to]: [&Size; 2], axes: &Ax
 
 /// How `resize_linear` comes to a position along rows and along columns, and the scale that it is told, or zero.
 fn linear_kinds(op: &Resize, axes: &AxisMap) -> Option<[(u64, f32); 2]> {
+    // As the kernel calls them.
     const ITSELF: u64 = 0;
+    const HALF_PIXEL: u64 = 1;
+    const ALIGN_CORNERS: u64 = 2;
+    const ASYMMETRIC: u64 = 3;
     let kind = match (op.interpolation, op.coordinates) {
-        (Interpolation::Linear, CoordinateMode::HalfPixel | CoordinateMode::PytorchHalfPixel) => 1,
-        (Interpolation::Linear, CoordinateMode::AlignCorners) => 2,
-        (Interpolation::Linear, CoordinateMode::Asymmetric) => 3,
+        (Interpolation::Linear, CoordinateMode::HalfPixel | CoordinateMode::PytorchHalfPixel) => HALF_PIXEL,
+        (Interpolation::Linear, CoordinateMode::AlignCorners) => ALIGN_CORNERS,
+        (Interpolation::Linear, CoordinateMode::Asymmetric) => ASYMMETRIC,
         _ => return None,
     };
     Some([1, 2].map(|coordinate| {
-        let here = |resized: &&ResizeAxis| axes.coordinate_of(resized.axis) == Some(coordinate);
-        op.axes.iter().find(here).map_or((ITSELF, 0.0), |resized| (kind, resized.scale.unwrap_or(0.0)))
+        let told = |resized: &ResizeAxis| (kind, resized.scale.unwrap_or(0.0));
+        resized_along(op, coordinate, axes).map_or((ITSELF, 0.0), told)
     }))
 }
 

@@ -10,8 +10,7 @@ use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// A size as a number, with bounds in the place of counts.
 fn largest(cx: &NodeCx<'_, '_>, size: &Dim) -> Result<u64, NodeError> {
-    let known = size.as_const().or_else(|| cx.bounds().largest(size));
-    known.ok_or_else(|| {
+    cx.bounds().largest(size).ok_or_else(|| {
         let size = size.display(cx.symbols()).to_string();
         NodeError::Unsupported(format!(
             "data decide how large its result is, and its operand has the free size {size}; fix it with --dim"

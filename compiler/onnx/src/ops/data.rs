@@ -32,8 +32,7 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
         if cx.is_data(starts) || cx.is_data(ends) {
             return slice_of_data(cx, x, starts, ends);
         }
-        let list = |at: usize, name| cx.optional(at).map(|list| cx.constant_ints(list, name)).transpose();
-        (cx.ints(starts, "starts")?, cx.ints(ends, "ends")?, list(3, "axes")?, list(4, "steps")?)
+        (cx.ints(starts, "starts")?, cx.ints(ends, "ends")?, list(cx, 3, "axes")?, list(cx, 4, "steps")?)
     };
     let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
@@ -45,10 +44,7 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
         let is_known = matches!(starts[at], IntExpr::Const(start) if start >= 0) && steps[at] > 0;
         cx.bounds().decide(size) && !is_known
     };
-    let mut found = Vec::with_capacity(axes.len());
-    for &given in &axes {
-        found.push(axis(given, shape.len())?);
-    }
+    let found = axes.iter().map(|&given| axis(given, shape.len())).collect::<Result<Vec<usize>, _>>()?;
     if found.iter().enumerate().any(|(at, &axis)| from_there(at, &shape[axis])) {
         let mut known = |bounds: &[IntExpr]| -> Result<ValueId, NodeError> {
             let bounds: Option<Vec<i64>> = bounds.iter().map(IntExpr::as_const).collect();
@@ -64,19 +60,14 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
     }
     let mut cuts: Vec<SliceAxis> = Vec::new();
     let mut from_end = Vec::new();
-    for (at, given) in axes.into_iter().enumerate() {
-        let axis = axis(given, shape.len())?;
+    for (at, (given, axis)) in axes.into_iter().zip(found).enumerate() {
         if cuts.iter().any(|cut| cut.axis == axis) || from_end.iter().any(|&(other, _)| other == axis) {
             let expected = "different axes".to_owned();
             return Err(NodeError::Value { name: "axes", value: given.to_string(), expected });
         }
         match cut(cx.symbols(), &shape[axis], &starts[at], &ends[at], steps[at])? {
             Cut::Whole => {}
-            Cut::Part { start, count } => {
-                // One element is taken in any step, and exporters write the largest number for "far".
-                let step = if count.as_const().is_some_and(|count| count < 2) { 1 } else { steps[at] };
-                cuts.push(SliceAxis { axis, start, step, count });
-            }
+            Cut::Part { start, count } => cuts.push(part(axis, start, count, steps[at])),
             Cut::Last => from_end.push((axis, -1)),
         }
     }
@@ -92,10 +83,20 @@ pub(super) fn slice(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![y])
 }
 
+/// An optional list of constants.
+fn list(cx: &NodeCx<'_, '_>, at: usize, name: &'static str) -> Result<Option<Vec<i64>>, NodeError> {
+    cx.optional(at).map(|list| cx.constant_ints(list, name)).transpose()
+}
+
+/// So many elements of an axis. One element is taken in any step, and exporters write the largest number for "far".
+fn part(axis: usize, start: u64, count: Dim, step: i64) -> SliceAxis {
+    let step = if count.as_const().is_some_and(|count| count < 2) { 1 } else { step };
+    SliceAxis { axis, start, step, count }
+}
+
 /// A slice whose bounds are data, or follow from sizes that are.
 fn slice_of_data(cx: &mut NodeCx<'_, '_>, x: ValueId, starts: ValueId, ends: ValueId) -> Results {
-    let list = |at: usize, name| cx.optional(at).map(|list| cx.constant_ints(list, name)).transpose();
-    let (axes, steps) = (list(3, "axes")?, list(4, "steps")?);
+    let (axes, steps) = (list(cx, 3, "axes")?, list(cx, 4, "steps")?);
     let count = cx.shape(starts).first().and_then(Dim::as_const).unwrap_or(0);
     let axes = axes.unwrap_or_else(|| (0..count as i64).collect());
     let steps = steps.unwrap_or_else(|| vec![1; axes.len()]);
@@ -122,9 +123,7 @@ fn from_data(
             ([Some(start), Some(end)], Some(size)) if step != 0 => {
                 match known_cut(size, start as i64, end as i64, step) {
                     Cut::Part { start, count } => {
-                        let step = if count.as_const().is_some_and(|count| count < 2) { 1 } else { step };
-                        let cut = SliceAxis { axis, start, step, count };
-                        cx.emit(Op::Slice(Slice { axes: vec![cut] }), &[y])?
+                        cx.emit(Op::Slice(Slice { axes: vec![part(axis, start, count, step)] }), &[y])?
                     }
                     Cut::Whole | Cut::Last => y,
                 }

@@ -35,7 +35,11 @@ pub(super) fn arg_min(cx: &mut NodeCx<'_, '_>) -> Results {
 
 /// The one integer of an operand that must be constant.
 pub(super) fn constant_int(cx: &NodeCx<'_, '_>, at: usize, name: &'static str) -> Result<i64, NodeError> {
-    let value = cx.operand(at)?;
+    only_int(cx, cx.operand(at)?, name)
+}
+
+/// The one integer of a constant.
+pub(super) fn only_int(cx: &NodeCx<'_, '_>, value: ValueId, name: &'static str) -> Result<i64, NodeError> {
     match cx.constant_ints(value, name)?[..] {
         [only] => Ok(only),
         ref other => {

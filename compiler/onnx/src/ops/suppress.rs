@@ -78,9 +78,8 @@ pub(super) fn non_max_suppression(cx: &mut NodeCx<'_, '_>) -> Results {
 fn known(cx: &NodeCx<'_, '_>, shape: &[Dim]) -> Result<[u64; 3], NodeError> {
     let mut sizes = [0; 3];
     for (known, size) in sizes.iter_mut().zip(shape) {
-        let largest = size.as_const().or_else(|| cx.bounds().largest(size));
         let free = || NodeError::Unsupported("the boxes have a free size; fix it with --dim".to_owned());
-        *known = largest.ok_or_else(free)?;
+        *known = cx.bounds().largest(size).ok_or_else(free)?;
     }
     Ok(sizes)
 }

@@ -1,7 +1,7 @@
 //! The largest or smallest few along an axis.
 
 use super::axis;
-use super::index::constant_int;
+use super::index::only_int;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::op::{BinaryOp, GatherElements, TopK};
@@ -32,10 +32,7 @@ pub(super) fn top_k(cx: &mut NodeCx<'_, '_>) -> Results {
     let found = match cx.is_data(k) || is_counted {
         true => few(cx, x, k, largest)?,
         false => {
-            let k = match cx.opset() < 10 {
-                true => cx.constant_ints(k, "k")?.first().copied().unwrap_or_default(),
-                false => constant_int(cx, 1, "k")?,
-            };
+            let k = only_int(cx, k, "k")?;
             let k = u64::try_from(k).map_err(|_| NodeError::Value {
                 name: "k",
                 value: k.to_string(),
@@ -53,11 +50,7 @@ pub(super) fn top_k(cx: &mut NodeCx<'_, '_>) -> Results {
 fn few(cx: &mut NodeCx<'_, '_>, x: ValueId, k: ValueId, largest: bool) -> Result<[ValueId; 2], NodeError> {
     let last = cx.rank(x) - 1;
     let size = cx.shape(x)[last].clone();
-    let most = match size.as_const() {
-        Some(most) => Some(most),
-        None => cx.bounds().largest(&size),
-    };
-    let Some(most) = most else {
+    let Some(most) = cx.bounds().largest(&size) else {
         return Err(NodeError::Unsupported("its axis has a free size; fix it with --dim".to_owned()));
     };
     let known = cx.ints(k, "k").ok().and_then(|ints| ints.first()?.as_const());

@@ -33,7 +33,7 @@ impl Numbers {
     }
 }
 
-const fn binary(op: BinaryOp) -> Op {
+pub(super) const fn binary(op: BinaryOp) -> Op {
     Op::Elementwise(ScalarOp::Binary(op))
 }
 

@@ -1,13 +1,10 @@
 //! What becomes of each op where data decide the size of an axis.
 
+use super::numbers::binary;
 use super::{Padded, Padder, Refusal};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Concat, Gather, Pad, PadMode, Reduce, ReduceKind, ScalarOp, Slice, Update};
 use drift_ir::{Dim, ElementType, Node, NodeId, Op, Tensor, ValueId};
-
-const fn binary(op: BinaryOp) -> Op {
-    Op::Elementwise(ScalarOp::Binary(op))
-}
 
 fn mixes<T>(axis: usize, reason: &str) -> Padded<T> {
     Err(Refusal::Mixes { axis, reason: reason.to_owned() })
@@ -390,10 +387,7 @@ impl Padder<'_> {
         let op = self.graph.node(id).op.clone();
         let shape = self.shape(data);
         let size = shape[axis].clone();
-        let stored = match size.as_const() {
-            Some(size) => size,
-            None => self.numbers.largest(&size)?,
-        };
+        let stored = self.numbers.largest(&size)?;
         let mut pads = vec![0; 2 * shape.len()];
         pads[shape.len() + axis] = 1;
         let mode = PadMode::Constant(if update == Update::Mul { 1.0 } else { 0.0 });
@@ -416,10 +410,7 @@ impl Padder<'_> {
         let width = own.last().and_then(Dim::as_const).unwrap_or(1) as usize;
         let mut most = Vec::with_capacity(width);
         for (axis, size) in shape[..width].iter().enumerate() {
-            let size = match size.as_const() {
-                Some(size) => size,
-                None => self.numbers.largest(size)?,
-            };
+            let size = self.numbers.largest(size)?;
             most.push(
                 i64::try_from(if axis == 0 { size } else { size.saturating_sub(1) }).unwrap_or(i64::MAX),
             );

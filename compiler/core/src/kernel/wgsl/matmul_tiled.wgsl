@@ -15,17 +15,6 @@ var<workgroup> a_tile: array<vec4<f32>, BUFFERS * K_SLICES * TILE_M>;
 // Four neighbouring n of one k are a vector. Where B_TRANSPOSED, four k of one n are, and every fourth n is side by side.
 var<workgroup> b_tile: array<vec4<f32>, BUFFERS * K_SLICES * B_PITCH>;
 
-// Batch, height and width of row m of the result.
-fn place_of(z: u32, m: u32) -> vec3<u32> {
-    if PIXELS {
-        let inner = select(m, m / OUT_BATCH, BATCH_INNERMOST);
-        let b = select(m / (OUT_WIDTH * OUT_HEIGHT), m % OUT_BATCH, BATCH_INNERMOST);
-        return vec3<u32>(b, inner / OUT_WIDTH % OUT_HEIGHT, inner % OUT_WIDTH);
-    } else {
-        return vec3<u32>(z / OUT_HEIGHT, z % OUT_HEIGHT, m);
-    }
-}
-
 // Slice `first + slice` of k in the row at `place`; `first` starts a tile.
 fn a_at(place: vec3<u32>, first: u32, slice: u32) -> A_PACKED {
     let k_slice = first + slice;

@@ -1,16 +1,6 @@
 // Adds up the parts of a matrix product that was split along k, and finishes the result: an invocation makes one slice of
 // one row. Parts of one batch are neighbouring rows of the source.
 
-fn place_of(z: u32, m: u32) -> vec3<u32> {
-    if PIXELS {
-        let inner = select(m, m / OUT_BATCH, BATCH_INNERMOST);
-        let b = select(m / (OUT_WIDTH * OUT_HEIGHT), m % OUT_BATCH, BATCH_INNERMOST);
-        return vec3<u32>(b, inner / OUT_WIDTH % OUT_HEIGHT, inner % OUT_WIDTH);
-    } else {
-        return vec3<u32>(z / OUT_HEIGHT, z % OUT_HEIGHT, m);
-    }
-}
-
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y, WORKGROUP_Z)
 fn split_sum(@builtin(global_invocation_id) id: vec3<u32>) {
     let index = id.y * (GRID_X * WORKGROUP_X) + id.x;

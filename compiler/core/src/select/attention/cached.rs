@@ -1,7 +1,7 @@
 //! Attention of few queries over a cache: workgroups share the keys of a query, then their sums are joined.
 
 use super::{axis_map, band_constants, exponent, position, score_program};
-use crate::estimate::attention::Work;
+use crate::estimate::attention::{Shares, Work};
 use crate::kernel::{Access, Constant, KernelCall};
 use crate::physical::Element;
 use crate::select::{Chosen, Context, Declined};
@@ -14,7 +14,8 @@ pub(super) fn select(
     node: &Node,
     op: &Attention,
     work: &Work,
-    ([threads, rows, splits, key_parts], why): ([u64; 4], &str),
+    Shares { threads, rows, splits, key_parts }: Shares,
+    why: &str,
 ) -> Result<Vec<Chosen>, Declined> {
     let dst = context.slot("dst", Access::Write, node.outputs[0], &axis_map(&op.y))?;
     let q = context.slot("q", Access::Read, node.inputs[0], &axis_map(&op.q))?;

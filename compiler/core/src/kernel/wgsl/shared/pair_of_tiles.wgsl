@@ -4,17 +4,6 @@ const THREADS: u32 = WORKGROUP_X;
 const A_LOADS: u32 = TILE_M * K_SLICES / THREADS;
 const B_LOADS: u32 = TILE_N * K_SLICES / THREADS;
 
-// Batch, height and width of row m of the result.
-fn place_of(z: u32, m: u32) -> vec3<u32> {
-    if PIXELS {
-        let inner = select(m, m / OUT_BATCH, BATCH_INNERMOST);
-        let b = select(m / (OUT_WIDTH * OUT_HEIGHT), m % OUT_BATCH, BATCH_INNERMOST);
-        return vec3<u32>(b, inner / OUT_WIDTH % OUT_HEIGHT, inner % OUT_WIDTH);
-    } else {
-        return vec3<u32>(z / OUT_HEIGHT, z % OUT_HEIGHT, m);
-    }
-}
-
 // Slice `first + slice` of k in the row at `place`; `first` starts a tile.
 fn a_at(place: vec3<u32>, first: u32, slice: u32) -> vec4<f16> {
     let k_slice = first + slice;
