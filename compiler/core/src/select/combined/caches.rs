@@ -124,7 +124,7 @@ fn may_move(program: &Program, users: &Users, parts: &Parts) -> bool {
     let last = parts.last();
     parts.steps().all(|at| {
         program.steps[at].call.slots.iter().all(|slot| match (slot.source, slot.access) {
-            (_, Access::Read) => users.stays(slot),
+            (_, Access::Read) => at == last || users.stays(slot, at, last),
             (Source::Activation(storage), Access::Write) => {
                 let mut between = users.touching(storage).filter(|&user| user > at && user <= last);
                 between.all(|user| parts.steps().any(|part| part == user))

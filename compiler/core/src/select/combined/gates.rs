@@ -37,7 +37,7 @@ fn combined(program: &Program, profile: &Profile, users: &Users, at: usize) -> O
     if other.kernel != product.kernel
         || !is_plain(other)
         || same_rows(other) != same_rows(product)
-        || !users.stays(slot(other, "a")?)
+        || !users.stays(slot(other, "a")?, at, reader)
         || slot(other, "b")?.rows != slot(product, "b")?.rows
     {
         return None;

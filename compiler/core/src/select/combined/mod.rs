@@ -14,7 +14,7 @@ use crate::kernel::{Access, KernelCall, Slot, Source};
 use crate::physical::StorageType;
 use crate::profile::Profile;
 use crate::program::{Program, ProgramStep, StorageKind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Combines what the profile allows.
 pub(super) fn steps(program: &mut Program, profile: &Profile) {
@@ -35,8 +35,8 @@ struct Users {
     of: Vec<(Vec<usize>, Vec<usize>)>,
     /// Storages of ports and states, and those that share bytes with others.
     shared: BTreeSet<u32>,
-    /// Storages that are in a state.
-    in_states: BTreeSet<u32>,
+    /// Storages that are in a state, and the steps that write to that state.
+    in_states: BTreeMap<u32, Vec<usize>>,
 }
 
 impl Users {
@@ -56,8 +56,13 @@ impl Users {
         let within = program.storages.iter().zip(0..).filter_map(|(s, n)| Some([n, s.within?.storage]));
         shared.extend(within.flatten());
         let states: BTreeSet<u32> = program.state_storages().collect();
-        let roots = program.roots().into_iter().zip(0..).filter(|(root, _)| states.contains(&root.storage));
-        let in_states = roots.map(|(_, storage)| storage).collect();
+        let roots = program.roots().into_iter().zip(0..).map(|(root, storage)| (storage, root.storage));
+        let in_states: Vec<(u32, u32)> = roots.filter(|(_, root)| states.contains(root)).collect();
+        let writers = |state: u32| {
+            let parts = in_states.iter().filter(|(_, root)| *root == state);
+            parts.flat_map(|(storage, _)| of[*storage as usize].0.iter().copied()).collect()
+        };
+        let in_states = in_states.iter().map(|&(storage, root)| (storage, writers(root))).collect();
         Self { of, shared, in_states }
     }
 
@@ -73,12 +78,11 @@ impl Users {
         writers.iter().chain(readers).copied()
     }
 
-    /// Whether what a slot shows is the same for later steps: all but states is made once.
-    fn stays(&self, slot: &Slot) -> bool {
-        match slot.source {
-            Source::Constant(_) => true,
-            Source::Activation(storage) => !self.in_states.contains(&storage),
-        }
+    /// Whether what a slot shows at the one step is the same at a later one: all but states is made once.
+    fn stays(&self, slot: &Slot, from: usize, to: usize) -> bool {
+        let Source::Activation(storage) = slot.source else { return true };
+        let writers = self.in_states.get(&storage);
+        writers.is_none_or(|writers| !writers.iter().any(|writer| (from..=to).contains(writer)))
     }
 }
 

@@ -43,7 +43,8 @@ fn combined(program: &Program, users: &Users, at: usize) -> Option<Vec<(usize, K
     let (src, scale, dst) = (slot(norm, "src")?, slot(norm, "scale")?, slot(norm, "dst")?);
     let Source::Activation(made) = dst.source else { return None };
     let readers = users.readers_of_own(made, at).filter(|readers| !readers.is_empty())?;
-    if !users.stays(src) || !users.stays(scale) {
+    let last = readers.last().copied().unwrap_or(at);
+    if ![src, scale].iter().all(|slot| users.stays(slot, at, last)) {
         return None;
     }
     let (_, epsilon) = norm.constants.iter().find(|(name, _)| *name == "EPSILON")?;
