@@ -570,6 +570,13 @@ drift_status drift_session_write(drift_session *session, const char *name, const
 drift_status drift_session_run(drift_session *session);
 
 /*
+ Runs the entry `count` times and waits for the last: each run begins when the one before has ended, without the host between. What
+ changes from run to run is what states hold.
+ */
+drift_status drift_session_run_times(drift_session *session,
+                                     uint32_t count);
+
+/*
  Copies an output of the last run into `bytes` bytes of its own type.
  */
 drift_status drift_session_read(drift_session *session, const char *name, uint8_t *into, size_t bytes);

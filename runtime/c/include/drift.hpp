@@ -258,6 +258,9 @@ class session {
 
     void run() { detail::check(drift_session_run(object_.get())); }
 
+    /* Runs so many times, without the host between: what changes from run to run is what states hold. */
+    void run_times(std::uint32_t count) { detail::check(drift_session_run_times(object_.get(), count)); }
+
     /* Begins a run; the future is ready when it is over. Until then the session may be cancelled or destroyed, and no more. */
     std::future<void> run_async() {
         cancel();

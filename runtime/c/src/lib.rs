@@ -38,7 +38,8 @@ pub use self_test::drift_device_self_test;
 pub use session::{
     CSession, Element, Tensor, drift_session_free, drift_session_gpu_seconds, drift_session_input,
     drift_session_input_count, drift_session_load, drift_session_load_entries, drift_session_output,
-    drift_session_output_count, drift_session_read, drift_session_run, drift_session_write,
+    drift_session_output_count, drift_session_read, drift_session_run, drift_session_run_times,
+    drift_session_write,
 };
 pub use state::{
     drift_session_read_state, drift_session_reset_state, drift_session_state, drift_session_state_count,

@@ -317,6 +317,14 @@ pub unsafe extern "C" fn drift_session_run(session: *mut CSession) -> Status {
     call(|| unsafe { Ok(unique(session, "session")?.slot.here()?.run()?) })
 }
 
+/// Runs the entry `count` times and waits for the last: each run begins when the one before has ended, without the host between. What
+/// changes from run to run is what states hold.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drift_session_run_times(session: *mut CSession, count: u32) -> Status {
+    // SAFETY: the caller keeps to the header.
+    call(|| unsafe { Ok(unique(session, "session")?.slot.here()?.run_times(count)?) })
+}
+
 /// Copies an output of the last run into `bytes` bytes of its own type.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drift_session_read(

@@ -88,10 +88,11 @@ pub(crate) trait Replay: Send {
     /// Has the next run follow these sizes; inputs and outputs take so many bytes on the device from now on.
     fn resize(&mut self, sizes: &Sizes, inputs: &[u64], outputs: &[u64]);
 
-    /// Uploads the inputs that `uploads` marks and runs the program, without waiting for it.
-    fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError>;
+    /// Uploads the inputs that `uploads` marks and runs the program, without waiting for it. It may be begun again before that, but
+    /// what was begun as the last has to be waited for.
+    fn begin(&mut self, uploads: &[bool], is_last: bool) -> Result<(), RuntimeError>;
 
-    /// Waits for what was begun.
+    /// Waits for all that was begun.
     fn end(&mut self, deadline: Deadline) -> Result<(), RuntimeError>;
 
     /// Says, on any thread, whether a wait for what was begun would return at once, with an error or without.

@@ -101,7 +101,7 @@ impl Steps {
                 self.registered = Some(registered);
                 return Ok(false);
             };
-            session.begin(&leased)?;
+            session.begin(&leased, 1)?;
             self.stage = Stage::Runs(deadline, leased);
         }
         let Stage::Runs(deadline, leased) = &self.stage else { return Ok(true) };

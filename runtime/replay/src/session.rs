@@ -2,6 +2,7 @@
 //! API.
 
 mod dims;
+mod times;
 
 use std::fmt;
 use std::ops::Range;
@@ -212,7 +213,7 @@ impl Session {
     pub fn run(&mut self) -> Result<(), RuntimeError> {
         let deadline = self.may_run()?;
         let leased = self.lease.take(deadline)?;
-        self.begin(&leased)?;
+        self.begin(&leased, 1)?;
         self.end(&leased, deadline)
     }
 
@@ -225,8 +226,8 @@ impl Session {
         }
     }
 
-    /// Gives a run to the device.
-    pub(crate) fn begin(&mut self, leased: &Leased) -> Result<(), RuntimeError> {
+    /// Gives a run to the device, or so many of them in a row, at least one.
+    pub(crate) fn begin(&mut self, leased: &Leased, count: u32) -> Result<(), RuntimeError> {
         if let Some(state) = leased.torn() {
             return Err(self.torn(state));
         }
@@ -236,7 +237,8 @@ impl Session {
         self.uploads.extend(self.inputs.iter().map(upload));
         self.progress = Progress::Failed;
         leased.claim();
-        self.replay.begin(&self.uploads)
+        self.replay.begin(&self.uploads, count == 1)?;
+        self.go_on(count - 1)
     }
 
     /// Waits for the run that was begun.
@@ -502,7 +504,12 @@ impl fmt::Debug for Session {
 
 impl Input {
     fn must_be_uploaded(&self) -> bool {
-        self.fresh || (self.known && self.overwritten && !self.state)
+        self.fresh || self.is_overwritten()
+    }
+
+    /// Whether a run leaves something else where it is.
+    fn is_overwritten(&self) -> bool {
+        self.known && self.overwritten && !self.state
     }
 }
 

@@ -160,22 +160,22 @@ fn initialise<A: Api>(
     let list = DispatchList::<A> { pipelines, bindings: &bindings, steps: &steps, queries: None };
     let mut parts = vec![clear];
     parts.extend(list.record_all(api, &mut recordings, &submissions(dispatches, &options.submit))?);
-    let last = submit_all(&**api, &mut recordings, &parts, &fence)?;
+    let last = submit_all(&**api, &mut recordings, &parts, Some(&fence))?;
     api.wait(&fence, last, deadline)?;
     Ok((init_only.bytes() + init_only.staging_bytes, upload))
 }
 
-/// Submits one after another; the fence signals after the last, whose number is returned.
+/// Submits one after another; the fence, if there is one, signals after the last, whose number is returned.
 fn submit_all<A: Api>(
     api: &A,
     recordings: &mut A::Recordings,
     parts: &[usize],
-    fence: &A::Fence,
+    fence: Option<&A::Fence>,
 ) -> Result<Serial, RuntimeError> {
     let mut last = Serial::default();
     for (index, part) in parts.iter().enumerate() {
         let ends = index + 1 == parts.len();
-        last = api.submit(recordings, &[*part], ends.then_some(fence))?;
+        last = api.submit(recordings, &[*part], fence.filter(|_| ends))?;
     }
     Ok(last)
 }

@@ -164,7 +164,7 @@ impl<A: Api> Replay for Replayed<A> {
         self.resized = Some(sizes.clone());
     }
 
-    fn begin(&mut self, uploads: &[bool]) -> Result<(), RuntimeError> {
+    fn begin(&mut self, uploads: &[bool], is_last: bool) -> Result<(), RuntimeError> {
         self.first.clear();
         if let Some(sizes) = self.resized.take() {
             self.follow(&sizes)?;
@@ -176,10 +176,11 @@ impl<A: Api> Replay for Replayed<A> {
         let wanted = self.recorded.uploads.iter().zip(uploads).filter(|(_, wanted)| **wanted);
         self.first.extend(wanted.map(|(upload, _)| *upload));
         self.first.push(*start);
-        let fence = rest.is_empty().then_some(&self.fence);
-        self.last = self.api.submit(&mut self.recordings, &self.first, fence)?;
+        let fence = is_last.then_some(&self.fence);
+        let first = if rest.is_empty() { fence } else { None };
+        self.last = self.api.submit(&mut self.recordings, &self.first, first)?;
         if !rest.is_empty() {
-            self.last = submit_all(&*self.api, &mut self.recordings, rest, &self.fence)?;
+            self.last = submit_all(&*self.api, &mut self.recordings, rest, fence)?;
         }
         Ok(())
     }

@@ -49,8 +49,10 @@ impl Recordings {
         body: impl FnOnce(vk::CommandBuffer),
     ) -> Result<(), RuntimeError> {
         let (device, commands) = (&self.context.device, self.lists[number]);
+        // Runs in a row are submitted before the first has ended.
+        let info = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::SIMULTANEOUS_USE);
         // SAFETY: the buffer belongs to this pool and is not pending; beginning resets it.
-        unsafe { device.begin_command_buffer(commands, &vk::CommandBufferBeginInfo::default()) }
+        unsafe { device.begin_command_buffer(commands, &info) }
             .map_err(failed("beginning a command buffer"))?;
         body(commands);
         // SAFETY: it is recording.

@@ -130,8 +130,7 @@ impl Context {
         // In the queue's order, since its lock is held.
         let serial = self.pending().submit((fence != vk::Fence::null()).then_some(fence));
         let info = [vk::SubmitInfo::default().command_buffers(commands)];
-        // SAFETY: the lock is held; the command buffers are recorded, and not pending since each run waits
-        // for the last.
+        // SAFETY: the lock is held; the command buffers are recorded, so that they may be pending already.
         unsafe { self.give(&queue, &info, fence) }.map_err(|code| {
             self.pending().refuse(serial);
             self.failed(DOING, code)
