@@ -4,10 +4,13 @@
 use drift_bundle::Bundle;
 use drift_compiler::{CompileOptions, EntryModel, ModelIdentity, Precision, WeightsPrecision};
 use drift_ir::{Graph, Tensor, eval};
-use drift_onnx::{DeclaredDim, DimBinding, ImportOptions, ModelSource};
+use drift_onnx::{DeclaredDim, DimBinding, ImportOptions, Logits, ModelSource};
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, Session};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+#[path = "language/greedy.rs"]
+mod greedy;
 
 /// Rows of the caches.
 const CAPACITY: u64 = 12;
@@ -28,19 +31,19 @@ fn source(name: &str) -> ModelSource {
 
 /// The model with so many new tokens; its caches are states of [`CAPACITY`] rows, or else inputs of `past` rows.
 fn import(name: &str, sizes: &[(&str, u64)], new: usize, past: Option<u64>) -> Graph {
-    import_with(name, sizes, (new, past), false)
+    import_with(name, sizes, (new, past), Logits::All)
 }
 
 /// The logits of the last token of a chunk.
 fn import_last(name: &str, sizes: &[(&str, u64)]) -> Graph {
-    import_with(name, sizes, (CHUNK, None), true)
+    import_with(name, sizes, (CHUNK, None), Logits::Last)
 }
 
 fn import_with(
     name: &str,
     sizes: &[(&str, u64)],
     (new, past): (usize, Option<u64>),
-    last_logits: bool,
+    logits: Logits,
 ) -> Graph {
     let source = source(name);
     let mut dims: BTreeMap<String, DimBinding> =
@@ -61,7 +64,7 @@ fn import_with(
             dims.insert(name, binding);
         }
     }
-    drift_onnx::import(&source, &ImportOptions { dims, last_logits }).expect("a graph").graph
+    drift_onnx::import(&source, &ImportOptions { dims, logits }).expect("a graph").graph
 }
 
 /// The logits of each of the first `count` tokens, from the evaluator, which sees them all at once.
@@ -283,7 +286,7 @@ fn what_cannot_be_a_state_is_told() {
     assert!(error.contains("the number of new tokens of `input_ids` is free"), "{error}");
     let error = import(&[past, ("sequence_length", DimBinding::Fixed(17)), ("batch_size", one)]);
     assert!(error.contains("a cache of 16 rows does not take 17 new ones"), "{error}");
-    let options = ImportOptions { last_logits: true, ..ImportOptions::default() };
+    let options = ImportOptions { logits: Logits::Last, ..ImportOptions::default() };
     let error =
         drift_onnx::import(&source, &options).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("only of a model whose caches are states"), "{error}");
@@ -300,8 +303,8 @@ fn states_that_entries_cannot_share_are_told() {
             ("batch_size", DimBinding::Fixed(1)),
         ];
         let dims = dims.map(|(name, binding)| (name.to_owned(), binding)).into();
-        let graph =
-            drift_onnx::import(&source, &ImportOptions { dims, last_logits: false }).expect("a graph");
+        let graph = drift_onnx::import(&source, &ImportOptions { dims, ..ImportOptions::default() })
+            .expect("a graph");
         EntryModel { name: name.to_owned(), graph: graph.graph }
     };
     let options = CompileOptions {

@@ -152,7 +152,7 @@ pub enum Command {
 }
 
 /// `driftc MODEL.onnx`
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct CompileArgs {
     /// The model; or several, each with the name of its entry in the bundle
     #[arg(value_name = "[NAME=]MODEL.onnx", required = true)]
@@ -163,6 +163,10 @@ pub struct CompileArgs {
     /// An entry of one model with sizes of its own; may be repeated. Entries share weights and states
     #[arg(long, value_name = "NAME[:DIM=N,...]")]
     pub entry: Vec<EntryArg>,
+    /// Of a language model: add the entry `greedy`, which is `decode` but chooses the likeliest token itself, so that any number
+    /// of steps run without the host between
+    #[arg(long)]
+    pub greedy: bool,
     /// Bundle to write [default for one model: its name with .drift, in the current folder]
     #[arg(short, long, value_name = "OUT.drift")]
     pub output: Option<PathBuf>,

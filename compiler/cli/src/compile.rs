@@ -1,6 +1,6 @@
 //! `driftc MODEL.onnx`: compiles a model into a bundle, or prints a stage on the way there.
 
-use crate::args::{CompileArgs, Emit, EntryArg, LogitsArg};
+use crate::args::{CompileArgs, Emit, EntryArg};
 use crate::bind::Dims;
 use crate::error::CliError;
 use crate::output::{self, Output};
@@ -17,7 +17,8 @@ use drift_compiler::{
     CompileError, CompileOptions, CompileReport, EntryModel, MAIN_ENTRY, MixedReport, ModelIdentity, Stage,
 };
 use drift_ir::Graph;
-use drift_onnx::{DimBinding, ModelSource};
+use drift_onnx::{DimBinding, Logits, ModelSource};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -25,8 +26,13 @@ use std::time::Instant;
 /// Values that stay f32 under mixed precision that are named on the screen.
 const MOST_KEPT: usize = 20;
 
+/// The entry that `--greedy` adds, and the one that it is made from.
+pub(crate) const GREEDY: &str = "greedy";
+pub(crate) const DECODE: &str = "decode";
+
 /// Runs `driftc MODEL.onnx`, or `driftc NAME=MODEL.onnx...`.
 pub fn run(args: &CompileArgs, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    let args = &*with_greedy(args)?;
     let names = entry_names(args)?;
     let progress = Progress::spinner("importing");
     let started = Instant::now();
@@ -121,6 +127,23 @@ fn write_bundle(
     size.map_err(|source| CliError::Write { path: path.to_owned(), source })
 }
 
+/// The arguments with the entry that `--greedy` adds.
+fn with_greedy(args: &CompileArgs) -> Result<Cow<'_, CompileArgs>, CliError> {
+    if !args.greedy {
+        return Ok(Cow::Borrowed(args));
+    }
+    let Some(decode) = args.entry.iter().find(|entry| entry.name == DECODE) else {
+        let text = format!(
+            "--greedy makes the entry `{GREEDY}` from the entry `{DECODE}`; add --entry {DECODE}:NEW=1, where NEW is the model's dimension of new tokens (sequence_length)"
+        );
+        return Err(CliError::Usage(text));
+    };
+    let greedy = EntryArg { name: GREEDY.to_owned(), dims: decode.dims.clone() };
+    let mut args = args.clone();
+    args.entry.push(greedy);
+    Ok(Cow::Owned(args))
+}
+
 /// The entry that each model becomes: `main` for one model without a name. No entry has the name of another's self-test.
 fn entry_names(args: &CompileArgs) -> Result<Vec<String>, CliError> {
     let names = given_names(args)?;
@@ -203,8 +226,9 @@ fn import(args: &CompileArgs, names: &[String], sources: &mut [ModelSource]) -> 
     let (mut models, mut identities) = (Vec::new(), Vec::new());
     let (mut notes, mut warnings) = (Vec::new(), Vec::new());
     for ((path, source), (name, bindings)) in paths.iter().zip(sources).zip(names.iter().zip(bindings)) {
-        let imported = model::import(source, bindings.dims, args.flags.logits == LogitsArg::Last)
-            .map_err(|error| CliError::model(path, error))?;
+        let logits = if args.greedy && name == GREEDY { Logits::Greedy } else { args.flags.logits.into() };
+        let imported =
+            model::import(source, bindings.dims, logits).map_err(|error| CliError::model(path, error))?;
         let of_entry = |text: String| if several { format!("{name}: {text}") } else { text };
         notes.extend(imported.notes.into_iter().map(of_entry));
         warnings.extend(imported.warnings.into_iter().map(of_entry));

@@ -172,6 +172,9 @@ pub enum LogitsFault {
     /// Beyond the range of its type.
     #[error("that of token {0} is infinite, as when f16 overflows; compile with --precision f32 to compare")]
     Infinite(usize),
+    /// The largest is none, as the device saw that chose by it.
+    #[error("the largest is NaN or infinite, as when f16 overflows; compile with --precision f32 to compare")]
+    Unordered,
     /// Every token is ruled out.
     #[error("all of them are minus infinity")]
     NoneAllowed,

@@ -1,7 +1,7 @@
 //! From a path and flags to a graph, and to the options that the compiler takes.
 
 use crate::args::{
-    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, LogitsArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
+    BindArg, CompileFlags, DimSize, IoArg, LayoutArg, PrecisionArg, WeightsArg, WeightsLayoutArg,
 };
 use crate::bind::{self, Bindings, Dims};
 use crate::error::CliError;
@@ -11,7 +11,7 @@ use drift_compiler::{
     CompileOptions, LayoutChoice, ModelIdentity, Precision, WeightsChoice, WeightsPrecision, WeightsStorage,
 };
 use drift_ir::Graph;
-use drift_onnx::{DimBinding, ImportError, ImportOptions, ModelSource, Port, SourceError};
+use drift_onnx::{DimBinding, ImportError, ImportOptions, Logits, ModelSource, Port, SourceError};
 use std::path::Path;
 
 /// An imported model.
@@ -86,12 +86,11 @@ pub fn cut(source: &mut ModelSource, path: &Path, flags: &CompileFlags) -> Resul
 /// Opens and imports a model as the flags want it.
 pub fn load(path: &Path, flags: &CompileFlags) -> Result<Model, CliError> {
     let (source, bindings) = open_bound(path, flags)?;
-    import(&source, bindings.dims, flags.logits == LogitsArg::Last)
-        .map_err(|error| CliError::model(path, error))
+    import(&source, bindings.dims, flags.logits.into()).map_err(|error| CliError::model(path, error))
 }
 
 /// Imports an opened model. A batch that nothing binds becomes 1, with a note.
-pub fn import(source: &ModelSource, mut dims: Dims, last_logits: bool) -> Result<Model, ImportError> {
+pub fn import(source: &ModelSource, mut dims: Dims, logits: Logits) -> Result<Model, ImportError> {
     let mut notes = Vec::new();
     let inputs = drift_onnx::inputs(source)?;
     for (name, size) in drift_onnx::head_sizes(source, &inputs, &dims) {
@@ -104,7 +103,7 @@ pub fn import(source: &ModelSource, mut dims: Dims, last_logits: bool) -> Result
         notes.push(format!("the free dimension `{name}` becomes 1; --dim {name}=N gives it another size"));
         dims.insert(name, DimBinding::Fixed(1));
     }
-    let imported = drift_onnx::import(source, &ImportOptions { dims, last_logits })?;
+    let imported = drift_onnx::import(source, &ImportOptions { dims, logits })?;
     let warnings = imported.warnings.iter().map(ToString::to_string).collect();
     let identity = identity(source, &imported.graph);
     Ok(Model { graph: imported.graph, identity, notes, warnings })

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::model;
 use crate::units::bytes;
 use crate::{Console, Outcome, output};
-use drift_onnx::{DeclaredDim, ImportError, ModelSummary, Port, UnsupportedNode};
+use drift_onnx::{DeclaredDim, ImportError, Logits, ModelSummary, Port, UnsupportedNode};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -117,7 +117,7 @@ fn report(path: &Path, flags: &CompileFlags) -> Result<(ModelReport, Vec<Unsuppo
     // A model whose boundary cannot be compiled can be looked at all the same.
     let inputs = drift_onnx::inputs(&source).unwrap_or_default();
     let outputs = drift_onnx::outputs(&source).unwrap_or_default();
-    let (is_supported, unsupported, problem) = match model::import(&source, bindings.dims, false) {
+    let (is_supported, unsupported, problem) = match model::import(&source, bindings.dims, Logits::All) {
         Ok(_) => (Some(true), Vec::new(), None),
         Err(ImportError::Unsupported { nodes }) => (Some(false), nodes, None),
         Err(error @ ImportError::FreeDims { .. }) => (None, Vec::new(), Some(told(&error))),

@@ -119,14 +119,14 @@ pub enum ImportError {
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// The last row of the logits of a model without caches.
+    /// The last row of the logits, or a choice of the next token, of a model without caches.
     #[error(
-        "only of a model whose caches are states the last logits can be kept; give its dimension of past rows a range, \
-         such as --dim past_sequence_length=0..2048"
+        "only of a model whose caches are states the last logits can be kept or the next token chosen; give its dimension \
+         of past rows a range, such as --dim past_sequence_length=0..2048"
     )]
     NoCaches,
-    /// The last row of an output that is not there.
-    #[error("the model has no output `logits` with a row for each new token, of which to keep the last")]
+    /// The last row of an output that is not there, or a choice by it.
+    #[error("the model has no output `logits` with a row for each new token, of which the last is wanted")]
     NoLogits,
     /// A graph input or output of a kind that cannot be compiled.
     #[error("graph {what} `{name}`: {reason}")]

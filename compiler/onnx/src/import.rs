@@ -26,9 +26,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub struct ImportOptions {
     /// Bindings of free dimensions by name. Others stay free and unbounded.
     pub dims: BTreeMap<String, DimBinding>,
-    /// Of the output `logits` of a model whose caches are states only the row of the last new token, which the input `count`
-    /// says.
-    pub last_logits: bool,
+    /// What becomes of the output `logits`; others than [`Logits::All`] are for models whose caches are states.
+    pub logits: Logits,
+}
+
+/// What becomes of the output `logits` of a language model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logits {
+    /// A row for each new token.
+    #[default]
+    All,
+    /// The row of the last new token; where a run takes several, the input `count` says how many there are.
+    Last,
+    /// None: the largest is the next token, which a state holds for the next run, as is its position.
+    Greedy,
 }
 
 /// An imported model.
@@ -58,7 +69,7 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
     importer.bounds.check_used()?;
     importer.set_outputs(proto, &scope)?;
     importer.finish_bounds()?;
-    importer.finish_caches(options.last_logits)?;
+    importer.finish_caches(options.logits)?;
     if !importer.doubles.nodes.is_empty() {
         importer.warnings.push(Warning::Doubles { nodes: importer.doubles.nodes });
     }
@@ -74,7 +85,7 @@ pub(crate) fn value_types(
     let model = source.model();
     let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
     let inputs = interface::inputs(source)?;
-    let dims = bindings(&inputs, &ImportOptions { dims, last_logits: false })?;
+    let dims = bindings(&inputs, &ImportOptions { dims, ..ImportOptions::default() })?;
     let mut importer = Importer::new(source);
     let mut scope = Scope::of_model(&model.opset_import);
     importer.reserve_names(proto)?;

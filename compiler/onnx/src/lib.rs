@@ -58,7 +58,7 @@ pub use error::{FreeDim, ImportError, NodeError, UnsupportedNode};
 pub use extract::{NodeLabel, ValueTypes};
 pub use formula::Formula;
 pub use free::default_dims;
-pub use import::{ImportOptions, Imported, import};
+pub use import::{ImportOptions, Imported, Logits, import};
 pub use interface::{
     DeclaredDim, DimBinding, Port, boundary_names, free_dims, infer_dims_from_inputs, inputs, outputs, sizes,
 };

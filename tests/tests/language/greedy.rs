@@ -1,9 +1,10 @@
 //! Steps that choose their own next token, on devices.
 
-use super::{CAPACITY, CHUNK, MODELS, TOKENS, compile, feed, import, import_with};
+use super::{CAPACITY, CHUNK, MODELS, TOKENS, compile, driftc, feed, import, import_with};
 use drift_compiler::{CompileOptions, EntryModel};
 use drift_onnx::Logits;
 use drift_runtime::{Device, DeviceKind, LoadOptions, OpenOptions, Session};
+use std::path::PathBuf;
 
 /// The tokens that `decode` chooses behind `token` when the host takes the largest logit, the first among equals.
 fn chosen_by_host(decode: &mut Session, mut token: i64, positions: std::ops::Range<usize>) -> Vec<i64> {
@@ -72,8 +73,56 @@ fn agrees(kind: DeviceKind) {
         // The host goes on behind what the device wrote into the caches.
         let last = chosen_by_host(&mut decode, expected[expected.len() - 2], end - 1..end);
         assert_eq!(last, expected[expected.len() - 1..], "{name} on {kind:?}");
+
+        // Logits that are NaN choose nothing.
+        let cache =
+            greedy.states().iter().find(|state| state.name.ends_with("value")).expect("values").clone();
+        let nan = f32::NAN.to_le_bytes().repeat(cache.bytes as usize / 4);
+        greedy.write_state(&cache.name, &nan).expect("values");
+        set(&mut greedy, "position", 2);
+        greedy.run_times(1).expect("a step");
+        assert_eq!(numbers(&mut greedy, "chosen")[2], -1, "{name} on {kind:?}");
     }
     assert_eq!(device.validation_log().messages(), Vec::<String>::new());
+}
+
+/// `driftc generate` says the same whether the host or the device chooses, and says when logits are no numbers.
+#[test]
+fn texts_are_the_same_whoever_chooses() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (name, _) = MODELS[0];
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+    let (model, folder) = (folder.join("model.onnx"), folder.to_string_lossy().into_owned());
+    let compile = |file: &str, more: &[&str]| {
+        let bundle = scratch.path().join(file).to_string_lossy().into_owned();
+        let words = [&model.to_string_lossy(), "--target", "vulkan", "-o", &bundle, "--logits", "last"];
+        let words = words.map(str::to_owned);
+        let sizes = ["--dim", "past_sequence_length=0..64", "--dim", "kv_cache_dim=16"];
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).chain(sizes).chain(more.iter().copied()).collect();
+        let (code, _, err) = driftc(&words);
+        (code, err, bundle)
+    };
+    let entries = ["--entry", "prefill:sequence_length=16", "--entry", "decode:sequence_length=1"];
+    let (code, err, host) = compile("host.drift", &entries);
+    assert_eq!(code, 0, "{err}");
+    let (code, err, device) = compile("device.drift", &[&entries[..], &["--greedy"]].concat());
+    assert_eq!(code, 0, "{err}");
+    let text = |bundle: &str, limit: &str| {
+        let words = ["generate", bundle, "--model-dir", &folder, "--prompt", "The memory of a GPU"];
+        let (code, out, err) = driftc(&[&words[..], &["--temperature", "0", "--max-tokens", limit]].concat());
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    for limit in ["1", "2", "24"] {
+        assert_eq!(text(&device, limit), text(&host, limit), "{limit} tokens");
+    }
+    let (code, out, err) = driftc(&["bench", &device, "--llm", "-p", "0", "-n", "8", "-d", "0,3", "-r", "1"]);
+    assert!(code == 0 && out.contains("tg8 greedy @ d3"), "{out}{err}");
+    let (code, err, _) = compile("none.drift", &["--entry", "step:sequence_length=1", "--greedy"]);
+    assert!(code == 2 && err.contains("add --entry decode:NEW=1"), "{code}: {err}");
+    let (code, err, _) = compile("many.drift", &["--entry", "decode:sequence_length=2", "--greedy"]);
+    assert!(code == 2 && err.contains("takes one token"), "{code}: {err}");
 }
 
 #[test]

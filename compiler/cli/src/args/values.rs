@@ -3,6 +3,7 @@
 use crate::hint;
 use clap::ValueEnum;
 use drift_bundle::manifest::Target;
+use drift_onnx::Logits;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -131,6 +132,15 @@ pub enum LogitsArg {
     All,
     /// That of the last token; where an entry takes several, the input `count` says how many there are
     Last,
+}
+
+impl From<LogitsArg> for Logits {
+    fn from(rows: LogitsArg) -> Self {
+        match rows {
+            LogitsArg::All => Self::All,
+            LogitsArg::Last => Self::Last,
+        }
+    }
 }
 
 /// `MODEL.onnx`, or `NAME=MODEL.onnx`.

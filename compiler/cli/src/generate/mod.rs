@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod divergence;
 mod engine;
 mod folder;
+mod greedy;
 mod model;
 mod python;
 mod report;

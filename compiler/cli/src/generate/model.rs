@@ -1,14 +1,15 @@
 //! A language model as the command sees it: tokens go in, logits of the last one come out, and caches can be cut.
 
 use super::session::Replayed;
+use crate::compile::{DECODE, GREEDY};
 use crate::contents::shown;
 use crate::error::CliError;
 use crate::generate_error::GenerateError;
 use drift_bundle::Bundle;
-use drift_runtime::{Device, LoadOptions, Session};
+use drift_runtime::{Device, LoadOptions};
 
 /// Entries that a bundle needs, for many tokens and for one.
-const ENTRIES: [&str; 2] = ["prefill", "decode"];
+const ENTRIES: [&str; 2] = ["prefill", DECODE];
 
 /// A model over one sequence of tokens, whose caches hold what it was fed.
 pub(crate) trait LanguageModel {
@@ -63,9 +64,11 @@ pub(crate) fn open_model(
     options: &LoadOptions,
 ) -> Result<Box<dyn LanguageModel>, CliError> {
     require_entries(bundle)?;
-    let sessions = device.load_entries(bundle, &ENTRIES, options)?;
-    match <[Session; 2]>::try_from(sessions) {
-        Ok([prefill, decode]) => Ok(Box::new(Replayed::new(prefill, decode)?)),
-        Err(_) => Err(GenerateError::Stateless.into()),
+    let has_greedy = shown(bundle.manifest()).any(|entry| entry.name == GREEDY);
+    let entries = ENTRIES.into_iter().chain(has_greedy.then_some(GREEDY)).collect::<Vec<_>>();
+    let mut sessions = device.load_entries(bundle, &entries, options)?.into_iter();
+    match (sessions.next(), sessions.next()) {
+        (Some(prefill), Some(decode)) => Ok(Box::new(Replayed::new((prefill, decode), sessions.next())?)),
+        _ => Err(GenerateError::Stateless.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! A bundle's language model on a device: the entries `prefill` and `decode` over caches that they share.
 
+use super::greedy::Greedy;
 use super::model::LanguageModel;
 use crate::error::CliError;
 use crate::generate_error::GenerateError;
@@ -30,6 +31,7 @@ struct Stage {
 pub(super) struct Replayed {
     prefill: Stage,
     decode: Stage,
+    greedy: Option<Greedy>,
     capacity: usize,
     vocabulary: usize,
     position: usize,
@@ -118,8 +120,11 @@ impl Stage {
 }
 
 impl Replayed {
-    /// Takes the sessions of both entries, which were loaded together.
-    pub(super) fn new(prefill: Session, decode: Session) -> Result<Self, GenerateError> {
+    /// Takes the sessions of the entries, which were loaded together; that of `greedy` where the bundle has it.
+    pub(super) fn new(
+        (prefill, decode): (Session, Session),
+        greedy: Option<Session>,
+    ) -> Result<Self, GenerateError> {
         let capacity = capacity(&decode)?;
         if capacity != self::capacity(&prefill)? {
             let reason = "its caches have another length than those of `prefill`".to_owned();
@@ -134,7 +139,8 @@ impl Replayed {
             );
             return Err(GenerateError::Entry { entry: "decode", reason });
         }
-        Ok(Self { prefill, decode, capacity, vocabulary, position: 0 })
+        let greedy = greedy.map(|session| Greedy::new(session, capacity)).transpose()?;
+        Ok(Self { prefill, decode, greedy, capacity, vocabulary, position: 0 })
     }
 }
 
@@ -194,8 +200,10 @@ impl LanguageModel for Replayed {
         Ok(rows)
     }
 
-    /// Each token comes back to the host before the next step.
-    fn feed_greedy(&mut self, _token: u32, _count: usize) -> Result<Option<Vec<u32>>, CliError> {
-        Ok(None)
+    fn feed_greedy(&mut self, token: u32, count: usize) -> Result<Option<Vec<u32>>, CliError> {
+        let Some(greedy) = &mut self.greedy else { return Ok(None) };
+        let chosen = greedy.run(token, self.position, count.min(self.capacity - self.position))?;
+        self.position += chosen.len();
+        Ok(Some(chosen))
     }
 }

@@ -7,7 +7,7 @@ use crate::bind::Dims;
 use crate::error::CliError;
 use crate::host::{HostTensor, host_element};
 use crate::{calibrate, model, output, random, verify};
-use drift_onnx::{DeclaredDim, DimBinding, ModelSource, Port, ValueTypes};
+use drift_onnx::{DeclaredDim, DimBinding, Logits, ModelSource, Port, ValueTypes};
 use std::path::{Path, PathBuf};
 
 /// The folder of the data.
@@ -44,7 +44,7 @@ pub(super) fn model(
     output::write(&args.output, &bytes)?;
     let dims = known(small, dims);
     let imported = match kind {
-        Failure::Numbers(_) => model::import(small, dims.clone(), false).ok(),
+        Failure::Numbers(_) => model::import(small, dims.clone(), Logits::All).ok(),
         Failure::Nodes(_) | Failure::Error(_) => None,
     };
     match imported {

@@ -3,7 +3,7 @@
 use super::part::{self, Part};
 use super::states::Caches;
 use super::{Differences, data, differences};
-use crate::args::{CompileFlags, LogitsArg, PrecisionArg, VerifyArgs, WeightsArg};
+use crate::args::{CompileFlags, PrecisionArg, VerifyArgs, WeightsArg};
 use crate::bind::Bindings;
 use crate::bind::Dims;
 use crate::compare::Tolerance;
@@ -306,8 +306,7 @@ impl Check<'_> {
     }
 
     fn prepare(&self, dims: Dims, console: &mut Console<'_>) -> Result<Subject, CliError> {
-        let last_logits = self.args.flags.logits == LogitsArg::Last;
-        let model = model::import(&self.source, dims.clone(), last_logits)
+        let model = model::import(&self.source, dims.clone(), self.args.flags.logits.into())
             .map_err(|source| self.import_error(source))?;
         model.tell(Some(&self.case.name), console)?;
         let Model { graph, identity, mut warnings, .. } = model;

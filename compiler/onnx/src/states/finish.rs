@@ -5,6 +5,7 @@
 
 use crate::cache::{Caches, Past};
 use crate::error::ImportError;
+use crate::import::Logits;
 use crate::importer::Importer;
 use drift_ir::graph::EditError;
 use drift_ir::op::data::SliceAxis;
@@ -13,9 +14,9 @@ use drift_ir::{Dim, ElementType, Graph, NodeId, Op, SymbolId, Tensor, TensorType
 
 impl Importer<'_> {
     /// Makes states of the caches, if there are any.
-    pub(crate) fn finish_caches(&mut self, last_logits: bool) -> Result<(), ImportError> {
+    pub(crate) fn finish_caches(&mut self, logits: Logits) -> Result<(), ImportError> {
         let Some(caches) = self.caches.take() else {
-            return if last_logits { Err(ImportError::NoCaches) } else { Ok(()) };
+            return if logits == Logits::All { Ok(()) } else { Err(ImportError::NoCaches) };
         };
         let past = caches.form.capacity - caches.form.new;
         let numbers = Numbers {
@@ -25,7 +26,7 @@ impl Importer<'_> {
             capacity: caches.form.capacity,
         };
         self.graph.remove_dead();
-        if last_logits {
+        if logits == Logits::Last {
             self.last_logits(caches.form.new)?;
         }
         let graph = &mut self.graph;
@@ -33,21 +34,25 @@ impl Importer<'_> {
         shapes(graph, &numbers).map_err(|fault| fault.explain(&caches.form.dim))?;
         graph.bind_symbol(caches.symbol, past).map_err(Box::new)?;
         let caches = joins(graph, caches).map_err(Box::new)?;
-        pair(graph, &caches)
+        pair(graph, &caches)?;
+        if logits == Logits::Greedy { self.choose_next(&caches) } else { Ok(()) }
+    }
+
+    /// The output `logits`, where it has a row for each of `new` tokens.
+    pub(super) fn logits(&self, new: u64) -> Option<ValueId> {
+        let outputs = self.graph.outputs().iter().copied();
+        let named = outputs
+            .map(|output| (output, self.graph.value(output)))
+            .find(|(_, value)| value.name == "logits");
+        let (logits, value) = named?;
+        (value.ty.shape.len() == 3 && value.ty.shape[1] == Dim::Const(new)).then_some(logits)
     }
 }
 
 impl Importer<'_> {
     /// Keeps the row of `logits` that belongs to the last of `count` new tokens; `count` is an input, i32 `[1]`.
     fn last_logits(&mut self, new: u64) -> Result<(), ImportError> {
-        let of = |graph: &Graph| {
-            graph.outputs().iter().copied().find(|&output| graph.value(output).name == "logits")
-        };
-        let Some(logits) = of(&self.graph) else { return Err(ImportError::NoLogits) };
-        let shape = &self.graph.value(logits).ty.shape;
-        if shape.len() != 3 || shape[1] != Dim::Const(new) {
-            return Err(ImportError::NoLogits);
-        }
+        let Some(logits) = self.logits(new) else { return Err(ImportError::NoLogits) };
         if new == 1 {
             return Ok(());
         }

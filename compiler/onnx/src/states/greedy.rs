@@ -28,12 +28,13 @@ impl Importer<'_> {
         };
         let (choice, position) = (self.choice(logits)?, caches.position);
         let token = self.as_type(choice, self.graph.value(ids).ty.clone())?;
-        let row = TensorType { element: ElementType::I64, shape: vec![Dim::Const(1), Dim::Const(1)] };
-        let row = self.as_type(choice, row)?;
-        let capacity = vec![Dim::Const(1), Dim::Const(caches.form.capacity)];
+        let of = |tokens: u64| TensorType {
+            element: ElementType::I64,
+            shape: vec![Dim::Const(1), Dim::Const(tokens)],
+        };
+        let row = self.as_type(choice, of(1))?;
         let name = self.names.unique("chosen");
-        let ty = TensorType { element: ElementType::I64, shape: capacity };
-        let chosen = self.graph.add_input(name, ty).map_err(Box::new)?;
+        let chosen = self.graph.add_input(name, of(caches.form.capacity)).map_err(Box::new)?;
         let write = Op::WriteRows(WriteRows { axis: 1, circular: false });
         let written = self.cache_node("chosen", write, &[chosen, row, position])?;
         let one = self.cache_constant(Tensor::from_i64_as(ElementType::I32, [1], &[1]))?;

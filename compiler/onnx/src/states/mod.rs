@@ -1,6 +1,7 @@
 //! Inputs of a model whose caches become states, and what follows from the position.
 
 mod finish;
+mod greedy;
 
 use crate::cache::{CacheForm, Caches, Past, rows_axis};
 use crate::error::ImportError;
