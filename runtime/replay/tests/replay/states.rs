@@ -184,6 +184,37 @@ fn states_are_shared(device: &Device, bundle: &Bundle) {
     assert_eq!(total(&mut device.load_with(bundle, &options).unwrap()), sums(0.0, 1.0));
 }
 
+/// Runs in a row leave what runs one by one leave; an input that they write over is there again in each of them.
+fn runs_in_a_row_go_on_from_one_another(device: &Device, bundle: &Bundle) {
+    let [mut first, mut second] = load(device, bundle);
+    assert!(matches!(first.run_times(2), Err(RuntimeError::NotWritten { .. })));
+    first.write("x", &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    first.run_times(0).unwrap();
+    assert_eq!(total(&mut second), sums(0.0, 1.0));
+    first.run_times(5).unwrap();
+    assert_eq!(first.read::<f32>("y").unwrap(), [5.0, 5.0]);
+    assert_eq!(total(&mut second), sums(5.0, 2.0));
+    assert_eq!(append(&mut first, 10.0), [6.0, 6.0]);
+    second.run_times(3).unwrap();
+    assert_eq!(second.read::<f32>("y").unwrap(), sums(15.0, 5.0));
+
+    let mut over =
+        Program::new(512).f32_input("x", &[1], 0).f32_output("y", &[1], 256).region(state("sum", &[1]), 4);
+    over.entry.target = bundle.manifest().entries[0].target;
+    let slots: Slots<'_> = &[("x", "f32", 4), ("sum", "f32", 4), ("y", "f32", 4)];
+    let shader = kernel(&mut over, slots, "sum[0] = sum[0] + x[0];\n    x[0] = 100.0f;\n    y[0] = sum[0];");
+    over.variant.dispatches.push(dispatch(
+        "over",
+        shader,
+        &[arena(0, 4), bind(FIRST, 4), arena(256, 4)],
+        [1; 3],
+    ));
+    let mut session = device.load(&over.bundle()).unwrap();
+    session.write("x", &[2.0_f32]).unwrap();
+    session.run_times(4).unwrap();
+    assert_eq!(session.read::<f32>("y").unwrap(), [8.0]);
+}
+
 /// Results of whole runs only, in whatever order the threads get at the memory.
 fn threads_take_turns(device: &Device, bundle: &Bundle) {
     let [mut first, mut second] = load(device, bundle);
@@ -262,6 +293,7 @@ fn large_states_are_copied_in_parts(device: &Device, target: Target) {
 fn all(device: &Device, target: Target) {
     let bundle = bundle_with(target, cache());
     states_are_shared(device, &bundle);
+    runs_in_a_row_go_on_from_one_another(device, &bundle);
     threads_take_turns(device, &bundle);
     wrong_names_and_lengths_change_nothing(device, &bundle);
     states_that_differ_are_named(device, target);
