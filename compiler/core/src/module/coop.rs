@@ -4,7 +4,8 @@
 //! not fit each other, and puts the arguments of `coopStore` after the store that needs them.
 
 use naga::{
-    Barrier, Block, CooperativeData, Expression, Function, Handle, Module, Scalar, Statement, TypeInner,
+    AddressSpace, Barrier, Block, CooperativeData, Expression, Function, Handle, Module, Scalar, Statement,
+    TypeInner,
     valid::{FunctionInfo, ModuleInfo},
 };
 
@@ -160,7 +161,28 @@ fn scalar_named(module: &Module, name: &str) -> Option<Scalar> {
     }
 }
 
-/// Checks shapes and element types of all products of a specialised module.
+/// Bytes that a matrix in workgroup memory begins at a multiple of. A driver puts variables one after another, so that each of them
+/// has to take whole ones.
+const MATRIX_ALIGNMENT: u32 = 16;
+
+/// Refuses variables in workgroup memory that would leave those behind them, in a driver's order, where no matrix can be loaded from.
+fn check_workgroup_memory(module: &Module, function: &Function) -> Result<(), ModuleError> {
+    let variables = module.global_variables.iter().map(|(_, variable)| variable);
+    for variable in variables.filter(|variable| variable.space == AddressSpace::WorkGroup) {
+        let bytes = module.types[variable.ty].inner.size(module.to_ctx());
+        if !bytes.is_multiple_of(MATRIX_ALIGNMENT) {
+            let name = variable.name.as_deref().unwrap_or_default();
+            let reason = format!(
+                "`{name}` takes {bytes} bytes of workgroup memory, beside matrices that begin at multiples of \
+                 {MATRIX_ALIGNMENT}; make it whole {MATRIX_ALIGNMENT} bytes"
+            );
+            return Err(refused(function, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Checks shapes and element types of all products of a specialised module, and where their factors are.
 pub(super) fn check(module: &Module, info: &ModuleInfo) -> Result<(), ModuleError> {
     for (index, entry) in module.entry_points.iter().enumerate() {
         let function = &entry.function;
@@ -169,6 +191,9 @@ pub(super) fn check(module: &Module, info: &ModuleInfo) -> Result<(), ModuleErro
                 shape(module, info.get_entry_point(index), [a, b, c])
                     .map_err(|reason| refused(function, reason))?;
             }
+        }
+        if function.expressions.iter().any(|(_, made)| matches!(made, Expression::CooperativeLoad { .. })) {
+            check_workgroup_memory(module, function)?;
         }
     }
     Ok(())

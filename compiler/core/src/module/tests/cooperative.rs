@@ -89,6 +89,33 @@ fn tiles_in_workgroup_memory_can_be_lowered() {
     assert!(text(&coop_to_loops(full, 16).unwrap()).contains("tile["));
 }
 
+/// A driver puts variables one after another, so that one of four bytes would move the tiles behind it.
+#[test]
+fn workgroup_memory_beside_matrices_is_whole_sixteen_bytes() {
+    let source = |size: u32| {
+        let body = "
+            tile[tile_index % 16u] = b[tile_index];
+            extra[0] = tile_index;
+            let count = workgroupUniformLoad(&extra[0]);
+            let left = coopLoadT<MatrixA>(&a[count], 8u);
+            let right = coopLoadT<MatrixB>(&tile[0], 2u);
+            coopStoreT(coopMultiplyAdd(left, right, MatrixC()), &d[0], 8u);";
+        let tile = "@builtin(workgroup_id) tile: vec3<u32>";
+        let variables =
+            format!("var<workgroup> tile: array<vec4<f32>, 16>; var<workgroup> extra: array<u32, {size}>;");
+        product(8, "vec4<f32>", body)
+            .replace(tile, "@builtin(local_invocation_index) tile_index: u32")
+            .replace("alias MatrixA", &format!("{variables} alias MatrixA"))
+    };
+    assert_eq!(stats(&done(&source(4))).shared_bytes, 256 + 16);
+    let error = refusal(&source(1));
+    let reason = "`extra` takes 4 bytes of workgroup memory";
+    assert!(
+        matches!(&error, ModuleError::Cooperative { reason: found, .. } if found.starts_with(reason)),
+        "{error}"
+    );
+}
+
 #[test]
 fn the_lowered_module_needs_no_feature() {
     let lowered = coop_to_loops(done(&product(8, "f32", MATMUL_8)), 32).unwrap();

@@ -1,13 +1,14 @@
-// The place of the first query among the keys: zero, or what is known when the model runs.
-var<workgroup> shared_first: i32;
+// The place of the first query among the keys: zero, or what is known when the model runs. One of four, since matrices are loaded
+// from multiples of sixteen bytes, wherever a driver puts this.
+var<workgroup> shared_first: array<i32, 4>;
 
 fn place_of_first(b: u32, local: u32) -> i32 {
     if HAS_POSITION {
         if local == 0u {
             // Far from the ends of i32, beyond which sums of places would wrap.
-            shared_first = clamp(position_scalar(b, 0u, 0u, 0u), -1073741824i, 1073741823i);
+            shared_first[0] = clamp(position_scalar(b, 0u, 0u, 0u), -1073741824i, 1073741823i);
         }
-        return workgroupUniformLoad(&shared_first);
+        return workgroupUniformLoad(&shared_first[0]);
     } else {
         return 0i;
     }
