@@ -497,3 +497,34 @@ fn a_dim_without_a_bound_says_how_to_give_it_one() {
     let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("no bound");
     assert!(error.to_string().contains("--dim"), "{error}");
 }
+
+/// Bounds as wide as 32 bits allow and narrower ones: each op compiles or is refused in words that help.
+#[test]
+fn wide_bounds_compile_or_are_refused_by_name() {
+    let mut refused = 0;
+    for case in CASES {
+        for most in [i32::MAX as u64, 1 << 28, 1 << 24, 1 << 20, 1 << 16] {
+            let bounds = case.bounds.lines().map(|line| {
+                let (low, _) = line.split_once("..").expect("a symbol with bounds");
+                format!("{low}..{most}\n")
+            });
+            let graph = match text::parse(&format!("{}{}", bounds.collect::<String>(), case.graph)) {
+                Ok(graph) => graph,
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(
+                        message.contains("may be up to") || message.contains("--dim"),
+                        "{} to {most}: {message}",
+                        case.what
+                    );
+                    refused += 1;
+                    continue;
+                }
+            };
+            if let Err(error) = compiled(&graph, DeviceKind::Vulkan, PLAIN) {
+                assert!(!error.is_internal(), "{} to {most}: {error}", case.what);
+            }
+        }
+    }
+    assert!(refused > 0, "two dims of 2^31 - 1 are more than 2^40 elements");
+}

@@ -148,6 +148,16 @@ fn computed(port: &Port, formula: &Formula, sizes: &HashMap<String, Dim>) -> Res
     size.map_err(|reason| error(format!("its size `{}` cannot be computed: {reason}", formula.text())))
 }
 
+/// Why an input is none: its sizes are beside the point that the model is a valid graph.
+pub(crate) fn refused_input(error: EditError) -> ImportError {
+    match error {
+        EditError::TooLarge { name, problem } => {
+            ImportError::Interface { what: "input", name, reason: problem.to_string() }
+        }
+        error => Box::new(error).into(),
+    }
+}
+
 impl<'m> Importer<'m> {
     /// Keeps the names that the file gives to values of the main graph, each of which may be given once.
     fn reserve_names(&mut self, proto: &'m GraphProto) -> Result<(), ImportError> {
@@ -203,7 +213,7 @@ impl<'m> Importer<'m> {
                 cached.push((port, ty));
                 continue;
             }
-            let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+            let value = self.graph.add_input(port.name.as_str(), ty).map_err(refused_input)?;
             if let Some(form) = port.form {
                 self.graph.host_forms.insert(port.name.clone(), form);
                 self.note_type(value, DataType::of_form(form));

@@ -17,9 +17,8 @@ impl Graph {
     pub fn add_input(&mut self, name: impl Into<String>, ty: TensorType) -> Result<ValueId, EditError> {
         let index = u32::try_from(self.inputs.len()).expect("fewer than 2^32 inputs");
         let name = name.into();
-        if check_addressable(&ty, &self.symbols).is_err() {
-            let ty = ty.display(&self.symbols).to_string();
-            return Err(EditError::TooLarge { name, ty });
+        if let Err(problem) = check_addressable(&ty, &self.symbols) {
+            return Err(EditError::TooLarge { name, problem });
         }
         let value = self.add_value(name, ty, ValueDef::Input(index), None)?;
         self.inputs.push(value);

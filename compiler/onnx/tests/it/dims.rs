@@ -1,6 +1,6 @@
 //! Free dimensions: bound, bounded, left open, inferred from data.
 
-use crate::build::{Model, int64s, model, node, with};
+use crate::build::{Model, int, int64s, model, node, with};
 use drift_ir::Dim;
 use drift_onnx::{DeclaredDim, free_dims};
 use drift_onnx::{
@@ -192,4 +192,26 @@ fn a_formula_may_be_bound_where_it_agrees() {
 fn a_formula_over_names_that_are_no_dims_is_a_name() {
     let model = model(13).input("x", &["batch*heads", "batch", "unk-1"]).output("x");
     assert_eq!(free_dims(&inputs(&source(&model)).unwrap()), ["batch*heads", "batch", "unk-1"]);
+}
+
+/// The largest size of each dim counts: no tensor of the model may be more than can be addressed.
+#[test]
+fn bounds_that_no_tensor_can_have_are_refused_with_what_to_lower() {
+    let image = |node| model(18).input("x", &["'3", "h", "w"]).node(node).output("y");
+    let (most, half) = (DimBinding::Range(1, 2_147_483_647), DimBinding::Range(0, 1 << 19));
+    let refused = |model: &Model, dims: &[(&str, DimBinding)], words: &[&str]| {
+        let text = import(&source(model), &options(dims)).map(|_| ()).unwrap_err().to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{}: `{text}`", words.join(", "));
+    };
+    let same = image(node("Relu", &["x"], &["y"]));
+    let both = ["`x`", "`h` may be up to 2147483647", "`w` may be up to 2147483647", "--dim NAME=LO..HI"];
+    refused(&same, &[("h", most), ("w", most)], &both);
+    let steps = DimBinding::Steps(64, 2_147_483_647, 64);
+    refused(&same, &[("h", steps), ("w", most)], &["`h` may be up to 2147483584"]);
+    assert!(import(&source(&same), &options(&[("h", half), ("w", half)])).is_ok());
+    // A dim that nobody bounded says nothing yet.
+    assert!(import(&source(&same), &options(&[("h", most)])).is_ok());
+    // The input can be addressed, the result of a node cannot.
+    let four = image(with(node("Concat", &["x", "x", "x", "x"], &["y"]), int("axis", 0)));
+    refused(&four, &[("h", half), ("w", half)], &["`y` (Concat)", "f32[12,h,w]", "`h` may be up to 524288"]);
 }
