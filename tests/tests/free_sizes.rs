@@ -528,3 +528,22 @@ fn wide_bounds_compile_or_are_refused_by_name() {
     }
     assert!(refused > 0, "two dims of 2^31 - 1 are more than 2^40 elements");
 }
+
+/// Sizes that exporters scale as floats: one compile each, and the data of onnxruntime at several sizes.
+#[test]
+fn sizes_scaled_as_floats_are_right_at_each_size() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/ops");
+    let names = ["twice", "half_more", "halves", "seven_tenths", "list", "mask"];
+    for name in names.map(|name| format!("free_sizes_{name}_as_floats")) {
+        let model = folder.join(&name).to_string_lossy().into_owned();
+        let dims = ["--dim", "height=1..40", "--dim", "width=1..33"];
+        let words = [&["driftc", "verify", &model, "--target", "vulkan"][..], &dims].concat();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = driftc::execute_words(words, &mut driftc::Console::new(&mut out, &mut err));
+        let [out, err] = [out, err].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert!(
+            code == 0 && out.contains("1 passed, 0 failed, 0 unsupported"),
+            "{name}: {code}\n{out}\n{err}"
+        );
+    }
+}

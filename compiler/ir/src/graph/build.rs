@@ -1,13 +1,14 @@
 //! Adding inputs, constants and nodes; every node is inferred as it is added.
 
-use super::{EditError, Graph, Known, Node, NodeId, State, Value, ValueDef, ValueId};
+use super::{EditError, Graph, Node, NodeId, State, Value, ValueDef, ValueId};
 use crate::op::infer::{InferError, InferErrorKind, Operand, check_addressable, infer_node};
-use crate::op::{Epilogue, Op, known};
+use crate::op::known::{self, Known};
+use crate::op::{Epilogue, Op};
 use crate::tensor::{Tensor, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Type and known elements of one result.
-pub(super) type Inferred = (TensorType, Known);
+pub(super) type Inferred = (TensorType, Option<Known>);
 
 /// Results whose types an edit changes, before it is committed.
 pub(super) type Staged = BTreeMap<ValueId, Inferred>;
@@ -27,7 +28,7 @@ impl Graph {
 
     /// Adds a constant.
     pub fn add_constant(&mut self, name: impl Into<String>, tensor: Tensor) -> Result<ValueId, EditError> {
-        let known = known::of_constant(&tensor).map(Into::into);
+        let known = known::of_constant(&tensor).map(|ints| Known::Ints(ints.into()));
         self.add_value(name.into(), tensor.ty(), ValueDef::Constant(tensor), known)
     }
 
@@ -36,7 +37,7 @@ impl Graph {
         name: String,
         ty: TensorType,
         def: ValueDef,
-        known: Known,
+        known: Option<Known>,
     ) -> Result<ValueId, EditError> {
         if self.value_names.contains_key(&name) {
             return Err(EditError::NameTaken(name));
@@ -169,7 +170,7 @@ impl Graph {
         let operands: Vec<Operand<'_>> = node
             .operands()
             .map(|value| match staged.get(&value) {
-                Some((ty, known)) => Operand { ty, known: known.as_deref(), constant: None },
+                Some((ty, known)) => Operand { ty, known: known.as_ref(), constant: None },
                 None => self.operand(value),
             })
             .collect();
@@ -181,7 +182,7 @@ impl Graph {
             } else {
                 None
             };
-            (ty, known.map(Into::into))
+            (ty, known)
         });
         Ok(results.collect())
     }

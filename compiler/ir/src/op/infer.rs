@@ -1,6 +1,7 @@
 //! What inference is given, how it fails, and the shape rules that several ops share.
 
 use crate::dim::{Dim, DimError, IntExpr, SymbolId, Symbols};
+use crate::op::known::{FloatExpr, Known};
 use crate::tensor::{ElementType, Tensor, TensorType, show_shape};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,8 +11,8 @@ use std::collections::BTreeSet;
 pub struct Operand<'a> {
     /// Element type and shape.
     pub ty: &'a TensorType,
-    /// Its elements as integer expressions, row-major, where shape arithmetic determines them.
-    pub known: Option<&'a [IntExpr]>,
+    /// Its elements, where shape arithmetic determines them.
+    pub known: Option<&'a Known>,
     /// Its content, where it is a constant.
     pub constant: Option<&'a Tensor>,
 }
@@ -24,10 +25,18 @@ impl<'a> Operand<'a> {
 
     /// The elements as integer expressions, from shape arithmetic or from a small integer constant.
     pub fn ints(&self) -> Option<Cow<'a, [IntExpr]>> {
-        if let Some(known) = self.known {
-            return Some(Cow::Borrowed(known));
+        match self.known {
+            Some(known) => known.ints().map(Cow::Borrowed),
+            None => super::known::of_constant(self.constant?).map(Cow::Owned),
         }
-        super::known::of_constant(self.constant?).map(Cow::Owned)
+    }
+
+    /// The elements as floats, from shape arithmetic or from a small constant.
+    pub fn floats(&self) -> Option<Cow<'a, [FloatExpr]>> {
+        match self.known {
+            Some(known) => known.floats().map(Cow::Borrowed),
+            None => FloatExpr::of_constant(self.constant?).map(Cow::Owned),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Free dimensions: bound, bounded, left open, inferred from data.
 
-use crate::build::{Model, int, int64s, model, node, with};
+use crate::build::{Model, floats, int, int64s, model, node, with};
 use drift_ir::Dim;
 use drift_onnx::{DeclaredDim, free_dims};
 use drift_onnx::{
@@ -214,4 +214,63 @@ fn bounds_that_no_tensor_can_have_are_refused_with_what_to_lower() {
     // The input can be addressed, the result of a node cannot.
     let four = image(with(node("Concat", &["x", "x", "x", "x"], &["y"]), int("axis", 0)));
     refused(&four, &[("h", half), ("w", half)], &["`y` (Concat)", "f32[12,h,w]", "`h` may be up to 524288"]);
+}
+
+/// An image whose height is scaled as a float, rounded by `rounding` and cast back, as the first size of the result.
+fn scaled(op: &str, by: &[f32], rounding: &str) -> Model {
+    model(18)
+        .input("x", &["h", "'3"])
+        .constant("first", int64s(&[1], &[0]))
+        .constant("by", floats(&[], by))
+        .constant("three", int64s(&[1], &[3]))
+        .node(node("Shape", &["x"], &["shape"]))
+        .node(node("Gather", &["shape", "first"], &["height"]))
+        .node(with(node("Cast", &["height"], &["float"]), int("to", 1)))
+        .node(named(node(op, &["float", "by"], &["scaled"]), "scale"))
+        .node(node(rounding, &["scaled"], &["whole"]))
+        .node(with(node("Cast", &["whole"], &["size"]), int("to", 7)))
+        .node(with(node("Concat", &["size", "three"], &["sizes"]), int("axis", 0)))
+        .constant("one", floats(&[1, 1], &[1.0]))
+        .node(node("Expand", &["one", "sizes"], &["y"]))
+        .output("y")
+}
+
+fn named(mut node: onnx_protobuf::NodeProto, name: &str) -> onnx_protobuf::NodeProto {
+    node.name = name.to_owned();
+    node
+}
+
+#[test]
+fn sizes_that_are_scaled_as_floats_are_formulas() {
+    let shape = |model: &Model, dim| {
+        let graph = import(&source(model), &options(&[("h", dim)])).unwrap().graph;
+        graph.value(graph.outputs()[0]).ty.display(&graph.symbols).to_string()
+    };
+    let most = DimBinding::Range(1, 4096);
+    assert_eq!(shape(&scaled("Mul", &[2.0], "Floor"), most), "f32[2*h,3]");
+    assert_eq!(shape(&scaled("Mul", &[1.5], "Floor"), most), "f32[floor_div(3*h,2),3]");
+    assert_eq!(shape(&scaled("Div", &[2.0], "Ceil"), most), "f32[floor_div(h+1,2),3]");
+    assert_eq!(
+        shape(&scaled("Mul", &[0.5], "Floor"), DimBinding::Steps(32, 1 << 21, 32)),
+        "f32[16*\"h/32\",3]"
+    );
+}
+
+#[test]
+fn scales_that_f32_rounds_here_and_there_name_the_node_and_what_it_multiplies() {
+    let refused = |model: &Model, dim| {
+        let error = import(&source(model), &options(&[("h", dim)])).map(|_| ()).unwrap_err();
+        error.to_string()
+    };
+    let text = refused(&scaled("Mul", &[0.13], "Floor"), DimBinding::Range(1, 4096));
+    for part in ["`y` (Expand)", "h * 0.13", "`scale`", "--dim h=N", "allow fewer sizes"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // What the message says helps.
+    let model = scaled("Mul", &[0.13], "Floor");
+    for dim in [DimBinding::Fixed(900), DimBinding::Range(1, 800)] {
+        assert!(import(&source(&model), &options(&[("h", dim)])).is_ok(), "{dim}");
+    }
+    let text = refused(&scaled("Pow", &[2.0], "Floor"), DimBinding::Range(1, 4096));
+    assert!(text.contains("`scale`") && text.contains("--dim h=N") && !text.contains("data"), "{text}");
 }
