@@ -4,7 +4,7 @@
 //! from the file; names that the importer adds are made unique. Nodes that this version cannot compile do not stop the
 //! walk: their results are marked as unavailable, so that one error lists all of them.
 
-use crate::cache::CacheForm;
+use crate::cache::{self, CacheForm};
 use crate::data_type::DataType;
 use crate::error::ImportError;
 use crate::formula::Formula;
@@ -47,6 +47,9 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
     let inputs = interface::inputs(source)?;
     let dims = bindings(&inputs, options)?;
     let mut importer = Importer::new(source);
+    if let Some((dim, caches)) = cache::without_tokens(&inputs, &dims) {
+        importer.warnings.push(Warning::NoTokens { dim, caches });
+    }
     let mut scope = Scope::of_model(&model.opset_import);
     importer.reserve_names(proto)?;
     importer.add_inputs(&inputs, &dims, &mut scope)?;

@@ -1,6 +1,6 @@
 //! Free dimensions: bound, bounded, left open, inferred from data.
 
-use crate::build::{Model, floats, int, int64s, model, node, with};
+use crate::build::{INT64, Model, floats, int, int64s, model, node, with};
 use drift_ir::Dim;
 use drift_onnx::{DeclaredDim, free_dims};
 use drift_onnx::{
@@ -273,4 +273,26 @@ fn scales_that_f32_rounds_here_and_there_name_the_node_and_what_it_multiplies() 
     }
     let text = refused(&scaled("Pow", &[2.0], "Floor"), DimBinding::Range(1, 4096));
     assert!(text.contains("`scale`") && text.contains("--dim h=N") && !text.contains("data"), "{text}");
+}
+
+/// Caches that are called so, whose rows have steps, and such beside tokens of another name.
+#[test]
+fn caches_that_cannot_be_states_say_what_would_help() {
+    let caches = |tokens: &str| {
+        let model = model(18).typed_input(tokens, INT64, &["'1", "'1"]);
+        let model = model.input("past.0.key", &["'1", "'2", "past", "'8"]);
+        model
+            .input("past.0.value", &["'1", "'2", "past", "'8"])
+            .node(with(node("Concat", &["past.0.key", "past.0.value"], &["y"]), int("axis", 1)))
+            .output("y")
+    };
+    let steps = [("past", DimBinding::Steps(0, 64, 16))];
+    let text = import(&source(&caches("input_ids")), &options(&steps)).map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("without a step (--dim past=0..64)") && text.contains("past.0.key"), "{text}");
+    let range = [("past", DimBinding::Range(0, 64))];
+    let found = import(&source(&caches("tokens")), &options(&range)).unwrap();
+    let text = found.warnings.iter().map(ToString::to_string).collect::<String>();
+    assert!(text.contains("`input_ids`") && text.contains("--dim past=N"), "{text}");
+    let found = import(&source(&caches("tokens")), &options(&[("past", DimBinding::Fixed(8))])).unwrap();
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
 }
