@@ -55,3 +55,14 @@ def cases(write, node, Rand):
         node("Div", ["float", "by"], ["half"]), node("Ceil", ["half"], ["whole"]), node("Cast", ["whole"], ["rows"], to=INT64),
         node("Slice", ["x", "zero", "rows", "two"], ["y"])],
         ["y"], [("zero", i64(0)), ("two", i64(2)), ("three", i64(3)), ("by", np.array(2, F32))])
+
+    # Of no element; a mean is left out, since ONNX leaves it open. There is one model for all floats, and one for each other type.
+    axes = [("axes", i64(1))]
+    floats = ["Sum", "Prod", "Max", "Min", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"]
+    write("reductions_of_nothing", [node(f"Reduce{kind}", ["x", "axes"], [kind], keepdims=0) for kind in floats],
+          [("x", np.zeros((3, 0, 2), F32))], floats, 20, axes)
+    integers = ["Sum", "Prod", "Max", "Min"]
+    write("reductions_of_nothing_i32", [node(f"Reduce{kind}", ["x", "axes"], [kind], keepdims=0) for kind in integers],
+          [("x", np.zeros((3, 0, 2), np.int32))], integers, 20, axes)
+    write("reductions_of_nothing_i8", [node(f"Reduce{kind}", ["x", "axes"], [kind], keepdims=0) for kind in integers[2:]],
+          [("x", np.zeros((3, 0, 2), np.int8))], integers[2:], 20, axes)
