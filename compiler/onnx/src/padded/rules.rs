@@ -257,7 +257,7 @@ impl Padder<'_> {
         let (mut from, mut begin, mut stored) = (places, Dim::Const(0), 0_u64);
         for size in before_last {
             begin = begin.add(size)?;
-            stored += self.numbers.largest(size)?;
+            stored += self.largest(size)?;
             // Where this part begins, and how much further behind it is stored.
             let starts = self.number(id, &begin)?;
             let stored = self.integers(&[], &[i64::try_from(stored).unwrap_or(i64::MAX)])?;
@@ -387,7 +387,7 @@ impl Padder<'_> {
         let op = self.graph.node(id).op.clone();
         let shape = self.shape(data);
         let size = shape[axis].clone();
-        let stored = self.numbers.largest(&size)?;
+        let stored = self.largest(&size)?;
         let mut pads = vec![0; 2 * shape.len()];
         pads[shape.len() + axis] = 1;
         let mode = PadMode::Constant(if update == Update::Mul { 1.0 } else { 0.0 });
@@ -410,7 +410,7 @@ impl Padder<'_> {
         let width = own.last().and_then(Dim::as_const).unwrap_or(1) as usize;
         let mut most = Vec::with_capacity(width);
         for (axis, size) in shape[..width].iter().enumerate() {
-            let size = self.numbers.largest(size)?;
+            let size = self.largest(size)?;
             most.push(
                 i64::try_from(if axis == 0 { size } else { size.saturating_sub(1) }).unwrap_or(i64::MAX),
             );
