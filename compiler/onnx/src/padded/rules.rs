@@ -3,7 +3,9 @@
 use super::numbers::binary;
 use super::{Padded, Padder, Refusal};
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Concat, Gather, Pad, PadMode, Reduce, ReduceKind, ScalarOp, Slice, Update};
+use drift_ir::op::{
+    BinaryOp, Concat, Gather, MatMul, Pad, PadMode, Reduce, ReduceKind, ScalarOp, Slice, Update,
+};
 use drift_ir::{Dim, ElementType, Node, NodeId, Op, Tensor, ValueId};
 
 fn mixes<T>(axis: usize, reason: &str) -> Padded<T> {
@@ -32,7 +34,7 @@ impl Padder<'_> {
                     self.graph.replace_uses(node.outputs[0], sizes)?;
                 }
             }
-            Op::MatMul(_) => self.matmul(id, &node.inputs)?,
+            Op::MatMul(op) => self.matmul(id, &node.inputs, *op)?,
             Op::Reduce(op) => self.reduce(id, op)?,
             Op::Softmax(op) => {
                 let lowest = f64::NEG_INFINITY;
@@ -132,9 +134,9 @@ impl Padder<'_> {
     }
 
     /// Zeros in both factors where they are summed over what is not meant: in one alone they would meet infinities of the other.
-    fn matmul(&mut self, id: NodeId, inputs: &[ValueId]) -> Padded<()> {
+    fn matmul(&mut self, id: NodeId, inputs: &[ValueId], op: MatMul) -> Padded<()> {
         let (a, b) = (self.shape(inputs[0]), self.shape(inputs[1]));
-        let (inner, other) = (a.len() - 1, b.len() - 2);
+        let (inner, other) = (a.len() - 1, b.len() - if op.transpose_b { 1 } else { 2 });
         if a[inner] != b[other] {
             let axis = if self.numbers.decide(&a[inner]) { inner } else { other };
             return mixes(
