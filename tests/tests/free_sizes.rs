@@ -484,11 +484,15 @@ fn a_program_with_free_dims_says_what_the_host_may_set() {
 
 #[test]
 fn what_needs_known_sizes_says_which_dim_to_bind() {
-    let graph = text::parse("symbol n: 2..37\n%x: f32[n,8]\n%sums = cumsum %x {axis=0}\nreturn %sums")
-        .expect("a graph");
-    let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("a running sum");
-    let message = error.to_string();
-    assert!(message.contains("`sums`") && message.contains("--dim n=N") && !error.is_internal(), "{message}");
+    let down = "@zero: i64[] = 0\n@down: i64[] = -1\n%s = shape_of %x {start=0, end=1}\n%l = reshape %s {shape=[]}\n\
+                %places = range %l, @zero, @down\nreturn %places";
+    for (name, nodes) in [("sums", "%sums = cumsum %x {axis=0}\nreturn %sums"), ("places", down)] {
+        let graph = text::parse(&format!("symbol n: 2..37\n%x: f32[n,8]\n{nodes}")).expect("a graph");
+        let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("no kernel");
+        let message = error.to_string();
+        assert!(message.contains(&format!("`{name}`")) && message.contains("--dim n=N"), "{message}");
+        assert!(!error.is_internal(), "{message}");
+    }
 }
 
 #[test]
