@@ -1,6 +1,7 @@
 //! Sizes that data decide: what their bounds are, what says how much is meant, and what is refused.
 
 use crate::build::{FLOAT, INT64, Model, floats, int, int64s, model, node, with};
+use drift_ir::Tensor;
 use drift_onnx::{DimBinding, ImportError, ImportOptions, Imported, ModelSource, import};
 
 const BOOL: i32 = 9;
@@ -177,6 +178,48 @@ fn numbers_that_onnxruntime_refuses_are_refused_where_they_are_constant() {
     };
     refused(&range(INT64, int64s(&[], &[0])), &[("y", 4)], &["`delta` is 0"]);
     refused(&range(FLOAT, floats(&[], &[0.0])), &[("y", 4)], &["`delta` is 0"]);
+}
+
+/// What ONNX Runtime refuses when it runs: a device cannot, and gives nothing.
+#[test]
+fn numbers_that_onnxruntime_refuses_leave_nothing_where_they_are_data() {
+    let count = |model: &Model, bound: &str, inputs: &[Tensor]| {
+        let graph = imported(model, &[(bound, 4)]).unwrap().graph;
+        let results = drift_ir::eval::run(&graph, inputs).unwrap();
+        let named = graph.outputs().iter().map(|&output| graph.value(output).name.as_str());
+        let found = named.zip(&results).find(|(name, _)| *name == format!("{bound}.count"));
+        found.map(|(_, count)| count.to_i64_vec()).unwrap()
+    };
+    let numbers = |shape: &[u64], values: &[i64]| Tensor::from_i64(shape, values).unwrap();
+    let top_k = model(18)
+        .typed_input("x", INT64, &["2", "3"])
+        .typed_input("k", INT64, &["1"])
+        .node(node("TopK", &["x", "k"], &["v", "i"]))
+        .output("v");
+    let x = numbers(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+    assert_eq!(count(&top_k, "v", &[x.clone(), numbers(&[1], &[2])]), [2, 2]);
+    assert_eq!(count(&top_k, "v", &[x.clone(), numbers(&[1], &[-1])]), [2, 0]);
+    let tile = model(18)
+        .typed_input("x", INT64, &["6"])
+        .typed_input("repeats", INT64, &["1"])
+        .node(node("Tile", &["x", "repeats"], &["y"]))
+        .output("y");
+    let x = numbers(&[6], &[1, 2, 3, 4, 5, 6]);
+    assert_eq!(count(&tile, "y", &[x.clone(), numbers(&[1], &[2])]), [12]);
+    assert_eq!(count(&tile, "y", &[x, numbers(&[1], &[-1])]), [0]);
+    let range = model(18)
+        .typed_input("a", INT64, &[])
+        .typed_input("b", INT64, &[])
+        .typed_input("d", INT64, &[])
+        .node(node("Range", &["a", "b", "d"], &["y"]))
+        .output("y");
+    let of = |ends: [i64; 2], delta| {
+        count(&range, "y", &[ends[0], ends[1], delta].map(|number| numbers(&[], &[number])))
+    };
+    assert_eq!(of([2, 9], 3), [3]);
+    for ends in [[2, 9], [9, 2], [5, 5], [i32::MIN.into(), i32::MAX.into()]] {
+        assert_eq!(of(ends, 0), [0], "{ends:?}");
+    }
 }
 
 /// The names that say how much is meant are read by name alone, so that a model may not have them for something else.
