@@ -114,7 +114,8 @@ impl FloatExpr {
         let (int, steps) = match self {
             Self::Const(number) => {
                 let rounded = rounding(*number);
-                return (f64::from(rounded).abs() <= LARGEST as f64).then(|| IntExpr::Const(rounded as i64));
+                return (f64::from(rounded).abs() <= LARGEST as f64)
+                    .then_some(IntExpr::Const(rounded as i64));
             }
             Self::Of(int, steps) => (int, steps),
         };
