@@ -48,8 +48,9 @@ def i64(*values):
     return np.array(values, I64)
 
 
-def write(name, nodes, inputs, outputs, opset, constants=(), functions=(), extra_opsets=(), free=()):
-    """One case. `inputs` and `constants` are (name, array) pairs, `free` the (input, axis, dim name) left open."""
+def write(name, nodes, inputs, outputs, opset, constants=(), functions=(), extra_opsets=(), free=(), more=()):
+    """One case. `inputs` and `constants` are (name, array) pairs, `free` the (input, axis, dim name) left open, `more` the inputs of
+    further data sets."""
     assert name not in written and opset >= 7, name
     written.append(name)
     free = {(i, a): d for i, a, d in free}
@@ -75,12 +76,14 @@ def write(name, nodes, inputs, outputs, opset, constants=(), functions=(), extra
         value.CopyFrom(helper.make_tensor_value_info(
             value.name, helper.np_dtype_to_tensor_dtype(result.dtype), [None] * result.ndim if free else result.shape))
     folder = OUT / name
-    data = folder / "test_data_set_0"
-    data.mkdir(parents=True)
+    for k, given in enumerate([inputs, *more]):
+        data = folder / f"test_data_set_{k}"
+        data.mkdir(parents=True)
+        found = results if k == 0 else session.run(list(outputs), dict(given))
+        for kind, pairs in (("input", given), ("output", zip(outputs, found))):
+            for j, (n, v) in enumerate(pairs):
+                (data / f"{kind}_{j}.pb").write_bytes(numpy_helper.from_array(np.asarray(v), n).SerializeToString())
     (folder / "model.onnx").write_bytes(graph_bytes(model))
-    for kind, pairs in (("input", inputs), ("output", zip(outputs, results))):
-        for j, (n, v) in enumerate(pairs):
-            (data / f"{kind}_{j}.pb").write_bytes(numpy_helper.from_array(np.asarray(v), n).SerializeToString())
 
 
 def graph_bytes(model):

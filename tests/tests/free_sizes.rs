@@ -484,11 +484,15 @@ fn a_program_with_free_dims_says_what_the_host_may_set() {
 
 #[test]
 fn what_needs_known_sizes_says_which_dim_to_bind() {
-    let graph = text::parse("symbol n: 2..37\n%x: f32[n,8]\n%sums = cumsum %x {axis=0}\nreturn %sums")
-        .expect("a graph");
-    let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("a running sum");
-    let message = error.to_string();
-    assert!(message.contains("`sums`") && message.contains("--dim n=N") && !error.is_internal(), "{message}");
+    let down = "@zero: i64[] = 0\n@down: i64[] = -1\n%s = shape_of %x {start=0, end=1}\n%l = reshape %s {shape=[]}\n\
+                %places = range %l, @zero, @down\nreturn %places";
+    for (name, nodes) in [("sums", "%sums = cumsum %x {axis=0}\nreturn %sums"), ("places", down)] {
+        let graph = text::parse(&format!("symbol n: 2..37\n%x: f32[n,8]\n{nodes}")).expect("a graph");
+        let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("no kernel");
+        let message = error.to_string();
+        assert!(message.contains(&format!("`{name}`")) && message.contains("--dim n=N"), "{message}");
+        assert!(!error.is_internal(), "{message}");
+    }
 }
 
 #[test]
@@ -496,4 +500,54 @@ fn a_dim_without_a_bound_says_how_to_give_it_one() {
     let graph = text::parse("symbol n: 1..\n%x: f32[n,8]\n%1 = tanh %x\nreturn %1").expect("a graph");
     let error = compiled(&graph, DeviceKind::Vulkan, PLAIN).expect_err("no bound");
     assert!(error.to_string().contains("--dim"), "{error}");
+}
+
+/// Bounds as wide as 32 bits allow and narrower ones: each op compiles or is refused in words that help.
+#[test]
+fn wide_bounds_compile_or_are_refused_by_name() {
+    let mut refused = 0;
+    for case in CASES {
+        for most in [i32::MAX as u64, 1 << 28, 1 << 24, 1 << 20, 1 << 16] {
+            let bounds = case.bounds.lines().map(|line| {
+                let (low, _) = line.split_once("..").expect("a symbol with bounds");
+                format!("{low}..{most}\n")
+            });
+            let graph = match text::parse(&format!("{}{}", bounds.collect::<String>(), case.graph)) {
+                Ok(graph) => graph,
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(
+                        message.contains("may be up to") || message.contains("--dim"),
+                        "{} to {most}: {message}",
+                        case.what
+                    );
+                    refused += 1;
+                    continue;
+                }
+            };
+            if let Err(error) = compiled(&graph, DeviceKind::Vulkan, PLAIN) {
+                assert!(!error.is_internal(), "{} to {most}: {error}", case.what);
+            }
+        }
+    }
+    assert!(refused > 0, "two dims of 2^31 - 1 are more than 2^40 elements");
+}
+
+/// Sizes that exporters scale as floats: one compile each, and the data of onnxruntime at several sizes.
+#[test]
+fn sizes_scaled_as_floats_are_right_at_each_size() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/ops");
+    let names = ["twice", "half_more", "halves", "seven_tenths", "list", "mask"];
+    for name in names.map(|name| format!("free_sizes_{name}_as_floats")) {
+        let model = folder.join(&name).to_string_lossy().into_owned();
+        let dims = ["--dim", "height=1..40", "--dim", "width=1..33"];
+        let words = [&["driftc", "verify", &model, "--target", "vulkan"][..], &dims].concat();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = driftc::execute_words(words, &mut driftc::Console::new(&mut out, &mut err));
+        let [out, err] = [out, err].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert!(
+            code == 0 && out.contains("1 passed, 0 failed, 0 unsupported"),
+            "{name}: {code}\n{out}\n{err}"
+        );
+    }
 }

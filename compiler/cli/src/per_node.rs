@@ -16,12 +16,14 @@ use std::collections::BTreeMap;
 /// What the reference evaluator computed for each value.
 pub(crate) type Observed = BTreeMap<ValueId, Tensor>;
 
-/// Evaluates a graph and keeps the results of its nodes that can leave a device.
+/// Evaluates a graph and keeps the results of its nodes that can leave a device. Sizes, and what is computed of them alone, are no work
+/// of a device.
 pub(crate) fn observe(graph: &Graph, inputs: &[Tensor]) -> Result<Observed, EvalError> {
     let mut observed = Observed::new();
     drift_ir::eval::run_observed(graph, inputs, |node, results| {
         for (value, tensor) in graph.node(node).outputs.iter().zip(results) {
-            if !tensor.is_empty() && host_element(tensor.element()).is_ok() {
+            let is_size = graph.known(*value).is_some();
+            if !is_size && !tensor.is_empty() && host_element(tensor.element()).is_ok() {
                 observed.insert(*value, tensor.clone());
             }
         }

@@ -17,11 +17,11 @@ pub use uses::{Use, UseMap};
 use self::order::Order;
 use crate::dim::{IntExpr, Symbols};
 use crate::host_form::HostForm;
+use crate::op::known::Known;
 use crate::op::{Epilogue, Op, Operand};
 use crate::tensor::{Tensor, TensorType};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +93,8 @@ pub struct Graph {
     /// The outputs again, to be asked for.
     given_out: BTreeSet<ValueId>,
     states: Vec<State>,
-    /// Elements of integer values as shape arithmetic determines them, by value index.
-    known: Vec<Known>,
+    /// Elements as shape arithmetic determines them, by value index.
+    known: Vec<Option<Known>>,
     /// Nodes that read a value, by value index.
     readers: Vec<BTreeSet<NodeId>>,
     value_names: BTreeMap<String, ValueId>,
@@ -108,8 +108,6 @@ pub struct Graph {
     /// Depths of nodes that were asked for, by node index; 0 is not known.
     depths: Vec<u32>,
 }
-
-type Known = Option<Arc<[IntExpr]>>;
 
 impl Node {
     /// Everything the node reads: its inputs, then the operands of its epilogue.
@@ -247,12 +245,17 @@ impl Graph {
 
     /// The elements of an integer or bool value, row-major, where constants and shape arithmetic determine all of them.
     pub fn known_ints(&self, value: ValueId) -> Option<&[IntExpr]> {
-        self.known.get(value.0 as usize)?.as_deref()
+        self.known(value)?.ints()
+    }
+
+    /// The elements of a value, where constants and shape arithmetic determine all of them.
+    pub fn known(&self, value: ValueId) -> Option<&Known> {
+        self.known.get(value.0 as usize)?.as_ref()
     }
 
     /// What inference may know about a value.
     pub fn operand(&self, value: ValueId) -> Operand<'_> {
-        Operand { ty: &self.value(value).ty, known: self.known_ints(value), constant: self.constant(value) }
+        Operand { ty: &self.value(value).ty, known: self.known(value), constant: self.constant(value) }
     }
 
     /// A value name that is free: `base`, or `base` with a number.

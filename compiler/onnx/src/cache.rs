@@ -39,6 +39,31 @@ pub fn cache_dim(inputs: &[Port], dims: &BTreeMap<String, DimBinding>) -> Option
     ranges.map(|(name, _)| (name.clone(), caches(name))).find(|(_, caches)| !caches.is_empty())
 }
 
+/// A dimension that counts the rows of inputs which are called as caches are, and those inputs; `is_wanted` says of which binding.
+fn called_so(
+    inputs: &[Port],
+    dims: &BTreeMap<String, DimBinding>,
+    is_wanted: impl Fn(&DimBinding) -> bool,
+) -> Option<(String, Vec<String>)> {
+    let is_called = |port: &&Port| port.name.contains("past") || port.name.contains("cache");
+    dims.iter().filter(|(_, binding)| is_wanted(binding)).find_map(|(name, _)| {
+        let caches = inputs.iter().filter(|port| rows_axis(port, name).is_some()).filter(is_called);
+        let caches: Vec<String> = caches.map(|port| port.name.clone()).collect();
+        (caches.len() > 1).then(|| (name.clone(), caches))
+    })
+}
+
+/// A dimension with a range that counts the rows of caches which stay inputs, since no input has the name of tokens, and those caches.
+pub(crate) fn without_tokens(
+    inputs: &[Port],
+    dims: &BTreeMap<String, DimBinding>,
+) -> Option<(String, Vec<String>)> {
+    if inputs.iter().any(is_tokens) {
+        return None;
+    }
+    called_so(inputs, dims, |binding| !matches!(binding, DimBinding::Fixed(_)))
+}
+
 /// The axis of a cache's rows, which `dim` counts.
 pub fn rows_axis(port: &Port, dim: &str) -> Option<usize> {
     let dims = port.dims.as_ref().filter(|dims| dims.len() == 4 && port.element.is_float())?;
@@ -126,7 +151,7 @@ impl CacheForm {
         inputs: &[Port],
         dims: &BTreeMap<String, DimBinding>,
     ) -> Result<Option<Self>, ImportError> {
-        let Some((dim, caches)) = cache_dim(inputs, dims) else { return Ok(None) };
+        let Some((dim, caches)) = cache_dim(inputs, dims) else { return Self::check_steps(inputs, dims) };
         let error = |reason: String| ImportError::Cache { dim: dim.clone(), reason };
         let Some(&DimBinding::Range(_, capacity)) = dims.get(&dim) else { return Ok(None) };
         let tokens = inputs.iter().find(|port| is_tokens(port));
@@ -170,6 +195,25 @@ impl CacheForm {
         }
         let total = total(inputs, dims, &dim);
         Ok(Some(Self { dim, capacity, new, total }))
+    }
+
+    /// Refuses steps of past rows, of which a run adds as many as there are new tokens.
+    fn check_steps(
+        inputs: &[Port],
+        dims: &BTreeMap<String, DimBinding>,
+    ) -> Result<Option<Self>, ImportError> {
+        let steps = called_so(inputs, dims, |binding| matches!(binding, DimBinding::Steps(..)));
+        let Some((dim, caches)) = steps.filter(|_| inputs.iter().any(is_tokens)) else { return Ok(None) };
+        let most = match dims.get(&dim) {
+            Some(DimBinding::Steps(_, most, _)) => *most,
+            Some(DimBinding::Range(..) | DimBinding::Fixed(_)) | None => 0,
+        };
+        let reason = format!(
+            "it counts the past rows of caches ({}), which grow by the new tokens of each run; give it a range without a step \
+             (--dim {dim}=0..{most})",
+            caches.join(", ")
+        );
+        Err(ImportError::Cache { dim, reason })
     }
 }
 

@@ -8,13 +8,19 @@ use drift_ir::dim::IntExpr;
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Range, Reduce, ReduceKind, ScalarOp, ShapeOf, Slice, TopK};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
+use std::collections::BTreeSet;
 
 impl NodeCx<'_, '_> {
-    /// How many places the first result gets where data decide its size. `most` is what there can be, where the operator tells.
+    /// How many places the first result gets where data decide its size. `most` is what there can be, where the operator tells. Of several
+    /// such axes of one result each has a name of its own, the later ones with a number; the name without one is for all that have none.
     pub(crate) fn places(&mut self, most: Option<u64>) -> Result<Places, NodeError> {
         let (result, node) = (self.result_name().to_owned(), self.name().to_owned());
-        let (given, key) = self.bounds_mut().ask(&[&result, &node]);
-        let name = key.unwrap_or(result);
+        let (own, own_node) = (self.symbol_name(&result), self.symbol_name(&node));
+        let (given, key) = self.bounds_mut().ask(&[&own, &own_node, &result, &node]);
+        let name = match key {
+            Some(key) if key == node || key == own_node => own_node,
+            Some(_) | None => own,
+        };
         let flag = format!("--bound {name}=N");
         if let Some(given) = given.filter(|&given| given == 0 || given > LARGEST_BOUND) {
             let expected = format!("1 to {LARGEST_BOUND}");
@@ -73,7 +79,8 @@ impl NodeCx<'_, '_> {
                 continue;
             }
             let Some(bound) = self.bounds().largest(&size) else {
-                let reason = format!("axis {axis} has a free size; fix it with --dim");
+                let flags = self.free_flags(std::slice::from_ref(&size));
+                let reason = format!("axis {axis} has a free size; fix it with {flags}");
                 return Err(NodeError::Unsupported(reason));
             };
             let count = self.axis_size(x, axis)?;
@@ -89,6 +96,20 @@ impl NodeCx<'_, '_> {
             }
         }
         Ok(x)
+    }
+
+    /// What fixes the free dims that sizes depend on, as `--dim NAME=N` each.
+    pub(crate) fn free_flags(&self, dims: &[Dim]) -> String {
+        let free = dims.iter().flat_map(Dim::symbols).filter(|&symbol| !self.bounds().has(symbol));
+        let names: BTreeSet<&str> =
+            free.filter_map(|symbol| Some(self.symbols().get(symbol)?.dim())).collect();
+        names.into_iter().map(|name| format!("--dim {name}=N")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The number that a scalar is, where it is known.
+    pub(crate) fn known_number(&self, value: ValueId) -> Option<f64> {
+        let ints = || Some(self.ints(value, "").ok()?.first()?.as_const()? as f64);
+        self.constant_scalar(value).or_else(ints)
     }
 
     /// The size of an axis as a number, i64 `[]`.

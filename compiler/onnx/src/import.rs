@@ -4,7 +4,7 @@
 //! from the file; names that the importer adds are made unique. Nodes that this version cannot compile do not stop the
 //! walk: their results are marked as unavailable, so that one error lists all of them.
 
-use crate::cache::CacheForm;
+use crate::cache::{self, CacheForm};
 use crate::data_type::DataType;
 use crate::error::ImportError;
 use crate::formula::Formula;
@@ -58,6 +58,9 @@ pub fn import(source: &ModelSource, options: &ImportOptions) -> Result<Imported,
     let inputs = interface::inputs(source)?;
     let dims = bindings(&inputs, options)?;
     let mut importer = Importer::new(source);
+    if let Some((dim, caches)) = cache::without_tokens(&inputs, &dims) {
+        importer.warnings.push(Warning::NoTokens { dim, caches });
+    }
     let mut scope = Scope::of_model(&model.opset_import);
     importer.reserve_names(proto)?;
     importer.add_inputs(&inputs, &dims, &mut scope)?;
@@ -159,6 +162,16 @@ fn computed(port: &Port, formula: &Formula, sizes: &HashMap<String, Dim>) -> Res
     size.map_err(|reason| error(format!("its size `{}` cannot be computed: {reason}", formula.text())))
 }
 
+/// Why an input is none: its sizes are beside the point that the model is a valid graph.
+pub(crate) fn refused_input(error: EditError) -> ImportError {
+    match error {
+        EditError::TooLarge { name, problem } => {
+            ImportError::Interface { what: "input", name, reason: problem.to_string() }
+        }
+        error => Box::new(error).into(),
+    }
+}
+
 impl<'m> Importer<'m> {
     /// Keeps the names that the file gives to values of the main graph, each of which may be given once.
     fn reserve_names(&mut self, proto: &'m GraphProto) -> Result<(), ImportError> {
@@ -214,7 +227,7 @@ impl<'m> Importer<'m> {
                 cached.push((port, ty));
                 continue;
             }
-            let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+            let value = self.graph.add_input(port.name.as_str(), ty).map_err(refused_input)?;
             if let Some(form) = port.form {
                 self.graph.host_forms.insert(port.name.clone(), form);
                 self.note_type(value, DataType::of_form(form));

@@ -45,6 +45,7 @@ mod source;
 mod states;
 mod summary;
 mod tensor;
+mod unknown;
 mod walk;
 mod warning;
 mod wire;

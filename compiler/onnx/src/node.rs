@@ -17,7 +17,7 @@ use drift_ir::eval::{Limits, eval_op, work_of};
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::infer::broadcast;
 use drift_ir::op::{BinaryOp, Concat, Expand, Reshape, ScalarOp, Slice, Transpose, UnaryOp};
-use drift_ir::{Dim, ElementType, Op, SymbolId, Tensor, ValueId};
+use drift_ir::{Dim, ElementType, Graph, Op, SymbolId, Tensor, ValueId};
 use std::collections::HashSet;
 
 /// Constants up to this size are computed with at once: scales per channel, shapes, flags.
@@ -109,13 +109,24 @@ impl<'x, 'm> NodeCx<'x, 'm> {
         &mut self.importer.bounds
     }
 
-    /// A new symbol for sizes up to `most`.
-    pub(crate) fn new_symbol(&mut self, name: &str, most: u64) -> SymbolId {
-        let symbols = &mut self.importer.graph.symbols;
-        let name = (1u64..)
+    /// The graph as it is so far.
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.importer.graph
+    }
+
+    /// What a new symbol of this name is called: the name, or that with a number.
+    pub(crate) fn symbol_name(&self, name: &str) -> String {
+        let symbols = self.symbols();
+        (1u64..)
             .map(|number| if number == 1 { name.to_owned() } else { format!("{name}.{number}") })
             .find(|name| symbols.find(name).is_none())
-            .unwrap_or_else(|| unreachable!("there are more numbers than names"));
+            .unwrap_or_else(|| unreachable!("there are more numbers than names"))
+    }
+
+    /// A new symbol for sizes up to `most`.
+    pub(crate) fn new_symbol(&mut self, name: &str, most: u64) -> SymbolId {
+        let name = self.symbol_name(name);
+        let symbols = &mut self.importer.graph.symbols;
         let symbol = symbols.intern(&name);
         let set = symbols.set_bounds(symbol, 0, Some(most));
         set.unwrap_or_else(|_| unreachable!("the symbol is new"));
@@ -219,9 +230,7 @@ impl<'x, 'm> NodeCx<'x, 'm> {
     pub(crate) fn ints(&self, value: ValueId, name: &'static str) -> Result<Vec<IntExpr>, NodeError> {
         self.importer.ints(value).ok_or_else(|| match self.constant_tensor(value) {
             Some(constant) => self.too_long(constant, name),
-            None => NodeError::Unsupported(format!(
-                "operand `{name}` depends on data; only constants and shapes are supported"
-            )),
+            None => self.unknown(value, name),
         })
     }
 
@@ -260,7 +269,9 @@ impl<'x, 'm> NodeCx<'x, 'm> {
             Some(constant) if constant.len() > LIST => Err(self.too_long(constant, name)),
             Some(constant) => Ok(constant.to_f32_vec()),
             None => {
-                let reason = format!("operand `{name}` depends on data; only constants are supported");
+                let free = self.graph().known(value).is_some_and(|known| known.floats().is_some());
+                let what = if free { "free sizes; bind them with --dim NAME=N" } else { "data" };
+                let reason = format!("operand `{name}` depends on {what}; only constants are supported");
                 Err(NodeError::Unsupported(reason))
             }
         }

@@ -32,6 +32,13 @@ pub enum Warning {
         /// The node.
         node: String,
     },
+    /// Caches that stay inputs, since nothing says which input has the new tokens.
+    NoTokens {
+        /// The dimension of past rows.
+        dim: String,
+        /// The caches.
+        caches: Vec<String>,
+    },
     /// A size that data decide, for which nobody gave a bound.
     Bounded {
         /// The value that has it first.
@@ -65,6 +72,14 @@ impl fmt::Display for Warning {
             }
             Self::BothBranches { node } => {
                 write!(f, "the condition of node `{node}` depends on data; both of its branches are computed")
+            }
+            Self::NoTokens { dim, caches } => {
+                write!(
+                    f,
+                    "`{dim}` counts past rows of caches ({}), which stay inputs of a free size: they become states only where an input \
+                     is called `input_ids` or `inputs_embeds`; rename the one with the new tokens, or fix the rows with --dim {dim}=N",
+                    caches.join(", ")
+                )
             }
             Self::Bounded { value, bound } => {
                 write!(

@@ -41,6 +41,11 @@ def cases(write, node, Rand):
     on_rows("of_none", [], ["rows", "at"], least=none)
     on_rows("product", [node("MatMul", ["rows", "w"], ["p"]), node("Relu", ["p"], ["q"]), node("Softmax", ["q"], ["y"], axis=1)],
             ["y"], [("w", r.f(4, 3))])
+    # The second factor is read across: a layer as exporters write it, and rows by rows in both orders.
+    on_rows("layer", [node("Gemm", ["rows", "w", "b"], ["p"], transB=1), node("Einsum", ["rows", "w"], ["q"], equation="nc,kc->nk"),
+                      node("Einsum", ["w", "rows"], ["r"], equation="kc,nc->kn"), node("Einsum", ["rows", "rows"], ["s"], equation="nc,nk->ck"),
+                      node("Einsum", ["rows", "rows"], ["t"], equation="nc,mc->nm")],
+            ["p", "q", "r", "s", "t"], [("w", Rand("layer").f(3, 4)), ("b", Rand("layer").f(3))])
     on_rows("reduced", [
         node("ReduceSum", ["rows", "zero"], ["sum"], keepdims=0), node("ReduceMean", ["rows", "zero"], ["mean"]),
         node("ReduceMax", ["rows", "zero"], ["max"]), node("ReduceMin", ["rows"], ["min"], keepdims=0),

@@ -15,7 +15,7 @@ use crate::report::{ModelJson, Status};
 use crate::sizes::Free;
 use crate::{Console, calibrate, host, in_memory, meant, per_node, random, replay};
 use drift_bundle::manifest::{IoTensor, Target};
-use drift_ir::{ElementType, Graph, Tensor, Value};
+use drift_ir::{Dim, ElementType, Graph, Tensor, TensorType, Value};
 use drift_onnx::{DimBinding, ImportError, ModelSource};
 use drift_runtime::{Device, Session};
 use std::path::PathBuf;
@@ -417,11 +417,14 @@ fn named<'a>(graph: &'a Graph, inputs: &'a [HostTensor]) -> impl Iterator<Item =
     graph.inputs().iter().map(|id| graph.value(*id).name.as_str()).zip(inputs)
 }
 
-/// The names of the model's own outputs.
+/// The names of the model's own outputs. A size that is free says nothing of what an output is for.
 fn own_outputs(graph: &Graph) -> Vec<String> {
     let values = || graph.outputs().iter().map(|&output| graph.value(output));
-    let io =
-        |value: &Value| host::io_tensor(&value.name, &value.ty, graph.host_forms.get(&value.name).copied());
+    let io = |value: &Value| {
+        let sizes = value.ty.shape.iter().map(|size| Dim::Const(size.as_const().unwrap_or(0))).collect();
+        let ty = TensorType { element: value.ty.element, shape: sizes };
+        host::io_tensor(&value.name, &ty, graph.host_forms.get(&value.name).copied())
+    };
     // What has no place outside of the graph is refused when it is compiled.
     match values().map(io).collect::<Result<Vec<IoTensor>, _>>() {
         Ok(outputs) => meant::own_names(&outputs),

@@ -207,3 +207,48 @@ fn only_a_batch_has_a_default_size() {
     place.file("flag.onnx", flag.bytes());
     place.fails("flag.onnx --target vulkan --bind c=maybe", 2, &["`maybe` is no value of type bool"]);
 }
+
+/// A node that nobody reads may have a size that data decide, and one node of a free size may be a shape.
+#[test]
+fn sizes_that_data_or_the_host_decide_are_verified_without_data() {
+    let place = Place::new();
+    let unread = Model::new()
+        .input("x", FLOAT, &["3", "5"])
+        .node("NonZero", &["x"], "unread")
+        .node("Relu", &["x"], "y")
+        .output("y");
+    place.file("unread.onnx", unread.bytes());
+    let read = Model::new()
+        .input("x", FLOAT, &["3", "5"])
+        .node("NonZero", &["x"], "at")
+        .node("Neg", &["at"], "unread")
+        .node("Shape", &["at"], "shape")
+        .output("shape");
+    place.file("read.onnx", read.bytes());
+    let shape = Model::new()
+        .input("x", FLOAT, &["n", "m"])
+        .node("Shape", &["x"], "shape")
+        .node("Neg", &["x"], "minus")
+        .node("Expand", &["minus", "shape"], "z")
+        .node("Relu", &["z"], "y")
+        .output("y");
+    place.file("shape.onnx", shape.bytes());
+    let beside = Model::new()
+        .input("x", FLOAT, &["1", "n"])
+        .input("flags", BOOL, &["1"])
+        .node("Transpose", &["x"], "t")
+        .node("Size", &["x"], "size")
+        .node("NonZero", &["flags"], "at")
+        .node("Gather", &["x", "at"], "y")
+        .output("y")
+        .output("size");
+    place.file("beside.onnx", beside.bytes());
+    for model in
+        ["unread.onnx", "read.onnx", "shape.onnx --dim n=1..7 --dim m=1..5", "beside.onnx --dim n=1..7"]
+    {
+        for flag in ["", " --per-node"] {
+            let done = told(&place.fine(&format!("verify {model} --target vulkan{flag}")));
+            assert!(done.contains("1 passed, 0 failed, 0 unsupported\n"), "{model}{flag}: {done}");
+        }
+    }
+}

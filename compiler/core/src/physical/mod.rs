@@ -23,6 +23,7 @@ pub use view::{Place, View, Window};
 
 use drift_bundle::manifest::{DeviceElement, TextureKind};
 use drift_ir::ElementType;
+use size::Extent;
 
 /// Channels in a slice; the width of a vector in kernels.
 pub const LANES: u64 = 4;
@@ -196,10 +197,10 @@ impl Layout {
         let elements = match self.order {
             Order::RowMajor => extents.elements(),
             Order::Slices | Order::TextureRows | Order::TextureLayers => {
-                extents.pixels() * extents.slices() * LANES
+                extents.pixels().by(&extents.slices()).by(&LANES)
             }
         };
-        elements * self.element.size_bytes()
+        elements.by(&self.element.size_bytes())
     }
 
     /// Width, height and depth in texels, or layers, of a texture that holds a tensor of `shape`.

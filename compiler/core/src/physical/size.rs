@@ -346,7 +346,7 @@ impl Extent for u64 {
     }
 
     fn by(&self, other: &Self) -> Self {
-        self * other
+        self.saturating_mul(*other)
     }
 
     fn in_slices(&self) -> Self {

@@ -6,8 +6,10 @@ use super::{Chosen, Context, Declined, weights};
 use crate::kernel::{Access, Constant, KernelCall, Slot};
 use crate::physical::size;
 use crate::physical::{AxisMap, Element, Layout, Order, Size};
+use drift_ir::dim::IntExpr;
 use drift_ir::op::{Gather, GatherNd, ShapeOf, Slice, Transpose};
 use drift_ir::{Node, Tensor, ValueId};
+use std::collections::BTreeSet;
 
 /// The sizes of a tensor, written as the constant that they are.
 pub(super) fn select_shape_of(
@@ -42,8 +44,16 @@ pub(super) fn select_range(context: &mut Context<'_>, node: &Node) -> Result<Cho
     let scalar = |operand: usize| {
         let known = context.constant_tensor(node.inputs[operand]);
         known.and_then(|tensor| tensor.to_f64_vec().first().copied()).ok_or_else(|| {
-            let name = &context.graph.value(node.inputs[operand]).name;
-            Declined::Unsupported(format!("`{name}` is not a constant"))
+            let value = node.inputs[operand];
+            let (name, symbols) = (&context.graph.value(value).name, &context.graph.symbols);
+            let known = context.graph.known_ints(value).unwrap_or_default().iter();
+            let dims: BTreeSet<&str> =
+                known.flat_map(IntExpr::symbols).filter_map(|dim| Some(symbols.get(dim)?.dim())).collect();
+            let flags: Vec<String> = dims.iter().map(|dim| format!("--dim {dim}=N")).collect();
+            Declined::Unsupported(format!(
+                "it begins with or goes by `{name}`, which is a free size: bind {}",
+                flags.join(" ")
+            ))
         })
     };
     let (start, delta) = (scalar(0)?, scalar(2)?);

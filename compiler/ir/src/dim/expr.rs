@@ -94,6 +94,14 @@ impl IntExpr {
         Self::from_poly(&self.to_poly()?.combine(&other.to_poly()?, word)?)
     }
 
+    /// A number that divides it whatever its symbols are, as [`Dim::divisor`] says of sizes.
+    pub(crate) fn divisor(&self) -> u64 {
+        match self {
+            Self::Const(value) => value.unsigned_abs(),
+            Self::Expr(terms) => Poly::from_terms(terms).map_or(1, |poly| poly.divisor()),
+        }
+    }
+
     /// Replaces a symbol by its size.
     pub fn substitute(&self, symbol: SymbolId, value: u64) -> Result<Self, DimError> {
         let Self::Expr(terms) = self else {
@@ -144,6 +152,18 @@ impl IntExpr {
             Self::Const(value) => (Some(i128::from(*value)), Some(i128::from(*value))),
             Self::Expr(terms) => poly::interval(terms, &|symbol| symbols.bounds(symbol)),
         }
+    }
+
+    /// The symbols that it depends on, with repeats.
+    pub fn symbols(&self) -> impl Iterator<Item = SymbolId> + '_ {
+        let terms: &[DimTerm] = match self {
+            Self::Const(_) => &[],
+            Self::Expr(terms) => terms,
+        };
+        terms.iter().filter_map(|term| match term {
+            DimTerm::Symbol(symbol) => Some(*symbol),
+            _ => None,
+        })
     }
 
     /// Writes the expression with symbol names.

@@ -1,13 +1,14 @@
 //! Adding inputs, constants and nodes; every node is inferred as it is added.
 
-use super::{EditError, Graph, Known, Node, NodeId, State, Value, ValueDef, ValueId};
+use super::{EditError, Graph, Node, NodeId, State, Value, ValueDef, ValueId};
 use crate::op::infer::{InferError, InferErrorKind, Operand, check_addressable, infer_node};
-use crate::op::{Epilogue, Op, known};
+use crate::op::known::{self, Known};
+use crate::op::{Epilogue, Op};
 use crate::tensor::{Tensor, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Type and known elements of one result.
-pub(super) type Inferred = (TensorType, Known);
+pub(super) type Inferred = (TensorType, Option<Known>);
 
 /// Results whose types an edit changes, before it is committed.
 pub(super) type Staged = BTreeMap<ValueId, Inferred>;
@@ -17,9 +18,8 @@ impl Graph {
     pub fn add_input(&mut self, name: impl Into<String>, ty: TensorType) -> Result<ValueId, EditError> {
         let index = u32::try_from(self.inputs.len()).expect("fewer than 2^32 inputs");
         let name = name.into();
-        if check_addressable(&ty, &self.symbols).is_err() {
-            let ty = ty.display(&self.symbols).to_string();
-            return Err(EditError::TooLarge { name, ty });
+        if let Err(problem) = check_addressable(&ty, &self.symbols) {
+            return Err(EditError::TooLarge { name, problem });
         }
         let value = self.add_value(name, ty, ValueDef::Input(index), None)?;
         self.inputs.push(value);
@@ -28,7 +28,7 @@ impl Graph {
 
     /// Adds a constant.
     pub fn add_constant(&mut self, name: impl Into<String>, tensor: Tensor) -> Result<ValueId, EditError> {
-        let known = known::of_constant(&tensor).map(Into::into);
+        let known = known::of_constant(&tensor).map(|ints| Known::Ints(ints.into()));
         self.add_value(name.into(), tensor.ty(), ValueDef::Constant(tensor), known)
     }
 
@@ -37,7 +37,7 @@ impl Graph {
         name: String,
         ty: TensorType,
         def: ValueDef,
-        known: Known,
+        known: Option<Known>,
     ) -> Result<ValueId, EditError> {
         if self.value_names.contains_key(&name) {
             return Err(EditError::NameTaken(name));
@@ -170,7 +170,7 @@ impl Graph {
         let operands: Vec<Operand<'_>> = node
             .operands()
             .map(|value| match staged.get(&value) {
-                Some((ty, known)) => Operand { ty, known: known.as_deref(), constant: None },
+                Some((ty, known)) => Operand { ty, known: known.as_ref(), constant: None },
                 None => self.operand(value),
             })
             .collect();
@@ -182,7 +182,7 @@ impl Graph {
             } else {
                 None
             };
-            (ty, known.map(Into::into))
+            (ty, known)
         });
         Ok(results.collect())
     }

@@ -2,7 +2,7 @@
 
 use super::ValueId;
 use crate::dim::DimError;
-use crate::op::infer::InferError;
+use crate::op::infer::{InferError, TooLarge};
 
 /// Why an edit was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,12 +14,12 @@ pub enum EditError {
     #[error("{0:?} is not a value of this graph")]
     UnknownValue(ValueId),
     /// A type could not be addressed.
-    #[error("`{name}` ({ty}) is too large to address")]
+    #[error("`{name}`: {problem}")]
     TooLarge {
         /// The value.
         name: String,
-        /// Its type.
-        ty: String,
+        /// Its type, and what to do.
+        problem: TooLarge,
     },
     /// A node would no longer be well typed.
     #[error(transparent)]

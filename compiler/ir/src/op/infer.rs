@@ -1,16 +1,18 @@
 //! What inference is given, how it fails, and the shape rules that several ops share.
 
-use crate::dim::{Dim, DimError, IntExpr, Symbols};
+use crate::dim::{Dim, DimError, IntExpr, SymbolId, Symbols};
+use crate::op::known::{FloatExpr, Known};
 use crate::tensor::{ElementType, Tensor, TensorType, show_shape};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// What is known about an operand.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
     /// Element type and shape.
     pub ty: &'a TensorType,
-    /// Its elements as integer expressions, row-major, where shape arithmetic determines them.
-    pub known: Option<&'a [IntExpr]>,
+    /// Its elements, where shape arithmetic determines them.
+    pub known: Option<&'a Known>,
     /// Its content, where it is a constant.
     pub constant: Option<&'a Tensor>,
 }
@@ -23,10 +25,18 @@ impl<'a> Operand<'a> {
 
     /// The elements as integer expressions, from shape arithmetic or from a small integer constant.
     pub fn ints(&self) -> Option<Cow<'a, [IntExpr]>> {
-        if let Some(known) = self.known {
-            return Some(Cow::Borrowed(known));
+        match self.known {
+            Some(known) => known.ints().map(Cow::Borrowed),
+            None => super::known::of_constant(self.constant?).map(Cow::Owned),
         }
-        super::known::of_constant(self.constant?).map(Cow::Owned)
+    }
+
+    /// The elements as floats, from shape arithmetic or from a small constant.
+    pub fn floats(&self) -> Option<Cow<'a, [FloatExpr]>> {
+        match self.known {
+            Some(known) => known.floats().map(Cow::Borrowed),
+            None => FloatExpr::of_constant(self.constant?).map(Cow::Owned),
+        }
     }
 }
 
@@ -103,11 +113,8 @@ pub enum InferErrorKind {
         operand: usize,
     },
     /// The result could not be addressed.
-    #[error("the result {ty} is too large: at most 2^40 elements and 2^31 - 1 along an axis can be compiled")]
-    TooLarge {
-        /// Its type.
-        ty: String,
-    },
+    #[error("the result {0}")]
+    TooLarge(TooLarge),
     /// A step of the epilogue is wrong.
     #[error("epilogue step {step}: {problem}")]
     Epilogue {
@@ -293,15 +300,53 @@ fn broadcast_size(left: Dim, right: Dim, symbols: &Symbols) -> Option<Dim> {
 /// Most elements of a value, a terabyte and more: no device holds such a tensor.
 pub const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// Fails unless the sizes that are known multiply to at most [`MAX_ELEMENTS`], those of an empty tensor beside its zeros
-/// too, and each axis can be counted in 32 bits.
-pub(crate) fn check_addressable(ty: &TensorType, symbols: &Symbols) -> Checked<()> {
-    let known = || ty.shape.iter().filter_map(Dim::as_const).filter(|&size| size > 0);
-    let count = known().try_fold(1u64, |count, size| count.checked_mul(size));
-    if count.is_some_and(|count| count <= MAX_ELEMENTS) && known().all(|size| size <= i32::MAX as u64) {
+/// A type that cannot be addressed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{ty} is too large: at most 2^40 elements and 2^31 - 1 along an axis can be compiled{}", self.advice())]
+pub struct TooLarge {
+    /// Its shape and element.
+    pub ty: String,
+    /// The dims that its sizes depend on, and the largest size that each may have.
+    pub dims: Vec<(String, u64)>,
+}
+
+impl TooLarge {
+    fn advice(&self) -> String {
+        if self.dims.is_empty() {
+            return String::new();
+        }
+        let dims: Vec<String> =
+            self.dims.iter().map(|(name, high)| format!("`{name}` may be up to {high}")).collect();
+        format!(
+            "; {}: lower the bound of a dim (--dim NAME=LO..HI, or --bound NAME=N where data decide it)",
+            dims.join(" and ")
+        )
+    }
+}
+
+/// Fails unless the sizes multiply to at most [`MAX_ELEMENTS`], those of an empty tensor beside its zeros too, and each axis can be
+/// counted in 32 bits. A size that is free is the largest that its bounds allow; one without bounds is not counted.
+pub(crate) fn check_addressable(ty: &TensorType, symbols: &Symbols) -> Result<(), TooLarge> {
+    let sizes = || ty.shape.iter().filter_map(|dim| largest(dim, symbols)).filter(|&size| size > 0);
+    let count = sizes().try_fold(1u64, |count, size| count.checked_mul(size));
+    if count.is_some_and(|count| count <= MAX_ELEMENTS) && sizes().all(|size| size <= i32::MAX as u64) {
         return Ok(());
     }
-    Err(InferErrorKind::TooLarge { ty: ty.display(symbols).to_string() })
+    let free: BTreeSet<SymbolId> = ty.shape.iter().flat_map(Dim::symbols).collect();
+    let high = |symbol: SymbolId| {
+        let symbol = symbols.get(symbol)?;
+        Some((symbol.dim().to_owned(), symbol.high?.saturating_mul(symbol.step())))
+    };
+    Err(TooLarge { ty: ty.display(symbols).to_string(), dims: free.into_iter().filter_map(high).collect() })
+}
+
+/// The largest that a size may be, or more; `None` where it depends on a dim without bounds.
+fn largest(dim: &Dim, symbols: &Symbols) -> Option<u64> {
+    if dim.symbols().any(|symbol| symbols.bounds(symbol).1.is_none()) {
+        return None;
+    }
+    // What the bounds do not tell leaves 64 bits on the way.
+    Some(dim.range(symbols).1.unwrap_or(u64::MAX))
 }
 
 /// Types of a node's results, epilogue included. `operands` are the node's inputs, then the epilogue's operands.
@@ -323,7 +368,7 @@ pub fn infer_node(
         first.element = epilogue.infer(first, extra, symbols)?;
     }
     for ty in &types {
-        check_addressable(ty, symbols)?;
+        check_addressable(ty, symbols).map_err(InferErrorKind::TooLarge)?;
     }
     Ok(types)
 }

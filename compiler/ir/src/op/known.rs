@@ -3,13 +3,49 @@
 //! Exporters compute shapes with ordinary ops (shape, gather, concat, reshape). Following those element by element lets
 //! an importer resolve them even where a size is symbolic.
 
-use super::{BinaryOp, Op, Operand, ScalarOp};
+mod floats;
+
+pub use floats::{FloatExpr, FloatStep, MOST_TRIED};
+
+use super::{BinaryOp, Op, Operand, ScalarOp, UnaryOp};
 use crate::dim::{DimTerm, IntExpr, Symbols};
 use crate::op::buffer::wrap;
 use crate::tensor::{ElementType, Tensor, TensorType, checked_product};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Values with more elements than this are not followed.
 pub const MAX_KNOWN: usize = 64;
+
+/// Floats of values with more elements than this are not followed: sizes that are scaled are those of one shape.
+const MAX_FLOATS: usize = 8;
+
+/// The elements of a value, row-major, as far as they are known before the model runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Known {
+    /// Of integers and bools.
+    Ints(Arc<[IntExpr]>),
+    /// Of f32.
+    Floats(Arc<[FloatExpr]>),
+}
+
+impl Known {
+    /// Integers.
+    pub fn ints(&self) -> Option<&[IntExpr]> {
+        match self {
+            Self::Ints(ints) => Some(ints),
+            Self::Floats(_) => None,
+        }
+    }
+
+    /// Floats.
+    pub fn floats(&self) -> Option<&[FloatExpr]> {
+        match self {
+            Self::Floats(floats) => Some(floats),
+            Self::Ints(_) => None,
+        }
+    }
+}
 
 /// The elements of a small integer or bool constant.
 pub fn of_constant(tensor: &Tensor) -> Option<Vec<IntExpr>> {
@@ -20,19 +56,16 @@ pub fn of_constant(tensor: &Tensor) -> Option<Vec<IntExpr>> {
 }
 
 /// The elements of an op's single result, where its operands determine them. `result` is the inferred type.
-pub fn of_result(
-    op: &Op,
-    operands: &[Operand<'_>],
-    result: &TensorType,
-    symbols: &Symbols,
-) -> Option<Vec<IntExpr>> {
-    if result.element.is_float() {
-        return None;
-    }
+pub fn of_result(op: &Op, operands: &[Operand<'_>], result: &TensorType, symbols: &Symbols) -> Option<Known> {
+    let is_float = result.element.is_float();
     let shape = result.static_shape()?;
     let count = usize::try_from(checked_product(&shape)?).ok()?;
-    if count > MAX_KNOWN {
+    if count > if is_float { MAX_FLOATS } else { MAX_KNOWN } {
         return None;
+    }
+    if is_float {
+        let floats = floats_of_result(op, operands, result.element, &shape, symbols)?;
+        return Some(Known::Floats(floats.into()));
     }
     let known: Option<Vec<IntExpr>> = match op {
         Op::ShapeOf(op) => {
@@ -43,7 +76,7 @@ pub fn of_result(
         Op::Elementwise(op) => elementwise(*op, operands, &shape, symbols),
         Op::Range(_) => range(operands, count),
         Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) | Op::Transpose(_) | Op::GatherNd(_) => {
-            moved(op, operands)
+            moved(op, operands, Operand::ints)
         }
         Op::GatherElements(_)
         | Op::ScatterElements(_)
@@ -67,7 +100,41 @@ pub fn of_result(
         | Op::RmsNorm(_)
         | Op::Rotary(_) => None,
     };
-    known.filter(|known| known.iter().all(|integer| fits(result.element, integer)))
+    let known = known.filter(|known| known.iter().all(|integer| fits(result.element, integer)))?;
+    Some(Known::Ints(known.into()))
+}
+
+/// Floats that follow from sizes. What follows from constants alone is folded elsewhere.
+fn floats_of_result(
+    op: &Op,
+    operands: &[Operand<'_>],
+    element: ElementType,
+    shape: &[u64],
+    symbols: &Symbols,
+) -> Option<Vec<FloatExpr>> {
+    if element != ElementType::F32 || !operands.iter().any(|operand| operand.known.is_some()) {
+        return None;
+    }
+    match op {
+        Op::Reshape(_) => operands.first()?.floats().map(Cow::into_owned),
+        Op::Elementwise(ScalarOp::Cast(_)) => {
+            let ints = operands.first()?.ints()?;
+            Some(ints.iter().cloned().map(FloatExpr::of).collect())
+        }
+        Op::Elementwise(ScalarOp::Unary(rounding @ (UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round))) => {
+            let floats = operands.first()?.floats()?;
+            floats.iter().map(|float| float.rounded(*rounding, symbols).map(FloatExpr::of)).collect()
+        }
+        Op::Elementwise(ScalarOp::Binary(op)) => {
+            let [a, b] = operands else { return None };
+            let [a, b] = [a, b].map(|operand| broadcast(&operand.floats()?, operand, shape));
+            a?.iter().zip(&b?).map(|(a, b)| a.combined(*op, b)).collect()
+        }
+        Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) | Op::Transpose(_) | Op::GatherNd(_) => {
+            moved(op, operands, Operand::floats)
+        }
+        _ => None,
+    }
 }
 
 /// Whether arithmetic of a type comes to this integer itself: what it does not hold wraps.
@@ -82,19 +149,26 @@ fn fits(element: ElementType, integer: &IntExpr) -> bool {
 }
 
 /// Ops that only move elements move their positions: the evaluator runs on the numbers 0, 1, .. instead of the data.
-fn moved(op: &Op, operands: &[Operand<'_>]) -> Option<Vec<IntExpr>> {
+fn moved<'a, T: Clone + 'a>(
+    op: &Op,
+    operands: &'a [Operand<'a>],
+    elements: impl Fn(&'a Operand<'a>) -> Option<Cow<'a, [T]>>,
+) -> Option<Vec<T>>
+where
+    [T]: ToOwned<Owned = Vec<T>>,
+{
     let index_operand = matches!(op, Op::Gather(_) | Op::GatherNd(_)).then_some(1);
-    let mut pool: Vec<IntExpr> = Vec::new();
+    let mut pool: Vec<T> = Vec::new();
     let mut positions: Vec<Tensor> = Vec::new();
     for (operand, given) in operands.iter().enumerate() {
-        let ints = given.ints()?;
         let shape = given.ty.static_shape()?;
         let numbers: Vec<i64> = if index_operand == Some(operand) {
-            ints.iter().map(IntExpr::as_const).collect::<Option<_>>()?
+            given.ints()?.iter().map(IntExpr::as_const).collect::<Option<_>>()?
         } else {
+            let elements = elements(given)?;
             let first = i64::try_from(pool.len()).ok()?;
-            pool.extend(ints.iter().cloned());
-            (first..).take(ints.len()).collect()
+            pool.extend(elements.iter().cloned());
+            (first..).take(elements.len()).collect()
         };
         positions.push(Tensor::from_i64(shape, &numbers).ok()?);
     }
@@ -110,8 +184,13 @@ fn elementwise(
     shape: &[u64],
     symbols: &Symbols,
 ) -> Option<Vec<IntExpr>> {
-    let columns: Vec<Vec<IntExpr>> =
-        operands.iter().map(|operand| broadcast_ints(operand, shape)).collect::<Option<_>>()?;
+    if let (ScalarOp::Cast(_), [operand]) = (op, operands)
+        && let Some(Known::Floats(floats)) = operand.known
+    {
+        return floats.iter().map(|float| float.truncated(symbols)).collect();
+    }
+    let columns = operands.iter().map(|operand| broadcast(&operand.ints()?, operand, shape));
+    let columns: Vec<Vec<IntExpr>> = columns.collect::<Option<_>>()?;
     let count = columns.first()?.len();
     (0..count)
         .map(|index| match (op, columns.as_slice()) {
@@ -126,11 +205,11 @@ fn elementwise(
         .collect()
 }
 
-fn broadcast_ints(operand: &Operand<'_>, shape: &[u64]) -> Option<Vec<IntExpr>> {
-    let ints = operand.ints()?;
+/// The elements of an operand at each place of the shape to which it broadcasts.
+fn broadcast<T: Clone>(elements: &[T], operand: &Operand<'_>, shape: &[u64]) -> Option<Vec<T>> {
     let from = operand.ty.static_shape()?;
     let positions: Vec<usize> = crate::op::strided::broadcast_positions(&from, shape)?;
-    positions.into_iter().map(|position| ints.get(position).cloned()).collect()
+    positions.into_iter().map(|position| elements.get(position).cloned()).collect()
 }
 
 fn binary(op: BinaryOp, a: &IntExpr, b: &IntExpr, symbols: &Symbols) -> Option<IntExpr> {

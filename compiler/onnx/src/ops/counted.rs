@@ -9,11 +9,12 @@ use drift_ir::op::{BinaryOp, Gather, UnaryOp};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
 
 /// A size as a number, with bounds in the place of counts.
-fn largest(cx: &NodeCx<'_, '_>, size: &Dim) -> Result<u64, NodeError> {
-    cx.bounds().largest(size).ok_or_else(|| {
-        let size = size.display(cx.symbols()).to_string();
+fn largest(cx: &NodeCx<'_, '_>, dim: &Dim) -> Result<u64, NodeError> {
+    cx.bounds().largest(dim).ok_or_else(|| {
+        let size = dim.display(cx.symbols()).to_string();
+        let flags = cx.free_flags(std::slice::from_ref(dim));
         NodeError::Unsupported(format!(
-            "data decide how large its result is, and its operand has the free size {size}; fix it with --dim"
+            "data decide how large its result is, and its operand has the free size {size}; fix it with {flags}"
         ))
     })
 }
@@ -124,6 +125,10 @@ fn known_non_zero(cx: &mut NodeCx<'_, '_>, tensor: &Tensor) -> Result<ValueId, N
 pub(super) fn range_of_data(cx: &mut NodeCx<'_, '_>, operands: &[ValueId]) -> Results {
     let &[start, limit, delta] = operands else { return Err(NodeError::MissingOperand(2)) };
     let element = cx.element(start);
+    if cx.known_number(delta) == Some(0.0) {
+        let expected = "a step".to_owned();
+        return Err(NodeError::Value { name: "delta", value: "0".to_owned(), expected });
+    }
     let places = cx.places(None)?;
     let count = if element.is_float() {
         let step = cx.constant_scalar(delta);
@@ -148,8 +153,8 @@ pub(super) fn range_of_data(cx: &mut NodeCx<'_, '_>, operands: &[ValueId]) -> Re
     Ok(vec![cx.cut_to(made, 0, &size)?])
 }
 
-/// How many steps of `delta` a range of integers takes, or less than none; more than any bound allows where the distance is no i32, which
-/// has the other sign on a device.
+/// How many steps of `delta` a range of integers takes, or less than none, and none for a `delta` of zero; more than any bound allows where
+/// the distance is no i32, which has the other sign on a device.
 fn whole_steps(
     cx: &mut NodeCx<'_, '_>,
     start: ValueId,
@@ -160,6 +165,10 @@ fn whole_steps(
     let distance = cx.binary(BinaryOp::Sub, limit, start)?;
     let [distance, step] = [cx.cast(distance, ElementType::I64)?, cx.cast(delta, ElementType::I64)?];
     let [way, step_way] = [cx.unary(UnaryOp::Sign, distance)?, cx.unary(UnaryOp::Sign, step)?];
+    let has_step = cx.unary(UnaryOp::Abs, step_way)?;
+    let one = cx.constant_i64(&[], &[1])?;
+    let no_step = cx.binary(BinaryOp::Sub, one, has_step)?;
+    let step = cx.binary(BinaryOp::Add, step, no_step)?;
     let quotient = cx.binary(BinaryOp::Div, distance, step)?;
     let rest = cx.binary(BinaryOp::Rem, distance, step)?;
     let is_more = cx.unary(UnaryOp::Abs, rest)?;
@@ -168,6 +177,7 @@ fn whole_steps(
     let ahead = cx.binary(BinaryOp::Max, ahead, zero)?;
     let more = cx.binary(BinaryOp::Mul, is_more, ahead)?;
     let count = cx.binary(BinaryOp::Add, quotient, more)?;
+    let count = cx.binary(BinaryOp::Mul, count, has_step)?;
 
     let [up, down] = [cx.binary(BinaryOp::Less, start, limit)?, cx.binary(BinaryOp::Less, limit, start)?];
     let [up, down] = [cx.cast(up, ElementType::I64)?, cx.cast(down, ElementType::I64)?];
@@ -233,8 +243,13 @@ pub(super) fn tile_of_data(cx: &mut NodeCx<'_, '_>, x: ValueId, repeats: ValueId
     let mut y = x;
     for axis in 0..rank {
         let times = cx.one_of(repeats, axis as u64)?;
-        if cx.constant_scalar(times) == Some(1.0) {
-            continue;
+        match cx.known_number(times) {
+            Some(1.0) => continue,
+            Some(known) if known < 0.0 => {
+                let expected = "0 or more".to_owned();
+                return Err(NodeError::Value { name: "repeats", value: known.to_string(), expected });
+            }
+            Some(_) | None => {}
         }
         let size = cx.axis_size(y, axis)?;
         let total = cx.binary(BinaryOp::Mul, size, times)?;

@@ -5,7 +5,7 @@ use crate::dims;
 use crate::error::NodeError;
 use crate::node::{NodeCx, Results};
 use drift_ir::dim::IntExpr;
-use drift_ir::op::{Reduce, ReduceKind, ShapeOf};
+use drift_ir::op::{BinaryOp, ShapeOf};
 use drift_ir::{Dim, Op};
 use std::collections::BTreeSet;
 
@@ -171,9 +171,12 @@ pub(super) fn size(cx: &mut NodeCx<'_, '_>) -> Results {
     if let Some(sizes) = dims::all_known(&[cx.product(&shape)?]) {
         return Ok(vec![cx.constant_i64(&[], &sizes)?]);
     }
-    let sizes = cx.emit(Op::ShapeOf(ShapeOf { start: 0, end: shape.len() }), &[x])?;
-    let product = Reduce { kind: ReduceKind::Prod, axes: vec![0], keep_dims: false };
-    Ok(vec![cx.emit(Op::Reduce(product), &[sizes])?])
+    let mut all = cx.constant_i64(&[], &[1])?;
+    for axis in 0..shape.len() {
+        let size = cx.axis_size(x, axis)?;
+        all = cx.binary(BinaryOp::Mul, all, size)?;
+    }
+    Ok(vec![all])
 }
 
 /// Range from `start` to below `limit` by `delta`, since 11; of numbers that are data with a bound. Since 27 of float16, too, computed in f32 unless `stash_type` says otherwise.

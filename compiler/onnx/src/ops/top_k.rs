@@ -33,11 +33,7 @@ pub(super) fn top_k(cx: &mut NodeCx<'_, '_>) -> Results {
         true => few(cx, x, k, largest)?,
         false => {
             let k = only_int(cx, k, "k")?;
-            let k = u64::try_from(k).map_err(|_| NodeError::Value {
-                name: "k",
-                value: k.to_string(),
-                expected: "0 or more".to_owned(),
-            })?;
+            let k = u64::try_from(k).map_err(|_| negative_k(k))?;
             let indices = cx.emit(Op::TopK(TopK { k, largest }), &[x])?;
             [cx.emit(Op::GatherElements(GatherElements { axis: rank - 1 }), &[x, indices])?, indices]
         }
@@ -46,14 +42,22 @@ pub(super) fn top_k(cx: &mut NodeCx<'_, '_>) -> Results {
     Ok(vec![values, cx.transpose(found[1], back)?])
 }
 
+fn negative_k(k: i64) -> NodeError {
+    NodeError::Value { name: "k", value: k.to_string(), expected: "0 or more".to_owned() }
+}
+
 /// As many along the last axis as a number says when the model runs, and no more than the axis then has: values and indices.
 fn few(cx: &mut NodeCx<'_, '_>, x: ValueId, k: ValueId, largest: bool) -> Result<[ValueId; 2], NodeError> {
     let last = cx.rank(x) - 1;
     let size = cx.shape(x)[last].clone();
     let Some(most) = cx.bounds().largest(&size) else {
-        return Err(NodeError::Unsupported("its axis has a free size; fix it with --dim".to_owned()));
+        let flags = cx.free_flags(std::slice::from_ref(&size));
+        return Err(NodeError::Unsupported(format!("its axis has a free size; fix it with {flags}")));
     };
     let known = cx.ints(k, "k").ok().and_then(|ints| ints.first()?.as_const());
+    if let Some(negative) = known.filter(|&known| known < 0) {
+        return Err(negative_k(negative));
+    }
     let least = known.map_or(most, |known| most.min(u64::try_from(known).unwrap_or(0)));
     let mut places = cx.places(Some(least))?;
     let there = cx.axis_size(x, last)?;

@@ -12,7 +12,7 @@ use crate::error::{ImportError, UnsupportedNode};
 use crate::importer::Importer;
 use drift_ir::graph::EditError;
 use drift_ir::op::ScalarOp;
-use drift_ir::{Dim, Graph, NodeId, Op, Tensor, ValueId};
+use drift_ir::{Dim, ElementType, Graph, NodeId, Op, Tensor, ValueId};
 use numbers::Numbers;
 pub(crate) use rules::extreme;
 use std::collections::{BTreeSet, HashSet};
@@ -25,12 +25,18 @@ const BOUND: &str = "bound";
 impl Importer<'_> {
     /// Gives all sizes that data decide their bounds, and adds the outputs that say how much of each output is meant.
     pub(crate) fn finish_bounds(&mut self) -> Result<(), ImportError> {
-        let sizes = self.read_sizes();
-        if sizes.is_empty() {
-            return Ok(());
-        }
         let outputs = self.graph.outputs().to_vec();
         let own = outputs.len();
+        self.check_own_names(&outputs)?;
+        if self.bounds.sizes.is_empty() {
+            return Ok(());
+        }
+        let sizes = self.read_sizes();
+        if sizes.is_empty() {
+            // Nobody reads what has such a size, and nobody could evaluate it.
+            self.graph.remove_dead();
+            return Ok(());
+        }
         let counts: BTreeSet<ValueId> = sizes.iter().map(|size| size.count).collect();
         let kept: Vec<ValueId> = outputs
             .iter()
@@ -47,7 +53,7 @@ impl Importer<'_> {
             match padder.range(id) {
                 Ok(()) => {}
                 Err(Refusal::Edit(error)) => return Err(ImportError::Graph(error)),
-                Err(Refusal::Mixes { reason, .. }) => unreachable!("a range mixes nothing: {reason}"),
+                Err(refusal) => refused.push(padder.refused(id, refusal)),
             }
         }
         padder.graph.remove_dead();
@@ -56,12 +62,7 @@ impl Importer<'_> {
             match padder.pad(id) {
                 Ok(()) => {}
                 Err(Refusal::Edit(error)) => return Err(ImportError::Graph(error)),
-                Err(Refusal::Mixes { axis, reason }) => {
-                    let node = padder.graph.node(id);
-                    let name = node.origins.first().unwrap_or(&node.name).clone();
-                    let reason = format!("data decide the size of axis {axis} of its operand: {reason}");
-                    refused.push(UnsupportedNode { node: name, op: node.op.name().to_owned(), reason });
-                }
+                Err(refusal) => refused.push(padder.refused(id, refusal)),
             }
         }
         if !refused.is_empty() {
@@ -74,6 +75,30 @@ impl Importer<'_> {
             self.graph.bind_symbol(size.symbol, size.bound).map_err(Box::new)?;
         }
         self.graph.remove_dead();
+        Ok(())
+    }
+
+    /// Refuses outputs of the model itself that would be taken for what says how much of another is meant.
+    fn check_own_names(&self, outputs: &[ValueId]) -> Result<(), ImportError> {
+        for &output in outputs {
+            let value = self.graph.value(output);
+            let [size] = &value.ty.shape[..] else { continue };
+            if value.ty.element != ElementType::I64 {
+                continue;
+            }
+            let may_be = |wanted: usize| !size.differs_from(&Dim::Const(wanted as u64), &self.graph.symbols);
+            let counts = |of: &str| {
+                let of = outputs.iter().map(|&of| self.graph.value(of)).find(|other| other.name == of);
+                of.is_some_and(|of| may_be(of.ty.shape.len()))
+            };
+            let name = &value.name;
+            let is_count =
+                name.strip_suffix(COUNT).and_then(|name| name.strip_suffix('.')).is_some_and(counts);
+            let is_bound = name.strip_suffix(BOUND).is_some_and(|name| name.ends_with('.')) && may_be(2);
+            if is_count || is_bound {
+                return Err(taken(name));
+            }
+        }
         Ok(())
     }
 
@@ -112,6 +137,8 @@ enum Refusal {
     Edit(Box<EditError>),
     /// The node mixes places that are meant with others.
     Mixes { axis: usize, reason: String },
+    /// A size depends on free dims beside what data decide, or on a free dim that no input has.
+    Free(Dim),
 }
 
 impl From<EditError> for Refusal {
@@ -142,7 +169,44 @@ struct Padder<'g> {
     whole: &'g HashSet<ValueId>,
 }
 
+/// A name of the model's own where one is needed that says how much of an output is meant.
+fn taken(name: &str) -> ImportError {
+    ImportError::Interface {
+        what: "output",
+        name: name.to_owned(),
+        reason: "the model has a value of this name, which says how much of an output is meant; rename it"
+            .to_owned(),
+    }
+}
+
 impl Padder<'_> {
+    /// A node that cannot be padded, with the reason and what would help.
+    fn refused(&self, id: NodeId, refusal: Refusal) -> UnsupportedNode {
+        let node = self.graph.node(id);
+        let reason = match refusal {
+            Refusal::Mixes { axis, reason } => {
+                format!("data decide the size of axis {axis} of its operand: {reason}")
+            }
+            Refusal::Free(size) => self.beside(&size),
+            Refusal::Edit(error) => error.to_string(),
+        };
+        let name = node.origins.first().unwrap_or(&node.name).clone();
+        UnsupportedNode { node: name, op: node.op.name().to_owned(), reason }
+    }
+
+    /// What helps where a size depends on free dims beside what data decide.
+    fn beside(&self, size: &Dim) -> String {
+        let symbols = &self.graph.symbols;
+        let free = size.symbols().filter(|&symbol| !self.numbers.decide(&Dim::symbol(symbol)));
+        let names: BTreeSet<&str> = free.filter_map(|symbol| Some(symbols.get(symbol)?.dim())).collect();
+        let flags: Vec<String> = names.into_iter().map(|name| format!("--dim {name}=N")).collect();
+        let size = size.display(symbols);
+        format!(
+            "data decide the size {size}, in which there is a free dim as well; fix that with {}",
+            flags.join(" ")
+        )
+    }
+
     fn shape(&self, value: ValueId) -> Vec<Dim> {
         self.graph.value(value).ty.shape.clone()
     }
@@ -185,10 +249,6 @@ impl Padder<'_> {
 
     /// Zeros behind what is meant of each output, and the outputs that say how much that is.
     fn outputs(&mut self, outputs: &[ValueId], sizes: &[RunTimeSize]) -> Result<(), ImportError> {
-        let error = |refusal| match refusal {
-            Refusal::Edit(error) => ImportError::Graph(error),
-            Refusal::Mixes { reason, .. } => unreachable!("nothing is mixed: {reason}"),
-        };
         // Everything new stands before a last node, which goes again.
         let name = self.graph.unique_node_name("places.end");
         let Some(&first) = outputs.first() else { return Ok(()) };
@@ -203,15 +263,18 @@ impl Padder<'_> {
                 given.push(output);
                 continue;
             }
-            let zeros = self.masked(end, output, &axes, 0.0).map_err(error)?;
+            let zeros = self.masked(end, output, &axes, 0.0);
+            let zeros = zeros.map_err(|refusal| self.refused_output(output, refusal))?;
             self.graph.swap_names(output, zeros);
             given.push(zeros);
-            let sizes = self.vector(end, &self.shape(zeros)).map_err(error)?;
+            let sizes = self.vector(end, &self.shape(zeros));
+            let sizes = sizes.map_err(|refusal| self.refused_output(zeros, refusal))?;
             counts.push(self.companion(zeros, sizes, COUNT)?);
         }
         for size in sizes.iter().filter(|size| size.may_exceed) {
             let places = Dim::Const(size.bound);
-            let both = self.vector(end, &[Dim::symbol(size.symbol), places]).map_err(error)?;
+            let both = self.vector(end, &[Dim::symbol(size.symbol), places]);
+            let both = both.map_err(|refusal| self.refused_output(size.count, refusal))?;
             // One value may have several such sizes, which their symbols tell apart.
             let taken = format!("{}.{BOUND}", self.graph.symbols.name(size.symbol));
             counts.push(self.named(both, &taken)?);
@@ -229,14 +292,17 @@ impl Padder<'_> {
     }
 
     fn named(&mut self, value: ValueId, name: &str) -> Result<ValueId, ImportError> {
-        let taken = self.graph.rename_value(value, name);
-        taken.map_err(|_| ImportError::Interface {
-            what: "output",
-            name: name.to_owned(),
-            reason:
-                "the model has a value of this name, which says how much of an output is meant; rename it"
-                    .to_owned(),
-        })?;
+        self.graph.rename_value(value, name).map_err(|_| taken(name))?;
         Ok(value)
+    }
+
+    fn refused_output(&self, output: ValueId, refusal: Refusal) -> ImportError {
+        let reason = match refusal {
+            Refusal::Edit(error) => return ImportError::Graph(error),
+            Refusal::Mixes { reason, .. } => reason,
+            Refusal::Free(size) => self.beside(&size),
+        };
+        let name = self.graph.value(output).name.clone();
+        ImportError::Interface { what: "output", name, reason }
     }
 }

@@ -1,10 +1,10 @@
 //! Counts and what follows from them, as values of the graph: each is made once, before the first node that asks for it.
 
-use super::{Padded, Padder};
+use super::{Padded, Padder, Refusal};
 use crate::bounds::RunTimeSize;
 use drift_ir::dim::DimTerm;
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Concat, Range, Reshape, ScalarOp, Slice};
+use drift_ir::op::{BinaryOp, Concat, Range, Reshape, ScalarOp, ShapeOf, Slice};
 use drift_ir::{Dim, NodeId, Op, SymbolId, Tensor, ValueId};
 use std::collections::HashMap;
 
@@ -27,8 +27,11 @@ impl Numbers {
         dim.symbols().any(|symbol| self.sizes.contains_key(&symbol))
     }
 
-    /// The size with bounds in the place of counts.
-    pub(super) fn largest(&self, dim: &Dim) -> Padded<u64> {
+    /// The size with bounds in the place of counts; refused where it depends on free dims as well.
+    fn largest(&self, dim: &Dim) -> Padded<u64> {
+        if dim.symbols().any(|symbol| !self.sizes.contains_key(&symbol)) {
+            return Err(Refusal::Free(dim.clone()));
+        }
         Ok(dim.evaluate(|symbol| self.sizes.get(&symbol).map(|(_, bound)| *bound))?)
     }
 }
@@ -60,9 +63,7 @@ impl Padder<'_> {
                 DimTerm::Const(number) => self.integers(&[], &[number])?,
                 DimTerm::Symbol(symbol) => match self.numbers.sizes.get(&symbol) {
                     Some((count, _)) => *count,
-                    None => {
-                        return Err(drift_ir::dim::DimError::Unbound(self.graph.symbols.name(symbol)).into());
-                    }
+                    None => self.free(anchor, symbol)?,
                 },
                 word => {
                     let (Some(b), Some(a)) = (stack.pop(), stack.pop()) else {
@@ -76,6 +77,32 @@ impl Padder<'_> {
         let value = stack.pop().ok_or(drift_ir::dim::DimError::Malformed)?;
         self.numbers.scalars.insert(dim.clone(), value);
         Ok(value)
+    }
+
+    /// The size with bounds in the place of counts.
+    pub(super) fn largest(&self, dim: &Dim) -> Padded<u64> {
+        self.numbers.largest(dim)
+    }
+
+    /// A free dim as it is when the model runs, i64 `[]`: an input has it as the size of an axis.
+    fn free(&mut self, anchor: NodeId, symbol: SymbolId) -> Padded<ValueId> {
+        let inputs = self.graph.inputs().iter();
+        let place = inputs.flat_map(|&input| {
+            let shape = &self.graph.value(input).ty.shape;
+            let multiple = |dim: &Dim| dim.as_multiple().filter(|(of, _)| *of == symbol);
+            shape.iter().enumerate().filter_map(move |(axis, dim)| Some((input, axis, multiple(dim)?.1)))
+        });
+        let Some((input, axis, times)) = place.min_by_key(|(_, _, times)| *times) else {
+            return Err(Refusal::Free(Dim::symbol(symbol)));
+        };
+        let size = self.before(anchor, Op::ShapeOf(ShapeOf { start: axis, end: axis + 1 }), &[input])?;
+        let mut size = self.before(anchor, Op::Reshape(Reshape { shape: Vec::new() }), &[size])?;
+        if times > 1 {
+            let times = self.integers(&[], &[i64::try_from(times).unwrap_or(i64::MAX)])?;
+            size = self.before(anchor, binary(BinaryOp::Div), &[size, times])?;
+        }
+        self.numbers.scalars.insert(Dim::symbol(symbol), size);
+        Ok(size)
     }
 
     fn combined(&mut self, anchor: NodeId, word: DimTerm, a: ValueId, b: ValueId) -> Padded<ValueId> {
@@ -116,7 +143,7 @@ impl Padder<'_> {
 
     /// `0, 1, ..` below a size, i64 with that size.
     pub(super) fn places(&mut self, anchor: NodeId, dim: &Dim) -> Padded<ValueId> {
-        let most = self.numbers.largest(dim)?;
+        let most = self.largest(dim)?;
         let all = self.up_to(anchor, most.max(1))?;
         let cut = SliceAxis { axis: 0, start: 0, step: 1, count: dim.clone() };
         self.before(anchor, Op::Slice(Slice { axes: vec![cut] }), &[all])

@@ -3,7 +3,9 @@
 use super::numbers::binary;
 use super::{Padded, Padder, Refusal};
 use drift_ir::op::data::SliceAxis;
-use drift_ir::op::{BinaryOp, Concat, Gather, Pad, PadMode, Reduce, ReduceKind, ScalarOp, Slice, Update};
+use drift_ir::op::{
+    BinaryOp, Concat, Gather, MatMul, Pad, PadMode, Reduce, ReduceKind, ScalarOp, Slice, Update,
+};
 use drift_ir::{Dim, ElementType, Node, NodeId, Op, Tensor, ValueId};
 
 fn mixes<T>(axis: usize, reason: &str) -> Padded<T> {
@@ -32,7 +34,7 @@ impl Padder<'_> {
                     self.graph.replace_uses(node.outputs[0], sizes)?;
                 }
             }
-            Op::MatMul(_) => self.matmul(id, &node.inputs)?,
+            Op::MatMul(op) => self.matmul(id, &node.inputs, *op)?,
             Op::Reduce(op) => self.reduce(id, op)?,
             Op::Softmax(op) => {
                 let lowest = f64::NEG_INFINITY;
@@ -132,9 +134,9 @@ impl Padder<'_> {
     }
 
     /// Zeros in both factors where they are summed over what is not meant: in one alone they would meet infinities of the other.
-    fn matmul(&mut self, id: NodeId, inputs: &[ValueId]) -> Padded<()> {
+    fn matmul(&mut self, id: NodeId, inputs: &[ValueId], op: MatMul) -> Padded<()> {
         let (a, b) = (self.shape(inputs[0]), self.shape(inputs[1]));
-        let (inner, other) = (a.len() - 1, b.len() - 2);
+        let (inner, other) = (a.len() - 1, b.len() - if op.transpose_b { 1 } else { 2 });
         if a[inner] != b[other] {
             let axis = if self.numbers.decide(&a[inner]) { inner } else { other };
             return mixes(
@@ -257,7 +259,7 @@ impl Padder<'_> {
         let (mut from, mut begin, mut stored) = (places, Dim::Const(0), 0_u64);
         for size in before_last {
             begin = begin.add(size)?;
-            stored += self.numbers.largest(size)?;
+            stored += self.largest(size)?;
             // Where this part begins, and how much further behind it is stored.
             let starts = self.number(id, &begin)?;
             let stored = self.integers(&[], &[i64::try_from(stored).unwrap_or(i64::MAX)])?;
@@ -387,7 +389,7 @@ impl Padder<'_> {
         let op = self.graph.node(id).op.clone();
         let shape = self.shape(data);
         let size = shape[axis].clone();
-        let stored = self.numbers.largest(&size)?;
+        let stored = self.largest(&size)?;
         let mut pads = vec![0; 2 * shape.len()];
         pads[shape.len() + axis] = 1;
         let mode = PadMode::Constant(if update == Update::Mul { 1.0 } else { 0.0 });
@@ -410,7 +412,7 @@ impl Padder<'_> {
         let width = own.last().and_then(Dim::as_const).unwrap_or(1) as usize;
         let mut most = Vec::with_capacity(width);
         for (axis, size) in shape[..width].iter().enumerate() {
-            let size = self.numbers.largest(size)?;
+            let size = self.largest(size)?;
             most.push(
                 i64::try_from(if axis == 0 { size } else { size.saturating_sub(1) }).unwrap_or(i64::MAX),
             );

@@ -5,6 +5,7 @@ mod greedy;
 
 use crate::cache::{CacheForm, Caches, Past, rows_axis};
 use crate::error::ImportError;
+use crate::import::refused_input;
 use crate::importer::Importer;
 use crate::interface::Port;
 use crate::scope::{Scope, Slot};
@@ -47,7 +48,7 @@ impl<'m> Importer<'m> {
         for (port, mut ty) in ports {
             if let Some(axis) = rows_axis(port, &form.dim) {
                 let count = std::mem::replace(&mut ty.shape[axis], Dim::Const(form.capacity));
-                let state = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+                let state = self.graph.add_input(port.name.as_str(), ty).map_err(refused_input)?;
                 let cut = Slice { axes: vec![SliceAxis { axis, start: 0, step: 1, count }] };
                 let rows = self.cache_node("past", Op::Slice(cut), &[state])?;
                 past.insert(rows, Past { state, axis });
@@ -61,7 +62,7 @@ impl<'m> Importer<'m> {
                     follow.push((port, ty));
                 }
                 _ => {
-                    let value = self.graph.add_input(port.name.as_str(), ty).map_err(Box::new)?;
+                    let value = self.graph.add_input(port.name.as_str(), ty).map_err(refused_input)?;
                     scope.insert(port.name.clone(), Slot::Value(value));
                 }
             }

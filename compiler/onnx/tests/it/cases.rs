@@ -153,7 +153,10 @@ fn check_operators(dims: Dims) {
     assert!(folders.len() >= 300, "only {} cases; run make_op_cases.py", folders.len());
     let fails = |folder: &PathBuf| {
         let name = folder.file_name().unwrap().to_string_lossy();
-        check(folder, dims).map_err(|error| format!("{name}: {error}")).map(|sets| assert_eq!(sets, 1)).err()
+        check(folder, dims)
+            .map_err(|error| format!("{name}: {error}"))
+            .map(|sets| assert!(sets > 0, "{name}"))
+            .err()
     };
     let failures: Vec<String> = folders.iter().filter_map(fails).collect();
     assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), folders.len(), failures.join("\n"));

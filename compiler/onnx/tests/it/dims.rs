@@ -1,6 +1,6 @@
 //! Free dimensions: bound, bounded, left open, inferred from data.
 
-use crate::build::{Model, int64s, model, node, with};
+use crate::build::{INT64, Model, floats, int, int64s, model, node, with};
 use drift_ir::Dim;
 use drift_onnx::{DeclaredDim, free_dims};
 use drift_onnx::{
@@ -192,4 +192,107 @@ fn a_formula_may_be_bound_where_it_agrees() {
 fn a_formula_over_names_that_are_no_dims_is_a_name() {
     let model = model(13).input("x", &["batch*heads", "batch", "unk-1"]).output("x");
     assert_eq!(free_dims(&inputs(&source(&model)).unwrap()), ["batch*heads", "batch", "unk-1"]);
+}
+
+/// The largest size of each dim counts: no tensor of the model may be more than can be addressed.
+#[test]
+fn bounds_that_no_tensor_can_have_are_refused_with_what_to_lower() {
+    let image = |node| model(18).input("x", &["'3", "h", "w"]).node(node).output("y");
+    let (most, half) = (DimBinding::Range(1, 2_147_483_647), DimBinding::Range(0, 1 << 19));
+    let refused = |model: &Model, dims: &[(&str, DimBinding)], words: &[&str]| {
+        let text = import(&source(model), &options(dims)).map(|_| ()).unwrap_err().to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{}: `{text}`", words.join(", "));
+    };
+    let same = image(node("Relu", &["x"], &["y"]));
+    let both = ["`x`", "`h` may be up to 2147483647", "`w` may be up to 2147483647", "--dim NAME=LO..HI"];
+    refused(&same, &[("h", most), ("w", most)], &both);
+    let steps = DimBinding::Steps(64, 2_147_483_647, 64);
+    refused(&same, &[("h", steps), ("w", most)], &["`h` may be up to 2147483584"]);
+    assert!(import(&source(&same), &options(&[("h", half), ("w", half)])).is_ok());
+    // A dim that nobody bounded says nothing yet.
+    assert!(import(&source(&same), &options(&[("h", most)])).is_ok());
+    // The input can be addressed, the result of a node cannot.
+    let four = image(with(node("Concat", &["x", "x", "x", "x"], &["y"]), int("axis", 0)));
+    refused(&four, &[("h", half), ("w", half)], &["`y` (Concat)", "f32[12,h,w]", "`h` may be up to 524288"]);
+}
+
+/// An image whose height is scaled as a float, rounded by `rounding` and cast back, as the first size of the result.
+fn scaled(op: &str, by: &[f32], rounding: &str) -> Model {
+    model(18)
+        .input("x", &["h", "'3"])
+        .constant("first", int64s(&[1], &[0]))
+        .constant("by", floats(&[], by))
+        .constant("three", int64s(&[1], &[3]))
+        .node(node("Shape", &["x"], &["shape"]))
+        .node(node("Gather", &["shape", "first"], &["height"]))
+        .node(with(node("Cast", &["height"], &["float"]), int("to", 1)))
+        .node(named(node(op, &["float", "by"], &["scaled"]), "scale"))
+        .node(node(rounding, &["scaled"], &["whole"]))
+        .node(with(node("Cast", &["whole"], &["size"]), int("to", 7)))
+        .node(with(node("Concat", &["size", "three"], &["sizes"]), int("axis", 0)))
+        .constant("one", floats(&[1, 1], &[1.0]))
+        .node(node("Expand", &["one", "sizes"], &["y"]))
+        .output("y")
+}
+
+fn named(mut node: onnx_protobuf::NodeProto, name: &str) -> onnx_protobuf::NodeProto {
+    node.name = name.to_owned();
+    node
+}
+
+#[test]
+fn sizes_that_are_scaled_as_floats_are_formulas() {
+    let shape = |model: &Model, dim| {
+        let graph = import(&source(model), &options(&[("h", dim)])).unwrap().graph;
+        graph.value(graph.outputs()[0]).ty.display(&graph.symbols).to_string()
+    };
+    let most = DimBinding::Range(1, 4096);
+    assert_eq!(shape(&scaled("Mul", &[2.0], "Floor"), most), "f32[2*h,3]");
+    assert_eq!(shape(&scaled("Mul", &[1.5], "Floor"), most), "f32[floor_div(3*h,2),3]");
+    assert_eq!(shape(&scaled("Div", &[2.0], "Ceil"), most), "f32[floor_div(h+1,2),3]");
+    assert_eq!(
+        shape(&scaled("Mul", &[0.5], "Floor"), DimBinding::Steps(32, 1 << 21, 32)),
+        "f32[16*\"h/32\",3]"
+    );
+}
+
+#[test]
+fn scales_that_f32_rounds_here_and_there_name_the_node_and_what_it_multiplies() {
+    let refused = |model: &Model, dim| {
+        let error = import(&source(model), &options(&[("h", dim)])).map(|_| ()).unwrap_err();
+        error.to_string()
+    };
+    let text = refused(&scaled("Mul", &[0.13], "Floor"), DimBinding::Range(1, 4096));
+    for part in ["`y` (Expand)", "h * 0.13", "`scale`", "--dim h=N", "allow fewer sizes"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // What the message says helps.
+    let model = scaled("Mul", &[0.13], "Floor");
+    for dim in [DimBinding::Fixed(900), DimBinding::Range(1, 800)] {
+        assert!(import(&source(&model), &options(&[("h", dim)])).is_ok(), "{dim}");
+    }
+    let text = refused(&scaled("Pow", &[2.0], "Floor"), DimBinding::Range(1, 4096));
+    assert!(text.contains("`scale`") && text.contains("--dim h=N") && !text.contains("data"), "{text}");
+}
+
+/// Caches that are called so, whose rows have steps, and such beside tokens of another name.
+#[test]
+fn caches_that_cannot_be_states_say_what_would_help() {
+    let caches = |tokens: &str| {
+        let model = model(18).typed_input(tokens, INT64, &["'1", "'1"]);
+        let model = model.input("past.0.key", &["'1", "'2", "past", "'8"]);
+        model
+            .input("past.0.value", &["'1", "'2", "past", "'8"])
+            .node(with(node("Concat", &["past.0.key", "past.0.value"], &["y"]), int("axis", 1)))
+            .output("y")
+    };
+    let steps = [("past", DimBinding::Steps(0, 64, 16))];
+    let text = import(&source(&caches("input_ids")), &options(&steps)).map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("without a step (--dim past=0..64)") && text.contains("past.0.key"), "{text}");
+    let range = [("past", DimBinding::Range(0, 64))];
+    let found = import(&source(&caches("tokens")), &options(&range)).unwrap();
+    let text = found.warnings.iter().map(ToString::to_string).collect::<String>();
+    assert!(text.contains("`input_ids`") && text.contains("--dim past=N"), "{text}");
+    let found = import(&source(&caches("tokens")), &options(&[("past", DimBinding::Fixed(8))])).unwrap();
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
 }

@@ -4,7 +4,7 @@ use super::{LayerNorm, Reduce, ReduceKind, RmsNorm, Softmax};
 use crate::op::buffer::{Buffer, Raw, Real, in_order, wrap};
 use crate::op::eval_error::EvalErrorKind;
 use crate::op::strided::{for_each_row, strides};
-use crate::tensor::Tensor;
+use crate::tensor::{ElementType, Tensor};
 
 impl Reduce {
     pub(crate) fn compute(&self, operands: &[&Tensor], shape: &[u64]) -> Result<Raw, EvalErrorKind> {
@@ -19,7 +19,7 @@ impl Reduce {
                 let is_extreme = matches!(self.kind, ReduceKind::Max | ReduceKind::Min);
                 let ordered = |value| if is_extreme { in_order(value, element) } else { value };
                 let values: Vec<i64> = values.into_iter().map(ordered).collect();
-                let sums = self.ints(&values, x.shape(), &result_strides, results);
+                let sums = self.ints(&values, element, x.shape(), &result_strides, results);
                 Buffer::Int(sums.into_iter().map(|sum| wrap(ordered(sum), element)).collect())
             }
         }))
@@ -58,15 +58,39 @@ impl Reduce {
         folded.into_iter().map(|value| T::narrow(finish(value))).collect()
     }
 
-    fn ints(&self, values: &[i64], shape: &[u64], strides: &[isize], results: usize) -> Vec<i64> {
+    fn ints(
+        &self,
+        values: &[i64],
+        element: ElementType,
+        shape: &[u64],
+        strides: &[isize],
+        results: usize,
+    ) -> Vec<i64> {
+        let (lowest, highest) = ends(element);
         let (start, step): (i64, fn(i64, i64) -> i64) = match self.kind {
             ReduceKind::Sum => (0, i64::wrapping_add),
             ReduceKind::Prod => (1, i64::wrapping_mul),
-            ReduceKind::Max => (i64::MIN, i64::max),
-            ReduceKind::Min => (i64::MAX, i64::min),
+            ReduceKind::Max => (lowest, i64::max),
+            ReduceKind::Min => (highest, i64::min),
             ReduceKind::Mean | ReduceKind::L2 => unreachable!("inferred: mean and L2 take floats only"),
         };
         fold(values, shape, strides, vec![start; results], step)
+    }
+}
+
+/// The lowest and the highest number of a type of integers, as [`in_order`] has them: extremes of no element.
+fn ends(element: ElementType) -> (i64, i64) {
+    match element {
+        ElementType::Bool => (0, 1),
+        ElementType::I8 => (i8::MIN.into(), i8::MAX.into()),
+        ElementType::U8 => (0, u8::MAX.into()),
+        ElementType::I16 => (i16::MIN.into(), i16::MAX.into()),
+        ElementType::U16 => (0, u16::MAX.into()),
+        ElementType::I32 => (i32::MIN.into(), i32::MAX.into()),
+        ElementType::U32 => (0, u32::MAX.into()),
+        ElementType::I64 | ElementType::U64 | ElementType::F32 | ElementType::F16 | ElementType::F64 => {
+            (i64::MIN, i64::MAX)
+        }
     }
 }
 
@@ -181,5 +205,38 @@ impl RmsNorm {
             }
         }
         x
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_nothing(kind: ReduceKind, element: ElementType) -> Tensor {
+        let nothing = Tensor::from_f64_as(element, [2, 0], &[]).expect("nothing");
+        let reduce = crate::Op::Reduce(Reduce { kind, axes: vec![1], keep_dims: false });
+        reduce.eval(&[&nothing]).expect("a result").remove(0)
+    }
+
+    #[test]
+    fn reductions_of_no_element_give_what_changes_no_other() {
+        let real = |kind| of_nothing(kind, ElementType::F32).to_f32_vec();
+        assert_eq!(real(ReduceKind::Sum), [0.0; 2]);
+        assert_eq!(real(ReduceKind::L2), [0.0; 2]);
+        assert_eq!(real(ReduceKind::Prod), [1.0; 2]);
+        assert_eq!(real(ReduceKind::Max), [f32::NEG_INFINITY; 2]);
+        assert_eq!(real(ReduceKind::Min), [f32::INFINITY; 2]);
+        assert!(real(ReduceKind::Mean).iter().all(|mean| mean.is_nan()));
+        for (element, lowest, highest) in [
+            (ElementType::I8, -128, 127),
+            (ElementType::U8, 0, 255),
+            (ElementType::I16, -32768, 32767),
+            (ElementType::I32, i64::from(i32::MIN), i64::from(i32::MAX)),
+            (ElementType::U32, 0, i64::from(u32::MAX)),
+            (ElementType::I64, i64::MIN, i64::MAX),
+        ] {
+            assert_eq!(of_nothing(ReduceKind::Max, element).to_i64_vec(), [lowest; 2], "{element}");
+            assert_eq!(of_nothing(ReduceKind::Min, element).to_i64_vec(), [highest; 2], "{element}");
+        }
     }
 }
