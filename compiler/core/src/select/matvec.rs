@@ -1,7 +1,7 @@
 //! Few rows times a constant matrix: bound by reading the matrix, so all that matters is how many of its bytes are on their way at
 //! once. At 4.8 TB/s and some 0.8 us from memory to register, four megabytes of loads have to be in flight on an H200.
 
-use super::matmul::{Sizes, outer_slots};
+use super::factors::{Sizes, outer_slots};
 use super::{Chosen, Context, Declined, grid, weights};
 use crate::estimate::FEW_ROWS;
 use crate::kernel::scalar::{Kind, ScalarProgram};
