@@ -70,3 +70,12 @@ fn lists_name_files_that_are_there() {
     }
     report(&breaches);
 }
+
+/// `driftc` as it ships does not know the profiles that only tests compile for.
+#[test]
+fn only_tests_have_the_profiles_for_tests() {
+    let manifests = all_files().into_iter().filter(|path| path.ends_with("Cargo.toml"));
+    let with = manifests.filter(|path| read(path).contains("\"test-profiles\""));
+    let named: Vec<String> = with.map(|path| short(&path)).collect();
+    assert_eq!(named, ["tests/Cargo.toml"]);
+}
