@@ -1,4 +1,4 @@
-//! What f16 cannot hold on its way to a result that they can stays f32.
+//! Keeps intermediates in f32 where they overflow f16 but the final result does not.
 //!
 //! Squares, powers, exponentials and sums leave the range of f16, 6e-8 to 65504, long before their roots, quotients and
 //! logarithms do: a variance of activations around 1e3 is infinite. Three rules, over values that would be stored as f16:
@@ -13,14 +13,13 @@
 //! Layers, which are all ops with weights or kernels of their own, start afresh: what they accumulate is f32 anyhow.
 
 use super::Precision;
+use crate::physical::F16_MAX as MOST;
 use drift_ir::graph::EpilogueArg;
 use drift_ir::op::{BinaryOp, Op, PoolKind, ReduceKind, ScalarOp, Step, StepArg, UnaryOp};
 use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, Value, ValueDef, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The largest half.
-const MOST: f64 = 65504.0;
-/// The least half with all its digits.
+/// The smallest normal f16.
 const LEAST_NORMAL: f64 = 6.103_515_625e-5;
 /// A constant of this magnitude stands for a bound rather than for a number: no score is added to it in earnest.
 const BOUND: f64 = 60_000.0;
@@ -114,7 +113,7 @@ fn extent(tensor: &Tensor) -> (f64, f64) {
     finite.fold((f64::INFINITY, 0.0), |(least, most), value| (least.min(value), f64::max(most, value)))
 }
 
-/// What a node makes of its operands, its epilogue included.
+/// The facts of a node's result, its epilogue included.
 fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
     let of = |value: ValueId| facts[value.0 as usize];
     let inputs = || node.inputs.iter().map(|&input| of(input));
@@ -137,12 +136,38 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
             bounded: first.bounded && op.kind == PoolKind::Max,
         },
         Op::CumSum(_) => Facts { grown: first.grown, ..Facts::default() },
-        op if moves(op) => Facts {
+        Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Slice(_)
+        | Op::Concat(_)
+        | Op::Pad(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_) => Facts {
             grown: any(|fact| fact.grown),
-            statistic: first.statistic && !matches!(op, Op::Expand(_) | Op::Concat(_)),
+            statistic: first.statistic && !matches!(node.op, Op::Expand(_) | Op::Concat(_)),
             bounded: any(|fact| fact.bounded),
         },
-        _ => Facts::default(),
+        // What these make says nothing of what they read.
+        Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Resize(_)
+        | Op::GroupNorm(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::Rotary(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::WriteRows(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::Suppress(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => Facts::default(),
     };
     let mut steps: Vec<Arg> = Vec::new();
     for step in &node.epilogue.steps {
@@ -161,7 +186,7 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
     steps.last().map_or(made, |last| last.facts)
 }
 
-/// Whether an op only moves elements. Of the others, those that `of_result` does not name start afresh.
+/// Whether an op only moves elements.
 pub(crate) fn moves(op: &Op) -> bool {
     match op {
         Op::Reshape(_)

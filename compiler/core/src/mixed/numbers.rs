@@ -1,10 +1,8 @@
 //! What f16 does to numbers.
 
+pub(super) use crate::physical::F16_MAX as MOST;
 use drift_ir::{ElementType, Tensor};
 use half::f16;
-
-/// The largest f16.
-pub(super) const MOST: f64 = 65504.0;
 
 /// A tensor's elements as they are after a stay in f16.
 pub(super) fn rounded(tensor: &Tensor) -> Tensor {

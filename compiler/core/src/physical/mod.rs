@@ -24,6 +24,9 @@ pub use view::{Place, View, Window};
 use drift_bundle::manifest::{DeviceElement, TextureKind};
 use drift_ir::ElementType;
 
+/// The largest finite f16.
+pub const F16_MAX: f64 = 65_504.0;
+
 /// Channels in a slice; the width of a vector in kernels.
 pub const LANES: u64 = 4;
 

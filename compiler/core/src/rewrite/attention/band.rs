@@ -1,6 +1,7 @@
 //! Masks that follow from places alone: causal ones and windows. A kernel that knows the band of keys that a query sees
 //! reads no others, and no mask.
 
+use crate::physical::F16_MAX;
 use crate::rewrite::edit;
 use crate::rewrite::pattern::uniform;
 use crate::rewrite::rule::{Apply, Outcome, Rule, at};
@@ -23,10 +24,10 @@ const MOST_ELEMENTS: u64 = 1 << 24;
 /// Masks are evaluated where so many nodes on one another make them of constants: two comparisons of places, joined and cast.
 const MOST_DEPTH: usize = 4;
 
-/// Scores from here on down are hidden: the lowest half, which exporters write where they do not write minus infinity.
-const HIDDEN: f64 = -65504.0;
+/// Scores from here on down are masked: the lowest f16, which exporters write where they do not write minus infinity.
+const MASKED: f64 = -F16_MAX;
 
-/// How far biases and scores may be from zero for [`HIDDEN`] to stand out.
+/// How far biases and scores may be from zero for [`MASKED`] to stand out.
 const ORDINARY: f64 = 1e4;
 
 /// Operands of the scores' steps beside which a band's three still fit, should attention be written out (`expand`).
@@ -149,13 +150,13 @@ fn mask(
     let tensor = known(graph, value, MOST_DEPTH)?;
     let (rows, columns) = (rows as usize, columns as usize);
     match low {
-        Some(low) if low <= HIDDEN && tensor.element() == ElementType::Bool => {
+        Some(low) if low <= MASKED && tensor.element() == ElementType::Bool => {
             let hidden = tensor.to_bool_vec().into_iter().map(|holds| holds == hides_where).collect();
             Some(Mask { hidden, is_pure: true, is_infinite: low == f64::NEG_INFINITY, rows, columns })
         }
         None if tensor.element().is_float() => {
             let values = tensor.to_f64_vec();
-            let hidden: Vec<bool> = values.iter().map(|&value| value <= HIDDEN).collect();
+            let hidden: Vec<bool> = values.iter().map(|&value| value <= MASKED).collect();
             let among = |which: bool| values.iter().zip(&hidden).filter(move |(_, hidden)| **hidden == which);
             let is_infinite = among(true).all(|(value, _)| *value == f64::NEG_INFINITY);
             let is_plain = among(false).all(|(value, _)| value.abs() <= ORDINARY);
@@ -210,7 +211,7 @@ impl Mask {
 
 /// Whether minus infinity stays what it is: what else hides scores may join in, what makes numbers of it may not.
 fn keeps_infinite(graph: &Graph, operands: &[ValueId], step: &Step) -> bool {
-    let is_low = |arg: StepArg| number(graph, operands, arg).is_some_and(|low| low <= HIDDEN);
+    let is_low = |arg: StepArg| number(graph, operands, arg).is_some_and(|low| low <= MASKED);
     let is_made = |arg: StepArg| matches!(arg, StepArg::Result | StepArg::Step(_));
     match (step.op, &step.args[..]) {
         (ScalarOp::Binary(BinaryOp::Add), _) => true,
@@ -227,7 +228,7 @@ fn keeps_infinite(graph: &Graph, operands: &[ValueId], step: &Step) -> bool {
     }
 }
 
-/// Whether a step beside a mask that is merely low neither hides scores itself nor, behind the mask, raises hidden ones.
+/// Whether a step is safe beside a finite mask: it neither masks scores nor, behind the mask, raises masked ones.
 fn is_ordinary(graph: &Graph, operands: &[ValueId], step: &Step, is_behind: bool) -> bool {
     let is_made = |arg: &StepArg| matches!(arg, StepArg::Result | StepArg::Step(_));
     let beside: Option<Vec<f64>> =
