@@ -146,7 +146,7 @@ fn with_views(
 
 /// `program` with steps in place, and its plan.
 ///
-/// A step in place cannot load ahead of its own stores, so only those are chosen that stand where memory is scarcest.
+/// In-place steps cannot prefetch, so they are used only at the memory peak.
 fn settled(program: &Program, own_io: bool, effort: Effort) -> Result<(Program, MemoryPlan), MemoryError> {
     let plain = place(program, own_io, Effort::Greedy)?;
     let pairs = in_place::pairs(program, &plain.live_ranges);
