@@ -7,7 +7,7 @@
 //!   an activation. They are few.
 //! - *Grown* values, such as squares, stay f32 where they are added up or brought back into range, as by a root.
 //! - Constants that f16 does not hold stay f32, and so do masks that are made of a finite one beyond their range. The scores that
-//!   are masked by them on their way to a softmax are limited to the range, so that a row of nothing but masked scores does not
+//!   are masked by them before a softmax are limited to the range, so that a row of nothing but masked scores does not
 //!   turn infinite.
 //!
 //! Layers, which are all ops with weights or kernels of their own, start afresh: what they accumulate is f32 anyhow.
@@ -187,7 +187,7 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
 }
 
 /// Whether an op only moves elements.
-pub(crate) fn moves(op: &Op) -> bool {
+pub(crate) fn is_data_movement(op: &Op) -> bool {
     match op {
         Op::Reshape(_)
         | Op::Transpose(_)
@@ -237,7 +237,7 @@ fn scores(graph: &Graph) -> Vec<bool> {
         let makes_score = |reader: NodeId| {
             let node = graph.node(reader);
             let exp = ScalarOp::Unary(UnaryOp::Exp);
-            let passes = matches!(node.op, Op::Elementwise(_)) || moves(&node.op);
+            let passes = matches!(node.op, Op::Elementwise(_)) || is_data_movement(&node.op);
             match &node.op {
                 Op::Softmax(_) | Op::Attention(_) => true,
                 Op::Reduce(op) => op.kind == ReduceKind::Max,
@@ -389,7 +389,7 @@ fn wide_values(graph: &Graph, facts: &[Facts]) -> BTreeSet<ValueId> {
         let stays = |reader: &Node| match &reader.op {
             Op::Elementwise(_) | Op::Reduce(_) | Op::Pool(_) => true,
             Op::Attention(_) => !reader.inputs[..3].contains(&result),
-            op if moves(op) => wide.contains(&reader.outputs[0]),
+            op if is_data_movement(op) => wide.contains(&reader.outputs[0]),
             _ => !reader.inputs.contains(&result),
         };
         let kept = own.statistic || own.bounded && makes_numbers(graph.node(id));
@@ -407,7 +407,7 @@ fn brings_back(graph: &Graph, reader: &Node, value: ValueId, facts: &[Facts], re
     let computes = match &reader.op {
         Op::Reduce(_) | Op::Pool(_) | Op::CumSum(_) => return true,
         Op::Elementwise(_) => true,
-        op => moves(op) || is_operand,
+        op => is_data_movement(op) || is_operand,
     };
     let is_float = graph.value(result).ty.element.is_float();
     computes && is_float && (!facts[result.0 as usize].grown || returns[result.0 as usize])

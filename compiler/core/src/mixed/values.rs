@@ -41,7 +41,7 @@ impl Values {
         let mut moved = BTreeMap::new();
         for id in graph.nodes() {
             let node = graph.node(id);
-            let sources = moves(node);
+            let sources = moved_operands(node);
             for output in node.outputs.iter().filter(|output| saved_bytes.contains_key(output)) {
                 // A copy of what is f32 anyhow is rounded itself.
                 let rounded = |source: &ValueId| saved_bytes.contains_key(source);
@@ -183,9 +183,9 @@ fn of_states(graph: &Graph) -> BTreeSet<ValueId> {
 }
 
 /// What a node moves, if it does nothing else to it.
-fn moves(node: &Node) -> &[ValueId] {
+fn moved_operands(node: &Node) -> &[ValueId] {
     match &node.op {
-        op if !node.epilogue.is_empty() || !layout::moves(op) => &[],
+        op if !node.epilogue.is_empty() || !layout::is_data_movement(op) => &[],
         Op::Concat(_) => &node.inputs,
         _ => &node.inputs[..1],
     }

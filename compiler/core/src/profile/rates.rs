@@ -37,7 +37,7 @@ pub struct Rates {
     /// Memory, and what every dispatch takes.
     pub device: DeviceRates,
     /// What a compute unit holds.
-    pub unit: UnitLimits,
+    pub compute_unit: ComputeUnitLimits,
     /// Matrix products.
     pub products: ProductRates,
     /// Products of few rows.
@@ -67,7 +67,7 @@ pub struct DeviceRates {
 
 /// What a compute unit holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitLimits {
+pub struct ComputeUnitLimits {
     /// Where these come from.
     pub source: Source,
     /// Bytes of workgroup memory.
@@ -159,13 +159,13 @@ pub struct Tile {
 /// How fast a compute unit works through a tile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// Multiply-adds a cycle of a unit that has enough of these workgroups.
+    /// Multiply-adds a cycle of a compute unit that has enough of these workgroups.
     pub rate: f64,
     /// Cycles from asking for a pair of tiles to being done with it, at least.
     pub latency: f64,
     /// Cycles of a workgroup's beginning and end.
     pub startup: f64,
-    /// Workgroups that a unit has at a time.
+    /// Workgroups that a compute unit has at a time.
     pub resident: u64,
     /// What a further split-K partial sum moves, in its own bytes.
     pub part_traffic: f64,
@@ -187,14 +187,14 @@ pub struct AttentionRates {
 pub struct CooperativeAttentionRates {
     /// Where these come from.
     pub source: Source,
-    /// Cycles of a busy unit for each key and 32 queries, with tiles of 16 and of 32 keys; and so much more for each sixteen
+    /// Cycles of a busy compute unit for each key and 32 queries, with tiles of 16 and of 32 keys; and so much more for each sixteen
     /// channels of keys and values.
     pub key_busy: [[f64; 2]; 2],
     /// The least of these.
     pub key_least: f64,
     /// The same of a subgroup on its own.
     pub key_alone: [f64; 2],
-    /// Cycles of a unit for each vector of keys or values that an invocation brings into workgroup memory.
+    /// Cycles of a compute unit for each vector of keys or values that an invocation brings into workgroup memory.
     pub fetch: f64,
     /// Cycles of a subgroup for the barriers of a tile.
     pub tile_alone: f64,
@@ -207,7 +207,7 @@ pub struct CooperativeAttentionRates {
 pub struct RowAttentionRates {
     /// Where these come from.
     pub source: Source,
-    /// Multiply-adds a cycle of a unit from registers.
+    /// Multiply-adds a cycle of a compute unit from registers.
     pub rate: f64,
     /// Cycles of an invocation for one multiply-add after another.
     pub step_latency: f64,
@@ -228,11 +228,11 @@ pub struct RowAttentionRates {
 pub struct ScoreRates {
     /// Where these come from.
     pub source: Source,
-    /// Multiply-adds a cycle of a unit on cooperative matrices.
+    /// Multiply-adds a cycle of a compute unit on cooperative matrices.
     pub matrix_rate_f16: f64,
-    /// Multiply-adds a cycle of a unit without these.
+    /// Multiply-adds a cycle of a compute unit without these.
     pub plain_rate: f64,
-    /// Scores that a unit stores a cycle.
+    /// Scores that a compute unit stores a cycle.
     pub stores: f64,
     /// The part of their traffic that scores cost where caches hold them.
     pub cached: f64,
@@ -285,10 +285,11 @@ pub const MULTIPLY_ADDS_PER_BYTE: u64 = 8;
 impl Rates {
     /// These rates for a family where none were measured: what is a compute unit's own as `scaled`, all else as `assumed`.
     const fn elsewhere(self, scaled: Source, assumed: Source) -> Self {
-        let Self { device, unit, products, few_rows, attention, winograd, projections, reductions } = self;
+        let Self { device, compute_unit, products, few_rows, attention, winograd, projections, reductions } =
+            self;
         Self {
             device: DeviceRates { source: assumed, ..device },
-            unit: UnitLimits { source: assumed, ..unit },
+            compute_unit: ComputeUnitLimits { source: assumed, ..compute_unit },
             products: ProductRates {
                 tiled_f32: TileRates { source: scaled, ..products.tiled_f32 },
                 tiled_f16: TileRates { source: scaled, ..products.tiled_f16 },
@@ -308,10 +309,11 @@ impl Rates {
 
     /// Each group's name, and where it comes from.
     pub fn sources(&self) -> [(&'static str, Source); 12] {
-        let Self { device, unit, products, few_rows, attention, winograd, projections, reductions } = self;
+        let Self { device, compute_unit, products, few_rows, attention, winograd, projections, reductions } =
+            self;
         [
             ("device", device.source),
-            ("compute unit", unit.source),
+            ("compute unit", compute_unit.source),
             ("matmul_tiled f32", products.tiled_f32.source),
             ("matmul_tiled f16", products.tiled_f16.source),
             ("matmul_cooperative f16", products.cooperative_f16.source),

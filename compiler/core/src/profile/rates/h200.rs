@@ -1,9 +1,9 @@
 //! What an NVIDIA H200 showed.
 
 use super::{
-    AttentionRates, CooperativeAttentionRates, DeviceRates, FewRowsRates, How, ProductRates, ProjectionRates,
-    Rates, ReductionRates, RowAttentionRates, ScoreRates, Source, Speed, Tile, TileRates, UnitLimits,
-    WinogradRates,
+    AttentionRates, ComputeUnitLimits, CooperativeAttentionRates, DeviceRates, FewRowsRates, How,
+    ProductRates, ProjectionRates, Rates, ReductionRates, RowAttentionRates, ScoreRates, Source, Speed, Tile,
+    TileRates, WinogradRates,
 };
 
 /// Those of an NVIDIA H200.
@@ -14,7 +14,7 @@ pub const H200: Rates = Rates {
         dispatch: 5_000.0,
         startup: 2_000.0,
     },
-    unit: UnitLimits {
+    compute_unit: ComputeUnitLimits {
         source: Source {
             text: "compute capability 9.0 of the CUDA programming guide, with some registers left to the driver",
             how: How::DataSheet,
@@ -113,7 +113,7 @@ const TILED: &str = "fitted to 19 products and convolutions on an H200 (docs/per
 /// Cycles from asking memory for keys to having them.
 const READ_LATENCY: f64 = 800.0;
 
-/// Tiles of `matmul_tiled` on f32. A unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
+/// Tiles of `matmul_tiled` on f32. A compute unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
 const INVOCATIONS_F32: &[Tile] = &[
     blocks([128, 128, 16], [16, 2], speed(86.0, 3_450.0, 22_000.0, 2)),
     blocks([128, 128, 16], [8, 2], speed(74.0, 3_600.0, 14_500.0, 2)),
@@ -172,7 +172,7 @@ const fn speed(rate: f64, latency: f64, startup: f64, resident: u64) -> Speed {
     Speed { rate, latency, startup, resident, part_traffic: 2.0 }
 }
 
-/// With one pair of tiles: another workgroup on the unit multiplies while this one reads.
+/// With one pair of tiles: another workgroup on the compute unit multiplies while this one reads.
 const fn single(tile: Tile) -> Tile {
     Tile { buffers: 1, ..tile }
 }
