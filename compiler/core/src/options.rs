@@ -5,7 +5,7 @@ use crate::error::CompileError;
 use crate::layout::{LayoutChoice, Precision};
 use crate::mixed::Mixed;
 use crate::physical::weights::WeightsChoice;
-use crate::profile::{self, MatrixShape, Profile};
+use crate::profile::{self, LayoutCosts, MatrixShape, Profile};
 use crate::quantize::{Form, Forms};
 use crate::technique::Enabled;
 use drift_bundle::manifest::Target;
@@ -190,6 +190,14 @@ impl CompileOptions {
             reduced.to_mut().memory.own_io = true;
         }
         reduced
+    }
+
+    /// Whether all activations for a profile are in buffers.
+    pub(crate) fn in_buffers(&self, profile: &Profile) -> bool {
+        match self.layout {
+            LayoutChoice::Auto => profile.layout == LayoutCosts::BUFFERS,
+            choice => choice == LayoutChoice::Buffer,
+        }
     }
 
     /// Flags that change the output, in a canonical order.

@@ -27,9 +27,13 @@ pub enum Stage {
     Shaders,
 }
 
-/// The graph's text, without the values of large constants.
-pub(crate) fn graph_text(graph: &Graph) -> String {
-    drift_ir::text::print_with(graph, drift_ir::text::PrintOptions { elide_above: Some(16) })
+/// The graph as a file: its text, without the values of large constants, or a picture.
+pub(crate) fn graph_file(graph: &Graph, stage: Stage) -> (String, String) {
+    if stage == Stage::Dot {
+        return ("graph.dot".to_owned(), drift_ir::view::dot(graph));
+    }
+    let options = drift_ir::text::PrintOptions { elide_above: Some(16) };
+    ("graph.txt".to_owned(), drift_ir::text::print_with(graph, options))
 }
 
 /// One line an activation.

@@ -3,9 +3,8 @@
 use naga::{Expression, Handle, RelationalFunction, Scalar, ScalarKind, VectorSize};
 
 use super::Error;
-use super::expressions::{is_comparison, precedence};
 use super::function::FunctionWriter;
-use super::text::{Precedence, Text};
+use super::text::{Precedence, Text, is_comparison, precedence};
 
 impl FunctionWriter<'_, '_> {
     pub(super) fn select(

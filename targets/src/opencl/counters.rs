@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use naga::{Block, Expression, Function, Handle, LocalVariable, Statement};
 
-use super::usage::BlockId;
+use super::scope::BlockId;
 use crate::operands::{each_operand, each_statement_operand};
 
 /// Loads of counters, by their loops' own variables.

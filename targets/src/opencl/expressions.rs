@@ -12,7 +12,7 @@ use super::conversions::comparison;
 use super::function::FunctionWriter;
 use super::places::lane;
 use super::shortcuts::Shortcut;
-use super::text::{Precedence, Text};
+use super::text::{Precedence, Text, is_comparison, precedence};
 
 impl FunctionWriter<'_, '_> {
     /// The text of `handle`: the variable that holds it, or the expression itself.
@@ -406,27 +406,5 @@ fn opposite(op: BinaryOperator) -> Option<BinaryOperator> {
         BinaryOperator::Greater => Some(BinaryOperator::LessEqual),
         BinaryOperator::GreaterEqual => Some(BinaryOperator::Less),
         _ => None,
-    }
-}
-
-pub(super) fn is_comparison(op: BinaryOperator) -> bool {
-    matches!(precedence(op), Precedence::Equality | Precedence::Relational)
-}
-
-pub(super) fn precedence(op: BinaryOperator) -> Precedence {
-    match op {
-        BinaryOperator::Add | BinaryOperator::Subtract => Precedence::Sum,
-        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo => Precedence::Product,
-        BinaryOperator::Equal | BinaryOperator::NotEqual => Precedence::Equality,
-        BinaryOperator::Less
-        | BinaryOperator::LessEqual
-        | BinaryOperator::Greater
-        | BinaryOperator::GreaterEqual => Precedence::Relational,
-        BinaryOperator::And => Precedence::BitAnd,
-        BinaryOperator::ExclusiveOr => Precedence::BitXor,
-        BinaryOperator::InclusiveOr => Precedence::BitOr,
-        BinaryOperator::LogicalAnd => Precedence::LogicalAnd,
-        BinaryOperator::LogicalOr => Precedence::LogicalOr,
-        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => Precedence::Shift,
     }
 }

@@ -4,11 +4,10 @@ use naga::back::INDENT;
 use naga::proc::TypeResolution;
 use naga::valid::FunctionInfo;
 use naga::{
-    AddressSpace, Binding, BuiltIn, Expression, Function, GlobalVariable, Handle, ImageClass, ImageDimension,
-    LocalVariable, Scalar, ScalarKind, StorageAccess, Type, TypeInner,
+    AddressSpace, Binding, Block, BuiltIn, Expression, Function, GlobalVariable, Handle, ImageClass,
+    ImageDimension, LocalVariable, Scalar, ScalarKind, StorageAccess, Type, TypeInner,
 };
 
-use super::loops::Frame;
 use super::names::Scopes;
 use super::usage::{Usage, usage};
 use super::{Error, ModuleWriter};
@@ -27,6 +26,16 @@ pub(super) struct Global {
     pub(super) is_pointer: bool,
     /// The name of the texel at which the bound range of an image buffer begins.
     pub(super) first_texel: Option<String>,
+}
+
+/// A loop or switch around the statement at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Frame<'a> {
+    Switch,
+    Loop {
+        /// What `continue` must do before it continues, where C does not do it.
+        before_continue: Option<(&'a Block, Option<Handle<Expression>>)>,
+    },
 }
 
 /// Writes one function.

@@ -10,19 +10,9 @@ use std::ops::Range;
 use naga::{Block, Expression, Handle, LocalVariable, Statement};
 
 use super::Error;
-use super::function::FunctionWriter;
+use super::function::{Frame, FunctionWriter};
 use super::usage::Declaration;
 use crate::operands::each_operand;
-
-/// A loop or switch around the statement at hand.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Frame<'a> {
-    Switch,
-    Loop {
-        /// What `continue` must do before it continues, where C does not do it.
-        before_continue: Option<(&'a Block, Option<Handle<Expression>>)>,
-    },
-}
 
 /// The test at the start of a loop body.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,10 @@
 //! What can be said of an expression without knowing how it is used.
 
 use naga::valid::FunctionInfo;
-use naga::{AddressSpace, Expression, Function, Handle, Module, TypeInner};
+use naga::{AddressSpace, Block, Expression, Function, Handle, Module, TypeInner};
+
+/// Identifies a block of one function by where it is in memory: the function outlives the analysis.
+pub(super) type BlockId = *const Block;
 
 /// The function that an expression belongs to.
 #[derive(Clone, Copy, Debug)]

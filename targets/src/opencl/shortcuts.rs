@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use naga::{Block, Expression, Function, Handle, Literal, LocalVariable, Statement, UnaryOperator};
 
-use super::usage::BlockId;
+use super::scope::BlockId;
 use crate::operands::{each_operand, each_statement_operand};
 
 /// One `&&` or `||`.

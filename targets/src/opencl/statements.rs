@@ -8,8 +8,7 @@ use naga::{
 };
 
 use super::Error;
-use super::function::FunctionWriter;
-use super::loops::Frame;
+use super::function::{Frame, FunctionWriter};
 use super::text::Text;
 use super::usage::Declaration;
 

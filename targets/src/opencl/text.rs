@@ -1,5 +1,7 @@
 //! Pieces of C expressions, with just the parentheses that a reader needs.
 
+use naga::BinaryOperator;
+
 /// How tightly an expression binds, loosest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Precedence {
@@ -16,6 +18,30 @@ pub(super) enum Precedence {
     Product,
     Unary,
     Primary,
+}
+
+/// Whether an operator compares.
+pub(super) fn is_comparison(op: BinaryOperator) -> bool {
+    matches!(precedence(op), Precedence::Equality | Precedence::Relational)
+}
+
+/// How tightly an operator binds.
+pub(super) fn precedence(op: BinaryOperator) -> Precedence {
+    match op {
+        BinaryOperator::Add | BinaryOperator::Subtract => Precedence::Sum,
+        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo => Precedence::Product,
+        BinaryOperator::Equal | BinaryOperator::NotEqual => Precedence::Equality,
+        BinaryOperator::Less
+        | BinaryOperator::LessEqual
+        | BinaryOperator::Greater
+        | BinaryOperator::GreaterEqual => Precedence::Relational,
+        BinaryOperator::And => Precedence::BitAnd,
+        BinaryOperator::ExclusiveOr => Precedence::BitXor,
+        BinaryOperator::InclusiveOr => Precedence::BitOr,
+        BinaryOperator::LogicalAnd => Precedence::LogicalAnd,
+        BinaryOperator::LogicalOr => Precedence::LogicalOr,
+        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => Precedence::Shift,
+    }
 }
 
 /// An expression of the emitted text.

@@ -11,12 +11,9 @@ use naga::{
 };
 
 use super::counters::counter_loads;
-use super::scope::Scope;
+use super::scope::{BlockId, Scope};
 use super::shortcuts::Shortcuts;
 use crate::operands::{each_operand, each_statement_operand};
-
-/// Identifies a block of one function by where it is in memory: the function outlives the analysis.
-pub(super) type BlockId = *const Block;
 
 /// The result of looking through one function.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What the lists of files to touch (`docs/extending.md`) ask for, where no other test does.
 
 use super::{all_files, read, report, root, rust_files, short};
+use std::collections::BTreeMap;
 
 /// Rules without a test of their own: graphs at random and cases of kernels go through them.
 const BY_CASES: &[&str] = &[
@@ -68,5 +69,46 @@ fn lists_name_files_that_are_there() {
             }
         }
     }
+    report(&breaches);
+}
+
+/// `driftc` as it ships does not know the profiles that only tests compile for.
+#[test]
+fn only_tests_have_the_profiles_for_tests() {
+    let manifests = all_files().into_iter().filter(|path| path.ends_with("Cargo.toml"));
+    let with = manifests.filter(|path| read(path).contains("\"test-profiles\""));
+    let named: Vec<String> = with.map(|path| short(&path)).collect();
+    assert_eq!(named, ["tests/Cargo.toml"]);
+}
+
+/// A file that no `mod` names is not compiled, and rustc does not say so.
+#[test]
+fn every_source_file_is_part_of_its_crate() {
+    let crates =
+        ["compiler/ir", "compiler/onnx", "compiler/core", "compiler/cli", "targets", "runtime/replay"];
+    let files: BTreeMap<String, String> =
+        rust_files().into_iter().map(|(path, text)| (short(&path), text)).collect();
+    let mut breaches = Vec::new();
+    let mut checked = 0;
+    for name in files.keys() {
+        let Some(source) = crates.iter().map(|of| format!("{of}/src/")).find(|of| name.starts_with(of))
+        else {
+            continue;
+        };
+        let module = name.trim_end_matches(".rs").trim_end_matches("/mod");
+        let Some((folder, own)) = module.rsplit_once('/') else { continue };
+        if name.starts_with(&format!("{source}bin/"))
+            || [format!("{source}lib"), format!("{source}main")].contains(&module.to_owned())
+        {
+            continue;
+        }
+        checked += 1;
+        let above = ["/mod.rs", "/lib.rs", "/main.rs", ".rs"].map(|end| format!("{folder}{end}"));
+        let declared = format!("mod {own};");
+        if !above.iter().filter_map(|above| files.get(above)).any(|text| text.contains(&declared)) {
+            breaches.push(format!("{name}: no `mod {own};` names it"));
+        }
+    }
+    assert!(checked > 300, "{checked} files");
     report(&breaches);
 }

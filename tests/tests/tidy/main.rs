@@ -125,6 +125,27 @@ fn texts_use_the_words_of_the_field() {
         concat!("moves-in-", "products"),
         concat!("sinking-", "moves"),
         concat!("moves", "::"),
+        concat!("fn mo", "ves("),
+        // collapse when every operand treats them alike
+        concat!("axes that move ", "together"),
+        // arguments of sin and cos
+        concat!("sines and cosines ", "are of"),
+        // does not look at values
+        concat!("looks at no ", "number"),
+        // the largest f16, the smallest normal f16
+        concat!("The largest ", "half."),
+        concat!("The least ", "half with"),
+        concat!("has_hal", "ves"),
+        // masked, unmasked
+        concat!("hides_", "where"),
+        concat!("hide_", "beyond"),
+        concat!("work.", "seen("),
+        // left in its source
+        concat!("lies_in_", "source"),
+        // compute unit
+        concat!(" Unit", "Limits"),
+        // only the first are valid
+        concat!("hold something ", "or other"),
     ];
     // A name of another's interface is as it is.
     let files = text_files()

@@ -4,6 +4,7 @@ mod alike;
 mod blobs;
 mod bundle;
 mod calls;
+mod error;
 mod hazards;
 mod shaders;
 mod sizes;
@@ -11,9 +12,8 @@ mod textures;
 
 pub use blobs::Blobs;
 pub use bundle::{Draft, SelfTestDraft, bundle};
-pub use shaders::{
-    EmittedKernel, KernelModules, ShaderError, code_text, emission_target, shader_text, specialized,
-};
+pub use error::ShaderError;
+pub use shaders::{EmittedKernel, KernelModules, code_text, emission_target, shader_text, specialized};
 pub use sizes::{SizeError, Sizes};
 
 use crate::kernel::{Binding, PARAMS_GROUP, Source};

@@ -1,6 +1,6 @@
 //! Textures against what a target's devices have at most.
 
-use super::shaders::ShaderError;
+use super::error::ShaderError;
 use crate::physical::StorageType;
 use crate::program::{Program, StorageKind};
 

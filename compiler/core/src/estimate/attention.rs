@@ -134,17 +134,17 @@ impl Work {
     /// Arithmetic of a kernel that makes no matrix of scores, for those that queries see by their places; a multiply-add
     /// counts two.
     pub fn flops(&self) -> u64 {
-        self.seen() * (2 * (self.channels + self.value_channels) + 5)
+        self.unmasked() * (2 * (self.channels + self.value_channels) + 5)
     }
 
     /// Scores that queries see by their places.
-    pub(crate) fn seen(&self) -> u64 {
+    pub(crate) fn unmasked(&self) -> u64 {
         let of_query = |query| self.band.seen(query, self.keys).count() as u64;
-        let seen = match self.band.is_open() {
+        let unmasked = match self.band.is_open() {
             true => self.queries * self.keys,
             false => (0..self.queries).map(of_query).sum(),
         };
-        self.batch * self.heads * seen
+        self.batch * self.heads * unmasked
     }
 
     /// Tiles of so many keys that a workgroup of so many queries walks through, on average.
@@ -155,8 +155,8 @@ impl Work {
         let groups = self.queries.div_ceil(queries);
         let of_group = |group: u64| {
             let rows = group * queries..self.queries.min((group + 1) * queries);
-            let seen = self.band.seen_by(rows, self.keys);
-            seen.end.div_ceil(keys) - (seen.start / keys).min(seen.end.div_ceil(keys))
+            let keys_read = self.band.seen_by(rows, self.keys);
+            keys_read.end.div_ceil(keys) - (keys_read.start / keys).min(keys_read.end.div_ceil(keys))
         };
         (0..groups).map(of_group).sum::<u64>() as f64 / groups as f64
     }
@@ -180,7 +180,7 @@ impl Work {
 }
 
 /// Compute units of a device.
-fn units(profile: &Profile) -> f64 {
+fn compute_units(profile: &Profile) -> f64 {
     profile.compute_units() as f64
 }
 
@@ -285,7 +285,8 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
     if work.element != Element::F16 {
         return Err(format!("elements are {}, needs f16", work.element.name()));
     }
-    let Rates { device, unit, attention: AttentionRates { cooperative_f16: rates, .. }, .. } = profile.rates;
+    let Rates { device, compute_unit, attention: AttentionRates { cooperative_f16: rates, .. }, .. } =
+        profile.rates;
     let pieces = |channels: u64| channels.div_ceil(16);
     let (k, v, rows) = (pieces(work.channels), pieces(work.value_channels), subgroup / 16);
     let registers = |tile: u64| 4 * rows * k + 8 * rows * v + tile + 60;
@@ -300,7 +301,7 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
     });
     let fits = |&(threads, parts, tile): &(u64, u64, u64)| {
         shared(threads, parts, tile) <= u64::from(profile.shared_bytes)
-            && registers(tile) <= unit.invocation_registers
+            && registers(tile) <= compute_unit.invocation_registers
             && threads <= u64::from(profile.workgroup_invocations)
             && work.keys.div_ceil(tile * parts) <= LOOP_ROUNDS
             && (parts == 1 || work.keys > tile * (parts / 2))
@@ -308,9 +309,10 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
     let per_key = |[plain, channels]: [f64; 2]| plain + channels * (k + v) as f64;
     let estimate = |(threads, parts, tile): (u64, u64, u64)| {
         let groups = work.batch * work.heads * work.queries.div_ceil(threads / parts);
-        let load = (groups as f64 / units(profile)).ceil();
-        let together = unit.shared_bytes / shared(threads, parts, tile);
-        let resident = together.min(unit.registers / (registers(tile).max(64) * threads)).max(1) as f64;
+        let load = (groups as f64 / compute_units(profile)).ceil();
+        let together = compute_unit.shared_bytes / shared(threads, parts, tile);
+        let resident =
+            together.min(compute_unit.registers / (registers(tile).max(64) * threads)).max(1) as f64;
         let steps = work.steps(threads / parts, tile * parts);
         let keys = steps * tile as f64;
         let fetched = (4 * k * tile * parts).div_ceil(threads) + (4 * v * tile * parts).div_ceil(threads);
@@ -331,9 +333,9 @@ fn cooperative(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String
 }
 
 fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
-    let Rates { device, unit, attention: AttentionRates { rows: rates, .. }, .. } = profile.rates;
+    let Rates { device, compute_unit, attention: AttentionRates { rows: rates, .. }, .. } = profile.rates;
     let (k, v) = (work.channels.div_ceil(LANES), work.value_channels.div_ceil(LANES));
-    if 4 * (k + v) + 40 > unit.invocation_registers {
+    if 4 * (k + v) + 40 > compute_unit.invocation_registers {
         return Err(format!(
             "{} and {} channels are too many for registers",
             work.channels, work.value_channels
@@ -366,10 +368,10 @@ fn rows(work: &Work, profile: &Profile) -> Result<(Strategy, f64), String> {
     };
     let estimate = |(threads, rows, lanes, tile, staged): (u64, u64, u64, u64, bool)| {
         let groups = (work.batch * work.heads * work.queries.div_ceil(rows)) as f64;
-        let load = (groups / units(profile)).ceil();
-        let resident = (unit.registers / ((4 * (k + v) + 60) * threads)).max(1) as f64;
+        let load = (groups / compute_units(profile)).ceil();
+        let resident = (compute_unit.registers / ((4 * (k + v) + 60) * threads)).max(1) as f64;
         let tiles = work.steps(rows, tile);
-        // A tile of all keys ends where the last one is seen.
+        // A tile of all keys ends at the last unmasked one.
         let walked =
             if work.band.is_open() { 1.0 } else { work.steps(rows, 4) * 4.0 / (tiles * tile as f64) };
         let steps = tiles * walked.min(1.0) * ((tile / 4).div_ceil(lanes) * 4) as f64;
@@ -454,9 +456,9 @@ fn products(work: &Work, profile: &Profile, passes: f64) -> f64 {
     let Rates { device, attention: AttentionRates { scores: rates, .. }, .. } = profile.rates;
     let matrices = profile.cooperative.is_some() && work.element == Element::F16;
     let (rate, align) = if matrices { (rates.matrix_rate_f16, 64) } else { (rates.plain_rate, 16) };
-    let arithmetic = work.multiply_adds(align) / (units(profile) * rate);
+    let arithmetic = work.multiply_adds(align) / (compute_units(profile) * rate);
     let scores = work.scores() as f64;
-    let stores = scores / (units(profile) * rates.stores);
+    let stores = scores / (compute_units(profile) * rates.stores);
     let bytes = passes * scores * work.element.size_bytes() as f64 / device.bytes_per_cycle;
     arithmetic + stores + bytes + 3.0 * device.startup + 2.0 * device.dispatch
 }

@@ -1,16 +1,13 @@
-//! When a walk is better shared: the rounds that one invocation may make, and what a device that idles meanwhile gains.
+//! Decides when to split a long loop over several workgroups: to stay below the limit of rounds, or to use an idle device.
 
 use crate::module::LOOP_ROUNDS;
 use crate::profile::Profile;
-
-/// Rounds that a device makes sooner than it begins another dispatch, even where most of it idles meanwhile.
-const SHORT: u64 = 256;
 
 /// Whether a kernel of so many workgroups, whose invocations walk so many rounds in each of some passes, has to be done in
 /// parts, or is done sooner that way.
 pub fn wants_parts(profile: &Profile, workgroups: u64, rounds: u64, passes: u64) -> bool {
     let idle = workgroups < u64::from(profile.busy_workgroups);
-    rounds.saturating_mul(passes) > LOOP_ROUNDS || idle && rounds > SHORT
+    rounds.saturating_mul(passes) > LOOP_ROUNDS || idle && rounds > profile.rates.reductions.short_rounds
 }
 
 /// How many of `all` each part takes: as many parts as keep the device busy beside `others`, each of some rounds of `threads`
@@ -28,8 +25,9 @@ mod tests {
 
     #[test]
     fn parts_are_for_long_walks_only() {
-        assert!(!wants_parts(&GENERIC, 1, SHORT, 3));
-        assert!(wants_parts(&GENERIC, 1, SHORT + 1, 1));
+        let short = GENERIC.rates.reductions.short_rounds;
+        assert!(!wants_parts(&GENERIC, 1, short, 3));
+        assert!(wants_parts(&GENERIC, 1, short + 1, 1));
         assert!(!wants_parts(&GENERIC, 1_000, LOOP_ROUNDS / 2, 2));
         assert!(wants_parts(&GENERIC, 1_000, LOOP_ROUNDS / 2 + 1, 2));
     }

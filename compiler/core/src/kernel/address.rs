@@ -15,8 +15,8 @@ pub struct Shift {
     pub most: u64,
 }
 
-/// The map from the coordinates under which a slot is used to the elements of its source. Only what can be addressed can be
-/// written: what broadcasts by axes and what is placed when a kernel runs is dense, and a piece of a constant is nothing else.
+/// The map from the coordinates under which a slot is used to the elements of its source. Only valid combinations
+/// can be expressed: `Block` and `Broadcast` require a dense source, and `Piece` excludes all others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AddressMap {
     /// Each coordinate has an element of its own, unless its axis has one place.

@@ -270,16 +270,8 @@ pub enum Prologue {
     FinishesReads(&'static str),
 }
 
-/// How often a kernel writes an element of its result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writes {
-    /// At most once in a dispatch: what the epilogue reads of an element may be where that is written.
-    EachElementOnce,
-    /// Some again, so that an epilogue would be applied to what it has made. No kernel here does.
-    SomeAgain,
-}
-
-/// All that is known of a kernel beside its text.
+/// All that is known of a kernel beside its text. A kernel writes each element of its result at most once in a dispatch, so
+/// what its epilogue reads of an element may be where that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelInterface {
     /// The slots that the text names.
@@ -290,19 +282,11 @@ pub struct KernelInterface {
     pub scalar: Option<&'static str>,
     /// Where an element-wise function is spliced in before the epilogue.
     pub prologue: Prologue,
-    /// How often it writes an element.
-    pub writes: Writes,
 }
 
 impl KernelInterface {
     /// A kernel of floats without constants or splices, from which others differ.
-    pub const PLAIN: Self = Self {
-        slots: &[],
-        constants: &[],
-        scalar: None,
-        prologue: Prologue::None,
-        writes: Writes::EachElementOnce,
-    };
+    pub const PLAIN: Self = Self { slots: &[], constants: &[], scalar: None, prologue: Prologue::None };
 
     /// The slot called `name` in the text.
     pub fn slot(&self, name: &str) -> Option<&'static SlotSpec> {

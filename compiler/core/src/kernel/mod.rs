@@ -135,6 +135,58 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// The bindings of a slot whose source has none: one, or one for each part of a constant.
+    fn of(slot: &Slot) -> Vec<Self> {
+        let (storage_type, size_bytes) = (slot.bound_as(), slot.size_bytes());
+        let writable = slot.access == Access::Write;
+        let whole = Self {
+            group: u32::from(matches!(slot.source, Source::Constant(_)) && !writable),
+            index: 0,
+            source: slot.source,
+            name: format!("{}_data", slot.name),
+            storage_type,
+            // Rows of weights are words, whatever is in them.
+            element: if slot.rows.is_some() { Element::U32 } else { slot.layout.element },
+            offset_bytes: 0,
+            size_bytes,
+            extent_px: None,
+            parts: 1,
+            writable,
+            vectors: slot.vectors(),
+            words: false,
+        };
+        let name = |part| if part == 0 { whole.name.clone() } else { format!("{}_{part}", whole.name) };
+        if let Some(weights) = slot.weights.as_ref().filter(|_| storage_type.is_texture()) {
+            let textures = (0..weights.parts()).map(|part| Self {
+                name: name(part),
+                offset_bytes: weights.part_offset(part),
+                size_bytes: weights.part_bytes(),
+                extent_px: Some(weights.extent_px()),
+                ..whole.clone()
+            });
+            return textures.collect();
+        }
+        let part_bytes = slot.part_bytes.unwrap_or(u64::MAX).min(size_bytes).max(1);
+        let parts = size_bytes.div_ceil(part_bytes).max(1);
+        let buffers = (0..parts).map(|part| Self {
+            name: name(part),
+            offset_bytes: slot.address.offset_bytes() + part * part_bytes,
+            size_bytes: part_bytes.min(size_bytes - part * part_bytes),
+            parts,
+            ..whole.clone()
+        });
+        buffers.collect()
+    }
+
+    /// Serves another slot of the same source too.
+    fn also_for(&mut self, slot: &Slot) {
+        self.writable |= slot.access == Access::Write;
+        self.vectors &= slot.vectors();
+        if self.parts == 1 {
+            self.size_bytes = self.size_bytes.max(slot.size_bytes());
+        }
+    }
+
     /// Whether it is the first of those that its source is split over.
     pub fn first_of_parts(&self) -> bool {
         self.parts == 1 || self.offset_bytes == 0
@@ -174,62 +226,16 @@ impl KernelCall {
     pub fn bindings(&self) -> Vec<Binding> {
         let mut bindings: Vec<Binding> = Vec::new();
         for slot in &self.slots {
-            // A written image buffer is a plain buffer: only reads go through the texture units.
-            let storage_type = match (slot.layout.storage_type, slot.access) {
-                (StorageType::ImageBuffer, Access::Write) => StorageType::Buffer,
-                (storage_type, _) => storage_type,
-            };
-            let writable = slot.access == Access::Write;
-            let size_bytes = slot.size_bytes();
-            let known = |b: &&mut Binding| b.source == slot.source && b.storage_type == storage_type;
-            let mut found = false;
-            for binding in bindings.iter_mut().filter(known) {
-                found = true;
-                binding.writable |= writable;
-                binding.vectors &= slot.vectors();
-                if binding.parts == 1 {
-                    binding.size_bytes = binding.size_bytes.max(size_bytes);
-                }
+            let storage_type = slot.bound_as();
+            let same = |b: &&mut Binding| b.source == slot.source && b.storage_type == storage_type;
+            let mut is_bound = false;
+            for binding in bindings.iter_mut().filter(same) {
+                binding.also_for(slot);
+                is_bound = true;
             }
-            if found {
-                continue;
+            if !is_bound {
+                bindings.extend(Binding::of(slot));
             }
-            let whole = Binding {
-                group: u32::from(matches!(slot.source, Source::Constant(_)) && !writable),
-                index: 0,
-                source: slot.source,
-                name: format!("{}_data", slot.name),
-                storage_type,
-                // Rows of weights are words, whatever is in them.
-                element: if slot.rows.is_some() { Element::U32 } else { slot.layout.element },
-                offset_bytes: 0,
-                size_bytes,
-                extent_px: None,
-                parts: 1,
-                writable,
-                vectors: slot.vectors(),
-                words: false,
-            };
-            let name = |part| if part == 0 { whole.name.clone() } else { format!("{}_{part}", whole.name) };
-            if let Some(weights) = slot.weights.as_ref().filter(|_| storage_type.is_texture()) {
-                bindings.extend((0..weights.parts()).map(|part| Binding {
-                    name: name(part),
-                    offset_bytes: weights.part_offset(part),
-                    size_bytes: weights.part_bytes(),
-                    extent_px: Some(weights.extent_px()),
-                    ..whole.clone()
-                }));
-                continue;
-            }
-            let part_bytes = slot.part_bytes.unwrap_or(u64::MAX).min(size_bytes).max(1);
-            let parts = size_bytes.div_ceil(part_bytes).max(1);
-            bindings.extend((0..parts).map(|part| Binding {
-                name: name(part),
-                offset_bytes: slot.address.offset_bytes() + part * part_bytes,
-                size_bytes: part_bytes.min(size_bytes - part * part_bytes),
-                parts,
-                ..whole.clone()
-            }));
         }
         bindings.sort_by_key(|b| b.group);
         let mut next = [0; 2];

@@ -4,7 +4,7 @@ use super::AddressMap;
 use super::interface::SizeOf;
 use crate::physical::size::{self, NotKnown};
 use crate::physical::weights::{PackedRows, WeightsLayout};
-use crate::physical::{Extents, LANES, Layout, Order, Size, Window};
+use crate::physical::{Extents, LANES, Layout, Order, Size, StorageType, Window};
 
 /// What a slot refers to: slots of one source share a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +49,14 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// The storage type that it is bound as. A written image buffer is a plain buffer: only reads go through the texture units.
+    pub(super) fn bound_as(&self) -> StorageType {
+        match (self.layout.storage_type, self.access) {
+            (StorageType::ImageBuffer, Access::Write) => StorageType::Buffer,
+            (storage_type, _) => storage_type,
+        }
+    }
+
     /// A tensor as it is in its source, with nothing repeated or split.
     pub fn new(name: &str, access: Access, source: Source, shape: Vec<Size>, layout: Layout) -> Self {
         Self {

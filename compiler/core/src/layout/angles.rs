@@ -1,4 +1,4 @@
-//! What sines and cosines are of stays f32 where floats become f16.
+//! Keeps arguments of sin and cos in f32 under f16.
 //!
 //! f16 counts to 2048 in ones: the sine of a position or a timestep times a frequency would be that of another one. Such
 //! angles are computed from inputs and constants by a few small nodes, which cost nothing in f32.

@@ -10,8 +10,8 @@ mod cost;
 mod wide;
 
 pub use angles::keep_angles;
+pub(crate) use wide::is_data_movement;
 pub use wide::keep_wide;
-pub(crate) use wide::moves;
 
 use crate::physical::{AxisMap, Element, Layout, Order, StorageType};
 use crate::profile::Profile;
@@ -133,7 +133,7 @@ pub fn assign(
     Ok(layouts)
 }
 
-/// Names every value that cannot live on a device, so that one run says all there is to do.
+/// Names every value that cannot be stored on a device, so that one run says all there is to do.
 fn check(graph: &Graph, precision: Option<Precision>) -> Result<(), LayoutError> {
     let of_inputs = graph.inputs().iter().map(|&input| ("an input of the model".to_owned(), input));
     let of_nodes = graph.nodes().flat_map(|id| {

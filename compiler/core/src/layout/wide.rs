@@ -1,4 +1,4 @@
-//! What f16 cannot hold on its way to a result that they can stays f32.
+//! Keeps intermediates in f32 where they overflow f16 but the final result does not.
 //!
 //! Squares, powers, exponentials and sums leave the range of f16, 6e-8 to 65504, long before their roots, quotients and
 //! logarithms do: a variance of activations around 1e3 is infinite. Three rules, over values that would be stored as f16:
@@ -7,20 +7,19 @@
 //!   an activation. They are few.
 //! - *Grown* values, such as squares, stay f32 where they are added up or brought back into range, as by a root.
 //! - Constants that f16 does not hold stay f32, and so do masks that are made of a finite one beyond their range. The scores that
-//!   are masked by them on their way to a softmax are limited to the range, so that a row of nothing but masked scores does not
+//!   are masked by them before a softmax are limited to the range, so that a row of nothing but masked scores does not
 //!   turn infinite.
 //!
 //! Layers, which are all ops with weights or kernels of their own, start afresh: what they accumulate is f32 anyhow.
 
 use super::Precision;
+use crate::physical::F16_MAX as MOST;
 use drift_ir::graph::EpilogueArg;
 use drift_ir::op::{BinaryOp, Op, PoolKind, ReduceKind, ScalarOp, Step, StepArg, UnaryOp};
 use drift_ir::{ElementType, Graph, Node, NodeId, Tensor, Value, ValueDef, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The largest half.
-const MOST: f64 = 65504.0;
-/// The least half with all its digits.
+/// The smallest normal f16.
 const LEAST_NORMAL: f64 = 6.103_515_625e-5;
 /// A constant of this magnitude stands for a bound rather than for a number: no score is added to it in earnest.
 const BOUND: f64 = 60_000.0;
@@ -114,7 +113,7 @@ fn extent(tensor: &Tensor) -> (f64, f64) {
     finite.fold((f64::INFINITY, 0.0), |(least, most), value| (least.min(value), f64::max(most, value)))
 }
 
-/// What a node makes of its operands, its epilogue included.
+/// The facts of a node's result, its epilogue included.
 fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
     let of = |value: ValueId| facts[value.0 as usize];
     let inputs = || node.inputs.iter().map(|&input| of(input));
@@ -137,12 +136,38 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
             bounded: first.bounded && op.kind == PoolKind::Max,
         },
         Op::CumSum(_) => Facts { grown: first.grown, ..Facts::default() },
-        op if moves(op) => Facts {
+        Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Slice(_)
+        | Op::Concat(_)
+        | Op::Pad(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_) => Facts {
             grown: any(|fact| fact.grown),
-            statistic: first.statistic && !matches!(op, Op::Expand(_) | Op::Concat(_)),
+            statistic: first.statistic && !matches!(node.op, Op::Expand(_) | Op::Concat(_)),
             bounded: any(|fact| fact.bounded),
         },
-        _ => Facts::default(),
+        // What these make says nothing of what they read.
+        Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Resize(_)
+        | Op::GroupNorm(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::Rotary(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::WriteRows(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::Suppress(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => Facts::default(),
     };
     let mut steps: Vec<Arg> = Vec::new();
     for step in &node.epilogue.steps {
@@ -161,8 +186,8 @@ fn of_result(graph: &Graph, node: &Node, facts: &[Facts]) -> Facts {
     steps.last().map_or(made, |last| last.facts)
 }
 
-/// Whether an op only moves elements. Of the others, those that `of_result` does not name start afresh.
-pub(crate) fn moves(op: &Op) -> bool {
+/// Whether an op only moves elements.
+pub(crate) fn is_data_movement(op: &Op) -> bool {
     match op {
         Op::Reshape(_)
         | Op::Transpose(_)
@@ -212,7 +237,7 @@ fn scores(graph: &Graph) -> Vec<bool> {
         let makes_score = |reader: NodeId| {
             let node = graph.node(reader);
             let exp = ScalarOp::Unary(UnaryOp::Exp);
-            let passes = matches!(node.op, Op::Elementwise(_)) || moves(&node.op);
+            let passes = matches!(node.op, Op::Elementwise(_)) || is_data_movement(&node.op);
             match &node.op {
                 Op::Softmax(_) | Op::Attention(_) => true,
                 Op::Reduce(op) => op.kind == ReduceKind::Max,
@@ -364,7 +389,7 @@ fn wide_values(graph: &Graph, facts: &[Facts]) -> BTreeSet<ValueId> {
         let stays = |reader: &Node| match &reader.op {
             Op::Elementwise(_) | Op::Reduce(_) | Op::Pool(_) => true,
             Op::Attention(_) => !reader.inputs[..3].contains(&result),
-            op if moves(op) => wide.contains(&reader.outputs[0]),
+            op if is_data_movement(op) => wide.contains(&reader.outputs[0]),
             _ => !reader.inputs.contains(&result),
         };
         let kept = own.statistic || own.bounded && makes_numbers(graph.node(id));
@@ -382,7 +407,7 @@ fn brings_back(graph: &Graph, reader: &Node, value: ValueId, facts: &[Facts], re
     let computes = match &reader.op {
         Op::Reduce(_) | Op::Pool(_) | Op::CumSum(_) => return true,
         Op::Elementwise(_) => true,
-        op => moves(op) || is_operand,
+        op => is_data_movement(op) || is_operand,
     };
     let is_float = graph.value(result).ty.element.is_float();
     computes && is_float && (!facts[result.0 as usize].grown || returns[result.0 as usize])

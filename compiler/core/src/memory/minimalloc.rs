@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_open_lives_become_inclusive() {
+    fn half_open_live_ranges_become_inclusive() {
         let problem = read("id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\n").unwrap();
         assert_eq!(problem.ids, ["b1", "b2"]);
         assert_eq!(

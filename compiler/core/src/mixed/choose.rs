@@ -1,7 +1,7 @@
 //! Which values stay f32, from what an evaluation in step shows and from measurements of what was chosen.
 
+use super::report::Amplifier;
 use super::report::{Decided, Depth, Error};
-use super::rules::Amplifier;
 use super::twin::{Learned, Measured, Twin};
 use super::values::Values;
 use super::{GIVEN_BACK, Mixed, MixedError, SLACK, WORK, Why};

@@ -1,16 +1,14 @@
 //! What f16 does to numbers.
 
+pub(super) use crate::physical::F16_MAX as MOST;
 use drift_ir::{ElementType, Tensor};
 use half::f16;
 
-/// The largest f16.
-pub(super) const MOST: f64 = 65504.0;
-
 /// A tensor's elements as they are after a stay in f16.
 pub(super) fn rounded(tensor: &Tensor) -> Tensor {
-    let halves: Vec<f32> =
+    let values: Vec<f32> =
         tensor.to_f32_vec().into_iter().map(|value| f16::from_f32(value).to_f32()).collect();
-    Tensor::from_f32(tensor.shape().to_vec(), &halves).unwrap_or_else(|_| tensor.clone())
+    Tensor::from_f32(tensor.shape().to_vec(), &values).unwrap_or_else(|_| tensor.clone())
 }
 
 /// Whether it holds what [`rounded`] is for.

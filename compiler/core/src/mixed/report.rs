@@ -1,12 +1,22 @@
 //! What was kept in f32, and why: for people and for `--json`.
 
-use super::rules::Amplifier;
 use super::values::{Values, is_product};
 use super::{HEADROOM, Mixed};
 use drift_ir::eval::steps_of;
 use drift_ir::{Graph, ValueDef, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// A reader that makes more of an error than it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Amplifier {
+    /// The node.
+    pub node: String,
+    /// Its op.
+    pub op: &'static str,
+    /// How many times as large a share of its result is changed as of its operand.
+    pub times: f64,
+}
 
 /// Why a value stays f32.
 #[derive(Clone, Debug, PartialEq)]

@@ -23,17 +23,6 @@ fn is_beyond(bound: f64) -> bool {
     bound > MOST && bound < UNKNOWN
 }
 
-/// A reader that makes more of an error than it was.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Amplifier {
-    /// The node.
-    pub node: String,
-    /// Its op.
-    pub op: &'static str,
-    /// How many times as large a share of its result is changed as of its operand.
-    pub times: f64,
-}
-
 /// What stays f32 where the evaluator cannot try it: what may overflow by its bounds, constants that f16 loses, and what an
 /// exponential, a logarithm or a division amplifies.
 pub(super) fn decide(graph: &Graph, values: &Values) -> Decided {

@@ -132,10 +132,10 @@ impl<'a> Twin<'a> {
         learned: &mut Learned,
     ) -> Result<Vec<Pair>, MixedError> {
         let node = self.graph.node(id);
-        let halves: Vec<Tensor> = self.as_stored(node, operands, kept);
-        let changed = operands.iter().zip(&halves).any(|(pair, half)| pair.exact != *half);
+        let stored: Vec<Tensor> = self.as_stored(node, operands, kept);
+        let changed = operands.iter().zip(&stored).any(|(pair, half)| pair.exact != *half);
         let made = match changed {
-            true => self.eval(node, &halves.iter().collect::<Vec<_>>())?,
+            true => self.eval(node, &stored.iter().collect::<Vec<_>>())?,
             false => right.clone(),
         };
         let (value, exact) = (node.outputs[0], &right[0]);
@@ -147,7 +147,7 @@ impl<'a> Twin<'a> {
         let (exact_numbers, mut made_numbers) = (exact.to_f32_vec(), made[0].to_f32_vec());
         if changed {
             let change = Distance::between(&exact_numbers, &made_numbers);
-            self.edges(id, operands, &halves, (&exact_numbers, &made_numbers, change), learned)?;
+            self.edges(id, operands, &stored, (&exact_numbers, &made_numbers, change), learned)?;
             let rms = learned.numbers.get(&value).map_or(0.0, |numbers| numbers.rms);
             if !change.is_finite() || change.rms > LOST * rms {
                 made_numbers.clone_from(&exact_numbers);
@@ -226,7 +226,7 @@ impl<'a> Twin<'a> {
         &self,
         id: NodeId,
         operands: &[Pair],
-        halves: &[Tensor],
+        stored: &[Tensor],
         (exact, made, change): (&[f32], &[f32], Distance),
         learned: &mut Learned,
     ) -> Result<(), MixedError> {
@@ -234,7 +234,7 @@ impl<'a> Twin<'a> {
         let to = node.outputs[0];
         let read: Vec<ValueId> = node.operands().collect();
         let changes: Vec<Distance> =
-            operands.iter().zip(halves).map(|(pair, half)| pair.change(half)).collect();
+            operands.iter().zip(stored).map(|(pair, half)| pair.change(half)).collect();
         let pooled = pooled(&self.graph, node);
         let mut alone: Vec<usize> = (0..read.len())
             .filter(|at| !pooled.contains(at) && changes[*at].rms > 0.0)
@@ -245,7 +245,7 @@ impl<'a> Twin<'a> {
         let mut parts = Vec::new();
         for at in alone {
             let with = |(n, pair): (usize, &Pair)| match read[n] == read[at] {
-                true => halves[n].clone(),
+                true => stored[n].clone(),
                 false => pair.exact.clone(),
             };
             let tensors: Vec<Tensor> = operands.iter().enumerate().map(with).collect();

@@ -1,16 +1,13 @@
 //! The values that f16 would store, and what that saves.
 
 use crate::layout;
+use crate::profile::rates::MULTIPLY_ADDS_PER_BYTE;
 use drift_ir::eval::steps_of;
 use drift_ir::{ElementType, Graph, Node, NodeId, Op, ValueDef, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes that an element saves.
 const SAVED: u64 = 2;
-
-/// Multiplications in f32 that take as long as a byte takes to move, where matrix units would have done them in f16: 30 TMAC/s
-/// beside 4 TB/s, as an H200 has them.
-const PER_BYTE: u64 = 8;
 
 /// The f32 values of a graph that f16 would store.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +41,7 @@ impl Values {
         let mut moved = BTreeMap::new();
         for id in graph.nodes() {
             let node = graph.node(id);
-            let sources = moves(node);
+            let sources = moved_operands(node);
             for output in node.outputs.iter().filter(|output| saved_bytes.contains_key(output)) {
                 // A copy of what is f32 anyhow is rounded itself.
                 let rounded = |source: &ValueId| saved_bytes.contains_key(source);
@@ -110,7 +107,7 @@ impl Values {
     /// The cost of all of them, the arithmetic of each product once.
     pub(super) fn all_cost(&self, graph: &Graph) -> u64 {
         let products = graph.nodes().filter(|&id| is_product(&graph.node(id).op));
-        let steps = products.map(|id| steps_of(graph, graph.node(id)) / PER_BYTE);
+        let steps = products.map(|id| steps_of(graph, graph.node(id)) / MULTIPLY_ADDS_PER_BYTE);
         steps.fold(self.all_bytes(), u64::saturating_add)
     }
 
@@ -166,7 +163,7 @@ fn arithmetic(graph: &Graph) -> BTreeMap<ValueId, u64> {
         let node = graph.node(id);
         for &factor in node.inputs.iter().take(2).filter(|_| is_product(&node.op)) {
             let sum = all.entry(factor).or_insert(0);
-            *sum = sum.saturating_add(steps_of(graph, node) / PER_BYTE);
+            *sum = sum.saturating_add(steps_of(graph, node) / MULTIPLY_ADDS_PER_BYTE);
         }
     }
     all
@@ -186,9 +183,9 @@ fn of_states(graph: &Graph) -> BTreeSet<ValueId> {
 }
 
 /// What a node moves, if it does nothing else to it.
-fn moves(node: &Node) -> &[ValueId] {
+fn moved_operands(node: &Node) -> &[ValueId] {
     match &node.op {
-        op if !node.epilogue.is_empty() || !layout::moves(op) => &[],
+        op if !node.epilogue.is_empty() || !layout::is_data_movement(op) => &[],
         Op::Concat(_) => &node.inputs,
         _ => &node.inputs[..1],
     }

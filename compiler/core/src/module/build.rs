@@ -2,7 +2,7 @@
 //!
 //! naga evaluates an expression where a contiguous `Emit` range names it, and wants literals, variables and results of
 //! calls outside every range. The builder keeps those rules: it opens a range at the first expression that needs one
-//! and closes it before each statement and each exempt expression. Appending goes through [`super::fold`], so nothing
+//! and closes it before each statement and each exempt expression. Appending goes through [`fold`], so nothing
 //! that is known at compile time reaches the new function.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,11 @@ use naga::{
     proc::{ResolveContext, TypeResolution},
 };
 
-use super::{ModuleError, fold};
+mod fold;
+
+pub(super) use fold::opposite;
+
+use super::ModuleError;
 
 /// A function under construction.
 pub(super) struct Builder<'m> {

@@ -9,7 +9,22 @@ use naga::{
     valid::{FunctionInfo, ModuleInfo},
 };
 
-use super::{ModuleError, operands, stats::CooperativeShape};
+use super::{ModuleError, operands};
+
+/// One `D = A * B + C`: A has `m` rows and `k` columns, B `k` rows and `n` columns, C and D `m` rows and `n` columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CooperativeShape {
+    /// Rows of A, C and D.
+    pub m: u32,
+    /// Columns of B, C and D.
+    pub n: u32,
+    /// Columns of A and rows of B.
+    pub k: u32,
+    /// Element type of A and B.
+    pub factor: Scalar,
+    /// Element type of C and D.
+    pub accumulator: Scalar,
+}
 
 /// Puts what a `coopStore` needs before it: naga's front end evaluates the arguments after the statement.
 pub(super) fn order_stores(module: &mut Module) {

@@ -1,13 +1,15 @@
 //! Puts the value of a local variable where the variable is read, as far as one store reaches every path to the read.
 //!
 //! A value that is used in place of the variable takes the variable's name, so that long chains of updates stay a list
-//! of short statements. Marked loops are unrolled on the way (see [`super::unroll`]), because their counters are such
+//! of short statements. Marked loops are unrolled on the way (see [`unroll`]), because their counters are such
 //! values. The stores themselves stay; [`super::dead`] removes those that nothing reads any more.
 
 use naga::{Expression, Handle, LocalVariable, Module, Statement, TypeInner};
 
+mod unroll;
+
 use super::{
-    ModuleError, operands, unroll,
+    ModuleError, operands,
     walk::{self, Pass, Walk},
 };
 

@@ -18,7 +18,6 @@ mod control;
 mod coop;
 mod dead;
 mod error;
-mod fold;
 mod forward;
 mod inline;
 mod literal;
@@ -33,7 +32,6 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod uniform;
-mod unroll;
 mod walk;
 
 use naga::{
@@ -42,10 +40,11 @@ use naga::{
 };
 
 pub use alike::{Alike, alike};
+pub use coop::CooperativeShape;
 pub use error::ModuleError;
 pub use names::columns_of_float;
 pub use rounds::{LOOP_ROUNDS, MOST_ROUNDS, rounds};
-pub use stats::{CooperativeShape, Stats, stats};
+pub use stats::{Stats, stats};
 
 /// A module after all passes, with naga's facts about it, as the writers want it.
 #[derive(Clone, Debug)]

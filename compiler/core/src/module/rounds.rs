@@ -8,7 +8,7 @@
 
 mod bound;
 
-use super::{ModuleError, control, fold, operands};
+use super::{ModuleError, build, control, operands};
 use bound::Bounds;
 use naga::{
     BinaryOperator, Block, EntryPoint, Expression, Handle, Literal, LocalVariable, Module, Statement,
@@ -180,7 +180,7 @@ impl Counting<'_> {
             return None;
         };
         // Bounds are of integers, whose comparisons have opposites.
-        let op = if condition.holds { op } else { fold::opposite(op)? };
+        let op = if condition.holds { op } else { build::opposite(op)? };
         let (counter, limit, op) = match (self.loaded(left), self.loaded(right), op) {
             (Some(counter), _, op) if self.step(counter, body, continuing).is_some() => (counter, right, op),
             (_, Some(counter), Less) => (counter, left, Greater),

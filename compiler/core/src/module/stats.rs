@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use naga::{AddressSpace, Barrier, Binding, BuiltIn, Expression, Module, Scalar, Statement, Type, TypeInner};
 
-use super::{Specialized, coop, operands};
+use super::{Specialized, coop, coop::CooperativeShape, operands};
 
 /// Needs of a specialised module; a variant's predicates are made from these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,21 +20,6 @@ pub struct Stats {
     /// Whether a cooperative load or store goes through an array of vectors. Its stride then counts vectors, which
     /// SPIR-V supports and MSL does not.
     pub cooperative_vectors: bool,
-}
-
-/// One `D = A * B + C`: A has `m` rows and `k` columns, B `k` rows and `n` columns, C and D `m` rows and `n` columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CooperativeShape {
-    /// Rows of A, C and D.
-    pub m: u32,
-    /// Columns of B, C and D.
-    pub n: u32,
-    /// Columns of A and rows of B.
-    pub k: u32,
-    /// Element type of A and B.
-    pub factor: Scalar,
-    /// Element type of C and D.
-    pub accumulator: Scalar,
 }
 
 /// Reads the needs of `done`.

@@ -1,6 +1,5 @@
 //! Which of a tensor's axes are batch, height, width and channels.
 
-use super::LANES;
 use super::size::{Extent, NotKnown, Size};
 use std::fmt;
 use std::ops::Range;
@@ -50,13 +49,6 @@ impl<T: Extent> Extents<T> {
     /// Each of them by itself.
     pub fn as_array(&self) -> [&T; 4] {
         [&self.batch, &self.height, &self.width, &self.channels]
-    }
-}
-
-impl Extents {
-    /// Live lanes of the last slice, 1 to 4.
-    pub const fn last_lanes(&self) -> u64 {
-        self.channels - (self.channels.div_ceil(LANES) - 1) * LANES
     }
 }
 

@@ -25,6 +25,9 @@ use drift_bundle::manifest::{DeviceElement, TextureKind};
 use drift_ir::ElementType;
 use size::Extent;
 
+/// The largest finite f16.
+pub const F16_MAX: f64 = 65_504.0;
+
 /// Channels in a slice; the width of a vector in kernels.
 pub const LANES: u64 = 4;
 

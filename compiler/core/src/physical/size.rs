@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 /// A size, distance or number of workgroups in a kernel's text or grid.
 ///
-/// There is no arithmetic on it that would lose that it is free, and no comparison with a number that could hold for the largest
-/// size alone: what decides between kernels asks for the largest ([`Size::max`]), what has to hold for every size that is
-/// allowed asks so ([`Size::is_multiple_of`], [`Size::is_always`]) and hears no where that is not known. Equal free sizes compare
-/// equal, since their expressions are canonical; unequal ones may still have one value at some size.
+/// Arithmetic keeps a free size symbolic. It cannot be compared with a number directly: use [`Size::max`] to choose kernels, and
+/// [`Size::is_multiple_of`] and [`Size::is_always`] for facts that must hold at every size; they return false when unknown. Equal
+/// free sizes compare equal, since their expressions are canonical; unequal ones may still have one value at some size.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Size {
     /// Known when the module is made.

@@ -6,7 +6,7 @@
 //! Which kernels do so is in their interfaces.
 //! Both are then one storage, and one binding.
 
-use crate::kernel::interface::{Prologue, Writes};
+use crate::kernel::interface::Prologue;
 use crate::kernel::{Access, AddressMap, KernelCall, Slot, Source};
 use crate::physical::StorageType;
 use crate::program::{Program, StorageKind};
@@ -99,9 +99,6 @@ pub(super) fn possible(program: &Program) -> Vec<Pair> {
 /// Whether the call reads of `operand` nothing but the element that it then writes to `dst`.
 fn reads_what_it_writes(call: &KernelCall, operand: u32, dst: &Slot) -> bool {
     let interface = &call.kernel.interface;
-    if interface.writes != Writes::EachElementOnce {
-        return false;
-    }
     // Other kernels call their prologue at coordinates of their own.
     let prologue = call.prologue.iter().filter(|_| interface.prologue == Prologue::MakesResult);
     let element_wise: Vec<&str> = prologue

@@ -1,4 +1,4 @@
-//! An order of the steps of a large program: of those that are ready always the one after which the least more is alive.
+//! List scheduling of a large program: of the ready steps, always the one that increases live bytes least.
 //!
 //! So a branch is followed to where it meets another before the next one begins. Programs of thousands of branches are beyond a
 //! local search, which moves one step at a time.

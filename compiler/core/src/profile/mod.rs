@@ -7,10 +7,12 @@ mod families;
 mod intel;
 mod mali;
 pub mod rates;
+#[cfg(any(test, feature = "test-profiles"))]
 mod testing;
 
 pub use families::{ALL, GENERIC, METAL_FIRST, VULKAN};
 pub use rates::Rates;
+#[cfg(any(test, feature = "test-profiles"))]
 pub use testing::TESTS;
 
 use crate::physical::weights::{WeightsChoice, WeightsForm, WeightsOrder};
@@ -236,7 +238,11 @@ const _: () = {
     check(TESTS);
 };
 
-/// The profile called `name`, those for tests included.
+/// Profiles for tests: none without the feature for them, and so none in the program that ships.
+#[cfg(not(any(test, feature = "test-profiles")))]
+pub const TESTS: &[Profile] = &[];
+
+/// The profile called `name`, those for tests included where they are compiled in.
 pub fn find(name: &str) -> Option<&'static Profile> {
     ALL.iter().chain(TESTS).find(|profile| profile.name == name)
 }

@@ -37,7 +37,7 @@ pub struct Rates {
     /// Memory, and what every dispatch takes.
     pub device: DeviceRates,
     /// What a compute unit holds.
-    pub unit: UnitLimits,
+    pub compute_unit: ComputeUnitLimits,
     /// Matrix products.
     pub products: ProductRates,
     /// Products of few rows.
@@ -48,6 +48,8 @@ pub struct Rates {
     pub winograd: WinogradRates,
     /// Several projections of one tensor as one product.
     pub projections: ProjectionRates,
+    /// Reductions, which are split where few workgroups would leave the device idle.
+    pub reductions: ReductionRates,
 }
 
 /// Memory, and what every dispatch takes.
@@ -65,7 +67,7 @@ pub struct DeviceRates {
 
 /// What a compute unit holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitLimits {
+pub struct ComputeUnitLimits {
     /// Where these come from.
     pub source: Source,
     /// Bytes of workgroup memory.
@@ -97,7 +99,8 @@ impl ProductRates {
     }
 }
 
-/// Products of few rows, which read a matrix once: what they take beside reading it at the memory's rate.
+/// Products of few rows, which read a matrix once: what they take beside reading it at the memory's rate, and how loads keep
+/// the memory busy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FewRowsRates {
     /// Where these come from.
@@ -106,6 +109,17 @@ pub struct FewRowsRates {
     pub by_inputs: f64,
     /// Cycles with the outputs of an input side by side (`matvec`).
     pub by_outputs: f64,
+    /// Outputs that share a loop of `matvec_rows`, and with it what is read of A.
+    pub outputs: u64,
+    /// Fewest invocations that share it, where workgroup memory adds up their sums, and the most that do.
+    pub lanes: [u64; 2],
+    /// Chunks of floats that an invocation loads at once: for up to two rows, and for more.
+    pub float_chunks: [u64; 2],
+    /// Chunks of quantized numbers that it loads at once.
+    pub block_chunks: u64,
+    /// Elements of weights up to which a product normalises its rows itself, once for each output, sooner than another dispatch
+    /// would.
+    pub most_normalised: u64,
 }
 
 /// Tiles that a kernel is tried with, and their rates.
@@ -145,13 +159,13 @@ pub struct Tile {
 /// How fast a compute unit works through a tile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// Multiply-adds a cycle of a unit that has enough of these workgroups.
+    /// Multiply-adds a cycle of a compute unit that has enough of these workgroups.
     pub rate: f64,
     /// Cycles from asking for a pair of tiles to being done with it, at least.
     pub latency: f64,
     /// Cycles of a workgroup's beginning and end.
     pub startup: f64,
-    /// Workgroups that a unit has at a time.
+    /// Workgroups that a compute unit has at a time.
     pub resident: u64,
     /// What a further split-K partial sum moves, in its own bytes.
     pub part_traffic: f64,
@@ -173,14 +187,14 @@ pub struct AttentionRates {
 pub struct CooperativeAttentionRates {
     /// Where these come from.
     pub source: Source,
-    /// Cycles of a busy unit for each key and 32 queries, with tiles of 16 and of 32 keys; and so much more for each sixteen
+    /// Cycles of a busy compute unit for each key and 32 queries, with tiles of 16 and of 32 keys; and so much more for each sixteen
     /// channels of keys and values.
     pub key_busy: [[f64; 2]; 2],
     /// The least of these.
     pub key_least: f64,
     /// The same of a subgroup on its own.
     pub key_alone: [f64; 2],
-    /// Cycles of a unit for each vector of keys or values that an invocation brings into workgroup memory.
+    /// Cycles of a compute unit for each vector of keys or values that an invocation brings into workgroup memory.
     pub fetch: f64,
     /// Cycles of a subgroup for the barriers of a tile.
     pub tile_alone: f64,
@@ -193,7 +207,7 @@ pub struct CooperativeAttentionRates {
 pub struct RowAttentionRates {
     /// Where these come from.
     pub source: Source,
-    /// Multiply-adds a cycle of a unit from registers.
+    /// Multiply-adds a cycle of a compute unit from registers.
     pub rate: f64,
     /// Cycles of an invocation for one multiply-add after another.
     pub step_latency: f64,
@@ -214,11 +228,11 @@ pub struct RowAttentionRates {
 pub struct ScoreRates {
     /// Where these come from.
     pub source: Source,
-    /// Multiply-adds a cycle of a unit on cooperative matrices.
+    /// Multiply-adds a cycle of a compute unit on cooperative matrices.
     pub matrix_rate_f16: f64,
-    /// Multiply-adds a cycle of a unit without these.
+    /// Multiply-adds a cycle of a compute unit without these.
     pub plain_rate: f64,
-    /// Scores that a unit stores a cycle.
+    /// Scores that a compute unit stores a cycle.
     pub stores: f64,
     /// The part of their traffic that scores cost where caches hold them.
     pub cached: f64,
@@ -238,6 +252,8 @@ pub struct WinogradRates {
     /// Cycles that a form has to save for each MiB that its filters are larger than the weights: that much memory of the device
     /// is taken for as long as the model is loaded.
     pub worth_of_a_mib: f64,
+    /// Blocks of an image beyond which dispatches are too many for what caches save, and for what memory they save.
+    pub blocks: [u64; 2],
 }
 
 /// Several projections of one tensor as one product.
@@ -247,15 +263,33 @@ pub struct ProjectionRates {
     pub source: Source,
     /// Rows up to which a dispatch less is worth more than results that are on their own.
     pub most_rows: u64,
+    /// Reciprocal of the smallest share of the columns that a projection may have.
+    pub least_share: u64,
 }
+
+/// Reductions: what a workgroup does alone although most of the device idles meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReductionRates {
+    /// Where these come from.
+    pub source: Source,
+    /// Rounds of a loop that take less time than another dispatch.
+    pub short_rounds: u64,
+    /// Vectors of a group that one workgroup normalises.
+    pub small_group: u64,
+}
+
+/// Multiply-adds in f32 that take as long as moving a byte, where matrix units would have done them in f16: 30 TMAC/s beside
+/// 4 TB/s of an H200. It decides what `--precision mixed` keeps in f32, which is decided once for all profiles.
+pub const MULTIPLY_ADDS_PER_BYTE: u64 = 8;
 
 impl Rates {
     /// These rates for a family where none were measured: what is a compute unit's own as `scaled`, all else as `assumed`.
     const fn elsewhere(self, scaled: Source, assumed: Source) -> Self {
-        let Self { device, unit, products, few_rows, attention, winograd, projections } = self;
+        let Self { device, compute_unit, products, few_rows, attention, winograd, projections, reductions } =
+            self;
         Self {
             device: DeviceRates { source: assumed, ..device },
-            unit: UnitLimits { source: assumed, ..unit },
+            compute_unit: ComputeUnitLimits { source: assumed, ..compute_unit },
             products: ProductRates {
                 tiled_f32: TileRates { source: scaled, ..products.tiled_f32 },
                 tiled_f16: TileRates { source: scaled, ..products.tiled_f16 },
@@ -269,15 +303,17 @@ impl Rates {
             },
             winograd: WinogradRates { source: assumed, ..winograd },
             projections: ProjectionRates { source: assumed, ..projections },
+            reductions: ReductionRates { source: assumed, ..reductions },
         }
     }
 
     /// Each group's name, and where it comes from.
-    pub fn sources(&self) -> [(&'static str, Source); 11] {
-        let Self { device, unit, products, few_rows, attention, winograd, projections } = self;
+    pub fn sources(&self) -> [(&'static str, Source); 12] {
+        let Self { device, compute_unit, products, few_rows, attention, winograd, projections, reductions } =
+            self;
         [
             ("device", device.source),
-            ("compute unit", unit.source),
+            ("compute unit", compute_unit.source),
             ("matmul_tiled f32", products.tiled_f32.source),
             ("matmul_tiled f16", products.tiled_f16.source),
             ("matmul_cooperative f16", products.cooperative_f16.source),
@@ -287,6 +323,7 @@ impl Rates {
             ("attention by scores", attention.scores.source),
             ("winograd", winograd.source),
             ("projections", projections.source),
+            ("reductions", reductions.source),
         ]
     }
 }

@@ -5,7 +5,7 @@ use super::families::{GENERIC, NVIDIA};
 use super::rates;
 use super::{MatrixShape, Profile, Winograd, WinogradWhen};
 
-/// All of them. `--profile` takes their names as well.
+/// All of them. `--profile` takes their names where they are compiled in.
 pub const TESTS: &[Profile] = &[
     SUBGROUPS,
     SUBGROUPS_OF_8,

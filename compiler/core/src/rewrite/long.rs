@@ -65,7 +65,33 @@ fn is_long(graph: &Graph, id: NodeId, profile: &Profile) -> bool {
             1 => wants_parts(profile, outer, count.div_ceil(4 * 64).div_ceil(4), 8),
             _ => wants_parts(profile, (outer * inner.div_ceil(4)).div_ceil(64), count.div_ceil(8), 8),
         }),
-        _ => None,
+        // Not one of `WALKS`.
+        Op::Elementwise(_)
+        | Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::Pad(_)
+        | Op::GroupNorm(_)
+        | Op::Reduce(_)
+        | Op::Rotary(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::WriteRows(_)
+        | Op::TopK(_)
+        | Op::Suppress(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => None,
     };
     long.unwrap_or(false)
 }

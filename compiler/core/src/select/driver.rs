@@ -66,8 +66,8 @@ impl<'a> Driver<'a> {
         match &graph.node(id).op {
             _ if self.computes_nothing(id) => {}
             Op::Reshape(_) if self.view(id)? => {}
-            Op::Slice(op) if self.slice(id, op) || self.lies_in_source(id, &graph.node(id).op) => {}
-            op @ Op::Transpose(_) if self.lies_in_source(id, op) => {}
+            Op::Slice(op) if self.slice(id, op) || self.is_left_in_source(id, &graph.node(id).op) => {}
+            op @ Op::Transpose(_) if self.is_left_in_source(id, op) => {}
             _ => self.select(id)?,
         }
         Ok(())

@@ -9,9 +9,6 @@ use crate::physical::{AxisMap, Element, LANES, Size};
 use drift_ir::Node;
 use drift_ir::op::GroupNorm;
 
-/// Vectors of a group that one workgroup may read on its own, however idle the device.
-const SMALL_GROUP: u64 = 2048;
-
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: GroupNorm) -> Result<Vec<Chosen>, Declined> {
     let (src, dst) = slots(context, node)?;
     let channels = src.extents().channels.to_known()?;
@@ -80,7 +77,8 @@ impl Parts {
                 "{vectors} vectors of a group are too many for one workgroup"
             )));
         }
-        if workgroups < u64::from(context.profile.busy_workgroups) && vectors > SMALL_GROUP {
+        let small_group = context.profile.rates.reductions.small_group;
+        if workgroups < u64::from(context.profile.busy_workgroups) && vectors > small_group {
             return Err(Declined::Shape(format!(
                 "{workgroups} workgroups of {vectors} vectors leave a device idle"
             )));

@@ -85,7 +85,36 @@ fn in_place(context: &Context<'_>, node: &Node, dying: impl Fn(&ValueId) -> bool
     let size = bytes(context, output);
     let element_wise = match node.op {
         Op::Elementwise(_) => node.inputs.as_slice(),
-        _ => &[],
+        Op::MatMul(_)
+        | Op::Attention(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Pool(_)
+        | Op::Resize(_)
+        | Op::Pad(_)
+        | Op::GroupNorm(_)
+        | Op::Reduce(_)
+        | Op::Softmax(_)
+        | Op::LayerNorm(_)
+        | Op::RmsNorm(_)
+        | Op::Rotary(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Expand(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Gather(_)
+        | Op::GatherNd(_)
+        | Op::GatherElements(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
+        | Op::WriteRows(_)
+        | Op::ArgReduce(_)
+        | Op::TopK(_)
+        | Op::Suppress(_)
+        | Op::CumSum(_)
+        | Op::ShapeOf(_)
+        | Op::Range(_) => &[],
     };
     let mut operands = element_wise.iter().chain(&node.epilogue.operands);
     let found = operands.any(|operand| {

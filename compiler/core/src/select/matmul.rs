@@ -1,5 +1,6 @@
 //! Matrix products: cooperative matrices, workgroup tiles, or a matrix-vector product for few rows.
 
+use super::factors::{Sizes, axes};
 use super::product::{self, Product};
 use super::{Chosen, Context, Declined, matvec, orders, weights};
 use crate::estimate::FEW_ROWS;
@@ -8,22 +9,6 @@ use crate::physical::weights::Filters;
 use crate::physical::{AxisMap, Order, Size};
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
-
-/// The sizes of a product.
-pub(super) struct Sizes {
-    pub(super) batches: Size,
-    pub(super) m: Size,
-    pub(super) n: Size,
-    k: Size,
-    /// Batches are rows of one product.
-    pub(super) merged: bool,
-}
-
-impl Sizes {
-    pub(super) fn flops(&self) -> u64 {
-        [&self.batches, &self.m, &self.n, &self.k].into_iter().product::<Size>().max().saturating_mul(2)
-    }
-}
 
 pub(super) fn select(context: &mut Context<'_>, node: &Node, op: MatMul) -> Result<Vec<Chosen>, Declined> {
     let a_shape = context.sizes(node.inputs[0]);
@@ -72,25 +57,6 @@ fn merges_batches(context: &Context<'_>, node: &Node) -> bool {
     let a_shape = context.sizes(a);
     let same_rows = a_shape[..a_shape.len() - 1] == shape[..rank - 1];
     rank > 2 && same_rows && one_matrix && dense(a) && dense(y) && by_rows
-}
-
-/// Axes of a and of the result.
-fn axes(context: &Context<'_>, node: &Node, sizes: &Sizes) -> [AxisMap; 2] {
-    [node.inputs[0], node.outputs[0]].map(|value| {
-        let rank = context.rank(value);
-        if sizes.merged { AxisMap::rows(rank - 1, rank) } else { AxisMap::channels_last(rank) }
-    })
-}
-
-/// Slots of a and the result of one product.
-pub(super) fn outer_slots(
-    context: &mut Context<'_>,
-    node: &Node,
-    sizes: &Sizes,
-) -> Result<(Slot, Slot), Declined> {
-    let [a_axes, y_axes] = axes(context, node, sizes);
-    let dst = context.slot("dst", Access::Write, node.outputs[0], &y_axes)?;
-    Ok((context.slot("a", Access::Read, node.inputs[0], &a_axes)?, dst))
 }
 
 /// Slots of a, b and the result.

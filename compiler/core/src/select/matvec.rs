@@ -1,7 +1,7 @@
 //! Few rows times a constant matrix: bound by reading the matrix, so all that matters is how many of its bytes are on their way at
-//! once. At 4.8 TB/s and some 0.8 us from memory to register, four megabytes of loads have to be in flight on an H200.
+//! once (`Profile::rates.few_rows`).
 
-use super::matmul::{Sizes, outer_slots};
+use super::factors::{Sizes, outer_slots};
 use super::{Chosen, Context, Declined, grid, weights};
 use crate::estimate::FEW_ROWS;
 use crate::kernel::scalar::{Kind, ScalarProgram};
@@ -9,18 +9,13 @@ use crate::kernel::{Constant, KernelCall, Slot};
 use crate::physical::weights::{Filters, PackedRows, RowFormat, WeightsForm, WeightsOrder, WeightsStorage};
 use crate::physical::{LANES, Size};
 use crate::profile::Profile;
+use crate::profile::rates::FewRowsRates;
 use drift_ir::op::MatMul;
 use drift_ir::{Node, ValueId};
 
-/// Most invocations that share a slice of the result.
-const MOST_LANES: u64 = 128;
-
-/// Fewest, where workgroup memory adds up their parts.
-const LEAST_LANES: u64 = 16;
-
-/// How rows are walked along.
+/// How a loop goes along the rows of a matrix.
 struct Walk {
-    /// Outputs that share a walk, and with it what is read of A.
+    /// Outputs that share the loop, and with it what is read of A.
     outputs: u64,
     /// Invocations that share it.
     lanes: u64,
@@ -30,23 +25,21 @@ struct Walk {
 }
 
 impl Walk {
-    /// As many invocations as have all their chunks to ask for, and no more. Numbers of a few bits take instructions, which
-    /// many invocations with a chunk each hide better than few with several: on an H200 a decode step of Llama-3.2-1B at four
-    /// bits takes 1.2 ms with one chunk and four outputs, 1.4 with two chunks, 2.1 with two chunks and eight outputs.
-    ///
-    /// With two `products` each invocation asks for as many bytes in half as many chunks.
-    fn along(rows: &PackedRows, m: u64, least: u64, products: u64) -> Self {
-        // Four rows of sixteen bytes each are 16 registers a step.
+    /// As many invocations as have all their chunks to ask for, and no more: at least `least`. With two `products` each
+    /// invocation asks for as many bytes in half as many chunks.
+    fn along(rates: &FewRowsRates, rows: &PackedRows, m: u64, least: u64, products: u64) -> Self {
+        let [few_rows, more_rows] = rates.float_chunks;
         let most = match rows.format() {
-            RowFormat::Floats(_) if m <= 2 => 4 / products,
-            RowFormat::Floats(_) => 2 / products,
-            RowFormat::Blocks { .. } => 1,
+            RowFormat::Floats(_) if m <= 2 => few_rows / products,
+            RowFormat::Floats(_) => more_rows / products,
+            RowFormat::Blocks { .. } => rates.block_chunks,
         };
         let chunks = rows.chunks();
-        let lanes = (0..).map(|n| least << n).take_while(|&lanes| lanes <= MOST_LANES.max(least));
+        let [_, most_lanes] = rates.lanes;
+        let lanes = (0..).map(|n| least << n).take_while(|&lanes| lanes <= most_lanes.max(least));
         let lanes = lanes.filter(|lanes| lanes * most <= chunks).last().unwrap_or(least);
         let unroll = chunks.div_ceil(lanes).clamp(1, most);
-        Self { outputs: 4, lanes, unroll, steps: chunks.div_ceil(lanes * unroll) }
+        Self { outputs: rates.outputs, lanes, unroll, steps: chunks.div_ceil(lanes * unroll) }
     }
 }
 
@@ -100,7 +93,8 @@ fn select(
         return Err(Declined::Unsupported("weights are not in rows".to_owned()));
     };
     let (a, dst) = outer_slots(context, node, sizes)?;
-    let walk = Walk::along(&rows, m, least_lanes(subgroup.map(u64::from)), 1);
+    let rates = &context.profile.rates.few_rows;
+    let walk = Walk::along(rates, &rows, m, least_lanes(rates, subgroup.map(u64::from)), 1);
     let (size, workgroups) = grid_of(context.profile, &walk, n);
     let mut constants = constants(&rows, &walk, (m, 1));
     let name = match subgroup {
@@ -117,9 +111,9 @@ fn select(
     Ok(vec![Chosen { call, why, declined: Vec::new(), flops: sizes.flops() }])
 }
 
-/// Invocations that share a walk at least: whole subgroups where those add up their parts.
-fn least_lanes(subgroup: Option<u64>) -> u64 {
-    subgroup.unwrap_or(LEAST_LANES)
+/// Invocations that share a loop at least: whole subgroups where those add up their parts.
+fn least_lanes(rates: &FewRowsRates, subgroup: Option<u64>) -> u64 {
+    subgroup.unwrap_or(rates.lanes[0])
 }
 
 /// Invocations of a workgroup, and workgroups for `n` outputs.
@@ -143,7 +137,8 @@ pub(super) fn gated(call: &KernelCall, profile: &Profile) -> Option<KernelCall> 
     let b = call.slots.iter().find(|slot| slot.name == "b")?;
     let (rows, m) = (b.rows.as_ref()?, constant(call, "ROWS_M")?);
     let subgroup = constant(call, "SUBGROUP_SIZE");
-    let walk = Walk::along(rows, m, least_lanes(subgroup), 2);
+    let rates = &profile.rates.few_rows;
+    let walk = Walk::along(rates, rows, m, least_lanes(rates, subgroup), 2);
     let (workgroup_size, workgroups) = grid_of(profile, &walk, b.extents().width.as_known()?);
     let mut constants = constants(rows, &walk, (m, 2));
     constants.extend(subgroup.map(|size| ("SUBGROUP_SIZE", Constant::U32(size))));

@@ -21,6 +21,7 @@ mod derive;
 mod driver;
 mod elementwise;
 mod empty;
+mod factors;
 mod group_norm;
 mod headroom;
 mod image;

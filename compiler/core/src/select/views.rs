@@ -53,7 +53,7 @@ impl Driver<'_> {
 
     /// Leaves a slice, or a transpose of a dense value, where that is, for readers to find it there; false if it has to move
     /// elements. Readers that need it dense get a copy, as they would have.
-    pub(super) fn lies_in_source(&mut self, id: NodeId, op: &Op) -> bool {
+    pub(super) fn is_left_in_source(&mut self, id: NodeId, op: &Op) -> bool {
         let graph = self.selected.graph;
         let node = graph.node(id);
         let (source, target) = (node.inputs[0], node.outputs[0]);

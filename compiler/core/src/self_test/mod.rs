@@ -355,18 +355,18 @@ impl Maker<'_> {
             return Ok((Samples::Integers(samples), (0.0, 0.0)));
         }
         let values = result.to_f64_vec();
-        let (halves, op) = (
-            tolerance::has_halves(steps, layout.element),
+        let (is_f16, op) = (
+            tolerance::has_f16(steps, layout.element),
             match computes {
                 Computes::Node(node) => Some(self.subject.graph.node(node)),
                 Computes::Copy(_) => None,
             },
         );
         let finite = || values.iter().filter(|value| value.is_finite());
-        if halves && finite().any(|value| value.abs() > tolerance::MOST_HALF) {
+        if is_f16 && finite().any(|value| value.abs() > tolerance::MOST_F16) {
             return Err("its result leaves the range of f16".to_owned());
         }
-        let share = tolerance::share(steps, op, values.len(), halves);
+        let share = tolerance::share(steps, op, values.len(), is_f16);
         let squares: f64 = finite().map(|value| value * value).sum();
         let rms = (squares / finite().count().max(1) as f64).sqrt();
         let sample = |place: &Option<usize>| place.map_or(0.0, |place| values[place] as f32);

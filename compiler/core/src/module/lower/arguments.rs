@@ -4,7 +4,7 @@ use naga::{Binding, BuiltIn, Function, FunctionArgument, Module, Scalar};
 
 use crate::module::{
     ModuleError,
-    lower::{coop_to_loops::refused, matrix::scalar_type},
+    lower::matrix::{refused, scalar_type},
 };
 
 /// What an old parameter of the entry point becomes.

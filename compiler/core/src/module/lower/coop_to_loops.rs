@@ -22,7 +22,7 @@ use crate::module::{
         arguments::{Argument, Arguments, replace_arguments},
         matrix::{
             Memory, array_length, each, elements, is_pointer, multiply_add, multiply_then_add, new_array,
-            read, storage, to_u32, write,
+            read, refused, storage, to_u32, write,
         },
     },
     settle,
@@ -54,11 +54,6 @@ pub fn coop_to_loops(done: Specialized, subgroup: u32) -> Result<Specialized, Mo
     dead::run(&mut module)?;
     settle(&mut module, "dead")?;
     finish(module)
-}
-
-/// A refusal that names the kernel.
-pub(super) fn refused(function: &Function, reason: impl Into<String>) -> ModuleError {
-    ModuleError::Cooperative { function: function.name.clone().unwrap_or_default(), reason: reason.into() }
 }
 
 /// Each row needs an owner in each group.

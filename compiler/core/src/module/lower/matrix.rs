@@ -3,11 +3,16 @@
 use std::num::NonZeroU32;
 
 use naga::{
-    ArraySize, BinaryOperator, CooperativeRole, Expression, Handle, LocalVariable, Module, Scalar,
+    ArraySize, BinaryOperator, CooperativeRole, Expression, Function, Handle, LocalVariable, Module, Scalar,
     ScalarKind, Statement, Type, TypeInner,
 };
 
 use crate::module::{ModuleError, build::Builder, coop::Matrix};
+
+/// A refusal that names the kernel.
+pub(super) fn refused(function: &Function, reason: impl Into<String>) -> ModuleError {
+    ModuleError::Cooperative { function: function.name.clone().unwrap_or_default(), reason: reason.into() }
+}
 
 type Operand = Handle<Expression>;
 

@@ -1,8 +1,9 @@
 //! What an NVIDIA H200 showed.
 
 use super::{
-    AttentionRates, CooperativeAttentionRates, DeviceRates, FewRowsRates, How, ProductRates, ProjectionRates,
-    Rates, RowAttentionRates, ScoreRates, Source, Speed, Tile, TileRates, UnitLimits, WinogradRates,
+    AttentionRates, ComputeUnitLimits, CooperativeAttentionRates, DeviceRates, FewRowsRates, How,
+    ProductRates, ProjectionRates, Rates, ReductionRates, RowAttentionRates, ScoreRates, Source, Speed, Tile,
+    TileRates, WinogradRates,
 };
 
 /// Those of an NVIDIA H200.
@@ -13,7 +14,7 @@ pub const H200: Rates = Rates {
         dispatch: 5_000.0,
         startup: 2_000.0,
     },
-    unit: UnitLimits {
+    compute_unit: ComputeUnitLimits {
         source: Source {
             text: "compute capability 9.0 of the CUDA programming guide, with some registers left to the driver",
             how: How::DataSheet,
@@ -32,10 +33,21 @@ pub const H200: Rates = Rates {
     },
     few_rows: FewRowsRates {
         source: measured(
-            "one row times 2048 x 8192 of f16: 12 us by matvec_rows, 36 us by matvec (docs/weights.md)",
+            "one row times 2048 x 8192 of f16: 12 us by matvec_rows, 36 us by matvec (docs/weights.md); a decode step of \
+             Llama-3.2-1B at four bits takes 1.2 ms with one chunk and four outputs, 1.4 with two chunks, 2.1 with two chunks and \
+             eight outputs",
         ),
         by_inputs: 8_000.0,
         by_outputs: 50_000.0,
+        outputs: 4,
+        // At 4.8 TB/s and some 0.8 us from memory to register, four megabytes of loads have to be in flight.
+        lanes: [16, 128],
+        // Four rows of sixteen bytes each are 16 registers a step. Quantized numbers take instructions, which many
+        // invocations with a chunk each hide better than few with several.
+        float_chunks: [4, 2],
+        block_chunks: 1,
+        // Some three microseconds.
+        most_normalised: 1 << 27,
     },
     attention: AttentionRates {
         cooperative_f16: CooperativeAttentionRates {
@@ -72,10 +84,17 @@ pub const H200: Rates = Rates {
         worth: 1.3,
         // About five times what reading a MiB takes.
         worth_of_a_mib: 2_500.0,
+        blocks: [16, 64],
     },
     projections: ProjectionRates {
         source: measured("attention over 1,024 and 4,096 rows read views a third slower on an H200"),
         most_rows: 256,
+        least_share: 16,
+    },
+    reductions: ReductionRates {
+        source: Source { text: "chosen, as a dispatch of an H200 takes about as long", how: How::Assumed },
+        short_rounds: 256,
+        small_group: 2_048,
     },
 };
 
@@ -94,7 +113,7 @@ const TILED: &str = "fitted to 19 products and convolutions on an H200 (docs/per
 /// Cycles from asking memory for keys to having them.
 const READ_LATENCY: f64 = 800.0;
 
-/// Tiles of `matmul_tiled` on f32. A unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
+/// Tiles of `matmul_tiled` on f32. A compute unit has 128 multiply-adds a cycle; the rates are what loads beside them leave.
 const INVOCATIONS_F32: &[Tile] = &[
     blocks([128, 128, 16], [16, 2], speed(86.0, 3_450.0, 22_000.0, 2)),
     blocks([128, 128, 16], [8, 2], speed(74.0, 3_600.0, 14_500.0, 2)),
@@ -153,7 +172,7 @@ const fn speed(rate: f64, latency: f64, startup: f64, resident: u64) -> Speed {
     Speed { rate, latency, startup, resident, part_traffic: 2.0 }
 }
 
-/// With one pair of tiles: another workgroup on the unit multiplies while this one reads.
+/// With one pair of tiles: another workgroup on the compute unit multiplies while this one reads.
 const fn single(tile: Tile) -> Tile {
     Tile { buffers: 1, ..tile }
 }

@@ -1,6 +1,7 @@
 //! Masks that follow from places alone: causal ones and windows. A kernel that knows the band of keys that a query sees
 //! reads no others, and no mask.
 
+use crate::physical::F16_MAX;
 use crate::rewrite::edit;
 use crate::rewrite::pattern::uniform;
 use crate::rewrite::rule::{Apply, Outcome, Rule, at};
@@ -23,22 +24,22 @@ const MOST_ELEMENTS: u64 = 1 << 24;
 /// Masks are evaluated where so many nodes on one another make them of constants: two comparisons of places, joined and cast.
 const MOST_DEPTH: usize = 4;
 
-/// Scores from here on down are hidden: the lowest half, which exporters write where they do not write minus infinity.
-const HIDDEN: f64 = -65504.0;
+/// Scores from here on down are masked: the lowest f16, which exporters write where they do not write minus infinity.
+const MASKED: f64 = -F16_MAX;
 
-/// How far biases and scores may be from zero for [`HIDDEN`] to stand out.
+/// How far biases and scores may be from zero for [`MASKED`] to stand out.
 const ORDINARY: f64 = 1e4;
 
 /// Operands of the scores' steps beside which a band's three still fit, should attention be written out (`expand`).
 const MOST_OPERANDS: usize = 2;
 
-/// A step of the scores that hides some of them.
+/// A step of the scores that masks some of them.
 struct Mask {
     /// Which, for each leading place, query and key.
-    hidden: Vec<bool>,
+    masked: Vec<bool>,
     /// Whether the others keep their scores.
     is_pure: bool,
-    /// Whether the hidden ones become minus infinity, rather than a number that is merely low.
+    /// Whether the masked ones become minus infinity, rather than a number that is merely low.
     is_infinite: bool,
     rows: usize,
     columns: usize,
@@ -115,7 +116,7 @@ fn known(graph: &Graph, value: ValueId, depth: usize) -> Option<Tensor> {
     results.into_iter().nth(place)
 }
 
-/// What a step hides, if that is known.
+/// Which scores a step masks, if that is known.
 fn mask(
     graph: &Graph,
     operands: &[ValueId],
@@ -129,7 +130,7 @@ fn mask(
         StepArg::Operand(n) => Some(operands[n as usize]),
         StepArg::Result | StepArg::Step(_) | StepArg::Const(_) => None,
     };
-    let (value, low, hides_where) = match (step.op, &step.args[..]) {
+    let (value, low, masks_where) = match (step.op, &step.args[..]) {
         (ScalarOp::Binary(BinaryOp::Add), &[a, b]) => {
             (operand(if is_current(a) { b } else { a })?, None, true)
         }
@@ -149,18 +150,18 @@ fn mask(
     let tensor = known(graph, value, MOST_DEPTH)?;
     let (rows, columns) = (rows as usize, columns as usize);
     match low {
-        Some(low) if low <= HIDDEN && tensor.element() == ElementType::Bool => {
-            let hidden = tensor.to_bool_vec().into_iter().map(|holds| holds == hides_where).collect();
-            Some(Mask { hidden, is_pure: true, is_infinite: low == f64::NEG_INFINITY, rows, columns })
+        Some(low) if low <= MASKED && tensor.element() == ElementType::Bool => {
+            let masked = tensor.to_bool_vec().into_iter().map(|holds| holds == masks_where).collect();
+            Some(Mask { masked, is_pure: true, is_infinite: low == f64::NEG_INFINITY, rows, columns })
         }
         None if tensor.element().is_float() => {
             let values = tensor.to_f64_vec();
-            let hidden: Vec<bool> = values.iter().map(|&value| value <= HIDDEN).collect();
-            let among = |which: bool| values.iter().zip(&hidden).filter(move |(_, hidden)| **hidden == which);
+            let masked: Vec<bool> = values.iter().map(|&value| value <= MASKED).collect();
+            let among = |which: bool| values.iter().zip(&masked).filter(move |(_, masked)| **masked == which);
             let is_infinite = among(true).all(|(value, _)| *value == f64::NEG_INFINITY);
             let is_plain = among(false).all(|(value, _)| value.abs() <= ORDINARY);
             let is_pure = among(false).all(|(value, _)| *value == 0.0);
-            is_plain.then_some(Mask { hidden, is_pure, is_infinite, rows, columns })
+            is_plain.then_some(Mask { masked, is_pure, is_infinite, rows, columns })
         }
         Some(_) | None => None,
     }
@@ -169,19 +170,19 @@ fn mask(
 impl Mask {
     /// Rows, each with its query.
     fn queries(&self) -> impl Iterator<Item = (usize, &[bool])> {
-        self.hidden.chunks(self.columns).enumerate().map(|(row, hidden)| (row % self.rows, hidden))
+        self.masked.chunks(self.columns).enumerate().map(|(row, masked)| (row % self.rows, masked))
     }
 
-    /// The narrowest band that all visible keys are in; none if that hides nothing.
+    /// The narrowest band that all unmasked keys are in; none if that masks nothing.
     fn band(&self) -> Option<Band> {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
-        for (query, hidden) in self.queries() {
-            let seen = |from: Option<usize>| from.map(|key| key as i64 - query as i64);
-            if let Some(distance) = seen(hidden.iter().position(|hidden| !hidden)) {
-                first = first.min(distance);
+        for (query, masked) in self.queries() {
+            let distance = |from: Option<usize>| from.map(|key| key as i64 - query as i64);
+            if let Some(offset) = distance(masked.iter().position(|masked| !masked)) {
+                first = first.min(offset);
             }
-            if let Some(distance) = seen(hidden.iter().rposition(|hidden| !hidden)) {
-                last = last.max(distance);
+            if let Some(offset) = distance(masked.iter().rposition(|masked| !masked)) {
+                last = last.max(offset);
             }
         }
         if first > last {
@@ -195,22 +196,22 @@ impl Mask {
 
     /// Whether each query sees a key.
     fn all_see(&self) -> bool {
-        self.queries().all(|(_, hidden)| hidden.iter().any(|hidden| !hidden))
+        self.queries().all(|(_, masked)| masked.iter().any(|masked| !masked))
     }
 
     /// Whether the mask says what `band` does, and nothing else.
     fn is_exactly(&self, band: &Band) -> bool {
-        let agrees = |(query, hidden): (usize, &[bool])| {
-            let seen = band.seen(query as u64, self.columns as u64);
-            hidden.iter().enumerate().all(|(key, hidden)| *hidden != seen.contains(&(key as u64)))
+        let agrees = |(query, masked): (usize, &[bool])| {
+            let unmasked = band.seen(query as u64, self.columns as u64);
+            masked.iter().enumerate().all(|(key, masked)| *masked != unmasked.contains(&(key as u64)))
         };
         self.is_pure && self.queries().all(agrees)
     }
 }
 
-/// Whether minus infinity stays what it is: what else hides scores may join in, what makes numbers of it may not.
+/// Whether minus infinity stays what it is: what else masks scores may join in, what makes numbers of it may not.
 fn keeps_infinite(graph: &Graph, operands: &[ValueId], step: &Step) -> bool {
-    let is_low = |arg: StepArg| number(graph, operands, arg).is_some_and(|low| low <= HIDDEN);
+    let is_low = |arg: StepArg| number(graph, operands, arg).is_some_and(|low| low <= MASKED);
     let is_made = |arg: StepArg| matches!(arg, StepArg::Result | StepArg::Step(_));
     match (step.op, &step.args[..]) {
         (ScalarOp::Binary(BinaryOp::Add), _) => true,
@@ -227,7 +228,7 @@ fn keeps_infinite(graph: &Graph, operands: &[ValueId], step: &Step) -> bool {
     }
 }
 
-/// Whether a step beside a mask that is merely low neither hides scores itself nor, behind the mask, raises hidden ones.
+/// Whether a step is safe beside a finite mask: it neither masks scores nor, behind the mask, raises masked ones.
 fn is_ordinary(graph: &Graph, operands: &[ValueId], step: &Step, is_behind: bool) -> bool {
     let is_made = |arg: &StepArg| matches!(arg, StepArg::Result | StepArg::Step(_));
     let beside: Option<Vec<f64>> =

@@ -165,7 +165,7 @@ fn with_band(
     }
     // A query without keys is told by its infinities; where all have some, a low number serves, which is part of the shader.
     let all_see = first_place.is_none() && (0..queries).all(|query| !band.seen(query, keys).is_empty());
-    let hidden = match all_see {
+    let masked = match all_see {
         true => StepArg::Const(f64::from(f32::MIN)),
         false => {
             let name = graph.unique_name(&format!("{}.hidden", graph.value(scores).name));
@@ -177,7 +177,7 @@ fn with_band(
             StepArg::Operand(first + 2)
         }
     };
-    made.steps = band.steps(made.clone(), [first, first + 1], hidden);
+    made.steps = band.steps(made.clone(), [first, first + 1], masked);
     Ok(made)
 }
 

@@ -1,6 +1,7 @@
 //! Products of one tensor with several weights, as attention has for queries, keys and values, become one product with
 //! all weights side by side. Its parts are views (`physical::View`): fewer dispatches, and more work for each.
 
+use crate::profile::rates::ProjectionRates;
 use crate::rewrite::declined::Declined;
 use crate::rewrite::rule::{Apply, Device, DeviceOutcome, Rule, at};
 use drift_ir::op::data::SliceAxis;
@@ -17,9 +18,6 @@ pub(in crate::rewrite) const PROJECTIONS_PACKED: Rule = Rule {
 
 /// Columns at whose multiples a view's rows begin.
 const WHOLE: u64 = 4;
-
-/// A view shows at least this share of its source.
-const LEAST_SHARE: u64 = 16;
 
 /// A product that can be a part of another one.
 struct Projection {
@@ -44,12 +42,13 @@ impl Projection {
     }
 }
 
-/// Packs what the products of what `first` reads have, where results are buffers; it is the first of those that become one.
+/// Packs the weights of all matmuls that share the input of `first` into one, where results are buffers; `first` is the earliest of
+/// them.
 fn pack(graph: &mut Graph, first: NodeId, device: &Device<'_>) -> DeviceOutcome {
     if !device.buffers {
         return Ok(None);
     }
-    let Some(group) = group(graph, first, device.profile.rates.projections.most_rows) else {
+    let Some(group) = group(graph, first, &device.profile.rates.projections) else {
         return Ok(None);
     };
     let Some(constants) = packed(&group) else { return Ok(None) };
@@ -59,8 +58,8 @@ fn pack(graph: &mut Graph, first: NodeId, device: &Device<'_>) -> DeviceOutcome 
 }
 
 /// The products of what `first` reads that fit it, itself included, in their order; none where it would stay alone.
-fn group(graph: &Graph, first: NodeId, most_rows: u64) -> Option<Vec<Projection>> {
-    let own = projection(graph, first, most_rows)?;
+fn group(graph: &Graph, first: NodeId, rates: &ProjectionRates) -> Option<Vec<Projection>> {
+    let own = projection(graph, first, rates.most_rows)?;
     let source = graph.node(first).inputs[0];
     let mut readers: Vec<NodeId> = graph.readers(source).collect();
     readers.sort_by(|&a, &b| graph.compare(a, b));
@@ -69,10 +68,10 @@ fn group(graph: &Graph, first: NodeId, most_rows: u64) -> Option<Vec<Projection>
         let stays = |part: &Projection| graph.is_single(graph.node(part.node).outputs[0]);
         a.element() == b.element() && a.shape()[0] == b.shape()[0] && stays(&own) == stays(other)
     };
-    let parts = readers.into_iter().filter_map(|id| projection(graph, id, most_rows));
+    let parts = readers.into_iter().filter_map(|id| projection(graph, id, rates.most_rows));
     let group: Vec<Projection> = parts.filter(fits).collect();
     let all: u64 = group.iter().map(Projection::columns).sum();
-    let large = group.iter().all(|part| part.columns() * LEAST_SHARE >= all);
+    let large = group.iter().all(|part| part.columns() * rates.least_share >= all);
     (group.len() > 1 && large).then_some(group)
 }
 

@@ -1,6 +1,6 @@
-//! Steps that become one: what a step makes for a product of few rows is made in that product, and a decoder's small steps around its
-//! cache are made together. In a decode step of a language
-//! model each dispatch waits for the one before it, which takes longer than most of them need for their work.
+//! Fuses selected steps: producers into the product of few rows that reads them, and a decoder's cache updates into one dispatch. In
+//! a decode step of a language model each dispatch waits for the one before it, which takes longer than most of them need for their
+//! work.
 //!
 //! This goes over a program whose kernels are chosen, since it depends on them: only some have a place for what is combined.
 
@@ -25,7 +25,7 @@ pub(super) fn steps(program: &mut Program, profile: &Profile) {
         gates::combine(program, profile);
     }
     if profile.steps.norms {
-        norms::combine(program);
+        norms::combine(program, profile);
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Users, absorb, fits, leave_out, matvec, only_slot, slot};
 use crate::kernel::scalar::ScalarProgram;
 use crate::kernel::{Access, Constant, KernelCall, Slot, Source};
 use crate::physical::LANES;
+use crate::profile::Profile;
 use crate::program::{Program, ProgramStep};
 use drift_ir::ElementType;
 use drift_ir::op::ScalarOp;
@@ -13,16 +14,13 @@ use std::collections::BTreeSet;
 /// Rows beyond which sums of squares take too many registers.
 const MOST_ROWS: u64 = 2;
 
-/// Elements of weights beyond which multiplying the rows again for each output takes longer than a dispatch of their own: on an
-/// H200 some three microseconds.
-const MOST_ELEMENTS: u64 = 1 << 27;
-
 /// Combines every normalisation that products alone read.
-pub(super) fn combine(program: &mut Program) {
+pub(super) fn combine(program: &mut Program, profile: &Profile) {
+    let most = profile.rates.few_rows.most_normalised;
     let users = Users::new(program);
     let mut gone = BTreeSet::new();
     for at in 0..program.steps.len() {
-        let Some(calls) = combined(program, &users, at) else { continue };
+        let Some(calls) = combined(program, &users, at, most) else { continue };
         let norm = program.steps[at].clone();
         for (reader, call) in calls {
             let step = &mut program.steps[reader];
@@ -34,8 +32,9 @@ pub(super) fn combine(program: &mut Program) {
     leave_out(program, &gone);
 }
 
-/// The calls of all steps that read what the step at `at` normalises, with its work in them.
-fn combined(program: &Program, users: &Users, at: usize) -> Option<Vec<(usize, KernelCall)>> {
+/// The calls of all steps that read what the step at `at` normalises, with its work in them. Each multiplies by at most `most`
+/// weights.
+fn combined(program: &Program, users: &Users, at: usize, most: u64) -> Option<Vec<(usize, KernelCall)>> {
     let ProgramStep { call: norm, .. } = &program.steps[at];
     if norm.kernel.name != "rms_norm" || !norm.epilogue.iter().all(only_rounds) {
         return None;
@@ -50,7 +49,9 @@ fn combined(program: &Program, users: &Users, at: usize) -> Option<Vec<(usize, K
     let (_, epsilon) = norm.constants.iter().find(|(name, _)| *name == "EPSILON")?;
     let with = |at: usize| {
         let call = with(&program.steps[at].call, made, (src, scale), epsilon)?;
-        fits(program, at, &call).then_some((at, call))
+        let weights = slot(&call, "b")?;
+        let elements = weights.extents().width.as_known()? * weights.rows.as_ref()?.columns();
+        (elements <= most && fits(program, at, &call)).then_some((at, call))
     };
     readers.iter().map(|&at| with(at)).collect()
 }
@@ -68,13 +69,12 @@ fn with(
     (src, scale): (&Slot, &Slot),
     epsilon: &Constant,
 ) -> Option<KernelCall> {
-    let (a, weights) = (only_slot(product, made)?, slot(product, "b")?.rows.as_ref()?);
+    let a = only_slot(product, made)?;
     let e = a.extents().known().ok()?;
-    let outputs = slot(product, "b")?.extents().width.as_known()?;
     let rows = matvec::constant(product, "ROWS_M")?;
     let is_plain = matvec::constant(product, "SQUARES")? == 0 && a.name == "a";
     let is_whole = Some(e) == src.extents().known().ok() && e.channels.is_multiple_of(LANES);
-    if !is_plain || !is_whole || rows > MOST_ROWS || outputs * weights.columns() > MOST_ELEMENTS {
+    if !is_plain || !is_whole || rows > MOST_ROWS {
         return None;
     }
     let mut call = product.clone();

@@ -48,11 +48,6 @@ struct Plan {
     cycles: f64,
 }
 
-/// Blocks beyond which dispatches are too many for what caches save.
-const FEW_BLOCKS: u64 = 16;
-/// Blocks beyond which dispatches are too many for what memory they save.
-const MOST_BLOCKS: u64 = 64;
-
 /// The largest error of a layer's sample over its largest result that is accepted: for f16 two roundings of the result.
 fn budget(stored: Element) -> f64 {
     match stored {
@@ -186,7 +181,8 @@ impl Layer<'_> {
     ) -> Result<Plan, Declined> {
         let e = self.dst.extents().known()?;
         let tiles = [e.width.div_ceil(form.tile()), e.height.div_ceil(form.tile())];
-        let plans = (1..=MOST_BLOCKS.min(tiles[1])).map(|wanted| {
+        let [few_blocks, most_blocks] = profile.rates.winograd.blocks;
+        let plans = (1..=most_blocks.min(tiles[1])).map(|wanted| {
             let rows = tiles[1].div_ceil(wanted);
             let blocks = tiles[1].div_ceil(rows);
             let sizes = self.domain_bytes(form, domain, tiles[0] * rows * e.batch);
@@ -196,11 +192,11 @@ impl Layer<'_> {
         let within = |limit: u64, blocks: std::ops::RangeInclusive<u64>| {
             plans.clone().filter(move |(_, count, bytes)| *bytes <= limit && blocks.contains(count))
         };
-        let mut usable: Vec<_> = within(scratch.min(free), 1..=FEW_BLOCKS).collect();
+        let mut usable: Vec<_> = within(scratch.min(free), 1..=few_blocks).collect();
         // Beyond what caches hold, the least memory; more dispatches only where memory asks for them.
         if usable.is_empty() {
-            let few = within(free, 1..=FEW_BLOCKS).next_back();
-            usable.extend(few.or_else(|| within(free, FEW_BLOCKS + 1..=MOST_BLOCKS).next()));
+            let few = within(free, 1..=few_blocks).next_back();
+            usable.extend(few.or_else(|| within(free, few_blocks + 1..=most_blocks).next()));
         }
         let cycles = usable.into_iter().map(|(rows, blocks, _)| {
             let m = tiles[0] * rows * e.batch;

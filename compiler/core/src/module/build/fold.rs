@@ -10,7 +10,8 @@ use naga::{
     UnaryOperator, VectorSize,
 };
 
-use super::{ModuleError, build::Builder, literal};
+use super::Builder;
+use crate::module::{ModuleError, literal};
 
 type Operand = Handle<Expression>;
 type Found = Result<Option<Operand>, ModuleError>;
@@ -184,7 +185,7 @@ fn unary(build: &mut Builder<'_>, op: UnaryOperator, value: Operand) -> Found {
 }
 
 /// The comparison that holds where `op` does not, floats aside.
-pub(super) fn opposite(op: Op) -> Option<Op> {
+pub(in crate::module) fn opposite(op: Op) -> Option<Op> {
     match op {
         Op::Equal => Some(Op::NotEqual),
         Op::NotEqual => Some(Op::Equal),

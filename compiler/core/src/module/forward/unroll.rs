@@ -6,10 +6,10 @@
 
 use naga::{Block, Expression, Handle, Literal, LocalVariable, Statement};
 
-use super::{
+use super::Forward;
+use crate::module::{
     ModuleError,
     control::{Leave, leaves_enclosing},
-    forward::Forward,
     literal, operands,
     walk::Walk,
 };
