@@ -64,14 +64,9 @@ fn declined(kind: DeviceKind, setting: Setting) -> Option<&'static str> {
     }
 }
 
-/// Compiles `graph` for `target` under `setting`.
-pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle, Box<dyn Error>> {
-    Ok(Bundle::from_bytes(compiled(graph, target, setting)?.bundle.to_bytes()?)?)
-}
-
-/// The same with what the compiler reports of it.
-pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compiled, Box<dyn Error>> {
-    let options = CompileOptions {
+/// What a case is compiled with for `target` under `setting`.
+pub fn options(target: Target, setting: Setting) -> CompileOptions {
+    CompileOptions {
         targets: vec![target],
         profiles: vec![setting.profile.to_owned()],
         precision: Some(setting.precision),
@@ -80,7 +75,17 @@ pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compi
         optimize: true,
         disabled: setting.disabled(),
         ..CompileOptions::default()
-    };
+    }
+}
+
+/// Compiles `graph` for `target` under `setting`.
+pub fn compile(graph: &Graph, target: Target, setting: Setting) -> Result<Bundle, Box<dyn Error>> {
+    Ok(Bundle::from_bytes(compiled(graph, target, setting)?.bundle.to_bytes()?)?)
+}
+
+/// The same with what the compiler reports of it.
+pub fn compiled(graph: &Graph, target: Target, setting: Setting) -> Result<Compiled, Box<dyn Error>> {
+    let options = options(target, setting);
     let identity = ModelIdentity { name: "case".to_owned(), hash: "0".repeat(64) };
     Ok(drift_compiler::compile(graph.clone(), identity, &options)?)
 }

@@ -41,6 +41,7 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     let mut cargo = shell::command("cargo", &args)
         .env("CI", "true")
         .envs(driver_caches())
+        .envs(QUICK_DRIVERS)
         // A snapshot that differs fails; it is never rewritten.
         .env("INSTA_UPDATE", "no")
         .env_remove("INSTA_FORCE_PASS")
@@ -57,9 +58,10 @@ fn run_tests(summary: &mut Summary) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
 }
 
-/// Runs every setting of every kernel, of which `test` runs a sample, every model of one operator as MSL, and every kernel with mixed types.
+/// Runs every setting of every kernel, of which `test` runs a sample, with drivers that optimise; has clang and a browser read each; runs
+/// every model of one operator as MSL, and every kernel with mixed types.
 pub(crate) fn matrix() -> Result<(), Failure> {
-    prerequisites::ensure(&KERNELS)?;
+    prerequisites::ensure(&[&KERNELS[..], &[&CLANG, &CHROMIUM]].concat())?;
     let args = [
         "test",
         "--locked",
@@ -67,6 +69,8 @@ pub(crate) fn matrix() -> Result<(), Failure> {
         "drift-tests",
         "--test",
         "kernels",
+        "--test",
+        "acceptance",
         "--test",
         "msl",
         "--test",
@@ -78,6 +82,11 @@ pub(crate) fn matrix() -> Result<(), Failure> {
     let status = cargo.status().map_err(|error| shell::cannot_start("cargo", &error))?;
     if status.success() { Ok(()) } else { Err(Failure::Check(format!("cargo test failed: {status}"))) }
 }
+
+/// Has lavapipe and PoCL compile without optimising, which halves their time: what a driver's optimiser makes of kernels is for
+/// `matrix` to show. Mesa and PoCL document both.
+const QUICK_DRIVERS: [(&str, &str); 2] =
+    [("GALLIVM_PERF", "nopt"), ("POCL_EXTRA_BUILD_FLAGS", "-cl-opt-disable")];
 
 /// Where drivers keep what they compiled: below the build's own folder.
 fn driver_caches() -> [(&'static str, PathBuf); 2] {
