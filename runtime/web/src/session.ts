@@ -168,8 +168,14 @@ export class Session {
     input.isKnown = true;
   }
 
-  /** Runs the program once and waits for it. */
-  async run(): Promise<void> {
+  /**
+   * Runs the program and waits for it. With `times` so many times in a row, without the page between: what changes from run to run is what
+   * states hold, and results are those of the last. The timeout of a run is allowed for each of them.
+   */
+  async run(times = 1): Promise<void> {
+    if (!Number.isInteger(times) || times < 0) {
+      throw new DriftError("range", `a program runs a whole number of times, not ${times}`);
+    }
     const missing = this.held.find(({ isKnown, isState }) => !isKnown && !isState);
     const { states } = this.loaded;
     const { regions } = this.program.variant;
@@ -177,9 +183,17 @@ export class Session {
       if (missing !== undefined) {
         throw new DriftError("not-written", `input \`${missing.tensor.name}\` was never written; call \`write\` before \`run\``);
       }
+      if (times === 0) {
+        return;
+      }
       states.check(regions);
       states.tear(regions);
-      await this.submit("running", () => this.submitRun());
+      const runs = (): void => {
+        for (let run = 0; run < times; run++) {
+          this.submitRun();
+        }
+      };
+      await this.submit("running", runs, times);
       states.settle(this.states.map(({ name }) => name));
       this.progress = "run";
     });
@@ -354,9 +368,9 @@ export class Session {
     }
   }
 
-  /** Submits work and waits for it. Where that fails the device may still be at it, so that the session cannot go on. */
-  private async submit(doing: string, make: () => void): Promise<void> {
-    const deadline = this.gpu.deadline(this.timeout);
+  /** Submits work of so many runs and waits for it. Where that fails the device may still be at it, so that the session cannot go on. */
+  private async submit(doing: string, make: () => void, runs = 1): Promise<void> {
+    const deadline = this.gpu.deadline(this.timeout * runs);
     const isDestroyed = (): boolean => this.progress === "destroyed";
     if (!isDestroyed()) {
       this.progress = "failed";

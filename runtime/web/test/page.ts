@@ -136,6 +136,19 @@ const accumulate = async (): Promise<number[][]> => {
   session.writeState("sum", saved);
   await session.run();
   sums.push([...((await session.read("y")) as Float32Array)]);
+  // Runs in a row leave what runs one by one leave.
+  const left = async (runs: readonly number[]): Promise<string> => {
+    session.writeState("sum", saved);
+    for (const times of runs) {
+      await session.run(times);
+    }
+    return (await session.readState("sum")).join();
+  };
+  const [inRow, oneByOne, none] = [await left([3]), await left([1, 1, 1]), await left([0])];
+  const half = await outcome(() => session.run(1.5));
+  if (inRow !== oneByOne || inRow === none || none !== saved.join() || half.code !== "range") {
+    throw new Error(`runs in a row: ${inRow}, not ${oneByOne}; ${half.code}`);
+  }
   const named = session.states.map(({ name, bytes, shape }) => `${name} ${shape} ${bytes}`).join("; ");
   const codes = [await outcome(() => session.readState("z")), await outcome(async () => session.writeState("sum", saved.subarray(1)))];
   if (named !== "other 5,5 100; sum 2,64 512" || codes.map(({ code }) => code).join() !== "no-tensor,length") {
