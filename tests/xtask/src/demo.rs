@@ -110,7 +110,8 @@ fn generate() -> Result<(), Failure> {
     step(&format!("{NAME}: compile for prompts and for single tokens"));
     let model = format!("{folder}/model.onnx");
     let dims = ["--dim", "past_sequence_length=0..128", "--logits", "last"];
-    let entries = ["--entry", "prefill:sequence_length=16", "--entry", "decode:sequence_length=1"];
+    let entries =
+        ["--entry", "prefill:sequence_length=16", "--entry", "decode:sequence_length=1", "--greedy"];
     driftc(&[&[model.as_str(), "--target", "vulkan", "-o", &bundle], &dims[..], &entries].concat())?;
 
     step(&format!("{NAME}: generate (its weights are random, and so is what it says)"));
