@@ -40,7 +40,7 @@ impl Greedy {
     }
 
     /// Runs `token` behind `position` others, then what is chosen behind it, and so on: `count` runs, which the caches have room
-    /// for. Returns what each of them chose.
+    /// for. Returns what each of them chose, up to one whose logits are of no use; an error where that is the first.
     pub(super) fn run(&mut self, token: u32, position: usize, count: usize) -> Result<Vec<u32>, CliError> {
         if self.next.take() != Some((token, position)) {
             self.set(TOKEN, token as i32)?;
@@ -51,12 +51,15 @@ impl Greedy {
         let bytes = self.session.read_state(CHOSEN)?;
         let all = bytes.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word));
         let chosen: Vec<i32> = all.skip(position).take(count).collect();
-        let checked = chosen.iter().enumerate().map(|(step, &id)| {
-            let position = position + step + 1;
-            u32::try_from(id).map_err(|_| GenerateError::Logits { position, fault: LogitsFault::Unordered })
-        });
-        let chosen: Vec<u32> = checked.collect::<Result<_, _>>()?;
-        self.next = chosen.last().map(|&last| (last, position + count));
+        // What comes before a step that chose nothing may be all that is wanted.
+        let sound = chosen.iter().map_while(|&id| u32::try_from(id).ok());
+        let chosen: Vec<u32> = sound.collect();
+        if chosen.is_empty() {
+            return Err(
+                GenerateError::Logits { position: position + 1, fault: LogitsFault::Unordered }.into()
+            );
+        }
+        self.next = chosen.last().filter(|_| chosen.len() == count).map(|&last| (last, position + count));
         Ok(chosen)
     }
 

@@ -64,7 +64,8 @@ pub(crate) fn open_model(
     options: &LoadOptions,
 ) -> Result<Box<dyn LanguageModel>, CliError> {
     require_entries(bundle)?;
-    let has_greedy = shown(bundle.manifest()).any(|entry| entry.name == GREEDY);
+    // An entry of that name that takes inputs is another one.
+    let has_greedy = shown(bundle.manifest()).any(|entry| entry.name == GREEDY && entry.inputs.is_empty());
     let entries = ENTRIES.into_iter().chain(has_greedy.then_some(GREEDY)).collect::<Vec<_>>();
     let mut sessions = device.load_entries(bundle, &entries, options)?.into_iter();
     match (sessions.next(), sessions.next()) {

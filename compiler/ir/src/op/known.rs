@@ -184,10 +184,18 @@ fn elementwise(
     shape: &[u64],
     symbols: &Symbols,
 ) -> Option<Vec<IntExpr>> {
-    if let (ScalarOp::Cast(_), [operand]) = (op, operands)
+    if let (ScalarOp::Cast(element), [operand]) = (op, operands)
         && let Some(Known::Floats(floats)) = operand.known
     {
-        return floats.iter().map(|float| float.truncated(symbols)).collect();
+        return match element {
+            ElementType::I32 | ElementType::I64 => {
+                floats.iter().map(|float| float.truncated(symbols)).collect()
+            }
+            // Any number but zero is true, however small.
+            ElementType::Bool => floats.iter().map(FloatExpr::is_nonzero).collect(),
+            // Narrow integers have ends.
+            _ => None,
+        };
     }
     let columns = operands.iter().map(|operand| broadcast(&operand.ints()?, operand, shape));
     let columns: Vec<Vec<IntExpr>> = columns.collect::<Option<_>>()?;

@@ -34,6 +34,11 @@ impl Importer<'_> {
         };
         let row = self.as_type(choice, of(1))?;
         let name = self.names.unique("chosen");
+        if name != "chosen" {
+            return Err(error(
+                "the model has a value `chosen`, as the state of chosen tokens is called; rename it",
+            ));
+        }
         let chosen = self.graph.add_input(name, of(caches.form.capacity)).map_err(Box::new)?;
         let write = Op::WriteRows(WriteRows { axis: 1, circular: false });
         let written = self.cache_node("chosen", write, &[chosen, row, position])?;

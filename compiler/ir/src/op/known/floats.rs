@@ -110,6 +110,14 @@ impl FloatExpr {
         self.whole(f32::trunc, symbols)
     }
 
+    /// Whether it is another number than zero, as a number of 0 or 1; nothing where that depends on symbols.
+    pub(crate) fn is_nonzero(&self) -> Option<IntExpr> {
+        match self {
+            Self::Const(number) => Some(IntExpr::Const(i64::from(*number != 0.0))),
+            Self::Of(..) => None,
+        }
+    }
+
     fn whole(&self, rounding: fn(f32) -> f32, symbols: &Symbols) -> Option<IntExpr> {
         let (int, steps) = match self {
             Self::Const(number) => {
@@ -282,6 +290,14 @@ mod tests {
         assert_eq!(floor(&[Mul(0.0)]).as_deref(), Some("0"));
         assert_eq!(formula(&[Div(32.0)], UnaryOp::Ceil).as_deref(), Some("floor_div(n+31,32)"));
         assert_eq!(formula(&[Mul(4.0)], UnaryOp::Round).as_deref(), Some("4*n"));
+    }
+
+    #[test]
+    fn any_number_but_zero_is_true() {
+        let known = [0.5, -0.25, 3.0, 0.0, -0.0].map(|number| FloatExpr::Const(number).is_nonzero());
+        assert_eq!(known, [1, 1, 1, 0, 0].map(|bit| Some(IntExpr::Const(bit))));
+        let (n, _) = symbols(1, Some(10));
+        assert_eq!(FloatExpr::Of(n, vec![Mul(0.25)]).is_nonzero(), None);
     }
 
     #[test]
