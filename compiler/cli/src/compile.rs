@@ -134,7 +134,8 @@ fn with_greedy(args: &CompileArgs) -> Result<Cow<'_, CompileArgs>, CliError> {
     }
     let Some(decode) = args.entry.iter().find(|entry| entry.name == DECODE) else {
         let text = format!(
-            "--greedy makes the entry `{GREEDY}` from the entry `{DECODE}`; add --entry {DECODE}:NEW=1, where NEW is the model's dimension of new tokens (sequence_length)"
+            "--greedy makes the entry `{GREEDY}` of one model from its entry `{DECODE}`; add --entry {DECODE}:NEW=1, where NEW is \
+             the model's dimension of new tokens (sequence_length)"
         );
         return Err(CliError::Usage(text));
     };
