@@ -136,6 +136,14 @@ impl TryFrom<IntExpr> for Dim {
     }
 }
 
+/// The symbols of an expression, with repeats.
+fn symbols_of(terms: &[DimTerm]) -> impl Iterator<Item = SymbolId> + '_ {
+    terms.iter().filter_map(|term| match term {
+        DimTerm::Symbol(symbol) => Some(*symbol),
+        _ => None,
+    })
+}
+
 impl Dim {
     /// The size of a symbol.
     pub fn symbol(symbol: SymbolId) -> Self {
@@ -291,10 +299,7 @@ impl Dim {
             Self::Const(_) => &[],
             Self::Expr(terms) => terms,
         };
-        terms.iter().filter_map(|term| match term {
-            DimTerm::Symbol(symbol) => Some(*symbol),
-            _ => None,
-        })
+        symbols_of(terms)
     }
 
     /// Writes the dim with symbol names.

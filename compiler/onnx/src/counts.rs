@@ -2,13 +2,13 @@
 
 use crate::bounds::{LARGEST_BOUND, MOST_PLACES, Places, RunTimeSize};
 use crate::error::NodeError;
+use crate::free::fixing_flags;
 use crate::node::NodeCx;
 use crate::warning::Warning;
 use drift_ir::dim::IntExpr;
 use drift_ir::op::data::SliceAxis;
 use drift_ir::op::{BinaryOp, Range, Reduce, ReduceKind, ScalarOp, ShapeOf, Slice, TopK};
 use drift_ir::{Dim, ElementType, Op, Tensor, ValueId};
-use std::collections::BTreeSet;
 
 impl NodeCx<'_, '_> {
     /// How many places the first result gets where data decide its size. `most` is what there can be, where the operator tells. Of several
@@ -101,9 +101,7 @@ impl NodeCx<'_, '_> {
     /// What fixes the free dims that sizes depend on, as `--dim NAME=N` each.
     pub(crate) fn free_flags(&self, dims: &[Dim]) -> String {
         let free = dims.iter().flat_map(Dim::symbols).filter(|&symbol| !self.bounds().has(symbol));
-        let names: BTreeSet<&str> =
-            free.filter_map(|symbol| Some(self.symbols().get(symbol)?.dim())).collect();
-        names.into_iter().map(|name| format!("--dim {name}=N")).collect::<Vec<_>>().join(" ")
+        fixing_flags(self.symbols(), free)
     }
 
     /// The number that a scalar is, where it is known.

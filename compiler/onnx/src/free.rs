@@ -6,7 +6,8 @@
 use crate::cache;
 use crate::error::{FreeDim, ImportError};
 use crate::interface::{DeclaredDim, DimBinding, Port, free_dims};
-use std::collections::BTreeMap;
+use drift_ir::{SymbolId, Symbols};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The free dimensions that are bound by nothing in `bound` and become 1: leading batches. A batch is the first axis of
 /// every input that has it, and not the only axis of all of them. Any other free dimension is an error.
@@ -28,6 +29,12 @@ pub fn default_dims(
         return Ok(batches.into_iter().map(|dim| dim.name).collect());
     }
     Err(ImportError::FreeDims { dims: others })
+}
+
+/// What fixes the free dims of these symbols, as `--dim NAME=N` each, by name.
+pub(crate) fn fixing_flags(symbols: &Symbols, free: impl Iterator<Item = SymbolId>) -> String {
+    let names: BTreeSet<&str> = free.filter_map(|symbol| Some(symbols.get(symbol)?.dim())).collect();
+    names.into_iter().map(|name| format!("--dim {name}=N")).collect::<Vec<_>>().join(" ")
 }
 
 /// Names that are bound, directly or because a size that is computed from them is.

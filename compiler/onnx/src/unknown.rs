@@ -1,6 +1,7 @@
 //! Why an operand that decides shapes is not known: it is data, or arithmetic with free sizes that has no formula of whole numbers.
 
 use crate::error::NodeError;
+use crate::free::fixing_flags;
 use crate::node::NodeCx;
 use drift_ir::op::known::{Known, MOST_TRIED};
 use drift_ir::op::{BinaryOp, ScalarOp, UnaryOp};
@@ -27,15 +28,11 @@ impl NodeCx<'_, '_> {
         let known: Vec<Option<Known>> = node.inputs.iter().map(|&input| known(graph, input)).collect();
         let symbols: BTreeSet<SymbolId> = known.iter().flatten().flat_map(symbols_of).collect();
         let is_decided = symbols.iter().any(|&symbol| self.bounds().has(symbol));
-        let names: BTreeSet<&str> =
-            symbols.iter().filter_map(|&symbol| Some(graph.symbols.get(symbol)?.dim())).collect();
-        let advice = match (names.is_empty(), is_decided) {
+        let flags = fixing_flags(&graph.symbols, symbols.into_iter());
+        let advice = match (flags.is_empty(), is_decided) {
             (true, _) => return None,
             (_, true) => "cut the model before it (--outputs)".to_owned(),
-            _ => {
-                let flags: Vec<String> = names.iter().map(|name| format!("--dim {name}=N")).collect();
-                format!("bind {}", flags.join(" "))
-            }
+            _ => format!("bind {flags}"),
         };
         let name = node.origins.first().unwrap_or(&node.name);
         let shown: Vec<String> = known

@@ -211,10 +211,7 @@ impl Session {
 
     /// Runs the program once and waits for it.
     pub fn run(&mut self) -> Result<(), RuntimeError> {
-        let deadline = self.may_run()?;
-        let leased = self.lease.take(deadline)?;
-        self.begin(&leased, 1)?;
-        self.end(&leased, deadline)
+        self.run_times(1)
     }
 
     /// Until when a run that begins now has to be over; an error where it may not begin.

@@ -1,13 +1,12 @@
 //! The entry `greedy`: steps that choose their own next token, any number of them without the host between.
 
+use super::session::{POSITION, TOKENS};
 use crate::compile::GREEDY;
 use crate::error::CliError;
 use crate::generate_error::{GenerateError, LogitsFault};
 use drift_runtime::{DeviceElement, Session, StateTensor};
 
-/// States of the entry, as the importer makes them.
-const TOKEN: &str = "input_ids";
-const POSITION: &str = "position";
+/// The state of what was chosen, as the importer calls it. Token and position are called as other entries' inputs are.
 const CHOSEN: &str = "chosen";
 
 /// The entry, loaded with the others.
@@ -27,7 +26,7 @@ impl Greedy {
                 state.name == name && state.element == DeviceElement::I32 && size(state) == elements
             })
         };
-        match [(TOKEN, 1), (POSITION, 1), (CHOSEN, capacity)]
+        match [(TOKENS, 1), (POSITION, 1), (CHOSEN, capacity)]
             .into_iter()
             .find(|&(name, size)| !has(name, size))
         {
@@ -43,16 +42,15 @@ impl Greedy {
     /// for. Returns what each of them chose, up to one whose logits are of no use; an error where that is the first.
     pub(super) fn run(&mut self, token: u32, position: usize, count: usize) -> Result<Vec<u32>, CliError> {
         if self.next.take() != Some((token, position)) {
-            self.set(TOKEN, token as i32)?;
+            self.set(TOKENS, token as i32)?;
             self.set(POSITION, position as i32)?;
         }
         // A cache has at most 2^24 rows.
         self.session.run_times(count as u32)?;
         let bytes = self.session.read_state(CHOSEN)?;
         let all = bytes.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word));
-        let chosen: Vec<i32> = all.skip(position).take(count).collect();
         // What comes before a step that chose nothing may be all that is wanted.
-        let sound = chosen.iter().map_while(|&id| u32::try_from(id).ok());
+        let sound = all.skip(position).take(count).map_while(|id| u32::try_from(id).ok());
         let chosen: Vec<u32> = sound.collect();
         if chosen.is_empty() {
             return Err(

@@ -9,8 +9,8 @@ use drift_runtime::Session;
 use half::f16;
 
 /// Inputs and outputs that entries have, as `driftc` makes them of an exported model.
-const TOKENS: &str = "input_ids";
-const POSITION: &str = "position";
+pub(super) const TOKENS: &str = "input_ids";
+pub(super) const POSITION: &str = "position";
 const COUNT: &str = "count";
 const LOGITS: &str = "logits";
 

@@ -160,10 +160,7 @@ impl IntExpr {
             Self::Const(_) => &[],
             Self::Expr(terms) => terms,
         };
-        terms.iter().filter_map(|term| match term {
-            DimTerm::Symbol(symbol) => Some(*symbol),
-            _ => None,
-        })
+        super::symbols_of(terms)
     }
 
     /// Writes the expression with symbol names.

@@ -9,6 +9,7 @@ mod rules;
 
 use crate::bounds::RunTimeSize;
 use crate::error::{ImportError, UnsupportedNode};
+use crate::free::fixing_flags;
 use crate::importer::Importer;
 use drift_ir::graph::EditError;
 use drift_ir::op::ScalarOp;
@@ -198,13 +199,9 @@ impl Padder<'_> {
     fn beside(&self, size: &Dim) -> String {
         let symbols = &self.graph.symbols;
         let free = size.symbols().filter(|&symbol| !self.numbers.decide(&Dim::symbol(symbol)));
-        let names: BTreeSet<&str> = free.filter_map(|symbol| Some(symbols.get(symbol)?.dim())).collect();
-        let flags: Vec<String> = names.into_iter().map(|name| format!("--dim {name}=N")).collect();
+        let flags = fixing_flags(symbols, free);
         let size = size.display(symbols);
-        format!(
-            "data decide the size {size}, in which there is a free dim as well; fix that with {}",
-            flags.join(" ")
-        )
+        format!("data decide the size {size}, in which there is a free dim as well; fix that with {flags}")
     }
 
     fn shape(&self, value: ValueId) -> Vec<Dim> {

@@ -23,7 +23,8 @@ impl Session {
 
     /// Submits the runs behind the first.
     pub(super) fn go_on(&mut self, more: u32) -> Result<(), RuntimeError> {
-        let again: Vec<bool> = self.inputs.iter().map(Input::is_overwritten).collect();
-        (1..=more).try_for_each(|run| self.replay.begin(&again, run == more))
+        self.uploads.clear();
+        self.uploads.extend(self.inputs.iter().map(Input::is_overwritten));
+        (1..=more).try_for_each(|run| self.replay.begin(&self.uploads, run == more))
     }
 }
